@@ -1,0 +1,72 @@
+/**
+ * What a user configures, as plain data: the parameters of one carp interface and the changes a command makes to
+ * them. Values here are in range already (the control messages' schema saw to it); whether they make sense together
+ * is decided in carp-interface.ts and host.ts.
+ */
+
+import type { InterfaceAddress } from "./event.ts";
+
+export type Balancing = "none" | "ip" | "ip-unicast" | "ip-stealth";
+
+export interface CarpNode {
+  readonly vhid: number;
+  readonly advskew: number;
+}
+
+export interface InterfaceConfiguration {
+  readonly name: string;
+  readonly up: boolean;
+  readonly carpdev: string | undefined;
+  /** Ascending by vhid, distinct; empty until a vhid is set. */
+  readonly nodes: readonly CarpNode[];
+  readonly advbase: number;
+  readonly pass: string;
+  readonly carppeer: string | undefined;
+  readonly carppeer6: string | undefined;
+  readonly balancing: Balancing;
+  /** Set by hand; undefined: the virtual MAC. */
+  readonly lladdr: string | undefined;
+  /** In the order they were joined; `carp` first. */
+  readonly groups: readonly string[];
+  readonly description: string | undefined;
+  readonly mtu: number | undefined;
+  /** In the order they were given. */
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/** Changes of one command, applied together or not at all. Absent: leave alone. null: back to the default. */
+export interface InterfaceChange {
+  readonly carpdev?: string | undefined;
+  readonly vhid?: number | undefined;
+  readonly advbase?: number | undefined;
+  readonly advskew?: number | undefined;
+  readonly pass?: string | undefined;
+  readonly carppeer?: string | null | undefined;
+  readonly carppeer6?: string | null | undefined;
+  readonly carpnodes?: readonly CarpNode[] | undefined;
+  readonly balancing?: Balancing | undefined;
+  readonly lladdr?: string | null | undefined;
+  readonly joinGroups?: readonly string[] | undefined;
+  readonly leaveGroups?: readonly string[] | undefined;
+  readonly description?: string | null | undefined;
+  readonly mtu?: number | undefined;
+  readonly up?: boolean | undefined;
+  readonly state?: "init" | "backup" | "master" | undefined;
+  /** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
+  readonly addAddresses?: readonly (InterfaceAddress & { readonly alias: boolean })[] | undefined;
+  /** Canonical texts. */
+  readonly removeAddresses?: readonly string[] | undefined;
+  /** `-inet`, `-inet6`: every address of that family goes. */
+  readonly removeFamilies?: readonly (4 | 6)[] | undefined;
+}
+
+/** Everything a user can ask of the host that changes something. */
+export type Command =
+  /** Without a name: the next free carpN. */
+  | { readonly kind: "create"; readonly name?: string | undefined }
+  | { readonly kind: "destroy"; readonly name: string }
+  /** Creates the interface when it does not exist. */
+  | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
+  /** Adds to the carp demote count of a group; never below 0. */
+  | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
+  | { readonly kind: "set-sysctl"; readonly name: string; readonly value: number };

@@ -1,0 +1,78 @@
+/**
+ * What the core wants done. Effects are data: src/kernel and src/engine perform them in the order given, for one
+ * interface strictly one after the other. Tests and the simulator read them instead.
+ */
+
+import type { Family, InterfaceAddress, Micros, TimerId } from "./event.ts";
+
+/** One packet of an advertisement: a whole Ethernet frame, or a CARP message for the kernel to route to a peer. */
+export type Transmission =
+  | { readonly family: Family; readonly frame: Uint8Array }
+  | {
+      readonly family: Family;
+      /** The peer, canonical text. */
+      readonly destination: string;
+      /** Our own source address, canonical text. */
+      readonly source: string;
+      /** TOS or traffic class byte. */
+      readonly trafficClass: number;
+      /** The 36 bytes behind the IP header. */
+      readonly payload: Uint8Array;
+    };
+
+/** The Linux device that stands for a carp interface, as it should be now. */
+export interface Device {
+  readonly name: string;
+  readonly carpdev: string;
+  /** The MAC that carp gives out. Equal to the carpdev's own: `realMac`. */
+  readonly mac: string;
+  /** No macvlan can carry its parent's MAC: the addresses go on the carpdev itself and no device is made. */
+  readonly realMac: boolean;
+  readonly mtu: number | undefined;
+  /** MASTER of at least one node: link up and addresses in place. Otherwise neither. */
+  readonly active: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/** syslog priority: 0 emergency to 7 debug. */
+export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+
+export type VirtualHostState = "INIT" | "BACKUP" | "MASTER";
+
+export interface Transition {
+  readonly interface: string;
+  readonly vhid: number;
+  readonly from: VirtualHostState;
+  readonly to: VirtualHostState;
+  /** The rule that made it, in words. */
+  readonly reason: string;
+}
+
+export type Effect =
+  /** Send, then report an `advertised` event at once. */
+  | {
+      readonly kind: "advertise";
+      readonly interface: string;
+      readonly vhid: number;
+      readonly carpdev: string;
+      readonly transmissions: readonly Transmission[];
+    }
+  /** Gratuitous ARP and unsolicited neighbour advertisements: send, nothing comes back. */
+  | {
+      readonly kind: "announce";
+      readonly interface: string;
+      readonly carpdev: string;
+      readonly frames: readonly Uint8Array[];
+    }
+  | { readonly kind: "arm"; readonly timer: TimerId; readonly atUs: Micros }
+  | { readonly kind: "cancel"; readonly timer: TimerId }
+  /** MASTER until `untilUs`; 0 takes the lease away. */
+  | { readonly kind: "lease"; readonly interface: string; readonly vhid: number; readonly untilUs: Micros }
+  /** Make the device be so; null removes it. */
+  | { readonly kind: "device"; readonly interface: string; readonly device: Device | null }
+  /** Receive CARP on this carpdev, with its ARP settings as carp needs them; false stops and restores. */
+  | { readonly kind: "listen"; readonly carpdev: string; readonly on: boolean }
+  | { readonly kind: "log"; readonly priority: Priority; readonly text: string }
+  | ({ readonly kind: "transition" } & Transition)
+  /** The interface is gone for good: its bow-out has left, its device may be forgotten. */
+  | { readonly kind: "destroyed"; readonly interface: string };

@@ -1,0 +1,59 @@
+/**
+ * What can be read of a host: plain data that the engine answers with and the commands render. No secrets in it.
+ */
+
+import type { Balancing } from "./configuration.ts";
+import type { VirtualHostState } from "./effect.ts";
+import type { InterfaceAddress, Micros } from "./event.ts";
+
+export interface NodeView {
+  readonly vhid: number;
+  /** As configured. */
+  readonly advskew: number;
+  /** As advertised: demotion added. */
+  readonly effectiveAdvskew: number;
+  readonly demote: number;
+  readonly state: VirtualHostState;
+  /** When it came into that state. */
+  readonly sinceUs: Micros;
+  readonly transitions: number;
+  /** The other host last heard for this vhid, if any. */
+  readonly heard:
+    | {
+        readonly source: string;
+        readonly advbase: number;
+        readonly advskew: number;
+        readonly demote: number;
+        readonly atUs: Micros;
+      }
+    | undefined;
+}
+
+export interface InterfaceView {
+  readonly name: string;
+  readonly up: boolean;
+  readonly running: boolean;
+  readonly mtu: number;
+  /** What carp gives out; undefined before there is a vhid or a hand-set lladdr. */
+  readonly lladdr: string | undefined;
+  readonly description: string | undefined;
+  /** Kernel index of the device; 0 while there is none. */
+  readonly index: number;
+  readonly carpdev: string | undefined;
+  readonly advbase: number;
+  readonly balancing: Balancing;
+  readonly carppeer: string | undefined;
+  readonly carppeer6: string | undefined;
+  readonly nodes: readonly NodeView[];
+  readonly groups: readonly string[];
+  readonly addresses: readonly InterfaceAddress[];
+  readonly status: "master" | "backup" | "invalid";
+  /** Why it does not run, in words a person can act on; undefined when it runs. */
+  readonly notRunning: string | undefined;
+}
+
+export interface GroupView {
+  readonly name: string;
+  readonly carpDemoteCount: number;
+  readonly interfaces: readonly string[];
+}
