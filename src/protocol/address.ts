@@ -1,0 +1,185 @@
+/**
+ * IP and MAC addresses as canonical text and as bytes, and arithmetic on them. Strict in what it reads: one address,
+ * one text. It must never look a name up, nor know which addresses this machine has.
+ */
+
+import ipaddr from "ipaddr.js";
+
+export type Family = 4 | 6;
+
+export interface ParsedAddress {
+  readonly family: Family;
+  /** Canonical: dotted decimal, or RFC 5952. */
+  readonly address: string;
+  readonly bytes: Uint8Array;
+}
+
+const octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+const dottedQuad = new RegExp(`^${octet}\\.${octet}\\.${octet}\\.${octet}$`);
+/** ipaddr.js takes more than RFC 4291: zone ids, and octal in an embedded dotted quad. */
+const ipv6Characters = /^[0-9a-f:]*:(?:[0-9a-f]{0,4}|[0-9.]+)$/i;
+const longestIpv6Text = 45;
+
+/**
+ * Reads one IPv4 or IPv6 address. Refused: `10.1`, `010.0.0.1`, zone ids (a carp address belongs to its interface
+ * already) and IPv4-mapped IPv6, which no host may use on the wire.
+ */
+export function parseAddress(text: string): ParsedAddress | undefined {
+  const bytes = parseIpv4(text) ?? parseIpv6(text);
+  if (bytes === undefined || isIpv4Mapped(bytes)) return undefined;
+  return { family: bytes.length === 4 ? 4 : 6, address: formatAddress(bytes), bytes };
+}
+
+function parseIpv4(text: string): Uint8Array | undefined {
+  const match = dottedQuad.exec(text);
+  return match === null ? undefined : Uint8Array.from(match.slice(1), Number);
+}
+
+function parseIpv6(text: string): Uint8Array | undefined {
+  if (text.length > longestIpv6Text || !ipv6Characters.test(text)) return undefined;
+  const embedded = text.slice(text.lastIndexOf(":") + 1);
+  if (embedded.includes(".") && !dottedQuad.test(embedded)) return undefined;
+  if (!ipaddr.IPv6.isValid(text)) return undefined;
+  return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
+}
+
+function isIpv4Mapped(bytes: Uint8Array): boolean {
+  if (bytes.length !== 16) return false;
+  return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
+/** @throws TypeError when the text is not an address as `formatAddress` writes it. */
+export function addressBytes(address: string): Uint8Array {
+  const bytes = parseIpv4(address) ?? parseIpv6(address);
+  if (bytes === undefined || (bytes.length === 16 && formatAddress(bytes) !== address)) {
+    throw new TypeError(`${address}: not a canonical address`);
+  }
+  return bytes;
+}
+
+/** @throws TypeError unless there are 4 or 16 bytes. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
+  if (bytes.length === 16) return new ipaddr.IPv6([...bytes]).toRFC5952String();
+  throw new TypeError(`${bytes.length} bytes are no address`);
+}
+
+/** fe80::/10. */
+export function isLinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(address);
+}
+
+/** By family, then in network order: the order of the digest and of the tie-break. */
+export function compareAddresses(a: string, b: string): number {
+  return compareBytes(addressBytes(a), addressBytes(b));
+}
+
+/** Shorter first, which puts IPv4 before IPv6. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  return a.length - b.length || Buffer.compare(a, b);
+}
+
+/** Whether an address is inside network/prefixLength; bits of `network` behind the prefix do not matter. */
+export function contains(network: string, prefixLength: number, address: string): boolean {
+  const net = addressBytes(network);
+  const bytes = addressBytes(address);
+  requirePrefixLength(prefixLength, net.length * 8);
+  if (net.length !== bytes.length) return false;
+  return net.every((byte, i) => {
+    const mask = maskByte(prefixLength, i);
+    return (byte & mask) === ((bytes[i] ?? 0) & mask);
+  });
+}
+
+/** The mask's byte number i. */
+function maskByte(prefixLength: number, i: number): number {
+  const bits = Math.min(8, Math.max(0, prefixLength - i * 8));
+  return (0xff00 >> bits) & 0xff;
+}
+
+function requirePrefixLength(prefixLength: number, most: number): void {
+  if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > most) {
+    throw new RangeError(`prefix length ${prefixLength}: must be 0..${most}`);
+  }
+}
+
+/** The IPv4 netmask: 24 -> 255.255.255.0. */
+export function netmask(prefixLength: number): string {
+  requirePrefixLength(prefixLength, 32);
+  return formatAddress(Uint8Array.from([0, 1, 2, 3], (i) => maskByte(prefixLength, i)));
+}
+
+/** Of an IPv4 netmask, as 255.255.255.0 or 0xffffff00; undefined when it is neither, or has holes. */
+export function prefixLengthOf(mask: string): number | undefined {
+  const bits = maskBits(mask);
+  if (bits === undefined) return undefined;
+  const prefixLength = Math.clz32(~bits);
+  const hostBits = 2 ** (32 - prefixLength);
+  return bits === 2 ** 32 - hostBits ? prefixLength : undefined;
+}
+
+function maskBits(mask: string): number | undefined {
+  if (/^0x[0-9a-f]{1,8}$/i.test(mask)) return Number(mask);
+  const bytes = parseIpv4(mask);
+  return bytes?.reduce((bits, byte) => bits * 256 + byte, 0);
+}
+
+/** The IPv4 address with every host bit set. */
+export function broadcastAddress(address: string, prefixLength: number): string {
+  requirePrefixLength(prefixLength, 32);
+  return formatAddress(ipv4Bytes(address).map((byte, i) => byte | (0xff & ~maskByte(prefixLength, i))));
+}
+
+/** What an IPv4 address without a netmask gets: its class's, and class C's beyond the classes. */
+export function classfulPrefixLength(address: string): number {
+  const first = ipv4Bytes(address)[0] ?? 0;
+  if (first < 128) return 8;
+  return first < 192 ? 16 : 24;
+}
+
+function ipv4Bytes(address: string): Uint8Array {
+  const bytes = addressBytes(address);
+  if (bytes.length !== 4) throw new TypeError(`${address}: not an IPv4 address`);
+  return bytes;
+}
+
+/** Any case, one or two digits an octet, as ifconfig takes it. The result is canonical: `02:00:5e:0a:00:01`. */
+export function parseMac(text: string): string | undefined {
+  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) return undefined;
+  return text
+    .toLowerCase()
+    .split(":")
+    .map((digits) => digits.padStart(2, "0"))
+    .join(":");
+}
+
+/** @throws TypeError when the text is not canonical. */
+export function macBytes(mac: string): Uint8Array {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) throw new TypeError(`${mac}: not a canonical MAC address`);
+  return Uint8Array.from(mac.split(":"), (digits) => Number.parseInt(digits, 16));
+}
+
+/** @throws TypeError unless there are 6 bytes. */
+export function formatMac(bytes: Uint8Array): string {
+  if (bytes.length !== 6) throw new TypeError(`${bytes.length} bytes are no MAC address`);
+  return Array.from(bytes, hexByte).join(":");
+}
+
+/** The MAC of a virtual host, which RFC 5798 gives to VRRP as well: 00:00:5e:00:01:VHID. */
+export function virtualMac(vhid: number): string {
+  return `00:00:5e:00:01:${hexVhid(vhid)}`;
+}
+
+/** What mode `ip` gives out, so that every host of the cluster gets every frame: 01:00:5e:00:01:VHID. */
+export function multicastMac(vhid: number): string {
+  return `01:00:5e:00:01:${hexVhid(vhid)}`;
+}
+
+function hexVhid(vhid: number): string {
+  if (!Number.isInteger(vhid) || vhid < 1 || vhid > 255) throw new RangeError(`vhid ${vhid}: must be 1..255`);
+  return hexByte(vhid);
+}
+
+function hexByte(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}

@@ -1,0 +1,109 @@
+/**
+ * The 36 bytes of a CARP version 2 advertisement, as they lie behind an IP header. Reading one says only that it
+ * arrived whole: whether its version is ours and its digest right is for the receiver to judge, in that order.
+ */
+
+import { addressBytes } from "./address.ts";
+import type { Authentication } from "./authentication.ts";
+import { internetChecksum, onesComplementSum, pseudoHeaderSum } from "./checksum.ts";
+
+export const ADVERTISEMENT_BYTES = 36;
+export const CARP_PROTOCOL = 112;
+
+const VERSION_AND_TYPE = 0x21;
+/** Counter and digest, in 32-bit words. */
+const AUTHENTICATION_WORDS = 7;
+
+const offset = {
+  vhid: 1,
+  advskew: 2,
+  authLength: 3,
+  demote: 4,
+  advbase: 5,
+  checksum: 6,
+  counter: 8,
+  digest: 16,
+};
+
+export interface Advertisement {
+  readonly version: number;
+  readonly type: number;
+  readonly vhid: number;
+  readonly advskew: number;
+  /** 32-bit words of counter and digest. Every sender writes 7, no receiver minds. */
+  readonly authLength: number;
+  readonly demote: number;
+  readonly advbase: number;
+  readonly counter: bigint;
+  /** A view of the message, not a copy. */
+  readonly digest: Uint8Array;
+}
+
+export interface AdvertisementFields {
+  readonly vhid: number;
+  readonly advskew: number;
+  readonly advbase: number;
+  readonly demote: number;
+  readonly counter: bigint;
+}
+
+/** @throws RangeError when a field does not fit its place. */
+export function encodeAdvertisement(fields: AdvertisementFields, authentication: Authentication): Uint8Array {
+  const message = new Uint8Array(ADVERTISEMENT_BYTES);
+  const view = new DataView(message.buffer);
+  message[0] = VERSION_AND_TYPE;
+  for (const name of ["vhid", "advskew", "demote", "advbase"] as const) {
+    const value = fields[name];
+    if (!Number.isInteger(value) || value < 0 || value > 255)
+      throw new RangeError(`${name} ${value}: must be 0..255`);
+    message[offset[name]] = value;
+  }
+  message[offset.authLength] = AUTHENTICATION_WORDS;
+  message.set(authentication.sign(fields.counter), offset.digest);
+  view.setBigUint64(offset.counter, fields.counter);
+  view.setUint16(offset.checksum, internetChecksum(message));
+  return message;
+}
+
+/**
+ * @param message what an IP packet carries; bytes beyond the 36th are no part of it.
+ * @param addresses of an IPv6 packet: NetBSD's checksum covers the pseudo-header since 2023, nobody else's does.
+ */
+export function parseAdvertisement(
+  message: Uint8Array,
+  addresses?: { readonly source: string; readonly destination: string },
+): { readonly advertisement: Advertisement } | { readonly reason: "shorter-than-header" | "bad-checksum" } {
+  if (message.length < ADVERTISEMENT_BYTES) return { reason: "shorter-than-header" };
+  const bytes = message.subarray(0, ADVERTISEMENT_BYTES);
+  if (!isIntact(bytes, addresses)) return { reason: "bad-checksum" };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const versionAndType = view.getUint8(0);
+  return {
+    advertisement: {
+      version: versionAndType >> 4,
+      type: versionAndType & 0xf,
+      vhid: view.getUint8(offset.vhid),
+      advskew: view.getUint8(offset.advskew),
+      authLength: view.getUint8(offset.authLength),
+      demote: view.getUint8(offset.demote),
+      advbase: view.getUint8(offset.advbase),
+      counter: view.getBigUint64(offset.counter),
+      digest: bytes.subarray(offset.digest),
+    },
+  };
+}
+
+function isIntact(
+  bytes: Uint8Array,
+  addresses?: { readonly source: string; readonly destination: string },
+): boolean {
+  const sum = onesComplementSum(bytes);
+  if (sum === 0xffff) return true;
+  if (addresses === undefined) return false;
+  const source = addressBytes(addresses.source);
+  const destination = addressBytes(addresses.destination);
+  if (source.length !== 16 || destination.length !== 16) return false;
+  return (
+    onesComplementSum(bytes, pseudoHeaderSum(source, destination, CARP_PROTOCOL, bytes.length)) === 0xffff
+  );
+}

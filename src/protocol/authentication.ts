@@ -1,0 +1,93 @@
+/**
+ * The digest that makes an advertisement believable: HMAC-SHA1 over what a virtual host is and the counter. It holds
+ * the pass as a key, never gives it out, and never says which byte of a digest was wrong.
+ */
+
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { addressBytes, compareBytes, isLinkLocal, macBytes } from "./address.ts";
+
+export const DIGEST_BYTES = 20;
+
+const VERSION = 2;
+const ADVERTISEMENT = 1;
+/** A 20-byte field that ends in NUL, whatever is written into it. */
+const PASS_BYTES = 19;
+const COUNTER_BYTES = 8;
+
+export interface AuthenticationOptions {
+  readonly pass: string;
+  readonly vhid: number;
+  /** Of both families, any order, canonical. */
+  readonly addresses: readonly string[];
+  /**
+   * Only for the first node, and only when set by hand to neither the virtual MAC nor the carpdev's own: the
+   * digest covers it then.
+   */
+  readonly handSetLladdr?: string | undefined;
+}
+
+/**
+ * Signs and verifies for one virtual host as it is configured. All that does not change between two advertisements
+ * is laid out once. (One HMAC over the laid-out message costs less than copying two kept hash states, up to more
+ * addresses than an interface is given.)
+ */
+export class Authentication {
+  readonly #key: KeyObject;
+  /** The message with room for the counter at its end. */
+  readonly #message: Uint8Array;
+  /** The other form of it in use, with the link-local addresses; undefined when there are none. */
+  readonly #linkLocalMessage: Uint8Array | undefined;
+
+  constructor(options: AuthenticationOptions) {
+    const { vhid, addresses } = options;
+    if (!Number.isInteger(vhid) || vhid < 1 || vhid > 255)
+      throw new RangeError(`vhid ${vhid}: must be 1..255`);
+    this.#key = createSecretKey(keyOf(options.pass));
+    const global = addresses.filter((address) => !isLinkLocal(address));
+    this.#message = layOut(options, global);
+    this.#linkLocalMessage = global.length < addresses.length ? layOut(options, addresses) : undefined;
+  }
+
+  /**
+   * @returns the 20 bytes of the digest, link-local addresses left out.
+   * @throws RangeError when the counter does not fit 64 bits.
+   */
+  sign(counter: bigint): Uint8Array {
+    return this.#digest(this.#message, counter);
+  }
+
+  /** Whether the digest is right in either form. Takes the same time for every digest that is not. */
+  verify(counter: bigint, digest: Uint8Array): boolean {
+    if (digest.length !== DIGEST_BYTES) return false;
+    if (timingSafeEqual(digest, this.#digest(this.#message, counter))) return true;
+    if (this.#linkLocalMessage === undefined) return false;
+    return timingSafeEqual(digest, this.#digest(this.#linkLocalMessage, counter));
+  }
+
+  #digest(message: Uint8Array, counter: bigint): Uint8Array {
+    if (counter < 0n || counter > 0xffff_ffff_ffff_ffffn) throw new RangeError("counter: must fit 64 bits");
+    new DataView(message.buffer).setBigUint64(message.length - COUNTER_BYTES, counter);
+    return new Uint8Array(createHmac("sha1", this.#key).update(message).digest());
+  }
+}
+
+/** A C string in a fixed field: it ends at the first NUL, and zeros fill the rest. */
+function keyOf(pass: string): Uint8Array {
+  const key = new Uint8Array(PASS_BYTES + 1);
+  const [untilNul = ""] = pass.split("\0", 1);
+  key.set(new TextEncoder().encode(untilNul).subarray(0, PASS_BYTES));
+  return key;
+}
+
+function layOut(options: AuthenticationOptions, addresses: readonly string[]): Uint8Array {
+  const distinct = [...new Set(addresses)].map(addressBytes).sort(compareBytes);
+  const lladdr = options.handSetLladdr === undefined ? [] : macBytes(options.handSetLladdr);
+  return Uint8Array.from([
+    VERSION,
+    ADVERTISEMENT,
+    ...lladdr,
+    options.vhid,
+    ...distinct.flatMap((bytes) => [...bytes]),
+    ...new Uint8Array(COUNTER_BYTES),
+  ]);
+}

@@ -1,0 +1,138 @@
+/**
+ * Whole Ethernet frames that carry CARP over IPv4 or IPv6: built for the multicast groups, read from any sender.
+ * Reading trusts no length that a frame claims, and says nothing about the advertisement inside.
+ */
+
+import { addressBytes, type Family, formatAddress, formatMac } from "./address.ts";
+import { CARP_PROTOCOL } from "./advertisement.ts";
+import { onesComplementSum } from "./checksum.ts";
+import { bytesOf, ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
+import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, writeIpv4Header, writeIpv6Header } from "./ip.ts";
+
+export { CARP_PROTOCOL } from "./advertisement.ts";
+export { gratuitousArp, unsolicitedNeighbourAdvertisement } from "./announcement.ts";
+
+export const CARP_GROUP4 = "224.0.0.18";
+export const CARP_GROUP6 = "ff02::12";
+
+const GROUP4_MAC = "01:00:5e:00:00:12";
+const GROUP6_MAC = "33:33:00:00:00:12";
+const MORE_FRAGMENTS_OR_OFFSET = 0x3fff;
+const FRAGMENT_HEADER = 44;
+const FRAGMENT_HEADER_BYTES = 8;
+
+export interface AdvertisementFrame {
+  readonly sourceMac: string;
+  /** Decides the family. */
+  readonly source: string;
+  /** TOS in IPv4. */
+  readonly trafficClass: number;
+  readonly message: Uint8Array;
+}
+
+/** To the multicast group of the source's family, TTL or hop limit 255. */
+export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
+  const { sourceMac, source, trafficClass, message } = options;
+  if (!Number.isInteger(trafficClass) || trafficClass < 0 || trafficClass > 255) {
+    throw new RangeError(`traffic class ${trafficClass}: must be 0..255`);
+  }
+  const header = { source, protocol: CARP_PROTOCOL, trafficClass, payloadBytes: message.length };
+  if (addressBytes(source).length === 4) {
+    const length = IPV4_HEADER_BYTES + message.length;
+    const { frame, payload } = ethernetFrame(GROUP4_MAC, sourceMac, EtherType.ipv4, length);
+    writeIpv4Header(payload, { ...header, destination: CARP_GROUP4 });
+    writeBytes(payload, IPV4_HEADER_BYTES, message);
+    return frame;
+  }
+  const length = IPV6_HEADER_BYTES + message.length;
+  const { frame, payload } = ethernetFrame(GROUP6_MAC, sourceMac, EtherType.ipv6, length);
+  writeIpv6Header(payload, { ...header, destination: CARP_GROUP6 });
+  writeBytes(payload, IPV6_HEADER_BYTES, message);
+  return frame;
+}
+
+export interface CarpPacket {
+  readonly family: Family;
+  readonly source: string;
+  readonly destination: string;
+  /** Whether the IP destination is multicast, of any group. */
+  readonly multicast: boolean;
+  /** TTL in IPv4. */
+  readonly hopLimit: number;
+  readonly sourceMac: string;
+  /** All that the IP header says it carries; a view of the frame, not a copy. */
+  readonly message: Uint8Array;
+}
+
+export type ParsedFrame =
+  | { readonly packet: CarpPacket }
+  /** `bad-header`: the IP header contradicts itself. A packet socket sees it before the kernel has checked it. */
+  | { readonly reason: "not-carp" | "truncated" | "fragment" | "bad-header" };
+
+/** What lies behind the length that the IP header gives is Ethernet's padding, and cut off. */
+export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
+  if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  const packet = new DataView(
+    frame.buffer,
+    frame.byteOffset + ETHERNET_HEADER_BYTES,
+    frame.length - ETHERNET_HEADER_BYTES,
+  );
+  switch (view.getUint16(12)) {
+    case EtherType.ipv4:
+      return parseIpv4(packet, frame.subarray(6, 12));
+    case EtherType.ipv6:
+      return parseIpv6(packet, frame.subarray(6, 12));
+    default:
+      return { reason: "not-carp" };
+  }
+}
+
+function parseIpv4(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
+  if (packet.byteLength < IPV4_HEADER_BYTES) return { reason: "truncated" };
+  if (packet.getUint8(9) !== CARP_PROTOCOL) return { reason: "not-carp" };
+  const headerBytes = (packet.getUint8(0) & 0xf) * 4;
+  if (packet.getUint8(0) >> 4 !== 4 || headerBytes < IPV4_HEADER_BYTES) return { reason: "bad-header" };
+  const totalBytes = packet.getUint16(2);
+  if (totalBytes < headerBytes || totalBytes > packet.byteLength) return { reason: "truncated" };
+  if (onesComplementSum(bytesOf(packet, 0, headerBytes)) !== 0xffff) return { reason: "bad-header" };
+  if ((packet.getUint16(6) & MORE_FRAGMENTS_OR_OFFSET) !== 0) return { reason: "fragment" };
+  return {
+    packet: {
+      family: 4,
+      source: formatAddress(bytesOf(packet, 12, 16)),
+      destination: formatAddress(bytesOf(packet, 16, 20)),
+      multicast: packet.getUint8(16) >> 4 === 0xe,
+      hopLimit: packet.getUint8(8),
+      sourceMac: formatMac(sourceMac),
+      message: bytesOf(packet, headerBytes, totalBytes),
+    },
+  };
+}
+
+function parseIpv6(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
+  if (packet.byteLength < IPV6_HEADER_BYTES) return { reason: "truncated" };
+  const end = IPV6_HEADER_BYTES + packet.getUint16(4);
+  const nextHeader = packet.getUint8(6);
+  if (nextHeader === FRAGMENT_HEADER)
+    return { reason: carriesCarpFragment(packet) ? "fragment" : "not-carp" };
+  if (nextHeader !== CARP_PROTOCOL) return { reason: "not-carp" };
+  if (packet.getUint8(0) >> 4 !== 6) return { reason: "bad-header" };
+  if (end > packet.byteLength) return { reason: "truncated" };
+  return {
+    packet: {
+      family: 6,
+      source: formatAddress(bytesOf(packet, 8, 24)),
+      destination: formatAddress(bytesOf(packet, 24, 40)),
+      multicast: packet.getUint8(24) === 0xff,
+      hopLimit: packet.getUint8(7),
+      sourceMac: formatMac(sourceMac),
+      message: bytesOf(packet, IPV6_HEADER_BYTES, end),
+    },
+  };
+}
+
+function carriesCarpFragment(packet: DataView): boolean {
+  if (packet.byteLength < IPV6_HEADER_BYTES + FRAGMENT_HEADER_BYTES) return false;
+  return packet.getUint8(IPV6_HEADER_BYTES) === CARP_PROTOCOL;
+}
