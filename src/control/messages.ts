@@ -6,6 +6,9 @@
 import { z } from "zod";
 import type { CounterName } from "../core/counters.ts";
 import type { GroupView, InterfaceView } from "../core/view.ts";
+import { parseAddress } from "../protocol/address.ts";
+import { shown } from "./shown.ts";
+import { isUnicast } from "./unicast.ts";
 
 /** A request is one line of at most this many bytes, the newline included. */
 export const MAX_REQUEST_BYTES = 65_536;
@@ -13,59 +16,99 @@ export const MAX_REQUEST_BYTES = 65_536;
 /** JSON-RPC error codes of our own. `message` is what a person reads after `carpctl: `. */
 export const ErrorCode = { refused: 1, permission: 2, invalid: -32602 } as const;
 
-/** An integer in a range, refused in the words of CLI.md: `vhid 256: must be 1..255`. */
-function bounded(name: string, min: number, max: number) {
-  const error = (issue: { input?: unknown }) => `${name} ${String(issue.input)}: must be ${min}..${max}`;
+/** The ranges of the numbers a user can set; the commands name them before a number was even given. */
+export const LIMITS = {
+  vhid: [1, 255],
+  advbase: [0, 254],
+  advskew: [0, 254],
+  mtu: [68, 65_535],
+  carpdemote: [0, 128],
+} as const;
+
+/** An integer in a range, refused as `vhid 256: must be 1..255`. */
+function bounded(name: string, [min, max]: readonly [number, number]) {
+  const error = (issue: { input?: unknown }) => `${name} ${shown(issue.input)}: must be ${min}..${max}`;
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
 function sized(name: string, max: number) {
-  return z.string().max(max, { error: `${name}: at most ${max} characters` });
+  const error = `${name}: at most ${max} characters`;
+  return z.string({ error }).max(max, { error });
 }
 
-export const Vhid = bounded("vhid", 1, 255);
-export const Advbase = bounded("advbase", 0, 254);
-export const Advskew = bounded("advskew", 0, 254);
-export const Mtu = bounded("mtu", 68, 65_535);
+export const Vhid = bounded("vhid", LIMITS.vhid);
+export const Advbase = bounded("advbase", LIMITS.advbase);
+export const Advskew = bounded("advskew", LIMITS.advskew);
+export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
 export const BALANCING_MODES = ["none", "ip", "ip-unicast", "ip-stealth"] as const;
 export const STATES = ["master", "backup", "init"] as const;
 
 export const Balancing = z.enum(BALANCING_MODES, {
-  error: (issue) => `balancing ${String(issue.input)}: unknown mode (${BALANCING_MODES.join(", ")})`,
+  error: (issue) => `balancing ${shown(issue.input)}: unknown mode (${BALANCING_MODES.join(", ")})`,
 });
 export const State = z.enum(STATES, {
-  error: (issue) => `state ${String(issue.input)}: unknown state (${STATES.join(", ")})`,
+  error: (issue) => `state ${shown(issue.input)}: unknown state (${STATES.join(", ")})`,
 });
+
+/** Text of a certain form; whatever else it is, also no text at all, is refused in the same words. */
+function matching(form: RegExp, refusal: (input: string) => string) {
+  const error = (issue: { input?: unknown }) => refusal(shown(issue.input));
+  return z.string({ error }).regex(form, { error });
+}
 
 /** carpN: what Linux takes as a device name, and no more digits than it can hold. */
-export const InterfaceName = z.string().regex(/^carp(0|[1-9][0-9]{0,9})$/, {
-  error: (issue) => `${String(issue.input)}: not a carp interface name (carp0, carp1, ...)`,
-});
+export const InterfaceName = matching(
+  /^carp(0|[1-9][0-9]{0,9})$/,
+  (text) => `${text}: not a carp interface name (carp0, carp1, ...)`,
+);
 
 /** Any Linux device name. */
-export const DeviceName = z.string().regex(/^(?!\.{1,2}$)[^\s/:\p{Cc}]{1,15}$/u, {
-  error: (issue) => `carpdev ${String(issue.input)}: not a device name`,
-});
+export const DeviceName = matching(
+  /^(?!\.{1,2}$)[^\s/:\p{Cc}]{1,15}$/u,
+  (text) => `carpdev ${text}: not a device name`,
+);
 
-export const GroupName = z.string().regex(/^[A-Za-z0-9_.-]{0,14}[A-Za-z_.-]$/, {
-  error: (issue) => `group ${String(issue.input)}: must be 1..15 characters and not end in a digit`,
-});
+export const GroupName = matching(
+  /^[A-Za-z0-9_.-]{0,14}[A-Za-z_.-]$/,
+  (text) => `group ${text}: must be 1..15 characters and not end in a digit`,
+);
 
-export const MacAddress = z.string().regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, {
-  error: (issue) => `lladdr ${String(issue.input)}: expected a unicast address like 02:00:00:00:00:01`,
-});
+export const MacAddress = matching(
+  /^(?!00(:00){5}$)[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/,
+  (text) => `lladdr ${text}: expected a unicast address like 02:00:00:00:00:01`,
+);
 
-export const IPv4 = z.ipv4();
-export const IPv6 = z.ipv6();
+/** Canonical text of an address, of one family or of either; `what` goes before it in a refusal. */
+function address(family: 4 | 6 | undefined, what = "") {
+  const kind = family === undefined ? "an address" : `an IPv${family} address`;
+  const error = (issue: { input?: unknown }) => `${what}${shown(issue.input)}: not ${kind}`;
+  const fits = (text: string) => {
+    const parsed = parseAddress(text);
+    return parsed?.address === text && (family ?? parsed.family) === parsed.family;
+  };
+  return z.string({ error }).refine(fits, { error, abort: true });
+}
 
+function unicast(family: 4 | 6, what = "") {
+  return address(family, what).refine(isUnicast, {
+    error: (issue) => `${what}${shown(issue.input)}: not a unicast address`,
+  });
+}
+
+export const IPv4 = address(4);
+export const IPv6 = address(6);
 const ipv4Address = {
   family: z.literal(4),
-  address: IPv4,
-  prefixLength: bounded("prefix length", 0, 32),
-  broadcast: IPv4.optional(),
+  address: unicast(4),
+  prefixLength: bounded("prefixlen", [0, 32]),
+  broadcast: address(4, "broadcast ").optional(),
 };
-const ipv6Address = { family: z.literal(6), address: IPv6, prefixLength: bounded("prefix length", 0, 128) };
+const ipv6Address = {
+  family: z.literal(6),
+  address: unicast(6),
+  prefixLength: bounded("prefixlen", [0, 128]),
+};
 const alias = z.boolean();
 
 /** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
@@ -76,38 +119,56 @@ export const AddedAddress = z.discriminatedUnion("family", [
 
 export const CarpNode = z.strictObject({ vhid: Vhid, advskew: Advskew });
 
+/** Kept ascending by vhid, each vhid once. */
+export const CarpNodes = z
+  .array(CarpNode)
+  .min(1, { error: "carpnodes '': expected vhid:advskew" })
+  .max(MAX_NODES, { error: `carpnodes: at most ${MAX_NODES}` })
+  .superRefine((nodes, context) => {
+    const twice = nodes.find((node, at) => nodes.findIndex(({ vhid }) => vhid === node.vhid) < at);
+    if (twice === undefined) return;
+    const text = nodes.map(({ vhid, advskew }) => `${vhid}:${advskew}`).join(",");
+    context.addIssue({ code: "custom", message: `carpnodes ${text}: vhid ${twice.vhid} is there twice` });
+  })
+  .overwrite((nodes) => nodes.toSorted((a, b) => a.vhid - b.vhid));
+
+/** At most so many of something in one command. */
+function atMost<T extends z.ZodType>(max: number, what: string, item: T) {
+  return z.array(item).max(max, { error: `at most ${max} ${what} in one command` });
+}
+
 export const InterfaceChange = z.strictObject({
   carpdev: DeviceName.optional(),
   vhid: Vhid.optional(),
   advbase: Advbase.optional(),
   advskew: Advskew.optional(),
   pass: sized("pass", 1024).optional(),
-  carppeer: IPv4.nullable().optional(),
-  carppeer6: IPv6.nullable().optional(),
-  carpnodes: z
-    .array(CarpNode)
-    .min(1)
-    .max(MAX_NODES, { error: `carpnodes: at most ${MAX_NODES}` })
-    .optional(),
+  carppeer: unicast(4, "carppeer ").nullable().optional(),
+  carppeer6: unicast(6, "carppeer6 ").nullable().optional(),
+  carpnodes: CarpNodes.optional(),
   balancing: Balancing.optional(),
   lladdr: MacAddress.nullable().optional(),
-  joinGroups: z.array(GroupName).max(64).optional(),
-  leaveGroups: z.array(GroupName).max(64).optional(),
+  joinGroups: atMost(64, "groups", GroupName).optional(),
+  leaveGroups: atMost(64, "groups", GroupName).optional(),
   description: sized("description", 63).nullable().optional(),
   mtu: Mtu.optional(),
   up: z.boolean().optional(),
   state: State.optional(),
-  addAddresses: z.array(AddedAddress).max(256).optional(),
-  removeAddresses: z
-    .array(z.union([IPv4, IPv6]))
-    .max(256)
-    .optional(),
-  removeFamilies: z
-    .array(z.union([z.literal(4), z.literal(6)]))
-    .max(2)
-    .optional(),
+  addAddresses: atMost(256, "addresses", AddedAddress).optional(),
+  removeAddresses: atMost(256, "addresses", address(undefined)).optional(),
+  removeFamilies: atMost(2, "families", z.union([z.literal(4), z.literal(6)])).optional(),
 });
 export type InterfaceChange = z.infer<typeof InterfaceChange>;
+
+/** How much a command may add to a group's demote count or take from it. */
+const demoteError = (issue: { input?: unknown }) =>
+  `carpdemote ${shown(issue.input).replace(/^-/, "")}: must be ${LIMITS.carpdemote.join("..")}`;
+const DemoteStep = z
+  .int({ error: demoteError })
+  .min(-LIMITS.carpdemote[1], { error: demoteError })
+  .max(LIMITS.carpdemote[1], { error: demoteError });
+
+const VariableName = z.string().max(256, { error: (issue) => `${shown(issue.input)}: no such variable` });
 
 const nothing = z.strictObject({});
 
@@ -120,9 +181,12 @@ export const methods = {
   /** -> GroupView[]. */
   groups: nothing,
   /** Every variable whose name is one of `names` or below one -> Sysctl[]; unknown names are refused. */
-  "sysctl-get": z.strictObject({ names: z.array(z.string().max(256)).max(64) }),
+  "sysctl-get": z.strictObject({ names: atMost(64, "names", VariableName) }),
   /** -> SysctlChange. */
-  "sysctl-set": z.strictObject({ name: z.string().max(256), value: z.int() }),
+  "sysctl-set": z.strictObject({
+    name: VariableName,
+    value: z.int({ error: "the value must be a whole number" }),
+  }),
   /** -> Statistics. */
   statistics: nothing,
   /** Without a name the next free one -> { name }. */
@@ -132,11 +196,21 @@ export const methods = {
   /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
   change: z.strictObject({ name: InterfaceName, change: InterfaceChange }),
   /** Adds to a group's carp demote count, never below 0 -> {}. */
-  "demote-group": z.strictObject({ group: GroupName, by: z.int().min(-128).max(128) }),
+  "demote-group": z.strictObject({ group: GroupName, by: DemoteStep }),
 } as const;
 
 export type Method = keyof typeof methods;
 export type Params<M extends Method> = z.infer<(typeof methods)[M]>;
+
+/** The request as the engine will take it, or what is wrong with it in words for a person. */
+export function checkParams<M extends Method>(
+  method: M,
+  params: unknown,
+): { readonly params: Params<M> } | { readonly refusal: string } {
+  const result = methods[method].safeParse(params);
+  if (result.success) return { params: result.data as Params<M> };
+  return { refusal: result.error.issues[0]?.message ?? "not a request the engine knows" };
+}
 
 export interface Hello {
   readonly version: string;
