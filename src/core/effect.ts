@@ -74,5 +74,5 @@ export type Effect =
   | { readonly kind: "listen"; readonly carpdev: string; readonly on: boolean }
   | { readonly kind: "log"; readonly priority: Priority; readonly text: string }
   | ({ readonly kind: "transition" } & Transition)
-  /** The interface is gone for good: its bow-out has left, its device may be forgotten. */
-  | { readonly kind: "destroyed"; readonly interface: string };
+  /** A `down`, `destroy` or shutdown is over: a successor was heard, or nobody came. */
+  | { readonly kind: "left"; readonly interface: string };

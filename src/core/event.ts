@@ -65,6 +65,8 @@ export type Event =
   | { readonly kind: "link-gone"; readonly name: string }
   /** The kernel adapter put back something that somebody else had changed on a device of ours. */
   | { readonly kind: "repaired"; readonly interface: string; readonly what: string }
+  /** Whether this host forwards IPv6, so that its neighbour advertisements call it a router. */
+  | { readonly kind: "forwarding"; readonly ipv6: boolean }
   /** The kernel index of our own device became known, or it is gone (0). */
   | { readonly kind: "device"; readonly interface: string; readonly index: number };
 

@@ -1,0 +1,391 @@
+/**
+ * A CARP host: all carp interfaces, the groups, the sysctl variables and the counters, and the one way in. Events
+ * and commands go in with the time, effects come out; there is no clock, no I/O and no randomness in here.
+ */
+
+import { CarpInterface, type Fault, type Host as HostOfInterfaces, obstacleTo } from "./carp-interface.ts";
+import type { Command, InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
+import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
+import { Demotion, type Effective } from "./demotion.ts";
+import type { Effect, Priority } from "./effect.ts";
+import type { Event, Family, Instant, Link, Micros } from "./event.ts";
+import { checkInput } from "./input.ts";
+import { applyChange, newInterface } from "./reconfigure.ts";
+import { type SysctlName, SysctlTree } from "./sysctl.ts";
+import type { GroupView, InterfaceView } from "./view.ts";
+
+/** What becomes of a command: refused with nothing changed, or the effects that carry it out. */
+export type Outcome =
+  | { readonly error: string }
+  | {
+      readonly effects: readonly Effect[];
+      /** The interface that was created or changed. */
+      readonly name?: string | undefined;
+      /** A variable's value before and after. */
+      readonly change?: { readonly from: number; readonly to: number } | undefined;
+    };
+
+export interface HostOptions {
+  /** Whether this host can filter packets for several nodes; else why not, in words. */
+  readonly balancing: true | string;
+  /** Advertisement counters will be greater than this: the greatest an earlier engine may have sent. */
+  readonly counterFloor?: bigint | undefined;
+}
+
+export interface HostConfiguration {
+  readonly interfaces: readonly InterfaceConfiguration[];
+  readonly sysctl: readonly { readonly name: string; readonly value: number }[];
+}
+
+export class Host {
+  readonly #options: HostOptions;
+  readonly #sysctl = new SysctlTree();
+  readonly #demotion = new Demotion(this.#sysctl);
+  readonly #interfaces = new Map<string, CarpInterface>();
+  readonly #links = new Map<string, Link>();
+  readonly #listening = new Map<string, number>();
+  readonly counters: Counters = zeroCounters();
+  #effects: Effect[] = [];
+  #isRouter = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+  }
+
+  handle(event: Event, now: Instant): readonly Effect[] {
+    switch (event.kind) {
+      case "frame":
+        this.#receive(event.carpdev, event.bytes, event.receivedUs, now);
+        break;
+      case "stray":
+        this.#count(event.family === 4 ? "receivedIpv4" : "receivedIpv6");
+        if (this.#sysctl.get("net.inet.carp.allow") === 1) {
+          this.#count("badInterface");
+          this.#log(6, `carp packet received on ${event.device}, which carries no carp interface`);
+        }
+        break;
+      case "timer":
+        this.#timer(event.timer, now);
+        break;
+      case "advertised":
+        this.#interfaces.get(event.interface)?.advertised(event.vhid, event.left, event.leftUs, now);
+        break;
+      case "link":
+        this.#linkChanged(event.link, now);
+        break;
+      case "link-gone":
+        this.#linkGone(event.name, now);
+        break;
+      case "repaired": {
+        this.#log(2, `${event.interface}: repaired: ${event.what}`);
+        const repaired = this.#interfaces.get(event.interface);
+        if (repaired?.nodes.some((node) => node.state === "MASTER")) repaired.announce();
+        break;
+      }
+      case "device": {
+        const known = this.#interfaces.get(event.interface);
+        if (known !== undefined) known.index = event.index;
+        break;
+      }
+      case "forwarding":
+        this.#isRouter = event.ipv6;
+        break;
+    }
+    return this.#takeEffects();
+  }
+
+  command(command: Command, now: Instant): Outcome {
+    switch (command.kind) {
+      case "create":
+        return this.#create(command.name ?? this.#nextName(), now);
+      case "destroy":
+        return this.#destroy(command.name, now);
+      case "change":
+        return this.#change(command.name, command.change, now);
+      case "demote-group":
+        return this.#demoteGroup(command.group, command.by, now);
+      case "set-sysctl":
+        return this.#setSysctl(command.name, command.value, now);
+    }
+  }
+
+  /** Every interface bows out and goes; each says `left` when it has. */
+  shutdown(now: Instant): readonly Effect[] {
+    for (const name of [...this.#interfaces.keys()]) this.#destroy(name, now, true);
+    return this.#takeEffects();
+  }
+
+  /** What was configured, to start another engine with. Fit for `restore` as it is. */
+  get configuration(): HostConfiguration {
+    const faults = [...this.#interfaces.values()].flatMap((each) => [...each.demotions.values()]);
+    const own = faults.reduce((sum, { factor }) => sum + factor, 0);
+    return {
+      interfaces: [...this.#interfaces.values()].map((each) => each.pendingConfiguration),
+      sysctl: this.#sysctl
+        .matching("")
+        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? value - own : value })),
+    };
+  }
+
+  restore(configuration: HostConfiguration, now: Instant): readonly Effect[] {
+    for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
+    for (const each of configuration.interfaces) this.#add(each, now);
+    this.#evaluate(now);
+    return this.#takeEffects();
+  }
+
+  /** The greatest counter sent so far, or the floor given. */
+  get counterFloor(): bigint {
+    let floor = this.#options.counterFloor ?? 0n;
+    for (const each of this.#interfaces.values())
+      for (const node of each.nodes) if (node.lastCounter > floor) floor = node.lastCounter;
+    return floor;
+  }
+
+  interfaces(): InterfaceView[] {
+    return [...this.#interfaces.values()]
+      .map((each) => each.view())
+      .sort((a, b) => numberOf(a.name) - numberOf(b.name));
+  }
+
+  groups(): GroupView[] {
+    const members = new Map<string, string[]>([["carp", []]]);
+    for (const { name, groups } of this.interfaces())
+      for (const group of groups) members.set(group, [...(members.get(group) ?? []), name]);
+    return [...members].map(([name, interfaces]) => ({
+      name,
+      carpDemoteCount: this.#demotion.ofGroup(name),
+      interfaces,
+    }));
+  }
+
+  sysctl(name: string): { name: string; value: number }[] {
+    return this.#sysctl.matching(name);
+  }
+
+  // Packets.
+
+  #receive(carpdev: string, bytes: Uint8Array, receivedUs: Micros, now: Instant): void {
+    const allow = this.#sysctl.get("net.inet.carp.allow") === 1;
+    const strictReplay = this.#sysctl.get("net.inet.carp.strict_replay") === 1;
+    const here = this.#on(carpdev);
+    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, strictReplay });
+    if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6");
+    if (verdict === undefined) return;
+    if ("counter" in verdict) {
+      this.#count(verdict.counter);
+      this.#log(verdict.priority, verdict.text);
+      return;
+    }
+    verdict.carpInterface.accept(verdict.node, verdict.heard, now);
+  }
+
+  #timer(timer: string, now: Instant): void {
+    const [name = "", vhid = "", kind] = timer.split("/");
+    const carpInterface = this.#interfaces.get(name);
+    if (vhid === "leave") {
+      carpInterface?.finishLeaving();
+      return;
+    }
+    const node = carpInterface?.nodes.find((each) => each.vhid === Number(vhid));
+    if (kind === "advertise") node?.advertiseTimer(now);
+    else node?.masterDownTimer(now);
+  }
+
+  // Devices.
+
+  #linkChanged(link: Link, now: Instant): void {
+    this.#links.set(link.name, link);
+    this.#listen();
+    for (const each of this.#on(link.name)) each.evaluate(now);
+  }
+
+  #linkGone(name: string, now: Instant): void {
+    this.#links.delete(name);
+    for (const each of this.#on(name)) {
+      each.evaluate(now);
+      // What was built on the device went with it, and has to be built again.
+      each.forgetDevice();
+    }
+    this.#listen();
+  }
+
+  #on(carpdev: string): CarpInterface[] {
+    return [...this.#interfaces.values()].filter((each) => each.configuration.carpdev === carpdev);
+  }
+
+  /** Listens on the carpdevs of the interfaces that are up, as long as they exist, and on no other device. */
+  #listen(): void {
+    const wanted = new Map<string, number>();
+    for (const each of this.#interfaces.values()) {
+      const { carpdev, up } = each.configuration;
+      const link = carpdev === undefined ? undefined : this.#links.get(carpdev);
+      if (link !== undefined && (up || each.isLeaving)) wanted.set(link.name, link.index);
+    }
+    for (const [carpdev, index] of this.#listening) {
+      if (wanted.get(carpdev) === index) continue;
+      this.#listening.delete(carpdev);
+      this.#effects.push({ kind: "listen", carpdev, on: false });
+    }
+    for (const [carpdev, index] of wanted) {
+      if (this.#listening.has(carpdev)) continue;
+      this.#listening.set(carpdev, index);
+      this.#effects.push({ kind: "listen", carpdev, on: true });
+    }
+  }
+
+  #evaluate(now: Instant): void {
+    this.#listen();
+    for (const each of this.#interfaces.values()) each.evaluate(now);
+  }
+
+  // Commands.
+
+  #create(name: string, now: Instant): Outcome {
+    if (this.#interfaces.has(name)) return { error: `${name}: already exists` };
+    this.#add(newInterface(name), now);
+    return { effects: this.#takeEffects(), name };
+  }
+
+  #add(configuration: InterfaceConfiguration, now: Instant): CarpInterface {
+    const added = new CarpInterface(configuration, this.#forInterfaces, now);
+    this.#interfaces.set(configuration.name, added);
+    return added;
+  }
+
+  #nextName(): string {
+    for (let i = 0; ; i++) if (!this.#interfaces.has(`carp${i}`)) return `carp${i}`;
+  }
+
+  #destroy(name: string, now: Instant, all = false): Outcome {
+    const carpInterface = this.#interfaces.get(name);
+    if (carpInterface === undefined) return { error: `${name}: no such interface` };
+    const forget = () => {
+      this.#interfaces.delete(name);
+      this.#listen();
+    };
+    carpInterface.destroy(forget, now);
+    return { effects: all ? [] : this.#takeEffects(), name };
+  }
+
+  #change(name: string, change: InterfaceChange, now: Instant): Outcome {
+    const known = this.#interfaces.get(name);
+    const before = known?.pendingConfiguration ?? newInterface(name);
+    const others = [...this.#interfaces.values()]
+      .filter((each) => each !== known)
+      .map((each) => each.configuration);
+    const { balancing } = this.#options;
+    const after = applyChange(before, change, { balancing, links: this.#links, others });
+    if ("error" in after) return after;
+    const obstacle = obstacleTo(
+      after,
+      after.carpdev === undefined ? undefined : this.#links.get(after.carpdev),
+    );
+    if (change.state !== undefined && obstacle !== undefined)
+      return { error: `state ${change.state}: ${name} does not run: ${obstacle}` };
+    const carpInterface = known ?? this.#add(newInterface(name), now);
+    carpInterface.reconfigure(after, now);
+    this.#listen();
+    if (change.state !== undefined) carpInterface.force(change.state, now);
+    return { effects: this.#takeEffects(), name };
+  }
+
+  #demoteGroup(group: string, by: number, now: Instant): Outcome {
+    if (!this.groups().some((each) => each.name === group)) return { error: `group ${group}: no such group` };
+    this.#adjustGroup(group, by, "group", "carpdemote", now);
+    return { effects: this.#takeEffects() };
+  }
+
+  #setSysctl(name: string, written: number, now: Instant): Outcome {
+    const write = this.#sysctl.afterWrite(name, written);
+    if ("error" in write) return write;
+    const from = this.#sysctl.get(write.name);
+    if (write.name === "net.inet.carp.demotion") this.#adjustGlobal(written, "sysctl", now);
+    else this.#sysctl.set(write.name, write.value);
+    return { effects: this.#takeEffects(), change: { from, to: write.value } };
+  }
+
+  // Demotion.
+
+  #factor(fault: Fault): number {
+    return this.#sysctl.get(
+      fault === "carpdev" ? "net.inet.carp.ifdown_demotion_factor" : "net.inet.carp.senderr_demotion_factor",
+    );
+  }
+
+  #adjustGroup(group: string, by: number, who: string, why: string, now: Instant): void {
+    const before = this.#demotion.ofGroup(group);
+    const count = this.#demotion.adjustGroup(group, by);
+    if (count === before) return;
+    const verb = by > 0 ? "demoted" : "promoted";
+    this.#log(3, `${who} ${verb} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
+    for (const each of this.#interfaces.values())
+      if (each.configuration.groups.includes(group)) each.settingsChanged(count > before, now);
+  }
+
+  #adjustGlobal(by: number, why: string, now: Instant): void {
+    if (by === 0) return;
+    this.#demotion.adjustGlobal(by);
+    this.#log(
+      3,
+      `${by > 0 ? "demoted" : "promoted"} by ${Math.abs(by)} to ${this.#demotion.global} (${why})`,
+    );
+    for (const each of this.#interfaces.values()) each.settingsChanged(by > 0, now);
+  }
+
+  // What the interfaces ask of their host.
+
+  readonly #forInterfaces: HostOfInterfaces = ((host: Host) => ({
+    get preempt() {
+      return host.#sysctl.get("net.inet.carp.preempt") === 1;
+    },
+    get trafficClass() {
+      return host.#sysctl.get("net.inet.carp.dscp") << 2;
+    },
+    get isRouter() {
+      return host.#isRouter;
+    },
+    get counterFloor() {
+      return host.counterFloor;
+    },
+    link: (name: string) => host.#links.get(name),
+    effective: (advskew: number, groups: readonly string[]): Effective =>
+      host.#demotion.effective(advskew, groups),
+    demote: (of: CarpInterface, fault: Fault, by: 1 | -1, now: Instant) => host.#fault(of, fault, by, now),
+    emit: (effect: Effect) => void host.#effects.push(effect),
+    log: (priority: Priority, text: string) => host.#log(priority, text),
+    countSent: (family: Family) => host.#count(family === 4 ? "sentIpv4" : "sentIpv6"),
+    countSendFailure: () => host.#count("sendFailed"),
+    countTransitionToMaster: () => host.#count("transitionsToMaster"),
+  }))(this);
+
+  #fault(of: CarpInterface, fault: Fault, by: 1 | -1, now: Instant): void {
+    const groups = by > 0 ? of.configuration.groups : (of.demotions.get(fault)?.groups ?? []);
+    const factor = by > 0 ? this.#factor(fault) : (of.demotions.get(fault)?.factor ?? 0);
+    if (by > 0) of.demotions.set(fault, { groups, factor });
+    else of.demotions.delete(fault);
+    const why = fault === "carpdev" ? "carpdev" : by > 0 ? "> snderrors" : "< snderrors";
+    for (const group of groups) this.#adjustGroup(group, by, of.name, why, now);
+    const whyGlobal = fault === "carpdev" ? (by > 0 ? "interface down" : "interface up") : why;
+    this.#adjustGlobal(by * factor, whyGlobal, now);
+  }
+
+  #count(counter: CounterName): void {
+    this.counters[counter]++;
+  }
+
+  #log(priority: Priority, text: string): void {
+    if (priority <= this.#sysctl.get("net.inet.carp.log"))
+      this.#effects.push({ kind: "log", priority, text });
+  }
+
+  #takeEffects(): readonly Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}
+
+function numberOf(name: string): number {
+  return Number(name.slice("carp".length));
+}

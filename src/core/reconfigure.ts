@@ -1,0 +1,185 @@
+/**
+ * What a command makes of a carp interface's configuration: the words of one command applied together to the
+ * configuration as it was, or one line saying why not. Nothing here changes anything.
+ */
+
+import { contains, parseAddress, virtualMac } from "../protocol/address.ts";
+import type { CarpNode, InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
+import type { InterfaceAddress, Link } from "./event.ts";
+
+/** What else there is, for a change to get along with. */
+export interface Surroundings {
+  /** Whether this host can filter packets for several nodes; else why not, in words. */
+  readonly balancing: true | string;
+  readonly links: ReadonlyMap<string, Link>;
+  /** The other carp interfaces. */
+  readonly others: readonly InterfaceConfiguration[];
+}
+
+export type Refused = { readonly error: string };
+
+export function newInterface(name: string): InterfaceConfiguration {
+  return {
+    name,
+    up: false,
+    carpdev: undefined,
+    nodes: [],
+    advbase: 1,
+    pass: "",
+    carppeer: undefined,
+    carppeer6: undefined,
+    balancing: "none",
+    lladdr: undefined,
+    groups: ["carp"],
+    description: undefined,
+    mtu: undefined,
+    addresses: [],
+  };
+}
+
+export function applyChange(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+  surroundings: Surroundings,
+): InterfaceConfiguration | Refused {
+  const addresses = changedAddresses(before, change);
+  if ("error" in addresses) return addresses;
+  const nodes = changedNodes(before, change);
+  if ("error" in nodes) return nodes;
+  const groups = changedGroups(before, change);
+  if ("error" in groups) return groups;
+  const set = <T>(changed: T | null | undefined, was: T | undefined) =>
+    changed === undefined ? was : changed === null ? undefined : changed;
+  const after: InterfaceConfiguration = {
+    name: before.name,
+    // As with ifconfig, giving an address brings the interface up.
+    up: change.up ?? (before.up || (change.addAddresses?.length ?? 0) > 0),
+    carpdev: change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, surroundings.links),
+    nodes: nodes.list,
+    advbase: change.advbase ?? before.advbase,
+    pass: change.pass ?? before.pass,
+    carppeer: set(change.carppeer, before.carppeer),
+    carppeer6: set(change.carppeer6, before.carppeer6),
+    balancing: change.balancing ?? before.balancing,
+    lladdr: set(change.lladdr, before.lladdr),
+    groups: groups.list,
+    description: set(change.description, before.description),
+    mtu: change.mtu ?? before.mtu,
+    addresses: addresses.list,
+  };
+  const conflict = conflictOf(before, after, change, surroundings);
+  return conflict === undefined ? after : { error: conflict };
+}
+
+/** Why a configuration cannot be; undefined when it can. */
+function conflictOf(
+  before: InterfaceConfiguration,
+  after: InterfaceConfiguration,
+  change: InterfaceChange,
+  { balancing, links, others }: Surroundings,
+): string | undefined {
+  const { carpdev, nodes } = after;
+  const link = carpdev === undefined ? undefined : links.get(carpdev);
+  if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev)
+    return `carpdev ${change.carpdev}: no such device`;
+  if (nodes.length > 1 && balancing !== true) {
+    const words = nodes.map((node) => `${node.vhid}:${node.advskew}`).join();
+    return `carpnodes ${words}: ${balancing}`;
+  }
+  for (const other of others) {
+    const sameSegment = carpdev !== undefined && other.carpdev === carpdev;
+    for (const { vhid } of nodes)
+      if (sameSegment && other.nodes.some((node) => node.vhid === vhid))
+        return `vhid ${vhid} is already used by ${other.name} on ${carpdev}`;
+    if (sameSegment && after.lladdr !== undefined && after.lladdr !== link?.mac) {
+      const taken = other.lladdr ?? (other.nodes[0] && virtualMac(other.nodes[0].vhid));
+      if (taken === after.lladdr)
+        return `lladdr ${after.lladdr} is already used by ${other.name} on ${carpdev}`;
+    }
+    for (const { address } of after.addresses)
+      if (other.addresses.some((each) => each.address === address))
+        return `${address} is already used by ${other.name}`;
+  }
+  const added = after.addresses.filter(
+    ({ address }) => !before.addresses.some((each) => each.address === address),
+  );
+  for (const { address } of added)
+    if (link?.addresses.some((each) => each.address === address))
+      return `${address} is ${carpdev}'s own address: a shared address must be another one`;
+  if (change.mtu !== undefined && link !== undefined && change.mtu > link.mtu)
+    return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
+  return undefined;
+}
+
+function changedAddresses(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly InterfaceAddress[] } | Refused {
+  let list = [...before.addresses];
+  for (const family of change.removeFamilies ?? []) list = list.filter((each) => each.family !== family);
+  for (const address of change.removeAddresses ?? []) {
+    const canonical = canonicalAddress(address);
+    if (!list.some((each) => each.address === canonical))
+      return { error: `${address}: no such address on ${before.name}` };
+    list = list.filter((each) => each.address !== canonical);
+  }
+  for (const { alias, ...given } of change.addAddresses ?? []) {
+    const added = { ...given, address: canonicalAddress(given.address) };
+    const known = list.findIndex((each) => each.address === added.address);
+    const first = list.findIndex((each) => each.family === 4);
+    if (known >= 0) list[known] = added;
+    else if (alias || added.family === 6 || first < 0) list.push(added);
+    else list[first] = added;
+  }
+  return { list };
+}
+
+function canonicalAddress(text: string): string {
+  return parseAddress(text)?.address ?? text;
+}
+
+function changedNodes(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly CarpNode[] } | Refused {
+  if (change.carpnodes !== undefined) {
+    if (change.vhid !== undefined) return { error: `vhid ${change.vhid}: carpnodes says so already` };
+    if (change.advskew !== undefined)
+      return { error: `advskew ${change.advskew}: carpnodes says so already` };
+    const list = [...change.carpnodes].sort((a, b) => a.vhid - b.vhid);
+    const twice = list.find((node, i) => list[i + 1]?.vhid === node.vhid);
+    if (twice === undefined) return { list };
+    const words = change.carpnodes.map((node) => `${node.vhid}:${node.advskew}`).join();
+    return { error: `carpnodes ${words}: vhid ${twice.vhid} is there twice` };
+  }
+  if (change.vhid !== undefined)
+    return { list: [{ vhid: change.vhid, advskew: change.advskew ?? before.nodes[0]?.advskew ?? 0 }] };
+  if (change.advskew === undefined) return { list: before.nodes };
+  const [only, ...more] = before.nodes;
+  if (only === undefined) return { error: `advskew ${change.advskew}: ${before.name} has no vhid yet` };
+  if (more.length > 0)
+    return { error: `advskew ${change.advskew}: ${before.name} has several nodes: use carpnodes` };
+  return { list: [{ vhid: only.vhid, advskew: change.advskew }] };
+}
+
+function changedGroups(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly string[] } | Refused {
+  for (const group of change.leaveGroups ?? [])
+    if (!before.groups.includes(group)) return { error: `group ${group}: ${before.name} is not in it` };
+  const kept = before.groups.filter((group) => !change.leaveGroups?.includes(group));
+  return { list: [...new Set([...kept, ...(change.joinGroups ?? [])])] };
+}
+
+/** Without a carpdev given, the device that has an address in the same subnet as one of ours. */
+function carpdevFor(
+  addresses: readonly InterfaceAddress[],
+  links: ReadonlyMap<string, Link>,
+): string | undefined {
+  for (const { family, address } of addresses)
+    for (const link of links.values())
+      for (const own of link.addresses)
+        if (own.family === family && contains(own.address, own.prefixLength, address)) return link.name;
+  return undefined;
+}

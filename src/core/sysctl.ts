@@ -1,0 +1,120 @@
+/**
+ * The sysctl variables of carp: one table that drives reading, writing, bounds and documentation, and the values
+ * of one host. `net.inet.carp.demotion` is a counter: writing adds to it.
+ */
+
+export interface SysctlVariable {
+  readonly name: string;
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+  /** A write adds the value instead of replacing. */
+  readonly relative?: true;
+  readonly meaning: string;
+}
+
+const INT32_MAX = 2 ** 31 - 1;
+
+export const SYSCTL_VARIABLES = [
+  {
+    name: "net.inet.carp.allow",
+    initial: 1,
+    min: 0,
+    max: 1,
+    meaning: "accept incoming carp packets",
+  },
+  {
+    name: "net.inet.carp.preempt",
+    initial: 0,
+    min: 0,
+    max: 1,
+    meaning: "virtual hosts preempt each other",
+  },
+  {
+    name: "net.inet.carp.log",
+    initial: 2,
+    min: 0,
+    max: 7,
+    meaning: "syslog priority up to which events are logged; 2: state changes",
+  },
+  {
+    name: "net.inet.carp.demotion",
+    initial: 0,
+    min: -INT32_MAX,
+    max: INT32_MAX,
+    relative: true,
+    meaning: "demotion counter of the whole host; writes are added to it",
+  },
+  {
+    name: "net.inet.carp.ifdown_demotion_factor",
+    initial: 240,
+    min: 0,
+    max: INT32_MAX,
+    meaning: "demotion while a carpdev is down",
+  },
+  {
+    name: "net.inet.carp.senderr_demotion_factor",
+    initial: 240,
+    min: 0,
+    max: INT32_MAX,
+    meaning: "demotion while advertisements cannot be sent",
+  },
+  {
+    name: "net.inet.carp.dscp",
+    initial: 4,
+    min: 0,
+    max: 63,
+    meaning: "DSCP of advertisements",
+  },
+  {
+    name: "net.inet.carp.strict_replay",
+    initial: 0,
+    min: 0,
+    max: 1,
+    meaning: "refuse advertisements whose counter does not increase; only where every host runs carpctl",
+  },
+  {
+    name: "net.pfsync.carp_demotion_factor",
+    initial: 240,
+    min: 0,
+    max: INT32_MAX,
+    meaning: "demotion while connection states are being synchronised",
+  },
+] as const satisfies readonly SysctlVariable[];
+
+export type SysctlName = (typeof SYSCTL_VARIABLES)[number]["name"];
+
+export class SysctlTree {
+  readonly #values = new Map<SysctlName, number>(SYSCTL_VARIABLES.map((each) => [each.name, each.initial]));
+
+  get(name: SysctlName): number {
+    const value = this.#values.get(name);
+    if (value === undefined) throw new Error(`no sysctl variable ${name}`);
+    return value;
+  }
+
+  /** Sets without asking; for values known to be good. */
+  set(name: SysctlName, value: number): void {
+    this.#values.set(name, value);
+  }
+
+  /** @returns the value that a write makes, or why it is refused */
+  afterWrite(name: string, written: number): { name: SysctlName; value: number } | { error: string } {
+    const variable: SysctlVariable | undefined = SYSCTL_VARIABLES.find((each) => each.name === name);
+    if (variable === undefined) return { error: `${name}: no such variable` };
+    const value = variable.relative ? this.get(variable.name as SysctlName) + written : written;
+    if (!Number.isInteger(value) || value < variable.min || value > variable.max)
+      return { error: `${name}=${written}: must be ${variable.min}..${variable.max}` };
+    return { name: variable.name as SysctlName, value };
+  }
+
+  /**
+   * @param name a variable, or a prefix of some (`net.inet.carp`)
+   * @returns the variables of that name or below it, in table order; none when there is no such name
+   */
+  matching(name: string): { name: SysctlName; value: number }[] {
+    return SYSCTL_VARIABLES.filter(
+      (each) => name === "" || each.name === name || each.name.startsWith(`${name}.`),
+    ).map((each) => ({ name: each.name, value: this.get(each.name) }));
+  }
+}

@@ -1,0 +1,353 @@
+/**
+ * One virtual host: the state machine of one vhid (INIT, BACKUP, MASTER), its timers and its lease. Everything it
+ * shares with the other nodes of its carp interface, the frames, the device, the settings, it asks of its `Owner`.
+ */
+
+import { compareAddresses } from "../protocol/address.ts";
+import type { Effective } from "./demotion.ts";
+import type { Effect, VirtualHostState } from "./effect.ts";
+import type { Family, Instant, Micros } from "./event.ts";
+import { BOW_OUT, intervalUs, leaseUs, masterDownUs, SECOND } from "./timing.ts";
+import type { NodeView } from "./view.ts";
+
+/** What an accepted advertisement says, and who says it. */
+export interface Heard {
+  readonly family: Family;
+  readonly source: string;
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly demote: number;
+  readonly counter: bigint;
+  readonly receivedUs: Micros;
+}
+
+/** The carp interface, as its virtual hosts see it. */
+export interface Owner {
+  readonly name: string;
+  readonly advbase: number;
+  readonly preempt: boolean;
+  /** In words, for messages: ` (vhid 2)` when there are several nodes, else nothing. */
+  label(vhid: number): string;
+  effective(advskew: number): Effective;
+  /** Our source address in that family's advertisements. */
+  source(family: Family): string | undefined;
+  /** Puts the advertisement on the wire. */
+  send(vhid: number, fields: { advbase: number; advskew: number; demote: number; counter: bigint }): void;
+  /** Tells everybody on the segment where the addresses are. */
+  announce(): void;
+  /** A node became MASTER or ceased to be. */
+  mastershipChanged(): void;
+  emit(effect: Effect): void;
+  log(priority: 2 | 4, text: string): void;
+  countTransitionToMaster(): void;
+}
+
+/** How many of our latest counters are remembered, to know our own advertisements when they come back. */
+const REMEMBERED_COUNTERS = 1024;
+
+/** Announcements are repeated once, after this many further advertisements: the first may have been lost. */
+const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
+
+export class VirtualHost {
+  readonly vhid: number;
+  advskew: number;
+  #state: VirtualHostState = "INIT";
+  #sinceUs: Micros;
+  #transitions = 0;
+  #heard: Heard | undefined;
+  #heardOverIpv4Us: Micros | undefined;
+  #quickestPeerUs: Micros | undefined;
+  /** BACKUP: the last accepted advertisement, or when waiting began. */
+  #silentSinceUs: Micros = 0;
+  #masterDownAtUs: Micros = 0;
+  #advertiseAtUs: Micros = 0;
+  /** MASTER: the end of the lease; right after a takeover the time by which a first advertisement must have left. */
+  #masterUntilUs: Micros = 0;
+  #toSecondAnnouncement = 0;
+  #assertedAtUs: Micros = Number.NEGATIVE_INFINITY;
+  #leaving = false;
+  #lastCounter: bigint;
+  readonly #ownCounters = new Set<bigint>();
+  readonly #owner: Owner;
+
+  /** @param counterFloor every counter sent will be greater */
+  constructor(owner: Owner, vhid: number, advskew: number, counterFloor: bigint, now: Instant) {
+    this.#owner = owner;
+    this.vhid = vhid;
+    this.advskew = advskew;
+    this.#lastCounter = counterFloor;
+    this.#sinceUs = now.us;
+  }
+
+  get state(): VirtualHostState {
+    return this.#state;
+  }
+
+  /** The greatest counter sent so far. */
+  get lastCounter(): bigint {
+    return this.#lastCounter;
+  }
+
+  get #effective(): Effective {
+    return this.#owner.effective(this.advskew);
+  }
+
+  get #intervalUs(): Micros {
+    return intervalUs(this.#owner.advbase, this.#effective.advskew);
+  }
+
+  /** The interface runs: INIT -> BACKUP. */
+  start(now: Instant): void {
+    this.#heard = undefined;
+    this.#quickestPeerUs = undefined;
+    this.#become("BACKUP", "the interface runs", now);
+    this.#waitForMaster(now.us);
+  }
+
+  /** The interface no longer runs, or changes its identity: -> INIT, without a word to the network. */
+  stop(reason: string, now: Instant): void {
+    if (this.#state === "INIT") return;
+    this.#cancel("advertise");
+    this.#cancel("master-down");
+    this.#become("INIT", reason, now);
+    this.#leaving = false;
+  }
+
+  /** Tells the peers to take over now. Stays MASTER until `stop`: the addresses remain until a successor has them. */
+  bowOut(now: Instant): void {
+    if (this.#state !== "MASTER" || this.#leaving) return;
+    this.#leaving = true;
+    this.#cancel("advertise");
+    const counter = this.#nextCounter(now);
+    this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter });
+  }
+
+  /** `state master`: somebody wants it here. */
+  forceMaster(now: Instant): void {
+    if (this.#state === "BACKUP") this.#takeOver("forced", now);
+  }
+
+  /** `state backup`: somebody wants it elsewhere. Without a bow-out nobody would take over before we do. */
+  forceBackup(now: Instant): void {
+    if (this.#state !== "MASTER") return;
+    this.bowOut(now);
+    this.#yield("forced", now.us, now);
+  }
+
+  /** An advertisement with a valid digest arrived for this virtual host. */
+  accept(heard: Heard, now: Instant): void {
+    if (this.#lostLease(now)) return;
+    this.#heard = heard;
+    if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
+    const his = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
+    if (!isBowOut(heard))
+      this.#quickestPeerUs = Math.min(this.#quickestPeerUs ?? Number.POSITIVE_INFINITY, his.intervalUs);
+    if (this.#state === "MASTER") this.#heardAsMaster(his, now);
+    else if (this.#state === "BACKUP") this.#heardAsBackup(his, now);
+  }
+
+  /** Whether an advertisement with this counter is one we sent ourselves. */
+  isOwn(counter: bigint): boolean {
+    return this.#ownCounters.has(counter);
+  }
+
+  masterDownTimer(now: Instant): void {
+    if (this.#state !== "BACKUP") return;
+    if (now.us < this.#masterDownAtUs) {
+      this.#arm("master-down", this.#masterDownAtUs);
+      return;
+    }
+    // An engine that did not run for so long (the host slept, or was stopped) has not listened either.
+    const waitUs = masterDownUs(this.#intervalUs);
+    if (now.us - this.#masterDownAtUs > Math.max(waitUs, SECOND)) this.#waitForMaster(now.us);
+    else this.#takeOver("the master is silent", now);
+  }
+
+  advertiseTimer(now: Instant): void {
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now)) return;
+    this.#advertise(now);
+    if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.#owner.announce();
+  }
+
+  /** An advertisement has really left: the lease runs from that moment. */
+  advertisementLeft(leftUs: Micros): void {
+    if (this.#state !== "MASTER" || this.#leaving) return;
+    this.#masterUntilUs = leftUs + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#owner.emit({
+      kind: "lease",
+      interface: this.#owner.name,
+      vhid: this.vhid,
+      untilUs: this.#masterUntilUs,
+    });
+  }
+
+  /** advbase, advskew or demotion changed. `atOnce`: peers must hear of it now. */
+  settingsChanged(atOnce: boolean, now: Instant): void {
+    if (this.#state === "BACKUP") this.#waitForMaster(this.#silentSinceUs);
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now)) return;
+    if (atOnce) this.#advertise(now);
+    else this.#arm("advertise", Math.min(this.#advertiseAtUs, now.us + this.#intervalUs));
+  }
+
+  view(): NodeView {
+    const { advskew, demote } = this.#effective;
+    const heard = this.#heard;
+    return {
+      vhid: this.vhid,
+      advskew: this.advskew,
+      effectiveAdvskew: advskew,
+      demote,
+      state: this.#state,
+      sinceUs: this.#sinceUs,
+      transitions: this.#transitions,
+      heard: heard && {
+        source: heard.source,
+        advbase: heard.advbase,
+        advskew: heard.advskew,
+        demote: heard.demote,
+        atUs: heard.receivedUs,
+      },
+    };
+  }
+
+  #heardAsMaster(his: Heard & { intervalUs: Micros }, now: Instant): void {
+    if (this.#leaving) return;
+    const { demote } = this.#effective;
+    const ownIntervalUs = this.#intervalUs;
+    if (his.demote < demote) this.#yield("a master is less demoted", his.receivedUs, now);
+    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(his, now);
+    else if (his.intervalUs < ownIntervalUs)
+      this.#yield("a master advertises more often", his.receivedUs, now);
+    else this.#breakTie(his, now);
+  }
+
+  /** The order of the rules is the protocol's. */
+  #heardAsBackup(his: Heard & { intervalUs: Micros }, now: Instant): void {
+    const { demote } = this.#effective;
+    const { advbase, preempt } = this.#owner;
+    if (preempt && this.#intervalUs < his.intervalUs && his.demote >= demote)
+      this.#takeOver("preempting a slower master", now);
+    else if (his.demote > demote) this.#takeOver("the master is demoted", now);
+    else if (isBowOut(his)) this.#takeOver("the master left", now);
+    else if (advbase > 0 && his.intervalUs > 3 * advbase * SECOND)
+      this.#takeOver("the master is too slow", now);
+    else this.#waitForMaster(his.receivedUs);
+  }
+
+  /**
+   * Two masters with nothing to choose between them. OpenBSD sends both to BACKUP and leaves it to the timers; here
+   * the higher source address stays, at once and without an outage. Both hosts must look at the same pair of
+   * addresses: IPv4's where it gets through.
+   */
+  #breakTie(his: Heard & { intervalUs: Micros }, now: Instant): void {
+    const own = this.#owner.source(his.family);
+    if (
+      his.family === 6 &&
+      this.#heardOverIpv4Us !== undefined &&
+      now.us - this.#heardOverIpv4Us <= 3 * his.intervalUs
+    )
+      return;
+    const order = own === undefined ? 0 : compareAddresses(own, his.source);
+    // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
+    const stays = order === 0 ? his.counter < this.#lastCounter : order > 0;
+    if (stays) this.#assert(his, now);
+    else this.#yield("an equal master has precedence", his.receivedUs, now);
+  }
+
+  /** Another master is heard that has to give way: let it, and everybody it spoke to, know at once. */
+  #assert(his: Heard, now: Instant): void {
+    if (isBowOut(his) || now.us - this.#assertedAtUs < this.#intervalUs) return;
+    this.#assertedAtUs = now.us;
+    this.#advertise(now);
+    this.#owner.announce();
+  }
+
+  #takeOver(reason: string, now: Instant): void {
+    this.#cancel("master-down");
+    this.#become("MASTER", reason, now);
+    this.#owner.countTransitionToMaster();
+    this.#masterUntilUs = now.us + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#owner.mastershipChanged();
+    this.#advertise(now);
+    this.#owner.announce();
+    this.#toSecondAnnouncement = ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT;
+    this.#assertedAtUs = now.us;
+  }
+
+  /** MASTER -> BACKUP; `sinceUs` is when the one who is MASTER now was heard. */
+  #yield(reason: string, sinceUs: Micros, now: Instant): void {
+    this.#cancel("advertise");
+    this.#become("BACKUP", reason, now);
+    this.#leaving = false;
+    this.#owner.mastershipChanged();
+    this.#waitForMaster(sinceUs);
+  }
+
+  /** Losing the lease by running out is leaving MASTER; noticed before anything else is done. */
+  #lostLease(now: Instant): boolean {
+    if (this.#state !== "MASTER" || this.#leaving || now.us <= this.#masterUntilUs) return false;
+    this.#yield("no advertisement has left in time", now.us, now);
+    return true;
+  }
+
+  #become(to: VirtualHostState, reason: string, now: Instant): void {
+    const from = this.#state;
+    const { name } = this.#owner;
+    this.#state = to;
+    this.#sinceUs = now.us;
+    this.#transitions++;
+    this.#owner.log(
+      from === "INIT" || to === "INIT" ? 4 : 2,
+      `${name}: state transition${this.#owner.label(this.vhid)}: ${from} -> ${to}`,
+    );
+    this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason });
+    if (from === "MASTER") this.#owner.emit({ kind: "lease", interface: name, vhid: this.vhid, untilUs: 0 });
+  }
+
+  #advertise(now: Instant): void {
+    const effective = this.#effective;
+    const stepUs = this.#intervalUs;
+    const counter = this.#nextCounter(now);
+    this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter });
+    // From when it was due, so that small delays do not add up; from now after a long one.
+    const dueUs = this.#advertiseAtUs;
+    const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
+    this.#arm("advertise", (onTime ? dueUs : now.us) + stepUs);
+  }
+
+  #nextCounter(now: Instant): bigint {
+    const clock = BigInt(Math.trunc(now.epochUs));
+    this.#lastCounter = clock > this.#lastCounter ? clock : this.#lastCounter + 1n;
+    this.#ownCounters.add(this.#lastCounter);
+    if (this.#ownCounters.size > REMEMBERED_COUNTERS) {
+      for (const oldest of this.#ownCounters) {
+        this.#ownCounters.delete(oldest);
+        break;
+      }
+    }
+    return this.#lastCounter;
+  }
+
+  #waitForMaster(sinceUs: Micros): void {
+    this.#silentSinceUs = sinceUs;
+    this.#arm("master-down", sinceUs + masterDownUs(this.#intervalUs));
+  }
+
+  #arm(timer: "advertise" | "master-down", atUs: Micros): void {
+    if (timer === "advertise") this.#advertiseAtUs = atUs;
+    else this.#masterDownAtUs = atUs;
+    this.#owner.emit({ kind: "arm", timer: timerId(this.#owner.name, this.vhid, timer), atUs });
+  }
+
+  #cancel(timer: "advertise" | "master-down"): void {
+    this.#owner.emit({ kind: "cancel", timer: timerId(this.#owner.name, this.vhid, timer) });
+  }
+}
+
+export function timerId(name: string, vhid: number, timer: "advertise" | "master-down"): string {
+  return `${name}/${vhid}/${timer}`;
+}
+
+function isBowOut(heard: Heard): boolean {
+  return heard.advbase === BOW_OUT.advbase && heard.advskew === BOW_OUT.advskew;
+}
