@@ -16,7 +16,7 @@ export interface ParsedAddress {
 
 const octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const dottedQuad = new RegExp(`^${octet}\\.${octet}\\.${octet}\\.${octet}$`);
-/** ipaddr.js takes more than RFC 4291: zone ids, and octal in an embedded dotted quad. */
+/** No zone id. */
 const ipv6Characters = /^[0-9a-f:]*:(?:[0-9a-f]{0,4}|[0-9.]+)$/i;
 const longestIpv6Text = 45;
 
@@ -37,10 +37,19 @@ function parseIpv4(text: string): Uint8Array | undefined {
 
 function parseIpv6(text: string): Uint8Array | undefined {
   if (text.length > longestIpv6Text || !ipv6Characters.test(text)) return undefined;
-  const embedded = text.slice(text.lastIndexOf(":") + 1);
-  if (embedded.includes(".") && !dottedQuad.test(embedded)) return undefined;
-  if (!ipaddr.IPv6.isValid(text)) return undefined;
-  return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
+  const words = embeddedIpv4AsWords(text);
+  if (words === undefined || !ipaddr.IPv6.isValid(words)) return undefined;
+  return Uint8Array.from(ipaddr.IPv6.parse(words).toByteArray());
+}
+
+/** ipaddr.js reads octal in a dotted quad, and `::10.0.0.1` as if it were IPv4-mapped: it gets to see none. */
+function embeddedIpv4AsWords(text: string): string | undefined {
+  const start = text.lastIndexOf(":") + 1;
+  if (!text.includes(".", start)) return text;
+  const bytes = parseIpv4(text.slice(start));
+  if (bytes === undefined) return undefined;
+  const digits = Array.from(bytes, hexByte).join("");
+  return `${text.slice(0, start)}${digits.slice(0, 4)}:${digits.slice(4)}`;
 }
 
 function isIpv4Mapped(bytes: Uint8Array): boolean {
