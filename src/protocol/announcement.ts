@@ -10,10 +10,10 @@ import { IPV6_HEADER_BYTES, writeIpv6Header } from "./ip.ts";
 
 const ARP_BYTES = 28;
 const ARP_REQUEST = 1;
-const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
+const BROADCAST_MAC = macBytes("ff:ff:ff:ff:ff:ff");
 
-const ALL_NODES = "ff02::1";
-const ALL_NODES_MAC = "33:33:00:00:00:01";
+const ALL_NODES = addressBytes("ff02::1");
+const ALL_NODES_MAC = macBytes("33:33:00:00:00:01");
 const ICMPV6 = 58;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 const NEIGHBOUR_ADVERTISEMENT_BYTES = 32;
@@ -28,7 +28,7 @@ const TARGET_LINK_LAYER_ADDRESS = 2;
 export function gratuitousArp(mac: string, address: string, ethernetSource = mac): Uint8Array {
   const ip = addressBytes(address);
   if (ip.length !== 4) throw new TypeError(`${address}: not an IPv4 address`);
-  const { frame, payload } = ethernetFrame(BROADCAST_MAC, ethernetSource, EtherType.arp, ARP_BYTES);
+  const { frame, payload } = ethernetFrame(BROADCAST_MAC, macBytes(ethernetSource), EtherType.arp, ARP_BYTES);
   payload.setUint16(0, 1);
   payload.setUint16(2, EtherType.ipv4);
   payload.setUint8(4, 6);
@@ -55,9 +55,9 @@ export function unsolicitedNeighbourAdvertisement(options: NeighbourAdvertisemen
   const source = addressBytes(address);
   if (source.length !== 16) throw new TypeError(`${address}: not an IPv6 address`);
   const length = IPV6_HEADER_BYTES + NEIGHBOUR_ADVERTISEMENT_BYTES;
-  const { frame, payload } = ethernetFrame(ALL_NODES_MAC, ethernetSource, EtherType.ipv6, length);
+  const { frame, payload } = ethernetFrame(ALL_NODES_MAC, macBytes(ethernetSource), EtherType.ipv6, length);
   writeIpv6Header(payload, {
-    source: address,
+    source,
     destination: ALL_NODES,
     protocol: ICMPV6,
     trafficClass: 0,
@@ -70,7 +70,7 @@ export function unsolicitedNeighbourAdvertisement(options: NeighbourAdvertisemen
   message.setUint8(24, TARGET_LINK_LAYER_ADDRESS);
   message.setUint8(25, 1);
   writeBytes(message, 26, macBytes(mac));
-  const pseudo = pseudoHeaderSum(source, addressBytes(ALL_NODES), ICMPV6, NEIGHBOUR_ADVERTISEMENT_BYTES);
+  const pseudo = pseudoHeaderSum(source, ALL_NODES, ICMPV6, NEIGHBOUR_ADVERTISEMENT_BYTES);
   message.setUint16(2, internetChecksum(bytesOf(message, 0, NEIGHBOUR_ADVERTISEMENT_BYTES), pseudo));
   return frame;
 }

@@ -3,21 +3,19 @@
  * the VLAN's own device.
  */
 
-import { macBytes } from "./address.ts";
-
 export const ETHERNET_HEADER_BYTES = 14;
 export const EtherType = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
 
 /** A frame that is all zeros behind its Ethernet header, and a view of what is to be written there. */
 export function ethernetFrame(
-  destinationMac: string,
-  sourceMac: string,
+  destinationMac: Uint8Array,
+  sourceMac: Uint8Array,
   etherType: number,
   payloadBytes: number,
 ): { readonly frame: Uint8Array; readonly payload: DataView } {
   const frame = new Uint8Array(ETHERNET_HEADER_BYTES + payloadBytes);
-  frame.set(macBytes(destinationMac), 0);
-  frame.set(macBytes(sourceMac), 6);
+  frame.set(destinationMac, 0);
+  frame.set(sourceMac, 6);
   new DataView(frame.buffer).setUint16(12, etherType);
   return { frame, payload: new DataView(frame.buffer, ETHERNET_HEADER_BYTES) };
 }

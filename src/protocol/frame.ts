@@ -3,7 +3,7 @@
  * Reading trusts no length that a frame claims, and says nothing about the advertisement inside.
  */
 
-import { addressBytes, type Family, formatAddress, formatMac } from "./address.ts";
+import { addressBytes, type Family, formatAddress, formatMac, macBytes } from "./address.ts";
 import { CARP_PROTOCOL } from "./advertisement.ts";
 import { onesComplementSum } from "./checksum.ts";
 import { bytesOf, ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
@@ -15,8 +15,10 @@ export { gratuitousArp, unsolicitedNeighbourAdvertisement } from "./announcement
 export const CARP_GROUP4 = "224.0.0.18";
 export const CARP_GROUP6 = "ff02::12";
 
-const GROUP4_MAC = "01:00:5e:00:00:12";
-const GROUP6_MAC = "33:33:00:00:00:12";
+const GROUP4 = addressBytes(CARP_GROUP4);
+const GROUP6 = addressBytes(CARP_GROUP6);
+const GROUP4_MAC = macBytes("01:00:5e:00:00:12");
+const GROUP6_MAC = macBytes("33:33:00:00:00:12");
 const MORE_FRAGMENTS_OR_OFFSET = 0x3fff;
 const FRAGMENT_HEADER = 44;
 const FRAGMENT_HEADER_BYTES = 8;
@@ -32,21 +34,23 @@ export interface AdvertisementFrame {
 
 /** To the multicast group of the source's family, TTL or hop limit 255. */
 export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
-  const { sourceMac, source, trafficClass, message } = options;
+  const { trafficClass, message } = options;
   if (!Number.isInteger(trafficClass) || trafficClass < 0 || trafficClass > 255) {
     throw new RangeError(`traffic class ${trafficClass}: must be 0..255`);
   }
+  const sourceMac = macBytes(options.sourceMac);
+  const source = addressBytes(options.source);
   const header = { source, protocol: CARP_PROTOCOL, trafficClass, payloadBytes: message.length };
-  if (addressBytes(source).length === 4) {
+  if (source.length === 4) {
     const length = IPV4_HEADER_BYTES + message.length;
     const { frame, payload } = ethernetFrame(GROUP4_MAC, sourceMac, EtherType.ipv4, length);
-    writeIpv4Header(payload, { ...header, destination: CARP_GROUP4 });
+    writeIpv4Header(payload, { ...header, destination: GROUP4 });
     writeBytes(payload, IPV4_HEADER_BYTES, message);
     return frame;
   }
   const length = IPV6_HEADER_BYTES + message.length;
   const { frame, payload } = ethernetFrame(GROUP6_MAC, sourceMac, EtherType.ipv6, length);
-  writeIpv6Header(payload, { ...header, destination: CARP_GROUP6 });
+  writeIpv6Header(payload, { ...header, destination: GROUP6 });
   writeBytes(payload, IPV6_HEADER_BYTES, message);
   return frame;
 }

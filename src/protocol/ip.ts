@@ -3,7 +3,6 @@
  * proves to the receiver that no router was in between.
  */
 
-import { addressBytes } from "./address.ts";
 import { internetChecksum } from "./checksum.ts";
 import { bytesOf, writeBytes } from "./ethernet.ts";
 
@@ -13,8 +12,8 @@ const HOP_LIMIT = 255;
 const DONT_FRAGMENT = 0x4000;
 
 export interface IpHeader {
-  readonly source: string;
-  readonly destination: string;
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
   /** IPv4's protocol, IPv6's next header. */
   readonly protocol: number;
   /** TOS in IPv4. */
@@ -30,8 +29,8 @@ export function writeIpv4Header(packet: DataView, header: IpHeader): void {
   packet.setUint16(6, DONT_FRAGMENT);
   packet.setUint8(8, HOP_LIMIT);
   packet.setUint8(9, header.protocol);
-  writeBytes(packet, 12, addressBytes(header.source));
-  writeBytes(packet, 16, addressBytes(header.destination));
+  writeBytes(packet, 12, header.source);
+  writeBytes(packet, 16, header.destination);
   packet.setUint16(10, internetChecksum(bytesOf(packet, 0, IPV4_HEADER_BYTES)));
 }
 
@@ -40,6 +39,6 @@ export function writeIpv6Header(packet: DataView, header: IpHeader): void {
   packet.setUint16(4, header.payloadBytes);
   packet.setUint8(6, header.protocol);
   packet.setUint8(7, HOP_LIMIT);
-  writeBytes(packet, 8, addressBytes(header.source));
-  writeBytes(packet, 24, addressBytes(header.destination));
+  writeBytes(packet, 8, header.source);
+  writeBytes(packet, 24, header.destination);
 }
