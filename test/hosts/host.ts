@@ -1,0 +1,221 @@
+/**
+ * A test host: a network namespace with interfaces of its own, in which commands, engines, captures and peers run.
+ * Networks make hosts; see network.ts.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Capture } from "./capture.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import { Namespace, type Output } from "./namespace.ts";
+import { Ping, type PingOptions, type PingReport } from "./ping.ts";
+import { makeDirectory, removeDirectory } from "./resources.ts";
+import type { Spawned } from "./spawned.ts";
+import { Ucarp, type UcarpOptions } from "./ucarp.ts";
+
+const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+
+export interface ExecOptions {
+  readonly input?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Another user, without supplementary groups. */
+  readonly uid?: number;
+}
+
+/** Where an interface is plugged in: the bridge of a network. */
+export interface Cable {
+  readonly switch: Namespace;
+  readonly port: string;
+}
+
+export class Host {
+  readonly name: string;
+  readonly namespace: Namespace;
+  /** CARP_RUN_DIR and CARP_ETC_DIR of everything that runs here. */
+  readonly runDirectory: string;
+  readonly etcDirectory: string;
+  readonly #directory: string;
+  readonly #cables = new Map<string, Cable>();
+  #engine: Engine | undefined;
+
+  private constructor(name: string, namespace: Namespace) {
+    this.name = name;
+    this.namespace = namespace;
+    this.#directory = makeDirectory(name);
+    this.runDirectory = join(this.#directory, "run");
+    this.etcDirectory = join(this.#directory, "etc");
+    for (const directory of [this.runDirectory, this.etcDirectory]) mkdirSync(directory, { mode: 0o755 });
+  }
+
+  static async create(name: string): Promise<Host> {
+    const host = new Host(name, await Namespace.create(name));
+    await host.namespace.sysctl({
+      "ipv4/conf/all/rp_filter": 0,
+      "ipv4/conf/default/rp_filter": 0,
+      "ipv6/conf/all/accept_dad": 0,
+      "ipv6/conf/default/accept_dad": 0,
+      "ipv6/conf/default/accept_ra": 0,
+      "ipv6/conf/default/autoconf": 0,
+      "ipv6/conf/default/router_solicitations": 0,
+    });
+    await host.namespace.ip(["link set lo up"]);
+    return host;
+  }
+
+  /** The network that plugs a cable in says so. */
+  plugged(name: string, cable: Cable): void {
+    this.#cables.set(name, cable);
+  }
+
+  /** Forwards packets between its interfaces. */
+  async becomeRouter(): Promise<void> {
+    await this.namespace.sysctl({ "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 });
+  }
+
+  /** @returns what it printed. Rejects when it fails. */
+  async run(command: string, ...words: string[]): Promise<string> {
+    const output = await this.exec(command, words);
+    return succeeded(this.name, [command, ...words], output).stdout;
+  }
+
+  async exec(command: string, words: readonly string[] = [], options: ExecOptions = {}): Promise<Output> {
+    const { input = "", uid } = options;
+    const environment = { ...this.#environment, ...options.environment };
+    if (uid === undefined) return this.namespace.execute(command, words, { input, environment });
+    const user = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--", command, ...words];
+    return this.namespace.execute("setpriv", user, { input, environment });
+  }
+
+  /** Runs beside the test, until it ends or the host is destroyed. */
+  spawn(
+    command: string,
+    words: readonly string[] = [],
+    options: Pick<ExecOptions, "environment"> = {},
+  ): Spawned {
+    const environment = { ...this.#environment, ...options.environment };
+    return this.namespace.spawn(command, words, { name: `${command} on ${this.name}`, environment });
+  }
+
+  /** Rejects with what it said when it fails: for commands that are to fail, see `tryCarpctl`. */
+  async carpctl(...words: string[]): Promise<Output> {
+    return succeeded(this.name, ["carpctl", ...words], await this.exec(CARPCTL, words));
+  }
+
+  tryCarpctl(...words: string[]): Promise<Output> {
+    return this.exec(CARPCTL, words);
+  }
+
+  get engine(): Engine {
+    if (!this.#engine) throw new Error(`no engine was started on ${this.name}`);
+    return this.#engine;
+  }
+
+  /** Resolves when it answers. Again after it has ended: a new engine in the same run directory. */
+  async startEngine(options: EngineOptions = {}): Promise<Engine> {
+    const { words = [], environment, logLevel = 7 } = options;
+    const engine = this.spawn(CARPCTL, ["engine", "--log", "stderr", ...words], { environment });
+    this.#engine = await Engine.attach(engine, this.runDirectory, this.name);
+    if (logLevel !== null) {
+      await this.#engine.request("sysctl-set", { name: "net.inet.carp.log", value: logLevel });
+    }
+    return this.#engine;
+  }
+
+  waitForState(...parameters: Parameters<Engine["waitForState"]>): Promise<void> {
+    return this.engine.waitForState(...parameters);
+  }
+
+  /** The port of the switch goes down: carrier is lost here. */
+  async pullCable(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} down`]);
+  }
+
+  async plugCable(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} up`]);
+  }
+
+  /** The switch forwards nothing from or to here; carrier stays. */
+  async silence(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} nomaster`]);
+  }
+
+  async unsilence(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} master br0`]);
+  }
+
+  /** Everything that goes in and out of a device. */
+  capture(device: string, filter?: string): Promise<Capture> {
+    return Capture.start(this.namespace, device, filter);
+  }
+
+  /** In the background, until it is stopped. */
+  startPing(address: string, options: Omit<PingOptions, "count"> = {}): Ping {
+    return new Ping(this.namespace, address, options);
+  }
+
+  ping(address: string, options: PingOptions = {}): Promise<PingReport> {
+    return new Ping(this.namespace, address, { count: 3, ...options }).finished();
+  }
+
+  /** Sends whole Ethernet frames, as they are. Resolves when they have left. */
+  async inject(device: string, frame: Uint8Array, { count = 1 }: { count?: number } = {}): Promise<void> {
+    const script = [
+      "import socket, sys",
+      "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+      "s.bind((sys.argv[1], 0))",
+      "frame = bytes.fromhex(sys.stdin.read())",
+      "for _ in range(int(sys.argv[2])): s.send(frame)",
+    ].join("\n");
+    const words = ["-ISc", script, device, String(count)];
+    const output = await this.exec("/usr/bin/python3", words, { input: Buffer.from(frame).toString("hex") });
+    succeeded(this.name, ["inject", device], output);
+  }
+
+  startUcarp(options: UcarpOptions): Ucarp {
+    return new Ucarp(this.namespace, this.#directory, this.name, options);
+  }
+
+  /** The MAC address of a device, lower-case. */
+  async mac(device = "eth0"): Promise<string> {
+    const links: { address: string }[] = JSON.parse(await this.run("ip", "-json", "link", "show", device));
+    return links[0]?.address ?? "";
+  }
+
+  /** The addresses of a device with their lengths, link-local ones left out; none when there is no such device. */
+  async addresses(device = "eth0"): Promise<string[]> {
+    interface Entry {
+      readonly ifname?: string;
+      readonly addr_info?: readonly { local: string; prefixlen: number; scope: string }[];
+    }
+    const links: Entry[] = JSON.parse(await this.run("ip", "-json", "address", "show"));
+    const found = links.find((link) => link.ifname === device)?.addr_info ?? [];
+    return found
+      .filter(({ scope }) => scope !== "link")
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  }
+
+  /** Kills what runs here and removes it. */
+  destroy(): void {
+    this.namespace.destroy();
+    removeDirectory(this.#directory);
+  }
+
+  get #environment(): Record<string, string> {
+    return { CARP_RUN_DIR: this.runDirectory, CARP_ETC_DIR: this.etcDirectory, NO_COLOR: "1" };
+  }
+
+  #cable(name: string): Cable {
+    const cable = this.#cables.get(name);
+    if (!cable) throw new Error(`${this.name} has no cable at ${name}`);
+    return cable;
+  }
+}
+
+function succeeded(host: string, words: readonly string[], output: Output): Output {
+  if (output.exitCode === 0) return output;
+  throw new Error(`${host}# ${words.join(" ")}: exit ${output.exitCode}\n${output.stdout}${output.stderr}`);
+}

@@ -1,0 +1,11 @@
+/** Real hosts, real frames, a real kernel: what the net and interop tests, the benchmarks and the demo stand on. */
+
+export type { Capture } from "./capture.ts";
+export { summary } from "./capture.ts";
+export type { Engine } from "./engine.ts";
+export type { Frame } from "./frames.ts";
+export { macBytes } from "./frames.ts";
+export type { Host } from "./host.ts";
+export type { Output } from "./namespace.ts";
+export { createNetwork, type Network } from "./network.ts";
+export type { PingReport } from "./ping.ts";
