@@ -146,6 +146,8 @@ describe("over IPv6 the checksum", () => {
     const ipv4 = { source: "10.0.0.2", destination: "224.0.0.18" };
     assert.equal(parsed(message, ipv4).vhid, 7);
     assert.deepEqual(parseAdvertisement(netbsd, ipv4), { reason: "bad-checksum" });
+    const covered = [...addressBytes(ipv4.source), ...addressBytes(ipv4.destination), 0, 112, 0, 36];
+    assert.deepEqual(parseAdvertisement(withChecksum(message, covered), ipv4), { reason: "bad-checksum" });
   });
 });
 

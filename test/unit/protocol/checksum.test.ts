@@ -19,6 +19,7 @@ describe("the Internet checksum", () => {
   it("carries around, however often", () => {
     assert.equal(onesComplementSum(new Uint8Array(65_536).fill(0xff)), 0xffff);
     assert.equal(onesComplementSum(fromHex("ffff 0001")), 0x0001);
+    assert.equal(onesComplementSum(fromHex("ffff ffff 0001")), 0x0001);
   });
 
   it("makes data that holds it sum to 0xffff", () => {
