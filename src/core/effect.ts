@@ -70,8 +70,10 @@ export type Effect =
   | { readonly kind: "lease"; readonly interface: string; readonly vhid: number; readonly untilUs: Micros }
   /** Make the device be so; null removes it. */
   | { readonly kind: "device"; readonly interface: string; readonly device: Device | null }
-  /** Receive CARP on this carpdev, with its ARP settings as carp needs them; false stops and restores. */
-  | { readonly kind: "listen"; readonly carpdev: string; readonly on: boolean }
+  /** Receive CARP on this carpdev, with its ARP settings as carp needs them. `index` is the kernel's. */
+  | { readonly kind: "listen"; readonly carpdev: string; readonly index: number }
+  /** No longer; its settings are put back. Only when what was to be sent there has left. */
+  | { readonly kind: "ignore"; readonly carpdev: string }
   | { readonly kind: "log"; readonly priority: Priority; readonly text: string }
   | ({ readonly kind: "transition" } & Transition)
   /** A `down`, `destroy` or shutdown is over: a successor was heard, or nobody came. */

@@ -142,6 +142,11 @@ export class Host {
     return floor;
   }
 
+  /** Whether a `down` or `destroy` of it is still under way; a `left` effect says when it is over. */
+  isLeaving(name: string): boolean {
+    return this.#interfaces.get(name)?.isLeaving ?? false;
+  }
+
   interfaces(): InterfaceView[] {
     return [...this.#interfaces.values()]
       .map((each) => each.view())
@@ -225,12 +230,12 @@ export class Host {
     for (const [carpdev, index] of this.#listening) {
       if (wanted.get(carpdev) === index) continue;
       this.#listening.delete(carpdev);
-      this.#effects.push({ kind: "listen", carpdev, on: false });
+      this.#effects.push({ kind: "ignore", carpdev });
     }
     for (const [carpdev, index] of wanted) {
       if (this.#listening.has(carpdev)) continue;
       this.#listening.set(carpdev, index);
-      this.#effects.push({ kind: "listen", carpdev, on: true });
+      this.#effects.push({ kind: "listen", carpdev, index });
     }
   }
 

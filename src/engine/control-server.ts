@@ -1,0 +1,183 @@
+/**
+ * The engine's end of the control socket. Whoever connects is bounded: in the length of a request, in requests at a
+ * time (one), in what waits to be read back, in connections, and in how long it may say nothing. What a request
+ * means is decided in methods.ts.
+ */
+
+import { chmod, rename, stat, unlink } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { createJSONRPCErrorResponse, JSONRPCErrorCode, type JSONRPCServer } from "json-rpc-2.0";
+import { MAX_REQUEST_BYTES } from "../control/messages.ts";
+import type { Peer } from "./authorisation.ts";
+
+const MAX_CONNECTIONS = 256;
+const SILENT_MS = 30_000;
+const NEWLINE = 0x0a;
+
+export interface ControlServerOptions {
+  readonly path: string;
+  readonly rpc: JSONRPCServer<Peer>;
+  /** Who is at the other end; undefined when the kernel does not say. */
+  readonly identify: (socket: Socket) => Peer | undefined;
+}
+
+/** Another engine answers on this path. */
+export class AlreadyRunning extends Error {}
+
+export class ControlServer {
+  readonly #options: ControlServerOptions;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  #inode: number | undefined;
+
+  constructor(options: ControlServerOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /**
+   * Takes the path: a socket that nobody answers on is replaced in one step, so that there is never a moment at
+   * which a command finds none.
+   *
+   * @throws AlreadyRunning
+   */
+  async listen(): Promise<void> {
+    const { path } = this.#options;
+    if (await answers(path)) throw new AlreadyRunning(path);
+    const temporary = `${path}.${process.pid}`;
+    await unlink(temporary).catch(() => {});
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(temporary, resolve);
+    });
+    await chmod(temporary, 0o666);
+    await rename(temporary, path);
+    this.#inode = (await stat(path)).ino;
+  }
+
+  /** Whether the path is still ours: another engine may have taken it in the same moment. */
+  async isOurs(): Promise<boolean> {
+    const found = await stat(this.#options.path).catch(() => undefined);
+    return found?.ino === this.#inode;
+  }
+
+  async close(): Promise<void> {
+    const ours = await this.isOurs();
+    this.#server.close();
+    for (const connection of this.#connections) connection.end();
+    if (ours) await unlink(this.#options.path).catch(() => {});
+  }
+
+  #accept(socket: Socket): void {
+    const peer = this.#options.identify(socket);
+    if (peer === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#makeRoom();
+    const connection = new Connection(socket, peer, this.#options.rpc);
+    this.#connections.add(connection);
+    socket.once("close", () => this.#connections.delete(connection));
+  }
+
+  /** Those who have said least recently anything make room for those who have something to say. */
+  #makeRoom(): void {
+    if (this.#connections.size < MAX_CONNECTIONS) return;
+    for (const connection of this.#connections) {
+      if (connection.isBusy) continue;
+      connection.drop();
+      this.#connections.delete(connection);
+      return;
+    }
+  }
+}
+
+class Connection {
+  readonly #socket: Socket;
+  readonly #peer: Peer;
+  readonly #rpc: JSONRPCServer<Peer>;
+  #received: Buffer = Buffer.alloc(0);
+  #busy = false;
+
+  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Peer>) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#rpc = rpc;
+    socket.setTimeout(SILENT_MS, () => {
+      // A command may take its time; a peer that neither asks nor reads may not.
+      if (!this.#busy || socket.writableLength > 0) this.drop();
+    });
+    socket.on("error", () => this.drop());
+    socket.on("data", (bytes: Buffer) => {
+      this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
+      this.#next();
+    });
+  }
+
+  get isBusy(): boolean {
+    return this.#busy;
+  }
+
+  end(): void {
+    this.#socket.end();
+    setTimeout(() => this.drop(), 1000).unref();
+  }
+
+  drop(): void {
+    this.#socket.destroy();
+  }
+
+  /** One request after the other: nothing more is read until the reply has been. */
+  #next(): void {
+    if (this.#busy || this.#socket.destroyed) return;
+    const end = this.#received.indexOf(NEWLINE);
+    if (end >= MAX_REQUEST_BYTES || (end < 0 && this.#received.length >= MAX_REQUEST_BYTES)) {
+      this.#refuse(`a request has at most ${MAX_REQUEST_BYTES} bytes`);
+      return;
+    }
+    if (end < 0) {
+      this.#socket.resume();
+      return;
+    }
+    const line = this.#received.toString("utf8", 0, end);
+    this.#received = this.#received.subarray(end + 1);
+    this.#busy = true;
+    this.#socket.pause();
+    void this.#answer(line).finally(() => {
+      this.#busy = false;
+      // Not within the same turn: whoever sends requests without end must not keep the protocol waiting.
+      setImmediate(() => this.#next());
+    });
+  }
+
+  async #answer(line: string): Promise<void> {
+    const response = await this.#rpc.receiveJSON(line, this.#peer);
+    if (response === null || this.#socket.destroyed) return;
+    const read = this.#socket.write(`${JSON.stringify(response)}\n`);
+    if (!read)
+      await new Promise<void>((resolve) => {
+        this.#socket.once("drain", resolve);
+        this.#socket.once("close", () => resolve());
+      });
+  }
+
+  #refuse(message: string): void {
+    this.#busy = true;
+    this.#received = Buffer.alloc(0);
+    this.#socket.pause();
+    const response = createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, message);
+    this.#socket.end(`${JSON.stringify(response)}\n`, () => this.drop());
+  }
+}
+
+/** Whether somebody accepts connections there. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,236 @@
+/**
+ * The daemon: wires the core to the kernel and to the control socket, and sees it through start, signals and a
+ * clean stop. One event, one path: into the core with the time, the effects out to the performer.
+ */
+
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
+import { SOCKET_NAME } from "../control/client.ts";
+import type { Command } from "../core/configuration.ts";
+import type { Event, Instant } from "../core/event.ts";
+import { Host, type Outcome } from "../core/host.ts";
+import { createClock } from "../kernel/clock.ts";
+import type { Clock, Links, Wire } from "../kernel/kernel.ts";
+import { createLinks } from "../kernel/links.ts";
+import { native } from "../kernel/native.ts";
+import { notifyReady, notifyStopping } from "../kernel/notify.ts";
+import { createLog, type Log } from "../kernel/syslog.ts";
+import { createWire } from "../kernel/wire.ts";
+import type { Peer } from "./authorisation.ts";
+import { AlreadyRunning, ControlServer } from "./control-server.ts";
+import { createMethods } from "./methods.ts";
+import { Performer } from "./performer.ts";
+import { StateFile } from "./saved-state.ts";
+import { Timers } from "./timers.ts";
+
+export interface EngineOptions {
+  readonly runDir: string;
+  readonly etcDir: string;
+  readonly log: "syslog" | "stderr";
+}
+
+/** What is saved covers the counters of the time to come, so that it need not be saved with every advertisement. */
+const COUNTER_RESERVE_US = 3_600_000_000n;
+const SAVE_EVERY_MS = 1_200_000;
+/** Nothing tells when somebody makes this host a router; so it is looked at now and then. */
+const FORWARDING_EVERY_MS = 10_000;
+
+const NO_DATA_PATH = "balancing needs the eBPF data path, which this engine does not have";
+
+export class Engine {
+  readonly version = packageJson.version;
+  readonly log: Log;
+  readonly host: Host;
+  /** Resolves when the engine knows the kernel's devices and can take commands. */
+  readonly ready: Promise<void>;
+  readonly #setReady: () => void;
+  readonly #clock: Clock;
+  readonly #wire: Wire;
+  readonly #links: Links;
+  readonly #timers: Timers;
+  readonly #performer: Performer;
+  readonly #state: StateFile;
+
+  constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
+    this.log = createLog(options.log);
+    this.host = new Host({ balancing: NO_DATA_PATH, counterFloor });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#setReady = resolve;
+    this.#state = state;
+    this.#clock = createClock();
+    this.#timers = new Timers(
+      () => this.#clock.now().us,
+      (timer) => {
+        // An engine that was late must hear everything that has arrived before it declares a master down.
+        this.#wire.drain();
+        if (this.#timers.take(timer)) this.handle({ kind: "timer", timer });
+      },
+    );
+    this.#wire = createWire({
+      frames: (frames) => {
+        for (const frame of frames) this.handle({ kind: "frame", ...frame });
+      },
+      stray: (device, family) => this.handle({ kind: "stray", device, family }),
+    });
+    this.#links = createLinks({
+      runDir: options.runDir,
+      events: {
+        link: (link) => this.handle({ kind: "link", link }),
+        linkGone: (name) => this.handle({ kind: "link-gone", name }),
+        device: (name, index) => this.handle({ kind: "device", interface: name, index }),
+        repaired: (name, what) => this.handle({ kind: "repaired", interface: name, what }),
+        complaint: (text) => this.log(3, text),
+      },
+    });
+    const { log } = this;
+    this.#performer = new Performer(
+      { clock: this.#clock, wire: this.#wire, links: this.#links, timers: this.#timers, log },
+      (event) => this.handle(event),
+    );
+  }
+
+  now(): Instant {
+    return this.#clock.now();
+  }
+
+  handle(event: Event): void {
+    this.#performer.perform(this.host.handle(event, this.now()));
+  }
+
+  /** Carries a command out; resolves when the kernel has it so and it is saved, or at once when it is refused. */
+  async command(command: Command): Promise<Outcome> {
+    const outcome = this.host.command(command, this.now());
+    if ("error" in outcome) return outcome;
+    const { name } = outcome;
+    this.#performer.perform(outcome.effects);
+    const saved = this.save();
+    if (name !== undefined) {
+      if (this.host.isLeaving(name)) await this.#performer.left(name);
+      await this.#performer.settled(name);
+    }
+    await saved;
+    return outcome;
+  }
+
+  async start(): Promise<void> {
+    await this.#links.start();
+    const saved = await this.#state.load();
+    const configuration = saved !== undefined && "configuration" in saved ? saved.configuration : undefined;
+    if (saved !== undefined && "unusable" in saved)
+      this.log(3, `saved state not used, starting without interfaces: ${saved.unusable}`);
+    await this.#links.removeLeftovers(new Set(configuration?.interfaces.map((each) => each.name)));
+    this.#lookAtForwarding();
+    setInterval(() => this.#lookAtForwarding(), FORWARDING_EVERY_MS).unref();
+    setInterval(() => void this.save(), SAVE_EVERY_MS).unref();
+    if (configuration !== undefined) this.#performer.perform(this.host.restore(configuration, this.now()));
+    this.#setReady();
+  }
+
+  /** Bows out of everything and leaves nothing behind. */
+  async stop(): Promise<void> {
+    const leaving = this.host
+      .interfaces()
+      .map(({ name }) => name)
+      .map((name) => this.#performer.left(name));
+    this.#performer.perform(this.host.shutdown(this.now()));
+    await Promise.all(leaving);
+    await this.#performer.settled();
+    this.release();
+    await this.#state.remove();
+  }
+
+  /** Lets go of everything and leaves it as it is, for the engine that comes next. */
+  async abandon(): Promise<void> {
+    await this.save();
+    this.release();
+  }
+
+  async save(): Promise<void> {
+    try {
+      const counterCeiling =
+        max(this.host.counterFloor, BigInt(Math.trunc(this.now().epochUs))) + COUNTER_RESERVE_US;
+      await this.#state.save({ configuration: this.host.configuration, counterCeiling });
+    } catch (error) {
+      this.log(3, `cannot save the state: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** Lets go of the kernel without changing anything in it. */
+  release(): void {
+    this.#timers.cancelAll();
+    this.#wire.shutdown();
+    this.#links.close();
+  }
+
+  #lookAtForwarding(): void {
+    let ipv6 = false;
+    try {
+      ipv6 = readFileSync("/proc/sys/net/ipv6/conf/all/forwarding", "latin1").startsWith("1");
+    } catch {
+      // A kernel without IPv6 forwards none.
+    }
+    this.handle({ kind: "forwarding", ipv6 });
+  }
+}
+
+/** @returns the exit status; resolves when the engine has stopped */
+export async function runEngine(options: EngineOptions): Promise<number> {
+  const { runDir } = options;
+  const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
+  if (process.geteuid?.() !== 0) {
+    complain("permission denied: the engine needs root");
+    return 1;
+  }
+  const state = new StateFile(runDir);
+  let engine: Engine;
+  let server: ControlServer;
+  try {
+    await mkdir(runDir, { recursive: true, mode: 0o755 });
+    const saved = await state.load();
+    const counterFloor = saved !== undefined && "counterCeiling" in saved ? saved.counterCeiling : 0n;
+    engine = new Engine(options, state, counterFloor);
+    const rpc = createMethods(engine, () => native.groupId("carp"));
+    server = new ControlServer({ path: join(runDir, SOCKET_NAME), rpc, identify });
+    await server.listen();
+  } catch (error) {
+    if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
+    else complain(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+  const asked = signalled();
+  await engine.start();
+  if (!(await server.isOurs())) {
+    engine.release();
+    complain(`an engine is running already (${runDir})`);
+    return 1;
+  }
+  notifyReady();
+  engine.log(6, `carpd ${engine.version} started`);
+  const signal = await asked;
+  notifyStopping();
+  if (signal === "SIGUSR1") await engine.abandon();
+  else await engine.stop();
+  await server.close();
+  return 0;
+}
+
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1"] as const) process.on(signal, () => resolve(signal));
+    // There is nothing to read again yet; without a listener SIGHUP would end the engine.
+    process.on("SIGHUP", () => {});
+  });
+}
+
+function identify(socket: Socket): Peer | undefined {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
+  return handle === undefined ? undefined : native.peerCredentials(handle.fd);
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

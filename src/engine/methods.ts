@@ -1,0 +1,88 @@
+/**
+ * What each control message does: checked against the schema, authorised, turned into a command of the core or a
+ * question to it. A message that is refused anywhere on the way has changed nothing.
+ */
+
+import { JSONRPCErrorException, JSONRPCServer } from "json-rpc-2.0";
+import {
+  checkParams,
+  ErrorCode,
+  type Method,
+  methods,
+  type Params,
+  type Results,
+} from "../control/messages.ts";
+import type { Command } from "../core/configuration.ts";
+import type { Outcome } from "../core/host.ts";
+import { denial, type Peer } from "./authorisation.ts";
+import type { Engine } from "./engine.ts";
+
+type Done = Exclude<Outcome, { error: string }>;
+type Answers = { [M in Method]: (params: Params<M>, engine: Engine) => Results[M] | Promise<Results[M]> };
+
+const answers: Answers = {
+  hello: (_, engine) => ({ version: engine.version, pid: process.pid, nowUs: engine.now().us }),
+  interfaces: (_, engine) => ({ nowUs: engine.now().us, interfaces: engine.host.interfaces() }),
+  groups: (_, engine) => engine.host.groups(),
+  "sysctl-get": ({ names }, engine) => {
+    const found = new Map<string, number>();
+    for (const name of names) {
+      const matching = engine.host.sysctl(name);
+      if (matching.length === 0) throw refused(`${name}: no such variable`);
+      for (const each of matching) found.set(each.name, each.value);
+    }
+    return [...found].map(([name, value]) => ({ name, value }));
+  },
+  "sysctl-set": async ({ name, value }, engine) => {
+    const { change } = await run(engine, { kind: "set-sysctl", name, value });
+    return { name, from: change?.from ?? value, to: change?.to ?? value };
+  },
+  statistics: (_, engine) => ({ ...engine.host.counters }),
+  create: async ({ name }, engine) => {
+    const created = await run(engine, { kind: "create", name });
+    return { name: created.name ?? "" };
+  },
+  destroy: ({ name }, engine) => nothing(run(engine, { kind: "destroy", name })),
+  change: ({ name, change }, engine) => nothing(run(engine, { kind: "change", name, change })),
+  "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
+};
+
+/** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
+export function createMethods(engine: Engine, carpGroup: () => number | undefined): JSONRPCServer<Peer> {
+  const server = new JSONRPCServer<Peer>({
+    errorListener: (message) => engine.log(3, `control: ${message}`),
+  });
+  for (const method of Object.keys(methods) as Method[])
+    server.addMethod(method, (params, peer) => answer(method, params ?? {}, peer, engine, carpGroup));
+  return server;
+}
+
+async function answer<M extends Method>(
+  method: M,
+  given: unknown,
+  peer: Peer,
+  engine: Engine,
+  carpGroup: () => number | undefined,
+): Promise<Results[M]> {
+  const checked = checkParams(method, given);
+  if ("refusal" in checked) throw new JSONRPCErrorException(checked.refusal, ErrorCode.invalid);
+  const denied = denial(method, checked.params, peer, carpGroup());
+  if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
+  await engine.ready;
+  return answers[method](checked.params, engine);
+}
+
+async function run(engine: Engine, command: Command): Promise<Done> {
+  const outcome = await engine.command(command);
+  if ("error" in outcome) throw refused(outcome.error);
+  return outcome;
+}
+
+async function nothing(done: Promise<unknown>): Promise<Record<string, never>> {
+  await done;
+  return {};
+}
+
+function refused(message: string): JSONRPCErrorException {
+  return new JSONRPCErrorException(message, ErrorCode.refused);
+}

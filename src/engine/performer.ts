@@ -1,0 +1,132 @@
+/**
+ * Performs the core's effects on the kernel and brings back what came of them. What concerns one interface is done
+ * in the order given; nothing of it waits for another interface. Knows no CARP rule.
+ */
+
+import type { Effect, Priority } from "../core/effect.ts";
+import type { Event, Family } from "../core/event.ts";
+import type { Clock, Links, Wire } from "../kernel/kernel.ts";
+import { Sequence } from "./sequence.ts";
+import type { Timers } from "./timers.ts";
+
+export interface Kernel {
+  readonly clock: Clock;
+  readonly wire: Wire;
+  readonly links: Links;
+  readonly timers: Timers;
+  readonly log: (priority: Priority, text: string) => void;
+}
+
+export class Performer {
+  readonly #kernel: Kernel;
+  readonly #report: (event: Event) => void;
+  readonly #sequences = new Map<string, Sequence>();
+  readonly #ignored = new Set<string>();
+  readonly #leaving = new Map<string, (() => void)[]>();
+
+  /** @param report takes what came of an effect back to the core */
+  constructor(kernel: Kernel, report: (event: Event) => void) {
+    this.#kernel = kernel;
+    this.#report = report;
+  }
+
+  perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  /** Resolves when the interface has left, at the next `left` effect. */
+  left(name: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#leaving.set(name, [...(this.#leaving.get(name) ?? []), resolve]);
+    });
+  }
+
+  /** Resolves when the kernel has everything as it was asked for so far. */
+  async settled(name?: string): Promise<void> {
+    if (name !== undefined) return this.#sequences.get(name)?.idle();
+    for (const sequence of this.#sequences.values()) await sequence.idle();
+  }
+
+  #perform(effect: Effect): void {
+    const { links, log, timers, wire } = this.#kernel;
+    switch (effect.kind) {
+      case "arm":
+        timers.arm(effect.timer, effect.atUs);
+        break;
+      case "cancel":
+        timers.cancel(effect.timer);
+        break;
+      case "log":
+        log(effect.priority, effect.text);
+        break;
+      case "advertise":
+        this.#sequence(effect.interface).push(() => this.#advertise(effect));
+        break;
+      case "announce":
+        this.#sequence(effect.interface).push(() => {
+          for (const frame of effect.frames) wire.send(effect.carpdev, { family: 4, frame });
+        });
+        break;
+      case "device":
+        this.#sequence(effect.interface).push(() => links.apply(effect.interface, effect.device));
+        break;
+      case "listen":
+        this.#listen(effect.carpdev, effect.index);
+        break;
+      case "ignore":
+        this.#ignored.add(effect.carpdev);
+        void this.settled().then(() => this.#ignore(effect.carpdev));
+        break;
+      case "left": {
+        const waiting = this.#leaving.get(effect.interface) ?? [];
+        this.#leaving.delete(effect.interface);
+        for (const resolve of waiting) resolve();
+        break;
+      }
+      // Nobody follows transitions yet, and there is no data path to hold a lease in.
+      case "transition":
+      case "lease":
+        break;
+    }
+  }
+
+  #advertise(effect: Extract<Effect, { kind: "advertise" }>): void {
+    const { clock, wire } = this.#kernel;
+    const left: Family[] = [];
+    let error: string | undefined;
+    for (const transmission of effect.transmissions) {
+      const failure = wire.send(effect.carpdev, transmission);
+      if (failure === undefined) left.push(transmission.family);
+      else error ??= failure;
+    }
+    const { interface: name, vhid } = effect;
+    this.#report({ kind: "advertised", interface: name, vhid, leftUs: clock.now().us, left, error });
+  }
+
+  #listen(carpdev: string, index: number): void {
+    const { links, log, wire } = this.#kernel;
+    if (this.#ignored.has(carpdev)) this.#ignore(carpdev);
+    try {
+      links.prepareCarpdev(carpdev);
+      wire.open(carpdev, index);
+    } catch (error) {
+      log(3, `${carpdev}: cannot listen: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #ignore(carpdev: string): void {
+    if (!this.#ignored.delete(carpdev)) return;
+    this.#kernel.wire.close(carpdev);
+    this.#kernel.links.restoreCarpdev(carpdev);
+  }
+
+  #sequence(name: string): Sequence {
+    const known = this.#sequences.get(name);
+    if (known !== undefined) return known;
+    const failed = (error: unknown) =>
+      this.#kernel.log(3, `${name}: ${error instanceof Error ? error.message : String(error)}`);
+    const sequence = new Sequence(failed);
+    this.#sequences.set(name, sequence);
+    return sequence;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What an engine that is killed leaves to the next: the configuration, and the advertisement counters up to which it
+ * may have sent. Only root can read it, it is whole or it is not there, and whatever looks otherwise is not used.
+ */
+
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import {
+  AddedAddress,
+  Advbase,
+  Balancing,
+  CarpNode,
+  DeviceName,
+  GroupName,
+  InterfaceName,
+  MacAddress,
+  Mtu,
+} from "../control/messages.ts";
+import type { HostConfiguration } from "../core/host.ts";
+import { newInterface } from "../core/reconfigure.ts";
+
+const FORMAT = 1;
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/** What a command may add, without the word about how it is added. */
+const SavedAddress = z
+  .looseObject({})
+  .transform((address) => ({ ...address, alias: true }))
+  .pipe(AddedAddress)
+  .transform(({ alias: _, ...address }) => address);
+
+const SavedInterface = z.strictObject({
+  name: InterfaceName,
+  up: z.boolean(),
+  carpdev: DeviceName.optional(),
+  nodes: z.array(CarpNode),
+  advbase: Advbase,
+  pass: z.string(),
+  carppeer: z.string().optional(),
+  carppeer6: z.string().optional(),
+  balancing: Balancing,
+  lladdr: MacAddress.optional(),
+  groups: z.array(GroupName),
+  description: z.string().optional(),
+  mtu: Mtu.optional(),
+  addresses: z.array(SavedAddress),
+});
+
+const Saved = z.strictObject({
+  format: z.literal(FORMAT),
+  /** No counter greater than this has been sent. */
+  counterCeiling: z.string().regex(/^\d{1,19}$/),
+  interfaces: z.array(SavedInterface),
+  sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
+});
+
+export interface SavedState {
+  readonly configuration: HostConfiguration;
+  readonly counterCeiling: bigint;
+}
+
+export class StateFile {
+  readonly #path: string;
+  readonly #runDir: string;
+  #writing: Promise<void> = Promise.resolve();
+  #next: SavedState | undefined;
+
+  constructor(runDir: string) {
+    this.#runDir = runDir;
+    this.#path = join(runDir, "state.json");
+  }
+
+  /** @returns what was saved, or why it cannot be used; undefined when nothing was */
+  async load(): Promise<SavedState | { readonly unusable: string } | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === "ENOENT" ? undefined : { unusable: `${this.#path}: ${code}` };
+    }
+    try {
+      const { uid, mode, size } = await file.stat();
+      if (uid !== process.geteuid?.() || (mode & 0o077) !== 0)
+        return { unusable: `${this.#path}: others may have written it` };
+      if (size > MAX_BYTES) return { unusable: `${this.#path}: too large` };
+      const saved = Saved.parse(JSON.parse(await file.readFile("utf8")));
+      const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
+      return {
+        configuration: { interfaces, sysctl: saved.sysctl },
+        counterCeiling: BigInt(saved.counterCeiling),
+      };
+    } catch (error) {
+      const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
+      return { unusable: `${this.#path}: ${why}` };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Writes, and replaces what was there in one step. Of several asked for meanwhile only the last is written. */
+  save(state: SavedState): Promise<void> {
+    const alreadyWaiting = this.#next !== undefined;
+    this.#next = state;
+    if (alreadyWaiting) return this.#writing;
+    this.#writing = this.#writing.catch(() => {}).then(() => this.#write());
+    return this.#writing;
+  }
+
+  async remove(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await rm(this.#path, { force: true });
+  }
+
+  async #write(): Promise<void> {
+    const state = this.#next;
+    this.#next = undefined;
+    if (state === undefined) return;
+    const { interfaces, sysctl } = state.configuration;
+    const counterCeiling = String(state.counterCeiling);
+    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl });
+    await mkdir(this.#runDir, { recursive: true, mode: 0o755 });
+    const temporary = `${this.#path}.new`;
+    const file = await open(temporary, "w", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, this.#path);
+  }
+}
