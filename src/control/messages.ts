@@ -7,23 +7,9 @@ import { z } from "zod";
 import type { CounterName } from "../core/counters.ts";
 import type { GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
+import { INTERFACE_NAME, LIMITS } from "./limits.ts";
 import { shown } from "./shown.ts";
 import { isUnicast } from "./unicast.ts";
-
-/** A request is one line of at most this many bytes, the newline included. */
-export const MAX_REQUEST_BYTES = 65_536;
-
-/** JSON-RPC error codes of our own. `message` is what a person reads after `carpctl: `. */
-export const ErrorCode = { refused: 1, permission: 2, invalid: -32602 } as const;
-
-/** The ranges of the numbers a user can set; the commands name them before a number was even given. */
-export const LIMITS = {
-  vhid: [1, 255],
-  advbase: [0, 254],
-  advskew: [0, 254],
-  mtu: [68, 65_535],
-  carpdemote: [0, 128],
-} as const;
 
 /** An integer in a range, refused as `vhid 256: must be 1..255`. */
 function bounded(name: string, [min, max]: readonly [number, number]) {
@@ -57,9 +43,8 @@ function matching(form: RegExp, refusal: (input: string) => string) {
   return z.string({ error }).regex(form, { error });
 }
 
-/** carpN: what Linux takes as a device name, and no more digits than it can hold. */
 export const InterfaceName = matching(
-  /^carp(0|[1-9][0-9]{0,9})$/,
+  INTERFACE_NAME,
   (text) => `${text}: not a carp interface name (carp0, carp1, ...)`,
 );
 
@@ -248,3 +233,4 @@ export interface Results {
 
 export type { CounterName } from "../core/counters.ts";
 export type { GroupView, InterfaceView, NodeView } from "../core/view.ts";
+export { ErrorCode, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";

@@ -1,0 +1,169 @@
+/**
+ * The change that a list of ifconfig words adds up to, while it is being read: addresses are known only when every
+ * word that belongs to them has been seen. Knows what may follow what; must not ask anybody but its caller.
+ */
+
+import type { InterfaceChange } from "../../control/messages.ts";
+import { shown } from "../../control/shown.ts";
+import { isUnicast } from "../../control/unicast.ts";
+import {
+  broadcastAddress,
+  classfulPrefixLength,
+  parseAddress,
+  prefixLengthOf,
+} from "../../protocol/address.ts";
+import { isRefusal, type Refusal, refuse } from "../outcome.ts";
+
+export type Family = 4 | 6;
+type AddressAction = "set" | "alias" | "delete";
+
+interface AddressDraft {
+  readonly family: Family;
+  readonly address: string;
+  prefixLength: number | undefined;
+  broadcast: string | undefined;
+  action: AddressAction;
+}
+
+export type DraftChange = { -readonly [K in keyof InterfaceChange]: InterfaceChange[K] };
+
+export interface Draft {
+  readonly change: DraftChange;
+  readonly addresses: AddressDraft[];
+  warnings: readonly string[];
+  /** `inet`, `alias`...: an address has to be the next word. */
+  expecting:
+    | { readonly word: string; readonly family?: Family | undefined; readonly action: AddressAction }
+    | undefined;
+  create: boolean;
+  destroy: boolean;
+}
+
+export function emptyDraft(): Draft {
+  return { change: {}, addresses: [], warnings: [], expecting: undefined, create: false, destroy: false };
+}
+
+/** IPv4 or IPv6 by its looks, right or wrong. */
+export function looksLikeAddress(word: string): boolean {
+  return word.includes(":") || /^[0-9][0-9.]*(\/.*)?$/.test(word);
+}
+
+export function expectFamily(draft: Draft, family: Family, word: string): void {
+  draft.expecting = { word, family, action: "set" };
+}
+
+/** `alias` and `delete` go before an address or behind it. */
+export function takeAction(
+  draft: Draft,
+  action: "alias" | "delete",
+  word: string,
+  following: string | undefined,
+): void {
+  const last = draft.addresses.at(-1);
+  const isPrefix = draft.expecting !== undefined || last === undefined || looksLikeAddress(following ?? "");
+  if (isPrefix) draft.expecting = { word, family: draft.expecting?.family, action };
+  else last.action = action;
+}
+
+/** ADDRESS[/LEN], the word behind `inet` or `alias`, or the first address of the command. */
+export function takeAddress(draft: Draft, word: string): Refusal | undefined {
+  const [text = "", ...lengths] = word.split("/");
+  const parsed = parseAddress(text);
+  const expected = draft.expecting;
+  if (parsed === undefined) return refuse(`${shown(text)}: not an address`);
+  if (expected?.family !== undefined && expected.family !== parsed.family) {
+    return refuse(`${shown(text)}: not an IPv${expected.family} address`);
+  }
+  const { family, address } = parsed;
+  const action = expected?.action ?? "set";
+  if (action !== "delete" && !isUnicast(address)) return refuse(`${address}: not a unicast address`);
+  draft.expecting = undefined;
+  draft.addresses.push({ family, address, prefixLength: undefined, broadcast: undefined, action });
+  return lengths.length === 0 ? undefined : takePrefixLength(draft, lengths.join("/"));
+}
+
+export function takePrefixLength(draft: Draft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "prefixlen");
+  if (isRefusal(address)) return address;
+  const longest = address.family === 4 ? 32 : 128;
+  const length = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(length <= longest)) return refuse(`prefixlen ${shown(text)}: must be 0..${longest}`);
+  address.prefixLength = length;
+  return undefined;
+}
+
+export function takeNetmask(draft: Draft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "netmask");
+  if (isRefusal(address)) return address;
+  if (address.family === 6) return refuse(`netmask ${shown(text)}: only for IPv4; IPv6 takes prefixlen`);
+  const length = prefixLengthOf(text);
+  if (length === undefined)
+    return refuse(`netmask ${shown(text)}: expected a netmask like 255.255.255.0 or 0xffffff00`);
+  address.prefixLength = length;
+  return undefined;
+}
+
+export function takeBroadcast(draft: Draft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "broadcast");
+  if (isRefusal(address)) return address;
+  const parsed = parseAddress(text);
+  if (address.family === 6) return refuse(`broadcast ${shown(text)}: only for IPv4`);
+  if (parsed?.family !== 4) return refuse(`broadcast ${shown(text)}: not an IPv4 address`);
+  address.broadcast = parsed.address;
+  return undefined;
+}
+
+function latestAddress(draft: Draft, word: string): AddressDraft | Refusal {
+  return draft.addresses.at(-1) ?? refuse(`${word}: needs an address before it`);
+}
+
+/** `-inet`, `-inet6`: also takes back what the words before it said about that family. */
+export function takeFamilyAway(draft: Draft, family: Family): void {
+  const others = draft.addresses.filter((each) => each.family !== family);
+  draft.addresses.splice(0, draft.addresses.length, ...others);
+  draft.change.removeFamilies = [...new Set([...(draft.change.removeFamilies ?? []), family])];
+}
+
+/** The change, with the addresses in it; each address as the last word about it says. */
+export function finish(draft: Draft): InterfaceChange | Refusal {
+  if (draft.expecting !== undefined) return refuse(`${draft.expecting.word}: needs an address`);
+  const addresses = lastWordOnEach(draft.addresses);
+  const added = addresses.filter(({ action }) => action !== "delete");
+  const removed = addresses.filter(({ action }) => action === "delete").map(({ address }) => address);
+  const change = { ...draft.change };
+  if (removed.length > 0) change.removeAddresses = removed;
+  if (added.length === 0) return change;
+  change.addAddresses = [];
+  for (const address of added) {
+    const complete = completed(address);
+    if (isRefusal(complete)) return complete;
+    change.addAddresses.push(complete);
+  }
+  return change;
+}
+
+/** An address replaces itself; an IPv4 address without `alias` replaces the one before it without `alias`. */
+function lastWordOnEach(addresses: readonly AddressDraft[]): AddressDraft[] {
+  const replaces = (later: AddressDraft, earlier: AddressDraft) =>
+    later.address === earlier.address ||
+    (later.family === 4 && later.action === "set" && earlier.action === "set");
+  return addresses.filter((each, at) => !addresses.slice(at + 1).some((later) => replaces(later, each)));
+}
+
+type AddedAddress = NonNullable<InterfaceChange["addAddresses"]>[number];
+
+function completed({
+  family,
+  address,
+  prefixLength,
+  broadcast,
+  action,
+}: AddressDraft): AddedAddress | Refusal {
+  const alias = action === "alias";
+  if (family === 6) return { family, address, prefixLength: prefixLength ?? 64, alias };
+  const length = prefixLength ?? classfulPrefixLength(address);
+  const isBroadcast =
+    address === (broadcast ?? (length < 31 ? broadcastAddress(address, length) : undefined));
+  if (isBroadcast) return refuse(`${address}: not a unicast address (it is the network's broadcast address)`);
+  return { family, address, prefixLength: length, ...(broadcast === undefined ? {} : { broadcast }), alias };
+}

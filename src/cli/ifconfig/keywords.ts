@@ -1,0 +1,303 @@
+/**
+ * The words of ifconfig that carp knows: one table that drives reading, `--help` and whatever else lists them.
+ * A keyword takes its argument into the draft or says why it cannot; it never talks to the engine.
+ */
+
+import {
+  BALANCING_MODES,
+  Balancing,
+  DeviceName,
+  GroupName,
+  InterfaceChange,
+  LIMITS,
+  STATES,
+  State,
+} from "../../control/messages.ts";
+import { isRefusal, type Refusal, refuse } from "../outcome.ts";
+import {
+  type Draft,
+  type DraftChange,
+  expectFamily,
+  takeAction,
+  takeBroadcast,
+  takeFamilyAway,
+  takeNetmask,
+  takePrefixLength,
+} from "./draft.ts";
+import type { Outside } from "./outside.ts";
+import { carpNodes, fitting, limitedNumber, macAddress, passFromFile, peerAddress } from "./values.ts";
+
+export interface Given {
+  readonly draft: Draft;
+  /** Empty for a keyword that takes none. */
+  readonly argument: string;
+  /** The word as typed, which may be a synonym. */
+  readonly word: string;
+  /** The word behind this one, not part of it. */
+  readonly following: string | undefined;
+  readonly outside: Outside;
+}
+
+export interface Keyword {
+  readonly name: string;
+  readonly synonyms?: readonly string[];
+  /** As help shows it. */
+  readonly argument?: string;
+  /** What the argument may be, when its placeholder does not say it. */
+  readonly accepts?: string;
+  readonly help: string;
+  apply(given: Given): Refusal | undefined | Promise<Refusal | undefined>;
+}
+
+/** Bytes of a pass that the protocol's key holds. */
+const PASS_BYTES = 19;
+
+export const KEYWORDS: readonly Keyword[] = [
+  {
+    name: "inet",
+    help: "an IPv4 address follows",
+    apply: ({ draft, word }) => void expectFamily(draft, 4, word),
+  },
+  {
+    name: "inet6",
+    help: "an IPv6 address follows",
+    apply: ({ draft, word }) => void expectFamily(draft, 6, word),
+  },
+  {
+    name: "alias",
+    help: "add the address instead of replacing the first",
+    apply: ({ draft, word, following }) => void takeAction(draft, "alias", word, following),
+  },
+  {
+    name: "-alias",
+    synonyms: ["delete"],
+    help: "remove the address",
+    apply: ({ draft, word, following }) => void takeAction(draft, "delete", word, following),
+  },
+  {
+    name: "netmask",
+    argument: "MASK",
+    help: "of the IPv4 address before it, dotted or 0x",
+    apply: ({ draft, argument }) => takeNetmask(draft, argument),
+  },
+  {
+    name: "prefixlen",
+    argument: "N",
+    help: "prefix length of the address before it",
+    apply: ({ draft, argument }) => takePrefixLength(draft, argument),
+  },
+  {
+    name: "broadcast",
+    argument: "ADDRESS",
+    help: "broadcast address of the IPv4 address before it",
+    apply: ({ draft, argument }) => takeBroadcast(draft, argument),
+  },
+  { name: "-inet", help: "remove every IPv4 address", apply: ({ draft }) => void takeFamilyAway(draft, 4) },
+  { name: "-inet6", help: "remove every IPv6 address", apply: ({ draft }) => void takeFamilyAway(draft, 6) },
+  {
+    name: "carpdev",
+    argument: "IF",
+    help: "the device to advertise on",
+    apply: ({ draft, argument }) => set(draft, "carpdev", fitting(DeviceName, argument)),
+  },
+  {
+    name: "vhid",
+    ...limited("vhid"),
+    help: "virtual host id",
+    apply: ({ draft, argument }) => set(draft, "vhid", limitedNumber("vhid", argument)),
+  },
+  {
+    name: "advbase",
+    ...limited("advbase"),
+    help: "seconds between advertisements",
+    apply: ({ draft, argument }) => set(draft, "advbase", limitedNumber("advbase", argument)),
+  },
+  {
+    name: "advskew",
+    ...limited("advskew"),
+    help: "in 1/256 s on top; the least wins",
+    apply: ({ draft, argument }) => set(draft, "advskew", limitedNumber("advskew", argument)),
+  },
+  {
+    name: "pass",
+    argument: "PHRASE",
+    help: `the secret that the hosts share, ${PASS_BYTES} bytes of it`,
+    apply: ({ draft, argument }) => takePass(draft, argument),
+  },
+  {
+    name: "passfile",
+    argument: "FILE",
+    help: "read the secret from a file's first line",
+    apply: async ({ draft, argument, outside }) => takePass(draft, await passFromFile(argument, outside)),
+  },
+  {
+    name: "carppeer",
+    synonyms: ["peer"],
+    argument: "HOST",
+    help: "advertise to this host only, over IPv4",
+    apply: async ({ draft, argument, outside }) =>
+      set(draft, "carppeer", await peerAddress("carppeer", argument, outside)),
+  },
+  {
+    name: "-carppeer",
+    synonyms: ["mcast"],
+    help: "advertise to the multicast group",
+    apply: ({ draft }) => set(draft, "carppeer", null),
+  },
+  {
+    name: "carppeer6",
+    synonyms: ["peer6"],
+    argument: "HOST",
+    help: "advertise to this host only, over IPv6",
+    apply: async ({ draft, argument, outside }) =>
+      set(draft, "carppeer6", await peerAddress("carppeer6", argument, outside)),
+  },
+  {
+    name: "-carppeer6",
+    synonyms: ["mcast6"],
+    help: "advertise to the IPv6 multicast group",
+    apply: ({ draft }) => set(draft, "carppeer6", null),
+  },
+  {
+    name: "carpnodes",
+    argument: "VHID:ADVSKEW[,...]",
+    help: "the nodes that share the load, at most 32",
+    apply: ({ draft, argument }) => set(draft, "carpnodes", carpNodes(argument)),
+  },
+  {
+    name: "balancing",
+    argument: "MODE",
+    accepts: BALANCING_MODES.join("|"),
+    help: "how they share it",
+    apply: ({ draft, argument }) => set(draft, "balancing", fitting(Balancing, argument)),
+  },
+  {
+    name: "state",
+    argument: "STATE",
+    accepts: STATES.join("|"),
+    help: "force a state",
+    apply: ({ draft, argument }) => set(draft, "state", fitting(State, argument)),
+  },
+  {
+    name: "lladdr",
+    argument: "MAC",
+    help: "use this MAC address instead of the virtual one",
+    apply: ({ draft, argument }) => set(draft, "lladdr", macAddress(argument)),
+  },
+  { name: "-lladdr", help: "use the virtual MAC address", apply: ({ draft }) => set(draft, "lladdr", null) },
+  {
+    name: "group",
+    argument: "GROUP",
+    help: "join an interface group",
+    apply: ({ draft, argument }) => moveGroup(draft, "joinGroups", "leaveGroups", argument),
+  },
+  {
+    name: "-group",
+    argument: "GROUP",
+    help: "leave an interface group",
+    apply: ({ draft, argument }) => moveGroup(draft, "leaveGroups", "joinGroups", argument),
+  },
+  {
+    name: "description",
+    synonyms: ["descr"],
+    argument: "TEXT",
+    help: "a note that is shown with the interface",
+    apply: ({ draft, argument }) => set(draft, "description", checked("description", argument)),
+  },
+  {
+    name: "-description",
+    synonyms: ["-descr"],
+    help: "remove the note",
+    apply: ({ draft }) => set(draft, "description", null),
+  },
+  {
+    name: "mtu",
+    ...limited("mtu"),
+    help: "largest packet in bytes",
+    apply: ({ draft, argument }) => set(draft, "mtu", limitedNumber("mtu", argument)),
+  },
+  { name: "up", help: "take part in CARP", apply: ({ draft }) => set(draft, "up", true) },
+  {
+    name: "down",
+    help: "stop, and let another host take over",
+    apply: ({ draft }) => set(draft, "up", false),
+  },
+  {
+    name: "create",
+    help: "create the interface; any change creates it too",
+    apply: ({ draft }) => {
+      draft.create = true;
+      return undefined;
+    },
+  },
+  {
+    name: "destroy",
+    help: "remove the interface",
+    apply: ({ draft }) => {
+      draft.destroy = true;
+      return undefined;
+    },
+  },
+  {
+    name: "rdomain",
+    argument: "N",
+    help: "not on Linux: a network namespace does this",
+    apply: ({ argument }) =>
+      refuse(`rdomain ${argument}: not on Linux: put the engine in a network namespace instead`),
+  },
+];
+
+const byWord = new Map(
+  KEYWORDS.flatMap((each) => [each.name, ...(each.synonyms ?? [])].map((word) => [word, each])),
+);
+
+export function keywordOf(word: string): Keyword | undefined {
+  return byWord.get(word);
+}
+
+/** Every word that can stand where a keyword is expected. */
+export function everyWord(): readonly string[] {
+  return [...byWord.keys()];
+}
+
+function limited(name: keyof typeof LIMITS): { readonly argument: string; readonly accepts: string } {
+  return { argument: "N", accepts: LIMITS[name].join("..") };
+}
+
+function set<K extends keyof DraftChange>(
+  draft: Draft,
+  key: K,
+  value: DraftChange[K] | Refusal,
+): Refusal | undefined {
+  if (isRefusal(value)) return value;
+  draft.change[key] = value;
+  return undefined;
+}
+
+/** The value as the control message takes it. */
+function checked<K extends "pass" | "description">(key: K, text: string): string | Refusal {
+  const value = fitting(InterfaceChange.shape[key], text);
+  return isRefusal(value) ? value : text;
+}
+
+function takePass(draft: Draft, pass: string | Refusal): Refusal | undefined {
+  if (isRefusal(pass)) return pass;
+  const tooLong = Buffer.byteLength(pass) > PASS_BYTES;
+  draft.warnings = tooLong ? [`pass: only its first ${PASS_BYTES} bytes are used`] : [];
+  return set(draft, "pass", checked("pass", pass));
+}
+
+function moveGroup(
+  draft: Draft,
+  into: "joinGroups" | "leaveGroups",
+  outOf: "joinGroups" | "leaveGroups",
+  text: string,
+): Refusal | undefined {
+  const group = fitting(GroupName, text);
+  if (isRefusal(group)) return group;
+  const remaining = draft.change[outOf]?.filter((each) => each !== group) ?? [];
+  if (remaining.length > 0) draft.change[outOf] = remaining;
+  else delete draft.change[outOf];
+  draft.change[into] = [...new Set([...(draft.change[into] ?? []), group])];
+  return undefined;
+}

@@ -1,0 +1,43 @@
+/**
+ * What a command comes to, as a value: the text it prints, or why it did not do what it was asked. Only program.ts
+ * turns it into output and an exit status.
+ */
+
+export type Outcome =
+  | { readonly kind: "done"; readonly output: string; readonly warnings?: readonly string[] | undefined }
+  /** The engine ran in this process and has ended. */
+  | { readonly kind: "exited"; readonly status: number }
+  /** Exit status 1, `carpctl: MESSAGE`. */
+  | { readonly kind: "refused"; readonly message: string }
+  /** Exit status 2: the words make no command. `usage` is one line, without `usage: `. */
+  | { readonly kind: "misused"; readonly usage: string; readonly message?: string | undefined };
+
+/** The reason why a word cannot be taken. */
+export interface Refusal {
+  readonly refusal: string;
+}
+
+export function refuse(refusal: string): Refusal {
+  return { refusal };
+}
+
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === "object" && value !== null && "refusal" in value;
+}
+
+export function done(output = "", warnings: readonly string[] = []): Outcome {
+  return { kind: "done", output, warnings };
+}
+
+/** What `--json` prints: indented, one document. */
+export function json(value: unknown): Outcome {
+  return done(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+export function refused(message: string): Outcome {
+  return { kind: "refused", message };
+}
+
+export function misused(usage: string, message?: string): Outcome {
+  return { kind: "misused", usage, message };
+}

@@ -1,0 +1,37 @@
+/** What a command runs in: its options, the terminal, and the way to the engine. Holds nothing of a command. */
+
+import { type Connection, connect as connectTo } from "../control/client.ts";
+import type { GlobalOptions } from "./globals.ts";
+import type { Outcome } from "./outcome.ts";
+
+export interface Setting {
+  readonly options: GlobalOptions;
+  /** ANSI colours are welcome. */
+  readonly colour: boolean;
+  /** Width of the terminal; 80 where there is none. */
+  readonly columns: number;
+  connect(): Promise<Connection>;
+}
+
+export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv): Setting {
+  const { isTTY, columns } = process.stdout;
+  return {
+    options,
+    colour: isTTY === true && !environment.NO_COLOR,
+    columns: isTTY === true && columns > 0 ? columns : 80,
+    connect: () => connectTo(options.runDir),
+  };
+}
+
+/** Runs `task` on a connection of its own. Rejects with a ControlError as the connection does. */
+export async function withEngine(
+  setting: Setting,
+  task: (engine: Connection) => Promise<Outcome>,
+): Promise<Outcome> {
+  const engine = await setting.connect();
+  try {
+    return await task(engine);
+  } finally {
+    engine.close();
+  }
+}

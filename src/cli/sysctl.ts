@@ -1,0 +1,90 @@
+/** `sysctl`: reading and setting the engine's variables, several in one call, all of them or none. */
+
+import type { Connection } from "../control/client.ts";
+import type { Sysctl, SysctlChange } from "../control/messages.ts";
+import { shown } from "../control/shown.ts";
+import { done, isRefusal, json, type Outcome, type Refusal, refuse, refused } from "./outcome.ts";
+import { type Setting, withEngine } from "./setting.ts";
+
+export interface SysctlOptions {
+  readonly all: boolean;
+  /** `-n`: values without names. */
+  readonly bare: boolean;
+  /** `-q`: nothing about what was set. */
+  readonly quiet: boolean;
+}
+
+type Step = { readonly name: string; readonly value?: number | undefined };
+type Answer = Sysctl | SysctlChange;
+
+/** A write to this one is added to its value. */
+const COUNTER = "net.inet.carp.demotion";
+
+export function runSysctl(
+  words: readonly string[],
+  options: SysctlOptions,
+  setting: Setting,
+): Promise<Outcome> {
+  return options.all ? runSteps([{ name: "net" }], options, setting) : runWords(words, options, setting);
+}
+
+async function runWords(
+  words: readonly string[],
+  options: SysctlOptions,
+  setting: Setting,
+): Promise<Outcome> {
+  const steps: Step[] = [];
+  for (const word of words) {
+    const step = readStep(word);
+    if (isRefusal(step)) return refused(step.refusal);
+    steps.push(step);
+  }
+  return runSteps(steps, options, setting);
+}
+
+export function readStep(word: string): Step | Refusal {
+  const at = word.indexOf("=");
+  const name = at < 0 ? word : word.slice(0, at);
+  if (name === "") return refuse(`${shown(word)}: no such variable`);
+  if (at < 0) return { name };
+  const text = word.slice(at + 1);
+  const value = /^[-+]?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isNaN(value)) return refuse(`${shown(word)}: not a number`);
+  return Number.isSafeInteger(value) ? { name, value } : refuse(`${shown(word)}: too large`);
+}
+
+function runSteps(steps: readonly Step[], options: SysctlOptions, setting: Setting): Promise<Outcome> {
+  return withEngine(setting, async (engine) => {
+    // A name that does not exist is refused before anything is set.
+    for (const { name } of steps) await engine.call("sysctl-get", { names: [name] });
+    const answers = await answersTo(engine, steps);
+    if (setting.options.json) return json(answers);
+    return done(answers.map((answer) => answerText(answer, options)).join(""));
+  });
+}
+
+/** What was set before a step that is refused is put back. */
+async function answersTo(engine: Connection, steps: readonly Step[]): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  try {
+    for (const { name, value } of steps) {
+      if (value === undefined) answers.push(...(await engine.call("sysctl-get", { names: [name] })));
+      else answers.push(await engine.call("sysctl-set", { name, value }));
+    }
+  } catch (error) {
+    for (const answer of answers.reverse()) {
+      if (!("from" in answer)) continue;
+      const { name, from, to } = answer;
+      await engine.call("sysctl-set", { name, value: name === COUNTER ? from - to : from });
+    }
+    throw error;
+  }
+  return answers;
+}
+
+function answerText(answer: Answer, { bare, quiet }: SysctlOptions): string {
+  if ("value" in answer) return bare ? `${answer.value}\n` : `${answer.name}=${answer.value}\n`;
+  if (quiet) return "";
+  const change = `${answer.from} -> ${answer.to}\n`;
+  return bare ? change : `${answer.name}: ${change}`;
+}

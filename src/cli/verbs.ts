@@ -1,0 +1,95 @@
+/**
+ * The commands that have a name of their own; everything else is ifconfig. One table drives parsing, dispatch and
+ * help, and each loads its module only when it runs. Printing and exit statuses are program.ts's.
+ */
+
+import type { Argv } from "yargs";
+import { misused, type Outcome } from "./outcome.ts";
+import type { Setting } from "./setting.ts";
+
+/** Options and words of a verb, as yargs read them. */
+export type Arguments = Readonly<Record<string, unknown>>;
+
+export interface Verb {
+  readonly names: readonly string[];
+  /** Behind the name, in yargs' own notation. */
+  readonly words?: string;
+  readonly usage: string;
+  readonly help: string;
+  options(command: Argv): Argv;
+  run(given: Arguments, setting: Setting): Promise<Outcome>;
+}
+
+const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
+
+export const VERBS: readonly Verb[] = [
+  {
+    names: ["engine"],
+    usage: "carpctl engine [--log syslog|stderr]",
+    help: "run the engine in the foreground",
+    options: (command) =>
+      command.option("log", {
+        type: "string",
+        requiresArg: true,
+        choices: ["syslog", "stderr"],
+        default: "syslog",
+        describe: "where to log",
+      }),
+    run: runEngineHere,
+  },
+  {
+    names: ["sysctl"],
+    words: "[names..]",
+    usage: SYSCTL_USAGE,
+    help: "read and set variables",
+    options: (command) =>
+      command
+        .positional("names", {
+          type: "string",
+          array: true,
+          describe: "NAME, a prefix of names, or NAME=VALUE",
+        })
+        .option("a", { type: "boolean", describe: "every variable" })
+        .option("n", { type: "boolean", describe: "values without names" })
+        .option("q", { type: "boolean", describe: "print nothing about what was set" })
+        .option("w", { type: "boolean", hidden: true }),
+    run: async (given, setting) => {
+      const names = (given.names as string[] | undefined) ?? [];
+      const flags = { all: given.a === true, bare: given.n === true, quiet: given.q === true };
+      if (names.length === 0 && !flags.all) return misused(SYSCTL_USAGE);
+      const { runSysctl } = await import("./sysctl.ts");
+      return runSysctl(names, flags, setting);
+    },
+  },
+  {
+    names: ["netstat", "stats"],
+    usage: "carpctl netstat [-s] [-p carp]",
+    help: "count what was sent, received and discarded",
+    options: (command) =>
+      command
+        .option("s", { type: "boolean", describe: "statistics: always" })
+        .option("p", {
+          type: "string",
+          requiresArg: true,
+          choices: ["carp"],
+          describe: "protocol: always carp",
+        }),
+    run: async (_given, setting) => (await import("./netstat.ts")).runNetstat(setting),
+  },
+  {
+    names: ["status"],
+    usage: "carpctl status",
+    help: "show every virtual host in a table",
+    options: (command) => command,
+    run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
+  },
+];
+
+export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names);
+
+async function runEngineHere(given: Arguments, { options }: Setting): Promise<Outcome> {
+  const { runEngine } = await import("../engine/engine.ts");
+  const log = given.log === "stderr" ? "stderr" : "syslog";
+  const status = await runEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
+  return { kind: "exited", status };
+}

@@ -1,0 +1,54 @@
+/** Views as JSON for programs: every field always there, null where there is nothing, ages in seconds. */
+
+import type { GroupView, InterfaceView, NodeView } from "../control/messages.ts";
+
+export function interfaceJson(view: InterfaceView, nowUs: number) {
+  return {
+    name: view.name,
+    up: view.up,
+    running: view.running,
+    notRunning: view.notRunning ?? null,
+    status: view.status,
+    index: view.index,
+    mtu: view.mtu,
+    lladdr: view.lladdr ?? null,
+    description: view.description ?? null,
+    carpdev: view.carpdev ?? null,
+    advbase: view.advbase,
+    balancing: view.balancing,
+    carppeer: view.carppeer ?? null,
+    carppeer6: view.carppeer6 ?? null,
+    nodes: view.nodes.map((node) => nodeJson(node, nowUs)),
+    groups: view.groups,
+    addresses: view.addresses.map(({ family, address, prefixLength, broadcast }) => ({
+      family,
+      address,
+      prefixLength,
+      broadcast: broadcast ?? null,
+    })),
+  };
+}
+
+function nodeJson(node: NodeView, nowUs: number) {
+  const { vhid, advskew, effectiveAdvskew, demote, state, sinceUs, transitions, heard } = node;
+  return {
+    vhid,
+    state,
+    sinceUs,
+    ageSeconds: ageSeconds(sinceUs, nowUs),
+    advskew,
+    effectiveAdvskew,
+    demote,
+    transitions,
+    heard: heard ? { ...heard, ageSeconds: ageSeconds(heard.atUs, nowUs) } : null,
+  };
+}
+
+export function groupJson({ name, carpDemoteCount, interfaces }: GroupView) {
+  return { name, carpDemoteCount, interfaces };
+}
+
+/** To the millisecond; never negative. */
+export function ageSeconds(sinceUs: number, nowUs: number): number {
+  return Math.max(0, Math.round((nowUs - sinceUs) / 1000)) / 1000;
+}

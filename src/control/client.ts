@@ -1,0 +1,169 @@
+/**
+ * The commands' end of the control socket: one connection, one JSON object a line, JSON-RPC 2.0. Turns whatever can
+ * go wrong on the way into one sentence for a person; never retries and never prints.
+ */
+
+import { connect as openSocket, type Socket } from "node:net";
+import { join } from "node:path";
+import { JSONRPCClient, JSONRPCErrorException, type JSONRPCResponse } from "json-rpc-2.0";
+import { MAX_REQUEST_BYTES } from "./limits.ts";
+import type { Method, Params, Results } from "./messages.ts";
+
+export const SOCKET_NAME = "engine.sock";
+/** A reply is never that long; something else is at the other end of the socket. */
+const MAX_REPLY_BYTES = 256 * 1024 * 1024;
+const ANSWER_TIMEOUT_MS = 10_000;
+const UNREACHABLE = -32_000;
+
+/** Why a call was not done. `code` is the engine's JSON-RPC error code, or -32000 when there was no answer. */
+export class ControlError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface Connection {
+  /** Rejects with a ControlError. */
+  call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]>;
+  close(): void;
+}
+
+export interface ConnectionOptions {
+  /** How long the engine may take to answer. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Rejects with a ControlError when no engine listens in `runDir`. */
+export async function connect(runDir: string, options: ConnectionOptions = {}): Promise<Connection> {
+  const path = join(runDir, SOCKET_NAME);
+  const socket = await openEngineSocket(path);
+  return new SocketConnection(socket, options.timeoutMs ?? ANSWER_TIMEOUT_MS);
+}
+
+function openEngineSocket(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = openSocket(path);
+    const failed = (error: NodeJS.ErrnoException) =>
+      reject(new ControlError(UNREACHABLE, whyNot(path, error)));
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.removeListener("error", failed);
+      resolve(socket);
+    });
+  });
+}
+
+function whyNot(path: string, { code }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+    case "ECONNREFUSED":
+      return `the engine is not running (no ${path}): start it with 'systemctl start carpd' or 'carpctl engine'`;
+    case "EACCES":
+    case "EPERM":
+      return `permission denied: ${path}`;
+    case "EAGAIN":
+      return "the engine does not answer: too many commands are waiting for it";
+    default:
+      return `cannot reach the engine at ${path}: ${code ?? "unknown error"}`;
+  }
+}
+
+class SocketConnection implements Connection {
+  readonly #socket: Socket;
+  readonly #timeoutMs: number;
+  readonly #rpc: JSONRPCClient;
+  /** Of a line that has not ended yet. */
+  #pieces: Buffer[] = [];
+  #pendingBytes = 0;
+  /** Set once nothing more can come. */
+  #broken: string | undefined;
+
+  constructor(socket: Socket, timeoutMs: number) {
+    this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
+    this.#rpc = new JSONRPCClient((request: unknown) => this.#send(request));
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("error", () => this.#break("the engine closed the connection before it answered"));
+    socket.on("close", () => this.#break("the engine closed the connection before it answered"));
+  }
+
+  async call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
+    const seconds = this.#timeoutMs / 1000;
+    const timely = this.#rpc.timeout(this.#timeoutMs, (id) => ({
+      jsonrpc: "2.0",
+      id,
+      error: { code: UNREACHABLE, message: `the engine did not answer within ${seconds} seconds` },
+    }));
+    try {
+      return (await timely.request(method, params)) as Results[M];
+    } catch (error) {
+      const code = error instanceof JSONRPCErrorException ? error.code : UNREACHABLE;
+      // The library's own code for a request that was cut short is 0.
+      throw new ControlError(code === 0 ? UNREACHABLE : code, (error as Error).message);
+    }
+  }
+
+  close(): void {
+    this.#break("the connection was closed");
+  }
+
+  #send(request: unknown): void {
+    if (this.#broken !== undefined) throw new Error(this.#broken);
+    const line = `${JSON.stringify(request)}\n`;
+    if (Buffer.byteLength(line) > MAX_REQUEST_BYTES) throw new Error("too much for one command");
+    this.#socket.write(line);
+  }
+
+  #receive(chunk: Buffer): void {
+    let rest = chunk;
+    for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
+      const line = Buffer.concat([...this.#pieces, rest.subarray(0, end)]).toString();
+      this.#pieces = [];
+      this.#pendingBytes = 0;
+      rest = rest.subarray(end + 1);
+      this.#answer(line);
+    }
+    this.#pieces.push(rest);
+    this.#pendingBytes += rest.length;
+    if (this.#pendingBytes > MAX_REPLY_BYTES)
+      this.#break("what answers on the engine's socket is not an engine");
+  }
+
+  #answer(line: string): void {
+    const response = parseResponse(line);
+    if (response === undefined) this.#break("what answers on the engine's socket is not an engine");
+    // Without an id the engine could not read the request, so nothing it was asked will be answered.
+    else if (response.id === null) this.#break(response.error?.message ?? "the engine refused the request");
+    else this.#rpc.receive(response);
+  }
+
+  #break(reason: string): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = reason;
+    this.#rpc.rejectAllPendingRequests(reason);
+    this.#socket.destroy();
+  }
+}
+
+function parseResponse(line: string): JSONRPCResponse | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null || !("jsonrpc" in value) || !("id" in value))
+    return undefined;
+  const answered = "result" in value || ("error" in value && isRpcError(value.error));
+  return answered ? (value as JSONRPCResponse) : undefined;
+}
+
+function isRpcError(error: unknown): boolean {
+  return (
+    typeof error === "object" && error !== null && "message" in error && typeof error.message === "string"
+  );
+}

@@ -1,0 +1,22 @@
+/**
+ * The numbers of the control protocol that both ends need before a message is looked at. Apart from messages.ts so
+ * that a command which only reads loads no schema.
+ */
+
+/** A request is one line of at most this many bytes, the newline included. */
+export const MAX_REQUEST_BYTES = 65_536;
+
+/** JSON-RPC error codes of our own. `message` is what a person reads after `carpctl: `. */
+export const ErrorCode = { refused: 1, permission: 2, invalid: -32602 } as const;
+
+/** The ranges of the numbers a user can set; the commands name them before a number was even given. */
+export const LIMITS = {
+  vhid: [1, 255],
+  advbase: [0, 254],
+  advskew: [0, 254],
+  mtu: [68, 65_535],
+  carpdemote: [0, 128],
+} as const;
+
+/** carpN: what Linux takes as a device name, and no more digits than it can hold. */
+export const INTERFACE_NAME = /^carp(0|[1-9][0-9]{0,9})$/;

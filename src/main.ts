@@ -1,0 +1,21 @@
+/** The entry. Which command is meant is in the program's name or its first word; only that command is loaded. */
+
+import { basename } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
+import { runProgram } from "./cli/program.ts";
+
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`carpctl | head -1`) is no failure.
+    if (error.code === "EPIPE") return;
+    process.exitCode = 1;
+    if (stream === process.stdout) process.stderr.write(`carpctl: cannot write: ${error.code}\n`);
+  });
+}
+
+process.exitCode = await runProgram({
+  name: basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "carpctl"),
+  words: process.argv.slice(2),
+  environment: process.env,
+  version: packageJson.version,
+});

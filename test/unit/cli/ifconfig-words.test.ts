@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { defaultOptions } from "../../../src/cli/globals.ts";
+import { type Form, readForm } from "../../../src/cli/ifconfig/forms.ts";
+import { KEYWORDS } from "../../../src/cli/ifconfig/keywords.ts";
+import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
+import { isRefusal, refuse } from "../../../src/cli/outcome.ts";
+import { checkParams } from "../../../src/control/messages.ts";
+
+const names: Record<string, Record<4 | 6, string | undefined>> = {
+  peer: { 4: "192.0.2.7", 6: "2001:db8::7" },
+  group: { 4: "224.0.0.18", 6: "ff02::12" },
+  v6only: { 4: undefined, 6: "2001:db8::9" },
+};
+const files: Record<string, string> = {
+  "/secret": "mekmitasdigoat",
+  "/empty": "",
+  "/long": "nineteen bytes here",
+};
+const outside: Outside = {
+  resolve: async (host, family) => names[host]?.[family],
+  firstLine: async (path) => files[path] ?? refuse("no such file"),
+};
+
+async function read(words: readonly string[]) {
+  const result = await readForm(words, defaultOptions({}), outside);
+  return isRefusal(result) ? result.refusal : result.form;
+}
+
+async function changeOf(text: string) {
+  const form = await read(["carp0", ...text.split(" ")]);
+  return typeof form === "object" && form.kind === "change" ? form.change : form;
+}
+
+const v4 = { family: 4, prefixLength: 24, alias: false };
+const v6 = { family: 6, prefixLength: 64, alias: false };
+
+const CHANGES: readonly (readonly [string, object])[] = [
+  ["10.1.2.3", { addAddresses: [{ ...v4, address: "10.1.2.3", prefixLength: 8 }] }],
+  ["172.16.0.1", { addAddresses: [{ ...v4, address: "172.16.0.1", prefixLength: 16 }] }],
+  ["192.0.2.1", { addAddresses: [{ ...v4, address: "192.0.2.1" }] }],
+  ["inet 192.0.2.1/32", { addAddresses: [{ ...v4, address: "192.0.2.1", prefixLength: 32 }] }],
+  [
+    "192.0.2.1 netmask 255.255.255.128",
+    { addAddresses: [{ ...v4, address: "192.0.2.1", prefixLength: 25 }] },
+  ],
+  ["192.0.2.1 netmask 0xffffff00", { addAddresses: [{ ...v4, address: "192.0.2.1" }] }],
+  ["10.0.0.1 prefixlen 24", { addAddresses: [{ ...v4, address: "10.0.0.1" }] }],
+  [
+    "192.0.2.1 broadcast 192.0.2.127",
+    { addAddresses: [{ ...v4, address: "192.0.2.1", broadcast: "192.0.2.127" }] },
+  ],
+  ["2001:DB8:0::1", { addAddresses: [{ ...v6, address: "2001:db8::1" }] }],
+  [
+    "inet6 alias fe80::1/10",
+    { addAddresses: [{ ...v6, address: "fe80::1", prefixLength: 10, alias: true }] },
+  ],
+  ["inet 192.0.2.2 alias", { addAddresses: [{ ...v4, address: "192.0.2.2", alias: true }] }],
+  ["alias 192.0.2.2", { addAddresses: [{ ...v4, address: "192.0.2.2", alias: true }] }],
+  [
+    "192.0.2.1 alias 192.0.2.2 alias 192.0.2.3",
+    {
+      addAddresses: [
+        { ...v4, address: "192.0.2.1" },
+        { ...v4, address: "192.0.2.2", alias: true },
+        { ...v4, address: "192.0.2.3", alias: true },
+      ],
+    },
+  ],
+  ["inet 192.0.2.1 inet 192.0.2.2", { addAddresses: [{ ...v4, address: "192.0.2.2" }] }],
+  ["inet -alias 192.0.2.2", { removeAddresses: ["192.0.2.2"] }],
+  ["192.0.2.2 delete", { removeAddresses: ["192.0.2.2"] }],
+  ["inet6 2001:DB8::2 -alias", { removeAddresses: ["2001:db8::2"] }],
+  ["192.0.2.2 delete inet alias 192.0.2.2", { addAddresses: [{ ...v4, address: "192.0.2.2", alias: true }] }],
+  ["-inet", { removeFamilies: [4] }],
+  ["192.0.2.1 -inet -inet6", { removeFamilies: [4, 6] }],
+  ["-inet 192.0.2.1", { removeFamilies: [4], addAddresses: [{ ...v4, address: "192.0.2.1" }] }],
+  ["vhid 01 carpdev eth0 advbase 0 advskew 254", { vhid: 1, carpdev: "eth0", advbase: 0, advskew: 254 }],
+  ["vhid 1 vhid 2", { vhid: 2 }],
+  ["up down", { up: false }],
+  ["down up", { up: true }],
+  ["pass up", { pass: "up" }],
+  ["passfile /secret", { pass: "mekmitasdigoat" }],
+  ["carppeer 192.0.2.9 carppeer6 2001:DB8::9", { carppeer: "192.0.2.9", carppeer6: "2001:db8::9" }],
+  ["peer peer peer6 peer", { carppeer: "192.0.2.7", carppeer6: "2001:db8::7" }],
+  ["-carppeer -carppeer6", { carppeer: null, carppeer6: null }],
+  ["mcast mcast6", { carppeer: null, carppeer6: null }],
+  [
+    "carpnodes 2:100,1:0 balancing ip-stealth",
+    {
+      carpnodes: [
+        { vhid: 1, advskew: 0 },
+        { vhid: 2, advskew: 100 },
+      ],
+      balancing: "ip-stealth",
+    },
+  ],
+  ["state backup", { state: "backup" }],
+  ["lladdr 2:0:0:0:0:A", { lladdr: "02:00:00:00:00:0a" }],
+  ["-lladdr", { lladdr: null }],
+  ["group www -group dmz", { joinGroups: ["www"], leaveGroups: ["dmz"] }],
+  ["group www -group www", { leaveGroups: ["www"] }],
+  ["description www", { description: "www" }],
+  ["descr www -descr", { description: null }],
+  ["mtu 1400", { mtu: 1400 }],
+];
+
+for (const [words, change] of CHANGES) {
+  test(`carp0 ${words}`, async () => {
+    assert.deepEqual(await changeOf(words), change);
+    assert.ok("params" in checkParams("change", { name: "carp0", change }), "the engine takes it too");
+  });
+}
+
+const REFUSALS: readonly (readonly [string, string])[] = [
+  ["vhid 256", "vhid 256: must be 1..255"],
+  ["vhid 0", "vhid 0: must be 1..255"],
+  ["vhid -1", "vhid -1: must be 1..255"],
+  ["vhid 0x1", "vhid 0x1: must be 1..255"],
+  ["vhid 1.5", "vhid 1.5: must be 1..255"],
+  ["vhid 1e1", "vhid 1e1: must be 1..255"],
+  ["vhid ", "vhid '': must be 1..255"],
+  ["vhid", "vhid: needs a value (1..255)"],
+  ["balancing", "balancing: needs a value (none|ip|ip-unicast|ip-stealth)"],
+  ["carpdev", "carpdev: needs a value (IF)"],
+  ["advbase 255", "advbase 255: must be 0..254"],
+  ["advskew 255", "advskew 255: must be 0..254"],
+  ["mtu 67", "mtu 67: must be 68..65535"],
+  ["carpdev a/b", "carpdev a/b: not a device name"],
+  ["carpnodes 1-0", "carpnodes 1-0: expected vhid:advskew"],
+  ["carpnodes 1:0,", "carpnodes 1:0,: expected vhid:advskew"],
+  ["carpnodes 256:0", "vhid 256: must be 1..255"],
+  ["carpnodes 1:0,2:255", "advskew 255: must be 0..254"],
+  ["carpnodes 1:0,1:5", "carpnodes 1:0,1:5: vhid 1 is there twice"],
+  [`carpnodes ${Array.from({ length: 33 }, (_, at) => `${at + 1}:0`)}`, "carpnodes: at most 32"],
+  ["balancing foo", "balancing foo: unknown mode (none, ip, ip-unicast, ip-stealth)"],
+  ["state slave", "state slave: unknown state (master, backup, init)"],
+  ["lladdr random", "lladdr random: expected a unicast address like 02:00:00:00:00:01"],
+  ["lladdr 01:00:5e:00:00:12", "lladdr 01:00:5e:00:00:12: expected a unicast address like 02:00:00:00:00:01"],
+  ["lladdr 0:0:0:0:0:0", "lladdr 00:00:00:00:00:00: expected a unicast address like 02:00:00:00:00:01"],
+  ["group carp1", "group carp1: must be 1..15 characters and not end in a digit"],
+  [`description ${"x".repeat(64)}`, "description: at most 63 characters"],
+  ["rdomain 1", "rdomain 1: not on Linux: put the engine in a network namespace instead"],
+  ["carppeer nosuch", "carppeer nosuch: cannot resolve"],
+  ["carppeer v6only", "carppeer v6only: cannot resolve"],
+  ["carppeer group", "carppeer group: not a unicast address"],
+  ["carppeer 224.0.0.18", "carppeer 224.0.0.18: not a unicast address"],
+  ["carppeer 10.1", "carppeer 10.1: not an address"],
+  ["carppeer 2001:db8::1", "carppeer 2001:db8::1: not an IPv4 address (carppeer6 takes it)"],
+  ["carppeer6 ff02::12", "carppeer6 ff02::12: not a unicast address"],
+  ["passfile /none", "passfile /none: no such file"],
+  ["passfile /empty", "passfile /empty: its first line is empty"],
+  ["10.0.0.300", "10.0.0.300: not an address"],
+  ["inet www", "www: not an address"],
+  ["inet 2001:db8::1", "2001:db8::1: not an IPv4 address"],
+  ["inet", "inet: needs an address"],
+  ["inet alias", "alias: needs an address"],
+  ["10.0.0.1/33", "prefixlen 33: must be 0..32"],
+  ["10.0.0.1/", "prefixlen '': must be 0..32"],
+  ["2001:db8::1 prefixlen 129", "prefixlen 129: must be 0..128"],
+  ["prefixlen 24", "prefixlen: needs an address before it"],
+  [
+    "10.0.0.1 netmask 255.0.255.0",
+    "netmask 255.0.255.0: expected a netmask like 255.255.255.0 or 0xffffff00",
+  ],
+  ["inet 10.0.0.1 255.255.255.0", "255.255.255.0: unknown parameter"],
+  ["224.0.0.1", "224.0.0.1: not a unicast address"],
+  ["127.0.0.1", "127.0.0.1: not a unicast address"],
+  ["0.0.0.0", "0.0.0.0: not a unicast address"],
+  ["255.255.255.255", "255.255.255.255: not a unicast address"],
+  ["::1", "::1: not a unicast address"],
+  ["10.0.0.255/24", "10.0.0.255: not a unicast address (it is the network's broadcast address)"],
+  ["frobnicate", "frobnicate: unknown parameter"],
+  ["vihd 1", "vihd: unknown parameter (did you mean vhid?)"],
+  ["", "'': unknown parameter"],
+  ["destroy up", "destroy: takes no other parameters"],
+  ["--jason", "--jason: unknown option"],
+];
+
+for (const [words, message] of REFUSALS) {
+  test(`carp0 ${words.slice(0, 60)}: refused`, async () => assert.equal(await changeOf(words), message));
+}
+
+const FORMS: readonly (readonly [string, Form])[] = [
+  ["-a", { kind: "show", name: undefined }],
+  ["-A", { kind: "show", name: undefined }],
+  ["-A carp", { kind: "show", name: "carp" }],
+  ["carp0", { kind: "show", name: "carp0" }],
+  ["-C", { kind: "cloners" }],
+  ["-g carp", { kind: "group", group: "carp" }],
+  ["-g carp carpdemote", { kind: "demote-group", group: "carp", by: 1 }],
+  ["-g carp -carpdemote 128", { kind: "demote-group", group: "carp", by: -128 }],
+  ["create", { kind: "create" }],
+  ["create carp7", { kind: "create", name: "carp7" }],
+  ["carp7 create", { kind: "create", name: "carp7" }],
+  ["destroy carp7", { kind: "destroy", name: "carp7" }],
+  ["carp7 destroy", { kind: "destroy", name: "carp7" }],
+  ["carp7 create up", { kind: "change", name: "carp7", change: { up: true }, create: true, warnings: [] }],
+  ["-h", { kind: "misused", message: "-h: unknown option" }],
+  ["-g", { kind: "misused" }],
+  ["destroy", { kind: "misused", message: "destroy: needs an interface" }],
+];
+
+for (const [words, form] of FORMS) {
+  test(`${words} is the form "${form.kind}"`, async () =>
+    assert.deepEqual(await read(words.split(" ")), form));
+}
+
+test("no words show every interface", async () => assert.deepEqual(await read([]), { kind: "show" }));
+
+test("a group cannot be demoted by more than 128 at a time", async () => {
+  assert.equal(await read(["-g", "carp", "carpdemote", "129"]), "carpdemote 129: must be 0..128");
+});
+
+test("only carp interfaces can be changed", async () => {
+  assert.equal(await read(["eth0", "up"]), "eth0: not a carp interface name (carp0, carp1, ...)");
+});
+
+test("a pass of more than 19 bytes is taken with a warning, and only the last one counts", async () => {
+  const warnings = async (text: string) => {
+    const form = await read(["carp0", ...text.split(" ")]);
+    return typeof form === "object" && form.kind === "change" ? form.warnings : form;
+  };
+  assert.deepEqual(await warnings("pass 1234567890123456789"), []);
+  assert.deepEqual(await warnings("passfile /long"), []);
+  assert.deepEqual(await warnings("pass ääääääääää"), ["pass: only its first 19 bytes are used"]);
+  assert.deepEqual(await warnings("pass 12345678901234567890 pass short"), []);
+});
+
+test("long options are taken behind an interface's name and where a keyword could stand", async () => {
+  const result = await readForm(
+    ["carp0", "--json", "up", "--run-dir=/r", "--etc-dir", "/e"],
+    defaultOptions({}),
+  );
+  assert.ok(!isRefusal(result));
+  assert.deepEqual(
+    { ...result.options },
+    { runDir: "/r", etcDir: "/e", json: true, help: false, version: false },
+  );
+  assert.equal(result.form.kind, "change");
+});
+
+test("ten thousand words are read to their end", async () => {
+  assert.deepEqual(await changeOf(`${"up down ".repeat(5000)}up`), { up: true });
+});
+
+test("a long word with control characters is named on one line, cut", async () => {
+  const refusal = await read(["carp0", `a\nb\x1b[31m${"x".repeat(10_000)}`]);
+  assert.match(String(refusal), /^a\\nb\\x1b\[31mx+\.\.\.: unknown parameter$/);
+  assert.ok(String(refusal).length < 150);
+});
+
+test("every keyword explains itself in one line of help", () => {
+  for (const { name, help } of KEYWORDS) assert.match(help, /^[^\n]{3,60}$/, name);
+});
