@@ -1,0 +1,105 @@
+/**
+ * The native addon's types, and its loading. The addon moves bytes between the kernel and JavaScript; what they mean
+ * and what follows from them is decided by the modules that import this one. Errors come back as errno numbers.
+ */
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { getSystemErrorMap } from "node:util";
+
+/** What an open call failed with. */
+export interface NativeFailure {
+  /** The system call, or the option it was about. */
+  readonly call: string;
+  readonly error: number;
+}
+
+/** Frames in order of arrival; memory that was copied out of the queue and belongs to the receiver. */
+export interface NativeBatch {
+  readonly bytes: ArrayBuffer;
+  /** Four numbers a frame: handle, receive time (CLOCK_BOOTTIME, microseconds), offset in `bytes`, length. */
+  readonly frames: Float64Array;
+  /** Two numbers a packet that no packet socket stands for: interface index, family (4 or 6). */
+  readonly strays: Float64Array;
+}
+
+export interface Sockets {
+  /** A packet socket on the interface: its handle, never used again after `close`. */
+  open(index: number): number | NativeFailure;
+  close(handle: number): void;
+  /** @returns 0 or an errno. */
+  send(handle: number, frame: Uint8Array): number;
+  /** Joins or leaves a multicast MAC; counted, as the kernel does. @returns 0 or an errno. */
+  membership(handle: number, mac: Uint8Array, join: boolean): number;
+  /** The raw IP sockets of both families. A family the host lacks is a failure; the other is open all the same. */
+  openRaw(): NativeFailure | undefined;
+  closeRaw(): void;
+  /** `scope`: the interface index of link-local addresses, else 0. @returns 0 or an errno. */
+  sendUnicast(
+    family: number,
+    source: string,
+    destination: string,
+    trafficClass: number,
+    scope: number,
+    payload: Uint8Array,
+  ): number;
+  /** Everything that has arrived, read from the sockets here and now. */
+  drain(): NativeBatch;
+  /** Ends the reading thread and closes all sockets; the callback is not called again. */
+  shutdown(): void;
+}
+
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups; empty where the kernel does not tell (before 4.13). */
+  readonly groups: readonly number[];
+}
+
+interface Native {
+  /** Writes CLOCK_BOOTTIME and CLOCK_REALTIME, in whole microseconds, to the first two elements. */
+  readClocks(into: Float64Array): void;
+  /** The process at the other end of a connected Unix socket; undefined when it is no such socket. */
+  peerCredentials(fd: number): PeerCredentials | undefined;
+  groupId(name: string): number | undefined;
+  interfaceName(index: number): string | undefined;
+  /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
+  sendDatagram(path: string, bytes: Uint8Array): number;
+  /** `deliver` is called while the event loop turns, and never keeps it turning. */
+  readonly Sockets: new (
+    deliver: (batch: NativeBatch) => void,
+  ) => Sockets;
+}
+
+/** In the source tree, beside a bundle, and from a bundle in a directory of the source tree's own. */
+const places = [
+  "native/build/Release/carp.node",
+  "carp.node",
+  "../src/kernel/native/build/Release/carp.node",
+];
+
+function load(): Native {
+  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined) throw new Error(`carp.node is not built (looked for ${paths.join(", ")})`);
+  return createRequire(import.meta.url)(path);
+}
+
+export const native: Native = load();
+
+/** `ENOBUFS` for 105: as the kernel's headers call it. */
+export function errnoName(error: number): string {
+  return getSystemErrorMap().get(-error)?.[0] ?? `errno ${error}`;
+}
+
+/** The exception Node's own modules would throw. */
+export function errnoException(subject: string, failure: NativeFailure): NodeJS.ErrnoException {
+  const code = errnoName(failure.error);
+  return Object.assign(new Error(`${subject}: ${failure.call}: ${code}`), {
+    code,
+    errno: -failure.error,
+    syscall: failure.call,
+  });
+}

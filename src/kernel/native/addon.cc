@@ -1,0 +1,20 @@
+// carp.node: the operating system's calls that Node has no word for. It moves bytes and decides nothing.
+
+#include <napi.h>
+
+#include "clock.h"
+#include "local.h"
+#include "wire.h"
+
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  carp::initClock(env, exports);
+  carp::initLocal(env, exports);
+  carp::initWire(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(carp, init)

@@ -1,0 +1,121 @@
+// What the host itself is asked: who is at the other end of a Unix socket, which number a group has, what an
+// interface is called; and one-way datagrams to a Unix socket (the system log, the service manager).
+
+#include "local.h"
+
+#include <grp.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "descriptor.h"
+
+// Kernel 4.13.
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+namespace carp {
+namespace {
+
+std::vector<gid_t> peerGroups(int fd) {
+  std::vector<gid_t> groups(32);
+  for (int attempt = 0; attempt < 3; attempt++) {
+    socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) == 0) {
+      groups.resize(bytes / sizeof(gid_t));
+      return groups;
+    }
+    // ERANGE leaves the size that is needed in `bytes`.
+    if (errno != ERANGE) break;
+    groups.resize(bytes / sizeof(gid_t));
+  }
+  return {};
+}
+
+// peerCredentials(fd): { pid, uid, gid, groups } | undefined
+Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) return env.Undefined();
+  // What a socket that is no Unix socket, or has no peer, answers.
+  if (peer.uid == static_cast<uid_t>(-1)) return env.Undefined();
+  const std::vector<gid_t> groups = peerGroups(fd);
+  Napi::Array list = Napi::Array::New(env, groups.size());
+  for (size_t i = 0; i < groups.size(); i++) list.Set(static_cast<uint32_t>(i), Napi::Number::New(env, groups[i]));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("pid", Napi::Number::New(env, peer.pid));
+  result.Set("uid", Napi::Number::New(env, peer.uid));
+  result.Set("gid", Napi::Number::New(env, peer.gid));
+  result.Set("groups", list);
+  return result;
+}
+
+// groupId(name): number | undefined
+Napi::Value groupId(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string name = info[0].As<Napi::String>().Utf8Value();
+  constexpr size_t kLargestEntry = 1 << 20;
+  std::vector<char> buffer(4096);
+  for (;;) {
+    group entry{};
+    group* found = nullptr;
+    const int error = getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (error == EINTR) continue;
+    if (error == ERANGE && buffer.size() < kLargestEntry) {
+      buffer.resize(buffer.size() * 2);
+      continue;
+    }
+    if (error != 0 || found == nullptr) return env.Undefined();
+    return Napi::Number::New(env, found->gr_gid);
+  }
+}
+
+// interfaceName(ifindex): string | undefined
+Napi::Value interfaceName(const Napi::CallbackInfo& info) {
+  char name[IF_NAMESIZE];
+  if (if_indextoname(info[0].As<Napi::Number>().Uint32Value(), name) == nullptr) return info.Env().Undefined();
+  return Napi::String::New(info.Env(), name);
+}
+
+// sendDatagram(path, bytes): 0 or an errno. A path that begins with a NUL is abstract.
+Napi::Value sendDatagram(const Napi::CallbackInfo& info) {
+  // Never connected: a log daemon that was restarted is found again by its path.
+  static Descriptor socket;
+  const Napi::Env env = info.Env();
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  sockaddr_un to{};
+  if (path.empty() || path.size() >= sizeof to.sun_path) return Napi::Number::New(env, ENAMETOOLONG);
+  if (!socket.open()) socket = Descriptor(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.open()) return Napi::Number::New(env, errno);
+  to.sun_family = AF_UNIX;
+  std::memcpy(to.sun_path, path.data(), path.size());
+  // An abstract name is as long as it is said to be; a path ends with its NUL.
+  const size_t length = offsetof(sockaddr_un, sun_path) + path.size() + (path[0] == '\0' ? 0 : 1);
+  ssize_t sent;
+  do {
+    sent = sendto(socket.get(), bytes.Data(), bytes.ByteLength(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                  reinterpret_cast<sockaddr*>(&to), static_cast<socklen_t>(length));
+  } while (sent < 0 && errno == EINTR);
+  return Napi::Number::New(env, sent < 0 ? errno : 0);
+}
+
+}  // namespace
+
+void initLocal(Napi::Env env, Napi::Object exports) {
+  exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials));
+  exports.Set("groupId", Napi::Function::New(env, groupId));
+  exports.Set("interfaceName", Napi::Function::New(env, interfaceName));
+  exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram));
+}
+
+}  // namespace carp

@@ -1,0 +1,43 @@
+// One carpdev's AF_PACKET socket: whole Ethernet frames of IP protocol 112, both families, untagged, in and out; and
+// its multicast memberships, which live as long as it does. It never looks inside a frame.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "descriptor.h"
+
+namespace carp {
+
+using MacAddress = std::array<uint8_t, 6>;
+
+// What failed and its errno; 0 is success.
+struct Failure {
+  const char* call = "";
+  int error = 0;
+  explicit operator bool() const { return error != 0; }
+};
+
+class PacketSocket {
+ public:
+  // Opens the socket on the interface and joins carp's groups.
+  Failure open(int ifindex);
+
+  // 0, or the errno for which the frame did not leave.
+  int send(const uint8_t* frame, size_t length);
+
+  // option: PACKET_ADD_MEMBERSHIP or PACKET_DROP_MEMBERSHIP. 0 or an errno.
+  int membership(int option, const MacAddress& mac);
+
+  int fd() const { return packet_.get(); }
+  int ifindex() const { return ifindex_; }
+
+ private:
+  int ifindex_ = 0;
+  Descriptor packet_;
+  Descriptor group4_;
+  Descriptor group6_;
+};
+
+}  // namespace carp

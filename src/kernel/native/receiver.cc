@@ -1,0 +1,251 @@
+#include "receiver.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "clock.h"
+
+namespace carp {
+namespace {
+
+// epoll's names for what is not a packet socket; handles are greater.
+constexpr uint64_t kStop = 0;
+constexpr uint64_t kRaw4 = 4;
+constexpr uint64_t kRaw6 = 6;
+
+constexpr int kErrorsInRowMeanDead = 8;
+// A clock that is set back makes new frames look old; whatever happens, draining a socket ends.
+constexpr size_t kDrainFramesPerSocket = 65'536;
+constexpr size_t kDrainStrays = 1024;
+
+int64_t stampOf(msghdr& message) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec at;
+    std::memcpy(&at, CMSG_DATA(header), sizeof at);
+    return int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Failure Receiver::start() {
+  epoll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.open()) return {"epoll_create1", errno};
+  stopEvent_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stopEvent_.open()) return {"eventfd", errno};
+  if (const Failure failure = watch(stopEvent_.get(), kStop)) return failure;
+
+  // Signals are the main thread's.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return {};
+}
+
+void Receiver::stop() {
+  if (thread_.joinable()) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+    }
+    room_.notify_one();
+    eventfd_write(stopEvent_.get(), 1);
+    thread_.join();
+  }
+  listening_.clear();
+  raw4_.close();
+  raw6_.close();
+  queue_ = {};
+  stopEvent_ = {};
+  epoll_ = {};
+}
+
+Failure Receiver::watch(int fd, uint64_t source) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = source;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) return {"epoll_ctl", errno};
+  return {};
+}
+
+Failure Receiver::open(int ifindex, uint32_t& handle) {
+  Listening fresh;
+  fresh.emptyNs = bootNs();
+  if (const Failure failure = fresh.socket.open(ifindex)) return failure;
+  const int fd = fresh.socket.fd();
+  std::lock_guard<std::mutex> lock(mutex_);
+  handle = ++lastHandle_;
+  listening_.emplace(handle, std::move(fresh));
+  if (const Failure failure = watch(fd, handle)) {
+    listening_.erase(handle);
+    return failure;
+  }
+  excludeListened();
+  return {};
+}
+
+void Receiver::close(uint32_t handle) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (listening_.erase(handle) > 0) excludeListened();
+}
+
+PacketSocket* Receiver::find(uint32_t handle) {
+  // Only this thread adds and removes entries: no lock is needed to look.
+  const auto found = listening_.find(handle);
+  return found == listening_.end() ? nullptr : &found->second.socket;
+}
+
+Failure Receiver::openRaw() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Failure first;
+  for (RawSocket* raw : {&raw4_, &raw6_}) {
+    if (raw->isOpen()) continue;
+    Failure failure = raw->open();
+    if (!failure) failure = watch(raw->fd(), raw->family() == 4 ? kRaw4 : kRaw6);
+    if (failure) raw->close();
+    if (failure && !first) first = failure;
+  }
+  excludeListened();
+  return first;
+}
+
+void Receiver::closeRaw() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  raw4_.close();
+  raw6_.close();
+}
+
+void Receiver::excludeListened() {
+  std::vector<int> ifindexes;
+  for (const auto& entry : listening_) ifindexes.push_back(entry.second.socket.ifindex());
+  raw4_.exclude(ifindexes);
+  raw6_.exclude(ifindexes);
+}
+
+void Receiver::run() {
+  pthread_setname_np(pthread_self(), "carp-reader");
+  epoll_event events[kBatch];
+  for (;;) {
+    const int count = epoll_wait(epoll_.get(), events, kBatch, -1);
+    if (count < 0 && errno != EINTR) return;
+    for (int i = 0; i < count; i++) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      // A full queue stops all reading: the sockets' own buffers bound what waits.
+      room_.wait(lock, [this] { return stopping_ || queue_.size() < kQueueLimit; });
+      if (stopping_) return;
+      readReady(events[i].data.u64);
+      const bool wake = queue_.size() > 0 && !wakePending_;
+      wakePending_ = wakePending_ || wake;
+      lock.unlock();
+      if (wake) wake_();
+    }
+  }
+}
+
+// The socket may have been closed since epoll named it.
+void Receiver::readReady(uint64_t source) {
+  const size_t space = kQueueLimit - queue_.size();
+  if (source == kRaw4 || source == kRaw6) {
+    raw(static_cast<int>(source)).read(space, queue_.strays);
+    return;
+  }
+  const auto found = listening_.find(static_cast<uint32_t>(source));
+  if (found != listening_.end()) readFrames(found->first, found->second, space);
+}
+
+Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t limit) {
+  if (from.dead) return Outcome::empty;
+  const size_t wanted = std::min(limit, kBatch);
+  for (size_t i = 0; i < wanted; i++) {
+    buffers_.data[i] = {buffers_.bytes[i], kFrameBytes};
+    msghdr& message = buffers_.messages[i].msg_hdr;
+    message = {};
+    message.msg_iov = &buffers_.data[i];
+    message.msg_iovlen = 1;
+    message.msg_control = buffers_.control[i];
+    message.msg_controllen = sizeof buffers_.control[i];
+  }
+  const int64_t beforeNs = bootNs();
+  const int count =
+      recvmmsg(from.socket.fd(), buffers_.messages, static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
+  if (count < 0) return readFailed(from, errno, beforeNs);
+
+  from.errorsInRow = 0;
+  const Clocks now = readClocks();
+  for (int i = 0; i < count; i++) {
+    const int64_t stampNs = stampOf(buffers_.messages[i].msg_hdr);
+    const int64_t arrivedNs = stampNs == 0 ? now.bootNs : stampNs - now.realNs + now.bootNs;
+    // The stamp is of a clock that somebody may have set in the meantime.
+    const int64_t receivedNs = std::min(std::max({arrivedNs, from.emptyNs, from.latestNs}), now.bootNs);
+    from.latestNs = receivedNs;
+    const uint32_t length = buffers_.messages[i].msg_len;
+    queue_.frames.push_back({handle, length, queue_.bytes.size(), receivedNs});
+    queue_.bytes.insert(queue_.bytes.end(), buffers_.bytes[i], buffers_.bytes[i] + length);
+  }
+  if (count == static_cast<int>(wanted)) return Outcome::more;
+  from.emptyNs = beforeNs;
+  return Outcome::empty;
+}
+
+Receiver::Outcome Receiver::readFailed(Listening& from, int error, int64_t beforeNs) {
+  if (error == EINTR) return Outcome::more;
+  if (error == EAGAIN) {
+    from.errorsInRow = 0;
+    from.emptyNs = beforeNs;
+    return Outcome::empty;
+  }
+  // ENETDOWN is told once and the socket lives on. ENODEV, for a device that is gone, would be told for ever.
+  if (error != ENETDOWN || ++from.errorsInRow >= kErrorsInRowMeanDead) {
+    from.dead = true;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, from.socket.fd(), nullptr);
+    return Outcome::empty;
+  }
+  return Outcome::more;
+}
+
+Batch Receiver::takeLocked() {
+  Batch taken = std::move(queue_);
+  queue_ = {};
+  room_.notify_one();
+  // Each socket's frames are in order already, and stay so: their times never decrease.
+  std::stable_sort(taken.frames.begin(), taken.frames.end(),
+                   [](const Frame& a, const Frame& b) { return a.receivedNs < b.receivedNs; });
+  return taken;
+}
+
+Batch Receiver::take() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  wakePending_ = false;
+  return takeLocked();
+}
+
+Batch Receiver::drain() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const int64_t startNs = bootNs();
+  for (auto& [handle, from] : listening_) {
+    // Until empty, or until it yields what came after the call: under a flood the socket is never empty.
+    const size_t end = queue_.frames.size() + kDrainFramesPerSocket;
+    while (queue_.frames.size() < end && from.latestNs < startNs) {
+      if (readFrames(handle, from, kBatch) == Outcome::empty) break;
+    }
+  }
+  for (RawSocket* raw : {&raw4_, &raw6_}) {
+    const size_t end = queue_.strays.size() + kDrainStrays;
+    while (queue_.strays.size() < end && raw->read(kBatch, queue_.strays)) {
+    }
+  }
+  return takeLocked();
+}
+
+}  // namespace carp

@@ -1,0 +1,52 @@
+/**
+ * Where log lines go: the system log, as one datagram a line in the form every syslogd reads, or standard error with
+ * the priority in front as service managers read it. Logging never blocks and never fails: what nobody takes is lost.
+ */
+
+import { writeSync } from "node:fs";
+import type { Priority } from "../core/effect.ts";
+import { native } from "./native.ts";
+
+export type Log = (priority: Priority, text: string) => void;
+
+const facilityDaemon = 3;
+/** A syslog message of the traditional form is at most 1024 bytes; this leaves room for what stands before the text. */
+const MAX_TEXT_BYTES = 960;
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+export function createLog(target: "syslog" | "stderr", socket = "/dev/log"): Log {
+  if (target === "stderr") return toStandardError;
+  return (priority, text) => {
+    const message = `${syslogHeader(priority, new Date(), process.pid)}${oneLine(text)}`;
+    native.sendDatagram(socket, Buffer.from(message));
+  };
+}
+
+function toStandardError(priority: Priority, text: string): void {
+  try {
+    writeSync(2, `<${priority}>${oneLine(text)}\n`);
+  } catch {
+    // A full or closed pipe: the line is lost, the engine goes on.
+  }
+}
+
+/** `<26>Jan  2 03:04:05 carpd[7]: `: priority, local time, who. */
+export function syslogHeader(priority: Priority, at: Date, pid: number): string {
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${months[at.getMonth()]} ${String(at.getDate()).padStart(2, " ")}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return `<${facilityDaemon * 8 + priority}>${day} ${time} carpd[${pid}]: `;
+}
+
+/** Text that stays one line whatever it quotes, and that no log truncates. */
+export function oneLine(text: string): string {
+  // C0, DEL, C1, and the separators that some viewers break lines at.
+  const line = text.trimEnd().replaceAll(/[\p{Cc}\u2028\u2029]/gu, "?");
+  const bytes = Buffer.from(line);
+  if (bytes.length <= MAX_TEXT_BYTES) return line;
+  // A character that the cut went through decodes to U+FFFD.
+  return `${bytes
+    .subarray(0, MAX_TEXT_BYTES - 3)
+    .toString()
+    .replace(/\uFFFD+$/u, "")}...`;
+}

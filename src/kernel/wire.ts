@@ -1,0 +1,121 @@
+/**
+ * The wire: packet sockets on carpdevs and raw sockets to unicast peers, over the addon's reading thread. It knows
+ * which carpdev a frame belongs to and which send errors count; it never looks inside a frame.
+ */
+
+import type { Transmission } from "../core/effect.ts";
+import type { Family } from "../core/event.ts";
+import type { ReceivedFrame, Wire, WireEvents } from "./kernel.ts";
+import { errnoException, errnoName, type NativeBatch, native } from "./native.ts";
+
+interface Listening {
+  readonly handle: number;
+  readonly index: number;
+}
+
+type Unicast = Extract<Transmission, { payload: Uint8Array }>;
+
+/** What the network says of a peer that is down or not reachable now. The packet had left as far as we can tell. */
+const peerIsDown: ReadonlySet<string> = new Set([
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ECONNREFUSED",
+  "ENOPROTOOPT",
+  "EPROTO",
+]);
+
+const linkLocal = /^fe[89ab]/i;
+
+export function createWire(events: WireEvents): Wire {
+  const sockets = new native.Sockets(deliver);
+  const listening = new Map<string, Listening>();
+  const carpdevs = new Map<number, string>();
+
+  function deliver(batch: NativeBatch): void {
+    const frames: ReceivedFrame[] = [];
+    for (let at = 0; at < batch.frames.length; at += 4) {
+      const [handle = 0, receivedUs = 0, offset = 0, length = 0] = batch.frames.subarray(at, at + 4);
+      const carpdev = carpdevs.get(handle);
+      // Its socket was closed while the frame was queued.
+      if (carpdev === undefined) continue;
+      frames.push({ carpdev, bytes: new Uint8Array(batch.bytes, offset, length), receivedUs });
+    }
+    if (frames.length > 0) events.frames(frames);
+
+    for (let at = 0; at < batch.strays.length; at += 2) {
+      const [index = 0, family = 0] = batch.strays.subarray(at, at + 2);
+      if (isListening(index)) continue;
+      events.stray(native.interfaceName(index) ?? `if${index}`, family as Family);
+    }
+  }
+
+  function isListening(index: number): boolean {
+    for (const each of listening.values()) if (each.index === index) return true;
+    return false;
+  }
+
+  function forget(carpdev: string): void {
+    const former = listening.get(carpdev);
+    if (former === undefined) return;
+    sockets.close(former.handle);
+    listening.delete(carpdev);
+    carpdevs.delete(former.handle);
+  }
+
+  function sendUnicast(
+    index: number,
+    { family, source, destination, trafficClass, payload }: Unicast,
+  ): number {
+    const [peer = ""] = destination.split("%");
+    const [own = ""] = source.split("%");
+    const scope = family === 6 && (linkLocal.test(peer) || linkLocal.test(own)) ? index : 0;
+    return sockets.sendUnicast(family, own, peer, trafficClass, scope, payload);
+  }
+
+  function shutdown(): void {
+    process.off("exit", shutdown);
+    sockets.shutdown();
+    listening.clear();
+    carpdevs.clear();
+  }
+
+  // Node runs no cleanup of addons when process.exit() is called: the thread must not outlive the event loop.
+  process.on("exit", shutdown);
+
+  return {
+    open(carpdev, index) {
+      // The new one first: what arrives in between is in one of them.
+      const opened = sockets.open(index);
+      if (typeof opened !== "number") throw errnoException(`packet socket on ${carpdev}`, opened);
+      forget(carpdev);
+      listening.set(carpdev, { handle: opened, index });
+      carpdevs.set(opened, carpdev);
+      // A family this host lacks has no strays, and its sends fail for themselves.
+      sockets.openRaw();
+    },
+
+    close(carpdev) {
+      forget(carpdev);
+      if (listening.size === 0) sockets.closeRaw();
+    },
+
+    send(carpdev, transmission) {
+      const on = listening.get(carpdev);
+      if (on === undefined) return "ENODEV";
+      const error =
+        "frame" in transmission
+          ? sockets.send(on.handle, transmission.frame)
+          : sendUnicast(on.index, transmission);
+      if (error === 0) return undefined;
+      const name = errnoName(error);
+      return "payload" in transmission && peerIsDown.has(name) ? undefined : name;
+    },
+
+    drain() {
+      deliver(sockets.drain());
+    },
+
+    shutdown,
+  };
+}

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, test } from "node:test";
+import {
+  notifyAlive,
+  notifyReady,
+  notifyStatus,
+  notifyStopping,
+  watchdogIntervalUs,
+} from "../../../src/kernel/notify.ts";
+import { createLog, oneLine, syslogHeader } from "../../../src/kernel/syslog.ts";
+import { datagramsAt } from "./datagrams.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "carpctl-log-"));
+after(() => rmSync(directory, { recursive: true }));
+
+afterEach(() => {
+  delete process.env.NOTIFY_SOCKET;
+  delete process.env.WATCHDOG_USEC;
+  delete process.env.WATCHDOG_PID;
+});
+
+test("a syslog line begins with facility daemon, its priority, local time and who wrote it", () => {
+  assert.equal(syslogHeader(2, new Date(2026, 0, 3, 4, 5, 6), 77), "<26>Jan  3 04:05:06 carpd[77]: ");
+  assert.equal(syslogHeader(7, new Date(2026, 11, 31, 23, 59, 59), 1), "<31>Dec 31 23:59:59 carpd[1]: ");
+});
+
+test("a log line reaches syslogd, also one that was started later or anew", async () => {
+  const socket = join(directory, "log");
+  const log = createLog("syslog", socket);
+  log(2, "nobody listens");
+  for (const text of ["carp0: state transition: BACKUP -> MASTER", "again"]) {
+    const datagrams = await datagramsAt(socket);
+    log(4, text);
+    assert.match(
+      await datagrams.next(),
+      new RegExp(`^<28>[A-Z][a-z]{2} [ 0-9]\\d .* carpd\\[${process.pid}\\]: ${text}$`),
+    );
+    await datagrams.close();
+    rmSync(socket);
+  }
+});
+
+test("a log that nobody reads does not block", async () => {
+  const socket = join(directory, "stuck");
+  const datagrams = await datagramsAt(socket);
+  const log = createLog("syslog", socket);
+  for (let line = 0; line < 20_000; line++) log(6, "x".repeat(900));
+  await datagrams.close();
+});
+
+test("on standard error the priority stands in front", () => {
+  const module = new URL("../../../src/kernel/syslog.ts", import.meta.url).href;
+  const script = `(await import(${JSON.stringify(module)})).createLog("stderr")(3, "two\\nlines");`;
+  const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  assert.equal(stderr, "<3>two?lines\n");
+});
+
+test("text stays one line of bounded length, whatever it quotes", () => {
+  assert.equal(oneLine("plain text, ünicode\n"), "plain text, ünicode");
+  assert.equal(oneLine("a\nb\rc\u0000d\u001b[31me\u007f\u0085\u2028f"), "a?b?c?d?[31me???f");
+  for (const long of ["x".repeat(5000), "ü".repeat(5000), "€".repeat(5000), "😀".repeat(5000)]) {
+    const line = oneLine(long);
+    assert.ok(Buffer.byteLength(line) <= 960 && Buffer.byteLength(line) > 950);
+    assert.ok(line.endsWith("...") && !line.includes("\uFFFD"));
+  }
+});
+
+test("the service manager hears of readiness, status, life and stopping", async () => {
+  for (const socket of [join(directory, "notify"), `@${join(directory, "notify")}`]) {
+    const datagrams = await datagramsAt(socket);
+    process.env.NOTIFY_SOCKET = socket;
+    notifyReady();
+    assert.equal(await datagrams.next(), "READY=1");
+    notifyStatus("2 interfaces\nREADY=0");
+    assert.equal(await datagrams.next(), "STATUS=2 interfaces?READY=0");
+    notifyAlive();
+    assert.equal(await datagrams.next(), "WATCHDOG=1");
+    notifyStopping();
+    assert.equal(await datagrams.next(), "STOPPING=1");
+    await datagrams.close();
+  }
+});
+
+test("without a service manager nothing happens", () => {
+  notifyReady();
+  assert.equal(watchdogIntervalUs(), undefined);
+});
+
+test("the watchdog's interval counts only for the process it is meant for", () => {
+  process.env.WATCHDOG_USEC = "30000000";
+  assert.equal(watchdogIntervalUs(), 30_000_000);
+  process.env.WATCHDOG_PID = String(process.pid);
+  assert.equal(watchdogIntervalUs(), 30_000_000);
+  process.env.WATCHDOG_PID = "1";
+  assert.equal(watchdogIntervalUs(), undefined);
+  delete process.env.WATCHDOG_PID;
+  process.env.WATCHDOG_USEC = "soon";
+  assert.equal(watchdogIntervalUs(), undefined);
+});

@@ -1,0 +1,393 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClock } from "../../../src/kernel/clock.ts";
+import { advertisementFrame, type Listener, listen, numberOf } from "./listener.ts";
+import { cable, type End, end, enterNamespace, ip } from "./namespace.ts";
+
+enterNamespace(import.meta.url);
+
+let left: End;
+let right: End;
+let near: Listener;
+let far: Listener;
+
+beforeEach(() => {
+  [left, right] = cable("left", "right");
+  near = listen();
+  far = listen();
+  near.wire.open("left", left.index);
+  far.wire.open("right", right.index);
+});
+
+afterEach(() => {
+  near.wire.shutdown();
+  far.wire.shutdown();
+  for (const { ifname } of JSON.parse(ip("-j link show"))) {
+    if (ifname === "left") ip("link delete left");
+  }
+});
+
+function send(number: number): string | undefined {
+  return near.wire.send("left", { family: 4, frame: advertisementFrame(left.mac, number) });
+}
+
+function unicast(family: 4 | 6, source: string, destination: string, payload = Buffer.alloc(36, 7)) {
+  return near.wire.send("left", { family, source, destination, trafficClass: 0x10, payload });
+}
+
+/** Ticks of processor time the reading threads of this process have used. */
+function readingTicks(): number {
+  let ticks = 0;
+  for (const task of readdirSync("/proc/self/task")) {
+    const stat = readFileSync(`/proc/self/task/${task}/stat`, "utf8");
+    if (!stat.includes("(carp-reader)")) continue;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return ticks;
+}
+
+test("a multicast advertisement is received whole, once, with the time it arrived", async () => {
+  const clock = createClock();
+  const beforeUs = clock.now().us;
+  assert.equal(send(1), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  const [frame] = far.frames;
+  assert.equal(frame?.carpdev, "right");
+  assert.deepEqual(Buffer.from(frame?.bytes ?? []), advertisementFrame(left.mac, 1));
+  assert.ok(frame && frame.receivedUs >= beforeUs && frame.receivedUs <= clock.now().us);
+  far.wire.drain();
+  assert.equal(far.frames.length, 1);
+});
+
+test("the receive time is that of arrival, not that of reading", async () => {
+  const clock = createClock();
+  send(1);
+  const sentUs = clock.now().us;
+  const lateUs = sentUs + 200_000;
+  while (clock.now().us < lateUs);
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.ok((far.frames[0]?.receivedUs ?? Number.POSITIVE_INFINITY) < lateUs);
+});
+
+test("what this host sends itself is not received", async () => {
+  send(1);
+  assert.equal(far.wire.send("right", { family: 4, frame: advertisementFrame(right.mac, 2) }), undefined);
+  await near.until("the other's frame", () => near.frames.length > 0);
+  await far.until("the other's frame", () => far.frames.length > 0);
+  near.wire.drain();
+  far.wire.drain();
+  assert.deepEqual(near.frames.map(numberOf), [2]);
+  assert.deepEqual(far.frames.map(numberOf), [1]);
+});
+
+test("an IPv6 advertisement is received", async () => {
+  const frame = Buffer.alloc(14 + 40 + 36);
+  Buffer.from("333300000012", "hex").copy(frame, 0);
+  left.mac.copy(frame, 6);
+  frame.writeUInt16BE(0x86dd, 12);
+  frame[14] = 0x60;
+  frame[20] = 112;
+  near.wire.send("left", { family: 6, frame });
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.deepEqual(Buffer.from(far.frames[0]?.bytes ?? []), frame);
+});
+
+test("other protocols, other VLANs and frames for other hosts are not received", async () => {
+  const plain = advertisementFrame(left.mac, 1);
+  const otherProtocol = Buffer.from(plain);
+  otherProtocol[23] = 17;
+  const tagged = Buffer.concat([plain.subarray(0, 12), Buffer.from([0x81, 0, 0, 5]), plain.subarray(12)]);
+  const otherHost = Buffer.from(plain);
+  Buffer.from("020000009999", "hex").copy(otherHost, 0);
+  for (const frame of [otherProtocol, tagged, otherHost]) near.wire.send("left", { family: 4, frame });
+  send(2);
+  await far.until("the last frame", () => far.frames.length > 0);
+  assert.deepEqual(far.frames.map(numberOf), [2]);
+});
+
+test("a frame with a priority tag, which names no VLAN, is received", async () => {
+  const plain = advertisementFrame(left.mac, 1);
+  const tagged = Buffer.concat([plain.subarray(0, 12), Buffer.from([0x81, 0, 0xe0, 0]), plain.subarray(12)]);
+  near.wire.send("left", { family: 4, frame: tagged });
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.deepEqual(far.frames.map(numberOf), [1]);
+});
+
+test("drain delivers, in order, what arrived while JavaScript was busy", () => {
+  const numbers = Array.from({ length: 200 }, (_, number) => number);
+  for (const number of numbers) send(number);
+  // The kernel may still be carrying the last ones; JavaScript never gets to its event loop meanwhile.
+  for (let attempt = 0; attempt < 100_000 && far.frames.length < numbers.length; attempt++) far.wire.drain();
+  assert.deepEqual(far.frames.map(numberOf), numbers);
+});
+
+test("frames of several carpdevs are drained in the order of their arrival", () => {
+  const [thatEnd, other] = cable("left2", "right2");
+  far.wire.open("right2", other.index);
+  near.wire.open("left2", thatEnd.index);
+  const numbers = Array.from({ length: 50 }, (_, number) => number);
+  for (const number of numbers) {
+    const carpdev = number % 2 === 0 ? "left" : "left2";
+    near.wire.send(carpdev, { family: 4, frame: advertisementFrame(left.mac, number) });
+  }
+  const times = () => far.frames.map(({ receivedUs }) => receivedUs);
+  for (let attempt = 0; attempt < 100_000 && far.frames.length < numbers.length; attempt++) far.wire.drain();
+  assert.deepEqual(
+    far.frames.map(numberOf).sort((a, b) => a - b),
+    numbers,
+  );
+  assert.deepEqual(
+    times(),
+    times().sort((a, b) => a - b),
+  );
+  ip("link delete left2");
+});
+
+test("a burst of 20,000 frames is bounded by the queue, and afterwards frames are received as before", async () => {
+  for (let number = 0; number < 20_000; number++) send(number);
+  // The sockets' own buffer and the queue have room for less than half of it.
+  send(1_000_000);
+  await far.until("the queue", () => far.frames.length >= 4096);
+  far.wire.drain();
+  assert.ok(far.frames.length < 10_000, `${far.frames.length} frames were kept`);
+  const received = far.frames.map(numberOf);
+  assert.deepEqual(
+    received,
+    received.toSorted((a, b) => a - b),
+  );
+  far.frames.length = 0;
+  send(42);
+  await far.until("the next frame", () => far.frames.some((frame) => numberOf(frame) === 42));
+});
+
+test("frames of any length are delivered as they are or dropped", async () => {
+  const lengths = Array.from({ length: 1500 }, (_, length) => length + 1);
+  for (const length of lengths) {
+    near.wire.send("left", { family: 4, frame: advertisementFrame(left.mac, length, length) });
+    near.wire.drain();
+    far.wire.drain();
+  }
+  send(0);
+  await far.until("the last frame", () => far.frames.some((frame) => frame.bytes.length === 70));
+  for (const { bytes } of far.frames) assert.ok(bytes.length > 14 && bytes.length <= 1514);
+  assert.ok(far.frames.some(({ bytes }) => bytes.length === 1514));
+});
+
+test("a frame longer than the medium takes is a send error", () => {
+  const frame = advertisementFrame(left.mac, 1, 4000);
+  assert.equal(near.wire.send("left", { family: 4, frame }), "EMSGSIZE");
+});
+
+test("sending on a link that is down is ENETDOWN, and works again when it is up", async () => {
+  ip("link set left down");
+  assert.equal(send(1), "ENETDOWN");
+  assert.equal(send(2), "ENETDOWN");
+  ip("link set left up");
+  ip("link set right up");
+  assert.equal(send(3), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.deepEqual(far.frames.map(numberOf), [3]);
+});
+
+test("sending on a carpdev that is not open is ENODEV", () => {
+  near.wire.close("left");
+  assert.equal(send(1), "ENODEV");
+  near.wire.close("left");
+});
+
+test("opening a device that does not exist throws an ErrnoException", () => {
+  assert.throws(() => near.wire.open("nowhere", 4711), { code: "ENODEV", syscall: "bind" });
+  assert.equal(near.wire.send("nowhere", { family: 4, frame: advertisementFrame(left.mac, 1) }), "ENODEV");
+});
+
+test("a device that is deleted costs nothing, and is heard again when it is back and opened", async () => {
+  ip("link delete left");
+  near.wire.drain();
+  far.wire.drain();
+  assert.ok(["ENXIO", "ENODEV"].includes(String(send(1))));
+  // That nothing happens can only be seen over a time.
+  const before = readingTicks();
+  await sleep(300);
+  assert.ok(readingTicks() - before <= 3, "the reading thread is busy");
+
+  [left, right] = cable("left", "right");
+  near.wire.open("left", left.index);
+  far.wire.open("right", right.index);
+  assert.equal(send(2), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.deepEqual(far.frames.map(numberOf), [2]);
+});
+
+test("frames that were queued for a carpdev that is closed are not delivered", () => {
+  for (let number = 0; number < 100; number++) send(number);
+  far.wire.close("right");
+  far.wire.drain();
+  assert.equal(far.frames.length, 0);
+});
+
+test("a unicast IPv4 advertisement leaves with TTL 255, DF, and the given source and TOS", async () => {
+  ip("address add 192.0.2.1/24 dev left");
+  ip("address add 192.0.2.9/24 dev left");
+  const mac = end("right").mac.toString("hex").match(/../g)?.join(":");
+  ip(`neighbour add 192.0.2.2 lladdr ${mac} dev left`);
+  assert.equal(unicast(4, "192.0.2.9", "192.0.2.2"), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  const packet = Buffer.from(far.frames[0]?.bytes ?? []).subarray(14);
+  assert.equal(packet[1], 0x10);
+  assert.equal(packet.readUInt16BE(6), 0x4000);
+  assert.equal(packet[8], 255);
+  assert.equal(packet[9], 112);
+  assert.deepEqual([...packet.subarray(12, 20)], [192, 0, 2, 9, 192, 0, 2, 2]);
+  assert.deepEqual(packet.subarray(20, 56), Buffer.alloc(36, 7));
+});
+
+test("a unicast IPv6 advertisement leaves with hop limit 255, its own checksum, source and traffic class", async () => {
+  ip("address add 2001:db8::1/64 dev left nodad");
+  ip("address add 2001:db8::9/64 dev left nodad");
+  const mac = end("right").mac.toString("hex").match(/../g)?.join(":");
+  ip(`neighbour add 2001:db8::2 lladdr ${mac} dev left`);
+  assert.equal(unicast(6, "2001:db8::9", "2001:db8::2"), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  const packet = Buffer.from(far.frames[0]?.bytes ?? []).subarray(14);
+  assert.equal((packet.readUInt16BE(0) >> 4) & 0xff, 0x10);
+  assert.equal(packet[6], 112);
+  assert.equal(packet[7], 255);
+  assert.equal(packet.toString("hex", 8, 40), `20010db8${"0".repeat(23)}920010db8${"0".repeat(23)}2`);
+  assert.deepEqual(packet.subarray(40, 76), Buffer.alloc(36, 7));
+});
+
+test("a unicast advertisement to a link-local peer leaves through its carpdev", async () => {
+  ip("address add fe80::1/64 dev left nodad");
+  const mac = end("right").mac.toString("hex").match(/../g)?.join(":");
+  ip(`neighbour add fe80::2 lladdr ${mac} dev left`);
+  assert.equal(unicast(6, "fe80::1", "fe80::2%left"), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+});
+
+test("a source address that is not on a device yet can be sent from", async () => {
+  ip("address add 192.0.2.1/24 dev left");
+  const mac = end("right").mac.toString("hex").match(/../g)?.join(":");
+  ip(`neighbour add 192.0.2.2 lladdr ${mac} dev left`);
+  assert.equal(unicast(4, "192.0.2.77", "192.0.2.2"), undefined);
+  await far.until("the frame", () => far.frames.length > 0);
+  assert.deepEqual([...(far.frames[0]?.bytes.subarray(26, 30) ?? [])], [192, 0, 2, 77]);
+});
+
+test("a unicast peer that is down, or to which there is no route, is no send error", async () => {
+  ip("address add 192.0.2.1/24 dev left");
+  assert.equal(unicast(4, "192.0.2.1", "192.0.2.200"), undefined);
+  ip("route add unreachable 198.51.100.0/24");
+  assert.equal(unicast(4, "192.0.2.1", "198.51.100.1"), undefined);
+  assert.equal(unicast(4, "192.0.2.1", "203.0.113.1"), undefined);
+  ip("route delete unreachable 198.51.100.0/24");
+});
+
+test("an address that is none is a send error", () => {
+  assert.equal(unicast(4, "192.0.2.1", "not an address"), "EINVAL");
+});
+
+test("CARP that reaches this host elsewhere is reported as stray, with its device and family", async () => {
+  unicast(4, "127.0.0.1", "127.0.0.1");
+  unicast(6, "::1", "::1");
+  await near.until("both strays", () => near.strays.length >= 2);
+  assert.deepEqual(near.strays.sort(), ["lo 4", "lo 6"]);
+});
+
+test("strays are drained too, and what a packet socket hears is none", () => {
+  ip("address add 192.0.2.2/24 dev right");
+  const frame = advertisementFrame(left.mac, 1);
+  right.mac.copy(frame, 0);
+  Buffer.from([192, 0, 2, 7, 192, 0, 2, 2]).copy(frame, 26);
+  near.wire.send("left", { family: 4, frame });
+  unicast(4, "127.0.0.1", "127.0.0.1");
+  for (let attempt = 0; attempt < 100_000 && far.strays.length < 1; attempt++) far.wire.drain();
+  assert.deepEqual(far.strays, ["lo 4"]);
+  assert.equal(far.frames.length, 1);
+});
+
+test("CARP is not answered with ICMP protocol unreachable while a carpdev is open", () => {
+  const refusals = () => {
+    const [names = "", values = ""] = readFileSync("/proc/self/net/snmp", "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("Icmp:"));
+    return Number(values.split(" ")[names.split(" ").indexOf("OutDestUnreachs")]);
+  };
+  const before = refusals();
+  unicast(4, "127.0.0.1", "127.0.0.1");
+  for (let attempt = 0; attempt < 100_000 && near.strays.length < 1; attempt++) near.wire.drain();
+  assert.equal(near.strays.length, 1);
+  assert.equal(refusals(), before);
+});
+
+test("carp's groups are joined at the link and at both IP layers, and left with the socket", () => {
+  const groups = () => ip("maddress show dev left");
+  for (const group of ["01:00:5e:00:00:12", "33:33:00:00:00:12", "224.0.0.18", "ff02::12"]) {
+    assert.ok(groups().includes(`${group}`), `${group} is not joined:\n${groups()}`);
+  }
+  near.wire.close("left");
+  for (const group of ["01:00:5e:00:00:12", "33:33:00:00:00:12", "224.0.0.18", "ff02::12"]) {
+    assert.ok(!groups().includes(`${group}`), `${group} is still joined:\n${groups()}`);
+  }
+});
+
+test("a hundred times opened and closed, no descriptor is left", () => {
+  const open = () => readdirSync("/proc/self/fd").length;
+  const cycle = () => {
+    const listener = listen();
+    listener.wire.open("left", left.index);
+    listener.wire.open("left", left.index);
+    send(1);
+    listener.wire.close("left");
+    listener.wire.open("right", right.index);
+    listener.wire.shutdown();
+  };
+  cycle();
+  const before = open();
+  for (let time = 0; time < 100; time++) cycle();
+  assert.equal(open(), before);
+});
+
+test("an open wire neither keeps the process alive nor disturbs its end", () => {
+  const wire = new URL("../../../src/kernel/wire.ts", import.meta.url).href;
+  const open = `
+    const { createWire } = await import(${JSON.stringify(wire)});
+    const wire = createWire({ frames() {}, stray() {} });
+    wire.open("left", ${left.index});
+    wire.open("right", ${right.index});
+    const frame = Buffer.from("${advertisementFrame(left.mac, 1).toString("hex")}", "hex");
+    for (let n = 0; n < 5000; n++) wire.send("left", { family: 4, frame });
+  `;
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const status = (last: string) =>
+    spawnSync(process.execPath, ["--input-type=module", "-e", open + last], { env, timeout: 60_000 }).status;
+  assert.equal(status(""), 0);
+  assert.equal(status("process.exit(3)"), 3);
+  assert.equal(status("throw new Error('a bug')"), 1);
+  assert.equal(status("wire.shutdown(); process.exit(4)"), 4);
+});
+
+test("an exception in what is done with a frame ends the process as any uncaught one", () => {
+  const wire = new URL("../../../src/kernel/wire.ts", import.meta.url).href;
+  const script = `
+    const { createWire } = await import(${JSON.stringify(wire)});
+    const wire = createWire({ frames() { throw new Error("a bug"); }, stray() {} });
+    wire.open("left", ${left.index});
+    wire.open("right", ${right.index});
+    wire.send("left", { family: 4, frame: Buffer.from("${advertisementFrame(left.mac, 1).toString("hex")}", "hex") });
+    setTimeout(() => process.exit(5), 30_000);
+  `;
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  assert.throws(
+    () =>
+      execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+        env,
+        stdio: "pipe",
+        timeout: 60_000,
+      }),
+    (error: { status?: number; stderr?: Buffer }) => error.status === 1 && /a bug/.test(String(error.stderr)),
+  );
+});
