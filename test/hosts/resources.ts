@@ -28,6 +28,7 @@ export function uniqueName(what: string): string {
 }
 
 export function ownChild(pid: number): void {
+  giveBackAtExit();
   children.add(pid);
 }
 
@@ -36,10 +37,12 @@ export function childIsGone(pid: number): void {
 }
 
 export function ownNamespace(name: string): void {
+  giveBackAtExit();
   namespaces.add(name);
 }
 
 export function makeDirectory(what: string): string {
+  giveBackAtExit();
   const path = mkdtempSync(join(tmpdir(), `${uniqueName(what)}-`));
   directories.add(path);
   return path;
@@ -66,10 +69,17 @@ export function removeEverything(): void {
   for (const path of directories) removeDirectory(path);
 }
 
-process.once("exit", removeEverything);
-process.once("SIGINT", () => process.exit(130));
-process.once("SIGTERM", () => process.exit(143));
-process.once("SIGHUP", () => process.exit(129));
+let watching = false;
+
+/** From the first thing on that has to be given back. */
+function giveBackAtExit(): void {
+  if (watching) return;
+  watching = true;
+  process.once("exit", removeEverything);
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
+    process.once(signal, () => process.exit(128 + number));
+  }
+}
 
 export interface Leftovers {
   readonly processes: readonly string[];
