@@ -45,7 +45,6 @@ function parser(choose: (verb: Verb, given: Arguments) => void): Argv {
       "boolean-negation": false,
       "camel-case-expansion": false,
       "dot-notation": false,
-      "duplicate-arguments-array": false,
       "parse-numbers": false,
       "parse-positional-numbers": false,
     })
@@ -94,7 +93,8 @@ function optionHelp(wanted: string): string {
 
 function withGlobals(start: GlobalOptions, given: Arguments): GlobalOptions {
   return GLOBAL_OPTIONS.reduce((options, option) => {
-    const value = given[option.name];
+    const values = [given[option.name]].flat();
+    const value: unknown = values.at(-1);
     return value === undefined || value === false ? options : option.take(options, String(value));
   }, start);
 }

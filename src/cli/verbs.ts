@@ -66,14 +66,12 @@ export const VERBS: readonly Verb[] = [
     usage: "carpctl netstat [-s] [-p carp]",
     help: "count what was sent, received and discarded",
     options: (command) =>
-      command
-        .option("s", { type: "boolean", describe: "statistics: always" })
-        .option("p", {
-          type: "string",
-          requiresArg: true,
-          choices: ["carp"],
-          describe: "protocol: always carp",
-        }),
+      command.option("s", { type: "boolean", describe: "statistics: always" }).option("p", {
+        type: "string",
+        requiresArg: true,
+        choices: ["carp"],
+        describe: "protocol: always carp",
+      }),
     run: async (_given, setting) => (await import("./netstat.ts")).runNetstat(setting),
   },
   {
@@ -89,7 +87,7 @@ export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names)
 
 async function runEngineHere(given: Arguments, { options }: Setting): Promise<Outcome> {
   const { runEngine } = await import("../engine/engine.ts");
-  const log = given.log === "stderr" ? "stderr" : "syslog";
+  const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
   const status = await runEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
   return { kind: "exited", status };
 }
