@@ -38,6 +38,9 @@ const SAVE_EVERY_MS = 1_200_000;
 /** Nothing tells when somebody makes this host a router; so it is looked at now and then. */
 const FORWARDING_EVERY_MS = 10_000;
 
+/** How long an engine that met a bug may take to leave in order. */
+const CRASH_STOP_MS = 2000;
+
 const NO_DATA_PATH = "balancing needs the eBPF data path, which this engine does not have";
 
 export class Engine {
@@ -53,6 +56,7 @@ export class Engine {
   readonly #timers: Timers;
   readonly #performer: Performer;
   readonly #state: StateFile;
+  #stopping = false;
 
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
     this.log = createLog(options.log);
@@ -103,6 +107,7 @@ export class Engine {
 
   /** Carries a command out; resolves when the kernel has it so and it is saved, or at once when it is refused. */
   async command(command: Command): Promise<Outcome> {
+    if (this.#stopping) return { error: "the engine is stopping" };
     const outcome = this.host.command(command, this.now());
     if ("error" in outcome) return outcome;
     const { name } = outcome;
@@ -132,6 +137,7 @@ export class Engine {
 
   /** Bows out of everything and leaves nothing behind. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     const leaving = this.host
       .interfaces()
       .map(({ name }) => name)
@@ -145,6 +151,7 @@ export class Engine {
 
   /** Lets go of everything and leaves it as it is, for the engine that comes next. */
   async abandon(): Promise<void> {
+    this.#stopping = true;
     await this.save();
     this.release();
   }
@@ -202,9 +209,11 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     return 1;
   }
   const asked = signalled();
+  process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
   if (!(await server.isOurs())) {
     engine.release();
+    await server.close();
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
@@ -216,6 +225,14 @@ export async function runEngine(options: EngineOptions): Promise<number> {
   else await engine.stop();
   await server.close();
   return 0;
+}
+
+/** A bug: better no address than one that nobody looks after. */
+async function crash(engine: Engine, error: Error): Promise<never> {
+  engine.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
+  setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
+  await engine.stop().catch(() => {});
+  process.exit(70);
 }
 
 function signalled(): Promise<NodeJS.Signals> {
