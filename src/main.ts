@@ -8,9 +8,23 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     // A reader that has seen enough (`carpctl | head -1`) is no failure.
     if (error.code === "EPIPE") return;
+    try {
+      process.cwd();
+    } catch {
+      // The directory we were started in is gone; libraries ask for it and give up.
+      process.chdir("/");
+    }
+
     process.exitCode = 1;
     if (stream === process.stdout) process.stderr.write(`carpctl: cannot write: ${error.code}\n`);
   });
+}
+
+try {
+  process.cwd();
+} catch {
+  // The directory we were started in is gone; libraries ask for it and give up.
+  process.chdir("/");
 }
 
 process.exitCode = await runProgram({

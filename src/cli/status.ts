@@ -43,7 +43,7 @@ const HEADER = [
   "CHANGES",
 ] as const;
 /** Columns that give way when the table is wider than the terminal, and how far. */
-const NARROWEST = { ADDRESSES: 18, MASTER: 10 } as const;
+const NARROWEST = { ADDRESSES: 15, MASTER: 9 } as const;
 
 export function statusText(
   interfaces: readonly InterfaceView[],

@@ -282,3 +282,15 @@ test("a reader that goes away is no failure", async (context) => {
   const status = await new Promise((resolve) => child.on("close", resolve));
   assert.deepEqual([status, err], [0, ""]);
 });
+
+test("it runs where the working directory is gone", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "carpctl-test-"));
+  const child = spawn("sh", ["-c", 'rmdir "$PWD" && exec "$0" "$@"', process.execPath, main, "--help"], {
+    cwd: directory,
+  });
+  let out = "";
+  child.stdout.on("data", (chunk) => (out += chunk));
+  const status = await new Promise((resolve) => child.on("close", resolve));
+  assert.equal(status, 0);
+  assert.match(out, /^usage: carpctl/);
+});
