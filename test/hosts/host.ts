@@ -48,7 +48,7 @@ export class Host {
   }
 
   static async create(name: string): Promise<Host> {
-    const host = new Host(name, await Namespace.create(name));
+    const host = new Host(name, Namespace.create(name));
     await host.namespace.sysctl({
       "ipv4/conf/all/rp_filter": 0,
       "ipv4/conf/default/rp_filter": 0,

@@ -2,7 +2,7 @@
  * A network namespace of this run, and running things in it.
  */
 
-import { execa } from "execa";
+import { execa, execaSync } from "execa";
 import { ownNamespace, removeNamespace, uniqueName } from "./resources.ts";
 import { type Spawned, type SpawnOptions, spawn } from "./spawned.ts";
 
@@ -19,10 +19,11 @@ export class Namespace {
     this.name = uniqueName(what);
   }
 
-  static async create(what: string): Promise<Namespace> {
+  /** Synchronous, so that no signal handler runs, and removes it, before it is there. */
+  static create(what: string): Namespace {
     const namespace = new Namespace(what);
     ownNamespace(namespace.name);
-    await execa("ip", ["netns", "add", namespace.name]);
+    execaSync("ip", ["netns", "add", namespace.name]);
     return namespace;
   }
 

@@ -27,7 +27,7 @@ let networks = 0;
 
 export async function createNetwork(): Promise<Network> {
   if (process.getuid?.() !== 0) throw new Error("test networks need root");
-  const bridge = await Namespace.create("switch");
+  const bridge = Namespace.create("switch");
   await bridge.sysctl({ "ipv6/conf/all/disable_ipv6": 1, "ipv6/conf/default/disable_ipv6": 1 });
   await bridge.ip([
     "link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0",
