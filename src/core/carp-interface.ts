@@ -4,7 +4,7 @@
  * in reconfigure.ts.
  */
 
-import { multicastMac, virtualMac } from "../protocol/address.ts";
+import { broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../protocol/advertisement.ts";
 import { Authentication } from "../protocol/authentication.ts";
 import { advertisementFrame, gratuitousArp, unsolicitedNeighbourAdvertisement } from "../protocol/frame.ts";
@@ -28,12 +28,18 @@ export interface Host {
   link(name: string): Link | undefined;
   effective(advskew: number, groups: readonly string[]): Effective;
   /** A fault of this interface begins (`by` 1) or ends (-1). */
-  demote(carpInterface: CarpInterface, fault: Fault, by: 1 | -1, now: Instant): void;
+  demote(carpInterface: CarpInterface, fault: Fault, by: 1 | -1): void;
   emit(effect: Effect): void;
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
   countSent(family: Family): void;
   countSendFailure(): void;
   countTransitionToMaster(): void;
+  /** Its groups are others now: what it is demoted for goes with it. */
+  regroup(carpInterface: CarpInterface): void;
+  /** What its nodes advertise has changed: they are told when all is done that changes with it. */
+  settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
+  /** It has left, or ceased to leave: nothing else may be left on its carpdev. */
+  hasLeft(): void;
 }
 
 export type Fault = "carpdev" | "snderrors";
@@ -95,6 +101,11 @@ export class CarpInterface implements Owner {
     return this.#leaving !== undefined;
   }
 
+  /** Leaving, and not to come back. */
+  get isDestroyed(): boolean {
+    return this.#leaving !== undefined && this.#leaving.to === undefined;
+  }
+
   get #link(): Link | undefined {
     const { carpdev } = this.#configuration;
     return carpdev === undefined ? undefined : this.#host.link(carpdev);
@@ -130,12 +141,16 @@ export class CarpInterface implements Owner {
     const link = this.#link;
     const lost = up && carpdev !== undefined && nodes.length > 0 && !(link?.up && link.carrier);
     const obstacle = obstacleTo(this.#configuration, link);
-    if (obstacle !== undefined) for (const node of this.#nodes) node.stop(obstacle, now);
+    if (obstacle !== undefined) {
+      for (const node of this.#nodes) node.stop(obstacle, now);
+      // It sends nothing now that could show it to be well again.
+      this.#forgetSendErrors();
+    }
     this.#authenticate();
     this.updateDevice();
     if (lost !== this.#carpdevLost) {
       this.#carpdevLost = lost;
-      this.#host.demote(this, "carpdev", lost ? 1 : -1, now);
+      this.#host.demote(this, "carpdev", lost ? 1 : -1);
     }
     if (obstacle === undefined) for (const node of this.#nodes) if (node.state === "INIT") node.start(now);
   }
@@ -155,6 +170,7 @@ export class CarpInterface implements Owner {
 
   #adopt(next: InterfaceConfiguration, now: Instant): void {
     const previous = this.#configuration;
+    const { demote: previousDemote } = this.effective(0);
     const renewed = identity(previous) !== identity(next);
     if (renewed) {
       for (const node of this.#nodes) {
@@ -163,12 +179,18 @@ export class CarpInterface implements Owner {
       }
     }
     this.#configuration = next;
+    this.#host.regroup(this);
     if (renewed) this.#build(now);
     else for (const [i, node] of next.nodes.entries()) (this.#nodes[i] as VirtualHost).advskew = node.advskew;
     this.evaluate(now);
     const advskews = (of: InterfaceConfiguration) => of.nodes.map((node) => node.advskew).join();
-    const slower = previous.advbase !== next.advbase || advskews(previous) !== advskews(next);
-    if (!renewed && slower) this.settingsChanged(false, now);
+    const { demote } = this.effective(0);
+    if (
+      previous.advbase !== next.advbase ||
+      advskews(previous) !== advskews(next) ||
+      previousDemote !== demote
+    )
+      this.#host.settingsChanged(this, demote > previousDemote);
   }
 
   /** `state master` and its like: the rules of the protocol apply again from there. */
@@ -187,7 +209,7 @@ export class CarpInterface implements Owner {
       () => {
         for (const node of this.#nodes) node.stop("it is destroyed", now);
         this.#setDevice(null);
-        for (const fault of [...this.demotions.keys()]) this.#host.demote(this, fault, -1, now);
+        for (const fault of [...this.demotions.keys()]) this.#host.demote(this, fault, -1);
         then();
       },
       now,
@@ -196,7 +218,10 @@ export class CarpInterface implements Owner {
 
   #leave(to: InterfaceConfiguration | undefined, then: () => void, now: Instant): void {
     this.#leaving = { to, then };
-    for (const node of this.#nodes) node.bowOut(now);
+    for (const node of this.#nodes) {
+      node.bowOut(now);
+      if (node.state !== "MASTER") node.stop(to === undefined ? "it is destroyed" : "it is down", now);
+    }
     if (this.#master) this.emit({ kind: "arm", timer: `${this.name}/leave`, atUs: now.us + LINGER_US });
     else this.finishLeaving();
   }
@@ -208,6 +233,7 @@ export class CarpInterface implements Owner {
     this.#leaving = undefined;
     this.emit({ kind: "cancel", timer: `${this.name}/leave` });
     leaving.then();
+    this.#host.hasLeft();
     this.emit({ kind: "left", interface: this.name });
   }
 
@@ -254,16 +280,21 @@ export class CarpInterface implements Owner {
       this.#goodSends = 0;
       if (++this.#sendErrors < toJudge || this.#demotedForSendErrors) return;
       this.#demotedForSendErrors = true;
-      this.#host.demote(this, "snderrors", 1, now);
+      this.#host.demote(this, "snderrors", 1);
       return;
     }
     for (const family of left) this.#host.countSent(family);
-    this.#nodes.find((node) => node.vhid === vhid)?.advertisementLeft(leftUs);
+    this.#nodes.find((node) => node.vhid === vhid)?.advertisementLeft(leftUs, now);
     this.#sendErrors = 0;
-    if (!this.#demotedForSendErrors || ++this.#goodSends < toJudge) return;
-    this.#demotedForSendErrors = false;
+    if (this.#demotedForSendErrors && ++this.#goodSends >= toJudge) this.#forgetSendErrors();
+  }
+
+  #forgetSendErrors(): void {
+    this.#sendErrors = 0;
     this.#goodSends = 0;
-    this.#host.demote(this, "snderrors", -1, now);
+    if (!this.#demotedForSendErrors) return;
+    this.#demotedForSendErrors = false;
+    this.#host.demote(this, "snderrors", -1);
   }
 
   settingsChanged(atOnce: boolean, now: Instant): void {
@@ -384,7 +415,7 @@ export class CarpInterface implements Owner {
 
   /** The carpdev is back as a new device: what was built on the old one has to be built again. */
   forgetDevice(): void {
-    this.#device = undefined;
+    if (this.#device !== undefined) this.#device = "forgotten";
   }
 
   #setDevice(device: Device | null): void {
@@ -430,8 +461,13 @@ export function obstacleTo(
   return undefined;
 }
 
-/** What a change of makes another virtual host of it, as text to compare. */
+/** What makes another virtual host of it when it changes, as text to compare. */
 function identity(of: InterfaceConfiguration): string {
-  const { carpdev, nodes, balancing, lladdr, addresses } = of;
+  const { carpdev, nodes, balancing, lladdr } = of;
+  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) => [
+    address,
+    prefixLength,
+    family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
+  ]);
   return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses]);
 }

@@ -46,10 +46,14 @@ export class Host {
   readonly #listening = new Map<string, number>();
   readonly counters: Counters = zeroCounters();
   #effects: Effect[] = [];
+  /** Interfaces whose settings changed, and whether their peers must hear of it at once. */
+  readonly #changed = new Map<CarpInterface, boolean>();
+  #counterFloor: bigint;
   #isRouter = false;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#counterFloor = options.counterFloor ?? 0n;
   }
 
   handle(event: Event, now: Instant): readonly Effect[] {
@@ -91,7 +95,7 @@ export class Host {
         this.#isRouter = event.ipv6;
         break;
     }
-    return this.#takeEffects();
+    return this.#settled(now);
   }
 
   command(command: Command, now: Instant): Outcome {
@@ -112,15 +116,16 @@ export class Host {
   /** Every interface bows out and goes; each says `left` when it has. */
   shutdown(now: Instant): readonly Effect[] {
     for (const name of [...this.#interfaces.keys()]) this.#destroy(name, now, true);
-    return this.#takeEffects();
+    return this.#settled(now);
   }
 
   /** What was configured, to start another engine with. Fit for `restore` as it is. */
   get configuration(): HostConfiguration {
-    const faults = [...this.#interfaces.values()].flatMap((each) => [...each.demotions.values()]);
+    const interfaces = [...this.#interfaces.values()];
+    const faults = interfaces.flatMap((each) => [...each.demotions.values()]);
     const own = faults.reduce((sum, { factor }) => sum + factor, 0);
     return {
-      interfaces: [...this.#interfaces.values()].map((each) => each.pendingConfiguration),
+      interfaces: interfaces.filter((each) => !each.isDestroyed).map((each) => each.pendingConfiguration),
       sysctl: this.#sysctl
         .matching("")
         .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? value - own : value })),
@@ -131,12 +136,12 @@ export class Host {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     for (const each of configuration.interfaces) this.#add(each, now);
     this.#evaluate(now);
-    return this.#takeEffects();
+    return this.#settled(now);
   }
 
   /** The greatest counter sent so far, or the floor given. */
   get counterFloor(): bigint {
-    let floor = this.#options.counterFloor ?? 0n;
+    let floor = this.#counterFloor;
     for (const each of this.#interfaces.values())
       for (const node of each.nodes) if (node.lastCounter > floor) floor = node.lastCounter;
     return floor;
@@ -247,9 +252,11 @@ export class Host {
   // Commands.
 
   #create(name: string, now: Instant): Outcome {
-    if (this.#interfaces.has(name)) return { error: `${name}: already exists` };
+    const known = this.#interfaces.get(name);
+    if (known !== undefined && !known.isDestroyed) return { error: `${name}: already exists` };
+    known?.finishLeaving();
     this.#add(newInterface(name), now);
-    return { effects: this.#takeEffects(), name };
+    return { effects: this.#settled(now), name };
   }
 
   #add(configuration: InterfaceConfiguration, now: Instant): CarpInterface {
@@ -266,19 +273,22 @@ export class Host {
     const carpInterface = this.#interfaces.get(name);
     if (carpInterface === undefined) return { error: `${name}: no such interface` };
     const forget = () => {
+      this.#counterFloor = this.counterFloor;
       this.#interfaces.delete(name);
-      this.#listen();
     };
     carpInterface.destroy(forget, now);
-    return { effects: all ? [] : this.#takeEffects(), name };
+    return { effects: all ? [] : this.#settled(now), name };
   }
 
   #change(name: string, change: InterfaceChange, now: Instant): Outcome {
-    const known = this.#interfaces.get(name);
+    const present = this.#interfaces.get(name);
+    const known = present?.isDestroyed ? undefined : present;
     const before = known?.pendingConfiguration ?? newInterface(name);
     const others = [...this.#interfaces.values()]
-      .filter((each) => each !== known)
-      .map((each) => each.configuration);
+      .filter((each) => each !== present)
+      .flatMap((each) =>
+        each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
+      );
     const { balancing } = this.#options;
     const after = applyChange(before, change, { balancing, links: this.#links, others });
     if ("error" in after) return after;
@@ -288,26 +298,27 @@ export class Host {
     );
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacle}` };
+    present?.finishLeaving();
     const carpInterface = known ?? this.#add(newInterface(name), now);
     carpInterface.reconfigure(after, now);
     this.#listen();
     if (change.state !== undefined) carpInterface.force(change.state, now);
-    return { effects: this.#takeEffects(), name };
+    return { effects: this.#settled(now), name };
   }
 
   #demoteGroup(group: string, by: number, now: Instant): Outcome {
     if (!this.groups().some((each) => each.name === group)) return { error: `group ${group}: no such group` };
-    this.#adjustGroup(group, by, "group", "carpdemote", now);
-    return { effects: this.#takeEffects() };
+    this.#adjustGroup(group, by, "group", "carpdemote");
+    return { effects: this.#settled(now) };
   }
 
   #setSysctl(name: string, written: number, now: Instant): Outcome {
     const write = this.#sysctl.afterWrite(name, written);
     if ("error" in write) return write;
     const from = this.#sysctl.get(write.name);
-    if (write.name === "net.inet.carp.demotion") this.#adjustGlobal(written, "sysctl", now);
+    if (write.name === "net.inet.carp.demotion") this.#adjustGlobal(written, "sysctl");
     else this.#sysctl.set(write.name, write.value);
-    return { effects: this.#takeEffects(), change: { from, to: write.value } };
+    return { effects: this.#settled(now), change: { from, to: write.value } };
   }
 
   // Demotion.
@@ -318,24 +329,28 @@ export class Host {
     );
   }
 
-  #adjustGroup(group: string, by: number, who: string, why: string, now: Instant): void {
+  #adjustGroup(group: string, by: number, who: string, why: string): void {
     const before = this.#demotion.ofGroup(group);
     const count = this.#demotion.adjustGroup(group, by);
     if (count === before) return;
     const verb = by > 0 ? "demoted" : "promoted";
     this.#log(3, `${who} ${verb} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
     for (const each of this.#interfaces.values())
-      if (each.configuration.groups.includes(group)) each.settingsChanged(count > before, now);
+      if (each.configuration.groups.includes(group)) this.#noteChange(each, count > before);
   }
 
-  #adjustGlobal(by: number, why: string, now: Instant): void {
+  #adjustGlobal(by: number, why: string): void {
     if (by === 0) return;
     this.#demotion.adjustGlobal(by);
     this.#log(
       3,
       `${by > 0 ? "demoted" : "promoted"} by ${Math.abs(by)} to ${this.#demotion.global} (${why})`,
     );
-    for (const each of this.#interfaces.values()) each.settingsChanged(by > 0, now);
+    for (const each of this.#interfaces.values()) this.#noteChange(each, by > 0);
+  }
+
+  #noteChange(of: CarpInterface, atOnce: boolean): void {
+    this.#changed.set(of, atOnce || (this.#changed.get(of) ?? false));
   }
 
   // What the interfaces ask of their host.
@@ -356,7 +371,10 @@ export class Host {
     link: (name: string) => host.#links.get(name),
     effective: (advskew: number, groups: readonly string[]): Effective =>
       host.#demotion.effective(advskew, groups),
-    demote: (of: CarpInterface, fault: Fault, by: 1 | -1, now: Instant) => host.#fault(of, fault, by, now),
+    demote: (of: CarpInterface, fault: Fault, by: 1 | -1) => host.#fault(of, fault, by),
+    regroup: (of: CarpInterface) => host.#regroup(of),
+    settingsChanged: (of: CarpInterface, atOnce: boolean) => host.#noteChange(of, atOnce),
+    hasLeft: () => host.#listen(),
     emit: (effect: Effect) => void host.#effects.push(effect),
     log: (priority: Priority, text: string) => host.#log(priority, text),
     countSent: (family: Family) => host.#count(family === 4 ? "sentIpv4" : "sentIpv6"),
@@ -364,15 +382,26 @@ export class Host {
     countTransitionToMaster: () => host.#count("transitionsToMaster"),
   }))(this);
 
-  #fault(of: CarpInterface, fault: Fault, by: 1 | -1, now: Instant): void {
+  #fault(of: CarpInterface, fault: Fault, by: 1 | -1): void {
     const groups = by > 0 ? of.configuration.groups : (of.demotions.get(fault)?.groups ?? []);
     const factor = by > 0 ? this.#factor(fault) : (of.demotions.get(fault)?.factor ?? 0);
     if (by > 0) of.demotions.set(fault, { groups, factor });
     else of.demotions.delete(fault);
     const why = fault === "carpdev" ? "carpdev" : by > 0 ? "> snderrors" : "< snderrors";
-    for (const group of groups) this.#adjustGroup(group, by, of.name, why, now);
+    for (const group of groups) this.#adjustGroup(group, by, of.name, why);
     const whyGlobal = fault === "carpdev" ? (by > 0 ? "interface down" : "interface up") : why;
-    this.#adjustGlobal(by * factor, whyGlobal, now);
+    this.#adjustGlobal(by * factor, whyGlobal);
+  }
+
+  #regroup(of: CarpInterface): void {
+    const { groups } = of.configuration;
+    for (const [fault, demotion] of of.demotions) {
+      for (const group of demotion.groups)
+        if (!groups.includes(group)) this.#adjustGroup(group, -1, of.name, "left the group");
+      for (const group of groups)
+        if (!demotion.groups.includes(group)) this.#adjustGroup(group, 1, of.name, "joined the group");
+      of.demotions.set(fault, { ...demotion, groups });
+    }
   }
 
   #count(counter: CounterName): void {
@@ -384,7 +413,14 @@ export class Host {
       this.#effects.push({ kind: "log", priority, text });
   }
 
-  #takeEffects(): readonly Effect[] {
+  /**
+   * What has changed together is told together: when a device with a hundred interfaces goes away, the others
+   * advertise once.
+   */
+  #settled(now: Instant): readonly Effect[] {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
     const effects = this.#effects;
     this.#effects = [];
     return effects;

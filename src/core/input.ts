@@ -43,7 +43,7 @@ export interface Checked {
 export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
   const frame = parseCarpFrame(bytes);
   if ("reason" in frame) {
-    if (frame.reason === "not-carp") return {};
+    if (frame.reason === "not-carp" || !reception.allow) return {};
     const text = `${reception.carpdev}: malformed carp packet (${frame.reason})`;
     return { verdict: { counter: "shorterThanHeader", priority: 6, text } };
   }

@@ -3,7 +3,7 @@
  * configuration as it was, or one line saying why not. Nothing here changes anything.
  */
 
-import { contains, parseAddress, virtualMac } from "../protocol/address.ts";
+import { contains, isLinkLocal, parseAddress, virtualMac } from "../protocol/address.ts";
 import type { CarpNode, InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
 import type { InterfaceAddress, Link } from "./event.ts";
 
@@ -91,11 +91,9 @@ function conflictOf(
     for (const { vhid } of nodes)
       if (sameSegment && other.nodes.some((node) => node.vhid === vhid))
         return `vhid ${vhid} is already used by ${other.name} on ${carpdev}`;
-    if (sameSegment && after.lladdr !== undefined && after.lladdr !== link?.mac) {
-      const taken = other.lladdr ?? (other.nodes[0] && virtualMac(other.nodes[0].vhid));
-      if (taken === after.lladdr)
-        return `lladdr ${after.lladdr} is already used by ${other.name} on ${carpdev}`;
-    }
+    const mac = macOf(after);
+    if (sameSegment && mac !== undefined && mac !== link?.mac && mac === macOf(other))
+      return `lladdr ${mac} is already used by ${other.name} on ${carpdev}`;
     for (const { address } of after.addresses)
       if (other.addresses.some((each) => each.address === address))
         return `${address} is already used by ${other.name}`;
@@ -109,6 +107,11 @@ function conflictOf(
   if (change.mtu !== undefined && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
   return undefined;
+}
+
+/** The MAC its device is to have. */
+function macOf({ lladdr, nodes: [leader] }: InterfaceConfiguration): string | undefined {
+  return lladdr ?? (leader && virtualMac(leader.vhid));
 }
 
 function changedAddresses(
@@ -172,7 +175,10 @@ function changedGroups(
   return { list: [...new Set([...kept, ...(change.joinGroups ?? [])])] };
 }
 
-/** Without a carpdev given, the device that has an address in the same subnet as one of ours. */
+/**
+ * Without a carpdev given, the device that has an address in the same subnet as one of ours. A link-local address
+ * is in every device's subnet and says nothing.
+ */
 function carpdevFor(
   addresses: readonly InterfaceAddress[],
   links: ReadonlyMap<string, Link>,
@@ -180,6 +186,11 @@ function carpdevFor(
   for (const { family, address } of addresses)
     for (const link of links.values())
       for (const own of link.addresses)
-        if (own.family === family && contains(own.address, own.prefixLength, address)) return link.name;
+        if (
+          own.family === family &&
+          !isLinkLocal(address) &&
+          contains(own.address, own.prefixLength, address)
+        )
+          return link.name;
   return undefined;
 }

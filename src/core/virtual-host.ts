@@ -115,7 +115,7 @@ export class VirtualHost {
 
   /** Tells the peers to take over now. Stays MASTER until `stop`: the addresses remain until a successor has them. */
   bowOut(now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving) return;
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#leaving = true;
     this.#cancel("advertise");
     const counter = this.#nextCounter(now);
@@ -129,14 +129,13 @@ export class VirtualHost {
 
   /** `state backup`: somebody wants it elsewhere. Without a bow-out nobody would take over before we do. */
   forceBackup(now: Instant): void {
-    if (this.#state !== "MASTER") return;
     this.bowOut(now);
-    this.#yield("forced", now.us, now);
+    if (this.#state === "MASTER") this.#yield("forced", now.us, now);
   }
 
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
-    if (this.#lostLease(now)) return;
+    if (this.#lostLease(now.us, now)) return;
     this.#heard = heard;
     if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
     const his = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
@@ -164,14 +163,14 @@ export class VirtualHost {
   }
 
   advertiseTimer(now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now)) return;
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#advertise(now);
     if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.#owner.announce();
   }
 
-  /** An advertisement has really left: the lease runs from that moment. */
-  advertisementLeft(leftUs: Micros): void {
-    if (this.#state !== "MASTER" || this.#leaving) return;
+  /** An advertisement has really left: the lease runs from that moment, if it had not run out by then. */
+  advertisementLeft(leftUs: Micros, now: Instant): void {
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
     this.#masterUntilUs = leftUs + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
     this.#owner.emit({
       kind: "lease",
@@ -184,7 +183,7 @@ export class VirtualHost {
   /** advbase, advskew or demotion changed. `atOnce`: peers must hear of it now. */
   settingsChanged(atOnce: boolean, now: Instant): void {
     if (this.#state === "BACKUP") this.#waitForMaster(this.#silentSinceUs);
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now)) return;
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     if (atOnce) this.#advertise(now);
     else this.#arm("advertise", Math.min(this.#advertiseAtUs, now.us + this.#intervalUs));
   }
@@ -211,11 +210,12 @@ export class VirtualHost {
   }
 
   #heardAsMaster(his: Heard & { intervalUs: Micros }, now: Instant): void {
-    if (this.#leaving) return;
+    // A bow-out is no claim. It comes twice, over either family: the first may be what made us MASTER.
+    if (this.#leaving || isBowOut(his)) return;
     const { demote } = this.#effective;
     const ownIntervalUs = this.#intervalUs;
     if (his.demote < demote) this.#yield("a master is less demoted", his.receivedUs, now);
-    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(his, now);
+    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(now);
     else if (his.intervalUs < ownIntervalUs)
       this.#yield("a master advertises more often", his.receivedUs, now);
     else this.#breakTie(his, now);
@@ -250,13 +250,13 @@ export class VirtualHost {
     const order = own === undefined ? 0 : compareAddresses(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
     const stays = order === 0 ? his.counter < this.#lastCounter : order > 0;
-    if (stays) this.#assert(his, now);
+    if (stays) this.#assert(now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }
 
   /** Another master is heard that has to give way: let it, and everybody it spoke to, know at once. */
-  #assert(his: Heard, now: Instant): void {
-    if (isBowOut(his) || now.us - this.#assertedAtUs < this.#intervalUs) return;
+  #assert(now: Instant): void {
+    if (now.us - this.#assertedAtUs < this.#intervalUs) return;
     this.#assertedAtUs = now.us;
     this.#advertise(now);
     this.#owner.announce();
@@ -284,8 +284,8 @@ export class VirtualHost {
   }
 
   /** Losing the lease by running out is leaving MASTER; noticed before anything else is done. */
-  #lostLease(now: Instant): boolean {
-    if (this.#state !== "MASTER" || this.#leaving || now.us <= this.#masterUntilUs) return false;
+  #lostLease(atUs: Micros, now: Instant): boolean {
+    if (this.#state !== "MASTER" || this.#leaving || atUs <= this.#masterUntilUs) return false;
     this.#yield("no advertisement has left in time", now.us, now);
     return true;
   }
@@ -328,9 +328,10 @@ export class VirtualHost {
     return this.#lastCounter;
   }
 
+  /** An advertisement that came before this began to wait does not make the wait shorter. */
   #waitForMaster(sinceUs: Micros): void {
-    this.#silentSinceUs = sinceUs;
-    this.#arm("master-down", sinceUs + masterDownUs(this.#intervalUs));
+    this.#silentSinceUs = Math.max(this.#silentSinceUs, sinceUs);
+    this.#arm("master-down", this.#silentSinceUs + masterDownUs(this.#intervalUs));
   }
 
   #arm(timer: "advertise" | "master-down", atUs: Micros): void {

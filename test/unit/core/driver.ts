@@ -1,0 +1,389 @@
+/**
+ * Stations: the core with a fake clock, timers that fire, devices and leases to look at, and segments that carry
+ * frames between several of them. Nothing here knows a rule of the election: it performs effects and reports facts,
+ * as an engine would.
+ */
+
+import assert from "node:assert/strict";
+import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
+import type { Device, Effect, Transmission, VirtualHostState } from "../../../src/core/effect.ts";
+import type { Event, Family, Instant, Link, Micros, TimerId } from "../../../src/core/event.ts";
+import { Host, type Outcome } from "../../../src/core/host.ts";
+import type { NodeView } from "../../../src/core/view.ts";
+import { routedFrame } from "./peer.ts";
+
+export const SECOND: Micros = 1_000_000;
+
+/** Any time will do, as long as it is not 0. */
+const BOOTED_US: Micros = 1_000 * SECOND;
+const EPOCH_AT_BOOT_US = 1_700_000_000 * SECOND;
+
+interface Flight {
+  readonly atUs: Micros;
+  readonly to: Station;
+  readonly carpdev: string;
+  readonly bytes: Uint8Array;
+}
+
+/** One clock for all stations, and what is on the wire. */
+export class World {
+  us: Micros = BOOTED_US;
+  readonly stations: Station[] = [];
+  #flights: Flight[] = [];
+
+  fly(flight: Flight): void {
+    this.#flights.push(flight);
+  }
+
+  /** Lets time pass: frames arrive and timers fire in the order of their times, frames first. */
+  run(forUs: Micros, afterEach: () => void = () => {}): void {
+    const endUs = this.us + forUs;
+    for (;;) {
+      const flight = this.#flights.reduce<Flight | undefined>(
+        (first, each) => (first !== undefined && first.atUs <= each.atUs ? first : each),
+        undefined,
+      );
+      const due = this.stations
+        .map((station) => station.nextTimer())
+        .filter((timer) => timer !== undefined)
+        .reduce<Due | undefined>(
+          (first, each) => (first && first.atUs <= each.atUs ? first : each),
+          undefined,
+        );
+      const atUs = Math.min(flight?.atUs ?? endUs + 1, due?.atUs ?? endUs + 1);
+      if (atUs > endUs) break;
+      this.us = Math.max(this.us, atUs);
+      if (flight !== undefined && flight.atUs === atUs) {
+        this.#flights = this.#flights.filter((each) => each !== flight);
+        flight.to.receive(flight.carpdev, flight.bytes);
+      } else due?.station.fire(due.timer);
+      afterEach();
+    }
+    this.us = endUs;
+  }
+}
+
+interface Due {
+  readonly station: Station;
+  readonly timer: TimerId;
+  readonly atUs: Micros;
+}
+
+/** A hub. What it loses and how long it takes can be changed at any time. */
+export class Segment {
+  delayUs: Micros = 100;
+  passes: (from: Station, to: Station) => boolean = () => true;
+  readonly #world: World;
+  readonly #plugs: { readonly station: Station; readonly carpdev: string }[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  plug(station: Station, carpdev: string): void {
+    this.#plugs.push({ station, carpdev });
+    station.wires.set(carpdev, this);
+  }
+
+  carry(from: Station, transmission: Transmission): void {
+    for (const { station, carpdev } of this.#plugs) {
+      if (station === from || !this.passes(from, station)) continue;
+      const isThere =
+        "frame" in transmission ||
+        station.links.get(carpdev)?.addresses.some(({ address }) => address === transmission.destination);
+      if (!isThere) continue;
+      const bytes = "frame" in transmission ? transmission.frame : routedFrame(transmission);
+      this.#world.fly({ atUs: this.#world.us + this.delayUs, to: station, carpdev, bytes });
+    }
+  }
+}
+
+export interface StationOptions {
+  readonly links?: readonly Link[];
+  readonly balancing?: true | string;
+  readonly counterFloor?: bigint;
+  /** Its wall clock, ahead of the others'. Two hosts never have quite the same. */
+  readonly epochOffsetUs?: Micros;
+}
+
+export class Station {
+  readonly world: World;
+  readonly host: Host;
+  readonly links = new Map<string, Link>();
+  readonly wires = new Map<string, Segment>();
+  readonly timers = new Map<TimerId, Micros>();
+  readonly devices = new Map<string, Device>();
+  /** By `carp0/1`; no entry: none. */
+  readonly leases = new Map<string, Micros>();
+  readonly listening = new Map<string, number>();
+  /** What a send comes to: undefined, or an errno name. */
+  sending: (transmission: Transmission) => string | undefined = () => undefined;
+  /** Every effect since `take`. */
+  effects: Effect[] = [];
+  epochOffsetUs: Micros;
+  /** An engine that is stopped: its socket fills up, its timers wait. */
+  isStalled = false;
+  readonly #socket: { readonly carpdev: string; readonly bytes: Uint8Array; readonly receivedUs: Micros }[] =
+    [];
+
+  constructor(world: World, options: StationOptions = {}) {
+    const { links = [link("eth0")], balancing = true, counterFloor, epochOffsetUs } = options;
+    this.world = world;
+    this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * world.stations.length);
+    this.host = new Host({ balancing, counterFloor });
+    world.stations.push(this);
+    for (const each of links) this.link(each);
+    this.take();
+  }
+
+  get now(): Instant {
+    return { us: this.world.us, epochUs: this.world.us + this.epochOffsetUs };
+  }
+
+  // Events in.
+
+  handle(event: Event): readonly Effect[] {
+    return this.#performed(() => this.host.handle(event, this.now));
+  }
+
+  /** A frame reaches the socket; it is read at once unless the engine is stalled. */
+  receive(carpdev: string, bytes: Uint8Array): void {
+    if (!this.listening.has(carpdev)) return;
+    this.#socket.push({ carpdev, bytes, receivedUs: this.world.us });
+    if (!this.isStalled) this.#drain();
+  }
+
+  /** Hears this frame now. */
+  hear(bytes: Uint8Array, receivedUs = this.world.us, carpdev = "eth0"): readonly Effect[] {
+    return this.handle({ kind: "frame", carpdev, bytes, receivedUs });
+  }
+
+  link(changed: Link): readonly Effect[] {
+    this.links.set(changed.name, changed);
+    return this.handle({ kind: "link", link: changed });
+  }
+
+  linkGone(name: string): readonly Effect[] {
+    this.links.delete(name);
+    return this.handle({ kind: "link-gone", name });
+  }
+
+  nextTimer(): Due | undefined {
+    if (this.isStalled) return undefined;
+    let next: Due | undefined;
+    for (const [timer, atUs] of this.timers)
+      if (next === undefined || atUs < next.atUs) next = { station: this, timer, atUs };
+    return next;
+  }
+
+  /** Whatever has arrived is read first. */
+  fire(timer: TimerId): readonly Effect[] {
+    return this.#performed(() => {
+      this.#drain();
+      const atUs = this.timers.get(timer);
+      if (atUs === undefined || atUs > this.world.us) return [];
+      this.timers.delete(timer);
+      return this.host.handle({ kind: "timer", timer }, this.now);
+    });
+  }
+
+  resume(): void {
+    this.isStalled = false;
+    this.#drain();
+  }
+
+  // Commands in.
+
+  command(command: Command): Outcome {
+    const outcome = this.host.command(command, this.now);
+    if (!("error" in outcome)) this.#perform(outcome.effects);
+    return outcome;
+  }
+
+  /** A command that is taken. @returns all that came of it */
+  does(command: Command): readonly Effect[] {
+    return this.#performed(() => {
+      const outcome = this.host.command(command, this.now);
+      assert.ok(!("error" in outcome), "error" in outcome ? outcome.error : "");
+      return outcome.effects;
+    });
+  }
+
+  set(name: string, change: InterfaceChange): readonly Effect[] {
+    return this.does({ kind: "change", name, change });
+  }
+
+  sysctl(name: string, value: number): readonly Effect[] {
+    return this.does({ kind: "set-sysctl", name: `net.inet.carp.${name}`, value });
+  }
+
+  /** A command that is not. @returns why */
+  refuses(command: Command): string {
+    const outcome = this.host.command(command, this.now);
+    assert.ok("error" in outcome, "the command was taken");
+    return outcome.error;
+  }
+
+  shutdown(): readonly Effect[] {
+    return this.#performed(() => this.host.shutdown(this.now));
+  }
+
+  // What became of it.
+
+  node(vhid = 1, name = "carp0"): NodeView {
+    const node = this.host
+      .interfaces()
+      .find((each) => each.name === name)
+      ?.nodes.find((each) => each.vhid === vhid);
+    assert.ok(node, `${name} has no vhid ${vhid}`);
+    return node;
+  }
+
+  state(vhid = 1, name = "carp0"): VirtualHostState {
+    return this.node(vhid, name).state;
+  }
+
+  /** When this timer will fire, from now. */
+  dueIn(timer: TimerId): Micros | undefined {
+    const atUs = this.timers.get(timer);
+    return atUs === undefined ? undefined : atUs - this.world.us;
+  }
+
+  /** What the lease is still worth. */
+  leaseLeft(vhid = 1, name = "carp0"): Micros {
+    return Math.max(0, (this.leases.get(`${name}/${vhid}`) ?? 0) - this.world.us);
+  }
+
+  take(): readonly Effect[] {
+    const { effects } = this;
+    this.effects = [];
+    return effects;
+  }
+
+  // Effects out.
+
+  #performed(work: () => readonly Effect[]): readonly Effect[] {
+    const before = this.effects.length;
+    this.#perform(work());
+    return this.effects.slice(before);
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      this.effects.push(effect);
+      switch (effect.kind) {
+        case "arm":
+          this.timers.set(effect.timer, effect.atUs);
+          break;
+        case "cancel":
+          this.timers.delete(effect.timer);
+          break;
+        case "lease":
+          if (effect.untilUs === 0) this.leases.delete(`${effect.interface}/${effect.vhid}`);
+          else this.leases.set(`${effect.interface}/${effect.vhid}`, effect.untilUs);
+          break;
+        case "device":
+          if (effect.device === null) this.devices.delete(effect.interface);
+          else this.devices.set(effect.interface, effect.device);
+          break;
+        case "listen":
+          this.listening.set(effect.carpdev, effect.index);
+          break;
+        case "ignore":
+          this.listening.delete(effect.carpdev);
+          break;
+        case "advertise":
+          this.#advertise(effect);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  #advertise({
+    carpdev,
+    interface: name,
+    vhid,
+    transmissions,
+  }: Extract<Effect, { kind: "advertise" }>): void {
+    const left: Family[] = [];
+    let error: string | undefined;
+    for (const transmission of transmissions) {
+      const failure = this.sending(transmission);
+      if (failure !== undefined) error = failure;
+      else {
+        left.push(transmission.family);
+        this.wires.get(carpdev)?.carry(this, transmission);
+      }
+    }
+    const leftUs = this.world.us;
+    const reported: Event = { kind: "advertised", interface: name, vhid, leftUs, left, error };
+    this.#perform(this.host.handle(reported, this.now));
+  }
+
+  #drain(): void {
+    for (let frame = this.#socket.shift(); frame !== undefined; frame = this.#socket.shift())
+      this.#perform(this.host.handle({ kind: "frame", ...frame }, this.now));
+  }
+}
+
+/** An Ethernet device, up and with carrier unless said otherwise; eth0 has index 2 and 10.0.0.2/24. */
+export function link(name: string, changes: Partial<Link> = {}): Link {
+  const number = Number(name.replace(/\D/g, ""));
+  return {
+    name,
+    index: number + 2,
+    mac: `02:00:00:00:00:${(number + 16).toString(16)}`,
+    mtu: 1500,
+    up: true,
+    carrier: true,
+    addresses: [{ family: 4, address: `10.0.${number}.2`, prefixLength: 24 }],
+    ...changes,
+  };
+}
+
+export function ipv4(address: string, prefixLength = 24, alias = true) {
+  return { family: 4 as const, address, prefixLength, alias };
+}
+
+export function ipv6(address: string, prefixLength = 64) {
+  return { family: 6 as const, address, prefixLength, alias: true };
+}
+
+/** What most tests begin with: vhid 1 on eth0, 10.0.0.1/24. */
+export const PLAIN: InterfaceChange = { carpdev: "eth0", vhid: 1, addAddresses: [ipv4("10.0.0.1")] };
+
+/** A station of its own whose carp0 is BACKUP. */
+export function backup(change: InterfaceChange = {}, options: StationOptions = {}): Station {
+  const station = new Station(new World(), options);
+  station.set("carp0", { ...PLAIN, ...change });
+  assert.equal(station.state(station.host.interfaces()[0]?.nodes[0]?.vhid), "BACKUP");
+  station.take();
+  return station;
+}
+
+/** A station of its own whose carp0 is MASTER, because somebody said so. */
+export function master(change: InterfaceChange = {}, options: StationOptions = {}): Station {
+  const station = backup(change, options);
+  station.set("carp0", { state: "master" });
+  station.take();
+  return station;
+}
+
+/** The effects of one kind. */
+export function only<K extends Effect["kind"]>(
+  effects: readonly Effect[],
+  kind: K,
+): readonly Extract<Effect, { kind: K }>[] {
+  return effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
+}
+
+/** `INIT -> BACKUP` and so on, in order. */
+export function transitions(effects: readonly Effect[]): string[] {
+  return only(effects, "transition").map(({ from, to }) => `${from} -> ${to}`);
+}
+
+export function logged(effects: readonly Effect[]): string[] {
+  return only(effects, "log").map(({ priority, text }) => `${priority} ${text}`);
+}

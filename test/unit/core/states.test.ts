@@ -1,0 +1,397 @@
+/** The election: what a virtual host does about an advertisement, and about silence. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Effect } from "../../../src/core/effect.ts";
+import { backup, ipv6, logged, master, only, PLAIN, SECOND, Station, transitions, World } from "./driver.ts";
+import { advertisement, bowOut, type Said, said } from "./peer.ts";
+
+const TAKES_OVER = ["BACKUP -> MASTER"];
+const GIVES_WAY = ["MASTER -> BACKUP"];
+const STAYS: string[] = [];
+
+interface Rule {
+  readonly title: string;
+  readonly own?: { readonly advbase?: number; readonly advskew?: number };
+  readonly ownDemote?: number;
+  readonly preempt?: boolean;
+  readonly hears: Said;
+  readonly becomes: string[];
+}
+
+/** Demotes by the group's count, so that advskew stays what it is. */
+function prepare(station: Station, rule: Rule): void {
+  if (rule.preempt) station.sysctl("preempt", 1);
+  if (rule.ownDemote) station.does({ kind: "demote-group", group: "carp", by: rule.ownDemote });
+  station.take();
+}
+
+describe("a BACKUP that hears an advertisement", () => {
+  const rules: Rule[] = [
+    { title: "leaves an equal master alone", hears: {}, becomes: STAYS },
+    { title: "leaves an equal master alone with preempt on", preempt: true, hears: {}, becomes: STAYS },
+    { title: "leaves a slower master alone with preempt off", hears: { advskew: 100 }, becomes: STAYS },
+    { title: "preempts a slower master", preempt: true, hears: { advskew: 1 }, becomes: TAKES_OVER },
+    {
+      title: "leaves a quicker master alone with preempt on",
+      own: { advskew: 100 },
+      preempt: true,
+      hears: { advskew: 99 },
+      becomes: STAYS,
+    },
+    {
+      title: "preempts no slower master while it is more demoted itself",
+      preempt: true,
+      ownDemote: 2,
+      hears: { advskew: 100, demote: 1 },
+      becomes: STAYS,
+    },
+    {
+      title: "preempts a slower master that is as demoted as itself",
+      preempt: true,
+      ownDemote: 2,
+      hears: { advskew: 100, demote: 2 },
+      becomes: TAKES_OVER,
+    },
+    {
+      title: "takes over from a more demoted master with preempt off",
+      hears: { demote: 1 },
+      becomes: TAKES_OVER,
+    },
+    {
+      title: "takes over from a more demoted master that advertises more often",
+      own: { advskew: 200 },
+      hears: { demote: 1 },
+      becomes: TAKES_OVER,
+    },
+    {
+      title: "leaves a master alone that is less demoted than itself",
+      ownDemote: 3,
+      hears: { demote: 2, advskew: 100 },
+      becomes: STAYS,
+    },
+    { title: "leaves a master of three times its advbase alone", hears: { advbase: 3 }, becomes: STAYS },
+    {
+      title: "takes over from a master slower than three times its advbase",
+      hears: { advbase: 3, advskew: 1 },
+      becomes: TAKES_OVER,
+    },
+    {
+      title: "with advbase 0 finds no master too slow",
+      own: { advbase: 0, advskew: 10 },
+      hears: { advbase: 3 },
+      becomes: STAYS,
+    },
+    { title: "takes over after a bow-out", hears: { advbase: 255, advskew: 255 }, becomes: TAKES_OVER },
+    {
+      title: "takes over after a bow-out that says less demote than its own",
+      ownDemote: 5,
+      hears: { advbase: 255, advskew: 255 },
+      becomes: TAKES_OVER,
+    },
+    {
+      title: "takes over after a bow-out even with an advbase of which three are longer than it",
+      own: { advbase: 200 },
+      hears: { advbase: 255, advskew: 255 },
+      becomes: TAKES_OVER,
+    },
+  ];
+  for (const rule of rules)
+    it(rule.title, () => {
+      const station = backup(rule.own);
+      prepare(station, rule);
+      assert.deepEqual(transitions(station.hear(advertisement(rule.hears))), rule.becomes);
+    });
+
+  it("waits anew, from the time of receipt", () => {
+    const station = backup();
+    station.world.run(2 * SECOND);
+    station.hear(advertisement(), station.world.us - 500_000);
+    assert.equal(station.dueIn("carp0/1/master-down"), 2.5 * SECOND);
+  });
+
+  it("does not wait shorter for an advertisement that was received before it was BACKUP", () => {
+    const station = backup();
+    station.hear(advertisement(), station.world.us - 2 * SECOND);
+    assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+  });
+
+  it("takes over when three of its own intervals were silent, and not before", () => {
+    const station = backup({ advskew: 128 });
+    station.world.run(4.5 * SECOND - 1);
+    assert.equal(station.state(), "BACKUP");
+    station.world.run(1);
+    assert.equal(station.state(), "MASTER");
+  });
+
+  it("does not take over as long as a master is heard", () => {
+    const station = backup();
+    for (let i = 0; i < 20; i++) {
+      station.world.run(2.9 * SECOND);
+      station.hear(advertisement());
+    }
+    assert.deepEqual(transitions(station.effects), []);
+  });
+});
+
+describe("a MASTER that hears another", () => {
+  const rules: Rule[] = [
+    {
+      title: "gives way to one that advertises more often",
+      own: { advskew: 1 },
+      hears: {},
+      becomes: GIVES_WAY,
+    },
+    { title: "stays when the other is slower", hears: { advskew: 1 }, becomes: STAYS },
+    {
+      title: "stays when the other is quicker and more demoted",
+      own: { advskew: 1 },
+      hears: { demote: 1 },
+      becomes: STAYS,
+    },
+    {
+      title: "gives way to a slower one that is less demoted",
+      ownDemote: 2,
+      hears: { demote: 1, advskew: 200 },
+      becomes: GIVES_WAY,
+    },
+    {
+      title: "gives way to one as demoted that advertises more often",
+      own: { advskew: 1 },
+      ownDemote: 2,
+      hears: { demote: 2 },
+      becomes: GIVES_WAY,
+    },
+    { title: "stays when the other bows out", hears: { advbase: 255, advskew: 255 }, becomes: STAYS },
+    {
+      title: "stays when a less demoted one bows out",
+      ownDemote: 2,
+      hears: { advbase: 255, advskew: 255 },
+      becomes: STAYS,
+    },
+  ];
+  for (const preempt of [false, true])
+    for (const rule of rules)
+      it(`${rule.title} (preempt ${preempt ? "on" : "off"})`, () => {
+        const station = master(rule.own);
+        prepare(station, { ...rule, preempt });
+        assert.deepEqual(transitions(station.hear(advertisement(rule.hears))), rule.becomes);
+      });
+
+  it("waits a full master-down time after giving way, from the time of receipt", () => {
+    const station = master({ advskew: 1 });
+    station.world.run(1.5 * SECOND);
+    station.hear(advertisement(), station.world.us - 1000);
+    assert.equal(station.dueIn("carp0/1/master-down"), (3 * 257 * SECOND) / 256 - 1000);
+    assert.equal(station.dueIn("carp0/1/advertise"), undefined);
+    assert.equal(station.leaseLeft(), 0);
+    assert.equal(station.devices.get("carp0")?.active, false);
+  });
+
+  it("answers one that has to give way at once, but no more than once an interval", () => {
+    const station = master();
+    station.world.run(1.5 * SECOND);
+    station.take();
+    const first = station.hear(advertisement({ advskew: 100 }));
+    assert.equal(only(first, "advertise").length, 1);
+    assert.equal(only(first, "announce").length, 1);
+    const second = station.hear(advertisement({ advskew: 100 }));
+    assert.deepEqual(second, []);
+  });
+
+  it("survives both copies of a bow-out that came over both families, however demoted it is", () => {
+    const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
+    station.does({ kind: "demote-group", group: "carp", by: 3 });
+    const addresses = ["10.0.0.1", "2001:db8::1"];
+    station.hear(bowOut({ addresses, counter: 77n }));
+    station.hear(bowOut({ addresses, counter: 77n, source: "fe80::9" }));
+    assert.deepEqual(transitions(station.effects), TAKES_OVER);
+  });
+});
+
+describe("two masters with equal settings", () => {
+  const withIpv6 = { addAddresses: [ipv6("2001:db8::1")] };
+  const cases = [
+    { title: "the lower source gives way", source: "10.0.0.9", becomes: GIVES_WAY },
+    { title: "the higher source stays", source: "10.0.0.1", becomes: STAYS },
+    { title: "sources are compared as numbers", source: "10.0.0.10", becomes: GIVES_WAY },
+  ];
+  for (const { title, source, becomes } of cases)
+    it(`over IPv4: ${title}`, () => {
+      const station = master();
+      station.world.run(1.2 * SECOND);
+      station.take();
+      const effects = station.hear(advertisement({ source }));
+      assert.deepEqual(transitions(effects), becomes);
+      // The one that stays says so at once: the other need not wait for it.
+      assert.equal(only(effects, "advertise").length, becomes === STAYS ? 1 : 0);
+    });
+
+  for (const [source, becomes] of [
+    ["fe80::1", STAYS],
+    ["fe80::9", GIVES_WAY],
+  ] as const)
+    it(`over IPv6 alone: ${source} against fe80::2`, () => {
+      const station = new Station(new World());
+      const eth0 = station.links.get("eth0");
+      assert.ok(eth0);
+      station.link({ ...eth0, addresses: [{ family: 6, address: "fe80::2", prefixLength: 64 }] });
+      station.set("carp0", { carpdev: "eth0", vhid: 1, ...withIpv6, state: undefined });
+      station.set("carp0", { state: "master" });
+      station.take();
+      station.hear(advertisement({ source, addresses: ["2001:db8::1"] }));
+      assert.deepEqual(transitions(station.effects), becomes);
+    });
+
+  function dualStack(): Station {
+    const station = new Station(new World());
+    const eth0 = station.links.get("eth0");
+    assert.ok(eth0);
+    const ownAddress = { family: 6 as const, address: "fe80::2", prefixLength: 64 };
+    station.link({ ...eth0, addresses: [...eth0.addresses, ownAddress] });
+    station.set("carp0", { ...PLAIN, addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
+    station.set("carp0", { state: "master" });
+    station.take();
+    return station;
+  }
+  const addresses = ["10.0.0.1", "2001:db8::1"];
+
+  it("over both families: IPv4 decides, whatever IPv6 says", () => {
+    const station = dualStack();
+    station.hear(advertisement({ source: "10.0.0.1", addresses }));
+    station.hear(advertisement({ source: "fe80::9", addresses }));
+    assert.deepEqual(transitions(station.effects), STAYS);
+  });
+
+  it("over both families with IPv4 lost: IPv6 decides", () => {
+    const station = dualStack();
+    station.hear(advertisement({ source: "10.0.0.1", addresses }));
+    station.world.run(3.1 * SECOND);
+    station.hear(advertisement({ source: "fe80::9", addresses }));
+    assert.deepEqual(transitions(station.effects), GIVES_WAY);
+  });
+
+  it("over both families with IPv4 never heard: IPv6 decides", () => {
+    const station = dualStack();
+    station.hear(advertisement({ source: "fe80::1", addresses }));
+    assert.deepEqual(transitions(station.effects), STAYS);
+    station.hear(advertisement({ source: "fe80::9", addresses }));
+    assert.deepEqual(transitions(station.effects), GIVES_WAY);
+  });
+
+  for (const [title, by, becomes] of [
+    ["a later counter has precedence", 1n, GIVES_WAY],
+    ["an earlier one has not", -1n, STAYS],
+  ] as const)
+    it(`with the same source: ${title}`, () => {
+      const station = master();
+      const source = "10.0.0.2";
+      station.hear(advertisement({ source, counter: station.host.counterFloor + by }));
+      assert.deepEqual(transitions(station.effects), becomes);
+    });
+});
+
+describe("taking over", () => {
+  /** What is done, in order, without the log. */
+  function order(effects: readonly Effect[]): string[] {
+    return effects.filter((effect) => effect.kind !== "log").map((effect) => effect.kind);
+  }
+
+  it("is done in this order: state, addresses, advertisement, lease, announcement", () => {
+    const station = backup();
+    const effects = station.set("carp0", { state: "master" });
+    assert.deepEqual(
+      order(effects).filter((kind) => kind !== "arm" && kind !== "cancel"),
+      ["transition", "device", "advertise", "lease", "announce"],
+    );
+    assert.equal(only(effects, "device")[0]?.device?.active, true);
+    assert.deepEqual(order(effects).slice(0, 1), ["cancel"]);
+    assert.equal(station.host.counters.transitionsToMaster, 1);
+  });
+
+  it("grants no lease before an advertisement has left", () => {
+    const station = backup();
+    station.sending = () => "ENOBUFS";
+    station.set("carp0", { state: "master" });
+    assert.equal(station.state(), "MASTER");
+    assert.equal(station.leases.size, 0);
+  });
+
+  it("announces every address, and again after two further advertisements, and no third time", () => {
+    const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
+    const first = only(station.set("carp0", { state: "master" }), "announce");
+    assert.deepEqual(
+      first.map((each) => each.frames.map((frame) => frame.length)),
+      [[42, 86]],
+    );
+    const seen: string[] = [];
+    station.take();
+    station.world.run(6 * SECOND);
+    for (const { kind } of station.take()) if (kind === "advertise" || kind === "announce") seen.push(kind);
+    const advertise = "advertise";
+    assert.deepEqual(seen, [advertise, advertise, "announce", advertise, advertise, advertise, advertise]);
+  });
+
+  it("says as a router that it is one, in its neighbour advertisements", () => {
+    const station = backup({ addAddresses: [ipv6("2001:db8::1")], removeFamilies: [] });
+    const flags = () => {
+      const frames = only(station.set("carp0", { state: "master" }), "announce")[0]?.frames;
+      return frames?.find((frame) => frame.length === 86)?.[14 + 40 + 4];
+    };
+    assert.equal(flags(), 0x20);
+    station.handle({ kind: "forwarding", ipv6: true });
+    station.set("carp0", { state: "backup" });
+    assert.equal(flags(), 0xa0);
+  });
+
+  it("logs transitions, those from and to INIT with less weight", () => {
+    const station = new Station(new World());
+    station.sysctl("log", 7);
+    const effects = [...station.set("carp0", PLAIN), ...station.set("carp0", { state: "master" })];
+    assert.deepEqual(logged(effects), [
+      "4 carp0: state transition: INIT -> BACKUP",
+      "2 carp0: state transition: BACKUP -> MASTER",
+    ]);
+  });
+});
+
+describe("forced states", () => {
+  it("`state backup` bows out, and waits a full master-down time", () => {
+    const station = master();
+    const effects = station.set("carp0", { state: "backup" });
+    assert.deepEqual(
+      said(effects).map(({ advbase, advskew }) => [advbase, advskew]),
+      [[255, 255]],
+    );
+    assert.deepEqual(transitions(effects), GIVES_WAY);
+    assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+    assert.equal(station.leaseLeft(), 0);
+  });
+
+  it("`state backup` bows out of nothing when it has lost its lease unnoticed", () => {
+    const station = master();
+    station.isStalled = true;
+    station.world.run(4 * SECOND);
+    const effects = station.set("carp0", { state: "backup" });
+    assert.deepEqual(said(effects), []);
+    assert.deepEqual(transitions(effects), GIVES_WAY);
+  });
+
+  it("the state it has is no change", () => {
+    assert.deepEqual(transitions(master().set("carp0", { state: "master" })), []);
+    assert.deepEqual(transitions(backup().set("carp0", { state: "backup" })), []);
+  });
+
+  it("normal rules apply from then on", () => {
+    const station = master({ advskew: 10 });
+    station.hear(advertisement());
+    assert.equal(station.state(), "BACKUP");
+  });
+
+  it("are refused while it does not run, saying why", () => {
+    const station = backup();
+    station.set("carp0", { up: false });
+    const error = station.refuses({ kind: "change", name: "carp0", change: { state: "master" } });
+    assert.equal(error, "state master: carp0 does not run: it is down");
+  });
+});
