@@ -33,20 +33,22 @@ export function createWire(events: WireEvents): Wire {
   const carpdevs = new Map<number, string>();
 
   function deliver(batch: NativeBatch): void {
-    const frames: ReceivedFrame[] = [];
-    for (let at = 0; at < batch.frames.length; at += 4) {
-      const [handle = 0, receivedUs = 0, offset = 0, length = 0] = batch.frames.subarray(at, at + 4);
-      const carpdev = carpdevs.get(handle);
+    const heard: ReceivedFrame[] = [];
+    const { bytes, frames, strays } = batch;
+    for (let at = 0; at < frames.length; at += 4) {
+      const carpdev = carpdevs.get(frames[at] ?? 0);
       // Its socket was closed while the frame was queued.
       if (carpdev === undefined) continue;
-      frames.push({ carpdev, bytes: new Uint8Array(batch.bytes, offset, length), receivedUs });
+      const receivedUs = frames[at + 1] ?? 0;
+      heard.push({ carpdev, bytes: new Uint8Array(bytes, frames[at + 2], frames[at + 3]), receivedUs });
     }
-    if (frames.length > 0) events.frames(frames);
+    if (heard.length > 0) events.frames(heard);
 
-    for (let at = 0; at < batch.strays.length; at += 2) {
-      const [index = 0, family = 0] = batch.strays.subarray(at, at + 2);
+    for (let at = 0; at < strays.length; at += 2) {
+      const index = strays[at] ?? 0;
       if (isListening(index)) continue;
-      events.stray(native.interfaceName(index) ?? `if${index}`, family as Family);
+      const family: Family = strays[at + 1] === 4 ? 4 : 6;
+      events.stray(native.interfaceName(index) ?? `if${index}`, family);
     }
   }
 
@@ -85,7 +87,7 @@ export function createWire(events: WireEvents): Wire {
 
   return {
     open(carpdev, index) {
-      // The new one first: what arrives in between is in one of them.
+      // The new one first: a device that cannot be opened leaves everything as it was.
       const opened = sockets.open(index);
       if (typeof opened !== "number") throw errnoException(`packet socket on ${carpdev}`, opened);
       forget(carpdev);

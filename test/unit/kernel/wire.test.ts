@@ -63,14 +63,17 @@ test("a multicast advertisement is received whole, once, with the time it arrive
   assert.equal(far.frames.length, 1);
 });
 
-test("the receive time is that of arrival, not that of reading", async () => {
+/** More frames than the reading thread queues: the rest waits in the socket until JavaScript takes some. */
+const MORE_THAN_THE_QUEUE = 5000;
+
+test("the receive time is that of arrival, not that of reading", () => {
   const clock = createClock();
-  send(1);
-  const sentUs = clock.now().us;
-  const lateUs = sentUs + 200_000;
+  for (let number = 0; number < MORE_THAN_THE_QUEUE; number++) send(number);
+  const lateUs = clock.now().us + 200_000;
   while (clock.now().us < lateUs);
-  await far.until("the frame", () => far.frames.length > 0);
-  assert.ok((far.frames[0]?.receivedUs ?? Number.POSITIVE_INFINITY) < lateUs);
+  far.wire.drain();
+  assert.ok(far.frames.length > 0);
+  for (const { receivedUs } of far.frames) assert.ok(receivedUs < lateUs);
 });
 
 test("what this host sends itself is not received", async () => {
@@ -149,9 +152,8 @@ test("frames of several carpdevs are drained in the order of their arrival", () 
 
 test("a burst of 20,000 frames is bounded by the queue, and afterwards frames are received as before", async () => {
   for (let number = 0; number < 20_000; number++) send(number);
-  // The sockets' own buffer and the queue have room for less than half of it.
-  send(1_000_000);
-  await far.until("the queue", () => far.frames.length >= 4096);
+  // The socket's own buffer and the queue have room for less than half of it.
+  await far.until("what was kept", () => far.frames.length > 0);
   far.wire.drain();
   assert.ok(far.frames.length < 10_000, `${far.frames.length} frames were kept`);
   const received = far.frames.map(numberOf);
@@ -191,6 +193,26 @@ test("sending on a link that is down is ENETDOWN, and works again when it is up"
   assert.equal(send(3), undefined);
   await far.until("the frame", () => far.frames.length > 0);
   assert.deepEqual(far.frames.map(numberOf), [3]);
+});
+
+test("a device that goes down costs nothing, and is heard again when it is up", async () => {
+  ip("link set right down");
+  const before = readingTicks();
+  await sleep(300);
+  assert.ok(readingTicks() - before <= 3, "the reading thread is busy");
+  ip("link set right up");
+  send(1);
+  await far.until("the frame", () => far.frames.length > 0);
+});
+
+test("a link that was down for a moment is no send error when it is up again", () => {
+  // The reading thread, its queue full, does not get to see that the link was down.
+  for (let number = 0; number < MORE_THAN_THE_QUEUE; number++) {
+    far.wire.send("right", { family: 4, frame: advertisementFrame(right.mac, number) });
+  }
+  ip("link set left down");
+  ip("link set left up");
+  assert.equal(send(1), undefined);
 });
 
 test("sending on a carpdev that is not open is ENODEV", () => {
