@@ -9,3 +9,10 @@ export type { Host } from "./host.ts";
 export type { Output } from "./namespace.ts";
 export { createNetwork, type Network } from "./network.ts";
 export type { PingReport } from "./ping.ts";
+export {
+  assertAnnouncement,
+  assertOnlyVirtualMac,
+  isAnnouncement,
+  type Shared,
+  virtualMac,
+} from "./virtual-mac.ts";

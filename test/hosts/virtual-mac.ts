@@ -1,0 +1,105 @@
+/**
+ * What a capture says about who has the shared addresses: every frame that pairs one of them with a MAC, and the
+ * frames that announce them. Judges frames by the RFCs alone and knows nothing of the engine that sent them.
+ */
+
+import assert from "node:assert/strict";
+import { summary } from "./capture.ts";
+import type { Frame } from "./frames.ts";
+
+export interface Shared {
+  /** Without prefix lengths, canonical text. */
+  readonly addresses: readonly string[];
+  /** The MAC that carp gives out for them. */
+  readonly mac: string;
+  /** Where frames from the addresses may come from another MAC, as in balancing: those MACs. Default: `mac` alone. */
+  readonly ethernetSources?: readonly string[];
+}
+
+/** A frame that tells whoever sees it, or shows that whoever sent it believes, that an address is at a MAC. */
+interface Pairing {
+  readonly address: string;
+  readonly mac: string;
+  /** Where in the frame. */
+  readonly by: string;
+}
+
+const NO_MAC = "00:00:00:00:00:00";
+
+/** The MAC of a vhid, unless balancing or `lladdr` say otherwise. */
+export function virtualMac(vhid: number): string {
+  return `00:00:5e:00:01:${vhid.toString(16).padStart(2, "0")}`;
+}
+
+/**
+ * Fails on the first frame that pairs a shared address with another MAC than the one carp gives out: ARP's sender and
+ * answered target, the link-layer options of neighbour discovery, the Ethernet source of what comes from the address,
+ * and the Ethernet destination of what goes to it (a client that was told something wrong). Fails too when no frame
+ * speaks of the addresses at all: then there was nothing to judge.
+ */
+export function assertOnlyVirtualMac(frames: readonly Frame[], ...shared: readonly Shared[]): void {
+  for (const { addresses, mac, ethernetSources = [mac] } of shared) {
+    let judged = 0;
+    for (const frame of frames) {
+      for (const { address, mac: paired, by } of pairings(frame)) {
+        if (!addresses.includes(address)) continue;
+        judged += 1;
+        const allowed = by === "Ethernet source" ? ethernetSources : [mac];
+        if (!allowed.includes(paired))
+          assert.fail(`${address} is at ${mac}, but by its ${by} at ${paired} in\n${summary(frame)}`);
+      }
+    }
+    assert.ok(judged > 0, `no frame of ${frames.length} speaks of ${addresses.join(", ")}`);
+  }
+}
+
+function pairings({ arp, ipv4, ipv6, nd, ethernetSource, ethernetDestination }: Frame): Pairing[] {
+  const found: Pairing[] = [];
+  const pair = (address: string, mac: string, by: string) => void found.push({ address, mac, by });
+  if (arp) {
+    pair(arp.senderAddress, arp.senderMac, "ARP sender");
+    pair(arp.senderAddress, ethernetSource, "Ethernet source");
+    if (arp.operation === "reply" && arp.targetMac !== NO_MAC)
+      pair(arp.targetAddress, arp.targetMac, "ARP target");
+  }
+  if (nd && ipv6 && nd.type === "solicitation" && nd.linkLayerAddress !== undefined)
+    pair(ipv6.source, nd.linkLayerAddress, "source link-layer option");
+  if (nd?.type === "advertisement") {
+    pair(nd.target, ethernetSource, "Ethernet source");
+    if (nd.linkLayerAddress !== undefined) pair(nd.target, nd.linkLayerAddress, "target link-layer option");
+  }
+  const packet = ipv4 ?? ipv6;
+  if (packet) {
+    pair(packet.source, ethernetSource, "Ethernet source");
+    pair(packet.destination, ethernetDestination, "Ethernet destination");
+  }
+  return found;
+}
+
+/** A gratuitous ARP request, or an unsolicited neighbour advertisement, for the address. */
+export function isAnnouncement({ arp, nd }: Frame, address: string): boolean {
+  if (arp) return arp.senderAddress === address && arp.targetAddress === address;
+  return nd?.type === "advertisement" && nd.target === address && !nd.solicited;
+}
+
+/** Fails unless the frame announces the address as carp(4) does: to everybody, overriding what they knew before. */
+export function assertAnnouncement(frame: Frame, { address, mac }: { address: string; mac: string }): void {
+  const { arp, nd, ipv6 } = frame;
+  const said = summary(frame);
+  assert.ok(isAnnouncement(frame, address), said);
+  assert.equal(frame.ethernetSource, mac, said);
+  if (arp) {
+    assert.deepEqual(
+      [frame.ethernetDestination, arp.operation, arp.senderMac],
+      ["ff:ff:ff:ff:ff:ff", "request", mac],
+      said,
+    );
+  } else {
+    assert.deepEqual(
+      [frame.ethernetDestination, ipv6?.destination, ipv6?.source, ipv6?.hopLimit],
+      ["33:33:00:00:00:01", "ff02::1", address, 255],
+      said,
+    );
+    assert.deepEqual([nd?.override, nd?.linkLayerAddress, nd?.checksumIsGood], [true, mac, true], said);
+  }
+}
