@@ -15,8 +15,8 @@ import { leftoversOf, removeDirectory, run, sweep } from "./hosts/resources.ts";
 const tree = join(import.meta.dirname, "..");
 process.chdir(tree);
 
-/** A file that takes longer hangs. */
-const FILE_TIMEOUT_MS = 240_000;
+/** A test or a file that takes longer hangs. */
+const FILE_TIMEOUT_MS = 180_000;
 
 /** Somebody else makes and removes namespaces and mounts on this machine meanwhile: not blamed on the tests. */
 const othersAtWork = process.env.CARPCTL_TEST_OTHERS_AT_WORK === "1";
