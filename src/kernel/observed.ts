@@ -1,0 +1,69 @@
+/**
+ * The links and addresses of this network namespace as the kernel last described them. It only remembers: whether
+ * something matters, and to whom, is for others to say.
+ */
+
+import type { InterfaceAddress } from "../core/event.ts";
+import type { KernelAddress, KernelLink, Notice } from "./rtnetlink-messages.ts";
+
+/** The same address with another prefix length is another address to Linux. */
+export const addressKey = (address: InterfaceAddress): string => `${address.address}/${address.prefixLength}`;
+
+export class Observed {
+  readonly links = new Map<number, KernelLink>();
+  readonly #indexes = new Map<string, number>();
+  readonly #addresses = new Map<number, KernelAddress[]>();
+
+  byName(name: string): KernelLink | undefined {
+    const link = this.links.get(this.#indexes.get(name) ?? 0);
+    return link?.name === name ? link : undefined;
+  }
+
+  addresses(index: number): readonly KernelAddress[] {
+    return this.#addresses.get(index) ?? [];
+  }
+
+  has(index: number, key: string): boolean {
+    return this.addresses(index).some((address) => addressKey(address) === key);
+  }
+
+  /** @returns true when an address was added whose place among the others the kernel did not tell. */
+  take(notice: Notice): boolean {
+    if (notice.kind === "link") {
+      if (notice.gone) {
+        this.links.delete(notice.link.index);
+        if (this.#indexes.get(notice.link.name) === notice.link.index) this.#indexes.delete(notice.link.name);
+        this.#addresses.delete(notice.link.index);
+      } else {
+        this.links.set(notice.link.index, notice.link);
+        this.#indexes.set(notice.link.name, notice.link.index);
+      }
+      return false;
+    }
+    const { address, gone } = notice;
+    const list = this.#addresses.get(address.index) ?? [];
+    const at = list.findIndex((other) => addressKey(other) === addressKey(address));
+    if (gone) {
+      if (at >= 0) list.splice(at, 1);
+      return false;
+    }
+    if (at >= 0) {
+      list[at] = address;
+      return false;
+    }
+    list.push(address);
+    this.#addresses.set(address.index, list);
+    return true;
+  }
+
+  replaceLinks(notices: readonly Notice[]): void {
+    this.links.clear();
+    this.#indexes.clear();
+    for (const notice of notices) if (notice.kind === "link") this.take(notice);
+  }
+
+  replaceAddresses(notices: readonly Notice[]): void {
+    this.#addresses.clear();
+    for (const notice of notices) if (notice.kind === "address") this.take(notice);
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * One rtnetlink socket for both what we ask and what the kernel tells. That they share it is the point: the kernel
+ * queues the notifications of a request before its acknowledgement, so whoever awaits a request has seen everything
+ * that happened up to it. It interprets nothing; and it never waits for the kernel in the foreground.
+ */
+
+import { getSystemErrorName } from "node:util";
+import { formatMessage, parseError, parseMessages, RawNetlinkSocket } from "netlink";
+import { FLAG, MESSAGE, type Notice, parseNotice, type Request } from "./rtnetlink-messages.ts";
+
+const NETLINK_ROUTE = 0;
+const GROUPS = [1 /* RTNLGRP_LINK */, 5 /* RTNLGRP_IPV4_IFADDR */, 9 /* RTNLGRP_IPV6_IFADDR */];
+
+/** What one datagram may carry: every answer has to fit in the receive buffer before the first one is read. */
+const REQUESTS_AT_ONCE = 48;
+
+/** In place of an errno name: the receive buffer overran and took the answer with it. */
+export const LOST = "LOST";
+
+export interface RtNetlinkEvents {
+  notice(notice: Notice): void;
+  /** Notifications were lost and the socket is a new one: everything known must be read again. */
+  overrun(): void;
+}
+
+interface Pending {
+  readonly collected: Notice[];
+  interrupted: boolean;
+  settle(error: string | undefined): void;
+}
+
+type Socket = RawNetlinkSocket;
+
+export class RtNetlink {
+  readonly #events: RtNetlinkEvents;
+  readonly #receiveBufferBytes: number;
+  readonly #pending = new Map<number, Pending>();
+  #socket: Socket | undefined;
+  #port = 0;
+  #sequence = 0;
+
+  /** Opens and subscribes. Throws an ErrnoException where there is no netlink. */
+  constructor(events: RtNetlinkEvents, receiveBufferBytes: number) {
+    this.#events = events;
+    this.#receiveBufferBytes = receiveBufferBytes;
+    this.#open();
+  }
+
+  /**
+   * Has the kernel carry out all of these, in order and before this returns; the promise waits for its answers.
+   * @returns for each the errno name, or undefined where it was done. LOST: the answer was lost; the request may well have been carried out.
+   */
+  async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
+    const results: (string | undefined)[] = [];
+    for (let at = 0; at < requests.length; at += REQUESTS_AT_ONCE) {
+      const some = requests.slice(at, at + REQUESTS_AT_ONCE);
+      results.push(...(await this.#exchange(some)).map((answer) => answer.error));
+    }
+    return results;
+  }
+
+  /** Reads a table whole. undefined: it could not be read, because the socket was closed or overrun meanwhile. */
+  async dump(request: Request): Promise<Notice[] | undefined> {
+    for (;;) {
+      const [answer] = await this.#exchange([request]);
+      if (answer === undefined || answer.error !== undefined) return undefined;
+      if (!answer.interrupted) return answer.collected;
+    }
+  }
+
+  close(): void {
+    this.#release();
+    this.#settleAll("ECANCELED");
+  }
+
+  /** Not at once: this may run inside one of the socket's own callbacks. */
+  #release(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket !== undefined) setImmediate(() => socket.close());
+  }
+
+  #open(): void {
+    const socket = new RawNetlinkSocket(NETLINK_ROUTE, {
+      recvBufferSize: this.#receiveBufferBytes,
+      sendBufferSize: 0,
+    });
+    for (const group of GROUPS) socket.addMembership(group);
+    socket.on("message", (datagram, sender) => {
+      // Only the kernel is port 0; any local process may send to our port.
+      if (sender.port === 0 && socket === this.#socket) outsideCallback(() => this.#receive(datagram));
+    });
+    socket.on("error", () => {
+      if (socket === this.#socket) outsideCallback(() => this.#reopen());
+    });
+    this.#socket = socket;
+    this.#port = socket.address().port;
+  }
+
+  /** After an overrun the event loop has let go of the socket (it saw POLLERR): only a new one tells us anything. */
+  #reopen(): void {
+    this.#release();
+    this.#open();
+    this.#settleAll(LOST);
+    this.#events.overrun();
+  }
+
+  #settleAll(error: string): void {
+    const abandoned = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of abandoned) pending.settle(error);
+  }
+
+  async #exchange(requests: readonly Request[]) {
+    const socket = this.#socket;
+    if (socket === undefined)
+      return requests.map(() => ({ error: "ECANCELED", interrupted: false, collected: [] }));
+    const datagram: Uint8Array[] = [];
+    const sequences: number[] = [];
+    const answers = requests.map(({ type, flags, body }) => {
+      const seq = this.#nextSequence();
+      sequences.push(seq);
+      const data = body.length % 4 === 0 ? body : Buffer.concat([body, Buffer.alloc(4 - (body.length % 4))]);
+      datagram.push(
+        ...formatMessage({ type, flags: flags | FLAG.REQUEST | FLAG.ACK, seq, port: this.#port, data }),
+      );
+      return new Promise<{ error: string | undefined; interrupted: boolean; collected: Notice[] }>(
+        (resolve) => {
+          const pending: Pending = {
+            collected: [],
+            interrupted: false,
+            settle: (error) =>
+              resolve({ error, interrupted: pending.interrupted, collected: pending.collected }),
+          };
+          this.#pending.set(seq, pending);
+        },
+      );
+    });
+    socket.send([Buffer.concat(datagram)], {}, (error) => {
+      if (error === undefined) return;
+      for (const seq of sequences) this.#settle(seq, error.code);
+    });
+    return Promise.all(answers);
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence % 0xffff_fffe) + 1;
+    return this.#sequence;
+  }
+
+  #settle(seq: number, error: string | undefined): void {
+    const pending = this.#pending.get(seq);
+    this.#pending.delete(seq);
+    pending?.settle(error);
+  }
+
+  #receive(datagram: Buffer): void {
+    let messages: ReturnType<typeof parseMessages>;
+    try {
+      messages = parseMessages(datagram);
+    } catch {
+      this.#reopen();
+      return;
+    }
+    for (const { type, flags, seq, port, data } of messages) {
+      // A notification of what we asked carries our number too, so the number alone does not make it an answer.
+      const answered = port === this.#port ? this.#pending.get(seq) : undefined;
+      if (answered && (flags & FLAG.DUMP_INTERRUPTED) !== 0) answered.interrupted = true;
+      if (type === MESSAGE.ERROR) {
+        const { errno } = parseError(data, flags);
+        this.#settle(seq, errno === 0 ? undefined : getSystemErrorName(errno));
+      } else if (type === MESSAGE.DONE) {
+        this.#settle(seq, undefined);
+      } else {
+        const notice = parseNotice(type, data);
+        if (notice === undefined) continue;
+        if (answered && (flags & FLAG.MULTI) !== 0) answered.collected.push(notice);
+        else this.#events.notice(notice);
+      }
+    }
+  }
+}
+
+/** An exception that reached the addon's callback would end the process without a word. */
+function outsideCallback(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}

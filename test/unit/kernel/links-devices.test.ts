@@ -1,0 +1,321 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import type { Device } from "../../../src/core/effect.ts";
+import type { InterfaceAddress } from "../../../src/core/event.ts";
+import { createLinks } from "../../../src/kernel/links.ts";
+import {
+  addCarpdev,
+  clearNetwork,
+  enterPrivateNetwork,
+  ip,
+  Recorder,
+  readConf,
+  temporaryRunDir,
+  writeConf,
+} from "./private-network.ts";
+
+enterPrivateNetwork(import.meta.url);
+
+let runDir: ReturnType<typeof temporaryRunDir>;
+let events: Recorder;
+let links: ReturnType<typeof createLinks>;
+
+beforeEach(async () => {
+  runDir = temporaryRunDir();
+  events = new Recorder();
+  links = createLinks({ runDir: runDir.path, events });
+  addCarpdev();
+  await links.start();
+});
+
+afterEach(() => {
+  links.close();
+  clearNetwork();
+  runDir.remove();
+});
+
+const inet = (address: string, prefixLength = 24): InterfaceAddress => ({ family: 4, address, prefixLength });
+const inet6 = (address: string, prefixLength = 64): InterfaceAddress => ({
+  family: 6,
+  address,
+  prefixLength,
+});
+const carp0 = (changes: Partial<Device> = {}): Device => ({
+  name: "carp0",
+  carpdev: "eth0",
+  mac: "00:00:5e:00:01:01",
+  realMac: false,
+  mtu: undefined,
+  active: true,
+  addresses: [inet("10.0.0.1"), inet6("2001:db8::1")],
+  ...changes,
+});
+const show = (device = "carp0") => ip(`-d link show dev ${device}`);
+const addresses = (device = "carp0") =>
+  [...ip(`-o addr show dev ${device}`).matchAll(/inet6? (\S+)/g)]
+    .map(([, address]) => address)
+    .filter((address) => !address?.startsWith("fe80"))
+    .sort();
+const exists = (device: string) => ip("-o link show").includes(` ${device}@`);
+
+test("an active device is a macvlan in bridge mode, up, with the carp MAC and its addresses", async () => {
+  await links.apply("carp0", carp0());
+  const link = show();
+  assert.match(link, /carp0@eth0: <[^>]*\bUP\b[^>]*LOWER_UP/);
+  assert.match(link, /link\/ether 00:00:5e:00:01:01/);
+  assert.match(link, /macvlan mode bridge/);
+  assert.match(link, /addrgenmode none/);
+  assert.doesNotMatch(link, /protodown on/);
+  assert.match(link, new RegExp(`alias carpctl ${runDir.path}\n`));
+  assert.match(ip("addr show dev carp0"), /inet 10.0.0.1\/24 brd 10.0.0.255 scope global carp0/);
+  assert.match(ip("addr show dev carp0"), /inet6 2001:db8::1\/64 scope global nodad/);
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+  const settings = [readConf("carp0", "arp_ignore"), readConf("carp0", "arp_announce")];
+  assert.deepEqual(settings, [1, 2]);
+  assert.deepEqual(
+    ["accept_ra", "accept_dad", "autoconf"].map((each) => readConf("carp0", each, 6)),
+    [0, 0, 0],
+  );
+  const index = Number(/^\d+/.exec(link)?.[0]);
+  assert.deepEqual(
+    events.heard.filter(({ kind }) => kind === "device"),
+    [{ kind: "device", name: "carp0", index }],
+  );
+});
+
+test("an inactive device has no address, is down and held down", async () => {
+  await links.apply("carp0", carp0());
+  await links.apply("carp0", carp0({ active: false }));
+  assert.deepEqual(addresses(), []);
+  assert.match(show(), /carp0@eth0: <BROADCAST,MULTICAST>/);
+  assert.match(show(), /protodown on/);
+  await links.apply("carp0", carp0());
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});
+
+test("a device of ours is never reported as a link, nor its making as somebody's change", async () => {
+  await links.apply("carp0", carp0({ active: false }));
+  await links.apply("carp0", carp0());
+  await links.apply("carp0", carp0({ mac: "00:00:5e:00:01:02", mtu: 1400 }));
+  await links.apply("carp0", carp0({ active: false, mac: "00:00:5e:00:01:03" }));
+  await links.apply("carp0", null);
+  ip("link add last type bridge");
+  await events.until(() => events.linkNamed("last"));
+  assert.equal(events.linkNamed("carp0"), undefined);
+  assert.deepEqual(events.repairs(), []);
+  assert.deepEqual(events.complaints(), []);
+  assert.equal(exists("carp0"), false);
+});
+
+test("of wishes in quick succession the last one holds, and every promise resolves", async () => {
+  await Promise.all([
+    links.apply("carp0", carp0()),
+    links.apply("carp0", carp0({ active: false })),
+    links.apply("carp0", null),
+    links.apply("carp0", carp0({ addresses: [inet("10.0.0.7")] })),
+  ]);
+  assert.deepEqual(addresses(), ["10.0.0.7/24"]);
+  assert.deepEqual(events.repairs(), []);
+});
+
+test("addresses follow the wish; one that somebody else put there stays", async () => {
+  await links.apply("carp0", carp0());
+  ip("addr add 192.0.2.9/32 dev carp0");
+  await links.apply(
+    "carp0",
+    carp0({ addresses: [inet("10.0.0.2"), inet6("2001:db8::1"), inet("10.9.9.9", 32)] }),
+  );
+  assert.deepEqual(addresses(), ["10.0.0.2/24", "10.9.9.9/32", "192.0.2.9/32", "2001:db8::1/64"]);
+  assert.doesNotMatch(ip("addr show dev carp0"), /10.9.9.9\/32 brd/);
+  await links.apply("carp0", carp0({ active: false }));
+  assert.deepEqual(addresses(), ["192.0.2.9/32"]);
+});
+
+test("taking away the first address of a subnet leaves the others", async () => {
+  await links.apply("carp0", carp0({ addresses: [inet("10.0.0.1"), inet("10.0.0.2"), inet("10.0.0.3")] }));
+  await links.apply("carp0", carp0({ addresses: [inet("10.0.0.2"), inet("10.0.0.3")] }));
+  assert.deepEqual(addresses(), ["10.0.0.2/24", "10.0.0.3/24"]);
+  assert.deepEqual(events.repairs(), []);
+});
+
+test("the subnet's route goes through carp0 only while the carpdev has no address there", async () => {
+  const routes = () => ip("route show").trim().split("\n").sort();
+  await links.apply("carp0", carp0());
+  assert.match(routes().join(), /^10.0.0.0\/24 dev carp0 /);
+  ip("addr add 10.0.0.20/24 dev eth0");
+  await events.until(() =>
+    events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.20"),
+  );
+  await links.apply("carp0", carp0());
+  assert.match(routes().join(), /^10.0.0.0\/24 dev eth0 proto kernel[^,]*$/);
+  ip("addr del 10.0.0.20/24 dev eth0");
+  await events.until(() => events.linkNamed("eth0")?.addresses.every(({ family }) => family === 6));
+  await links.apply("carp0", carp0());
+  assert.match(routes().join(), /^10.0.0.0\/24 dev carp0 /);
+  assert.deepEqual(events.repairs(), []);
+});
+
+test("a deleted device comes back as it was", async () => {
+  await links.apply("carp0", carp0());
+  const before = events.heard.find(({ kind }) => kind === "device");
+  events.forget();
+  ip("link del carp0");
+  assert.equal(await events.repair(), "device was deleted");
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+  const devices = events.heard.flatMap((each) => (each.kind === "device" ? [each.index] : []));
+  assert.equal(devices[0], 0);
+  assert.equal(devices[1], Number(/^\d+/.exec(show())?.[0]));
+  assert.notDeepEqual(
+    before,
+    events.heard.find(({ kind }) => kind === "device"),
+  );
+});
+
+test("flushed addresses come back, told of once", async () => {
+  await links.apply("carp0", carp0({ addresses: [inet("10.0.0.1"), inet("10.0.1.1")] }));
+  ip("addr flush dev carp0");
+  assert.equal(await events.repair(), "addresses 10.0.0.1, 10.0.1.1 were removed");
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "10.0.1.1/24"]);
+  assert.equal(events.repairs().length, 1);
+});
+
+test("a single address that somebody removes comes back", async () => {
+  await links.apply("carp0", carp0());
+  ip("addr del 2001:db8::1/64 dev carp0");
+  assert.equal(await events.repair(), "address 2001:db8::1 was removed");
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});
+
+for (const [words, what] of [
+  ["link set carp0 down", "link was set down"],
+  ["link set carp0 protodown on", "protodown was set"],
+  ["link set carp0 address 02:00:00:00:00:09", "MAC was changed to 02:00:00:00:00:09"],
+  ["link set carp0 mtu 1300", "mtu was changed to 1300"],
+  ["link set carp0 alias mine", "alias was changed"],
+  ["link set carp0 name other", "device was renamed to other"],
+] as const) {
+  test(`put right and reported: ${what}`, async () => {
+    await links.apply("carp0", carp0({ mtu: 1400 }));
+    ip(words);
+    assert.equal(await events.repair(), what);
+    assert.match(show(), /mtu 1400 .*state UP/);
+    assert.match(show(), /link\/ether 00:00:5e:00:01:01/);
+    assert.match(show(), /alias carpctl /);
+    assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+    assert.equal(exists("other"), false);
+    assert.equal(events.repairs().length, 1);
+  });
+}
+
+test("a device that is to be down is put down again", async () => {
+  await links.apply("carp0", carp0({ active: false }));
+  ip("link set carp0 up");
+  assert.equal(await events.repair(), "link was set up");
+  assert.match(show(), /carp0@eth0: <BROADCAST,MULTICAST>/);
+});
+
+test("a carpdev that is deleted takes the device along; with the carpdev it comes back", async () => {
+  await links.apply("carp0", carp0());
+  events.forget();
+  ip("link del eth0");
+  await events.until((heard) => heard.some((each) => each.kind === "gone" && each.name === "eth0"));
+  await links.apply("carp0", carp0());
+  addCarpdev();
+  await events.until((heard) => heard.some((each) => each.kind === "device" && each.index > 0));
+  await links.apply("carp0", carp0());
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+  assert.deepEqual(events.repairs(), []);
+  assert.deepEqual(events.complaints(), []);
+});
+
+test("a wish made while the carpdev is missing resolves, and is built when the carpdev is there", async () => {
+  await links.apply("carp0", carp0({ carpdev: "eth9" }));
+  assert.equal(exists("carp0"), false);
+  addCarpdev("eth9");
+  await events.until((heard) => heard.some((each) => each.kind === "device" && each.index > 0));
+  await links.apply("carp0", carp0({ carpdev: "eth9" }));
+  assert.match(show(), /carp0@eth9/);
+});
+
+test("a device wanted up on a carpdev that is down goes up with it", async () => {
+  ip("link set eth0 down");
+  await links.apply("carp0", carp0());
+  ip("link set eth0 up");
+  await events.until(() => events.linkNamed("eth0")?.up);
+  await links.apply("carp0", carp0());
+  assert.match(show(), /<[^>]*\bUP\b/);
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+  assert.deepEqual(events.complaints(), []);
+  assert.deepEqual(events.repairs(), []);
+});
+
+test("another carpdev: the device is built anew on it", async () => {
+  addCarpdev("eth1");
+  await links.apply("carp0", carp0());
+  await links.apply("carp0", carp0({ carpdev: "eth1" }));
+  assert.match(show(), /carp0@eth1/);
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});
+
+test("a device of that name that is not ours is left alone, with one complaint", async () => {
+  ip("link add carp0 type bridge");
+  await events.until(() => events.linkNamed("carp0"));
+  await links.apply("carp0", carp0());
+  await links.apply("carp0", carp0({ active: false }));
+  await links.apply("carp0", null);
+  assert.match(show(), /bridge/);
+  assert.deepEqual(events.complaints(), [
+    "carp0: a device of this name exists that is not ours: it is left alone",
+  ]);
+});
+
+test("a name that is free at last is taken", async () => {
+  ip("link add carp0 type bridge");
+  await events.until(() => events.linkNamed("carp0"));
+  await links.apply("carp0", carp0());
+  ip("link del carp0");
+  await events.until((heard) => heard.some((each) => each.kind === "device" && each.index > 0));
+  await links.apply("carp0", carp0());
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});
+
+test("where IPv6 is disabled, the IPv6 address is complained of once and IPv4 works", async () => {
+  writeConf("default", "disable_ipv6", 1, 6);
+  try {
+    await links.apply("carp0", carp0());
+    await links.apply("carp0", carp0({ active: false }));
+    await links.apply("carp0", carp0());
+    assert.deepEqual(addresses(), ["10.0.0.1/24"]);
+    assert.deepEqual(events.complaints(), [
+      "carp0: address 2001:db8::1/64 cannot be added (EACCES: IPv6 is disabled on this host)",
+    ]);
+  } finally {
+    writeConf("default", "disable_ipv6", 0, 6);
+  }
+});
+
+test("a carpdev that takes no macvlan is complained of once, with the reason", async () => {
+  ip("link add br0 type bridge");
+  ip("link set eth0 master br0");
+  await links.apply("carp0", carp0());
+  await links.apply("carp0", carp0());
+  assert.equal(events.complaints().length, 1);
+  assert.match(events.complaints()[0] ?? "", /^carp0: no device can be made on eth0 \(EBUSY: .*bridge/);
+});
+
+test("a quarrel with another program ends after a few repairs with one complaint", async () => {
+  await links.apply("carp0", carp0());
+  for (let repairs = 1; events.complaints().length === 0; repairs++) {
+    assert.ok(repairs <= 6, "no end of repairs");
+    ip("addr del 10.0.0.1/24 dev carp0");
+    await events.until(() => events.repairs().length >= repairs || events.complaints().length > 0);
+  }
+  assert.equal(events.repairs().length, 5);
+  assert.match(events.complaints().join(), /^carp0: changed again \(address 10.0.0.1 was removed\)/);
+  ip("link set carp0 mtu 1300");
+  ip("link add last type bridge");
+  await events.until(() => events.linkNamed("last"));
+  assert.equal(events.complaints().length, 1);
+  await links.apply("carp0", carp0());
+  assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { afterEach, beforeEach, test } from "node:test";
+import { createLinks } from "../../../src/kernel/links.ts";
+import {
+  addCarpdev,
+  clearNetwork,
+  enterPrivateNetwork,
+  ip,
+  Recorder,
+  temporaryRunDir,
+} from "./private-network.ts";
+
+enterPrivateNetwork(import.meta.url);
+
+let runDir: ReturnType<typeof temporaryRunDir>;
+let events: Recorder;
+let links: ReturnType<typeof createLinks>;
+
+beforeEach(() => {
+  runDir = temporaryRunDir();
+  events = new Recorder();
+  links = createLinks({ runDir: runDir.path, events });
+});
+
+afterEach(() => {
+  links.close();
+  clearNetwork();
+  runDir.remove();
+});
+
+const addressesOf = (name: string) => events.linkNamed(name)?.addresses.map((each) => each.address);
+
+test("an Ethernet link is reported with its addresses in the kernel's order, loopback is not", async () => {
+  ip("link add eth0 address 02:00:00:00:00:AA type bridge");
+  ip("addr add 10.0.0.2/24 broadcast + dev eth0");
+  ip("addr add 10.0.0.3/24 dev eth0");
+  ip("addr add 2001:db8::2/64 dev eth0 nodad");
+  ip("link set lo up");
+  await links.start();
+  const link = events.linkNamed("eth0");
+  assert.ok(link);
+  assert.deepEqual(
+    { ...link, index: 0 },
+    {
+      name: "eth0",
+      index: 0,
+      mac: "02:00:00:00:00:aa",
+      mtu: 1500,
+      up: false,
+      carrier: false,
+      addresses: [
+        { family: 4, address: "10.0.0.2", prefixLength: 24, broadcast: "10.0.0.255" },
+        { family: 4, address: "10.0.0.3", prefixLength: 24 },
+        { family: 6, address: "2001:db8::2", prefixLength: 64 },
+      ],
+    },
+  );
+  assert.deepEqual(
+    events.heard.map((each) => each.kind === "link" && each.link.name),
+    ["eth0"],
+  );
+});
+
+test("carrier, administrative state and mtu are followed", async () => {
+  addCarpdev();
+  await links.start();
+  await events.until(() => events.linkNamed("eth0")?.carrier);
+  ip("link set eth0-far down");
+  await events.until(() => events.linkNamed("eth0")?.carrier === false);
+  assert.equal(events.linkNamed("eth0")?.up, true);
+  ip("link set eth0 down");
+  await events.until(() => events.linkNamed("eth0")?.up === false);
+  ip("link set eth0 mtu 1400");
+  await events.until(() => events.linkNamed("eth0")?.mtu === 1400);
+});
+
+test("an IPv6 address is reported once it is no longer tentative, and in the kernel's order", async () => {
+  addCarpdev();
+  await links.start();
+  await events.until(() => addressesOf("eth0")?.length === 1);
+  ip("addr add 2001:db8::1/64 dev eth0");
+  await events.until(() => addressesOf("eth0")?.includes("2001:db8::1"));
+  ip("addr add 2001:db8::2/64 dev eth0 nodad");
+  await events.until(() => addressesOf("eth0")?.includes("2001:db8::2"));
+  const inOrder = ip("-o -6 addr show dev eth0").match(/(?<=inet6 )[^/]+/g);
+  assert.deepEqual(addressesOf("eth0"), [...(inOrder ?? [])]);
+});
+
+test("an address that somebody removes leaves the link's addresses", async () => {
+  addCarpdev();
+  ip("addr add 10.0.0.2/24 dev eth0");
+  await links.start();
+  ip("addr del 10.0.0.2/24 dev eth0");
+  await events.until(() => events.linkNamed("eth0")?.addresses.every(({ family }) => family === 6));
+});
+
+test("nothing is reported twice", async () => {
+  addCarpdev();
+  ip("addr add 10.0.0.2/24 dev eth0");
+  await links.start();
+  await events.until(() => addressesOf("eth0")?.some((address) => address.startsWith("fe80")));
+  ip("link set eth0 alias something");
+  ip("link set eth0 mtu 1500");
+  ip("link add last type bridge");
+  await events.until(() => events.linkNamed("last"));
+  const seen = events.heard.flatMap((each) => (each.kind === "link" ? [JSON.stringify(each.link)] : []));
+  assert.deepEqual(seen, [...new Set(seen)]);
+});
+
+test("a renamed link is gone and a new one is there, a deleted one is gone", async () => {
+  ip("link add eth0 type bridge");
+  await links.start();
+  events.forget();
+  ip("link set eth0 name wan0");
+  await events.until(() => events.linkNamed("wan0"));
+  assert.deepEqual(
+    events.heard.map((each) => each.kind),
+    ["gone", "link"],
+  );
+  ip("link del wan0");
+  await events.until((heard) => heard.some((each) => each.kind === "gone" && each.name === "wan0"));
+});
+
+test("a link that leaves a bridge is still there", async () => {
+  addCarpdev();
+  ip("link add br0 type bridge");
+  ip("link set eth0 master br0");
+  await links.start();
+  ip("link set eth0 nomaster");
+  ip("link add last type bridge");
+  await events.until(() => events.linkNamed("last"));
+  assert.deepEqual(
+    events.heard.filter((each) => each.kind === "gone"),
+    [],
+  );
+});
+
+test("after close nothing is reported, what was pending resolves, and the process may end", async () => {
+  addCarpdev();
+  await links.start();
+  const pending = links.apply("carp0", {
+    name: "carp0",
+    carpdev: "eth0",
+    mac: "00:00:5e:00:01:01",
+    realMac: false,
+    mtu: undefined,
+    active: true,
+    addresses: [],
+  });
+  links.close();
+  await pending;
+  await links.apply("carp0", null);
+  const program = `
+    import { createLinks } from ${JSON.stringify(new URL("../../../src/kernel/links.ts", import.meta.url).href)};
+    const none = () => undefined;
+    const events = { link: none, linkGone: none, device: none, repaired: none, complaint: none };
+    const links = createLinks({ runDir: ${JSON.stringify(runDir.path)}, events });
+    await links.start();
+    links.close();`;
+  const { status, signal, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    timeout: 20_000,
+    encoding: "utf8",
+  });
+  assert.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: "" });
+});
