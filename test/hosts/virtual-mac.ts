@@ -12,8 +12,10 @@ export interface Shared {
   readonly addresses: readonly string[];
   /** The MAC that carp gives out for them. */
   readonly mac: string;
-  /** Where frames from the addresses may come from another MAC, as in balancing: those MACs. Default: `mac` alone. */
+  /** Where what tells of the addresses may be sent from another MAC, as in balancing: those MACs. */
   readonly ethernetSources?: readonly string[];
+  /** More MACs that ordinary packets from the addresses may be sent from: carpdevs with a route to the subnet. */
+  readonly packetSources?: readonly string[];
 }
 
 /** A frame that tells whoever sees it, or shows that whoever sent it believes, that an address is at a MAC. */
@@ -38,14 +40,17 @@ export function virtualMac(vhid: number): string {
  * speaks of the addresses at all: then there was nothing to judge.
  */
 export function assertOnlyVirtualMac(frames: readonly Frame[], ...shared: readonly Shared[]): void {
-  for (const { addresses, mac, ethernetSources = [mac] } of shared) {
+  for (const { addresses, mac, ethernetSources = [mac], packetSources = [] } of shared) {
+    const allowed: Record<string, readonly string[]> = {
+      "Ethernet source": ethernetSources,
+      "packet's Ethernet source": [...ethernetSources, ...packetSources],
+    };
     let judged = 0;
     for (const frame of frames) {
       for (const { address, mac: paired, by } of pairings(frame)) {
         if (!addresses.includes(address)) continue;
         judged += 1;
-        const allowed = by === "Ethernet source" ? ethernetSources : [mac];
-        if (!allowed.includes(paired))
+        if (!(allowed[by] ?? [mac]).includes(paired))
           assert.fail(`${address} is at ${mac}, but by its ${by} at ${paired} in\n${summary(frame)}`);
       }
     }
@@ -70,7 +75,7 @@ function pairings({ arp, ipv4, ipv6, nd, ethernetSource, ethernetDestination }: 
   }
   const packet = ipv4 ?? ipv6;
   if (packet) {
-    pair(packet.source, ethernetSource, "Ethernet source");
+    pair(packet.source, ethernetSource, nd ? "Ethernet source" : "packet's Ethernet source");
     pair(packet.destination, ethernetDestination, "Ethernet destination");
   }
   return found;
