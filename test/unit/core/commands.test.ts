@@ -1,0 +1,300 @@
+/** Commands: what is refused and in which words, that a refusal changes nothing, and what can be read afterwards. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
+import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
+import { command } from "./arbitraries.ts";
+import { backup, ipv4, ipv6, link, logged, master, only, PLAIN, Station, World } from "./driver.ts";
+
+function station(): Station {
+  const made = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+  made.set("carp0", PLAIN);
+  return made;
+}
+
+describe("a command is refused in words that name what is wrong", () => {
+  const nodes = [1, 2].map((vhid) => ({ vhid, advskew: 0 }));
+  const refusals: [change: InterfaceChange, error: string, name?: string][] = [
+    [{ carpdev: "eth9" }, "carpdev eth9: no such device"],
+    [{ carpdev: "eth0", vhid: 1 }, "vhid 1 is already used by carp0 on eth0", "carp1"],
+    [{ vhid: 2, carpnodes: nodes }, "vhid 2: carpnodes says so already"],
+    [{ advskew: 2, carpnodes: nodes }, "advskew 2: carpnodes says so already"],
+    [{ advskew: 2 }, "advskew 2: carp1 has no vhid yet", "carp1"],
+    [{ carpnodes: [...nodes, ...nodes] }, "carpnodes 1:0,2:0,1:0,2:0: vhid 1 is there twice"],
+    [{ addAddresses: [ipv4("10.0.0.1")] }, "10.0.0.1 is already used by carp0", "carp1"],
+    [
+      { addAddresses: [ipv4("10.0.0.2")] },
+      "10.0.0.2 is eth0's own address: a shared address must be another one",
+    ],
+    [{ removeAddresses: ["10.0.0.7"] }, "10.0.0.7: no such address on carp0"],
+    [{ leaveGroups: ["www"] }, "group www: carp0 is not in it"],
+    [{ mtu: 9000 }, "mtu 9000: eth0 takes at most 1500"],
+    [{ state: "master" }, "state master: carp1 does not run: it is down", "carp1"],
+    [{ state: "backup", up: false }, "state backup: carp0 does not run: it is down"],
+    [
+      { carpdev: "eth0", vhid: 2, lladdr: "00:00:5e:00:01:01" },
+      "lladdr 00:00:5e:00:01:01 is already used by carp0 on eth0",
+      "carp1",
+    ],
+  ];
+  for (const [change, error, name = "carp0"] of refusals)
+    it(error, () => assert.equal(station().refuses({ kind: "change", name, change }), error));
+
+  it("a MAC set by hand may not be what another vhid would give out", () => {
+    const made = station();
+    made.set("carp0", { lladdr: "00:00:5e:00:01:02" });
+    const change = { ...PLAIN, vhid: 2, addAddresses: [ipv4("10.0.0.5")] };
+    const error = made.refuses({ kind: "change", name: "carp1", change });
+    assert.equal(error, "lladdr 00:00:5e:00:01:02 is already used by carp0 on eth0");
+  });
+
+  it("several nodes on a host that cannot balance, with the host's reason", () => {
+    const made = backup({}, { balancing: "this kernel has no eBPF" });
+    const error = made.refuses({ kind: "change", name: "carp0", change: { carpnodes: nodes } });
+    assert.equal(error, "carpnodes 1:0,2:0: this kernel has no eBPF");
+    made.set("carp0", { carpnodes: [{ vhid: 3, advskew: 5 }] });
+    assert.equal(made.state(3), "BACKUP");
+  });
+
+  it("advskew for several nodes", () => {
+    const made = station();
+    made.set("carp0", { carpnodes: nodes });
+    const error = made.refuses({ kind: "change", name: "carp0", change: { advskew: 1 } });
+    assert.equal(error, "advskew 1: carp0 has several nodes: use carpnodes");
+  });
+
+  it("what exists already, and what does not", () => {
+    const made = station();
+    assert.equal(made.refuses({ kind: "create", name: "carp0" }), "carp0: already exists");
+    assert.equal(made.refuses({ kind: "destroy", name: "carp7" }), "carp7: no such interface");
+  });
+
+  const writes: [name: string, value: number, error: string][] = [
+    ["net.inet.carp.nonsense", 1, "net.inet.carp.nonsense: no such variable"],
+    ["net.inet.carp.allow", 2, "net.inet.carp.allow=2: must be 0..1"],
+    ["net.inet.carp.log", 8, "net.inet.carp.log=8: must be 0..7"],
+    ["net.inet.carp.dscp", -1, "net.inet.carp.dscp=-1: must be 0..63"],
+    ["net.inet.carp.preempt", 0.5, "net.inet.carp.preempt=0.5: must be 0..1"],
+    ["net.inet.carp.demotion", 2 ** 31, "net.inet.carp.demotion=2147483648: must be -2147483647..2147483647"],
+  ];
+  for (const [name, value, error] of writes)
+    it(error, () => assert.equal(station().refuses({ kind: "set-sysctl", name, value }), error));
+});
+
+describe("a refused command", () => {
+  /** All that can be seen of a host. */
+  function seen({ host, timers }: Station) {
+    const { configuration, counters, counterFloor } = host;
+    const views = [host.interfaces(), host.groups(), host.sysctl("")];
+    return structuredClone({ configuration, counters, counterFloor, views, timers });
+  }
+
+  it("changes nothing, whatever was done before", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.array(command, { minLength: 1, maxLength: 25 }), (commands) => {
+        const made = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+        for (const each of commands) {
+          const before = seen(made);
+          const effects = made.effects.length;
+          const outcome = made.command(each);
+          if (!("error" in outcome)) continue;
+          refused++;
+          assert.match(outcome.error, /^[^\n]+$/);
+          assert.deepEqual(seen(made), before);
+          // What is refused must not come out later, either.
+          made.handle({ kind: "forwarding", ipv6: false });
+          assert.equal(made.effects.length, effects);
+        }
+      }),
+      { numRuns: 200 },
+    );
+    assert.ok(refused > 100, `only ${refused} refusals were drawn`);
+  });
+});
+
+describe("create", () => {
+  it("takes the next free number, and what is shown is in order of numbers", () => {
+    const made = new Station(new World());
+    const names = () => made.host.interfaces().map(({ name }) => name);
+    for (const name of ["carp10", "carp0", "carp2"]) made.does({ kind: "create", name });
+    const outcome = made.command({ kind: "create" });
+    assert.equal("name" in outcome && outcome.name, "carp1");
+    assert.deepEqual(names(), ["carp0", "carp1", "carp2", "carp10"]);
+  });
+
+  it("makes an interface that does nothing yet", () => {
+    const made = new Station(new World());
+    assert.deepEqual(made.does({ kind: "create", name: "carp0" }), []);
+    assert.deepEqual(made.host.interfaces(), [
+      {
+        name: "carp0",
+        up: false,
+        running: false,
+        mtu: 1500,
+        lladdr: undefined,
+        description: undefined,
+        index: 0,
+        carpdev: undefined,
+        advbase: 1,
+        balancing: "none",
+        carppeer: undefined,
+        carppeer6: undefined,
+        nodes: [],
+        groups: ["carp"],
+        addresses: [],
+        status: "invalid",
+        notRunning: "it is down",
+      },
+    ]);
+  });
+});
+
+describe("addresses of one command", () => {
+  const addresses = (made: Station) => made.host.interfaces()[0]?.addresses.map(({ address }) => address);
+
+  it("replace the first IPv4 one, unless they are aliases, and are added for IPv6", () => {
+    const made = station();
+    made.set("carp0", { addAddresses: [ipv4("10.0.0.5"), ipv6("2001:db8::1")] });
+    made.set("carp0", { addAddresses: [ipv4("10.0.0.6", 24, false)] });
+    assert.deepEqual(addresses(made), ["10.0.0.6", "10.0.0.5", "2001:db8::1"]);
+    made.set("carp0", { addAddresses: [{ ...ipv6("2001:db8::2"), alias: false }] });
+    assert.deepEqual(addresses(made), ["10.0.0.6", "10.0.0.5", "2001:db8::1", "2001:db8::2"]);
+  });
+
+  it("go by family, and one by one, before others are added", () => {
+    const made = station();
+    made.set("carp0", { addAddresses: [ipv6("2001:db8::1"), ipv4("10.0.0.5")] });
+    made.set("carp0", { removeFamilies: [4], addAddresses: [ipv4("10.0.0.8")] });
+    assert.deepEqual(addresses(made), ["2001:db8::1", "10.0.0.8"]);
+    made.set("carp0", { removeAddresses: ["2001:db8::1"] });
+    assert.deepEqual(addresses(made), ["10.0.0.8"]);
+  });
+
+  it("are applied together: one passage through INIT", () => {
+    const made = master();
+    const effects = made.set("carp0", { addAddresses: ["10.0.0.5", "10.0.0.6"].map((each) => ipv4(each)) });
+    assert.equal(only(effects, "transition").length, 2);
+  });
+});
+
+describe("what is shown of an interface", () => {
+  it("follows it from INIT to MASTER", () => {
+    const made = new Station(new World());
+    const view = () => {
+      const [shown] = made.host.interfaces();
+      return shown && [shown.status, shown.running, shown.nodes[0]?.state, shown.nodes[0]?.transitions];
+    };
+    made.set("carp0", { ...PLAIN, up: false });
+    assert.deepEqual(view(), ["invalid", false, "INIT", 0]);
+    made.set("carp0", { up: true });
+    assert.deepEqual(view(), ["backup", true, "BACKUP", 1]);
+    made.world.run(5_000_000);
+    assert.deepEqual(view(), ["master", true, "MASTER", 2]);
+    assert.equal(made.node().sinceUs, made.world.us - 2_000_000);
+  });
+
+  it("has the device's index while there is one", () => {
+    const made = master();
+    made.handle({ kind: "device", interface: "carp0", index: 12 });
+    assert.equal(made.host.interfaces()[0]?.index, 12);
+    made.handle({ kind: "device", interface: "carp0", index: 0 });
+    assert.equal(made.host.interfaces()[0]?.index, 0);
+    assert.deepEqual(made.handle({ kind: "device", interface: "carp7", index: 3 }), []);
+  });
+
+  it("has the carpdev's MTU unless its own is set", () => {
+    const made = backup({}, { links: [link("eth0", { mtu: 9000 })] });
+    assert.equal(made.host.interfaces()[0]?.mtu, 9000);
+    made.set("carp0", { mtu: 1400 });
+    assert.equal(made.host.interfaces()[0]?.mtu, 1400);
+  });
+
+  it("holds no secret", () => {
+    const made = master({ pass: "tr0ub4dor" });
+    const shown = [made.host.interfaces(), made.host.groups(), made.host.sysctl(""), made.effects];
+    const text = JSON.stringify(shown, (_, value) => (typeof value === "bigint" ? String(value) : value));
+    assert.equal(text.includes("tr0ub4dor"), false);
+  });
+});
+
+describe("a repair", () => {
+  it("is logged, and a MASTER tells the segment again where the addresses are", () => {
+    const repair = { kind: "repaired", interface: "carp0", what: "somebody removed 10.0.0.1" } as const;
+    const effects = master().handle(repair);
+    assert.deepEqual(logged(effects), ["2 carp0: repaired: somebody removed 10.0.0.1"]);
+    assert.equal(only(effects, "announce").length, 1);
+    assert.equal(only(backup().handle(repair), "announce").length, 0);
+  });
+});
+
+describe("sysctl variables", () => {
+  it("begin as documented", () => {
+    const made = new Station(new World());
+    assert.deepEqual(Object.fromEntries(made.host.sysctl("").map(({ name, value }) => [name, value])), {
+      "net.inet.carp.allow": 1,
+      "net.inet.carp.preempt": 0,
+      "net.inet.carp.log": 2,
+      "net.inet.carp.demotion": 0,
+      "net.inet.carp.ifdown_demotion_factor": 240,
+      "net.inet.carp.senderr_demotion_factor": 240,
+      "net.inet.carp.dscp": 4,
+      "net.inet.carp.strict_replay": 0,
+      "net.pfsync.carp_demotion_factor": 240,
+    });
+  });
+
+  it("take every value from the least to the greatest, and say what it was", () => {
+    for (const { name, min, max } of SYSCTL_VARIABLES)
+      for (const value of [min, max]) {
+        const made = new Station(new World());
+        const before = made.host.sysctl(name)[0]?.value;
+        const outcome = made.command({ kind: "set-sysctl", name, value });
+        assert.deepEqual("change" in outcome && outcome.change, { from: before, to: value });
+        assert.equal(made.host.sysctl(name)[0]?.value, value);
+      }
+  });
+
+  it("demotion adds what is written", () => {
+    const made = new Station(new World());
+    made.sysctl("demotion", 10);
+    const write: Command = { kind: "set-sysctl", name: "net.inet.carp.demotion", value: -3 };
+    const outcome = made.command(write);
+    assert.deepEqual("change" in outcome && outcome.change, { from: 10, to: 7 });
+  });
+
+  it("are found by prefix, at a dot", () => {
+    const { host } = new Station(new World());
+    assert.equal(host.sysctl("net.inet.carp").length, 8);
+    assert.equal(host.sysctl("net").length, 9);
+    assert.equal(host.sysctl("net.inet.carp.log").length, 1);
+    assert.deepEqual(host.sysctl("net.inet.carp.lo"), []);
+  });
+});
+
+describe("a host that is restored", () => {
+  it("is configured as the one before", () => {
+    const first = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    first.set("carp0", { ...PLAIN, pass: "secret", joinGroups: ["www"], description: "x", mtu: 1400 });
+    first.set("carp3", {
+      carpdev: "eth1",
+      carpnodes: [4, 5].map((vhid) => ({ vhid, advskew: vhid })),
+      addAddresses: [ipv6("2001:db8::1")],
+    });
+    first.sysctl("preempt", 1);
+    first.sysctl("demotion", 6);
+    const { configuration } = first.host;
+    const second = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    second.host.restore(JSON.parse(JSON.stringify(configuration)), second.now);
+    assert.deepEqual(
+      JSON.parse(JSON.stringify(second.host.configuration)),
+      JSON.parse(JSON.stringify(configuration)),
+    );
+    const states = ({ host }: Station) =>
+      host.interfaces().flatMap(({ nodes }) => nodes.map(({ state }) => state));
+    assert.deepEqual(states(second), ["BACKUP", "BACKUP", "BACKUP"]);
+    assert.deepEqual(second.host.groups(), first.host.groups());
+  });
+});

@@ -1,0 +1,325 @@
+/** Who gives way: group counts, the global counter, and the faults that raise them. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  backup,
+  ipv4,
+  link,
+  logged,
+  master,
+  only,
+  PLAIN,
+  SECOND,
+  Station,
+  transitions,
+  World,
+} from "./driver.ts";
+import { said } from "./peer.ts";
+
+const NO_CARRIER = link("eth0", { carrier: false });
+
+function demotion(station: Station): number | undefined {
+  return station.host.sysctl("net.inet.carp.demotion")[0]?.value;
+}
+
+function count(station: Station, group = "carp"): number | undefined {
+  return station.host.groups().find(({ name }) => name === group)?.carpDemoteCount;
+}
+
+/** carp0 on eth0 and carp1 on eth1, both MASTER. */
+function two(options: { groups?: readonly string[] } = {}): Station {
+  const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+  station.set("carp0", { ...PLAIN, joinGroups: options.groups });
+  station.set("carp1", { carpdev: "eth1", vhid: 2, addAddresses: [ipv4("10.0.1.1")] });
+  for (const name of ["carp0", "carp1"]) station.set(name, { state: "master" });
+  station.sysctl("log", 7);
+  station.take();
+  return station;
+}
+
+describe("what is advertised", () => {
+  const cases = [
+    { group: 0, global: 0, advskew: 100, says: { demote: 0, advskew: 100 } },
+    { group: 5, global: 0, advskew: 100, says: { demote: 5, advskew: 100 } },
+    { group: 5, global: 10, advskew: 100, says: { demote: 15, advskew: 110 } },
+    { group: 0, global: 240, advskew: 100, says: { demote: 240, advskew: 240 } },
+    { group: 100, global: 240, advskew: 0, says: { demote: 255, advskew: 240 } },
+    { group: 0, global: 1_048_576, advskew: 0, says: { demote: 255, advskew: 240 } },
+    { group: 5, global: -30, advskew: 100, says: { demote: 5, advskew: 70 } },
+    { group: 0, global: -200, advskew: 100, says: { demote: 0, advskew: 0 } },
+    { group: 0, global: 0, advskew: 254, says: { demote: 0, advskew: 254 } },
+    { group: 0, global: 1, advskew: 254, says: { demote: 1, advskew: 240 } },
+  ];
+  for (const { group, global, advskew, says } of cases)
+    it(`with group count ${group}, counter ${global} and advskew ${advskew}: ${JSON.stringify(says)}`, () => {
+      const station = backup({ advskew });
+      if (group > 0) station.does({ kind: "demote-group", group: "carp", by: group });
+      if (global !== 0) station.sysctl("demotion", global);
+      const [first] = said(station.set("carp0", { state: "master" }));
+      assert.deepEqual({ demote: first?.demote, advskew: first?.advskew }, says);
+      const { effectiveAdvskew, demote } = station.node();
+      assert.deepEqual({ demote, advskew: effectiveAdvskew }, says);
+    });
+
+  it("sums over all groups of the interface, and no others", () => {
+    const station = two({ groups: ["www"] });
+    station.does({ kind: "demote-group", group: "www", by: 3 });
+    station.does({ kind: "demote-group", group: "carp", by: 4 });
+    assert.deepEqual([station.node().demote, station.node(2, "carp1").demote], [7, 4]);
+  });
+});
+
+describe("a count that rises", () => {
+  it("makes every MASTER that it concerns advertise at once", () => {
+    const station = two({ groups: ["www"] });
+    station.world.run(SECOND / 2);
+    const ofGroup = station.does({ kind: "demote-group", group: "www", by: 1 });
+    assert.deepEqual(
+      said(ofGroup).map(({ vhid, demote }) => [vhid, demote]),
+      [[1, 1]],
+    );
+    assert.deepEqual(
+      said(station.sysctl("demotion", 5)).map(({ vhid, demote }) => [vhid, demote]),
+      [
+        [1, 6],
+        [2, 5],
+      ],
+    );
+  });
+
+  it("says nothing at once when it falls", () => {
+    const station = two();
+    station.sysctl("demotion", 5);
+    assert.deepEqual(said(station.sysctl("demotion", -5)), []);
+  });
+
+  it("makes no BACKUP speak", () => {
+    assert.deepEqual(said(backup().sysctl("demotion", 5)), []);
+  });
+
+  it("makes a BACKUP that is demoted by the counter wait longer", () => {
+    const station = backup();
+    station.sysctl("demotion", 128);
+    assert.equal(station.dueIn("carp0/1/master-down"), 4.5 * SECOND);
+  });
+
+  it("is also one by joining a group that is demoted", () => {
+    const station = two({ groups: ["www"] });
+    station.does({ kind: "demote-group", group: "www", by: 9 });
+    const effects = station.set("carp1", { joinGroups: ["www"] });
+    assert.deepEqual(
+      said(effects).map(({ vhid, demote }) => [vhid, demote]),
+      [[2, 9]],
+    );
+    assert.deepEqual(transitions(effects), []);
+  });
+});
+
+describe("group counts", () => {
+  it("are never below 0", () => {
+    const station = backup();
+    station.does({ kind: "demote-group", group: "carp", by: 2 });
+    station.does({ kind: "demote-group", group: "carp", by: -128 });
+    assert.equal(count(station), 0);
+    station.does({ kind: "demote-group", group: "carp", by: 1 });
+    assert.equal(count(station), 1);
+  });
+
+  it("exist for the groups that interfaces are in, and for carp", () => {
+    const station = new Station(new World());
+    assert.deepEqual(station.host.groups(), [{ name: "carp", carpDemoteCount: 0, interfaces: [] }]);
+    station.set("carp0", { joinGroups: ["www"] });
+    assert.deepEqual(
+      station.host.groups().map(({ name, interfaces }) => [name, interfaces]),
+      [
+        ["carp", ["carp0"]],
+        ["www", ["carp0"]],
+      ],
+    );
+    const error = station.refuses({ kind: "demote-group", group: "db", by: 1 });
+    assert.equal(error, "group db: no such group");
+  });
+});
+
+describe("a carpdev that is lost", () => {
+  const losses = [
+    { title: "no carrier", lose: (station: Station) => station.link(NO_CARRIER) },
+    { title: "down", lose: (station: Station) => station.link(link("eth0", { up: false })) },
+    { title: "gone", lose: (station: Station) => station.linkGone("eth0") },
+  ];
+  for (const { title, lose } of losses)
+    it(`demotes the group and the host until it is back, and says so: ${title}`, () => {
+      const station = two();
+      const lost = lose(station);
+      assert.deepEqual(logged(lost), [
+        "4 carp0: state transition: MASTER -> INIT",
+        "3 carp0 demoted group carp by 1 to 1 (carpdev)",
+        "3 demoted by 240 to 240 (interface down)",
+      ]);
+      assert.deepEqual([count(station), demotion(station)], [1, 240]);
+      assert.deepEqual(
+        said(lost).map(({ vhid, demote, advskew }) => [vhid, demote, advskew]),
+        [[2, 241, 240]],
+      );
+      assert.deepEqual(said(lose(station)), []);
+      const back = station.link(link("eth0"));
+      assert.deepEqual(logged(back), [
+        "3 carp0 promoted group carp by 1 to 0 (carpdev)",
+        "3 promoted by 240 to 0 (interface up)",
+        "4 carp0: state transition: INIT -> BACKUP",
+      ]);
+      assert.deepEqual([count(station), demotion(station)], [0, 0]);
+      assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+    });
+
+  it("is told with one advertisement of each other MASTER, however many interfaces were on it", () => {
+    const station = two();
+    for (let i = 2; i < 12; i++)
+      station.set(`carp${i}`, { carpdev: "eth0", vhid: i + 1, addAddresses: [ipv4(`10.0.0.1${i}`)] });
+    for (let i = 2; i < 12; i++) station.set(`carp${i}`, { state: "master" });
+    station.take();
+    station.sending = () => "ENETDOWN";
+    const lost = station.link(NO_CARRIER);
+    assert.deepEqual(
+      said(lost).map(({ vhid, demote }) => [vhid, demote]),
+      [[2, 255]],
+    );
+    assert.equal(demotion(station), 11 * 240);
+    station.sending = () => undefined;
+    station.link(link("eth0"));
+    assert.deepEqual([count(station), demotion(station)], [0, 0]);
+  });
+
+  it("takes back what it added, whatever has become of the factor meanwhile", () => {
+    const station = two();
+    station.link(NO_CARRIER);
+    station.sysctl("ifdown_demotion_factor", 7);
+    station.link(link("eth0"));
+    assert.equal(demotion(station), 0);
+    station.link(NO_CARRIER);
+    assert.equal(demotion(station), 7);
+  });
+
+  it("demotes nobody for an interface that is down", () => {
+    const station = two();
+    station.set("carp0", { up: false });
+    station.world.run(SECOND);
+    station.link(NO_CARRIER);
+    assert.deepEqual([count(station), demotion(station)], [0, 0]);
+    station.set("carp0", { up: true });
+    assert.deepEqual([count(station), demotion(station)], [1, 240]);
+    station.set("carp0", { up: false });
+    assert.deepEqual([count(station), demotion(station)], [0, 0]);
+  });
+
+  it("moves with the interface from group to group", () => {
+    const station = two({ groups: ["www"] });
+    station.link(NO_CARRIER);
+    assert.deepEqual([count(station), count(station, "www")], [1, 1]);
+    station.set("carp0", { leaveGroups: ["carp"], joinGroups: ["db"] });
+    assert.deepEqual([count(station), count(station, "www"), count(station, "db")], [0, 1, 1]);
+    station.link(link("eth0"));
+    assert.deepEqual([count(station), count(station, "www"), count(station, "db")], [0, 0, 0]);
+  });
+
+  it("is no part of what is kept for the next engine, which will see for itself", () => {
+    const station = two();
+    station.sysctl("demotion", 5);
+    station.link(NO_CARRIER);
+    assert.equal(demotion(station), 245);
+    const kept = station.host.configuration.sysctl.find(({ name }) => name === "net.inet.carp.demotion");
+    assert.equal(kept?.value, 5);
+  });
+});
+
+describe("sends that fail", () => {
+  function failing(nodes = 1): Station {
+    const station = new Station(new World());
+    const carpnodes = Array.from({ length: nodes }, (_, i) => ({ vhid: i + 1, advskew: 0 }));
+    station.set("carp0", { carpdev: "eth0", carpnodes, addAddresses: [ipv4("10.0.0.1")] });
+    station.set("carp0", { state: "master" });
+    station.sysctl("log", 3);
+    station.take();
+    station.sending = () => "ENOBUFS";
+    return station;
+  }
+
+  function report(station: Station, left: readonly (4 | 6)[], vhid = 1) {
+    const leftUs = station.world.us;
+    return station.handle({ kind: "advertised", interface: "carp0", vhid, leftUs, left });
+  }
+
+  it("demote after three in a row, and no longer after three good ones", () => {
+    const station = failing();
+    report(station, []);
+    report(station, []);
+    assert.deepEqual([count(station), demotion(station)], [0, 0]);
+    const effects = report(station, []);
+    assert.deepEqual(logged(effects), [
+      "3 carp0 demoted group carp by 1 to 1 (> snderrors)",
+      "3 demoted by 240 to 240 (> snderrors)",
+    ]);
+    station.sending = () => undefined;
+    for (let i = 0; i < 2; i++) report(station, [4]);
+    report(station, []);
+    for (let i = 0; i < 2; i++) report(station, [4]);
+    assert.deepEqual([count(station), demotion(station)], [1, 240]);
+    assert.deepEqual(logged(report(station, [4])), [
+      "3 carp0 promoted group carp by 1 to 0 (< snderrors)",
+      "3 promoted by 240 to 0 (< snderrors)",
+    ]);
+    assert.deepEqual([count(station), demotion(station)], [0, 0]);
+  });
+
+  it("demote not when one in between was good", () => {
+    const station = failing();
+    for (const left of [[], [], [4], [], []] as const) report(station, left);
+    assert.equal(demotion(station), 0);
+  });
+
+  it("demote after three for each node, of whichever node", () => {
+    const station = failing(4);
+    for (let i = 0; i < 11; i++) report(station, [], (i % 4) + 1);
+    assert.equal(demotion(station), 0);
+    report(station, []);
+    assert.equal(demotion(station), 240);
+    station.sending = () => undefined;
+    for (let i = 0; i < 12; i++)
+      assert.equal(report(station, [4], (i % 4) + 1) && i < 11, demotion(station) !== 0);
+  });
+
+  it("are counted, and those that left by family", () => {
+    const station = failing();
+    station.host.counters.sentIpv4 = 0;
+    report(station, []);
+    report(station, [4, 6]);
+    const { sendFailed, sentIpv4, sentIpv6 } = station.host.counters;
+    assert.deepEqual([sendFailed, sentIpv4, sentIpv6], [1, 1, 1]);
+  });
+
+  it("are forgotten when the interface no longer runs", () => {
+    for (const end of ["carrier", "down", "destroy"] as const) {
+      const station = failing();
+      for (let i = 0; i < 3; i++) report(station, []);
+      assert.equal(demotion(station), 240);
+      if (end === "carrier") station.link(NO_CARRIER);
+      else if (end === "down") station.set("carp0", { up: false });
+      else station.does({ kind: "destroy", name: "carp0" });
+      station.world.run(SECOND);
+      if (end === "carrier") station.link(link("eth0"));
+      assert.deepEqual([count(station), demotion(station)], [0, 0], end);
+    }
+  });
+
+  it("of an interface that is gone are nothing", () => {
+    const station = master();
+    station.does({ kind: "destroy", name: "carp0" });
+    station.world.run(SECOND);
+    assert.deepEqual(report(station, []), []);
+    assert.equal(
+      only(station.take(), "arm").some(({ timer }) => timer !== "carp0/leave"),
+      false,
+    );
+  });
+});

@@ -1,0 +1,285 @@
+/** What is checked of a frame before a virtual host hears of it: in which order, counted and logged how. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { InterfaceChange } from "../../../src/core/configuration.ts";
+import type { CounterName } from "../../../src/core/counters.ts";
+import { backup, ipv6, link, logged, master, PLAIN, SECOND, type Station, transitions } from "./driver.ts";
+import { advertisement, type Said } from "./peer.ts";
+
+/** The counters that are not 0. */
+function counted(station: Station): Partial<Record<CounterName, number>> {
+  return Object.fromEntries(Object.entries(station.host.counters).filter(([, value]) => value !== 0));
+}
+
+/** A BACKUP that would take over if it believed what it hears, and logs everything. */
+function listener(change: InterfaceChange = {}): Station {
+  const station = backup(change);
+  station.sysctl("log", 7);
+  return station;
+}
+
+const corruptVersion = (message: Uint8Array) => {
+  message[0] = 0x31;
+};
+const corruptDigest = (message: Uint8Array) => {
+  message[35] = (message[35] ?? 0) ^ 1;
+};
+const flip = (message: Uint8Array) => {
+  message[20] = (message[20] ?? 0) ^ 1;
+};
+
+describe("a frame that is wrong in one way", () => {
+  const wrongs: { title: string; frame: Said; counter: CounterName; log: string }[] = [
+    {
+      title: "a TTL that a router has decremented",
+      frame: { hopLimit: 254 },
+      counter: "badTtl",
+      log: "5 TTL 254 instead of 255 from 10.0.0.9 on eth0",
+    },
+    {
+      title: "fewer than 36 bytes",
+      frame: { length: 35 },
+      counter: "tooShort",
+      log: "6 carp packet of 35 bytes from 10.0.0.9 on eth0",
+    },
+    {
+      title: "a wrong checksum",
+      frame: { corrupt: flip },
+      counter: "badChecksum",
+      log: "6 wrong checksum from 10.0.0.9 on eth0",
+    },
+    {
+      title: "a vhid that is not here",
+      frame: { vhid: 2 },
+      counter: "badVhid",
+      log: "7 unknown vhid 2 from 10.0.0.9 on eth0",
+    },
+    {
+      title: "unicast to an interface that expects multicast",
+      frame: { destination: "10.0.0.2" },
+      counter: "badVhid",
+      log: "7 unknown vhid 1 from 10.0.0.9 on eth0",
+    },
+    {
+      title: "another version",
+      frame: { tamper: corruptVersion },
+      counter: "badVersion",
+      log: "5 carp0: vhid 1: version 3 type 1 from 10.0.0.9 on eth0",
+    },
+    {
+      title: "another pass",
+      frame: { pass: "guessed" },
+      counter: "badAuthentication",
+      log: "6 carp0: vhid 1: incorrect hash from 10.0.0.9 on eth0",
+    },
+    {
+      title: "other addresses",
+      frame: { addresses: ["10.0.0.1", "10.0.0.7"] },
+      counter: "badAuthentication",
+      log: "6 carp0: vhid 1: incorrect hash from 10.0.0.9 on eth0",
+    },
+    {
+      title: "a digest with one bit turned",
+      frame: { tamper: corruptDigest },
+      counter: "badAuthentication",
+      log: "6 carp0: vhid 1: incorrect hash from 10.0.0.9 on eth0",
+    },
+  ];
+  for (const { title, frame, counter, log } of wrongs)
+    it(`is counted, logged and changes nothing: ${title}`, () => {
+      const station = listener();
+      const dueIn = station.dueIn("carp0/1/master-down");
+      const effects = station.hear(advertisement({ ...frame, demote: 9 }));
+      assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
+      assert.deepEqual(logged(effects), [log]);
+      assert.equal(effects.length, 1);
+      assert.equal(station.dueIn("carp0/1/master-down"), dueIn);
+    });
+
+  it("is judged by the first check that it fails", () => {
+    const all: Said = { vhid: 2, hopLimit: 1, length: 20, corrupt: flip, pass: "guessed" };
+    const order: [CounterName, Said][] = [
+      ["badTtl", all],
+      ["tooShort", { ...all, hopLimit: 255 }],
+      ["badChecksum", { ...all, hopLimit: 255, length: 36 }],
+      ["badVhid", { vhid: 2, tamper: corruptVersion, pass: "guessed" }],
+      ["badVersion", { tamper: corruptVersion, pass: "guessed" }],
+      ["badAuthentication", { pass: "guessed" }],
+    ];
+    for (const [counter, frame] of order) {
+      const station = listener();
+      station.hear(advertisement(frame));
+      assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
+    }
+  });
+
+  it("is not logged beyond net.inet.carp.log", () => {
+    for (const [level, lines] of [
+      [4, 0],
+      [5, 1],
+      [6, 1],
+    ] as const) {
+      const station = listener();
+      station.sysctl("log", level);
+      assert.equal(logged(station.hear(advertisement({ hopLimit: 1 }))).length, lines);
+    }
+  });
+
+  it("is counted by family", () => {
+    const station = listener({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
+    station.hear(advertisement({ source: "fe80::9", hopLimit: 64 }));
+    assert.deepEqual(counted(station), { receivedIpv6: 1, badTtl: 1 });
+  });
+});
+
+describe("where it arrives", () => {
+  it("is a bad interface when no carp interface is there", () => {
+    const station = listener();
+    station.link(link("eth1"));
+    const effects = station.hear(advertisement(), undefined, "eth1");
+    assert.deepEqual(counted(station), { receivedIpv4: 1, badInterface: 1 });
+    assert.deepEqual(logged(effects), ["6 carp packet without a carp interface from 10.0.0.9 on eth1"]);
+  });
+
+  it("is a bad interface when no socket of ours is there", () => {
+    const station = listener();
+    const effects = station.handle({ kind: "stray", device: "eth5", family: 6 });
+    assert.deepEqual(counted(station), { receivedIpv6: 1, badInterface: 1 });
+    assert.deepEqual(logged(effects), ["6 carp packet received on eth5, which carries no carp interface"]);
+  });
+
+  it("is an unknown vhid when that interface does not run", () => {
+    const station = listener();
+    station.set("carp1", { carpdev: "eth0", vhid: 2, up: false });
+    station.hear(advertisement({ vhid: 2 }));
+    assert.deepEqual(counted(station), { receivedIpv4: 1, badVhid: 1 });
+  });
+
+  it("matters: the same vhid on another carpdev is another virtual host", () => {
+    const station = listener();
+    station.link(link("eth1"));
+    station.set("carp1", { carpdev: "eth1", vhid: 1, addAddresses: [ipv6("2001:db8::1")] });
+    station.hear(advertisement({ demote: 9 }), undefined, "eth1");
+    assert.deepEqual(counted(station), { receivedIpv4: 1, badAuthentication: 1 });
+    station.hear(advertisement({ demote: 9 }));
+    assert.deepEqual([station.state(1, "carp0"), station.state(1, "carp1")], ["MASTER", "BACKUP"]);
+  });
+});
+
+describe("net.inet.carp.allow=0", () => {
+  it("counts what is received and drops it unseen", () => {
+    const station = listener();
+    station.sysctl("allow", 0);
+    const effects = [
+      station.hear(advertisement({ demote: 9 })),
+      station.hear(advertisement({ hopLimit: 1 })),
+      station.hear(advertisement().subarray(0, 30)),
+      station.handle({ kind: "stray", device: "eth5", family: 4 }),
+    ].flat();
+    assert.deepEqual(effects, []);
+    assert.deepEqual(counted(station), { receivedIpv4: 3 });
+  });
+});
+
+describe("what is no whole packet", () => {
+  it("is shorter than its header, or none of ours at all", () => {
+    const station = listener();
+    const frame = advertisement();
+    station.hear(frame.subarray(0, 10));
+    station.hear(frame.subarray(0, 30));
+    assert.deepEqual(counted(station), { shorterThanHeader: 2 });
+    const tcp = frame.slice();
+    tcp[14 + 9] = 6;
+    assert.deepEqual(station.hear(tcp), []);
+    assert.deepEqual(counted(station), { shorterThanHeader: 2 });
+  });
+});
+
+describe("an interface with a unicast peer", () => {
+  it("takes unicast of that family and no multicast", () => {
+    const station = listener({ carppeer: "10.0.0.9" });
+    station.hear(advertisement({ demote: 9 }));
+    assert.deepEqual(counted(station), { receivedIpv4: 1, badVhid: 1 });
+    station.hear(advertisement({ demote: 9, destination: "10.0.0.2" }));
+    assert.equal(station.state(), "MASTER");
+  });
+
+  it("still takes multicast of the other family", () => {
+    const addresses = ["10.0.0.1", "2001:db8::1"];
+    const station = listener({
+      carppeer: "10.0.0.9",
+      addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")],
+    });
+    station.hear(advertisement({ demote: 9, source: "fe80::9", addresses }));
+    assert.equal(station.state(), "MASTER");
+  });
+});
+
+describe("our own advertisement that comes back", () => {
+  it("is told from a peer's by its counter, and changes nothing", () => {
+    const station = master();
+    station.sysctl("log", 4);
+    station.world.run(2.5 * SECOND);
+    station.take();
+    for (const source of ["10.0.0.2", "10.0.0.9"]) {
+      const effects = station.hear(advertisement({ counter: station.host.counterFloor, source, advskew: 0 }));
+      assert.deepEqual(logged(effects), [
+        `4 carp0: vhid 1: replay or network loop detected from ${source} on eth0`,
+      ]);
+    }
+    assert.equal(station.host.counters.badAuthentication, 2);
+    assert.equal(station.state(), "MASTER");
+  });
+
+  it("is told after it has become BACKUP, too: a bow-out that comes back is no reason to take over", () => {
+    const station = master();
+    station.set("carp0", { state: "backup" });
+    station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
+    assert.equal(station.state(), "BACKUP");
+  });
+});
+
+describe("net.inet.carp.strict_replay", () => {
+  it("off assumes nothing about counters", () => {
+    const station = listener();
+    for (const counter of [5n, 5n, 4n]) station.hear(advertisement({ counter }));
+    assert.deepEqual(counted(station), { receivedIpv4: 3 });
+  });
+
+  it("on refuses, of every source and vhid, what does not increase", () => {
+    const station = listener();
+    station.sysctl("strict_replay", 1);
+    station.hear(advertisement({ counter: 5n }));
+    const effects = station.hear(advertisement({ counter: 5n, demote: 9 }));
+    assert.deepEqual(logged(effects), [
+      "4 carp0: vhid 1: replay detected: the counter did not increase from 10.0.0.9 on eth0",
+    ]);
+    station.hear(advertisement({ counter: 4n, demote: 9 }));
+    assert.deepEqual(counted(station), { receivedIpv4: 3, badAuthentication: 2 });
+    station.hear(advertisement({ counter: 4n, source: "10.0.0.8" }));
+    station.hear(advertisement({ counter: 6n }));
+    assert.equal(station.host.counters.badAuthentication, 2);
+  });
+
+  it("on learns nothing from what is not authentic", () => {
+    const station = listener();
+    station.sysctl("strict_replay", 1);
+    station.hear(advertisement({ counter: 2n ** 63n, pass: "guessed" }));
+    station.hear(advertisement({ counter: 5n, demote: 9 }));
+    assert.deepEqual(transitions(station.take()), ["BACKUP -> MASTER"]);
+  });
+});
+
+describe("what is shown of a peer", () => {
+  it("is the last advertisement accepted", () => {
+    const station = listener();
+    assert.equal(station.node().heard, undefined);
+    station.hear(advertisement({ advskew: 7, demote: 0 }));
+    const { us: atUs } = station.now;
+    const heard = { source: "10.0.0.9", advbase: 1, advskew: 7, demote: 0, atUs };
+    assert.deepEqual(station.node().heard, heard);
+    station.hear(advertisement({ pass: "guessed", source: "10.0.0.66" }));
+    assert.deepEqual(station.node().heard, heard);
+  });
+});

@@ -1,0 +1,318 @@
+/** When advertisements are due, how long a BACKUP waits, and until when a MASTER may answer. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { intervalUs, leaseUs, masterDownUs } from "../../../src/core/timing.ts";
+import { backup, link, master, only, SECOND, type Station, transitions } from "./driver.ts";
+import { advertisement, said } from "./peer.ts";
+
+/** The times between our advertisements while this long passes. */
+function gaps(station: Station, forUs: number): number[] {
+  const times: number[] = [];
+  station.take();
+  station.world.run(forUs, () => {
+    if (only(station.take(), "advertise").length > 0) times.push(station.world.us);
+  });
+  return times.slice(1).map((at, i) => at - (times[i] ?? 0));
+}
+
+describe("the advertisement interval", () => {
+  const intervals = [
+    { advbase: 1, advskew: 0, us: SECOND },
+    { advbase: 1, advskew: 128, us: 1.5 * SECOND },
+    { advbase: 2, advskew: 254, us: 2 * SECOND + (254 * SECOND) / 256 },
+    { advbase: 0, advskew: 64, us: SECOND / 4 },
+    { advbase: 0, advskew: 0, us: SECOND / 256 },
+    { advbase: 254, advskew: 0, us: 254 * SECOND },
+  ];
+  for (const { advbase, advskew, us } of intervals)
+    it(`is ${us / SECOND} s with advbase ${advbase} and advskew ${advskew}`, () => {
+      const between = gaps(master({ advbase, advskew }), 5.5 * us);
+      assert.deepEqual(between, [us, us, us, us]);
+    });
+
+  it("does not drift when the timer is always a little late", () => {
+    const station = master();
+    const firstDue = station.timers.get("carp0/1/advertise") ?? 0;
+    for (let i = 0; i < 10; i++) {
+      const dueIn = station.dueIn("carp0/1/advertise") ?? 0;
+      station.isStalled = true;
+      station.world.run(dueIn + 5000);
+      station.resume();
+      station.world.run(0);
+    }
+    assert.equal(station.timers.get("carp0/1/advertise"), firstDue + 10 * SECOND);
+  });
+
+  it("is not made up for after a long delay", () => {
+    const station = master();
+    station.isStalled = true;
+    station.world.run(2.5 * SECOND);
+    station.isStalled = false;
+    station.take();
+    station.world.run(0);
+    assert.equal(said(station.take()).length, 1);
+    assert.equal(station.dueIn("carp0/1/advertise"), SECOND);
+  });
+
+  it("follows a change of advbase and advskew without leaving MASTER", () => {
+    const station = master({ advbase: 10 });
+    station.world.run(SECOND);
+    const effects = station.set("carp0", { advbase: 1, advskew: 64 });
+    assert.deepEqual(transitions(effects), []);
+    assert.equal(station.dueIn("carp0/1/advertise"), 1.25 * SECOND);
+    station.world.run(1.25 * SECOND);
+    assert.equal(station.dueIn("carp0/1/advertise"), 1.25 * SECOND);
+  });
+
+  it("is not put off by a longer advbase: the next advertisement says so when it was due", () => {
+    const station = master();
+    station.world.run(SECOND / 2);
+    station.set("carp0", { advbase: 10 });
+    assert.equal(station.dueIn("carp0/1/advertise"), SECOND / 2);
+  });
+});
+
+describe("the master-down time", () => {
+  for (const [advbase, advskew, us] of [
+    [1, 0, 3 * SECOND],
+    [1, 100, 3 * (SECOND + (100 * SECOND) / 256)],
+    [0, 0, (3 * SECOND) / 256],
+    [20, 0, 60 * SECOND],
+  ] as const)
+    it(`is ${us / SECOND} s with advbase ${advbase} and advskew ${advskew}`, () => {
+      const station = backup({ advbase, advskew });
+      assert.equal(station.dueIn("carp0/1/master-down"), us);
+    });
+
+  it("follows a change of advskew from the last advertisement on", () => {
+    const station = backup();
+    station.hear(advertisement());
+    station.world.run(SECOND);
+    station.set("carp0", { advskew: 128 });
+    assert.equal(station.dueIn("carp0/1/master-down"), 3.5 * SECOND);
+  });
+
+  it("starts anew on a host that slept through it", () => {
+    const station = backup();
+    station.isStalled = true;
+    station.world.run(3600 * SECOND);
+    station.resume();
+    station.world.run(0);
+    assert.equal(station.state(), "BACKUP");
+    assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+  });
+
+  it("is not over for an engine that was late while the master went on", () => {
+    const station = backup();
+    station.isStalled = true;
+    for (let i = 0; i < 4; i++) {
+      station.world.run(SECOND);
+      station.receive("eth0", advertisement());
+    }
+    station.isStalled = false;
+    station.world.run(0);
+    assert.equal(station.state(), "BACKUP");
+    assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+  });
+
+  it("fires no earlier than it is due, whoever says so", () => {
+    const station = backup();
+    station.world.run(SECOND);
+    station.handle({ kind: "timer", timer: "carp0/1/master-down" });
+    assert.equal(station.state(), "BACKUP");
+    assert.equal(station.dueIn("carp0/1/master-down"), 2 * SECOND);
+  });
+});
+
+describe("the lease", () => {
+  const leases = [
+    { advbase: 1, advskew: 0, us: 3 * SECOND },
+    { advbase: 1, advskew: 254, us: 3 * SECOND },
+    { advbase: 10, advskew: 100, us: 30 * SECOND },
+    { advbase: 0, advskew: 0, us: (3 * SECOND) / 256 },
+    { advbase: 0, advskew: 1, us: (3 * SECOND) / 256 },
+    { advbase: 0, advskew: 128, us: 0.75 * SECOND },
+  ];
+  for (const { advbase, advskew, us } of leases)
+    it(`lasts ${us / SECOND} s with advbase ${advbase} and advskew ${advskew}`, () => {
+      assert.equal(master({ advbase, advskew }).leaseLeft(), us);
+    });
+
+  it("lasts no longer than a quicker peer waits, nor shorter than one and a half intervals", () => {
+    const station = backup({ advbase: 2 });
+    station.hear(advertisement({ advbase: 1 }));
+    station.set("carp0", { state: "master" });
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+    const slow = backup({ advbase: 2, advskew: 128 });
+    slow.hear(advertisement({ advbase: 1 }));
+    slow.set("carp0", { state: "master" });
+    assert.equal(slow.leaseLeft(), 3.75 * SECOND);
+  });
+
+  it("is not shortened by a peer that is leaving or slow", () => {
+    const station = backup();
+    station.hear(advertisement({ advbase: 255, advskew: 255 }));
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+  });
+
+  it("always outlasts the interval, and never the quickest peer's patience by more than it must", () => {
+    const settings = fc.record({
+      base: fc.nat(254),
+      skew: fc.nat(254),
+      peerUs: fc.option(fc.nat(10_000_000)),
+    });
+    fc.assert(
+      fc.property(settings, ({ base, skew, peerUs }) => {
+        const own = intervalUs(base, skew);
+        const lease = leaseUs(base, own, peerUs ?? undefined);
+        assert.ok(lease >= 1.5 * own);
+        const quickest = masterDownUs(intervalUs(base, 0));
+        assert.ok(lease <= Math.max(quickest, 1.5 * own));
+        if (peerUs !== null) assert.ok(lease <= Math.max(3 * peerUs, 1.5 * own));
+      }),
+    );
+  });
+
+  it("runs from the time the advertisement left", () => {
+    const station = master();
+    const leftUs = station.world.us + 1000;
+    station.world.run(5000);
+    station.handle({ kind: "advertised", interface: "carp0", vhid: 1, leftUs, left: [4] });
+    assert.equal(station.leases.get("carp0/1"), leftUs + 3 * SECOND);
+  });
+
+  it("is renewed by every advertisement that left", () => {
+    const station = master();
+    station.world.run(10 * SECOND);
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+  });
+
+  it("is not renewed by one that did not, and running out is leaving MASTER for a full master-down time", () => {
+    const station = master();
+    station.world.run(SECOND / 2);
+    station.sending = () => "ENOBUFS";
+    station.take();
+    station.world.run(3.4 * SECOND);
+    assert.equal(station.state(), "MASTER");
+    assert.equal(station.leaseLeft(), 0);
+    station.world.run(0.2 * SECOND);
+    assert.deepEqual(transitions(station.take()), ["MASTER -> BACKUP"]);
+    assert.equal(station.devices.get("carp0")?.active, false);
+    const { advskew, effectiveAdvskew } = station.node();
+    assert.deepEqual([advskew, effectiveAdvskew], [0, 240]);
+    assert.equal(station.dueIn("carp0/1/master-down"), 3 * intervalUs(1, 240) - 0.1 * SECOND);
+  });
+
+  it("is renewed when one of both families left", () => {
+    const station = master({
+      addAddresses: [
+        { family: 4, address: "10.0.0.1", prefixLength: 24, alias: true },
+        { family: 6, address: "2001:db8::1", prefixLength: 64, alias: true },
+      ],
+    });
+    station.sending = ({ family }) => (family === 6 ? "EADDRNOTAVAIL" : undefined);
+    station.world.run(10 * SECOND);
+    assert.equal(station.state(), "MASTER");
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+    assert.equal(station.host.counters.sendFailed, 0);
+  });
+
+  const noticing: { title: string; notice: (station: Station) => void }[] = [
+    {
+      title: "its timer fires",
+      notice: (station) => station.handle({ kind: "timer", timer: "carp0/1/advertise" }),
+    },
+    { title: "another is heard", notice: (station) => station.hear(advertisement({ advskew: 200 })) },
+    { title: "it is demoted", notice: (station) => station.sysctl("demotion", 10) },
+    { title: "it is to leave", notice: (station) => station.set("carp0", { up: false }) },
+    { title: "it is to be another", notice: (station) => station.set("carp0", { vhid: 2 }) },
+  ];
+  for (const { title, notice } of noticing)
+    it(`that ran out while the engine was stopped is noticed before anything is sent: ${title}`, () => {
+      const station = master();
+      station.isStalled = true;
+      station.world.run(3 * SECOND + 1);
+      station.take();
+      notice(station);
+      const effects = station.take();
+      assert.equal(transitions(effects)[0], "MASTER -> BACKUP");
+      assert.deepEqual(said(effects), []);
+      assert.equal(only(effects, "announce").length, 0);
+    });
+
+  it("is not brought back by an advertisement that left after it had run out", () => {
+    const station = master();
+    const leaves = () => {
+      const leftUs = station.world.us;
+      return station.handle({ kind: "advertised", interface: "carp0", vhid: 1, leftUs, left: [4] });
+    };
+    station.isStalled = true;
+    station.world.run(3 * SECOND);
+    assert.deepEqual(
+      only(leaves(), "lease").map(({ untilUs }) => untilUs - station.world.us),
+      [3 * SECOND],
+    );
+    station.world.run(3 * SECOND + 1);
+    const tooLate = leaves();
+    assert.deepEqual(transitions(tooLate), ["MASTER -> BACKUP"]);
+    assert.deepEqual(
+      only(tooLate, "lease").map(({ untilUs }) => untilUs),
+      [0],
+    );
+  });
+
+  it("holds for a MASTER whose timer fires late, but in time", () => {
+    const station = master();
+    station.isStalled = true;
+    station.world.run(2.9 * SECOND);
+    station.resume();
+    station.world.run(0);
+    assert.equal(station.state(), "MASTER");
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+  });
+
+  it("is gone at once when the carpdev loses its carrier", () => {
+    const station = master();
+    station.link(link("eth0", { carrier: false }));
+    assert.deepEqual([...station.leases], []);
+  });
+});
+
+describe("the counter", () => {
+  it("is the time, and greater than the last one when the clock is set back", () => {
+    const station = master();
+    const heard: bigint[] = [];
+    const listen = () => heard.push(...said(station.take()).map(({ counter }) => counter));
+    station.world.run(3 * SECOND, listen);
+    assert.equal(heard.at(-1), BigInt(station.now.epochUs));
+    station.epochOffsetUs -= 86_400 * SECOND;
+    station.world.run(3 * SECOND, listen);
+    station.epochOffsetUs += 2 * 86_400 * SECOND;
+    station.world.run(3 * SECOND, listen);
+    assert.equal(heard.length, 9);
+    assert.deepEqual(
+      heard,
+      heard.toSorted((a, b) => (a < b ? -1 : 1)),
+    );
+    assert.equal(new Set(heard).size, heard.length);
+    assert.equal(station.host.counterFloor, heard.at(-1));
+  });
+
+  it("is greater than what an earlier engine may have sent", () => {
+    const counterFloor = 2n ** 62n;
+    const station = backup({}, { counterFloor });
+    const [first] = said(station.set("carp0", { state: "master" }));
+    assert.equal(first?.counter, counterFloor + 1n);
+  });
+
+  it("goes on over a change of address, vhid or carpdev", () => {
+    const station = master();
+    const floor = station.host.counterFloor;
+    station.epochOffsetUs -= 86_400 * SECOND;
+    const [bowOut, first] = said(station.set("carp0", { vhid: 9, state: "master" }));
+    assert.equal(bowOut?.counter, floor + 1n);
+    assert.equal(first?.counter, floor + 2n);
+  });
+});
