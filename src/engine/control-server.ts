@@ -1,12 +1,18 @@
 /**
  * The engine's end of the control socket. Whoever connects is bounded: in the length of a request, in requests at a
- * time (one), in what waits to be read back, in connections, and in how long it may say nothing. What a request
- * means is decided in methods.ts.
+ * time (one, and one of all connections together in a turn of the event loop), in what waits to be read back, in
+ * connections, and in how long it may say nothing. What a request means is decided in methods.ts.
  */
 
 import { chmod, rename, stat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { createJSONRPCErrorResponse, JSONRPCErrorCode, type JSONRPCServer } from "json-rpc-2.0";
+import {
+  createJSONRPCErrorResponse,
+  JSONRPCErrorCode,
+  type JSONRPCRequest,
+  type JSONRPCResponse,
+  type JSONRPCServer,
+} from "json-rpc-2.0";
 import { MAX_REQUEST_BYTES } from "../control/messages.ts";
 import type { Peer } from "./authorisation.ts";
 
@@ -28,6 +34,7 @@ export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #turns = new Turns();
   #inode: number | undefined;
 
   constructor(options: ControlServerOptions) {
@@ -70,25 +77,45 @@ export class ControlServer {
 
   #accept(socket: Socket): void {
     const peer = this.#options.identify(socket);
-    if (peer === undefined) {
+    if (peer === undefined || !this.#makeRoom()) {
       socket.destroy();
       return;
     }
-    this.#makeRoom();
-    const connection = new Connection(socket, peer, this.#options.rpc);
+    const connection = new Connection(socket, peer, this.#options.rpc, this.#turns);
     this.#connections.add(connection);
     socket.once("close", () => this.#connections.delete(connection));
   }
 
-  /** Those who have said least recently anything make room for those who have something to say. */
-  #makeRoom(): void {
-    if (this.#connections.size < MAX_CONNECTIONS) return;
-    for (const connection of this.#connections) {
-      if (connection.isBusy) continue;
-      connection.drop();
-      this.#connections.delete(connection);
-      return;
-    }
+  /**
+   * The oldest that asks nothing, or else the oldest that does not read its answers, makes room for those who have
+   * something to say.
+   *
+   * @returns false when everybody is being served
+   */
+  #makeRoom(): boolean {
+    if (this.#connections.size < MAX_CONNECTIONS) return true;
+    const all = [...this.#connections];
+    const oldest = all.find((each) => !each.isBusy) ?? all.find((each) => each.isUnread);
+    if (oldest === undefined) return false;
+    oldest.drop();
+    this.#connections.delete(oldest);
+    return true;
+  }
+}
+
+/** One step in a turn of the event loop: however many ask however much, the protocol waits for one at most. */
+class Turns {
+  readonly #waiting: (() => void)[] = [];
+
+  push(step: () => void): void {
+    this.#waiting.push(step);
+    if (this.#waiting.length === 1) setImmediate(() => this.#next());
+  }
+
+  #next(): void {
+    this.#waiting[0]?.();
+    this.#waiting.shift();
+    if (this.#waiting.length > 0) setImmediate(() => this.#next());
   }
 }
 
@@ -96,16 +123,18 @@ class Connection {
   readonly #socket: Socket;
   readonly #peer: Peer;
   readonly #rpc: JSONRPCServer<Peer>;
+  readonly #turns: Turns;
   #received: Buffer = Buffer.alloc(0);
   #busy = false;
 
-  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Peer>) {
+  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Peer>, turns: Turns) {
     this.#socket = socket;
     this.#peer = peer;
     this.#rpc = rpc;
+    this.#turns = turns;
     socket.setTimeout(SILENT_MS, () => {
       // A command may take its time; a peer that neither asks nor reads may not.
-      if (!this.#busy || socket.writableLength > 0) this.drop();
+      if (!this.#busy || this.isUnread) this.drop();
     });
     socket.on("error", () => this.drop());
     socket.on("data", (bytes: Buffer) => {
@@ -116,6 +145,10 @@ class Connection {
 
   get isBusy(): boolean {
     return this.#busy;
+  }
+
+  get isUnread(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   end(): void {
@@ -143,15 +176,17 @@ class Connection {
     this.#received = this.#received.subarray(end + 1);
     this.#busy = true;
     this.#socket.pause();
-    void this.#answer(line).finally(() => {
-      this.#busy = false;
-      // Not within the same turn: whoever sends requests without end must not keep the protocol waiting.
-      setImmediate(() => this.#next());
+    this.#turns.push(() => {
+      void this.#answer(line).finally(() => {
+        this.#busy = false;
+        this.#next();
+      });
     });
   }
 
   async #answer(line: string): Promise<void> {
-    const response = await this.#rpc.receiveJSON(line, this.#peer);
+    if (this.#socket.destroyed) return;
+    const response = await this.#responseTo(line);
     if (response === null || this.#socket.destroyed) return;
     const read = this.#socket.write(`${JSON.stringify(response)}\n`);
     if (!read)
@@ -159,6 +194,19 @@ class Connection {
         this.#socket.once("drain", resolve);
         this.#socket.once("close", () => resolve());
       });
+  }
+
+  /** Batches are refused: a thousand questions in one would be answered in one turn. */
+  async #responseTo(line: string): Promise<JSONRPCResponse | null> {
+    let request: unknown;
+    try {
+      request = JSON.parse(line);
+    } catch {
+      return createJSONRPCErrorResponse(null, JSONRPCErrorCode.ParseError, "a request is one line of JSON");
+    }
+    if (typeof request === "object" && request !== null && !Array.isArray(request))
+      return this.#rpc.receive(request as JSONRPCRequest, this.#peer);
+    return createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, "a request is one JSON object");
   }
 
   #refuse(message: string): void {
