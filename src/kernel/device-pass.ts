@@ -16,6 +16,7 @@ import {
   removedAddresses,
   type Standing,
   type Step,
+  takesLong,
   wantedAddresses,
 } from "./device-plan.ts";
 import type { LinkEvents } from "./kernel.ts";
@@ -47,12 +48,17 @@ export interface PassContext {
   readonly placed: PlacedAddresses;
   readonly events: LinkEvents;
   perform(requests: readonly Request[]): Promise<(string | undefined)[]>;
+  /**
+   * Resolves once in a turn of the event loop: requests that the kernel takes long over are made one at a time, so
+   * that many devices going down together do not keep the engine from the network.
+   */
+  turn(): Promise<void>;
   /** Resolves when everything has been read again after answers were lost. */
   reread(): Promise<void>;
 }
 
-/** Creating, configuring, and one more for what somebody changed meanwhile; beyond that it is a quarrel. */
-const ROUNDS = 4;
+/** Removing, creating, configuring, and some for what somebody changed meanwhile; beyond that it is a quarrel. */
+const ROUNDS = 6;
 
 /** The device went away, or nobody is there to answer any more. */
 const GONE = new Set(["ENODEV", "ECANCELED", LOST]);
@@ -61,9 +67,16 @@ const ABSENT = new Set(["EADDRNOTAVAIL", "ENXIO"]);
 
 /** @returns whether everything is now as wanted; if not, a change on the carpdev may help. Never rejects. */
 export async function pass(context: PassContext, kept: Kept): Promise<boolean> {
+  let itsTurn = false;
   for (let round = 0; round < ROUNDS; round++) {
     const device = kept.desired;
     const steps = await nextSteps(context, kept, device);
+    if (!itsTurn && steps?.some(takesLong)) {
+      await context.turn();
+      itsTurn = true;
+      continue;
+    }
+    itsTurn = false;
     if (steps === undefined) return false;
     if (steps.length === 0) {
       if (device !== null && !device.realMac)

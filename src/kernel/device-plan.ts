@@ -87,6 +87,9 @@ export function creation(device: Device, carpdev: KernelLink, alias: string): St
 
 const reading = (name: string): Step => ({ kind: "read", request: linkQuery(name) });
 
+/** What the kernel does at length, in the foreground, waiting for every CPU. */
+export const takesLong = (step: Step): boolean => step.kind === "down" || step.kind === "remove";
+
 export const removal = (index: number): Step => ({ kind: "remove", request: linkRemoval(index) });
 
 export interface Standing {
@@ -100,28 +103,31 @@ export interface Standing {
   readonly alias: string;
 }
 
-/** Addresses leave first: from then on the host answers for them no more. They come last, on a link that is up. */
+/**
+ * Addresses leave first: from then on the host answers for them no more. They come last, on a link that is up.
+ * Setting a link down is a step of its own, because the kernel takes its time over it.
+ */
 export function macvlanSteps(device: Device, standing: Standing): Step[] {
   const { link, carpdev, observed, placed, refused } = standing;
   const wanted = wantedAddresses(device, observed.addresses(carpdev.index));
   const addresses = addressSteps(link.index, wanted, observed.addresses(link.index), placed, refused);
   const steps: Step[] = [...addresses.removals];
   const up = (link.flags & IFF_UP) !== 0;
-  if (!device.active && (up || !link.protoDown)) {
-    steps.push({ kind: "down", request: linkChange(link.index, { protoDown: true, up: false }) });
-  }
   const mtu = wantedMtu(device, carpdev);
   const change = {
     mac: link.mac === device.mac ? undefined : device.mac,
     mtu: mtu === undefined || link.mtu === mtu ? undefined : mtu,
     alias: link.alias === standing.alias ? undefined : standing.alias,
-    protoDown: device.active && link.protoDown ? false : undefined,
+    protoDown: link.protoDown === device.active ? !device.active : undefined,
   };
   if (Object.values(change).some((value) => value !== undefined)) {
     steps.push({ kind: "change", request: linkChange(link.index, change) });
   }
-  // In a request of its own, after protodown: a link opened with its carrier there sends at once.
+  // After protodown, not with it: a link that is opened with its carrier there sends at once.
   if (device.active && !up) steps.push({ kind: "up", request: linkChange(link.index, { up: true }) });
+  if (!device.active && up && steps.length === 0) {
+    steps.push({ kind: "down", request: linkChange(link.index, { up: false }) });
+  }
   if (steps.length > addresses.removals.length) steps.push(reading(link.name));
   return [...steps, ...addresses.additions];
 }

@@ -48,6 +48,8 @@ class KernelLinks implements Links {
   readonly #devices: Devices;
   #net: RtNetlink | undefined;
 
+  #turn: Promise<void> = Promise.resolve();
+
   /** By index: what was reported last. */
   readonly #reported = new Map<number, Link>();
   readonly #changed = new Set<number>();
@@ -72,6 +74,10 @@ class KernelLinks implements Links {
       placed: this.#placed,
       events,
       perform: async (requests) => this.#net?.perform(requests) ?? requests.map(() => "ECANCELED"),
+      turn: () => {
+        this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)));
+        return this.#turn;
+      },
       reread: () => this.#read("everything"),
     });
   }

@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import type { Device } from "../../../src/core/effect.ts";
+import { createLinks } from "../../../src/kernel/links.ts";
+import {
+  addCarpdev,
+  clearNetwork,
+  enterPrivateNetwork,
+  ip,
+  Recorder,
+  readConf,
+  temporaryRunDir,
+  writeConf,
+} from "./private-network.ts";
+
+enterPrivateNetwork(import.meta.url);
+
+let runDir: ReturnType<typeof temporaryRunDir>;
+let events: Recorder;
+let links: ReturnType<typeof createLinks>;
+
+/** As after a kill: nothing is taken down, and another engine starts with the same run directory. */
+async function restart(): Promise<void> {
+  links.close();
+  events = new Recorder();
+  links = createLinks({ runDir: runDir.path, events });
+  await links.start();
+}
+
+beforeEach(async () => {
+  runDir = temporaryRunDir();
+  events = new Recorder();
+  links = createLinks({ runDir: runDir.path, events });
+  addCarpdev();
+  ip("addr add 10.0.0.20/24 dev eth0");
+  await links.start();
+});
+
+afterEach(() => {
+  links.close();
+  clearNetwork();
+  runDir.remove();
+});
+
+const device = (changes: Partial<Device> = {}): Device => ({
+  name: "carp0",
+  carpdev: "eth0",
+  mac: "00:00:5e:00:01:01",
+  realMac: false,
+  mtu: undefined,
+  active: true,
+  addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],
+  ...changes,
+});
+const realMac = (changes: Partial<Device> = {}) =>
+  device({ realMac: true, mac: events.linkNamed("eth0")?.mac ?? "", ...changes });
+const inet = (name: string) =>
+  [...ip(`-o -4 addr show dev ${name}`).matchAll(/inet (\S+)/g)].map(([, each]) => each);
+const indexOf = (name: string) => Number(/^\d+/.exec(ip(`-o link show dev ${name}`))?.[0]);
+const exists = (name: string) => ip("-o link show").includes(` ${name}@`);
+
+test("an engine that comes back adopts its device untouched, and every address on it as its own", async () => {
+  await links.apply(
+    "carp0",
+    device({
+      addresses: ["10.0.0.1", "10.0.0.2"].map((address) => ({ family: 4, address, prefixLength: 24 })),
+    }),
+  );
+  const index = indexOf("carp0");
+  await restart();
+  await links.removeLeftovers(new Set(["carp0"]));
+  await links.apply("carp0", device());
+  assert.equal(indexOf("carp0"), index);
+  assert.deepEqual(inet("carp0"), ["10.0.0.1/24"]);
+  assert.deepEqual(
+    events.heard.filter(({ kind }) => kind === "device"),
+    [{ kind: "device", name: "carp0", index }],
+  );
+  assert.equal(events.linkNamed("carp0"), undefined);
+});
+
+test("a device that no interface claims any more is removed; another run directory's is not", async () => {
+  await links.apply("carp0", device());
+  await links.apply("carp1", device({ name: "carp1", mac: "00:00:5e:00:01:02" }));
+  const other = temporaryRunDir();
+  const theirs = createLinks({ runDir: other.path, events: new Recorder() });
+  await theirs.start();
+  await theirs.apply("carp2", device({ name: "carp2", mac: "00:00:5e:00:01:03" }));
+  theirs.close();
+  other.remove();
+  await restart();
+  await links.removeLeftovers(new Set(["carp1"]));
+  assert.deepEqual(["carp0", "carp1", "carp2"].map(exists), [false, true, true]);
+  assert.equal(events.linkNamed("carp2"), undefined);
+});
+
+test("ours by its mark but on another carpdev: built anew", async () => {
+  addCarpdev("eth1");
+  await links.apply("carp0", device());
+  await restart();
+  await links.apply("carp0", device({ carpdev: "eth1" }));
+  assert.match(ip("-o link show dev carp0"), /carp0@eth1/);
+});
+
+test("with the carpdev's own MAC the addresses go on the carpdev and no device is made", async () => {
+  await links.apply("carp0", realMac());
+  assert.equal(exists("carp0"), false);
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
+  assert.equal(ip("route show").match(/10.0.0.0\/24/g)?.length, 1);
+  await links.apply("carp0", realMac({ active: false }));
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
+  assert.deepEqual(
+    events.heard.filter(({ kind }) => kind === "device"),
+    [],
+  );
+});
+
+test("a shared address on the carpdev is not reported as one of the carpdev's", async () => {
+  await links.apply("carp0", realMac());
+  ip("addr add 10.0.0.21/24 dev eth0");
+  await events.until(() =>
+    events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.21"),
+  );
+  const reported = events.heard.flatMap((each) => (each.kind === "link" ? each.link.addresses : []));
+  assert.equal(
+    reported.some(({ address }) => address === "10.0.0.1"),
+    false,
+  );
+});
+
+test("an address the carpdev had already stays its owner's", async () => {
+  ip("addr add 10.0.0.1/24 dev eth0");
+  await events.until(() => events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.1"));
+  await links.apply("carp0", realMac());
+  await links.apply("carp0", realMac({ active: false }));
+  await links.apply("carp0", null);
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
+});
+
+test("a shared address that somebody takes off the carpdev comes back", async () => {
+  await links.apply("carp0", realMac());
+  ip("addr del 10.0.0.1/24 dev eth0");
+  assert.equal(await events.repair(), "address 10.0.0.1 was removed");
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
+});
+
+test("leaving the carpdev, a shared address that came first takes none of its owner's along", async () => {
+  ip("addr del 10.0.0.20/24 dev eth0");
+  await events.until(() => events.linkNamed("eth0")?.addresses.every(({ family }) => family === 6));
+  await links.apply("carp0", realMac());
+  ip("addr add 10.0.0.20/24 dev eth0");
+  await events.until(() =>
+    events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.20"),
+  );
+  const former = readConf("eth0", "promote_secondaries");
+  await links.apply("carp0", realMac({ active: false }));
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
+  assert.equal(readConf("eth0", "promote_secondaries"), former);
+});
+
+test("shared addresses left on a carpdev by a killed engine are removed unless their interface is kept", async () => {
+  await links.apply("carp0", realMac());
+  await links.apply(
+    "carp1",
+    realMac({ name: "carp1", addresses: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }] }),
+  );
+  await restart();
+  assert.deepEqual(events.linkNamed("eth0")?.addresses.filter(({ family }) => family === 4).length, 1);
+  await links.removeLeftovers(new Set(["carp1"]));
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.2/24"]);
+  await links.apply("carp1", null);
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
+  assert.deepEqual(readdirSync(runDir.path), []);
+});
+
+test("from a device of its own to the carpdev's MAC and back", async () => {
+  await links.apply("carp0", device());
+  await links.apply("carp0", realMac());
+  assert.equal(exists("carp0"), false);
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
+  await links.apply("carp0", device());
+  assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
+  assert.deepEqual(inet("carp0"), ["10.0.0.1/24"]);
+});
+
+const arp = (name = "eth0") => [readConf(name, "arp_ignore"), readConf(name, "arp_announce")];
+const file = () => join(runDir.path, "carpdev-settings.json");
+
+test("a carpdev's ARP settings are made fit for carp, kept, and put back", () => {
+  writeConf("eth0", "arp_announce", 1);
+  links.prepareCarpdev("eth0");
+  assert.deepEqual(arp(), [1, 2]);
+  assert.equal(statSync(file()).mode & 0o777, 0o600);
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp(), [0, 1]);
+  assert.equal(existsSync(file()), false);
+});
+
+test("settings that are strict enough already are not touched", () => {
+  writeConf("all", "arp_announce", 2);
+  try {
+    writeConf("eth0", "arp_ignore", 2);
+    links.prepareCarpdev("eth0");
+    assert.deepEqual(arp(), [2, 0]);
+    assert.equal(existsSync(file()), false);
+  } finally {
+    writeConf("all", "arp_announce", 0);
+  }
+});
+
+test("a setting that somebody changed meanwhile is left as they want it", () => {
+  links.prepareCarpdev("eth0");
+  writeConf("eth0", "arp_ignore", 8);
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp(), [8, 0]);
+});
+
+test("an engine that comes back after a kill still puts back what was there first", async () => {
+  links.prepareCarpdev("eth0");
+  await restart();
+  links.prepareCarpdev("eth0");
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp(), [0, 0]);
+});
+
+test("settings of a carpdev that no kept interface is on are put back at the start", async () => {
+  addCarpdev("eth1");
+  await events.until(() => events.linkNamed("eth1"));
+  links.prepareCarpdev("eth0");
+  links.prepareCarpdev("eth1");
+  await links.apply("carp0", device());
+  await restart();
+  await links.removeLeftovers(new Set(["carp0"]));
+  assert.deepEqual(arp(), [1, 2]);
+  assert.deepEqual(arp("eth1"), [0, 0]);
+  assert.deepEqual(Object.keys(JSON.parse(readFileSync(file(), "utf8"))), ["eth0"]);
+});
+
+test("a carpdev that is gone, made again or renamed does no harm", async () => {
+  links.prepareCarpdev("eth0");
+  ip("link del eth0");
+  await events.until((heard) => heard.some((each) => each.kind === "gone" && each.name === "eth0"));
+  addCarpdev();
+  await events.until(
+    (heard) => heard.filter((each) => each.kind === "link" && each.link.name === "eth0").length > 1,
+  );
+  links.prepareCarpdev("eth0");
+  assert.deepEqual(arp(), [1, 2]);
+  ip("link set eth0 name wan0");
+  await events.until(() => events.linkNamed("wan0"));
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp("wan0"), [0, 0]);
+  links.prepareCarpdev("eth7");
+  links.restoreCarpdev("eth7");
+  assert.deepEqual(events.complaints(), []);
+});
+
+test("what is unreadable in the run directory is as if it were not there", async () => {
+  for (const name of ["carpdev-settings.json", "placed-addresses.json"]) {
+    writeFileSync(join(runDir.path, name), '{"eth0": [');
+  }
+  await restart();
+  await links.removeLeftovers(new Set());
+  links.prepareCarpdev("eth0");
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp(), [0, 0]);
+});
