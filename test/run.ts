@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { run as runFiles } from "node:test";
 import { spec } from "node:test/reporters";
 import { execa } from "execa";
-import { leftoversOf, removeDirectory, run, sweep } from "./hosts/resources.ts";
+import { leftoversOf, RUN_PREFIX, removeDirectory, run, sweep } from "./hosts/resources.ts";
 
 const tree = join(import.meta.dirname, "..");
 process.chdir(tree);
@@ -23,14 +23,16 @@ const othersAtWork = process.env.CARPCTL_TEST_OTHERS_AT_WORK === "1";
 
 /** The tests of one concurrency. Hosts wait most of the time, so several files of theirs fit on few processors. */
 interface Phase {
-  readonly directories: readonly string[];
+  /** Patterns, of which those that end in .test.ts are tests. */
+  readonly files: readonly string[];
   readonly concurrency: number;
   readonly needsRoot: boolean;
 }
 
 const phases: readonly Phase[] = [
-  { directories: ["test/unit", "test/sim"], concurrency: 2, needsRoot: false },
-  { directories: ["test/net", "test/interop"], concurrency: 4, needsRoot: true },
+  { files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*"], concurrency: 2, needsRoot: false },
+  { files: ["test/unit/kernel/**/*"], concurrency: 2, needsRoot: true },
+  { files: ["test/net/**/*", "test/interop/**/*"], concurrency: 4, needsRoot: true },
 ];
 
 const interrupted = new AbortController();
@@ -87,16 +89,14 @@ async function testsFail(): Promise<boolean> {
   let anyFailed = false;
 
   async function* events() {
-    for (const { directories, concurrency, needsRoot } of phases) {
-      const files = directories
-        .flatMap((directory) => globSync(`${directory}/**/*.test.ts`).sort())
+    for (const { files: patterns, concurrency, needsRoot } of phases) {
+      const files = patterns
+        .flatMap((pattern) => globSync(`${pattern}.test.ts`).sort())
         .map((file) => resolve(file))
         .filter((file) => named.length === 0 || named.includes(file));
       if (files.length === 0 || interrupted.signal.aborted) continue;
       if (needsRoot && !isRoot) {
-        notes.push(
-          `skipped: ${directories.join(", ")} (${files.length} files): network namespaces need root`,
-        );
+        notes.push(`skipped: ${patterns.join(", ")} (${files.length} files): network namespaces need root`);
         continue;
       }
       const stream = runFiles({ files, concurrency, timeout: FILE_TIMEOUT_MS, signal: interrupted.signal });
@@ -130,15 +130,16 @@ async function testsFail(): Promise<boolean> {
   return anyFailed || !totals.has("tests");
 }
 
-/** What tests could leave on the machine itself without the name of the run on it. */
+/** What tests could leave on the machine itself without the name of this or another run on it. */
 function machine(): Set<string> {
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").trimEnd().split("\n");
-  return new Set([
+  const things = [
     ...globSync("/run/netns/*").map((path) => `namespace ${path}`),
     ...globSync("/sys/class/net/carp*").map((path) => `device ${path}`),
     ...globSync("/sys/fs/bpf/*").map((path) => `pin ${path}`),
     ...mounts.map((line) => `mount ${line.split(" ")[4]}`).filter((mount) => /carp|bpf|tmp/.test(mount)),
-  ]);
+  ];
+  return new Set(things.filter((thing) => !thing.includes(RUN_PREFIX)));
 }
 
 function leaks(): boolean {
@@ -153,7 +154,7 @@ function leaks(): boolean {
   // Interrupted tests are swept up after, not blamed.
   if (interruptedBy > 0) return true;
   const after = machine();
-  if (!othersAtWork) left.push(...[...after].filter((thing) => !before.has(thing) && !thing.includes(run)));
+  if (!othersAtWork) left.push(...[...after].filter((thing) => !before.has(thing)));
   for (const thing of left) console.log(`✖ left behind: ${thing}`);
   if (left.length === 0) console.log("✔ nothing left behind");
   return left.length > 0;

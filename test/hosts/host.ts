@@ -5,8 +5,10 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Capture } from "./capture.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
+import { DEFAULT_TIMEOUT_MS } from "./log.ts";
 import { Namespace, type Output } from "./namespace.ts";
 import { Ping, type PingOptions, type PingReport } from "./ping.ts";
 import { makeDirectory, removeDirectory } from "./resources.ts";
@@ -196,6 +198,21 @@ export class Host {
     return found
       .filter(({ scope }) => scope !== "link")
       .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  }
+
+  /** A state is logged before the kernel has the addresses that go with it: this waits for the kernel. */
+  async waitForAddresses(device: string, expected: readonly string[]): Promise<void> {
+    const deadline = performance.now() + DEFAULT_TIMEOUT_MS;
+    let found = await this.addresses(device);
+    while (found.join() !== expected.join()) {
+      if (performance.now() > deadline) {
+        throw new Error(
+          `${device} on ${this.name} has [${found}], not [${expected}]\n${this.#engine?.log ?? ""}`,
+        );
+      }
+      await sleep(5);
+      found = await this.addresses(device);
+    }
   }
 
   /** Kills what runs here and removes it. */

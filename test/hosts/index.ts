@@ -16,3 +16,4 @@ export {
   type Shared,
   virtualMac,
 } from "./virtual-mac.ts";
+export { wholeState } from "./whole-state.ts";

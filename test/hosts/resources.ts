@@ -10,10 +10,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const RUN_VARIABLE = "CARPCTL_TEST_RUN";
+/** What the names of all runs begin with. */
+export const RUN_PREFIX = "carptest-";
 
 /** The name of this run, in the names of its namespaces and directories and in the environment of its processes. */
 export const run =
-  process.env[RUN_VARIABLE] ?? `carptest-${process.pid.toString(36)}${Date.now().toString(36)}`;
+  process.env[RUN_VARIABLE] ?? `${RUN_PREFIX}${process.pid.toString(36)}${Date.now().toString(36)}`;
 process.env[RUN_VARIABLE] = run;
 
 const children = new Set<number>();
