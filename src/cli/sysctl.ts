@@ -17,9 +17,6 @@ export interface SysctlOptions {
 type Step = { readonly name: string; readonly value?: number | undefined };
 type Answer = Sysctl | SysctlChange;
 
-/** A write to this one is added to its value. */
-const COUNTER = "net.inet.carp.demotion";
-
 export function runSysctl(
   words: readonly string[],
   options: SysctlOptions,
@@ -55,29 +52,27 @@ export function readStep(word: string): Step | Refusal {
 
 function runSteps(steps: readonly Step[], options: SysctlOptions, setting: Setting): Promise<Outcome> {
   return withEngine(setting, async (engine) => {
-    // A name that does not exist is refused before anything is set.
-    for (const { name } of steps) await engine.call("sysctl-get", { names: [name] });
     const answers = await answersTo(engine, steps);
     if (setting.options.json) return json(answers);
     return done(answers.map((answer) => answerText(answer, options)).join(""));
   });
 }
 
-/** What was set before a step that is refused is put back. */
+/** A name that does not exist is refused before anything is set. What stands behind a value is read after it is set. */
 async function answersTo(engine: Connection, steps: readonly Step[]): Promise<Answer[]> {
+  const read = ({ name }: Step) => engine.call("sysctl-get", { names: [name] });
+  const before: (readonly Answer[])[] = [];
+  for (const step of steps) before.push(await read(step));
+  const writes = steps.flatMap(({ name, value }) => (value === undefined ? [] : [{ name, value }]));
+  if (writes.length === 0) return before.flat();
+  const changes = await engine.call("sysctl-set", { writes });
+  const firstWrite = steps.findIndex(({ value }) => value !== undefined);
   const answers: Answer[] = [];
-  try {
-    for (const { name, value } of steps) {
-      if (value === undefined) answers.push(...(await engine.call("sysctl-get", { names: [name] })));
-      else answers.push(await engine.call("sysctl-set", { name, value }));
-    }
-  } catch (error) {
-    for (const answer of answers.reverse()) {
-      if (!("from" in answer)) continue;
-      const { name, from, to } = answer;
-      await engine.call("sysctl-set", { name, value: name === COUNTER ? from - to : from });
-    }
-    throw error;
+  let written = 0;
+  for (const [at, step] of steps.entries()) {
+    if (at < firstWrite) answers.push(...(before[at] ?? []));
+    else if (step.value === undefined) answers.push(...(await read(step)));
+    else answers.push(...changes.slice(written, ++written));
   }
   return answers;
 }

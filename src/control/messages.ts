@@ -155,6 +155,11 @@ const DemoteStep = z
 
 const VariableName = z.string().max(256, { error: (issue) => `${shown(issue.input)}: no such variable` });
 
+const SysctlWrite = z.strictObject({
+  name: VariableName,
+  value: z.int({ error: "the value must be a whole number" }),
+});
+
 const nothing = z.strictObject({});
 
 /** What each method takes. Results are typed below; the engine is trusted to send what it says. */
@@ -167,11 +172,8 @@ export const methods = {
   groups: nothing,
   /** Every variable whose name is one of `names` or below one -> Sysctl[]; unknown names are refused. */
   "sysctl-get": z.strictObject({ names: atMost(64, "names", VariableName) }),
-  /** -> SysctlChange. */
-  "sysctl-set": z.strictObject({
-    name: VariableName,
-    value: z.int({ error: "the value must be a whole number" }),
-  }),
+  /** All of them in this order, or none -> SysctlChange[]. */
+  "sysctl-set": z.strictObject({ writes: atMost(64, "values", SysctlWrite).min(1) }),
   /** -> Statistics. */
   statistics: nothing,
   /** Without a name the next free one -> { name }. */
@@ -223,7 +225,7 @@ export interface Results {
   interfaces: { readonly nowUs: number; readonly interfaces: readonly InterfaceView[] };
   groups: readonly GroupView[];
   "sysctl-get": readonly Sysctl[];
-  "sysctl-set": SysctlChange;
+  "sysctl-set": readonly SysctlChange[];
   statistics: Statistics;
   create: { readonly name: string };
   destroy: Record<string, never>;

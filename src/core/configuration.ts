@@ -60,6 +60,12 @@ export interface InterfaceChange {
   readonly removeFamilies?: readonly (4 | 6)[] | undefined;
 }
 
+/** The value as given: what a variable becomes by it depends on the variable. */
+export interface SysctlWrite {
+  readonly name: string;
+  readonly value: number;
+}
+
 /** Everything a user can ask of the host that changes something. */
 export type Command =
   /** Without a name: the next free carpN. */
@@ -69,4 +75,6 @@ export type Command =
   | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
-  | { readonly kind: "set-sysctl"; readonly name: string; readonly value: number };
+  | { readonly kind: "set-sysctl"; readonly name: string; readonly value: number }
+  /** Several in this order, all of them or none. */
+  | { readonly kind: "set-sysctls"; readonly writes: readonly SysctlWrite[] };

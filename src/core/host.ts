@@ -4,7 +4,7 @@
  */
 
 import { CarpInterface, type Fault, type Host as HostOfInterfaces, obstacleTo } from "./carp-interface.ts";
-import type { Command, InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
+import type { Command, InterfaceChange, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import { Demotion, type Effective } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
@@ -22,8 +22,15 @@ export type Outcome =
       /** The interface that was created or changed. */
       readonly name?: string | undefined;
       /** A variable's value before and after. */
-      readonly change?: { readonly from: number; readonly to: number } | undefined;
+      readonly change?: ValueChange | undefined;
+      /** The same for each of several writes, in their order. */
+      readonly changes?: readonly ValueChange[] | undefined;
     };
+
+export interface ValueChange {
+  readonly from: number;
+  readonly to: number;
+}
 
 export interface HostOptions {
   /** Whether this host can filter packets for several nodes; else why not, in words. */
@@ -110,6 +117,8 @@ export class Host {
         return this.#demoteGroup(command.group, command.by, now);
       case "set-sysctl":
         return this.#setSysctl(command.name, command.value, now);
+      case "set-sysctls":
+        return this.#setSysctls(command.writes, now);
     }
   }
 
@@ -313,12 +322,24 @@ export class Host {
   }
 
   #setSysctl(name: string, written: number, now: Instant): Outcome {
+    const outcome = this.#setSysctls([{ name, value: written }], now);
+    return "error" in outcome ? outcome : { ...outcome, change: outcome.changes?.[0] };
+  }
+
+  #setSysctls(writes: readonly SysctlWrite[], now: Instant): Outcome {
+    const error = this.#sysctl.refusalOf(writes);
+    if (error !== undefined) return { error };
+    const changes = writes.map((write) => this.#write(write));
+    return { effects: this.#settled(now), changes };
+  }
+
+  #write({ name, value: written }: SysctlWrite): ValueChange {
     const write = this.#sysctl.afterWrite(name, written);
-    if ("error" in write) return write;
+    if ("error" in write) throw new Error(write.error);
     const from = this.#sysctl.get(write.name);
     if (write.name === "net.inet.carp.demotion") this.#adjustGlobal(written, "sysctl");
     else this.#sysctl.set(write.name, write.value);
-    return { effects: this.#settled(now), change: { from, to: write.value } };
+    return { from, to: write.value };
   }
 
   // Demotion.

@@ -3,6 +3,8 @@
  * of one host. `net.inet.carp.demotion` is a counter: writing adds to it.
  */
 
+import type { SysctlWrite } from "./configuration.ts";
+
 export interface SysctlVariable {
   readonly name: string;
   readonly initial: number;
@@ -106,6 +108,18 @@ export class SysctlTree {
     if (!Number.isInteger(value) || value < variable.min || value > variable.max)
       return { error: `${name}=${written}: must be ${variable.min}..${variable.max}` };
     return { name: variable.name as SysctlName, value };
+  }
+
+  /** Why writes done one after the other would be refused; undefined when they would not. Changes nothing. */
+  refusalOf(writes: readonly SysctlWrite[]): string | undefined {
+    const trial = new SysctlTree();
+    for (const [name, value] of this.#values) trial.set(name, value);
+    for (const { name, value } of writes) {
+      const write = trial.afterWrite(name, value);
+      if ("error" in write) return write.error;
+      trial.set(write.name, write.value);
+    }
+    return undefined;
   }
 
   /**

@@ -33,13 +33,20 @@ export function denial<M extends Method>(
 }
 
 function subject(method: Method, params: unknown): { what: string; secret: boolean } {
-  const { name, group, change } = params as { name?: string; group?: string; change?: InterfaceChange };
+  const { name, group, change, writes } = params as {
+    name?: string;
+    group?: string;
+    change?: InterfaceChange;
+    writes?: readonly { name: string }[];
+  };
   const secret = change?.pass !== undefined;
   switch (method) {
     case "create":
       return { what: name ?? "carp interfaces", secret };
     case "demote-group":
       return { what: `group ${group}`, secret };
+    case "sysctl-set":
+      return { what: writes?.[0]?.name ?? "variables", secret };
     default:
       return { what: name ?? "the configuration", secret };
   }

@@ -33,9 +33,9 @@ const answers: Answers = {
     }
     return [...found].map(([name, value]) => ({ name, value }));
   },
-  "sysctl-set": async ({ name, value }, engine) => {
-    const { change } = await run(engine, { kind: "set-sysctl", name, value });
-    return { name, from: change?.from ?? value, to: change?.to ?? value };
+  "sysctl-set": async ({ writes }, engine) => {
+    const { changes = [] } = await run(engine, { kind: "set-sysctls", writes });
+    return changes.map((change, at) => ({ name: writes[at]?.name ?? "", ...change }));
   },
   statistics: (_, engine) => ({ ...engine.host.counters }),
   create: async ({ name }, engine) => {
@@ -50,7 +50,11 @@ const answers: Answers = {
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
 export function createMethods(engine: Engine, carpGroup: () => number | undefined): JSONRPCServer<Peer> {
   const server = new JSONRPCServer<Peer>({
-    errorListener: (message) => engine.log(3, `control: ${message}`),
+    errorListener: (message, error) => {
+      // A refusal is the caller's to read: anybody can make as many as he likes, and the log is not his.
+      if (error instanceof JSONRPCErrorException) return;
+      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`);
+    },
   });
   for (const method of Object.keys(methods) as Method[])
     server.addMethod(method, (params, peer) => answer(method, params ?? {}, peer, engine, carpGroup));

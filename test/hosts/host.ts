@@ -118,7 +118,8 @@ export class Host {
     const engine = this.spawn(CARPCTL, ["engine", "--log", "stderr", ...words], { environment });
     this.#engine = await Engine.attach(engine, this.runDirectory, this.name);
     if (logLevel !== null) {
-      await this.#engine.request("sysctl-set", { name: "net.inet.carp.log", value: logLevel });
+      const writes = [{ name: "net.inet.carp.log", value: logLevel }];
+      await this.#engine.request("sysctl-set", { writes });
     }
     return this.#engine;
   }
