@@ -23,7 +23,7 @@ import type { LinkEvents } from "./kernel.ts";
 import { addressKey, type Observed } from "./observed.ts";
 import type { PlacedAddresses } from "./placed-addresses.ts";
 import { LOST } from "./rtnetlink.ts";
-import { IFF_UP, type KernelLink, type Request, samePrefix } from "./rtnetlink-messages.ts";
+import { IFF_UP, type KernelLink, linkQuery, type Request, samePrefix } from "./rtnetlink-messages.ts";
 
 /** A device of ours and what is known about it besides what the kernel tells. */
 export interface Kept {
@@ -53,6 +53,8 @@ export interface PassContext {
    * that many devices going down together do not keep the engine from the network.
    */
   turn(): Promise<void>;
+  /** Resolves when the kernel tells of an address that was just added, or has not for so long that something is amiss. */
+  told(index: number, key: string): Promise<void>;
   /** Resolves when everything has been read again after answers were lost. */
   reread(): Promise<void>;
 }
@@ -206,12 +208,17 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
   kept.creating = false;
   let sensible = true;
   let lost = false;
+  const told: Promise<void>[] = [];
   for (const [at, step] of steps.entries()) {
     const error = results[at];
     if (error === LOST) lost = true;
     if (error === "ECANCELED") sensible = false;
-    if (step.kind === "add-address") additionAnswered(context, kept, step, error);
-    else if (step.kind === "remove-address") {
+    if (step.kind === "add-address") {
+      const { address, key } = step;
+      if (address.family === 6 && error === undefined && !context.observed.has(address.index, key))
+        told.push(context.told(address.index, key));
+      additionAnswered(context, kept, step, error);
+    } else if (step.kind === "remove-address") {
       if (error === undefined || ABSENT.has(error)) kept.placed.delete(step.key);
     } else if (error === undefined) {
       kept.complaints.delete(step.kind);
@@ -225,7 +232,19 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
     }
   }
   if (lost) await context.reread();
+  await received(context, told);
   return sensible;
+}
+
+/**
+ * The kernel acknowledges an IPv6 address first and receives for it later, from a worker of its own, which tells of
+ * the address just before. Whoever is told to send here must not be told before that.
+ */
+async function received(context: PassContext, told: readonly Promise<void>[]): Promise<void> {
+  if (told.length === 0) return;
+  await Promise.all(told);
+  // Answered only after the worker is through: both need the same lock.
+  await context.perform([linkQuery("lo")]);
 }
 
 function failure(kind: Step["kind"], kept: Kept, error: string): string {

@@ -28,6 +28,9 @@ import {
 /** A host where containers come and go makes hundreds of notifications at once. The kernel caps it at rmem_max. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** Milliseconds at most; a kernel that has not told of an address by then will not, or is in worse trouble. */
+const TELLS_WITHIN_MS = 100;
+
 export interface LinksOptions {
   /** Marks our devices, and holds what an engine started after a kill has to know. */
   readonly runDir: string;
@@ -58,6 +61,8 @@ class KernelLinks implements Links {
   readonly #unordered = new Set<number>();
   #toRead: "nothing" | "addresses" | "everything" = "nothing";
   #reading: Promise<void> | undefined;
+  /** Addresses that somebody waits for the kernel to tell of, by index and key. */
+  readonly #expected = new Map<string, () => void>();
   /** What arrived while tables were being read. */
   #sinceReading: Notice[] | undefined;
 
@@ -78,6 +83,7 @@ class KernelLinks implements Links {
         this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)));
         return this.#turn;
       },
+      told: (index, key) => this.#told(index, key),
       reread: () => this.#read("everything"),
     });
   }
@@ -109,6 +115,7 @@ class KernelLinks implements Links {
 
   close(): void {
     this.#devices.close();
+    for (const done of this.#expected.values()) done();
     clearImmediate(this.#reportSoon);
     this.#net?.close();
     this.#net = undefined;
@@ -118,6 +125,8 @@ class KernelLinks implements Links {
     if (this.#net === undefined) return;
     this.#sinceReading?.push(notice);
     this.#take(notice);
+    if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
+      this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     if (notice.kind === "link" && notice.gone) this.#unordered.delete(index);
     this.#changed.add(index);
@@ -127,6 +136,19 @@ class KernelLinks implements Links {
       this.#reportChanged();
     });
     this.#devices.heard(notice);
+  }
+
+  #told(index: number, key: string): Promise<void> {
+    return new Promise((resolve) => {
+      const expected = `${index} ${key}`;
+      const done = () => {
+        clearTimeout(timeout);
+        this.#expected.delete(expected);
+        resolve();
+      };
+      const timeout = setTimeout(done, TELLS_WITHIN_MS);
+      this.#expected.set(expected, done);
+    });
   }
 
   #take(notice: Notice): void {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Device } from "../../../src/core/effect.ts";
 import type { InterfaceAddress } from "../../../src/core/event.ts";
@@ -81,6 +82,16 @@ test("an active device is a macvlan in bridge mode, up, with the carp MAC and it
     events.heard.filter(({ kind }) => kind === "device"),
     [{ kind: "device", name: "carp0", index }],
   );
+});
+
+test("an IPv6 address is received for as soon as it is said to be in place", async () => {
+  const local = /^20010db8000000000000000000000001 80 .* carp0$/m;
+  for (let n = 0; n < 30; n += 1) {
+    await links.apply("carp0", carp0({ active: false }));
+    assert.doesNotMatch(readFileSync("/proc/net/ipv6_route", "latin1"), local);
+    await links.apply("carp0", carp0());
+    assert.match(readFileSync("/proc/net/ipv6_route", "latin1"), local);
+  }
 });
 
 test("an inactive device has no address, is down and held down", async () => {
