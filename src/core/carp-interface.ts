@@ -13,6 +13,7 @@ import type { Effective } from "./demotion.ts";
 import type { Device, Effect, Transmission } from "./effect.ts";
 import type { Family, Instant, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
+import { isBowOut } from "./timing.ts";
 import type { InterfaceView } from "./view.ts";
 import { type Heard, type Owner, VirtualHost } from "./virtual-host.ts";
 
@@ -348,7 +349,9 @@ export class CarpInterface implements Owner {
   send(vhid: number, fields: { advbase: number; advskew: number; demote: number; counter: bigint }): void {
     const { name, carpdev, addresses, carppeer, carppeer6 } = this.#configuration;
     const authentication = this.#authentications.get(vhid);
-    const sourceMac = this.#sourceMac;
+    // A bow-out over the second family may leave after the successor has spoken over the first: it must not make the
+    // switches believe that the shared MAC is still here.
+    const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
     if (carpdev === undefined || authentication === undefined || sourceMac === undefined)
       throw new Error(`${name} advertises without being configured`);
     const message = encodeAdvertisement({ vhid, ...fields }, authentication);

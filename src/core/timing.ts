@@ -10,6 +10,10 @@ export const SECOND: Micros = 1_000_000;
 /** advbase and advskew that no host can be configured with: the sender leaves. */
 export const BOW_OUT = { advbase: 255, advskew: 255 } as const;
 
+export function isBowOut(said: { readonly advbase: number; readonly advskew: number }): boolean {
+  return said.advbase === BOW_OUT.advbase && said.advskew === BOW_OUT.advskew;
+}
+
 /** Time between two advertisements: advbase seconds and advskew 256ths; never 0. */
 export function intervalUs(advbase: number, advskew: number): Micros {
   const units = advbase * 256 + advskew;

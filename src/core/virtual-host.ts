@@ -7,7 +7,7 @@ import { compareAddresses } from "../protocol/address.ts";
 import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
 import type { Family, Instant, Micros } from "./event.ts";
-import { BOW_OUT, intervalUs, leaseUs, masterDownUs, SECOND } from "./timing.ts";
+import { BOW_OUT, intervalUs, isBowOut, leaseUs, masterDownUs, SECOND } from "./timing.ts";
 import type { NodeView } from "./view.ts";
 
 /** What an accepted advertisement says, and who says it. */
@@ -347,8 +347,4 @@ export class VirtualHost {
 
 export function timerId(name: string, vhid: number, timer: "advertise" | "master-down"): string {
   return `${name}/${vhid}/${timer}`;
-}
-
-function isBowOut(heard: Heard): boolean {
-  return heard.advbase === BOW_OUT.advbase && heard.advskew === BOW_OUT.advskew;
 }

@@ -31,6 +31,17 @@ for (const { title, leave } of ways)
       assert.equal(station.host.isLeaving("carp0"), true);
     });
 
+    it("says so from the carpdev's own MAC, so that no switch looks for the shared one here again", () => {
+      const station = master();
+      const sources = only(leave(station), "advertise").flatMap(({ transmissions }) =>
+        transmissions.map((each) => ("frame" in each ? Buffer.from(each.frame.subarray(6, 12)) : undefined)),
+      );
+      assert.deepEqual(
+        sources.map((mac) => mac?.toString("hex")),
+        [link().mac.replaceAll(":", "")],
+      );
+    });
+
     it("is over when a successor is heard", () => {
       const station = master();
       leave(station);
