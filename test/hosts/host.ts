@@ -164,17 +164,28 @@ export class Host {
     return new Ping(this.namespace, address, { count: 3, ...options }).finished();
   }
 
-  /** Sends whole Ethernet frames, as they are. Resolves when they have left. */
-  async inject(device: string, frame: Uint8Array, { count = 1 }: { count?: number } = {}): Promise<void> {
+  /** Sends a whole Ethernet frame, as it is. Resolves when it has left as often as asked. */
+  inject(device: string, frame: Uint8Array, { count = 1 }: { count?: number } = {}): Promise<void> {
+    return this.injectAll(device, Array<Uint8Array>(count).fill(frame));
+  }
+
+  /** Sends whole Ethernet frames one after the other. @param pauseUs after each; 0: as fast as it goes. */
+  async injectAll(
+    device: string,
+    frames: readonly Uint8Array[],
+    { pauseUs = 0 }: { pauseUs?: number } = {},
+  ): Promise<void> {
     const script = [
-      "import socket, sys",
+      "import socket, sys, time",
       "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
       "s.bind((sys.argv[1], 0))",
-      "frame = bytes.fromhex(sys.stdin.read())",
-      "for _ in range(int(sys.argv[2])): s.send(frame)",
+      "pause = int(sys.argv[2]) / 1e6",
+      "for line in sys.stdin.read().split():",
+      "  s.send(bytes.fromhex(line))",
+      "  if pause: time.sleep(pause)",
     ].join("\n");
-    const words = ["-ISc", script, device, String(count)];
-    const output = await this.exec("/usr/bin/python3", words, { input: Buffer.from(frame).toString("hex") });
+    const input = frames.map((frame) => Buffer.from(frame).toString("hex")).join("\n");
+    const output = await this.exec("/usr/bin/python3", ["-ISc", script, device, String(pauseUs)], { input });
     succeeded(this.name, ["inject", device], output);
   }
 

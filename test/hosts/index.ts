@@ -3,6 +3,8 @@
 export type { Capture } from "./capture.ts";
 export { summary } from "./capture.ts";
 export type { Engine } from "./engine.ts";
+export { eventually } from "./eventually.ts";
+export * as forge from "./forge.ts";
 export type { Frame } from "./frames.ts";
 export { macBytes } from "./frames.ts";
 export type { Host } from "./host.ts";

@@ -1,0 +1,121 @@
+/**
+ * Frames for tests to inject: advertisements with a digest of our own making, in IP packets of our own making, and
+ * recorded ones with something changed. Written against the RFCs and carp(4) alone and shares nothing with
+ * src/protocol, on purpose, as in frames.ts.
+ */
+
+import { createHmac } from "node:crypto";
+import { macBytes } from "./frames.ts";
+
+const GROUP4 = "224.0.0.18";
+const GROUP6 = "ff02::12";
+const CARP = 112;
+
+export interface Advertised {
+  readonly vhid: number;
+  readonly pass: string;
+  /** The shared ones, IPv4 only, ascending. */
+  readonly addresses: readonly string[];
+  readonly counter: bigint;
+  readonly advbase?: number;
+  readonly advskew?: number;
+  readonly demote?: number;
+  readonly version?: number;
+}
+
+/** The 36 bytes of an advertisement that whoever knows the pass believes. */
+export function advertisement(what: Advertised): Buffer {
+  const { vhid, pass, addresses, counter, advbase = 1, advskew = 0, demote = 0, version = 2 } = what;
+  const bytes = Buffer.alloc(36);
+  bytes.set([version * 16 + 1, vhid, advskew, 7, demote, advbase]);
+  bytes.writeBigUInt64BE(counter, 8);
+  const key = Buffer.alloc(20);
+  key.write(pass, 0, 19);
+  const covered = Buffer.from([2, 1, vhid, ...addresses.flatMap((address) => [...ipv4Bytes(address)])]);
+  createHmac("sha1", key).update(covered).update(bytes.subarray(8, 16)).digest().copy(bytes, 16);
+  return withChecksum(bytes, 6);
+}
+
+export interface Packet {
+  readonly source: string;
+  readonly payload: Uint8Array;
+  /** Default: carp's group. */
+  readonly destination?: string;
+  /** The Ethernet destination; default: carp's group. */
+  readonly mac?: string;
+  readonly hops?: number;
+  readonly protocol?: number;
+  /** Flags and offset. */
+  readonly fragment?: number;
+  /** What the header claims, instead of the truth. */
+  readonly totalLength?: number;
+  readonly headerWords?: number;
+}
+
+const SENDER = "02:00:00:00:66:66";
+
+export function ipv4Frame(packet: Packet): Buffer {
+  const { source, payload, destination = GROUP4, mac = "01:00:5e:00:00:12", hops = 255 } = packet;
+  const header = Buffer.alloc(20);
+  header[0] = 0x40 | (packet.headerWords ?? 5);
+  header[1] = 0x10;
+  header.writeUInt16BE(packet.totalLength ?? 20 + payload.length, 2);
+  header.writeUInt16BE(packet.fragment ?? 0x4000, 6);
+  header.set([hops, packet.protocol ?? CARP], 8);
+  header.set([...ipv4Bytes(source), ...ipv4Bytes(destination)], 12);
+  const type = Buffer.from([0x08, 0x00]);
+  return Buffer.concat([macBytes(mac), macBytes(SENDER), type, withChecksum(header, 10), payload]);
+}
+
+export function ipv6Frame(packet: Packet): Buffer {
+  const { source, payload, destination = GROUP6, mac = "33:33:00:00:00:12", hops = 255 } = packet;
+  const header = Buffer.alloc(40);
+  header[0] = 0x60;
+  header.writeUInt16BE(packet.totalLength ?? payload.length, 4);
+  header.set([packet.protocol ?? CARP, hops, ...ipv6Bytes(source), ...ipv6Bytes(destination)], 6);
+  return Buffer.concat([macBytes(mac), macBytes(SENDER), Buffer.from([0x86, 0xdd]), header, payload]);
+}
+
+/** An IPv4 frame with another TTL, the rest of it still right. */
+export function withTtl(frame: Buffer, ttl: number): Buffer {
+  const changed = Buffer.from(frame);
+  changed[14 + 8] = ttl;
+  withChecksum(changed.subarray(14, 34), 10);
+  return changed;
+}
+
+/** An advertisement over IPv4 with one byte of it changed and its checksum right again. */
+export function withByte(frame: Buffer, offset: number, value: number): Buffer {
+  const changed = Buffer.from(frame);
+  changed[34 + offset] = value;
+  withChecksum(changed.subarray(34, 70), 6);
+  return changed;
+}
+
+/** The frame in a VLAN. */
+export function tagged(frame: Buffer, vlan: number): Buffer {
+  const tag = Buffer.from([0x81, 0x00, vlan >> 8, vlan & 0xff]);
+  return Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
+}
+
+/** Puts the Internet checksum of the bytes in its place. */
+function withChecksum(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt16BE(0, at);
+  let sum = 0;
+  for (let offset = 0; offset < bytes.length; offset += 2) sum += bytes.readUInt16BE(offset);
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  bytes.writeUInt16BE(~sum & 0xffff, at);
+  return bytes;
+}
+
+function ipv4Bytes(address: string): Buffer {
+  return Buffer.from(address.split(".").map(Number));
+}
+
+function ipv6Bytes(address: string): Buffer {
+  const [head = "", tail] = address.split("::");
+  const words = (text: string) => text.split(":").filter(Boolean);
+  const gap = tail === undefined ? 0 : 8 - words(head).length - words(tail).length;
+  const all = [...words(head), ...Array<string>(gap).fill("0"), ...words(tail ?? "")];
+  return Buffer.from(all.map((word) => word.padStart(4, "0")).join(""), "hex");
+}
