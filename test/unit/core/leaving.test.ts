@@ -38,7 +38,7 @@ for (const { title, leave } of ways)
       );
       assert.deepEqual(
         sources.map((mac) => mac?.toString("hex")),
-        [link().mac.replaceAll(":", "")],
+        [link("eth0").mac.replaceAll(":", "")],
       );
     });
 
