@@ -1,6 +1,7 @@
 /** Views as JSON for programs: every field always there, null where there is nothing, ages in seconds. */
 
 import type { GroupView, InterfaceView, NodeView } from "../control/messages.ts";
+import { broadcastAddress } from "../protocol/address.ts";
 
 export function interfaceJson(view: InterfaceView, nowUs: number) {
   return {
@@ -20,13 +21,24 @@ export function interfaceJson(view: InterfaceView, nowUs: number) {
     carppeer6: view.carppeer6 ?? null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs)),
     groups: view.groups,
-    addresses: view.addresses.map(({ family, address, prefixLength, broadcast }) => ({
-      family,
-      address,
-      prefixLength,
-      broadcast: broadcast ?? null,
+    addresses: view.addresses.map((each) => ({
+      family: each.family,
+      address: each.address,
+      prefixLength: each.prefixLength,
+      broadcast: broadcastOf(each) ?? null,
     })),
   };
+}
+
+/** As given, or as the prefix has it; a prefix of one or two addresses has none, nor has IPv6. */
+export function broadcastOf({
+  family,
+  address,
+  prefixLength,
+  broadcast,
+}: InterfaceView["addresses"][number]): string | undefined {
+  if (family === 6) return undefined;
+  return broadcast ?? (prefixLength < 31 ? broadcastAddress(address, prefixLength) : undefined);
 }
 
 function nodeJson(node: NodeView, nowUs: number) {

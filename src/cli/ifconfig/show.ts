@@ -2,7 +2,7 @@
 
 import type { GroupView, InterfaceView } from "../../control/messages.ts";
 import { escaped } from "../../control/shown.ts";
-import { broadcastAddress } from "../../protocol/address.ts";
+import { broadcastOf } from "../views.ts";
 
 /** From <net/if.h> of the BSDs, in the order of their bits. */
 const FLAGS = [
@@ -60,15 +60,11 @@ function carpLines(view: InterfaceView): string[] {
   ];
 }
 
-function addressLine({
-  family,
-  address,
-  prefixLength,
-  broadcast,
-}: InterfaceView["addresses"][number]): string {
+function addressLine(shown: InterfaceView["addresses"][number]): string {
+  const { family, address, prefixLength } = shown;
   if (family === 6) return `\tinet6 ${address} prefixlen ${prefixLength}`;
-  const shared = broadcast ?? (prefixLength < 31 ? broadcastAddress(address, prefixLength) : undefined);
-  return `\tinet ${address} netmask ${hexNetmask(prefixLength)}${shared === undefined ? "" : ` broadcast ${shared}`}`;
+  const broadcast = broadcastOf(shown);
+  return `\tinet ${address} netmask ${hexNetmask(prefixLength)}${broadcast === undefined ? "" : ` broadcast ${broadcast}`}`;
 }
 
 function hexNetmask(prefixLength: number): string {

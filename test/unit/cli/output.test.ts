@@ -231,7 +231,7 @@ test("JSON has every field, null where there is nothing, and ages in seconds", (
   const fields = interfaceJson(view({ nodes: [node({ heard })] }), page.nowUs);
   assert.equal(fields.description, null);
   assert.equal(fields.carppeer6, null);
-  assert.equal(fields.addresses[0]?.broadcast, null);
+  assert.equal(fields.addresses[0]?.broadcast, "10.0.0.255");
   assert.equal(fields.nodes[0]?.ageSeconds, 3725);
   assert.equal(fields.nodes[0]?.heard?.ageSeconds, 0.5);
 });
