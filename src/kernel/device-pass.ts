@@ -105,6 +105,8 @@ export function difference(context: PassContext, kept: Kept): { needed: boolean;
   }
   const link = context.observed.byName(kept.name);
   if (link === undefined) {
+    // With its carpdev: there is nothing to build it on, and nobody to tell of.
+    if (carpdev === undefined) return { needed: false, what: [] };
     const renamed = context.observed.links.get(kept.index);
     return { needed: true, what: [renamed ? `device was renamed to ${renamed.name}` : "device was deleted"] };
   }

@@ -20,6 +20,8 @@ interface Entry extends Kept {
   running: boolean;
   /** The last pass left everything as wanted: from here on, a difference is somebody else's doing. */
   settled: boolean;
+  /** What somebody did that has not been put back yet: a deletion shows as other changes first. */
+  foreign: readonly string[];
   /** Something about the device or its carpdev was heard since the last look. */
   touched: boolean;
   /** When passes nobody asked for were made, in milliseconds of the monotonic clock. */
@@ -45,6 +47,7 @@ export class Devices {
     if (!isDeepStrictEqual(entry.desired, desired)) {
       entry.desired = desired;
       entry.settled = false;
+      entry.foreign = [];
     }
     entry.refused.clear();
     const wish = ++entry.wish;
@@ -132,6 +135,7 @@ export class Devices {
       waiters: [],
       running: false,
       settled: false,
+      foreign: [],
       touched: false,
       repairs: [],
       hold: undefined,
@@ -156,7 +160,7 @@ export class Devices {
     });
   }
 
-  async #run(entry: Entry, what: readonly string[] = []): Promise<void> {
+  async #run(entry: Entry): Promise<void> {
     if (entry.running) return;
     entry.running = true;
     for (let wish = -1; wish !== entry.wish && !this.#closed; ) {
@@ -170,9 +174,15 @@ export class Devices {
     }
     entry.running = false;
     if (this.#closed) return;
-    if (entry.settled && what.length > 0) this.#context.events.repaired(entry.name, what.join("; "));
+    if (entry.settled) this.#tellRepaired(entry);
     if (entry.desired === null && entry.settled) this.#forget(entry);
     else if (entry.touched) this.#touch(entry);
+  }
+
+  #tellRepaired(entry: Entry): void {
+    const { name, foreign } = entry;
+    entry.foreign = [];
+    if (foreign.length > 0) this.#context.events.repaired(name, foreign.join("; "));
   }
 
   #forget(entry: Entry): void {
@@ -184,21 +194,24 @@ export class Devices {
     if (entry.running || entry.hold !== undefined) return;
     entry.touched = false;
     const { needed, what } = difference(this.#context, entry);
-    if (!needed) return;
-    const foreign = entry.settled ? what : [];
+    if (!needed) {
+      entry.foreign = [];
+      return;
+    }
+    if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
     const now = performance.now();
     entry.repairs = entry.repairs.filter((at) => now - at < REPAIRS_WITHIN_MS);
     if (entry.repairs.length >= REPAIRS) {
-      this.#hold(entry, foreign);
+      this.#hold(entry);
       return;
     }
     entry.repairs.push(now);
-    void this.#run(entry, foreign);
+    void this.#run(entry);
   }
 
-  #hold(entry: Entry, what: readonly string[]): void {
+  #hold(entry: Entry): void {
     if (!entry.quarrel) {
-      const last = what.length > 0 ? ` (${what.join("; ")})` : "";
+      const last = entry.foreign.length > 0 ? ` (${entry.foreign.join("; ")})` : "";
       this.#context.events.complaint(
         `${entry.name}: changed again${last} after ${REPAIRS} repairs in ${REPAIRS_WITHIN_MS / 1000} s:` +
           " somebody else keeps changing it; it is put right less often from now on",
