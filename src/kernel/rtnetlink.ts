@@ -1,7 +1,7 @@
 /**
  * One rtnetlink socket for both what we ask and what the kernel tells. That they share it is the point: the kernel
  * queues the notifications of a request before its acknowledgement, so whoever awaits a request has seen everything
- * that happened up to it. It interprets nothing; and it never waits for the kernel in the foreground.
+ * that happened up to it. It knows numbers and answers, not what they mean.
  */
 
 import { getSystemErrorName } from "node:util";
@@ -48,7 +48,8 @@ export class RtNetlink {
 
   /**
    * Has the kernel carry out all of these, in order and before this returns; the promise waits for its answers.
-   * @returns for each the errno name, or undefined where it was done. LOST: the answer was lost; the request may well have been carried out.
+   * @returns for each the errno name, or undefined where it was done; LOST where the answer was lost, though the
+   * request may well have been carried out.
    */
   async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
     const results: (string | undefined)[] = [];
@@ -97,7 +98,10 @@ export class RtNetlink {
     this.#port = socket.address().port;
   }
 
-  /** After an overrun the event loop has let go of the socket (it saw POLLERR): only a new one tells us anything. */
+  /**
+   * Nobody knows which answers are still to come: a new socket has none outstanding. The package gets here only when it
+   * meets the overrun while reading; when the event loop meets it first (POLLERR), the package aborts the process.
+   */
   #reopen(): void {
     this.#release();
     this.#open();
