@@ -1,0 +1,258 @@
+/** What arrives and is not believed: counted under its own name, logged at its own priority, and without effect. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  type Capture,
+  createNetwork,
+  eventually,
+  type Frame,
+  forge,
+  type Host,
+  macBytes,
+  type Network,
+} from "../hosts/index.ts";
+
+const SHARED = "10.0.0.1";
+const PASS = "sesame";
+
+describe("advertisements that are not believed", () => {
+  let lan: Network;
+  /** MASTER of vhid 1. */
+  let a: Host;
+  /** BACKUP of vhid 1. */
+  let b: Host;
+  let stranger: Host;
+  let wire: Capture;
+
+  before(async () => {
+    lan = await createNetwork();
+    [a, b, stranger] = await Promise.all([
+      lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] }),
+      lan.host("b", { addresses: ["10.0.0.3/24", "2001:db8::3/64"] }),
+      lan.host("stranger", { addresses: ["10.0.0.66/24", "2001:db8::66/64"] }),
+    ]);
+    wire = await stranger.capture("eth0", "ip proto 112");
+    await Promise.all([a.startEngine(), b.startEngine()]);
+    await share(a, 20);
+    await a.waitForState("carp0", "MASTER");
+    await share(b, 40);
+    await b.waitForState("carp0", "BACKUP");
+    await heard(2);
+  });
+  after(() => lan.destroy());
+
+  const share = (host: Host, advskew: number) =>
+    host.carpctl(
+      ...["carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS],
+      ...["advbase", "0", "advskew", String(advskew)],
+    );
+
+  /** The last of so many further advertisements of the MASTER. */
+  const heard = async (count: number): Promise<Frame> => {
+    const from = wire.frames.length;
+    let seen = 0;
+    return wire.waitFor(({ ipv4 }) => ipv4?.source === "10.0.0.2" && ++seen === count, { from });
+  };
+
+  /** Injects frames and checks which counters of b changed, by how much, and what it logged of each. */
+  async function refused(
+    frames: readonly Buffer[],
+    counted: Partial<Statistics>,
+    line: RegExp,
+  ): Promise<void> {
+    const begin = b.engine.log.length;
+    const before = await statistics(b);
+    await stranger.injectAll("eth0", frames);
+    const lines = () => b.engine.log.lines.slice(begin).map(({ text }) => text);
+    await eventually(
+      async () => lines(),
+      ({ length }) => length >= frames.length,
+    );
+    assert.deepEqual(
+      lines().filter((text) => !line.test(text)),
+      [],
+    );
+    const now = await statistics(b);
+    for (const name of REFUSALS) assert.equal(now[name] - before[name], counted[name] ?? 0, name);
+    await undisturbed();
+  }
+
+  async function undisturbed(): Promise<void> {
+    await heard(4);
+    assert.deepEqual([await a.engine.state("carp0"), await b.engine.state("carp0")], ["MASTER", "BACKUP"]);
+    assert.deepEqual(
+      b.engine.transitions.filter(({ to }) => to === "MASTER"),
+      [],
+    );
+  }
+
+  /** One that would make a BACKUP take over if it were believed, and a MASTER yield. */
+  const tempting = (pass: string, counter = 1n) =>
+    forge.advertisement({ vhid: 1, pass, addresses: [SHARED], counter, advbase: 255, advskew: 255 });
+  const from = (payload: Uint8Array) => forge.ipv4Frame({ source: "10.0.0.66", payload });
+
+  test("with a wrong pass", async () => {
+    const line = /^<6>carp0: vhid 1: incorrect hash from 10\.0\.0\.66 on eth0$/;
+    await refused([from(tempting("wrong"))], { badAuthentication: 1 }, line);
+  });
+
+  test("with a TTL or hop limit of 254", async () => {
+    const recorded = await heard(1);
+    const payload = tempting(PASS);
+    const line = /^<5>TTL 254 instead of 255 from /;
+    const frames = [
+      forge.withTtl(recorded.bytes, 254),
+      forge.ipv4Frame({ source: "10.0.0.66", payload, hops: 254 }),
+      forge.ipv6Frame({ source: "2001:db8::66", payload, hops: 254 }),
+    ];
+    await refused(frames, { badTtl: 3 }, line);
+  });
+
+  test("that say another address list", async () => {
+    const payload = forge.advertisement({ vhid: 1, pass: PASS, addresses: ["10.0.0.9"], counter: 1n });
+    await refused([from(payload)], { badAuthentication: 1 }, /^<6>carp0: vhid 1: incorrect hash/);
+  });
+
+  test("that are too short, damaged, of another version or another vhid", async () => {
+    const whole = tempting(PASS);
+    const damaged = Buffer.from(whole);
+    damaged[5] = 7;
+    const other = forge.advertisement({ vhid: 9, pass: PASS, addresses: [SHARED], counter: 1n });
+    const version = forge.advertisement({
+      vhid: 1,
+      pass: PASS,
+      addresses: [SHARED],
+      counter: 1n,
+      version: 3,
+    });
+    await refused([from(whole.subarray(0, 35))], { tooShort: 1 }, /^<6>carp packet of 35 bytes from /);
+    await refused([from(damaged)], { badChecksum: 1 }, /^<6>wrong checksum from /);
+    await refused([from(version)], { badVersion: 1 }, /^<5>carp0: vhid 1: version 3 type 1 from /);
+    await refused([from(other)], { badVhid: 1 }, /^<7>unknown vhid 9 from /);
+  });
+
+  test("netstat says all that, to people and to programs", async () => {
+    const counted = await statistics(b);
+    const { stdout } = await b.carpctl("netstat");
+    for (const text of [
+      `\t\t${counted.badTtl} packets discarded for wrong TTL\n`,
+      `\t\t${counted.badAuthentication} discarded for bad authentication\n`,
+      `\t\t${counted.badVhid} discarded for unknown vhid\n`,
+      `\t\t${counted.tooShort} discarded because packet too short\n`,
+    ])
+      assert.ok(stdout.includes(text), `${text} in\n${stdout}`);
+    const shown: Statistics = JSON.parse((await b.carpctl("netstat", "--json")).stdout);
+    for (const name of REFUSALS) assert.equal(shown[name], counted[name], name);
+  });
+
+  test("our own advertisement that comes back is a replay or a loop", async () => {
+    const own = await heard(1);
+    const from = a.engine.log.length;
+    const before = await statistics(a);
+    await stranger.inject("eth0", own.bytes, { count: 3 });
+    const { text } = await a.engine.waitForLog(/replay or network loop detected/, { from });
+    assert.equal(text, "<4>carp0: vhid 1: replay or network loop detected from 10.0.0.2 on eth0");
+    const now = await eventually(
+      () => statistics(a),
+      ({ badAuthentication }) => badAuthentication === before.badAuthentication + 3,
+    );
+    assert.equal(now.badAuthentication, before.badAuthentication + 3);
+    await undisturbed();
+  });
+
+  test("ten thousand forgeries change nothing, and the MASTER's advertisements keep coming", async () => {
+    const begin = wire.frames.length;
+    const recorded = await heard(1);
+    // Each with another counter, from a MAC that tells them from the genuine ones.
+    const wrong = (Number.parseInt(recorded.carp?.digest.slice(0, 2) ?? "", 16) + 1) & 0xff;
+    const frames = Array.from({ length: 10_000 }, (_, n) => {
+      const counted = forge.withByte(forge.withByte(recorded.bytes, 14, n >> 8), 15, n & 0xff);
+      const forged = forge.withByte(counted, 16, wrong);
+      forged.set(macBytes("02:00:00:00:66:66"), 6);
+      return forged;
+    });
+    const before = await Promise.all([statistics(a), statistics(b)]);
+    await stranger.injectAll("eth0", frames, { pauseUs: 50 });
+    for (const [n, host] of [a, b].entries())
+      await eventually(
+        () => statistics(host),
+        ({ badAuthentication }) => badAuthentication === (before[n]?.badAuthentication ?? 0) + frames.length,
+      );
+    await undisturbed();
+    const genuine = wire.frames
+      .slice(begin)
+      .filter((frame) => frame.ethernetSource === recorded.ethernetSource);
+    const counters = genuine.map(({ carp }) => carp?.counter ?? 0n);
+    assert.ok(counters.every((counter, n) => n === 0 || counter > (counters[n - 1] ?? 0n)));
+    const amid = wire.frames.findLastIndex((frame) => frame.ethernetSource !== recorded.ethernetSource);
+    assert.ok(genuine.filter((frame) => wire.frames.indexOf(frame) < amid).length >= 4);
+  });
+
+  test("net.inet.carp.allow=0 believes nobody, and counts only what was received", async () => {
+    const before = await statistics(b);
+    await b.carpctl("sysctl", "net.inet.carp.allow=0");
+    // Deaf, it takes over; so does nobody else then.
+    await b.waitForState("carp0", "MASTER");
+    await stranger.inject("eth0", from(tempting("wrong")), { count: 5 });
+    const now = await eventually(
+      () => statistics(b),
+      ({ receivedIpv4 }) => receivedIpv4 >= before.receivedIpv4 + 5,
+    );
+    for (const name of REFUSALS) assert.equal(now[name], before[name], name);
+    await b.carpctl("sysctl", "net.inet.carp.allow=1");
+    await b.waitForState("carp0", "BACKUP");
+  });
+
+  test("a recorded advertisement keeps a BACKUP down, unless net.inet.carp.strict_replay=1", async () => {
+    /** The MASTER falls silent while its last words are repeated, for many master-down times. */
+    const replay = async () => {
+      const recorded = await heard(1);
+      const begin = wire.frames.length;
+      const ended = stranger.injectAll("eth0", Array<Buffer>(20).fill(recorded.bytes), { pauseUs: 100_000 });
+      await wire.waitFor(({ carp }) => carp?.counter === recorded.carp?.counter, { from: begin });
+      await a.silence();
+      return { ended };
+    };
+    const before = await statistics(b);
+    await (await replay()).ended;
+    assert.equal(await b.engine.state("carp0"), "BACKUP");
+    assert.equal((await statistics(b)).badAuthentication, before.badAuthentication);
+    await a.unsilence();
+    await b.waitForState("carp0", "BACKUP");
+    await heard(4);
+
+    await b.carpctl("sysctl", "net.inet.carp.strict_replay=1");
+    const begin = b.engine.log.length;
+    let over = false;
+    const { ended } = await replay();
+    ended.finally(() => {
+      over = true;
+    });
+    await b.engine.waitForLog(/carp0: state transition: BACKUP -> MASTER/, { from: begin });
+    assert.equal(over, false);
+    const { text } = await b.engine.waitForLog(/replay detected/, { from: begin });
+    assert.match(text, /^<4>carp0: vhid 1: replay detected: .* from 10\.0\.0\.2 on eth0$/);
+    await ended;
+    await a.unsilence();
+    await b.waitForState("carp0", "BACKUP");
+  });
+});
+
+type Statistics = Awaited<ReturnType<typeof statistics>>;
+
+const REFUSALS = [
+  "badInterface",
+  "badTtl",
+  "shorterThanHeader",
+  "badChecksum",
+  "badVersion",
+  "tooShort",
+  "badAuthentication",
+  "badVhid",
+  "badAddressList",
+] as const;
+
+async function statistics(host: Host) {
+  return host.engine.request("statistics", {});
+}
