@@ -1,7 +1,7 @@
 /**
  * The devices of carp interfaces: one pass at a time for each, the last wish wins, and what somebody else changes is
- * put back. A quarrel with another program is bounded: after a few repairs it waits. What a pass does is in
- * device-pass.ts; nothing here talks to the kernel.
+ * put back. A quarrel with another program is bounded: after a few repairs it waits, longer each time. What a pass
+ * does is in device-pass.ts; nothing here talks to the kernel.
  */
 
 import { isDeepStrictEqual } from "node:util";
@@ -12,6 +12,9 @@ import type { KernelLink, Notice } from "./rtnetlink-messages.ts";
 
 const REPAIRS = 5;
 const REPAIRS_WITHIN_MS = 10_000;
+/** `ip address flush` deletes in rounds until nothing is left: it must not win by that. */
+const FIRST_HOLD_MS = 100;
+const LONGEST_HOLD_MS = REPAIRS_WITHIN_MS / 2;
 
 interface Entry extends Kept {
   /** Counts the wishes; a waiter is content with the one it made or a later one. */
@@ -27,7 +30,8 @@ interface Entry extends Kept {
   /** When passes nobody asked for were made, in milliseconds of the monotonic clock. */
   repairs: number[];
   hold: NodeJS.Timeout | undefined;
-  quarrel: boolean;
+  /** The last wait of a quarrel; 0: there is none. */
+  holdMs: number;
 }
 
 export class Devices {
@@ -139,7 +143,7 @@ export class Devices {
       touched: false,
       repairs: [],
       hold: undefined,
-      quarrel: false,
+      holdMs: 0,
     };
     this.#entries.set(name, entry);
     return entry;
@@ -201,6 +205,7 @@ export class Devices {
     if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
     const now = performance.now();
     entry.repairs = entry.repairs.filter((at) => now - at < REPAIRS_WITHIN_MS);
+    if (entry.repairs.length === 0) entry.holdMs = 0;
     if (entry.repairs.length >= REPAIRS) {
       this.#hold(entry);
       return;
@@ -210,19 +215,19 @@ export class Devices {
   }
 
   #hold(entry: Entry): void {
-    if (!entry.quarrel) {
+    if (entry.holdMs === 0) {
       const last = entry.foreign.length > 0 ? ` (${entry.foreign.join("; ")})` : "";
       this.#context.events.complaint(
         `${entry.name}: changed again${last} after ${REPAIRS} repairs in ${REPAIRS_WITHIN_MS / 1000} s:` +
           " somebody else keeps changing it; it is put right less often from now on",
       );
     }
-    entry.quarrel = true;
+    entry.holdMs = Math.min(Math.max(FIRST_HOLD_MS, 2 * entry.holdMs), LONGEST_HOLD_MS);
     entry.hold = setTimeout(() => {
       entry.hold = undefined;
-      entry.repairs = [];
-      entry.quarrel = difference(this.#context, entry).needed;
+      // One for each wait.
+      entry.repairs.shift();
       this.#consider(entry);
-    }, REPAIRS_WITHIN_MS);
+    }, entry.holdMs);
   }
 }

@@ -1,0 +1,205 @@
+/**
+ * Somebody else changes carp's devices: they are put back, told of once, and announced again, and nobody but the
+ * MASTER ever answers for the addresses.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { createNetwork, type Host, type Network, summary } from "../hosts/index.ts";
+import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
+
+/** Minutes would pass before a BACKUP with this advbase took over for want of advertisements. */
+const ADVBASE = "60";
+
+/** Several, because one that is repaired again and again is repaired less often. */
+const interfaces = [1, 2, 3].map((vhid) => {
+  const addresses = [`10.0.0.10${vhid}`, `2001:db8::10${vhid}`] as const;
+  const [ipv4, ipv6] = addresses;
+  return { name: `carp${vhid}`, vhid: String(vhid), mac: virtualMac(vhid), addresses, ipv4, ipv6 };
+});
+type Interface = (typeof interfaces)[number];
+const [first, second, third] = interfaces as [Interface, Interface, Interface];
+
+describe("what somebody else changes on a carp device", () => {
+  let lan: Network;
+  let master: Host;
+  let backup: Host;
+  let client: Host;
+
+  before(async () => {
+    lan = await createNetwork();
+    [master, backup, client] = await Promise.all([
+      lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] }),
+      lan.host("b", { addresses: ["10.0.0.3/24", "2001:db8::3/64"] }),
+      lan.host("c", { addresses: ["10.0.0.9/24", "2001:db8::9/64"] }),
+    ]);
+    await Promise.all([master.startEngine(), backup.startEngine()]);
+    for (const { name, vhid, ipv4, ipv6 } of interfaces) {
+      const words = [name, "inet", `${ipv4}/24`, "inet6", `${ipv6}/64`, "carpdev", "eth0", "vhid", vhid];
+      words.push("advbase", ADVBASE, "advskew");
+      await master.carpctl(...words, "0", "state", "master");
+      await master.waitForState(name, "MASTER");
+      await backup.carpctl(...words, "100");
+      await backup.waitForState(name, "BACKUP");
+    }
+  });
+  after(() => lan.destroy());
+
+  /** The client has to ask anew who has the addresses, and is answered. */
+  async function assertClientGetsThrough({ addresses, mac }: Interface): Promise<void> {
+    await client.run("ip", "neighbour", "flush", "dev", "eth0");
+    for (const address of addresses) {
+      const { sent, received, duplicates } = await client.ping(address);
+      assert.deepEqual([address, sent, received, duplicates], [address, 3, 3, 0]);
+      const neighbour = await client.run("ip", "neighbour", "show", address);
+      assert.ok(neighbour.includes(`lladdr ${mac}`), neighbour);
+    }
+  }
+
+  const repairs = (host: Host, from: number) =>
+    host.engine.log.lines
+      .slice(from)
+      .flatMap(({ text }) => /^<2>(carp\d: )repaired: (.*)/.exec(text)?.slice(1).join("") ?? []);
+
+  for (const { what, on, change, told } of [
+    { what: "deleted", on: first, change: "link delete carp1", told: "device was deleted" },
+    {
+      what: "without its IPv4 address",
+      on: second,
+      change: `address delete ${second.ipv4}/24 dev carp2`,
+      told: `address ${second.ipv4} was removed`,
+    },
+    {
+      what: "without its IPv6 address",
+      on: third,
+      change: `address delete ${third.ipv6}/64 dev carp3`,
+      told: `address ${third.ipv6} was removed`,
+    },
+    { what: "set down", on: second, change: "link set carp2 down", told: "link was set down" },
+    { what: "set to protodown", on: third, change: "link set carp3 protodown on", told: "protodown was set" },
+    {
+      what: "given another MAC",
+      on: second,
+      change: "link set carp2 address 02:99:00:00:00:01",
+      told: "MAC was changed to 02:99:00:00:00:01",
+    },
+  ]) {
+    test(`a MASTER's device ${what} comes back, is told of once and announced`, async () => {
+      const { name, addresses, mac } = on;
+      const before = await described(master, name);
+      const from = master.engine.log.length;
+      const transitions = master.engine.transitions.length;
+      const capture = await lan.capture();
+      await master.namespace.ip([change]);
+      await master.engine.waitForLog(/repaired:/, { from });
+      for (const address of addresses) await capture.waitFor((frame) => isAnnouncement(frame, address));
+      await assertClientGetsThrough(on);
+
+      assert.deepEqual(await described(master, name), before);
+      assert.deepEqual(repairs(master, from), [`${name}: ${told}`]);
+      assert.equal(master.engine.transitions.length, transitions);
+      assertOnlyVirtualMac(await capture.stop(), { addresses, mac, packetSources: [await master.mac()] });
+    });
+  }
+
+  test("a MASTER's addresses flushed by `ip address flush` come back, in however many rounds it works", async () => {
+    const before = await described(master, third.name);
+    const from = master.engine.log.length;
+    await master.run("ip", "address", "flush", "dev", third.name);
+    await master.engine.waitForLog(/carp3: repaired: address/, { from });
+    await assertClientGetsThrough(third);
+    assert.deepEqual(await described(master, third.name), before);
+  });
+
+  test("a BACKUP's device that was deleted is built again, as BACKUP", async () => {
+    const before = await described(backup, first.name);
+    const from = backup.engine.log.length;
+    await backup.run("ip", "link", "delete", first.name);
+    await backup.engine.waitForLog(/repaired: device was deleted/, { from });
+    assert.deepEqual(await described(backup, first.name), before);
+    assert.equal(await backup.engine.state(first.name), "BACKUP");
+  });
+
+  test("a BACKUP whose device somebody set up sets it down again and answers for nothing", async () => {
+    const before = await described(backup, second.name);
+    const from = backup.engine.log.length;
+    await backup.run("ip", "link", "set", second.name, "up");
+    await backup.engine.waitForLog(/repaired: link was set up/, { from });
+    assert.deepEqual(await described(backup, second.name), before);
+    await assertBackupIsSilent(second);
+    assert.deepEqual(repairs(backup, from), ["carp2: link was set up"]);
+  });
+
+  test("clearing protodown on a BACKUP opens nothing: the link stays down", async () => {
+    // The kernel tells nobody of it while the link is down, so it is put back with the next thing it does tell.
+    await backup.run("ip", "link", "set", second.name, "protodown", "off");
+    assert.equal((await described(backup, second.name)).up, false);
+    await assertBackupIsSilent(second);
+    const from = backup.engine.log.length;
+    await backup.run("ip", "link", "set", second.name, "up");
+    await backup.engine.waitForLog(/repaired: link was set up; protodown was cleared/, { from });
+    const { up, protodown } = await described(backup, second.name);
+    assert.deepEqual([up, protodown], [false, true]);
+  });
+
+  test("a shared address that somebody gives a BACKUP's device is answered for by the MASTER alone", async () => {
+    const { name, ipv4 } = third;
+    const from = backup.engine.log.length;
+    await backup.run("ip", "address", "add", `${ipv4}/24`, "dev", name);
+    await assertBackupIsSilent(third);
+
+    // As MASTER it has the address anyway; as BACKUP again, it has lost it.
+    await master.carpctl(name, "down");
+    await backup.waitForState(name, "MASTER");
+    await assertClientGetsThrough(third);
+    await master.carpctl(name, "up", "state", "master");
+    await backup.waitForState(name, "BACKUP");
+    await assertBackupIsSilent(third);
+    assert.deepEqual(await backup.addresses(name), []);
+    assert.deepEqual(repairs(backup, from), []);
+  });
+
+  /** While the client asks and is answered, nothing about the addresses leaves the BACKUP. */
+  async function assertBackupIsSilent(on: Interface): Promise<void> {
+    const left = await backup.capture("eth0", "outbound and (arp or icmp or icmp6)");
+    await assertClientGetsThrough(on);
+    const said = (await left.stop()).map(summary);
+    assert.deepEqual(
+      said.filter((text) => on.addresses.some((address) => text.split(/[ ,]/).includes(address))),
+      [],
+    );
+  }
+});
+
+/** What matters of a carp device as Linux shows it. */
+async function described(host: Host, device: string) {
+  interface Shown {
+    readonly flags: readonly string[];
+    readonly address: string;
+    readonly mtu: number;
+    readonly proto_down?: boolean;
+    readonly ifalias?: string;
+    readonly linkinfo: { readonly info_kind: string; readonly info_data: { readonly mode: string } };
+    readonly addr_info: readonly Record<string, unknown>[];
+  }
+  const [shown]: Shown[] = JSON.parse(await host.run("ip", "-details", "-json", "address", "show", device));
+  assert.ok(shown);
+  const { address, mtu, ifalias, linkinfo } = shown;
+  const settings = ["ipv4/conf/*/arp_ignore", "ipv4/conf/*/arp_announce", "ipv6/conf/*/accept_ra"];
+  const paths = settings.map((path) => `/proc/sys/net/${path.replace("*", device)}`);
+  return {
+    up: shown.flags.includes("UP"),
+    protodown: shown.proto_down ?? false,
+    address,
+    mtu,
+    ifalias,
+    kind: linkinfo.info_kind,
+    mode: linkinfo.info_data.mode,
+    addresses: shown.addr_info
+      .map(({ local, prefixlen, broadcast, noprefixroute, scope }) =>
+        JSON.stringify({ local, prefixlen, broadcast, noprefixroute, scope }),
+      )
+      .sort(),
+    settings: await host.run("grep", ".", ...paths),
+  };
+}
