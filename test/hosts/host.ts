@@ -150,6 +150,13 @@ export class Host {
     await bridge.ip([`link set ${port} master br0`]);
   }
 
+  /** At both ends of the cable. */
+  async setMtu(mtu: number, name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} mtu ${mtu}`]);
+    await this.namespace.ip([`link set ${name} mtu ${mtu}`]);
+  }
+
   /** Everything that goes in and out of a device. */
   capture(device: string, filter?: string): Promise<Capture> {
     return Capture.start(this.namespace, device, filter);
