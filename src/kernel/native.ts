@@ -50,6 +50,14 @@ export interface Sockets {
   shutdown(): void;
 }
 
+/** An rtnetlink socket that hears only the kernel, and keeps the event loop turning until it is closed. */
+export interface NetlinkSocket {
+  port(): number;
+  /** What the datagram asks is done when this returns; the answers arrive later. @returns 0 or an errno. */
+  send(datagram: Uint8Array): number;
+  close(): void;
+}
+
 export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
@@ -67,6 +75,12 @@ interface Native {
   interfaceName(index: number): string | undefined;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
+  /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */
+  readonly NetlinkSocket: new (
+    groups: readonly number[],
+    receiveBufferBytes: number,
+    deliver: (datagram: Uint8Array | undefined) => void,
+  ) => NetlinkSocket;
   /** `deliver` is called while the event loop turns, and never keeps it turning. */
   readonly Sockets: new (
     deliver: (batch: NativeBatch) => void,

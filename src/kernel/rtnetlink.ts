@@ -5,10 +5,10 @@
  */
 
 import { getSystemErrorName } from "node:util";
-import { formatMessage, parseError, parseMessages, RawNetlinkSocket } from "netlink";
+import { formatMessage, parseError, parseMessages } from "netlink";
+import { errnoName, type NetlinkSocket, native } from "./native.ts";
 import { FLAG, MESSAGE, type Notice, parseNotice, type Request } from "./rtnetlink-messages.ts";
 
-const NETLINK_ROUTE = 0;
 const GROUPS = [1 /* RTNLGRP_LINK */, 5 /* RTNLGRP_IPV4_IFADDR */, 9 /* RTNLGRP_IPV6_IFADDR */];
 
 /** What one datagram may carry: every answer has to fit in the receive buffer before the first one is read. */
@@ -29,13 +29,11 @@ interface Pending {
   settle(error: string | undefined): void;
 }
 
-type Socket = RawNetlinkSocket;
-
 export class RtNetlink {
   readonly #events: RtNetlinkEvents;
   readonly #receiveBufferBytes: number;
   readonly #pending = new Map<number, Pending>();
-  #socket: Socket | undefined;
+  #socket: NetlinkSocket | undefined;
   #port = 0;
   #sequence = 0;
 
@@ -70,40 +68,24 @@ export class RtNetlink {
   }
 
   close(): void {
-    this.#release();
+    this.#socket?.close();
+    this.#socket = undefined;
     this.#settleAll("ECANCELED");
   }
 
-  /** Not at once: this may run inside one of the socket's own callbacks. */
-  #release(): void {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    if (socket !== undefined) setImmediate(() => socket.close());
-  }
-
   #open(): void {
-    const socket = new RawNetlinkSocket(NETLINK_ROUTE, {
-      recvBufferSize: this.#receiveBufferBytes,
-      sendBufferSize: 0,
-    });
-    for (const group of GROUPS) socket.addMembership(group);
-    socket.on("message", (datagram, sender) => {
-      // Only the kernel is port 0; any local process may send to our port.
-      if (sender.port === 0 && socket === this.#socket) outsideCallback(() => this.#receive(datagram));
-    });
-    socket.on("error", () => {
-      if (socket === this.#socket) outsideCallback(() => this.#reopen());
+    const socket = new native.NetlinkSocket(GROUPS, this.#receiveBufferBytes, (datagram) => {
+      if (socket !== this.#socket) return;
+      if (datagram === undefined) this.#reopen();
+      else this.#receive(Buffer.from(datagram.buffer));
     });
     this.#socket = socket;
-    this.#port = socket.address().port;
+    this.#port = socket.port();
   }
 
-  /**
-   * Nobody knows which answers are still to come: a new socket has none outstanding. The package gets here only when it
-   * meets the overrun while reading; when the event loop meets it first (POLLERR), the package aborts the process.
-   */
+  /** After an overrun nobody knows which answers are still to come: a new socket has none outstanding. */
   #reopen(): void {
-    this.#release();
+    this.#socket?.close();
     this.#open();
     this.#settleAll(LOST);
     this.#events.overrun();
@@ -140,10 +122,8 @@ export class RtNetlink {
         },
       );
     });
-    socket.send([Buffer.concat(datagram)], {}, (error) => {
-      if (error === undefined) return;
-      for (const seq of sequences) this.#settle(seq, error.code);
-    });
+    const error = socket.send(Buffer.concat(datagram));
+    if (error !== 0) for (const seq of sequences) this.#settle(seq, errnoName(error));
     return Promise.all(answers);
   }
 
@@ -182,16 +162,5 @@ export class RtNetlink {
         else this.#events.notice(notice);
       }
     }
-  }
-}
-
-/** An exception that reached the addon's callback would end the process without a word. */
-function outsideCallback(action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    process.nextTick(() => {
-      throw error;
-    });
   }
 }

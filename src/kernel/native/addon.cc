@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "local.h"
+#include "netlink.h"
 #include "wire.h"
 
 namespace {
@@ -11,6 +12,7 @@ namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initClock(env, exports);
   carp::initLocal(env, exports);
+  carp::initNetlink(env, exports);
   carp::initWire(env, exports);
   return exports;
 }

@@ -5,6 +5,7 @@
       'addon.cc',
       'clock.cc',
       'local.cc',
+      'netlink.cc',
       'packet_socket.cc',
       'raw_socket.cc',
       'receiver.cc',

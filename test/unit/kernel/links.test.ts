@@ -7,6 +7,7 @@ import {
   clearNetwork,
   enterPrivateNetwork,
   ip,
+  ipBatch,
   Recorder,
   temporaryRunDir,
 } from "./private-network.ts";
@@ -134,6 +135,39 @@ test("a link that leaves a bridge is still there", async () => {
     events.heard.filter((each) => each.kind === "gone"),
     [],
   );
+});
+
+test("after more changes than the socket can hold everything is known again", async () => {
+  links.close();
+  links = createLinks({ runDir: runDir.path, events, receiveBufferBytes: 4096 });
+  addCarpdev();
+  addCarpdev("eth1");
+  await links.start();
+  const added = Array.from({ length: 2000 }, (_, at) => `10.${1 + (at >> 8)}.${at & 255}.1/24`);
+  // The event loop stands still meanwhile, so the kernel has to drop notifications, the deletion among them.
+  ipBatch([...added.map((address) => `addr add ${address} dev eth0`), "link del eth1"]);
+  await events.until((heard) => heard.some((each) => each.kind === "gone" && each.name === "eth1"));
+  await events.until(() => addressesOf("eth0")?.filter((address) => address.endsWith(".1")).length === 2000);
+
+  const device = {
+    name: "carp0",
+    carpdev: "eth0",
+    mac: "00:00:5e:00:01:01",
+    realMac: false,
+    mtu: undefined,
+    active: true,
+    addresses: Array.from({ length: 200 }, (_, at) => ({
+      family: 4 as const,
+      address: `192.168.0.${at + 1}`,
+      prefixLength: 24,
+    })),
+  };
+  await links.apply("carp0", device);
+  assert.equal(ip("-o -4 addr show dev carp0").trim().split("\n").length, 200);
+  ipBatch([...added.map((address) => `addr del ${address} dev eth0`), "addr flush dev carp0"]);
+  await events.until(() => addressesOf("eth0")?.every((address) => !address.endsWith(".1")));
+  await events.until(() => events.repairs()[0]);
+  assert.equal(ip("-o -4 addr show dev carp0").trim().split("\n").length, 200);
 });
 
 test("after close nothing is reported, what was pending resolves, and the process may end", async () => {
