@@ -65,6 +65,7 @@ export class VirtualHost {
   #masterUntilUs: Micros = 0;
   #toSecondAnnouncement = 0;
   #assertedAtUs: Micros = Number.NEGATIVE_INFINITY;
+  readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
   #lastCounter: bigint;
   readonly #ownCounters = new Set<bigint>();
@@ -215,7 +216,7 @@ export class VirtualHost {
     const { demote } = this.#effective;
     const ownIntervalUs = this.#intervalUs;
     if (his.demote < demote) this.#yield("a master is less demoted", his.receivedUs, now);
-    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(now);
+    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(his.family, now);
     else if (his.intervalUs < ownIntervalUs)
       this.#yield("a master advertises more often", his.receivedUs, now);
     else this.#breakTie(his, now);
@@ -245,20 +246,29 @@ export class VirtualHost {
       his.family === 6 &&
       this.#heardOverIpv4Us !== undefined &&
       now.us - this.#heardOverIpv4Us <= 3 * his.intervalUs
-    )
+    ) {
+      this.#assert(his.family, now);
       return;
+    }
     const order = own === undefined ? 0 : compareAddresses(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
     const stays = order === 0 ? his.counter < this.#lastCounter : order > 0;
-    if (stays) this.#assert(now);
+    if (stays) this.#assert(his.family, now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }
 
-  /** Another master is heard that has to give way: let it, and everybody it spoke to, know at once. */
-  #assert(now: Instant): void {
-    if (now.us - this.#assertedAtUs < this.#intervalUs) return;
-    this.#assertedAtUs = now.us;
-    this.#advertise(now);
+  /**
+   * Another master is heard that has to give way: let it know at once. Each of its frames has made the switches look
+   * for the shared MAC where it is, and over two families it is two frames: correct them after either.
+   */
+  #assert(family: Family, now: Instant): void {
+    const latestUs = now.us - this.#intervalUs;
+    if ((this.#correctedAtUs.get(family) ?? Number.NEGATIVE_INFINITY) > latestUs) return;
+    this.#correctedAtUs.set(family, now.us);
+    if (this.#assertedAtUs <= latestUs) {
+      this.#assertedAtUs = now.us;
+      this.#advertise(now);
+    }
     this.#owner.announce();
   }
 

@@ -199,6 +199,19 @@ describe("a MASTER that hears another", () => {
     assert.deepEqual(second, []);
   });
 
+  it("tells the switches again after the second frame of one that has to give way", () => {
+    for (const source of ["fe80::1", "fe80::9"]) {
+      const station = master({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
+      station.world.run(1.5 * SECOND);
+      station.take();
+      const his = { addresses: ["10.0.0.1", "2001:db8::1"], counter: 77n };
+      const first = station.hear(advertisement({ ...his, source: "10.0.0.1" }));
+      const second = station.hear(advertisement({ ...his, source }));
+      for (const effects of [first, second]) assert.equal(only(effects, "announce").length, 1);
+      assert.equal(only([...first, ...second], "advertise").length, 1);
+    }
+  });
+
   it("survives both copies of a bow-out that came over both families, however demoted it is", () => {
     const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
     station.does({ kind: "demote-group", group: "carp", by: 3 });
