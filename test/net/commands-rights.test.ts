@@ -1,0 +1,247 @@
+/**
+ * Who may do what, with the real program and a real engine: anybody may read, root and group `carp` may change, secrets
+ * are root's; and no secret is ever shown. Group `carp` is put before the engine's eyes alone.
+ */
+
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Engine } from "../hosts/engine.ts";
+import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
+
+const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+const NOBODY = 65534;
+const CARP_GROUP = 54321;
+const PASS = "open-sesame-please";
+const ADDED_PASS = "not-for-your-eyes";
+
+/** Everything that only reads. */
+const READS = [
+  "",
+  "carp0",
+  "-a",
+  "-A",
+  "-C",
+  "carp",
+  "-g carp",
+  "status",
+  "status --json",
+  "carp0 --json",
+  "netstat",
+  "netstat --json",
+  "sysctl -a",
+  "sysctl net.inet.carp.demotion",
+];
+
+/** Everything that changes something, and what a denial calls it. */
+const CHANGES: readonly (readonly [words: string, what: string])[] = [
+  ["create", "carp interfaces"],
+  ["carp7 create", "carp7"],
+  ["create carp7", "carp7"],
+  ["carp0 destroy", "carp0"],
+  ["carp7 destroy", "carp7"],
+  ["carp0 down", "carp0"],
+  ["carp0 up", "carp0"],
+  ["carp0 advskew 9", "carp0"],
+  ["carp0 10.0.0.9/24", "carp0"],
+  ["carp0 state backup", "carp0"],
+  ["carp7 10.0.0.9/24 vhid 7", "carp7"],
+  ["-g carp carpdemote", "group carp"],
+  ["-g nosuch carpdemote", "group nosuch"],
+  ["sysctl net.inet.carp.preempt=1", "net.inet.carp.preempt"],
+  ["sysctl net.inet.carp.demotion=0", "net.inet.carp.demotion"],
+];
+
+interface User {
+  readonly uid: number;
+  readonly groups?: readonly number[];
+}
+
+/**
+ * As another user. The capability to look into directories stays, because the tree may lie where only root can look;
+ * it opens no socket and changes nothing.
+ */
+function as(host: Host, user: User, command: string, ...words: string[]): Promise<Output> {
+  const groups = user.groups?.length ? [`--groups=${user.groups.join()}`] : ["--clear-groups"];
+  const capability = "-all,+dac_read_search";
+  const options = [
+    `--reuid=${user.uid}`,
+    `--regid=${user.uid}`,
+    ...groups,
+    `--inh-caps=${capability}`,
+    `--ambient-caps=${capability}`,
+  ];
+  return host.exec("setpriv", [...options, "--", command, ...words]);
+}
+
+const split = (words: string) => words.split(" ").filter(Boolean);
+const configuration = `carp0 10.0.0.1/24 vhid 1 carpdev eth0 pass ${PASS}`;
+
+describe("rights without a group carp", () => {
+  let lan: Network;
+  let a: Host;
+  /** Whatever any command has said. */
+  let said = "";
+
+  const nobody = async (words: string) => {
+    const output = await as(a, { uid: NOBODY }, CARPCTL, ...split(words));
+    said += output.stdout + output.stderr;
+    return output;
+  };
+
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
+    await a.startEngine();
+    await a.carpctl(...split(configuration));
+    await a.carpctl("carp0", "state", "master");
+  });
+  after(() => lan.destroy());
+
+  for (const words of READS)
+    test(`anybody may: carpctl ${words}`, async () => {
+      const { exitCode, stderr, stdout } = await nobody(words);
+      assert.deepEqual([exitCode, stderr], [0, ""]);
+      assert.notEqual(stdout, "");
+    });
+
+  for (const [words, what] of CHANGES)
+    test(`nobody but root may: carpctl ${words}`, async () => {
+      const untouched = await wholeState(a);
+      const stderr = `carpctl: permission denied: changing ${what} needs root\n`;
+      assert.deepEqual(await nobody(words), { stdout: "", stderr, exitCode: 1 });
+      assert.deepEqual(await wholeState(a), untouched);
+    });
+
+  test("a pass is root's to set", async () => {
+    const untouched = await wholeState(a);
+    const stderr = "carpctl: permission denied: changing the pass of carp0 needs root\n";
+    for (const words of [`carp0 pass ${ADDED_PASS}`, `carp0 up pass ${ADDED_PASS}`])
+      assert.deepEqual(await nobody(words), { stdout: "", stderr, exitCode: 1 });
+    assert.deepEqual(await wholeState(a), untouched);
+  });
+
+  test("what a message says of its sender is not believed", async () => {
+    const script = `import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode() + b"\\n")
+print(s.makefile().readline(), end="")`;
+    const untouched = await wholeState(a);
+    const change = { name: "carp0", change: { up: false } };
+    for (const [request, code] of [
+      [{ method: "change", params: change }, 2],
+      [{ method: "change", params: change, uid: 0, peer: { uid: 0 } }, 2],
+      [{ method: "change", params: { ...change, uid: 0 } }, -32602],
+      [{ method: "destroy", params: { name: "carp0" } }, 2],
+    ] as const) {
+      const message = JSON.stringify({ jsonrpc: "2.0", id: 1, ...request });
+      const words = ["-ISc", script, join(a.runDirectory, "engine.sock"), message];
+      const { stdout } = await as(a, { uid: NOBODY }, "/usr/bin/python3", ...words);
+      assert.equal(JSON.parse(stdout).error.code, code, message);
+    }
+    assert.deepEqual(await wholeState(a), untouched);
+  });
+
+  test("only root can run an engine: one line, exit 1", async () => {
+    assert.deepEqual(await nobody("engine"), {
+      stdout: "",
+      stderr: "carpctl: permission denied: the engine needs root\n",
+      exitCode: 1,
+    });
+  });
+
+  test("the run directory is open to look into, its socket to all, the saved state to root alone", () => {
+    const mode = (path: string) => (statSync(join(a.runDirectory, path)).mode & 0o7777).toString(8);
+    assert.equal(mode("."), "755");
+    assert.equal(mode("engine.sock"), "666");
+    assert.equal(mode("state.json"), "600");
+  });
+
+  test("the pass is in the saved state and nowhere else", async () => {
+    for (const words of [...READS, "-x", `carp0 vhid 256 pass ${PASS}`, `carp9 pass ${PASS} advskew 1`]) {
+      const { stdout, stderr } = await a.tryCarpctl(...split(words));
+      said += stdout + stderr;
+    }
+    for (const method of ["hello", "interfaces", "groups", "statistics"] as const)
+      said += JSON.stringify(await a.engine.request(method, {}));
+    said += `${a.engine.log}\n${await a.run("ip", "-details", "address")}`;
+    said += readFileSync(`/proc/${a.engine.pid}/cmdline`, "utf8");
+    assert.ok(readFileSync(join(a.runDirectory, "state.json"), "utf8").includes(PASS));
+    for (const secret of [PASS, PASS.slice(0, 10), Buffer.from(PASS).toString("hex"), ADDED_PASS])
+      assert.ok(!said.includes(secret), secret);
+  });
+});
+
+describe("rights with a group carp", () => {
+  let lan: Network;
+  let a: Host;
+  let engine: Engine;
+  const member = { uid: NOBODY, groups: [CARP_GROUP] };
+
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
+    const groups = join(a.etcDirectory, "group");
+    writeFileSync(groups, `${readFileSync("/etc/group", "utf8")}carp:x:${CARP_GROUP}:\n`);
+    const script = 'mount --bind "$0" /etc/group && exec "$@"';
+    const words = ["sh", "-ec", script, groups, CARPCTL, "engine", "--log", "stderr"];
+    const process = a.spawn("unshare", ["--mount", "--propagation", "private", ...words]);
+    engine = await Engine.attach(process, a.runDirectory, a.name);
+    await a.carpctl(...split(configuration));
+  });
+  after(() => lan.destroy());
+
+  test("a member may change everything", async () => {
+    for (const words of [
+      "carp0 advskew 9",
+      "-g carp carpdemote",
+      "-g carp -carpdemote",
+      "sysctl -q net.inet.carp.preempt=1",
+      "carp7 create",
+      "carp7 destroy",
+    ])
+      assert.deepEqual(await as(a, member, CARPCTL, ...split(words)), {
+        stdout: "",
+        stderr: "",
+        exitCode: 0,
+      });
+    const { stdout } = await as(a, member, CARPCTL, "carp0");
+    assert.match(stdout, / advskew 9$/m);
+  });
+
+  test("as well when carp is the member's first group", async () => {
+    const words = [`--reuid=${NOBODY}`, `--regid=${CARP_GROUP}`, "--clear-groups"];
+    const capability = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"];
+    const { exitCode } = await a.exec("setpriv", [...words, ...capability, "--", CARPCTL, "carp0", "up"]);
+    assert.equal(exitCode, 0);
+  });
+
+  test("a member may not set the pass", async () => {
+    const before = await engine.request("interfaces", {});
+    assert.deepEqual(await as(a, member, CARPCTL, "carp0", "advskew", "3", "pass", ADDED_PASS), {
+      stdout: "",
+      stderr: "carpctl: permission denied: changing the pass of carp0 needs root\n",
+      exitCode: 1,
+    });
+    assert.deepEqual((await engine.request("interfaces", {})).interfaces, before.interfaces);
+    assert.ok(!readFileSync(join(a.runDirectory, "state.json"), "utf8").includes(ADDED_PASS));
+  });
+
+  test("others may not, and are told of the group", async () => {
+    const { stderr, exitCode } = await as(
+      a,
+      { uid: NOBODY, groups: [CARP_GROUP + 1] },
+      CARPCTL,
+      "carp0",
+      "down",
+    );
+    assert.deepEqual(
+      [exitCode, stderr],
+      [1, "carpctl: permission denied: changing carp0 needs root or group carp\n"],
+    );
+  });
+
+  test("root may, the pass included", async () => {
+    assert.deepEqual(await a.carpctl("carp0", "pass", "another"), { stdout: "", stderr: "", exitCode: 0 });
+  });
+});
