@@ -102,6 +102,10 @@ export class Devices {
     }
   }
 
+  wanted(): Device[] {
+    return [...this.#entries.values()].flatMap(({ desired }) => desired ?? []);
+  }
+
   /** The carpdevs that devices of these names, left by an earlier engine, are on. */
   carpdevsOf(names: ReadonlySet<string>): Set<string> {
     const { observed, alias, placed } = this.#context;

@@ -11,6 +11,7 @@ import { Devices } from "./devices.ts";
 import type { LinkEvents, Links } from "./kernel.ts";
 import { addressKey, Observed } from "./observed.ts";
 import { PlacedAddresses } from "./placed-addresses.ts";
+import { PreparedLinks } from "./prepared-links.ts";
 import { RtNetlink } from "./rtnetlink.ts";
 import {
   ARPHRD_ETHER,
@@ -47,7 +48,7 @@ class KernelLinks implements Links {
   readonly #events: LinkEvents;
   readonly #observed = new Observed();
   readonly #placed: PlacedAddresses;
-  readonly #settings: CarpdevSettings;
+  readonly #prepared: PreparedLinks;
   readonly #devices: Devices;
   #net: RtNetlink | undefined;
 
@@ -72,7 +73,6 @@ class KernelLinks implements Links {
     this.#options = options;
     this.#events = events;
     this.#placed = new PlacedAddresses(runDir, complain);
-    this.#settings = new CarpdevSettings(runDir, (index) => this.#observed.links.get(index)?.name, complain);
     this.#devices = new Devices({
       alias: `carpctl ${runDir}`,
       observed: this.#observed,
@@ -86,6 +86,13 @@ class KernelLinks implements Links {
       told: (index, key) => this.#told(index, key),
       reread: () => this.#read("everything"),
     });
+    const nameOf = (index: number) => this.#observed.links.get(index)?.name;
+    this.#prepared = new PreparedLinks({
+      settings: new CarpdevSettings(runDir, nameOf, complain),
+      observed: this.#observed,
+      isCarpdev: (link) => this.#isCarpdev(link),
+      wanted: () => this.#devices.wanted(),
+    });
   }
 
   async start(): Promise<void> {
@@ -97,20 +104,28 @@ class KernelLinks implements Links {
   }
 
   apply(name: string, device: Parameters<Links["apply"]>[1]): Promise<void> {
-    return this.#devices.apply(name, device);
+    const done = this.#devices.apply(name, device);
+    // The device's pass has not asked the kernel for anything yet.
+    if (device !== null) this.#prepared.follow();
+    return done;
   }
 
   prepareCarpdev(carpdev: string): void {
-    this.#settings.prepare(carpdev, this.#observed.byName(carpdev)?.index ?? 0);
+    this.#prepared.prepare(carpdev);
   }
 
   restoreCarpdev(carpdev: string): void {
-    this.#settings.restore(carpdev);
+    this.#prepared.restore(carpdev);
   }
 
   async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
-    this.#settings.restoreAllBut(this.#devices.carpdevsOf(keep));
+    const carpdevs = this.#devices.carpdevsOf(keep);
     await this.#devices.removeLeftovers(keep);
+    const kept = [...keep].flatMap((name) => this.#observed.byName(name) ?? []);
+    this.#prepared.restoreAllBut(
+      carpdevs,
+      kept.flatMap(({ index }) => this.#observed.addresses(index)),
+    );
   }
 
   close(): void {
@@ -208,6 +223,7 @@ class KernelLinks implements Links {
       const before = this.#reported.get(index);
       if (before && before.name !== this.#observed.links.get(index)?.name) this.#withdraw(index);
     }
+    this.#prepared.follow();
     for (const index of changed) this.#report(index);
   }
 

@@ -290,13 +290,13 @@ function broadcastOf(address: InterfaceAddress): Uint8Array | undefined {
 
 /** Two addresses are in the same subnet when their prefixes are the same: only then do their routes compete. */
 export function samePrefix(one: InterfaceAddress, other: InterfaceAddress): boolean {
-  if (one.family !== other.family || one.prefixLength !== other.prefixLength) return false;
-  const a = addressBytes(one.address);
-  const b = addressBytes(other.address);
-  return a.every((byte, at) => {
-    const mask = ~(0xff >> clamp(one.prefixLength - at * 8)) & 0xff;
-    return (byte & mask) === ((b[at] ?? 0) & mask);
-  });
+  return one.prefixLength === other.prefixLength && prefixOf(one) === prefixOf(other);
+}
+
+/** The subnet of an address, as text to compare. */
+export function prefixOf({ address, prefixLength }: InterfaceAddress): string {
+  const bytes = addressBytes(address).map((byte, at) => byte & ~(0xff >> clamp(prefixLength - at * 8)));
+  return `${addressText(bytes)}/${prefixLength}`;
 }
 
 const clamp = (bits: number) => Math.min(8, Math.max(0, bits));

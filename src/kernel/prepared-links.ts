@@ -1,0 +1,98 @@
+/**
+ * Which links have ARP settings as carp needs them: the carpdevs, and the host's other links in the subnets of the
+ * addresses shared there, on which Linux would answer for those addresses too. How settings are changed and put back
+ * is in carpdev-settings.ts.
+ */
+
+import type { Device } from "../core/effect.ts";
+import type { InterfaceAddress } from "../core/event.ts";
+import type { CarpdevSettings } from "./carpdev-settings.ts";
+import type { Observed } from "./observed.ts";
+import { type KernelLink, prefixOf } from "./rtnetlink-messages.ts";
+
+export interface PreparedLinksOptions {
+  readonly settings: CarpdevSettings;
+  readonly observed: Observed;
+  /** Whether a link could be a carpdev. */
+  readonly isCarpdev: (link: KernelLink) => boolean;
+  /** What carp interfaces want at the time. */
+  readonly wanted: () => readonly Device[];
+}
+
+export class PreparedLinks {
+  readonly #options: PreparedLinksOptions;
+  readonly #carpdevs = new Set<string>();
+  /** By name, their indexes. */
+  #beside: ReadonlyMap<string, number> = new Map();
+  /** Worked out once: this is asked for whenever an address comes or goes. */
+  readonly #subnets = new WeakMap<Device, ReadonlySet<string>>();
+
+  constructor(options: PreparedLinksOptions) {
+    this.#options = options;
+  }
+
+  prepare(carpdev: string): void {
+    const { settings, observed } = this.#options;
+    this.#carpdevs.add(carpdev);
+    settings.prepare(carpdev, observed.byName(carpdev)?.index ?? 0);
+    // What an engine before this one prepared is let go only when it is known what this one wants.
+    this.#settle(new Map([...this.#beside, ...this.#linksBeside()]));
+  }
+
+  restore(carpdev: string): void {
+    this.#carpdevs.delete(carpdev);
+    if (!this.#beside.has(carpdev)) this.#options.settings.restore(carpdev);
+    this.follow();
+  }
+
+  /** Restores what an earlier engine prepared, but for these carpdevs and what is beside addresses still in place. */
+  restoreAllBut(carpdevs: ReadonlySet<string>, addresses: readonly InterfaceAddress[]): void {
+    this.#beside = this.#linksIn(subnetsOf(addresses), carpdevs);
+    this.#options.settings.restoreAllBut(carpdevs.union(new Set(this.#beside.keys())));
+  }
+
+  /** To be called whenever an address came or went, here or in what carp interfaces want. */
+  follow(): void {
+    this.#settle(this.#linksBeside());
+  }
+
+  #settle(beside: ReadonlyMap<string, number>): void {
+    const { settings } = this.#options;
+    const former = this.#beside;
+    this.#beside = beside;
+    for (const [name, index] of beside) if (former.get(name) !== index) settings.prepare(name, index);
+    for (const name of former.keys())
+      if (!beside.has(name) && !this.#carpdevs.has(name)) settings.restore(name);
+  }
+
+  #linksBeside(): ReadonlyMap<string, number> {
+    const shared = this.#options.wanted().filter(({ carpdev }) => this.#carpdevs.has(carpdev));
+    const subnets = new Set(shared.flatMap((device) => [...this.#subnetsOf(device)]));
+    return this.#linksIn(subnets, this.#carpdevs);
+  }
+
+  #subnetsOf(device: Device): ReadonlySet<string> {
+    const known = this.#subnets.get(device);
+    if (known !== undefined) return known;
+    const subnets = subnetsOf(device.addresses);
+    this.#subnets.set(device, subnets);
+    return subnets;
+  }
+
+  /** By name, the indexes of the links that have an address of their own in one of the subnets. */
+  #linksIn(subnets: ReadonlySet<string>, carpdevs: ReadonlySet<string>): ReadonlyMap<string, number> {
+    const { observed, isCarpdev } = this.#options;
+    const found = [...observed.links.values()].filter(
+      (link) =>
+        !carpdevs.has(link.name) &&
+        isCarpdev(link) &&
+        observed.addresses(link.index).some((own) => subnets.has(prefixOf(own))),
+    );
+    return new Map(found.map(({ name, index }) => [name, index]));
+  }
+}
+
+/** Of IPv4 only: neighbour discovery answers on the interface that has the address and on no other. */
+function subnetsOf(addresses: readonly InterfaceAddress[]): ReadonlySet<string> {
+  return new Set(addresses.filter(({ family }) => family === 4).map(prefixOf));
+}
