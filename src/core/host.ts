@@ -42,6 +42,8 @@ export interface HostOptions {
 export interface HostConfiguration {
   readonly interfaces: readonly InterfaceConfiguration[];
   readonly sysctl: readonly { readonly name: string; readonly value: number }[];
+  /** Groups whose carp demote count somebody raised; absent: none. */
+  readonly groups?: readonly { readonly name: string; readonly carpDemoteCount: number }[] | undefined;
 }
 
 export class Host {
@@ -133,16 +135,22 @@ export class Host {
     const interfaces = [...this.#interfaces.values()];
     const faults = interfaces.flatMap((each) => [...each.demotions.values()]);
     const own = faults.reduce((sum, { factor }) => sum + factor, 0);
+    const ownOf = (group: string) => faults.filter(({ groups }) => groups.includes(group)).length;
     return {
       interfaces: interfaces.filter((each) => !each.isDestroyed).map((each) => each.pendingConfiguration),
       sysctl: this.#sysctl
         .matching("")
         .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? value - own : value })),
+      groups: [...this.#demotion.groups]
+        .map(([name, count]) => ({ name, carpDemoteCount: count - ownOf(name) }))
+        .filter(({ carpDemoteCount }) => carpDemoteCount > 0),
     };
   }
 
   restore(configuration: HostConfiguration, now: Instant): readonly Effect[] {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
+    for (const { name, carpDemoteCount } of configuration.groups ?? [])
+      this.#demotion.adjustGroup(name, carpDemoteCount);
     for (const each of configuration.interfaces) this.#add(each, now);
     this.#evaluate(now);
     return this.#settled(now);

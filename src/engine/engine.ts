@@ -4,7 +4,6 @@
  */
 
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
@@ -23,6 +22,7 @@ import type { Peer } from "./authorisation.ts";
 import { AlreadyRunning, ControlServer } from "./control-server.ts";
 import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
+import { makeRunDirectory } from "./run-directory.ts";
 import { StateFile } from "./saved-state.ts";
 import { Timers } from "./timers.ts";
 
@@ -195,8 +195,12 @@ export async function runEngine(options: EngineOptions): Promise<number> {
   const state = new StateFile(runDir);
   let engine: Engine;
   let server: ControlServer;
+  const unusable = await makeRunDirectory(runDir);
+  if (unusable !== undefined) {
+    complain(`run directory ${runDir}: ${unusable}`);
+    return 1;
+  }
   try {
-    await mkdir(runDir, { recursive: true, mode: 0o755 });
     const saved = await state.load();
     const counterFloor = saved !== undefined && "counterCeiling" in saved ? saved.counterCeiling : 0n;
     engine = new Engine(options, state, counterFloor);

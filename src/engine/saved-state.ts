@@ -54,6 +54,7 @@ const Saved = z.strictObject({
   counterCeiling: z.string().regex(/^\d{1,19}$/),
   interfaces: z.array(SavedInterface),
   sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
+  groups: z.array(z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() })),
 });
 
 export interface SavedState {
@@ -89,7 +90,7 @@ export class StateFile {
       const saved = Saved.parse(JSON.parse(await file.readFile("utf8")));
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
       return {
-        configuration: { interfaces, sysctl: saved.sysctl },
+        configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups },
         counterCeiling: BigInt(saved.counterCeiling),
       };
     } catch (error) {
@@ -118,9 +119,9 @@ export class StateFile {
     const state = this.#next;
     this.#next = undefined;
     if (state === undefined) return;
-    const { interfaces, sysctl } = state.configuration;
+    const { interfaces, sysctl, groups = [] } = state.configuration;
     const counterCeiling = String(state.counterCeiling);
-    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl });
+    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl, groups });
     await mkdir(this.#runDir, { recursive: true, mode: 0o755 });
     const temporary = `${this.#path}.new`;
     const file = await open(temporary, "w", 0o600);

@@ -1,0 +1,262 @@
+/**
+ * The engine as a program: its run directory, its socket, what it saves and takes up again, its signals, and many
+ * commands at the same time.
+ */
+
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Engine } from "../hosts/engine.ts";
+import { createNetwork, eventually, type Host, type Network, wholeState } from "../hosts/index.ts";
+
+const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+const split = (words: string) => words.split(" ").filter(Boolean);
+
+describe("the engine", () => {
+  let lan: Network;
+  let a: Host;
+  let state: string;
+
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] });
+    state = join(a.runDirectory, "state.json");
+    await a.startEngine();
+  });
+  after(() => lan.destroy());
+
+  const devices = async () =>
+    (JSON.parse(await a.run("ip", "-json", "link", "show")) as { ifname: string }[]).map(
+      ({ ifname }) => ifname,
+    );
+  const view = async () => (await a.engine.request("interfaces", {})).interfaces;
+  const engineWith = (words: string) => a.exec(CARPCTL, [...split(words), "engine", "--log", "stderr"]);
+
+  test("a second engine in the same run directory says so and exits 1", async () => {
+    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
+    const untouched = await wholeState(a);
+    assert.deepEqual(await engineWith(""), {
+      stdout: "",
+      stderr: `carpctl: an engine is running already (${a.runDirectory}/engine.sock)\n`,
+      exitCode: 1,
+    });
+    assert.deepEqual(await wholeState(a), untouched);
+  });
+
+  test("SIGHUP does not end it", async () => {
+    const untouched = await wholeState(a);
+    a.engine.signal("SIGHUP");
+    assert.deepEqual(await wholeState(a), untouched);
+    assert.equal((await a.carpctl("-g", "carp")).exitCode, 0);
+  });
+
+  test("killed and started again it is as it was, and its stale socket is replaced", async () => {
+    const words =
+      "carp0 10.0.0.1/24 alias 10.0.0.11/32 inet6 2001:db8::1/64 vhid 7 advskew 9 carppeer6 2001:db8::3 group web description www mtu 1400";
+    await a.carpctl(...split(words));
+    await a.carpctl(...split("carp3 vhid 3 lladdr 02:00:00:00:00:03 balancing ip-stealth"));
+    await a.carpctl(
+      ...split("sysctl net.inet.carp.preempt=1 net.inet.carp.dscp=46 net.inet.carp.demotion=5"),
+    );
+    await a.carpctl(...split("-g web carpdemote 3"));
+    const read = async () =>
+      (await Promise.all(["", "-g web", "sysctl -a"].map((each) => a.carpctl(...split(each))))).map(
+        ({ stdout }) => stdout,
+      );
+    const before = await read();
+    const { interfaces } = JSON.parse(readFileSync(state, "utf8"));
+
+    await a.engine.kill("SIGKILL");
+    assert.ok(existsSync(join(a.runDirectory, "engine.sock")));
+    const { stderr } = await a.tryCarpctl("carp0");
+    assert.match(stderr, /^carpctl: the engine is not running \(no .*engine\.sock\)/);
+
+    await a.startEngine();
+    await a.waitForState("carp0", "BACKUP");
+    assert.deepEqual(await read(), before);
+    await a.carpctl("carp0", "up");
+    assert.deepEqual(JSON.parse(readFileSync(state, "utf8")).interfaces, interfaces);
+    assert.equal(interfaces[0].pass, "sesame");
+    await a.carpctl(...split("sysctl -q net.inet.carp.demotion=-5"));
+    await a.carpctl("carp3", "destroy");
+  });
+
+  for (const [what, spoil, reason] of [
+    ["garbled", () => writeFileSync(state, "{ not json"), "garbled"],
+    ["cut short", () => writeFileSync(state, readFileSync(state).subarray(0, 100)), "garbled"],
+    ["empty", () => writeFileSync(state, ""), "garbled"],
+    ["of another format", () => writeFileSync(state, '{"format":2}'), ".+"],
+    ["readable to others", () => chmodSync(state, 0o644), "others may have written it"],
+    ["writable to others", () => chmodSync(state, 0o602), "others may have written it"],
+    ["another user's", () => chownSync(state, 65534, 65534), "others may have written it"],
+    [
+      "a link",
+      () => {
+        renameSync(state, `${state}.other`);
+        symlinkSync(`${state}.other`, state);
+      },
+      "ELOOP",
+    ],
+  ] as const)
+    test(`saved state that is ${what} is reported and not used, and what it was about is gone`, async () => {
+      await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+      await a.carpctl("carp0", "state", "master");
+      assert.ok((await devices()).includes("carp0"));
+      await a.engine.kill("SIGKILL");
+      spoil();
+      const engine = await a.startEngine();
+      const line = `saved state not used, starting without interfaces: ${state}: ${reason}`;
+      await engine.waitForLog(new RegExp(`^<3>${line}$`));
+      assert.deepEqual(await view(), []);
+      assert.ok(!(await devices()).includes("carp0"));
+      assert.deepEqual((await a.carpctl("create")).stdout, "carp0\n");
+      assert.equal((statSync(state).mode & 0o777).toString(8), "600");
+      rmSync(`${state}.other`, { force: true });
+    });
+
+  test("SIGTERM and SIGINT: nothing is left, exit 0", async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0"));
+      await a.carpctl("carp0", "state", "master");
+      assert.deepEqual(await a.engine.kill(signal), { code: 0, signal: null });
+      assert.deepEqual(await devices(), ["lo", "eth0"]);
+      assert.ok(!existsSync(join(a.runDirectory, "engine.sock")) && !existsSync(state));
+      await a.startEngine();
+      assert.deepEqual(await view(), []);
+    }
+  });
+
+  test("SIGUSR1: everything is left as it is for the next engine, exit 0", async () => {
+    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+    await a.carpctl("carp0", "state", "master");
+    assert.deepEqual(await a.engine.kill("SIGUSR1"), { code: 0, signal: null });
+    assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24"]);
+    await a.startEngine();
+    assert.equal((await view())[0]?.nodes[0]?.vhid, 1);
+  });
+
+  test("two engines started in the same moment: one stays, the other says so and exits 1", async () => {
+    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
+    await a.engine.kill("SIGKILL");
+    const engines = [1, 2].map(() => a.spawn(CARPCTL, ["engine", "--log", "stderr"]));
+    const first = await Promise.race(engines.map(async (each) => ({ each, exit: await each.exited })));
+    assert.deepEqual(first.exit, { code: 1, signal: null });
+    assert.match(String(first.each.log), /carpctl: an engine is running already/);
+    const other = engines.find((each) => each !== first.each);
+    assert.ok(other);
+    const engine = await Engine.attach(other, a.runDirectory, a.name);
+    await engine.waitForState("carp0", "MASTER");
+    assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24"]);
+    await engine.stop();
+    await a.startEngine();
+  });
+
+  test("--run-dir goes before CARP_RUN_DIR; the directory is made, for all to look into", async () => {
+    const directory = join(a.etcDirectory, "elsewhere");
+    const words = ["-c", 'umask 077; exec "$@"', "sh", CARPCTL, "--run-dir", directory, "engine"];
+    const process = a.spawn("sh", words);
+    const engine = await Engine.attach(process, directory, a.name);
+    assert.equal((statSync(directory).mode & 0o777).toString(8), "755");
+    assert.equal((statSync(join(directory, "engine.sock")).mode & 0o777).toString(8), "666");
+    await a.carpctl("--run-dir", directory, "carp5", "create");
+    assert.match((await a.carpctl("--run-dir", directory)).stdout, /^carp5: /);
+    const environment = { CARP_RUN_DIR: directory };
+    assert.match((await a.exec(CARPCTL, [], { environment })).stdout, /^carp5: /);
+    assert.equal((await a.tryCarpctl("carp5")).exitCode, 1);
+    await engine.stop();
+  });
+
+  test("a run directory that cannot be used: one line that names it, exit 1", async () => {
+    const file = join(a.etcDirectory, "file");
+    writeFileSync(file, "");
+    for (const [directory, why] of [
+      [file, "not a directory"],
+      [join(file, "below"), "not a directory"],
+      ["/nonexistent/run", "no such directory: /nonexistent"],
+      ["/proc/nope", "cannot be made (ENOENT)"],
+      [join(a.etcDirectory, "x".repeat(100)), "its name is too long for a socket"],
+    ])
+      assert.deepEqual(await engineWith(`--run-dir ${directory}`), {
+        stdout: "",
+        stderr: `carpctl: run directory ${directory}: ${why}\n`,
+        exitCode: 1,
+      });
+    mkdirSync(join(a.etcDirectory, "socket/engine.sock"), { recursive: true });
+    const { exitCode, stderr } = await engineWith(`--run-dir ${join(a.etcDirectory, "socket")}`);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^carpctl: .*engine\.sock.*\n$/);
+  });
+
+  test("twenty commands at once: each is done once, as a whole", async () => {
+    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+    const { interfaces: before } = await a.engine.request("interfaces", {});
+    const aliases = Array.from({ length: 8 }, (_, n) => `10.0.0.${101 + n}`);
+    const commands = [
+      ...aliases.map((address) => `carp0 alias ${address}/32`),
+      ...Array<string>(6).fill("create"),
+      ...Array<string>(6).fill("sysctl -q net.inet.carp.demotion=1"),
+    ];
+    const outputs = await Promise.all(commands.map((words) => a.carpctl(...split(words))));
+    const names = outputs.map(({ stdout }) => stdout.trim()).filter(Boolean);
+    assert.equal(new Set(names).size, 6);
+    const interfaces = await view();
+    assert.deepEqual(
+      interfaces.map(({ name }) => name).sort(),
+      [...before.map(({ name }) => name), ...names].sort(),
+    );
+    assert.deepEqual(
+      interfaces[0]?.addresses.map(({ address }) => address).sort(),
+      ["10.0.0.1", ...aliases].sort(),
+    );
+    const sysctl = await a.carpctl("sysctl", "-n", "net.inet.carp.demotion");
+    assert.equal(sysctl.stdout, "6\n");
+    const saved = JSON.parse(readFileSync(state, "utf8"));
+    assert.equal(saved.interfaces.length, interfaces.length);
+    await a.carpctl(...split("sysctl -q net.inet.carp.demotion=-6"));
+  });
+
+  test("who reads while others change never sees half a change", async () => {
+    const change = (n: number) => ({ advbase: 60 + n, advskew: n, description: String(n) });
+    for (let n = 0; n < 30; n++) {
+      const changed = a.engine.request("change", { name: "carp0", change: change(n) });
+      const [carp0] = await view();
+      assert.ok(carp0);
+      const seen = Number(carp0.description ?? -1);
+      if (seen >= 0) assert.deepEqual([carp0.advbase, carp0.nodes[0]?.advskew], [60 + seen, seen]);
+      await changed;
+    }
+  });
+
+  test("a command that is interrupted is done as a whole or not at all", async () => {
+    const listening = async () =>
+      (await a.run("cat", "/proc/net/unix")).split("\n").filter((line) => line.includes(a.runDirectory))
+        .length;
+    const before = (await view())[0];
+    const idle = await eventually(listening, (count) => count === 1);
+    a.engine.signal("SIGSTOP");
+    const client = a.spawn(CARPCTL, split("carp0 advbase 99 advskew 99 description interrupted"));
+    await eventually(listening, (count) => count > idle);
+    client.kill("SIGINT");
+    await client.exited;
+    a.engine.signal("SIGCONT");
+    const after = (await view())[0];
+    const parts = (of: typeof after) => [of?.advbase, of?.nodes[0]?.advskew, of?.description];
+    assert.ok(
+      [parts(before), [99, 99, "interrupted"]].some((each) => String(each) === String(parts(after))),
+      String(parts(after)),
+    );
+    await a.carpctl("carp0", "description", "next");
+  });
+});
