@@ -208,8 +208,10 @@ describe("what is shown of an interface", () => {
   it("has the carpdev's MTU unless its own is set", () => {
     const made = backup({}, { links: [link("eth0", { mtu: 9000 })] });
     assert.equal(made.host.interfaces()[0]?.mtu, 9000);
-    made.set("carp0", { mtu: 1400 });
-    assert.equal(made.host.interfaces()[0]?.mtu, 1400);
+    for (const mtu of [1400, 9000]) {
+      made.set("carp0", { mtu });
+      assert.equal(made.host.interfaces()[0]?.mtu, mtu);
+    }
   });
 
   it("holds no secret", () => {
@@ -255,6 +257,21 @@ describe("sysctl variables", () => {
         assert.deepEqual("change" in outcome && outcome.change, { from: before, to: value });
         assert.equal(made.host.sysctl(name)[0]?.value, value);
       }
+  });
+
+  it("written together are written in order, or not at all", () => {
+    const made = new Station(new World());
+    const demotion = (value: number) => ({ name: "net.inet.carp.demotion", value });
+    const log = (value: number) => ({ name: "net.inet.carp.log", value });
+    const writes = [demotion(2 ** 31 - 1), log(7), demotion(1)];
+    assert.match(made.refuses({ kind: "set-sysctls", writes }), /^net\.inet\.carp\.demotion=1: must be/);
+    assert.deepEqual(made.host.sysctl(""), new Station(new World()).host.sysctl(""));
+    const outcome = made.command({ kind: "set-sysctls", writes: [demotion(4), log(7), demotion(-1)] });
+    assert.deepEqual("changes" in outcome && outcome.changes, [
+      { from: 0, to: 4 },
+      { from: 2, to: 7 },
+      { from: 4, to: 3 },
+    ]);
   });
 
   it("demotion adds what is written", () => {

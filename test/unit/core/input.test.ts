@@ -205,6 +205,14 @@ describe("an interface with a unicast peer", () => {
     assert.equal(station.state(), "MASTER");
   });
 
+  it("takes unicast that routers have passed on, and no multicast that they have", () => {
+    const station = listener({ carppeer: "192.0.2.7" });
+    station.hear(advertisement({ demote: 9, hopLimit: 63 }));
+    assert.deepEqual(counted(station), { receivedIpv4: 1, badTtl: 1 });
+    station.hear(advertisement({ demote: 9, hopLimit: 63, source: "192.0.2.7", destination: "10.0.0.2" }));
+    assert.equal(station.state(), "MASTER");
+  });
+
   it("still takes multicast of the other family", () => {
     const addresses = ["10.0.0.1", "2001:db8::1"];
     const station = listener({

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { InterfaceChange } from "../../../src/core/configuration.ts";
+import { formatMac } from "../../../src/protocol/address.ts";
 import { backup, ipv4, link, master, only, PLAIN, SECOND, Station, transitions, World } from "./driver.ts";
 import { advertisement, said } from "./peer.ts";
 
@@ -40,6 +41,13 @@ for (const { title, leave } of ways)
         sources.map((mac) => mac?.toString("hex")),
         [link("eth0").mac.replaceAll(":", "")],
       );
+    });
+
+    it("bows out from the carpdev's own MAC, which moves no switch's idea of the shared one", () => {
+      const station = master();
+      const transmission = only(leave(station), "advertise")[0]?.transmissions[0];
+      assert.ok(transmission !== undefined && "frame" in transmission);
+      assert.equal(formatMac(transmission.frame.subarray(6, 12)), link("eth0").mac);
     });
 
     it("is over when a successor is heard", () => {
