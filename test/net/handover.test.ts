@@ -1,0 +1,246 @@
+/** How a host gives the address away, and how it comes back: orderly, killed, and stopped in its tracks. */
+
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { describe, test } from "node:test";
+import type { Host } from "../hosts/index.ts";
+import {
+  advertises,
+  assertHolder,
+  assertNothingLost,
+  Client,
+  claimsOf,
+  configure,
+  isAdvertisement,
+  isClaim,
+  isFrom,
+  MAC,
+  onCarpHosts,
+  type Settings,
+  statesEntered,
+  statesOf,
+} from "./carp-hosts.ts";
+
+/** No takeover by a timer within the time of a test: what happens, happens for another reason. */
+const NEVER = 60;
+
+/** The states entered from the nth log line on. */
+const statesSince = (host: Host, line: number) =>
+  host.engine.log.lines
+    .slice(line)
+    .flatMap(({ text }) => /state transition: \w+ -> (\w+)/.exec(text)?.[1] ?? []);
+
+const ownSetting = (host: Host) => host.run("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore");
+
+/** Nothing of ours is left, and what was changed is as it was. */
+async function assertClean(host: Host): Promise<void> {
+  assert.equal(await host.mac("carp0").catch(() => "none"), "none");
+  assert.equal(await ownSetting(host), "0\n");
+  assert.deepEqual(readdirSync(host.runDirectory), []);
+}
+
+describe("an orderly handover", () => {
+  const ways = [
+    {
+      by: "`down`",
+      leave: (host: Host) => host.carpctl("carp0", "down"),
+      comeBack: (host: Host) => host.carpctl("carp0", "up"),
+    },
+    {
+      by: "SIGTERM",
+      leave: (host: Host) => host.engine.stop(),
+      comeBack: async (host: Host, settings: Settings) => {
+        await assertClean(host);
+        await host.startEngine();
+        await configure(host, settings);
+      },
+    },
+  ];
+  for (const { by, leave, comeBack } of ways)
+    test(`by ${by} loses no ping, five times there and back`, async () => {
+      await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+        const settings = new Map(hosts.map((host, n) => [host, { advbase: NEVER, advskew: n * 100 }]));
+        let [master, backup] = hosts as [Host, Host];
+        for (const host of hosts) await configure(host, settings.get(host));
+        await master.carpctl("carp0", "state", "master");
+        await backup.waitForState("carp0", "BACKUP");
+        for (let n = 0; n < 10; n += 1) {
+          const served = await Client.start(client);
+          const from = wire.frames.length;
+          const [exit] = await Promise.all([leave(master), backup.waitForState("carp0", "MASTER")]);
+          if ("code" in exit) assert.deepEqual(exit, { code: 0, signal: null });
+          await served.isServed(10);
+          assertNothingLost(await served.stop());
+          await assertHolder(backup, [master]);
+
+          // Nothing that comes from the virtual MAC may lead the switch back to the host that has left.
+          const frames = wire.frames.slice(from);
+          const first = frames.findIndex(await isFrom(backup));
+          assert.ok(first > 0);
+          const fromMaster = await isFrom(master);
+          const words = frames.filter((frame) => isAdvertisement(frame) && fromMaster(frame));
+          assert.ok(words.length > 0);
+          for (const { carp, ethernetSource } of words) {
+            assert.deepEqual([carp?.advbase, carp?.advskew], [255, 255]);
+            assert.notEqual(ethernetSource, MAC);
+          }
+          await comeBack(master, settings.get(master) as Settings);
+          await master.waitForState("carp0", "BACKUP");
+          [master, backup] = [backup, master];
+        }
+      });
+    });
+
+  test("to a host that comes back and preempts loses no ping", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+      const [a, b] = hosts as [Host, Host];
+      await configure(b, { advskew: 100, preempt: true });
+      await b.carpctl("carp0", "state", "master");
+      await configure(a, { preempt: true });
+      await a.carpctl("carp0", "down");
+      for (let n = 0; n < 3; n += 1) {
+        await b.waitForState("carp0", "MASTER");
+        const served = await Client.start(client);
+        await a.carpctl("carp0", "up");
+        await Promise.all([a.waitForState("carp0", "MASTER"), b.waitForState("carp0", "BACKUP")]);
+        await served.isServed(10);
+        await a.carpctl("carp0", "down");
+        await b.waitForState("carp0", "MASTER");
+        await served.isServed(10);
+        assertNothingLost(await served.stop());
+      }
+      await advertises(wire, b, 1);
+    });
+  });
+});
+
+describe("an engine that leaves without a word", { concurrency: 4 }, () => {
+  for (const signal of ["SIGUSR1", "SIGKILL"] as const) {
+    test(`by ${signal} leaves all in place for the next, which goes on where it was`, async () => {
+      await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+        const [a, b] = hosts as [Host, Host];
+        await configure(a);
+        await a.carpctl("carp0", "state", "master");
+        await configure(b, { advskew: 254 });
+        await b.waitForState("carp0", "BACKUP");
+        const served = await Client.start(client);
+        await advertises(wire, a, 1);
+        const { stdout: configured } = await a.carpctl("carp0");
+
+        const from = wire.frames.length;
+        const exit = await a.engine.kill(signal);
+        assert.deepEqual(exit, signal === "SIGUSR1" ? { code: 0, signal: null } : { code: null, signal });
+        await assertHolder(a, [b]);
+        await a.startEngine();
+        await a.waitForState("carp0", "MASTER");
+        await advertises(wire, a, 2);
+        await served.isServed();
+        await served.stop();
+        assert.equal((await a.carpctl("carp0")).stdout, configured);
+        await assertHolder(a, [b]);
+        assert.deepEqual(statesEntered(b.engine), ["BACKUP"]);
+
+        const said = wire.frames.filter(await isFrom(a));
+        assert.ok(said.every(({ carp }) => carp?.advbase === 1));
+        const counters = said.flatMap(({ carp, ipv4 }) => (carp && ipv4 ? [carp.counter] : []));
+        assert.ok(counters.every((counter, n) => n === 0 || counter > (counters[n - 1] as bigint)));
+        assert.ok(wire.frames.slice(from).some(await isFrom(a)));
+
+        await Promise.all([a.engine.stop(), b.waitForState("carp0", "MASTER")]);
+        await assertClean(a);
+      });
+    });
+
+    test(`by ${signal}, replaced after another took over, is BACKUP and takes its addresses away`, async () => {
+      await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+        const [a, b] = hosts as [Host, Host];
+        await configure(a);
+        await a.carpctl("carp0", "state", "master");
+        await configure(b);
+        await b.waitForState("carp0", "BACKUP");
+        await advertises(wire, a, 1);
+        await a.engine.kill(signal);
+        await b.waitForState("carp0", "MASTER");
+        const claims = await claimsOf(a);
+        await a.startEngine();
+        await advertises(wire, b, 4);
+        assert.deepEqual(await statesOf(hosts), ["BACKUP", "MASTER"]);
+        await assertHolder(b, [a]);
+        assert.deepEqual((await claims.stop()).filter(isClaim), []);
+        assert.equal((await client.ping("10.0.0.1")).received, 3);
+        await a.engine.stop();
+        await assertClean(a);
+      });
+    });
+  }
+
+  test("stopped as MASTER for too long, has lost the address when it goes on, and claims nothing", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+      const [a, b] = hosts as [Host, Host];
+      await configure(a);
+      await a.carpctl("carp0", "state", "master");
+      await configure(b, { advskew: 20 });
+      await b.waitForState("carp0", "BACKUP");
+      await advertises(wire, a, 1);
+      a.engine.signal("SIGSTOP");
+      await b.waitForState("carp0", "MASTER");
+      await advertises(wire, b, 5);
+
+      const line = a.engine.log.length;
+      const claims = await claimsOf(a);
+      a.engine.signal("SIGCONT");
+      await a.waitForState("carp0", "BACKUP");
+      const served = await Client.start(client);
+      await advertises(wire, b, 4);
+      await served.isServed();
+      assertNothingLost(await served.stop());
+      assert.deepEqual((await claims.stop()).filter(isClaim), []);
+      assert.deepEqual(statesSince(a, line), ["BACKUP"]);
+      assert.deepEqual(statesEntered(b.engine), ["BACKUP", "MASTER"]);
+      await assertHolder(b, [a]);
+    });
+  });
+
+  test("stopped as BACKUP, leaves a healthy master alone when it goes on, however long it was", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+      const [a, b] = hosts as [Host, Host];
+      await configure(a, { advskew: 100 });
+      await a.carpctl("carp0", "state", "master");
+      await configure(b);
+      await b.waitForState("carp0", "BACKUP");
+      const served = await Client.start(client);
+      const claims = await claimsOf(b);
+      const line = b.engine.log.length;
+      for (const times of [3, 5]) {
+        b.engine.signal("SIGSTOP");
+        await advertises(wire, a, times);
+        b.engine.signal("SIGCONT");
+        await advertises(wire, a, 3);
+      }
+      assert.equal(await b.engine.state("carp0"), "BACKUP");
+      assertNothingLost(await served.stop());
+      assert.deepEqual(statesSince(b, line), []);
+      assert.deepEqual((await claims.stop()).filter(isClaim), []);
+      await assertHolder(a, [b]);
+    });
+  });
+
+  test("stopped as BACKUP, takes over when it goes on and the master has gone meanwhile", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
+      const [a, b] = hosts as [Host, Host];
+      await configure(a);
+      await a.carpctl("carp0", "state", "master");
+      await configure(b);
+      await b.waitForState("carp0", "BACKUP");
+      await advertises(wire, a, 2);
+      b.engine.signal("SIGSTOP");
+      await advertises(wire, a, 1);
+      await a.pullCable();
+      b.engine.signal("SIGCONT");
+      await b.waitForState("carp0", "MASTER");
+      const served = await Client.start(client);
+      await served.stop();
+      await assertHolder(b, [a]);
+    });
+  });
+});
