@@ -69,8 +69,9 @@ export class Engine {
     this.#timers = new Timers(
       () => this.#clock.now().us,
       (timer) => {
-        // An engine that was late must hear everything that has arrived before it declares a master down.
-        this.#wire.drain();
+        // An engine that was late must hear everything that has arrived before it declares a master down. Its own
+        // advertisements wait for nothing that somebody else has sent.
+        if (timer.endsWith("/master-down")) this.#wire.drain();
         if (this.#timers.take(timer)) this.handle({ kind: "timer", timer });
       },
     );

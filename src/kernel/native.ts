@@ -44,6 +44,8 @@ export interface Sockets {
     scope: number,
     payload: Uint8Array,
   ): number;
+  /** Asks for the next batch: none is delivered after one that was, until this is called. */
+  ready(): void;
   /** Everything that has arrived, read from the sockets here and now. */
   drain(): NativeBatch;
   /** Ends the reading thread and closes all sockets; the callback is not called again. */

@@ -28,7 +28,11 @@ const peerIsDown: ReadonlySet<string> = new Set([
 const linkLocal = /^fe[89ab]/i;
 
 export function createWire(events: WireEvents): Wire {
-  const sockets = new native.Sockets(deliver);
+  const sockets = new native.Sockets((batch) => {
+    deliver(batch);
+    // Not within the same turn: timers come first, whatever arrives meanwhile.
+    setImmediate(() => sockets.ready());
+  });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
 

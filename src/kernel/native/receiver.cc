@@ -226,8 +226,16 @@ Batch Receiver::takeLocked() {
 
 Batch Receiver::take() {
   std::lock_guard<std::mutex> lock(mutex_);
-  wakePending_ = false;
   return takeLocked();
+}
+
+void Receiver::ready() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    wakePending_ = queue_.size() > 0;
+    if (!wakePending_) return;
+  }
+  wake_();
 }
 
 Batch Receiver::drain() {

@@ -36,7 +36,7 @@ struct Batch {
 
 class Receiver {
  public:
-  // `wake` is called on the reading thread when the queue is no longer empty, once until the next take().
+  // `wake` is called when the queue is no longer empty, and not again until ready() says so.
   explicit Receiver(std::function<void()> wake) : wake_(std::move(wake)) {}
   ~Receiver() { stop(); }
 
@@ -55,13 +55,17 @@ class Receiver {
 
   // What is queued, in answer to `wake`.
   Batch take();
+  // Asks to be woken again: at once when there is something in the queue. Under a flood there always is, and
+  // whoever took everything as it came would never do anything else.
+  void ready();
   // What is queued and everything that had reached a socket when it was called.
   Batch drain();
 
  private:
   static constexpr size_t kBatch = 64;
   static constexpr size_t kFrameBytes = 2048;
-  static constexpr size_t kQueueLimit = 4096;
+  // What is handled in one go, a few milliseconds' worth; the sockets' own buffers hold more.
+  static constexpr size_t kQueueLimit = 512;
 
   struct Listening {
     PacketSocket socket;

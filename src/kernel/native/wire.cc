@@ -64,6 +64,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::openRaw>("openRaw"),
                                            InstanceMethod<&Sockets::closeRaw>("closeRaw"),
                                            InstanceMethod<&Sockets::sendUnicast>("sendUnicast"),
+                                           InstanceMethod<&Sockets::ready>("ready"),
                                            InstanceMethod<&Sockets::drain>("drain"),
                                            InstanceMethod<&Sockets::shutdown>("shutdown"),
                                        }));
@@ -88,6 +89,9 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   }
 
   Batch take() { return receiver_.take(); }
+  void ready() {
+    if (running_) receiver_.ready();
+  }
 
  private:
   void stop() {
@@ -154,6 +158,8 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
     return Napi::Number::New(info.Env(), error);
   }
 
+  void ready(const Napi::CallbackInfo&) { ready(); }
+
   Napi::Value drain(const Napi::CallbackInfo& info) { return toObject(info.Env(), receiver_.drain()); }
 
   void shutdown(const Napi::CallbackInfo& info) {
@@ -177,7 +183,8 @@ void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*) {
   // Without an environment the wakeup is being torn down, and perhaps the sockets are gone.
   if (env == nullptr || callback == nullptr) return;
   const Batch batch = sockets->take();
-  if (batch.size() == 0) return;
+  // Somebody drained it in the meantime.
+  if (batch.size() == 0) return sockets->ready();
   callback.Call({toObject(env, batch)});
   if (env.IsExceptionPending()) {
     // Node only warns of what is thrown here; a bug must be as loud as anywhere else.
