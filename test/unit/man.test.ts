@@ -1,0 +1,104 @@
+/**
+ * The manual page against the tables that drive the commands: what exists is in it, and nothing else is.
+ */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { GLOBAL_OPTIONS } from "../../src/cli/globals.ts";
+import { KEYWORDS } from "../../src/cli/ifconfig/keywords.ts";
+import { VERB_NAMES } from "../../src/cli/verbs.ts";
+import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
+import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
+
+const path = join(import.meta.dirname, "../../man/carpctl.8");
+const page = readFileSync(path, "utf8");
+
+/** The lines of a section, without its heading. */
+function section(title: string): string {
+  const [, text] = page.split(new RegExp(`^\\.S[hs] ${title}\\n`, "m"));
+  assert.ok(text !== undefined, `no section ${title}`);
+  return text.split(/^\.S[hs] /m)[0] ?? "";
+}
+
+/** The entries of a section's lists that begin with a macro, by name: the words behind the name, and the text. */
+function entries(
+  title: string,
+  macro: string,
+): Map<string, { readonly words: string; readonly text: string }> {
+  const found = section(title)
+    .split(/^\.It /m)
+    .slice(1)
+    .flatMap((entry) => {
+      const [head = "", ...lines] = (entry.split(/^\.El$/m)[0] ?? "").split("\n");
+      const [first, name = "", ...words] = head.split(" ");
+      return first === macro ? [[name, { words: words.join(" "), text: lines.join("\n") }] as const] : [];
+    });
+  assert.equal(new Set(found.map(([name]) => name)).size, found.length, `${title}: an entry is there twice`);
+  return new Map(found);
+}
+
+const names = (of: ReadonlyMap<string, unknown>) => [...of.keys()].sort();
+
+test("every parameter of ifconfig has an entry, with its argument and its other names", () => {
+  const parameters = entries("PARAMETERS", "Cm");
+  assert.deepEqual(names(parameters), KEYWORDS.map(({ name }) => name).sort());
+  for (const { name, argument, synonyms = [] } of KEYWORDS) {
+    const { words = "", text = "" } = parameters.get(name) ?? {};
+    assert.equal(words.startsWith("Ar "), argument !== undefined, name);
+    const alsoWritten = [...text.matchAll(/^Also written\n\.Cm (\S+)/gm)].map(([, synonym]) => synonym);
+    assert.deepEqual(alsoWritten, synonyms, name);
+  }
+});
+
+test("numbers have their range, and words their choices", () => {
+  const parameters = entries("PARAMETERS", "Cm");
+  for (const [name, [min, max]] of Object.entries(LIMITS)) {
+    const text = parameters.get(name)?.text ?? section("INTERFACES");
+    assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
+  }
+  for (const [name, choices] of [
+    ["balancing", BALANCING_MODES],
+    ["state", STATES],
+  ] as const) {
+    const said = [...(parameters.get(name)?.text ?? "").matchAll(/^\.Cm (\S+)/gm)].map(([, word]) => word);
+    assert.deepEqual([...new Set(said)].sort(), [...choices].sort(), name);
+  }
+});
+
+test("every sysctl variable has an entry, with its range and its default", () => {
+  const variables = entries("VARIABLES", "Va");
+  assert.deepEqual(names(variables), SYSCTL_VARIABLES.map(({ name }) => name).sort());
+  for (const { name, initial, min, max } of SYSCTL_VARIABLES) {
+    const text = (variables.get(name)?.text ?? "").replaceAll("\n", " ");
+    assert.match(text, new RegExp(`Default: ${initial}\\. $`), name);
+    if (name === "net.inet.carp.demotion") continue;
+    assert.match(text, new RegExp(max === 1 ? ", 0 or 1\\." : `\\b[Ff]rom ${min} to ${max}\\b`), name);
+  }
+});
+
+test("every option that all commands take has an entry", () => {
+  const options = entries("Options", "Fl");
+  assert.deepEqual(names(options), GLOBAL_OPTIONS.map(({ name }) => `-${name}`).sort());
+  for (const { name, argument } of GLOBAL_OPTIONS)
+    assert.equal(options.get(`-${name}`)?.words, argument === undefined ? "" : "Ar dir", name);
+});
+
+test("every command is in the page by each of its names", () => {
+  for (const name of VERB_NAMES) assert.match(page, new RegExp(`^\\.(Nm )?Cm ${name}\\b`, "m"), name);
+});
+
+test("the page is good mdoc", (context) => {
+  const { error, stdout, stderr } = spawnSync("mandoc", ["-T", "lint", path], { encoding: "utf8" });
+  if (error !== undefined) {
+    context.skip("mandoc is not installed");
+    return;
+  }
+  // Which other manuals are installed here is not the page's business.
+  const complaints = `${stdout}${stderr}`
+    .split("\n")
+    .filter((line) => line !== "" && !/referenced manual not found|mandoc\.db/.test(line));
+  assert.deepEqual(complaints, []);
+});
