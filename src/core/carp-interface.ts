@@ -1,19 +1,16 @@
 /**
- * A carp interface: its nodes (virtual hosts), its addresses, and everything they share: whether it runs, what its
- * advertisements look like, its send errors, its device, and how it leaves. Which command changes what is decided
- * in reconfigure.ts.
+ * A carp interface: its nodes (virtual hosts) and what they share: whether it runs, its send errors, its device, how
+ * it takes a new configuration and how it leaves. What it looks like on its segment is in appearance.ts; which
+ * command changes what is decided in reconfigure.ts.
  */
 
-import { broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
-import { type Advertisement, encodeAdvertisement } from "../protocol/advertisement.ts";
-import { Authentication } from "../protocol/authentication.ts";
-import { advertisementFrame, gratuitousArp, unsolicitedNeighbourAdvertisement } from "../protocol/frame.ts";
-import type { Balancing, InterfaceConfiguration } from "./configuration.ts";
-import type { Effective } from "./demotion.ts";
-import type { Device, Effect, Transmission } from "./effect.ts";
+import type { Advertisement } from "../protocol/advertisement.ts";
+import { Appearance, identity, obstacleTo } from "./appearance.ts";
+import type { InterfaceConfiguration } from "./configuration.ts";
+import type { Demotion, Effective } from "./demotion.ts";
+import type { Device, Effect } from "./effect.ts";
 import type { Family, Instant, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
-import { isBowOut } from "./timing.ts";
 import type { InterfaceView } from "./view.ts";
 import { type Heard, type Owner, VirtualHost } from "./virtual-host.ts";
 
@@ -27,23 +24,17 @@ export interface Host {
   /** Every counter sent will be greater. */
   readonly counterFloor: bigint;
   link(name: string): Link | undefined;
-  effective(advskew: number, groups: readonly string[]): Effective;
-  /** A fault of this interface begins (`by` 1) or ends (-1). */
-  demote(carpInterface: CarpInterface, fault: Fault, by: 1 | -1): void;
+  readonly demotion: Demotion;
   emit(effect: Effect): void;
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
   countSent(family: Family): void;
   countSendFailure(): void;
   countTransitionToMaster(): void;
-  /** Its groups are others now: what it is demoted for goes with it. */
-  regroup(carpInterface: CarpInterface): void;
   /** What its nodes advertise has changed: they are told when all is done that changes with it. */
   settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
   /** It has left, or ceased to leave: nothing else may be left on its carpdev. */
   hasLeft(): void;
 }
-
-export type Fault = "carpdev" | "snderrors";
 
 /** Sends of each node that have to fail, or to succeed, in a row before the interface is demoted, or no longer. */
 const SENDS_PER_NODE_TO_JUDGE = 3;
@@ -54,7 +45,7 @@ const LINGER_US: Micros = 250_000;
 export class CarpInterface implements Owner {
   #configuration: InterfaceConfiguration;
   #nodes: VirtualHost[] = [];
-  #authentications = new Map<number, Authentication>();
+  #appearance: Appearance;
   readonly #replayWindows = new Map<number, ReplayWindow>();
   readonly #host: Host;
   index = 0;
@@ -62,14 +53,13 @@ export class CarpInterface implements Owner {
   #sendErrors = 0;
   #goodSends = 0;
   #demotedForSendErrors = false;
-  /** What was demoted for a fault, to take back exactly that. */
-  readonly demotions = new Map<Fault, { readonly groups: readonly string[]; readonly factor: number }>();
   #device: string | undefined;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
 
   constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
     this.#configuration = configuration;
     this.#host = host;
+    this.#appearance = new Appearance(configuration, this.#link);
     this.#build(now);
   }
 
@@ -84,6 +74,10 @@ export class CarpInterface implements Owner {
 
   get name(): string {
     return this.#configuration.name;
+  }
+
+  get groups(): readonly string[] {
+    return this.#configuration.groups;
   }
 
   get advbase(): number {
@@ -116,21 +110,6 @@ export class CarpInterface implements Owner {
     return this.#nodes.some((node) => node.state === "MASTER");
   }
 
-  /** Balancing as it is in force: one node has nothing to balance, several always balance. */
-  get #mode(): Balancing {
-    const { nodes, balancing } = this.#configuration;
-    if (nodes.length < 2) return "none";
-    return balancing === "none" ? "ip" : balancing;
-  }
-
-  /** The MAC that carp gives out for the addresses. */
-  get mac(): string | undefined {
-    const { lladdr, nodes } = this.#configuration;
-    const leader = nodes[0]?.vhid;
-    if (lladdr !== undefined || leader === undefined) return lladdr;
-    return this.#mode === "ip" ? multicastMac(leader) : virtualMac(leader);
-  }
-
   get isRunning(): boolean {
     return this.#nodes.some((node) => node.state !== "INIT");
   }
@@ -147,11 +126,12 @@ export class CarpInterface implements Owner {
       // It sends nothing now that could show it to be well again.
       this.#forgetSendErrors();
     }
-    this.#authenticate();
+    this.#appearance = new Appearance(this.#configuration, link);
     this.updateDevice();
     if (lost !== this.#carpdevLost) {
       this.#carpdevLost = lost;
-      this.#host.demote(this, "carpdev", lost ? 1 : -1);
+      if (lost) this.#host.demotion.begin(this, "carpdev");
+      else this.#host.demotion.end(this, "carpdev");
     }
     if (obstacle === undefined) for (const node of this.#nodes) if (node.state === "INIT") node.start(now);
   }
@@ -180,7 +160,7 @@ export class CarpInterface implements Owner {
       }
     }
     this.#configuration = next;
-    this.#host.regroup(this);
+    this.#host.demotion.regroup(this);
     if (renewed) this.#build(now);
     else for (const [i, node] of next.nodes.entries()) (this.#nodes[i] as VirtualHost).advskew = node.advskew;
     this.evaluate(now);
@@ -210,7 +190,7 @@ export class CarpInterface implements Owner {
       () => {
         for (const node of this.#nodes) node.stop("it is destroyed", now);
         this.#setDevice(null);
-        for (const fault of [...this.demotions.keys()]) this.#host.demote(this, fault, -1);
+        this.#host.demotion.forget(this);
         then();
       },
       now,
@@ -249,10 +229,7 @@ export class CarpInterface implements Owner {
   }
 
   verify(advertisement: Advertisement): boolean {
-    return (
-      this.#authentications.get(advertisement.vhid)?.verify(advertisement.counter, advertisement.digest) ??
-      false
-    );
+    return this.#appearance.verify(advertisement);
   }
 
   /** Whether a source sends, for this vhid, a counter no greater than one it has sent before. */
@@ -281,7 +258,7 @@ export class CarpInterface implements Owner {
       this.#goodSends = 0;
       if (++this.#sendErrors < toJudge || this.#demotedForSendErrors) return;
       this.#demotedForSendErrors = true;
-      this.#host.demote(this, "snderrors", 1);
+      this.#host.demotion.begin(this, "snderrors");
       return;
     }
     for (const family of left) this.#host.countSent(family);
@@ -295,7 +272,7 @@ export class CarpInterface implements Owner {
     this.#goodSends = 0;
     if (!this.#demotedForSendErrors) return;
     this.#demotedForSendErrors = false;
-    this.#host.demote(this, "snderrors", -1);
+    this.#host.demotion.end(this, "snderrors");
   }
 
   settingsChanged(atOnce: boolean, now: Instant): void {
@@ -311,12 +288,12 @@ export class CarpInterface implements Owner {
       up,
       running: isRunning,
       mtu: this.#configuration.mtu ?? this.#link?.mtu ?? 1500,
-      lladdr: this.mac,
+      lladdr: this.#appearance.mac,
       description,
       index: this.index,
       carpdev,
       advbase,
-      balancing: this.#mode,
+      balancing: this.#appearance.mode,
       carppeer,
       carppeer6,
       nodes: this.#nodes.map((node) => node.view()),
@@ -334,53 +311,25 @@ export class CarpInterface implements Owner {
   }
 
   effective(advskew: number): Effective {
-    return this.#host.effective(advskew, this.#configuration.groups);
+    return this.#host.demotion.effective(advskew, this.groups);
   }
 
   source(family: Family): string | undefined {
-    const { addresses } = this.#configuration;
-    const shared = addresses.filter((each) => each.family === family);
-    const own = this.#link?.addresses.find(
-      (each) => each.family === family && !shared.some(({ address }) => address === each.address),
-    );
-    return (own ?? shared[0])?.address;
+    return this.#appearance.source(family);
   }
 
   send(vhid: number, fields: { advbase: number; advskew: number; demote: number; counter: bigint }): void {
-    const { name, carpdev, addresses, carppeer, carppeer6 } = this.#configuration;
-    const authentication = this.#authentications.get(vhid);
-    // A bow-out over the second family may leave after the successor has spoken over the first: it must not make the
-    // switches believe that the shared MAC is still here.
-    const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
-    if (carpdev === undefined || authentication === undefined || sourceMac === undefined)
-      throw new Error(`${name} advertises without being configured`);
-    const message = encodeAdvertisement({ vhid, ...fields }, authentication);
-    const { trafficClass } = this.#host;
-    const transmissions: Transmission[] = [];
-    for (const family of [4, 6] as const) {
-      const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
-      if (source === undefined) continue;
-      const destination = family === 4 ? carppeer : carppeer6;
-      transmissions.push(
-        destination === undefined
-          ? { family, frame: advertisementFrame({ sourceMac, source, trafficClass, message }) }
-          : { family, destination, source, trafficClass, payload: message },
-      );
-    }
+    const { name, carpdev } = this.#configuration;
+    if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
+    const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, transmissions });
   }
 
-  /** Balanced addresses are never announced: the switches must not learn where they are. */
   announce(): void {
-    const { name, carpdev, addresses } = this.#configuration;
-    const mac = this.mac;
-    if (carpdev === undefined || mac === undefined || this.#nodes.length > 1) return;
-    const frames = addresses.map(({ family, address }) =>
-      family === 4
-        ? gratuitousArp(mac, address)
-        : unsolicitedNeighbourAdvertisement({ mac, address, router: this.#host.isRouter }),
-    );
-    this.emit({ kind: "announce", interface: name, carpdev, frames });
+    const { name, carpdev } = this.#configuration;
+    const frames = this.#appearance.announcements(this.#host.isRouter);
+    if (carpdev !== undefined && frames.length > 0)
+      this.emit({ kind: "announce", interface: name, carpdev, frames });
   }
 
   mastershipChanged(): void {
@@ -399,21 +348,8 @@ export class CarpInterface implements Owner {
     this.#host.countTransitionToMaster();
   }
 
-  /** The Ethernet source of what we send: never a multicast address, in stealth never the shared one. */
-  get #sourceMac(): string | undefined {
-    const ownMac = this.#mode === "ip" || this.#mode === "ip-stealth";
-    return ownMac ? this.#link?.mac : this.mac;
-  }
-
   updateDevice(): void {
-    const { name, carpdev, mtu, addresses } = this.#configuration;
-    const mac = this.mac;
-    if (carpdev === undefined || mac === undefined) {
-      this.#setDevice(null);
-      return;
-    }
-    const realMac = this.#link === undefined ? false : mac === this.#link.mac;
-    this.#setDevice({ name, carpdev, mac, realMac, mtu, active: this.#master, addresses });
+    this.#setDevice(this.#appearance.device(this.#master));
   }
 
   /** The carpdev is back as a new device: what was built on the old one has to be built again. */
@@ -433,44 +369,4 @@ export class CarpInterface implements Owner {
       ({ vhid, advskew }) => new VirtualHost(this, vhid, advskew, this.#host.counterFloor, now),
     );
   }
-
-  #authenticate(): void {
-    const { nodes, pass, addresses, lladdr } = this.#configuration;
-    const leader = nodes[0]?.vhid;
-    this.#authentications = new Map(
-      nodes.map(({ vhid }) => {
-        const setByHand = lladdr !== undefined && lladdr !== virtualMac(vhid) && lladdr !== this.#link?.mac;
-        const handSetLladdr = vhid === leader && setByHand ? lladdr : undefined;
-        const texts = addresses.map((each) => each.address);
-        return [vhid, new Authentication({ pass, vhid, addresses: texts, handSetLladdr })];
-      }),
-    );
-  }
-}
-
-/** What keeps an interface from running, in words; undefined when nothing does. */
-export function obstacleTo(
-  configuration: InterfaceConfiguration,
-  link: Link | undefined,
-): string | undefined {
-  const { up, carpdev, nodes, addresses } = configuration;
-  if (!up) return "it is down";
-  if (nodes.length === 0) return "no vhid is set";
-  if (carpdev === undefined) return "no carpdev is set";
-  if (link === undefined) return `carpdev ${carpdev} is missing`;
-  if (!link.up) return `carpdev ${carpdev} is down`;
-  if (!link.carrier) return `carpdev ${carpdev} has no carrier`;
-  if (addresses.length === 0) return "no address is set";
-  return undefined;
-}
-
-/** What makes another virtual host of it when it changes, as text to compare. */
-function identity(of: InterfaceConfiguration): string {
-  const { carpdev, nodes, balancing, lladdr } = of;
-  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) => [
-    address,
-    prefixLength,
-    family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
-  ]);
-  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses]);
 }

@@ -75,6 +75,5 @@ export type Command =
   | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
-  | { readonly kind: "set-sysctl"; readonly name: string; readonly value: number }
   /** Several in this order, all of them or none. */
-  | { readonly kind: "set-sysctls"; readonly writes: readonly SysctlWrite[] };
+  | { readonly kind: "set-sysctl"; readonly writes: readonly SysctlWrite[] };

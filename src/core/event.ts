@@ -70,5 +70,5 @@ export type Event =
   /** The kernel index of our own device became known, or it is gone (0). */
   | { readonly kind: "device"; readonly interface: string; readonly index: number };
 
-/** `advertise`, `master-down` and `second-announcement` belong to a virtual host; `leave` to an interface. */
+/** `advertise` and `master-down` belong to a virtual host, `leave` to an interface. */
 export type TimerId = string;

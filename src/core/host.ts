@@ -3,10 +3,11 @@
  * and commands go in with the time, effects come out; there is no clock, no I/O and no randomness in here.
  */
 
-import { CarpInterface, type Fault, type Host as HostOfInterfaces, obstacleTo } from "./carp-interface.ts";
+import { obstacleTo } from "./appearance.ts";
+import { CarpInterface, type Host as HostOfInterfaces } from "./carp-interface.ts";
 import type { Command, InterfaceChange, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
-import { Demotion, type Effective } from "./demotion.ts";
+import { Demotion } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
 import type { Event, Family, Instant, Link, Micros } from "./event.ts";
 import { checkInput } from "./input.ts";
@@ -21,9 +22,7 @@ export type Outcome =
       readonly effects: readonly Effect[];
       /** The interface that was created or changed. */
       readonly name?: string | undefined;
-      /** A variable's value before and after. */
-      readonly change?: ValueChange | undefined;
-      /** The same for each of several writes, in their order. */
+      /** What each write to a variable changed, in their order. */
       readonly changes?: readonly ValueChange[] | undefined;
     };
 
@@ -49,7 +48,13 @@ export interface HostConfiguration {
 export class Host {
   readonly #options: HostOptions;
   readonly #sysctl = new SysctlTree();
-  readonly #demotion = new Demotion(this.#sysctl);
+  readonly #demotion = new Demotion(this.#sysctl, {
+    changed: (group, rose) => {
+      for (const each of this.#interfaces.values())
+        if (group === undefined || each.groups.includes(group)) this.#noteChange(each, rose);
+    },
+    log: (priority, text) => this.#log(priority, text),
+  });
   readonly #interfaces = new Map<string, CarpInterface>();
   readonly #links = new Map<string, Link>();
   readonly #listening = new Map<string, number>();
@@ -118,9 +123,7 @@ export class Host {
       case "demote-group":
         return this.#demoteGroup(command.group, command.by, now);
       case "set-sysctl":
-        return this.#setSysctl(command.name, command.value, now);
-      case "set-sysctls":
-        return this.#setSysctls(command.writes, now);
+        return this.#setSysctl(command.writes, now);
     }
   }
 
@@ -133,24 +136,19 @@ export class Host {
   /** What was configured, to start another engine with. Fit for `restore` as it is. */
   get configuration(): HostConfiguration {
     const interfaces = [...this.#interfaces.values()];
-    const faults = interfaces.flatMap((each) => [...each.demotions.values()]);
-    const own = faults.reduce((sum, { factor }) => sum + factor, 0);
-    const ownOf = (group: string) => faults.filter(({ groups }) => groups.includes(group)).length;
+    const { global, groups } = this.#demotion.asSet;
     return {
       interfaces: interfaces.filter((each) => !each.isDestroyed).map((each) => each.pendingConfiguration),
       sysctl: this.#sysctl
         .matching("")
-        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? value - own : value })),
-      groups: [...this.#demotion.groups]
-        .map(([name, count]) => ({ name, carpDemoteCount: count - ownOf(name) }))
-        .filter(({ carpDemoteCount }) => carpDemoteCount > 0),
+        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? global : value })),
+      groups,
     };
   }
 
   restore(configuration: HostConfiguration, now: Instant): readonly Effect[] {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
-    for (const { name, carpDemoteCount } of configuration.groups ?? [])
-      this.#demotion.adjustGroup(name, carpDemoteCount);
+    this.#demotion.restoreGroups(configuration.groups ?? []);
     for (const each of configuration.interfaces) this.#add(each, now);
     this.#evaluate(now);
     return this.#settled(now);
@@ -325,16 +323,11 @@ export class Host {
 
   #demoteGroup(group: string, by: number, now: Instant): Outcome {
     if (!this.groups().some((each) => each.name === group)) return { error: `group ${group}: no such group` };
-    this.#adjustGroup(group, by, "group", "carpdemote");
+    this.#demotion.adjustGroup(group, by, "carpctl", "carpdemote");
     return { effects: this.#settled(now) };
   }
 
-  #setSysctl(name: string, written: number, now: Instant): Outcome {
-    const outcome = this.#setSysctls([{ name, value: written }], now);
-    return "error" in outcome ? outcome : { ...outcome, change: outcome.changes?.[0] };
-  }
-
-  #setSysctls(writes: readonly SysctlWrite[], now: Instant): Outcome {
+  #setSysctl(writes: readonly SysctlWrite[], now: Instant): Outcome {
     const error = this.#sysctl.refusalOf(writes);
     if (error !== undefined) return { error };
     const changes = writes.map((write) => this.#write(write));
@@ -345,37 +338,9 @@ export class Host {
     const write = this.#sysctl.afterWrite(name, written);
     if ("error" in write) throw new Error(write.error);
     const from = this.#sysctl.get(write.name);
-    if (write.name === "net.inet.carp.demotion") this.#adjustGlobal(written, "sysctl");
+    if (write.name === "net.inet.carp.demotion") this.#demotion.adjustGlobal(written, "sysctl");
     else this.#sysctl.set(write.name, write.value);
     return { from, to: write.value };
-  }
-
-  // Demotion.
-
-  #factor(fault: Fault): number {
-    return this.#sysctl.get(
-      fault === "carpdev" ? "net.inet.carp.ifdown_demotion_factor" : "net.inet.carp.senderr_demotion_factor",
-    );
-  }
-
-  #adjustGroup(group: string, by: number, who: string, why: string): void {
-    const before = this.#demotion.ofGroup(group);
-    const count = this.#demotion.adjustGroup(group, by);
-    if (count === before) return;
-    const verb = by > 0 ? "demoted" : "promoted";
-    this.#log(3, `${who} ${verb} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
-    for (const each of this.#interfaces.values())
-      if (each.configuration.groups.includes(group)) this.#noteChange(each, count > before);
-  }
-
-  #adjustGlobal(by: number, why: string): void {
-    if (by === 0) return;
-    this.#demotion.adjustGlobal(by);
-    this.#log(
-      3,
-      `${by > 0 ? "demoted" : "promoted"} by ${Math.abs(by)} to ${this.#demotion.global} (${why})`,
-    );
-    for (const each of this.#interfaces.values()) this.#noteChange(each, by > 0);
   }
 
   #noteChange(of: CarpInterface, atOnce: boolean): void {
@@ -398,10 +363,7 @@ export class Host {
       return host.counterFloor;
     },
     link: (name: string) => host.#links.get(name),
-    effective: (advskew: number, groups: readonly string[]): Effective =>
-      host.#demotion.effective(advskew, groups),
-    demote: (of: CarpInterface, fault: Fault, by: 1 | -1) => host.#fault(of, fault, by),
-    regroup: (of: CarpInterface) => host.#regroup(of),
+    demotion: host.#demotion,
     settingsChanged: (of: CarpInterface, atOnce: boolean) => host.#noteChange(of, atOnce),
     hasLeft: () => host.#listen(),
     emit: (effect: Effect) => void host.#effects.push(effect),
@@ -410,28 +372,6 @@ export class Host {
     countSendFailure: () => host.#count("sendFailed"),
     countTransitionToMaster: () => host.#count("transitionsToMaster"),
   }))(this);
-
-  #fault(of: CarpInterface, fault: Fault, by: 1 | -1): void {
-    const groups = by > 0 ? of.configuration.groups : (of.demotions.get(fault)?.groups ?? []);
-    const factor = by > 0 ? this.#factor(fault) : (of.demotions.get(fault)?.factor ?? 0);
-    if (by > 0) of.demotions.set(fault, { groups, factor });
-    else of.demotions.delete(fault);
-    const why = fault === "carpdev" ? "carpdev" : by > 0 ? "> snderrors" : "< snderrors";
-    for (const group of groups) this.#adjustGroup(group, by, of.name, why);
-    const whyGlobal = fault === "carpdev" ? (by > 0 ? "interface down" : "interface up") : why;
-    this.#adjustGlobal(by * factor, whyGlobal);
-  }
-
-  #regroup(of: CarpInterface): void {
-    const { groups } = of.configuration;
-    for (const [fault, demotion] of of.demotions) {
-      for (const group of demotion.groups)
-        if (!groups.includes(group)) this.#adjustGroup(group, -1, of.name, "left the group");
-      for (const group of groups)
-        if (!demotion.groups.includes(group)) this.#adjustGroup(group, 1, of.name, "joined the group");
-      of.demotions.set(fault, { ...demotion, groups });
-    }
-  }
 
   #count(counter: CounterName): void {
     this.counters[counter]++;

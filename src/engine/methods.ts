@@ -34,7 +34,7 @@ const answers: Answers = {
     return [...found].map(([name, value]) => ({ name, value }));
   },
   "sysctl-set": async ({ writes }, engine) => {
-    const { changes = [] } = await run(engine, { kind: "set-sysctls", writes });
+    const { changes = [] } = await run(engine, { kind: "set-sysctl", writes });
     return changes.map((change, at) => ({ name: writes[at]?.name ?? "", ...change }));
   },
   statistics: (_, engine) => ({ ...engine.host.counters }),

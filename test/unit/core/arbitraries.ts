@@ -67,8 +67,10 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant("set-sysctl"),
-      name: variable,
-      value: fc.oneof(fc.constantFrom(0, 1, 2), fc.integer()),
+      writes: fc.array(
+        fc.record({ name: variable, value: fc.oneof(fc.constantFrom(0, 1, 2), fc.integer()) }),
+        { minLength: 1, maxLength: 3 },
+      ),
     }),
   },
 );

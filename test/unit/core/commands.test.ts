@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
+import type { InterfaceChange } from "../../../src/core/configuration.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { command } from "./arbitraries.ts";
 import { backup, ipv4, ipv6, link, logged, master, only, PLAIN, Station, World } from "./driver.ts";
@@ -80,7 +80,9 @@ describe("a command is refused in words that name what is wrong", () => {
     ["net.inet.carp.demotion", 2 ** 31, "net.inet.carp.demotion=2147483648: must be -2147483647..2147483647"],
   ];
   for (const [name, value, error] of writes)
-    it(error, () => assert.equal(station().refuses({ kind: "set-sysctl", name, value }), error));
+    it(error, () =>
+      assert.equal(station().refuses({ kind: "set-sysctl", writes: [{ name, value }] }), error),
+    );
 });
 
 describe("a refused command", () => {
@@ -253,8 +255,8 @@ describe("sysctl variables", () => {
       for (const value of [min, max]) {
         const made = new Station(new World());
         const before = made.host.sysctl(name)[0]?.value;
-        const outcome = made.command({ kind: "set-sysctl", name, value });
-        assert.deepEqual("change" in outcome && outcome.change, { from: before, to: value });
+        const outcome = made.command({ kind: "set-sysctl", writes: [{ name, value }] });
+        assert.deepEqual("changes" in outcome && outcome.changes, [{ from: before, to: value }]);
         assert.equal(made.host.sysctl(name)[0]?.value, value);
       }
   });
@@ -264,9 +266,9 @@ describe("sysctl variables", () => {
     const demotion = (value: number) => ({ name: "net.inet.carp.demotion", value });
     const log = (value: number) => ({ name: "net.inet.carp.log", value });
     const writes = [demotion(2 ** 31 - 1), log(7), demotion(1)];
-    assert.match(made.refuses({ kind: "set-sysctls", writes }), /^net\.inet\.carp\.demotion=1: must be/);
+    assert.match(made.refuses({ kind: "set-sysctl", writes }), /^net\.inet\.carp\.demotion=1: must be/);
     assert.deepEqual(made.host.sysctl(""), new Station(new World()).host.sysctl(""));
-    const outcome = made.command({ kind: "set-sysctls", writes: [demotion(4), log(7), demotion(-1)] });
+    const outcome = made.command({ kind: "set-sysctl", writes: [demotion(4), log(7), demotion(-1)] });
     assert.deepEqual("changes" in outcome && outcome.changes, [
       { from: 0, to: 4 },
       { from: 2, to: 7 },
@@ -277,9 +279,9 @@ describe("sysctl variables", () => {
   it("demotion adds what is written", () => {
     const made = new Station(new World());
     made.sysctl("demotion", 10);
-    const write: Command = { kind: "set-sysctl", name: "net.inet.carp.demotion", value: -3 };
-    const outcome = made.command(write);
-    assert.deepEqual("change" in outcome && outcome.change, { from: 10, to: 7 });
+    const writes = [{ name: "net.inet.carp.demotion", value: -3 }];
+    const outcome = made.command({ kind: "set-sysctl", writes });
+    assert.deepEqual("changes" in outcome && outcome.changes, [{ from: 10, to: 7 }]);
   });
 
   it("are found by prefix, at a dot", () => {

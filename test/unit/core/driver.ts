@@ -214,7 +214,7 @@ export class Station {
   }
 
   sysctl(name: string, value: number): readonly Effect[] {
-    return this.does({ kind: "set-sysctl", name: `net.inet.carp.${name}`, value });
+    return this.does({ kind: "set-sysctl", writes: [{ name: `net.inet.carp.${name}`, value }] });
   }
 
   /** A command that is not. @returns why */
