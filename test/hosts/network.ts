@@ -78,6 +78,11 @@ export class Network {
     return device;
   }
 
+  /** From now on every frame goes to every port, as on a hub: the switch remembers nobody. */
+  flood(): Promise<void> {
+    return this.#switch.ip(["link set br0 type bridge ageing_time 0"]);
+  }
+
   /** Every frame that is forwarded, once. */
   capture(filter?: string): Promise<Capture> {
     return Capture.start(this.#switch, "br0", filter);
