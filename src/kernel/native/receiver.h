@@ -64,8 +64,8 @@ class Receiver {
  private:
   static constexpr size_t kBatch = 64;
   static constexpr size_t kFrameBytes = 2048;
-  // What is handled in one go, a few milliseconds' worth; the sockets' own buffers hold more.
-  static constexpr size_t kQueueLimit = 512;
+  // What is handled in one go, a millisecond or two's worth; the sockets' own buffers hold more.
+  static constexpr size_t kQueueLimit = 128;
 
   struct Listening {
     PacketSocket socket;
