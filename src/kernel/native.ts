@@ -75,6 +75,8 @@ interface Native {
   peerCredentials(fd: number): PeerCredentials | undefined;
   groupId(name: string): number | undefined;
   interfaceName(index: number): string | undefined;
+  /** Whether writing a line of less than 4096 bytes there now would not block. */
+  hasRoom(fd: number): boolean;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
   /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */

@@ -10,24 +10,43 @@ import { native } from "./native.ts";
 export type Log = (priority: Priority, text: string) => void;
 
 const facilityDaemon = 3;
+/** What a reader who has fallen behind can catch up on. */
+const MAX_WAITING_LINES = 4096;
+const RETRY_MS = 20;
 /** A syslog message of the traditional form is at most 1024 bytes; this leaves room for what stands before the text. */
 const MAX_TEXT_BYTES = 960;
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 export function createLog(target: "syslog" | "stderr", socket = "/dev/log"): Log {
-  if (target === "stderr") return toStandardError;
+  if (target === "stderr") return toStandardError();
   return (priority, text) => {
     const message = `${syslogHeader(priority, new Date(), process.pid)}${oneLine(text)}`;
     native.sendDatagram(socket, Buffer.from(message));
   };
 }
 
-function toStandardError(priority: Priority, text: string): void {
-  try {
-    writeSync(2, `<${priority}>${oneLine(text)}\n`);
-  } catch {
-    // A full or closed pipe: the line is lost, the engine goes on.
-  }
+/** Whoever started us decided whether standard error blocks, and shares that with us: it is only asked for room. */
+function toStandardError(): Log {
+  const waiting: string[] = [];
+  let retry: NodeJS.Timeout | undefined;
+  const write = () => {
+    retry = undefined;
+    for (let line = waiting[0]; line !== undefined && native.hasRoom(2); line = waiting[0]) {
+      waiting.shift();
+      try {
+        writeSync(2, line);
+      } catch {
+        // A closed pipe: the line is lost, the engine goes on.
+      }
+    }
+    if (waiting.length > 0) retry = setTimeout(write, RETRY_MS).unref();
+  };
+  process.on("exit", write);
+  return (priority, text) => {
+    if (waiting.length >= MAX_WAITING_LINES) return;
+    waiting.push(`<${priority}>${oneLine(text)}\n`);
+    if (retry === undefined) write();
+  };
 }
 
 /** `<26>Jan  2 03:04:05 carpd[7]: `: priority, local time, who. */

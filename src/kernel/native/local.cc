@@ -1,10 +1,12 @@
 // What the host itself is asked: who is at the other end of a Unix socket, which number a group has, what an
-// interface is called; and one-way datagrams to a Unix socket (the system log, the service manager).
+// interface is called; one-way datagrams to a Unix socket (the system log, the service manager); and whether a pipe
+// has room.
 
 #include "local.h"
 
 #include <grp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -109,12 +111,19 @@ Napi::Value sendDatagram(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, sent < 0 ? errno : 0);
 }
 
+// hasRoom(fd): whether a short line can be written to it now without waiting.
+Napi::Value hasRoom(const Napi::CallbackInfo& info) {
+  pollfd asked{info[0].As<Napi::Number>().Int32Value(), POLLOUT, 0};
+  return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 1);
+}
+
 }  // namespace
 
 void initLocal(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials));
   exports.Set("groupId", Napi::Function::New(env, groupId));
   exports.Set("interfaceName", Napi::Function::New(env, interfaceName));
+  exports.Set("hasRoom", Napi::Function::New(env, hasRoom));
   exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram));
 }
 

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, afterEach, test } from "node:test";
 import {
   notifyAlive,
@@ -50,6 +52,27 @@ test("a log that nobody reads does not block", async () => {
   const log = createLog("syslog", socket);
   for (let line = 0; line < 20_000; line++) log(6, "x".repeat(900));
   await datagrams.close();
+});
+
+test("standard error that nobody reads does not block, and what fits is read later", async () => {
+  const module = new URL("../../../src/kernel/syslog.ts", import.meta.url).href;
+  const script = `
+    const log = (await import(${JSON.stringify(module)})).createLog("stderr");
+    for (let line = 0; line < 500; line++) log(6, line + "x".repeat(900));
+    process.stdout.write("went on\\n");
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
+  try {
+    await once(child.stdout, "data");
+    let lines = 0;
+    for await (const line of createInterface({ input: child.stderr })) {
+      assert.match(line, new RegExp(`^<6>${lines}x{900}$`));
+      lines += 1;
+      if (lines === 500) break;
+    }
+  } finally {
+    child.kill("SIGKILL");
+  }
 });
 
 test("on standard error the priority stands in front", () => {
