@@ -9,6 +9,10 @@ import { DEFAULT_TIMEOUT_MS } from "./log.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Spawned } from "./spawned.ts";
 
+/** The kernel keeps this much room for each frame that tcpdump has not read yet: with tcpdump's own limit, for eight. */
+const LONGEST_FRAME_BYTES = 2048;
+const BUFFER_KIB = 8192;
+
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
 
@@ -47,7 +51,8 @@ export class Capture {
   private constructor(namespace: Namespace, device: string, filter: string) {
     this.#device = device;
     const reader = new PcapReader();
-    const words = ["-i", device, "-n", "-s", "0", "-U", "--immediate-mode", "-Z", "root", "-w", "-", filter];
+    const words = ["-i", device, "-n", "-U", "--immediate-mode", "-Z", "root"];
+    words.push("-s", String(LONGEST_FRAME_BYTES), "-B", String(BUFFER_KIB), "-w", "-", filter);
     this.#tcpdump = namespace.spawn("tcpdump", words, {
       name: `tcpdump ${device} ${filter}`,
       logOf: "stderr",
