@@ -38,9 +38,9 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
       lan.host("stranger", { addresses: ["10.0.0.66/24", "2001:db8::66/64"] }),
     ]);
     await Promise.all([a.startEngine(), b.startEngine()]);
-    await share(a, 30);
+    await share(a, 80);
     await a.waitForState("carp0", "MASTER");
-    await share(b, 45);
+    await share(b, 100);
     advertised = await b.capture("eth0", `ether src ${OURS} and ip proto 112`);
     await advertised.waitFor(() => advertised.frames.length >= 2);
   });

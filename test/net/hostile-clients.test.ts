@@ -1,0 +1,296 @@
+/**
+ * Clients of the control socket that do everything wrong, through raw sockets, while the engine keeps a fast vhid:
+ * each is answered with an error or dropped, and neither commands nor advertisements wait for it.
+ */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { join } from "node:path";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import {
+  type Capture,
+  createNetwork,
+  eventually,
+  type Host,
+  type Network,
+  wholeState,
+} from "../hosts/index.ts";
+
+const OURS = "00:00:5e:00:01:01";
+
+describe("hostile clients", () => {
+  let lan: Network;
+  let a: Host;
+  let b: Host;
+  let advertised: Capture;
+  const sockets = new Set<Socket>();
+
+  before(async () => {
+    lan = await createNetwork();
+    [a, b] = await Promise.all([
+      lan.host("a", { addresses: ["10.0.0.2/24"] }),
+      lan.host("b", { addresses: ["10.0.0.3/24"] }),
+    ]);
+    await Promise.all([a.startEngine(), b.startEngine()]);
+    for (const [host, advskew] of [
+      [a, "80"],
+      [b, "100"],
+    ] as const) {
+      const words = ["carpdev", "eth0", "vhid", "1", "pass", "sesame", "advbase", "0", "advskew", advskew];
+      await host.carpctl("carp0", "10.0.0.1/24", ...words);
+      if (host === a) await a.waitForState("carp0", "MASTER");
+    }
+    advertised = await b.capture("eth0", `ether src ${OURS} and ip proto 112`);
+    await advertised.waitFor(() => advertised.frames.length >= 2);
+  });
+  after(() => lan.destroy());
+
+  let stateBefore: Awaited<ReturnType<typeof wholeState>>;
+  beforeEach(async () => {
+    stateBefore = await wholeState(a);
+  });
+
+  /** After each: commands work, nothing changed, and the peer, which waits three short intervals, never had to. */
+  afterEach(async () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+    const begin = advertised.frames.length;
+    await advertised.waitFor(() => advertised.frames.length >= begin + 4);
+    assert.match((await a.carpctl("status")).stdout, /^carp0\s+1\s+MASTER\s/m);
+    // The log is part of it: nobody else's nonsense gets into it.
+    assert.deepEqual(await wholeState(a), stateBefore);
+    assert.deepEqual(b.engine.transitions.slice(1), []);
+  });
+
+  /** A connection that will be gone after the test, whatever becomes of it. */
+  function open(): Socket {
+    const socket = createConnection(join(a.runDirectory, "engine.sock"));
+    socket.on("error", () => {});
+    sockets.add(socket);
+    return socket;
+  }
+
+  /** What comes back for bytes, line by line, until as many lines as wanted have come or the engine hangs up. */
+  async function say(bytes: string | Uint8Array, lines = 1): Promise<string[]> {
+    const socket = open();
+    let heard = "";
+    socket.setEncoding("utf8");
+    socket.write(bytes);
+    await new Promise<void>((resolve) => {
+      socket.on("close", () => resolve());
+      socket.on("data", (text: string) => {
+        heard += text;
+        if (heard.split("\n").length > lines) resolve();
+      });
+    });
+    socket.destroy();
+    return heard.split("\n").slice(0, -1);
+  }
+
+  /** The code of the one error that comes back. */
+  async function refusal(request: unknown): Promise<number> {
+    const [line = ""] = await say(`${typeof request === "string" ? request : JSON.stringify(request)}\n`);
+    const { jsonrpc, error, result } = JSON.parse(line);
+    assert.equal(result, undefined, line);
+    assert.equal(jsonrpc, "2.0");
+    assert.equal(typeof error.message, "string");
+    return error.code;
+  }
+
+  const call = (method: unknown, params: unknown = {}) => ({ jsonrpc: "2.0", id: 1, method, params });
+  const deep = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
+
+  test("lines that are no JSON", async () => {
+    for (const line of ["", "{", "hello", '{"jsonrpc":"2.0",', "\0", "\u2028", deep(20_000).slice(1)])
+      assert.equal(await refusal(line), -32700, line.slice(0, 40));
+    for (const bytes of [
+      Buffer.from([0xff, 0xfe, 0xc3, 0x28, 0x0a]),
+      Buffer.concat([
+        Buffer.from('{"jsonrpc":"2.0","id":1,"method":"'),
+        Buffer.from([0xc3]),
+        Buffer.from('"}\n'),
+      ]),
+    ])
+      assert.ok("error" in JSON.parse((await say(bytes))[0] ?? ""));
+  });
+
+  test("JSON that is no request", async () => {
+    for (const line of ["null", "5", '"hello"', "true", "[]", "{}", '{"method":"hello"}', deep(30_000)])
+      assert.equal(await refusal(line), -32600, line.slice(0, 40));
+    for (const value of [null, [], {}, 5, { jsonrpc: "1.0", id: 1, method: "hello" }])
+      assert.equal(await refusal({ ...call("hello"), jsonrpc: value }), -32600);
+  });
+
+  test("batches, of whatever", async () => {
+    const one = call("interfaces");
+    for (const batch of [[null], [1, 2], [[one]], [one], Array(1000).fill(one), Array(10_000).fill(0)])
+      assert.equal(await refusal(batch), -32600, JSON.stringify(batch).slice(0, 40));
+  });
+
+  test("methods there are none of", async () => {
+    for (const method of [
+      "",
+      "HELLO",
+      "__proto__",
+      "constructor",
+      "toString",
+      "hasOwnProperty",
+      [],
+      {},
+      5,
+      true,
+    ])
+      assert.ok([-32601, -32600].includes(await refusal(call(method))), String(method));
+  });
+
+  test("parameters of the wrong kind", async () => {
+    const name = "carp0";
+    const wrong: [string, unknown][] = [
+      ["hello", []],
+      ["hello", "x"],
+      ["hello", { extra: 1 }],
+      ["interfaces", 5],
+      ["sysctl-get", {}],
+      ["sysctl-get", { names: "net" }],
+      ["sysctl-get", { names: Array(65).fill("net") }],
+      ["create", { name: "../../etc/passwd" }],
+      ["create", { name: "carp99999999999999" }],
+      ["destroy", {}],
+      ["destroy", { name: ["carp0"] }],
+      ["change", { name }],
+      ["change", { name, change: [] }],
+      ["change", { name, change: { vhid: "1" } }],
+      ["change", { name, change: { vhid: 1e300 } }],
+      ["change", { name, change: { vhid: 1.5 } }],
+      ["change", { name, change: { constructor: 1 } }],
+      ["change", { name, change: { carpdev: "eth0\u0000" } }],
+      ["change", { name, change: { addAddresses: [{}] } }],
+      ["change", { name, change: { addAddresses: Array(257).fill({ family: 4 }) } }],
+      ["change", { name, change: { carpnodes: Array(33).fill({ vhid: 1, advskew: 1 }) } }],
+      ["demote-group", { group: "carp", by: 1e9 }],
+      ["demote-group", { group: "carp", by: Number.NaN }],
+    ];
+    for (const [method, params] of wrong)
+      assert.equal(await refusal(call(method, params)), -32602, `${method} ${JSON.stringify(params)}`);
+    const proto =
+      '{"jsonrpc":"2.0","id":1,"method":"change","params":{"name":"carp0","change":{"__proto__":{"up":false}}}}';
+    assert.equal(await refusal(proto), -32602);
+  });
+
+  test("a line longer than a request may be, with and without an end", async () => {
+    for (const bytes of [`${"x".repeat(65_536)}\n`, "x".repeat(70_000), Buffer.alloc(5_000_000, 0x20)]) {
+      const [line = ""] = await say(bytes, 2);
+      // Whoever still talks when the engine has hung up may miss what it said.
+      if (line !== "") assert.match(line, /at most 65536 bytes/);
+    }
+    // The longest line there may be.
+    const request = JSON.stringify(call("hello"));
+    const [answer = ""] = await say(`${request}${" ".repeat(65_535 - request.length)}\n`);
+    assert.ok("result" in JSON.parse(answer));
+  });
+
+  test("requests in pieces and many at once are answered in order", async () => {
+    const socket = open();
+    socket.setEncoding("utf8");
+    let heard = "";
+    socket.on("data", (text: string) => {
+      heard += text;
+    });
+    const requests = Array.from(
+      { length: 300 },
+      (_, id) => `${JSON.stringify({ ...call("hello"), id })}\n`,
+    ).join("");
+    for (const piece of requests.match(/[\s\S]{1,777}/g) ?? []) socket.write(piece);
+    await eventually(
+      async () => heard,
+      (text) => text.split("\n").length === 301,
+    );
+    const ids = heard
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).id);
+    assert.deepEqual(
+      ids,
+      Array.from({ length: 300 }, (_, id) => id),
+    );
+  });
+
+  test("three hundred that connect and say nothing, and commands in between", async () => {
+    const silent = Array.from({ length: 300 }, open);
+    await Promise.all(silent.map((socket) => connected(socket)));
+    for (let n = 0; n < 5; n += 1) assert.ok((await say(`${JSON.stringify(call("hello"))}\n`)).length === 1);
+    // The oldest have made room.
+    await eventually(
+      async () =>
+        silent.filter(
+          ({ destroyed, readyState }) => destroyed || readyState === "closed" || readyState === "writeOnly",
+        ).length,
+      (gone) => gone >= 44,
+    );
+  });
+
+  test("three hundred that ask and ask and never read", async () => {
+    const before = { bytes: memoryBytes(a.engine.pid), files: openFiles(a.engine.pid) };
+    const flood = `${JSON.stringify(call("interfaces"))}\n`.repeat(900);
+    const deaf = Array.from({ length: 300 }, open);
+    for (const socket of deaf) {
+      socket.pause();
+      socket.write(flood);
+    }
+    for (let n = 0; n < 5; n += 1) assert.equal((await say(`${JSON.stringify(call("hello"))}\n`)).length, 1);
+    const begin = advertised.frames.length;
+    await advertised.waitFor(() => advertised.frames.length >= begin + 4);
+    assert.match((await a.carpctl("status")).stdout, /^carp0\s+1\s+MASTER\s/m);
+    assert.ok(memoryBytes(a.engine.pid) < before.bytes + 128 * 2 ** 20, "memory is bounded");
+    assert.ok(openFiles(a.engine.pid) <= before.files + 260, "connections are bounded");
+  });
+
+  test("a hundred that read what they ask for, as fast as it comes", async () => {
+    const flood = `${JSON.stringify(call("interfaces"))}\n`.repeat(100);
+    let answered = 0;
+    for (let n = 0; n < 100; n += 1) {
+      const socket = open();
+      socket.on("data", (bytes: Buffer) => {
+        for (const byte of bytes) if (byte === 10) answered += 1;
+      });
+      socket.write(flood);
+    }
+    await eventually(
+      async () => answered,
+      (count) => count === 100 * 100,
+    );
+  });
+
+  test("two thousand that connect and go, some in the middle of a request", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const round = Array.from({ length: 100 }, open);
+      await Promise.all(
+        round.map(async (socket, n) => {
+          await connected(socket);
+          if (n % 3 === 1) socket.write('{"jsonrpc":"2.0","id":1,"meth');
+          if (n % 3 === 2) socket.write(`${JSON.stringify(call("interfaces"))}\n`);
+          socket.destroy();
+        }),
+      );
+    }
+    await eventually(
+      async () => openFiles(a.engine.pid),
+      (count) => count < 60,
+    );
+  });
+});
+
+async function connected(socket: Socket): Promise<void> {
+  if (socket.connecting) await Promise.race([once(socket, "connect"), once(socket, "close")]);
+}
+
+function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+function memoryBytes(pid: number): number {
+  const [, kilobytes = "0"] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) * 1024;
+}
