@@ -42,7 +42,9 @@ describe("the engine", () => {
       ({ ifname }) => ifname,
     );
   const view = async () => (await a.engine.request("interfaces", {})).interfaces;
-  const engineWith = (words: string) => a.exec(CARPCTL, [...split(words), "engine", "--log", "stderr"]);
+  /** One that does not refuse to run is not waited for. */
+  const engineWith = (words: string) =>
+    a.exec("timeout", ["20", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
 
   test("a second engine in the same run directory says so and exits 1", async () => {
     await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
