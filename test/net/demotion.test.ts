@@ -1,0 +1,163 @@
+/** Who gives way, and at once: every advbase here is so long that no timer can explain a takeover. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+
+const SLOW = ["advbase", "60"];
+
+describe("demotion", () => {
+  const networks: Network[] = [];
+  let a: Host;
+  let b: Host;
+
+  /** Two firewalls between two networks, a before b, both networks at a. */
+  before(async () => {
+    const [outside, inside] = await Promise.all([createNetwork(), createNetwork()]);
+    networks.push(outside, inside);
+    [a, b] = await Promise.all([
+      outside.host("a", { addresses: ["10.0.0.2/24"] }),
+      outside.host("b", { addresses: ["10.0.0.3/24"] }),
+    ]);
+    await inside.attach(a, { addresses: ["10.0.1.2/24"] });
+    await inside.attach(b, { addresses: ["10.0.1.3/24"] });
+    await Promise.all([a.startEngine(), b.startEngine()]);
+    for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.preempt=1");
+    for (const [host, advskew] of [
+      [a, "10"],
+      [b, "100"],
+    ] as const) {
+      for (const n of [0, 1]) {
+        const words = ["carpdev", `eth${n}`, "vhid", String(n + 1), "pass", "sesame", "advskew", advskew];
+        await host.carpctl(`carp${n}`, `10.0.${n}.1/24`, ...words, ...SLOW);
+        if (host === a) await a.carpctl(`carp${n}`, "state", "master");
+      }
+    }
+    await at(a, b);
+  });
+  after(() => {
+    for (const network of networks) network.destroy();
+  });
+
+  const at = async (one: Host, other: Host, names = ["carp0", "carp1"]) => {
+    await Promise.all(names.map((name) => one.waitForState(name, "MASTER")));
+    await Promise.all(names.map((name) => other.waitForState(name, "BACKUP")));
+  };
+
+  test("a group's carpdemote moves its addresses at once, and taking it back brings them back", async () => {
+    const begin = a.engine.log.length;
+    const advertised = await b.capture("eth0", "ip proto 112");
+    await a.carpctl("-g", "carp", "carpdemote", "3");
+    const demoted = await advertised.waitFor(({ carp }) => carp?.vhid === 1 && carp.demote === 3);
+    assert.deepEqual([demoted.ipv4?.source, demoted.carp?.advskew], ["10.0.0.2", 10]);
+    await at(b, a);
+    assert.equal((await a.carpctl("-g", "carp")).stdout, "carp: carp demote count 3\n");
+    assert.match((await a.carpctl("status")).stdout, /^group carp: carp demote count 3$/m);
+    await a.engine.waitForLog(/^<3>carpctl demoted group carp by 3 to 3 \(carpdemote\)$/, { from: begin });
+
+    await a.carpctl("-g", "carp", "-carpdemote", "2");
+    assert.equal((await a.carpctl("-g", "carp")).stdout, "carp: carp demote count 1\n");
+    await a.carpctl("-g", "carp", "-carpdemote");
+    await a.engine.waitForLog(/^<3>carpctl promoted group carp by 1 to 0 \(carpdemote\)$/, { from: begin });
+    await advertised.stop();
+    await returnsToA();
+  });
+
+  test("a group of one interface moves that one alone", async () => {
+    await a.carpctl("carp1", "group", "inside");
+    await a.carpctl("-g", "inside", "carpdemote");
+    await at(b, a, ["carp1"]);
+    assert.equal(await a.engine.state("carp0"), "MASTER");
+    await a.carpctl("-g", "inside", "-carpdemote");
+    await a.carpctl("carp1", "-group", "inside");
+    await returnsToA();
+  });
+
+  test("the global counter moves everything at once, and shows in advskew", async () => {
+    const advertised = await b.capture("eth0", "ip proto 112");
+    await a.carpctl("sysctl", "net.inet.carp.demotion=50");
+    const demoted = await advertised.waitFor(({ carp }) => carp?.demote === 50);
+    assert.deepEqual([demoted.ipv4?.source, demoted.carp?.advskew], ["10.0.0.2", 60]);
+    await at(b, a);
+    const { stdout } = await a.carpctl("sysctl", "net.inet.carp.demotion=-50");
+    assert.equal(stdout, "net.inet.carp.demotion: 50 -> 0\n");
+    await advertised.stop();
+    await returnsToA();
+  });
+
+  for (const [lost, other] of [
+    [0, 1],
+    [1, 0],
+  ] as const)
+    test(`the cable of eth${lost} is pulled: both addresses move; plugged in again: both return`, async () => {
+      const begin = a.engine.log.length;
+      await a.pullCable(`eth${lost}`);
+      await a.waitForState(`carp${lost}`, "INIT");
+      await b.waitForState(`carp${other}`, "MASTER");
+      await a.waitForState(`carp${other}`, "BACKUP");
+      for (const line of [
+        new RegExp(`^<3>carp${lost} demoted group carp by 1 to 1 \\(carpdev\\)$`),
+        /^<3>demoted by 240 to 240 \(interface down\)$/,
+      ])
+        await a.engine.waitForLog(line, { from: begin });
+      assert.equal((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout, "240\n");
+      assert.match(
+        (await a.carpctl("status")).stdout,
+        new RegExp(`^carp${lost}: carpdev eth${lost} has no carrier$`, "m"),
+      );
+      // Of the network that was cut off b can only know by its timers, or by being told.
+      await b.carpctl(`carp${lost}`, "state", "master");
+      await b.waitForState(`carp${lost}`, "MASTER");
+
+      await a.plugCable(`eth${lost}`);
+      for (const line of [
+        /^<3>carp\d promoted group carp by 1 to 0 \(carpdev\)$/,
+        /^<3>promoted by 240 to 0 /,
+      ])
+        await a.engine.waitForLog(line, { from: begin });
+      await a.waitForState(`carp${lost}`, "BACKUP");
+      await returnsToA();
+      assert.deepEqual(await a.addresses(`carp${lost}`), [`10.0.${lost}.1/24`]);
+      assert.deepEqual(await b.addresses(`carp${lost}`), []);
+    });
+
+  /** A preempting BACKUP needs to hear the other MASTER: for once that may not take a minute. */
+  async function returnsToA(names = ["carp0", "carp1"]): Promise<void> {
+    const advertise = async (advbase: number) => {
+      for (const host of [a, b])
+        for (const name of names) await host.engine.request("change", { name, change: { advbase } });
+    };
+    await advertise(1);
+    await at(a, b, names);
+    await advertise(60);
+  }
+});
+
+describe("demotion for send errors", () => {
+  let lan: Network;
+  let a: Host;
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
+    await a.startEngine();
+  });
+  after(() => lan.destroy());
+
+  test("three sends in a row that fail demote, three that succeed take it back", async () => {
+    const words = ["carpdev", "eth0", "vhid", "1", "pass", "sesame", "advbase", "0", "advskew", "20"];
+    await a.carpctl("carp0", "10.0.0.1/24", ...words);
+    await a.waitForState("carp0", "MASTER");
+    const begin = a.engine.log.length;
+    // A queue without room for anything: what is sent fails with ENOBUFS.
+    await a.run("tc", "qdisc", "add", "dev", "eth0", "root", "pfifo", "limit", "0");
+    await a.engine.waitForLog(/^<3>carp0 demoted group carp by 1 to 1 \(> snderrors\)$/, { from: begin });
+    await a.engine.waitForLog(/^<3>demoted by 240 to 240 \(> snderrors\)$/, { from: begin });
+    assert.ok((await a.engine.request("statistics", {})).sendFailed >= 3);
+    assert.match((await a.carpctl("netstat")).stdout, /^\t\t\d+ send failed due to mbuf memory error$/m);
+
+    await a.run("tc", "qdisc", "delete", "dev", "eth0", "root");
+    await a.engine.waitForLog(/^<3>carp0 promoted group carp by 1 to 0 \(< snderrors\)$/, { from: begin });
+    await a.engine.waitForLog(/^<3>promoted by 240 to 0 \(< snderrors\)$/, { from: begin });
+    await a.waitForState("carp0", "MASTER");
+  });
+});
