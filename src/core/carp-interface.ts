@@ -318,18 +318,22 @@ export class CarpInterface implements Owner {
     return this.#appearance.source(family);
   }
 
-  send(vhid: number, fields: { advbase: number; advskew: number; demote: number; counter: bigint }): void {
+  send(
+    vhid: number,
+    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
+    untilUs: Micros,
+  ): void {
     const { name, carpdev } = this.#configuration;
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
     const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
-    this.emit({ kind: "advertise", interface: name, vhid, carpdev, transmissions });
+    this.emit({ kind: "advertise", interface: name, vhid, carpdev, transmissions, untilUs });
   }
 
-  announce(): void {
+  announce(untilUs: Micros): void {
     const { name, carpdev } = this.#configuration;
     const frames = this.#appearance.announcements(this.#host.isRouter);
     if (carpdev !== undefined && frames.length > 0)
-      this.emit({ kind: "announce", interface: name, carpdev, frames });
+      this.emit({ kind: "announce", interface: name, carpdev, frames, untilUs });
   }
 
   mastershipChanged(): void {

@@ -48,22 +48,27 @@ export interface Transition {
   readonly reason: string;
 }
 
+/** A claim to the addresses: none of it may leave later than this, when another host may have them. */
+interface Claim {
+  readonly untilUs: Micros;
+}
+
 export type Effect =
-  /** Send, then report an `advertised` event at once. */
-  | {
+  /** Send, then report an `advertised` event at once; nothing is reported when it was too late for all of it. */
+  | ({
       readonly kind: "advertise";
       readonly interface: string;
       readonly vhid: number;
       readonly carpdev: string;
       readonly transmissions: readonly Transmission[];
-    }
+    } & Claim)
   /** Gratuitous ARP and unsolicited neighbour advertisements: send, nothing comes back. */
-  | {
+  | ({
       readonly kind: "announce";
       readonly interface: string;
       readonly carpdev: string;
       readonly frames: readonly Uint8Array[];
-    }
+    } & Claim)
   | { readonly kind: "arm"; readonly timer: TimerId; readonly atUs: Micros }
   | { readonly kind: "cancel"; readonly timer: TimerId }
   /** MASTER until `untilUs`; 0 takes the lease away. */

@@ -96,8 +96,7 @@ export class Host {
         break;
       case "repaired": {
         this.#log(2, `${event.interface}: repaired: ${event.what}`);
-        const repaired = this.#interfaces.get(event.interface);
-        if (repaired?.nodes.some((node) => node.state === "MASTER")) repaired.announce();
+        for (const node of this.#interfaces.get(event.interface)?.nodes ?? []) node.announce(now);
         break;
       }
       case "device": {

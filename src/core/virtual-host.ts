@@ -31,10 +31,14 @@ export interface Owner {
   effective(advskew: number): Effective;
   /** Our source address in that family's advertisements. */
   source(family: Family): string | undefined;
-  /** Puts the advertisement on the wire. */
-  send(vhid: number, fields: { advbase: number; advskew: number; demote: number; counter: bigint }): void;
-  /** Tells everybody on the segment where the addresses are. */
-  announce(): void;
+  /** Puts the advertisement on the wire, unless it is later than `untilUs` by then. */
+  send(
+    vhid: number,
+    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
+    untilUs: Micros,
+  ): void;
+  /** Tells everybody on the segment where the addresses are, unless it is later than `untilUs` by then. */
+  announce(untilUs: Micros): void;
   /** A node became MASTER or ceased to be. */
   mastershipChanged(): void;
   emit(effect: Effect): void;
@@ -120,7 +124,7 @@ export class VirtualHost {
     this.#leaving = true;
     this.#cancel("advertise");
     const counter = this.#nextCounter(now);
-    this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter });
+    this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter }, this.#masterUntilUs);
   }
 
   /** `state master`: somebody wants it here. */
@@ -166,7 +170,12 @@ export class VirtualHost {
   advertiseTimer(now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#advertise(now);
-    if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.#owner.announce();
+    if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.announce(now);
+  }
+
+  /** Something may have made others forget where the addresses are. */
+  announce(now: Instant): void {
+    if (this.#state === "MASTER" && !this.#lostLease(now.us, now)) this.#owner.announce(this.#masterUntilUs);
   }
 
   /** An advertisement has really left: the lease runs from that moment, if it had not run out by then. */
@@ -269,7 +278,7 @@ export class VirtualHost {
       this.#assertedAtUs = now.us;
       this.#advertise(now);
     }
-    this.#owner.announce();
+    this.#owner.announce(this.#masterUntilUs);
   }
 
   #takeOver(reason: string, now: Instant): void {
@@ -279,7 +288,7 @@ export class VirtualHost {
     this.#masterUntilUs = now.us + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
     this.#owner.mastershipChanged();
     this.#advertise(now);
-    this.#owner.announce();
+    this.#owner.announce(this.#masterUntilUs);
     this.#toSecondAnnouncement = ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT;
     this.#assertedAtUs = now.us;
   }
@@ -318,7 +327,7 @@ export class VirtualHost {
     const effective = this.#effective;
     const stepUs = this.#intervalUs;
     const counter = this.#nextCounter(now);
-    this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter });
+    this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter }, this.#masterUntilUs);
     // From when it was due, so that small delays do not add up; from now after a long one.
     const dueUs = this.#advertiseAtUs;
     const onTime = dueUs <= now.us && now.us < dueUs + stepUs;

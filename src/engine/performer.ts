@@ -48,7 +48,7 @@ export class Performer {
   }
 
   #perform(effect: Effect): void {
-    const { links, log, timers, wire } = this.#kernel;
+    const { clock, links, log, timers, wire } = this.#kernel;
     switch (effect.kind) {
       case "arm":
         timers.arm(effect.timer, effect.atUs);
@@ -64,7 +64,8 @@ export class Performer {
         break;
       case "announce":
         this.#sequence(effect.interface).push(() => {
-          for (const frame of effect.frames) wire.send(effect.carpdev, { family: 4, frame });
+          for (const frame of effect.frames)
+            if (clock.now().us <= effect.untilUs) wire.send(effect.carpdev, { family: 4, frame });
         });
         break;
       case "device":
@@ -95,10 +96,13 @@ export class Performer {
     const left: Family[] = [];
     let error: string | undefined;
     for (const transmission of effect.transmissions) {
+      // The engine may have been stopped meanwhile, or have waited long for the device.
+      if (clock.now().us > effect.untilUs) break;
       const failure = wire.send(effect.carpdev, transmission);
       if (failure === undefined) left.push(transmission.family);
       else error ??= failure;
     }
+    if (left.length === 0 && error === undefined) return;
     const { interface: name, vhid } = effect;
     this.#report({ kind: "advertised", interface: name, vhid, leftUs: clock.now().us, left, error });
   }

@@ -183,6 +183,30 @@ describe("the lease", () => {
     assert.equal(station.leases.get("carp0/1"), leftUs + 3 * SECOND);
   });
 
+  it("is the time until which a claim may leave, of whatever kind", () => {
+    const station = master();
+    const endUs = station.world.us + station.leaseLeft();
+    station.world.run(SECOND - 1);
+    station.take();
+    const advertised = () => {
+      station.world.run(1);
+      return station.take();
+    };
+    const claims = [
+      ...advertised(),
+      ...station.hear(advertisement({ advskew: 100 })),
+      ...station.set("carp0", { up: false }),
+    ].filter((effect) => effect.kind === "advertise" || effect.kind === "announce");
+    assert.deepEqual(
+      claims.map(({ kind }) => kind),
+      ["advertise", "advertise", "announce", "advertise"],
+    );
+    assert.deepEqual(
+      claims.map(({ untilUs }) => untilUs),
+      [endUs, ...claims.slice(1).map(() => endUs + SECOND)],
+    );
+  });
+
   it("is renewed by every advertisement that left", () => {
     const station = master();
     station.world.run(10 * SECOND);
