@@ -48,13 +48,16 @@ export class CarpdevSettings {
     this.#saved = Saved.safeParse(readDurable(this.#file)).data ?? {};
   }
 
-  prepare(carpdev: string, index: number): void {
+  /** @returns false when there is nothing to set yet: the kernel tells of a new name before it has moved the settings. */
+  prepare(carpdev: string, index: number): boolean {
+    if (index !== 0 && !isThere(carpdev)) return false;
+    const known = this.#saved[carpdev]?.index === index ? this.#saved[carpdev] : undefined;
     const settings: Saved[string]["settings"] = {};
     const toWrite: { setting: string; least: number; without: string }[] = [];
     for (const { setting, least, without } of NEEDED) {
       const current = read(carpdev, setting);
       if (current === undefined) continue;
-      const before = this.#saved[carpdev]?.settings[setting];
+      const before = known?.settings[setting];
       if (before !== undefined && before.wrote === current) settings[setting] = before;
       else if (Math.max(current, read("all", setting) ?? 0) < least) {
         settings[setting] = { former: current, wrote: least };
@@ -71,12 +74,16 @@ export class CarpdevSettings {
         this.#complain(`${carpdev}: ${setting} cannot be set to ${least} (${error}): ${without}`);
       }
     }
+    return true;
   }
 
-  restore(carpdev: string): void {
+  /** @returns false when its settings are not where its name is yet. */
+  restore(carpdev: string): boolean {
     const saved = this.#saved[carpdev];
-    if (saved === undefined) return;
-    const name = this.#nameOf(saved.index) ?? carpdev;
+    if (saved === undefined) return true;
+    const present = this.#nameOf(saved.index);
+    if (present !== undefined && !isThere(present)) return false;
+    const name = present ?? carpdev;
     for (const [setting, { former, wrote }] of Object.entries(saved.settings)) {
       if (read(name, setting) !== wrote) continue;
       const error = write(name, setting, former);
@@ -85,6 +92,7 @@ export class CarpdevSettings {
     }
     delete this.#saved[carpdev];
     this.#persist();
+    return true;
   }
 
   restoreAllBut(used: ReadonlySet<string>): void {
@@ -99,6 +107,9 @@ export class CarpdevSettings {
     }
   }
 }
+
+const isThere = (device: string): boolean =>
+  NEEDED.every(({ setting }) => read(device, setting) !== undefined);
 
 function read(device: string, setting: string): number | undefined {
   try {

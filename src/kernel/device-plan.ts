@@ -65,7 +65,7 @@ export function wantedAddresses(device: Device, neighbours: readonly InterfaceAd
 }
 
 /** A macvlan on a macvlan is really one on the device below both. */
-const parentOf = (carpdev: KernelLink): number =>
+export const parentOf = (carpdev: KernelLink): number =>
   carpdev.kind === "macvlan" ? carpdev.parentIndex : carpdev.index;
 
 export const builtFor = (link: KernelLink, carpdev: KernelLink): boolean =>

@@ -1,14 +1,19 @@
 /**
- * Which links have ARP settings as carp needs them: the carpdevs, and the host's other links in the subnets of the
- * addresses shared there, on which Linux would answer for those addresses too. How settings are changed and put back
- * is in carpdev-settings.ts.
+ * Which links have ARP settings as carp needs them: the carpdevs, and the host's other links on which Linux would
+ * answer for the addresses shared there: those that are in the same subnet, or on the same device below. How settings
+ * are changed and put back is in carpdev-settings.ts.
  */
 
 import type { Device } from "../core/effect.ts";
 import type { InterfaceAddress } from "../core/event.ts";
 import type { CarpdevSettings } from "./carpdev-settings.ts";
+import { parentOf } from "./device-plan.ts";
 import type { Observed } from "./observed.ts";
 import { type KernelLink, prefixOf } from "./rtnetlink-messages.ts";
+
+/** The kernel tells of a new name before it has moved the settings there, and of nothing afterwards. */
+const AGAIN_MS = 10;
+const ATTEMPTS = 100;
 
 export interface PreparedLinksOptions {
   readonly settings: CarpdevSettings;
@@ -32,16 +37,15 @@ export class PreparedLinks {
   }
 
   prepare(carpdev: string): void {
-    const { settings, observed } = this.#options;
     this.#carpdevs.add(carpdev);
-    settings.prepare(carpdev, observed.byName(carpdev)?.index ?? 0);
+    this.#prepare(carpdev, this.#options.observed.byName(carpdev)?.index ?? 0);
     // What an engine before this one prepared is let go only when it is known what this one wants.
     this.#settle(new Map([...this.#beside, ...this.#linksBeside()]));
   }
 
   restore(carpdev: string): void {
     this.#carpdevs.delete(carpdev);
-    if (!this.#beside.has(carpdev)) this.#options.settings.restore(carpdev);
+    this.#restore(carpdev);
     this.follow();
   }
 
@@ -57,12 +61,24 @@ export class PreparedLinks {
   }
 
   #settle(beside: ReadonlyMap<string, number>): void {
-    const { settings } = this.#options;
     const former = this.#beside;
     this.#beside = beside;
-    for (const [name, index] of beside) if (former.get(name) !== index) settings.prepare(name, index);
-    for (const name of former.keys())
-      if (!beside.has(name) && !this.#carpdevs.has(name)) settings.restore(name);
+    for (const [name, index] of beside) if (former.get(name) !== index) this.#prepare(name, index);
+    for (const name of former.keys()) if (!beside.has(name)) this.#restore(name);
+  }
+
+  #isInUse(name: string): boolean {
+    return this.#carpdevs.has(name) || this.#beside.has(name);
+  }
+
+  #prepare(name: string, index: number): void {
+    const { settings, observed } = this.#options;
+    const isMeant = () => this.#isInUse(name) && (observed.byName(name)?.index ?? 0) === index;
+    untilDone(() => !isMeant() || settings.prepare(name, index));
+  }
+
+  #restore(name: string): void {
+    untilDone(() => this.#isInUse(name) || this.#options.settings.restore(name));
   }
 
   #linksBeside(): ReadonlyMap<string, number> {
@@ -79,14 +95,16 @@ export class PreparedLinks {
     return subnets;
   }
 
-  /** By name, the indexes of the links that have an address of their own in one of the subnets. */
+  /** By name, the indexes of the links that are on a carpdev's segment for all that can be seen from here. */
   #linksIn(subnets: ReadonlySet<string>, carpdevs: ReadonlySet<string>): ReadonlyMap<string, number> {
     const { observed, isCarpdev } = this.#options;
+    const below = new Set([...carpdevs].flatMap((name) => observed.byName(name) ?? []).map(parentOf));
     const found = [...observed.links.values()].filter(
       (link) =>
         !carpdevs.has(link.name) &&
         isCarpdev(link) &&
-        observed.addresses(link.index).some((own) => subnets.has(prefixOf(own))),
+        (below.has(parentOf(link)) ||
+          observed.addresses(link.index).some((own) => subnets.has(prefixOf(own)))),
     );
     return new Map(found.map(({ name, index }) => [name, index]));
   }
@@ -95,4 +113,9 @@ export class PreparedLinks {
 /** Of IPv4 only: neighbour discovery answers on the interface that has the address and on no other. */
 function subnetsOf(addresses: readonly InterfaceAddress[]): ReadonlySet<string> {
   return new Set(addresses.filter(({ family }) => family === 4).map(prefixOf));
+}
+
+function untilDone(attempt: () => boolean, attempts = ATTEMPTS): void {
+  if (attempt() || attempts === 0) return;
+  setTimeout(() => untilDone(attempt, attempts - 1), AGAIN_MS).unref();
 }
