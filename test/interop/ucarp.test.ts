@@ -1,0 +1,173 @@
+/** Debian's ucarp as the other host, in both directions. It ignores the demote byte and never leaves quietly. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Capture, createNetwork, eventually, type Host } from "../hosts/index.ts";
+
+const SHARED = "10.0.0.1";
+const VHID = 7;
+const PASS = "secret";
+
+/** A network of its own for each, since both sides take their time: they run side by side. */
+async function withUcarp(test: (network: Mixed) => Promise<void>): Promise<void> {
+  const lan = await createNetwork();
+  try {
+    const [ours, theirs, client] = await Promise.all([
+      lan.host("ours", { addresses: ["10.0.0.2/24"] }),
+      lan.host("theirs", { addresses: ["10.0.0.3/24"] }),
+      lan.host("client", { addresses: ["10.0.0.9/24"] }),
+    ]);
+    const wire = await client.capture("eth0", "ip proto 112");
+    await ours.startEngine();
+    await test(new Mixed(ours, theirs, client, wire));
+  } finally {
+    lan.destroy();
+  }
+}
+
+class Mixed {
+  readonly ours: Host;
+  readonly theirs: Host;
+  readonly #client: Host;
+  readonly wire: Capture;
+
+  constructor(ours: Host, theirs: Host, client: Host, wire: Capture) {
+    this.ours = ours;
+    this.theirs = theirs;
+    this.#client = client;
+    this.wire = wire;
+  }
+
+  carp(...words: string[]) {
+    const settings = ["carpdev", "eth0", "vhid", String(VHID), "pass", PASS];
+    return this.ours.carpctl("carp0", `${SHARED}/24`, ...settings, ...words);
+  }
+
+  ucarp(options: { advskew?: number; preempt?: boolean } = {}) {
+    return this.theirs.startUcarp({
+      vhid: VHID,
+      pass: PASS,
+      address: SHARED,
+      source: "10.0.0.3",
+      ...options,
+    });
+  }
+
+  /** The next advertisement of a host. */
+  advertisement(source: string) {
+    const from = this.wire.frames.length;
+    return this.wire.waitFor(({ carp, ipv4 }) => carp !== undefined && ipv4?.source === source, { from });
+  }
+
+  async reached(): Promise<void> {
+    const ping = this.#client.startPing(SHARED);
+    await ping.waitForReply();
+    await ping.stop();
+  }
+
+  /** ucarp's address stays behind where it is killed. */
+  forgetTheirs() {
+    return this.theirs.run("ip", "address", "flush", "to", `${SHARED}/32`);
+  }
+
+  async refusals(): Promise<number> {
+    const counted = await this.ours.engine.request("statistics", {});
+    const { badAuthentication, badChecksum, badTtl, badVersion, badVhid, tooShort } = counted;
+    return badAuthentication + badChecksum + badTtl + badVersion + badVhid + tooShort;
+  }
+}
+
+describe("interop with ucarp", { concurrency: true }, () => {
+  test("it is MASTER and we back up; it dies and we take over; it comes back and takes it back", () =>
+    withUcarp(async (it) => {
+      const first = it.ucarp({ advskew: 10 });
+      await first.waitForState("MASTER");
+      await it.carp("advskew", "100");
+      await it.ours.waitForState("carp0", "BACKUP");
+      // Two further ones heard, and still BACKUP.
+      for (let n = 0; n < 2; n += 1) await it.advertisement("10.0.0.3");
+      await eventually(
+        () => it.ours.engine.request("interfaces", {}),
+        ({ interfaces }) => interfaces[0]?.nodes[0]?.heard?.source === "10.0.0.3",
+      );
+      assert.equal(await it.ours.engine.state("carp0"), "BACKUP");
+      assert.equal(await it.refusals(), 0);
+
+      first.kill("SIGKILL");
+      await it.forgetTheirs();
+      await it.ours.waitForState("carp0", "MASTER");
+      await it.advertisement("10.0.0.2");
+      await it.reached();
+
+      const second = it.ucarp({ advskew: 10, preempt: true });
+      await second.waitForState("MASTER");
+      await it.ours.waitForState("carp0", "BACKUP");
+      await it.advertisement("10.0.0.3");
+      await it.reached();
+      assert.equal(await it.refusals(), 0);
+      assert.deepEqual(
+        it.ours.engine.transitions.map(({ to }) => to),
+        ["BACKUP", "MASTER", "BACKUP"],
+      );
+    }));
+
+  test("we are MASTER and it backs up; we die and it takes over; we come back and take it back", () =>
+    withUcarp(async (it) => {
+      await it.ours.carpctl("sysctl", "net.inet.carp.preempt=1");
+      await it.carp("advskew", "10");
+      await it.ours.waitForState("carp0", "MASTER");
+      const peer = it.ucarp({ advskew: 100 });
+      await peer.waitForState("BACKUP");
+      // Longer than its patience, were we not believed.
+      for (let n = 0; n < 5; n += 1) await it.advertisement("10.0.0.2");
+      assert.equal(peer.state, "BACKUP");
+      await it.reached();
+
+      await it.ours.engine.kill("SIGKILL");
+      await peer.waitForState("MASTER");
+      await it.advertisement("10.0.0.3");
+
+      await it.ours.startEngine();
+      await it.ours.waitForState("carp0", "MASTER");
+      await peer.waitForState("BACKUP");
+      await it.reached();
+      assert.equal(await it.refusals(), 0);
+    }));
+
+  test("we go in order, and it takes over at once", () =>
+    withUcarp(async (it) => {
+      await it.carp("advskew", "10");
+      await it.ours.waitForState("carp0", "MASTER");
+      const peer = it.ucarp({ advskew: 100 });
+      await peer.waitForState("BACKUP");
+      await it.advertisement("10.0.0.2");
+      await it.ours.carpctl("carp0", "down");
+      await peer.waitForState("MASTER");
+      await it.reached();
+    }));
+
+  test("net.inet.carp.demotion moves it although ucarp ignores the demote byte, and back", () =>
+    withUcarp(async (it) => {
+      await it.ours.carpctl("sysctl", "net.inet.carp.preempt=1");
+      await it.carp("advskew", "0");
+      await it.ours.waitForState("carp0", "MASTER");
+      const peer = it.ucarp({ advskew: 100, preempt: true });
+      await peer.waitForState("BACKUP");
+      for (let n = 0; n < 4; n += 1) await it.advertisement("10.0.0.2");
+      assert.equal(peer.state, "BACKUP");
+
+      // The byte alone does nothing to it.
+      const { stdout } = await it.ours.carpctl("sysctl", "net.inet.carp.demotion=240");
+      assert.equal(stdout, "net.inet.carp.demotion: 0 -> 240\n");
+      const demoted = await it.wire.waitFor(({ carp }) => carp?.demote === 240);
+      assert.deepEqual([demoted.carp?.advskew, demoted.carp?.advbase], [240, 1]);
+      await peer.waitForState("MASTER");
+      await it.ours.waitForState("carp0", "BACKUP");
+      await it.reached();
+
+      await it.ours.carpctl("sysctl", "net.inet.carp.demotion=-240");
+      await it.ours.waitForState("carp0", "MASTER");
+      await peer.waitForState("BACKUP");
+      await it.reached();
+    }));
+});
