@@ -1,0 +1,71 @@
+/**
+ * What an idle engine costs: processor time and memory of a MASTER and of a BACKUP that hears it, each with one
+ * interface. Fails when one of them is over its limit. Words: how many seconds to measure for (default 30).
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createNetwork, type Host } from "../hosts/index.ts";
+
+const PROCESSOR_LIMIT_PERCENT = 0.3;
+const MEMORY_LIMIT_MB = 80;
+/** Starting up costs more than running: what is left of it is over by then. */
+const SETTLING_MS = 5000;
+
+const seconds = Number(process.argv[2] ?? 30);
+if (!(seconds > 0)) {
+  console.error("engine-cost: how many seconds to measure for must be a number greater than 0");
+  process.exit(2);
+}
+
+const lan = await createNetwork();
+try {
+  const [a, b] = await Promise.all([
+    lan.host("a", { addresses: ["10.0.0.2/24"] }),
+    lan.host("b", { addresses: ["10.0.0.3/24"] }),
+  ]);
+  const hosts = [
+    [a, "MASTER"],
+    [b, "BACKUP"],
+  ] as const;
+  for (const [host, state] of hosts) {
+    await host.startEngine({ logLevel: null });
+    const advskew = state === "MASTER" ? "0" : "100";
+    await host.carpctl("carp0", "10.0.0.1/24", "carpdev", "eth0", "vhid", "1", "advskew", advskew);
+    if (state === "MASTER") await host.carpctl("carp0", "state", "master");
+  }
+  await sleep(SETTLING_MS);
+  const before = hosts.map(([host]) => processorNs(host));
+  const beganMs = performance.now();
+  await sleep(seconds * 1000);
+  const lastedMs = performance.now() - beganMs;
+  console.log(`An idle engine with one interface, over ${seconds} s:`);
+  for (const [n, [host, state]] of hosts.entries()) {
+    if ((await host.engine.state("carp0")) !== state)
+      throw new Error(`${host.name} is not ${state} any more`);
+    const percent = (processorNs(host) - (before[n] ?? 0)) / 1e4 / lastedMs;
+    const megabytes = residentMb(host);
+    console.log(
+      `  ${state}: ${percent.toFixed(3)} % of a core (limit ${PROCESSOR_LIMIT_PERCENT} %), ` +
+        `${megabytes.toFixed(1)} MB resident (limit ${MEMORY_LIMIT_MB} MB)`,
+    );
+    if (percent >= PROCESSOR_LIMIT_PERCENT || megabytes >= MEMORY_LIMIT_MB) process.exitCode = 1;
+  }
+  if (process.exitCode === 1) console.log("Over the limit.");
+  await Promise.all(hosts.map(([host]) => host.engine.stop()));
+} finally {
+  lan.destroy();
+}
+
+/** Of all its threads. Finer than the hundredths of a second in /proc/PID/stat. */
+function processorNs({ engine }: Host): number {
+  const tasks = `/proc/${engine.pid}/task`;
+  return readdirSync(tasks)
+    .map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]))
+    .reduce((sum, ns) => sum + ns, 0);
+}
+
+function residentMb({ engine }: Host): number {
+  const status = readFileSync(`/proc/${engine.pid}/status`, "utf8");
+  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+}
