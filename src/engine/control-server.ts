@@ -77,29 +77,27 @@ export class ControlServer {
 
   #accept(socket: Socket): void {
     const peer = this.#options.identify(socket);
-    if (peer === undefined || !this.#makeRoom()) {
+    if (peer === undefined) {
       socket.destroy();
       return;
     }
+    this.#makeRoom();
     const connection = new Connection(socket, peer, this.#options.rpc, this.#turns);
     this.#connections.add(connection);
     socket.once("close", () => this.#connections.delete(connection));
   }
 
   /**
-   * The oldest that asks nothing, or else the oldest that does not read its answers, makes room for those who have
-   * something to say.
-   *
-   * @returns false when everybody is being served
+   * The user who has the most connections loses the oldest of them: nobody can keep others out, and one who has
+   * only just come is not sent away before he could speak.
    */
-  #makeRoom(): boolean {
-    if (this.#connections.size < MAX_CONNECTIONS) return true;
-    const all = [...this.#connections];
-    const oldest = all.find((each) => !each.isBusy) ?? all.find((each) => each.isUnread);
-    if (oldest === undefined) return false;
+  #makeRoom(): void {
+    if (this.#connections.size < MAX_CONNECTIONS) return;
+    const users = Map.groupBy(this.#connections, (each) => each.uid).values();
+    const [oldest] = users.reduce((most, each) => (each.length > most.length ? each : most));
+    if (oldest === undefined) return;
     oldest.drop();
     this.#connections.delete(oldest);
-    return true;
   }
 }
 
@@ -134,7 +132,7 @@ class Connection {
     this.#turns = turns;
     socket.setTimeout(SILENT_MS, () => {
       // A command may take its time; a peer that neither asks nor reads may not.
-      if (!this.#busy || this.isUnread) this.drop();
+      if (!this.#busy || socket.writableLength > 0) this.drop();
     });
     socket.on("error", () => this.drop());
     socket.on("data", (bytes: Buffer) => {
@@ -143,12 +141,8 @@ class Connection {
     });
   }
 
-  get isBusy(): boolean {
-    return this.#busy;
-  }
-
-  get isUnread(): boolean {
-    return this.#socket.writableLength > 0;
+  get uid(): number {
+    return this.#peer.uid;
   }
 
   end(): void {

@@ -247,6 +247,35 @@ describe("hostile clients", () => {
     assert.ok(openFiles(a.engine.pid) <= before.files + 260, "connections are bounded");
   });
 
+  test("another user's three hundred do not cost root a connection, busy or idle", async () => {
+    const idle = open();
+    await connected(idle);
+    const script = [
+      "import os, socket, sys, time",
+      // The way there is root's alone.
+      "os.chdir(sys.argv[1])",
+      "os.setgroups([]), os.setgid(65534), os.setuid(65534)",
+      'flood = b\'{"jsonrpc":"2.0","id":1,"method":"interfaces"}\\n\' * 900',
+      "all = []",
+      "for n in range(300):",
+      "  s = socket.socket(socket.AF_UNIX)",
+      "  s.connect('engine.sock')",
+      "  s.setblocking(False)",
+      "  s.send(flood)",
+      "  all.append(s)",
+      "print('sent', flush=True)",
+      "time.sleep(3600)",
+    ].join("\n");
+    const flood = a.spawn("/usr/bin/python3", ["-c", script, a.runDirectory]);
+    await flood.log.waitFor(/sent/);
+    for (let n = 0; n < 5; n += 1) assert.equal((await say(`${JSON.stringify(call("hello"))}\n`)).length, 1);
+    const answered = once(idle, "data");
+    idle.write(`${JSON.stringify(call("hello"))}\n`);
+    await answered;
+    flood.kill("SIGKILL");
+    await flood.exited;
+  });
+
   test("a hundred that read what they ask for, as fast as it comes", async () => {
     const flood = `${JSON.stringify(call("interfaces"))}\n`.repeat(100);
     let answered = 0;
@@ -282,8 +311,13 @@ describe("hostile clients", () => {
   });
 });
 
-async function connected(socket: Socket): Promise<void> {
-  if (socket.connecting) await Promise.race([once(socket, "connect"), once(socket, "close")]);
+/** Or sent away. */
+function connected(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (!socket.connecting) return resolve();
+    socket.once("connect", resolve);
+    socket.once("close", () => resolve());
+  });
 }
 
 function openFiles(pid: number): number {
