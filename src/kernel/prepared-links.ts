@@ -16,7 +16,7 @@ const AGAIN_MS = 10;
 const ATTEMPTS = 100;
 
 export interface PreparedLinksOptions {
-  readonly settings: CarpdevSettings;
+  readonly settings: Pick<CarpdevSettings, "prepare" | "restore" | "restoreAllBut">;
   readonly observed: Observed;
   /** Whether a link could be a carpdev. */
   readonly isCarpdev: (link: KernelLink) => boolean;

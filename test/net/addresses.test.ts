@@ -329,6 +329,57 @@ describe("lladdr", () => {
     }));
 });
 
+test("a command that changes everything shows on the wire as a whole: the old bows out, then there is only the new", () =>
+  onNetwork(async (lan) => {
+    const [a, b] = await Promise.all([lan.host("a", ownAddresses(2)), lan.host("b", ownAddresses(3))]);
+    await Promise.all([a.startEngine(), b.startEngine()]);
+    await configure(a, "pass", "old");
+    await becomeMaster(a);
+    const wire = await lan.capture();
+    const mac = "02:11:22:33:44:55";
+    const fresh = [
+      "inet",
+      "10.0.0.51/24",
+      "inet6",
+      "2001:db8::51/64",
+      "vhid",
+      "7",
+      "pass",
+      "new",
+      "lladdr",
+      mac,
+    ];
+    // Counts every advertisement that is not wholly the new.
+    await b.carpctl("carp0", ...fresh, "carpdev", "eth0", "advbase", "60", "advskew", "9");
+    const changed = wire.frames.length;
+    await a.carpctl(
+      "carp0",
+      ...fresh,
+      "-inet6",
+      "inet6",
+      "2001:db8::51/64",
+      "advbase",
+      "1",
+      "state",
+      "master",
+    );
+    await wire.waitFor((frame) => isAnnouncement(frame, "2001:db8::51"), { from: changed });
+    await advertisementsFrom(wire, 3, wire.frames.length);
+    const frames = (await wire.stop()).slice(changed);
+
+    const sent = frames.filter(({ carp, ipv4 }) => carp && ipv4).map(({ carp }) => carp);
+    assert.deepEqual([sent[0]?.vhid, sent[0]?.advbase, sent[0]?.advskew], [1, 255, 255]);
+    assert.deepEqual(new Set(sent.slice(1).map((each) => each?.vhid)), new Set([7]));
+    assert.equal(await badAuthentications(b), 0);
+    assert.deepEqual((await a.addresses("carp0")).toSorted(), ["10.0.0.51/24", "2001:db8::51/64"]);
+    for (const address of SHARED) assert.ok(!frames.some((frame) => isAnnouncement(frame, address)), address);
+    assertOnlyVirtualMac(frames, {
+      addresses: ["10.0.0.51", "2001:db8::51"],
+      mac,
+      packetSources: [await a.mac()],
+    });
+  }));
+
 /** Resolves when that many advertisements of one family have passed from the `from`th frame on. */
 async function advertisementsFrom(wire: Capture, count: number, from: number): Promise<void> {
   let seen = 0;

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import type { Device } from "../../../src/core/effect.ts";
+import { Observed } from "../../../src/kernel/observed.ts";
+import { PreparedLinks } from "../../../src/kernel/prepared-links.ts";
+import type { KernelLink } from "../../../src/kernel/rtnetlink-messages.ts";
+
+/** Settings that are where they belong after so many attempts. */
+function setting({ late = 0, wanted = [] as Device[] } = {}) {
+  const done: string[] = [];
+  let attempts = 0;
+  const attempt = (what: string) => {
+    attempts += 1;
+    if (attempts <= late) return false;
+    done.push(what);
+    return true;
+  };
+  const observed = new Observed();
+  const links = new PreparedLinks({
+    observed,
+    settings: {
+      prepare: (name, index) => attempt(`prepare ${name} ${index}`),
+      restore: (name) => attempt(`restore ${name}`),
+      restoreAllBut: (names) => void done.push(`restore all but ${[...names]}`),
+    },
+    isCarpdev: () => true,
+    wanted: () => wanted,
+  });
+  return { done, links, observed };
+}
+
+function addLink(observed: Observed, given: Partial<KernelLink> & { name: string; index: number }): void {
+  const link: KernelLink = {
+    type: 1,
+    flags: 1,
+    mac: "02:00:00:00:00:01",
+    mtu: 1500,
+    kind: undefined,
+    parentIndex: 0,
+    bridgeMode: false,
+    alias: undefined,
+    protoDown: false,
+    ...given,
+  };
+  observed.take({ kind: "link", gone: false, link });
+}
+
+function addAddress(observed: Observed, index: number, address: string): void {
+  observed.take({
+    kind: "address",
+    gone: false,
+    address: { index, family: 4, address, prefixLength: 24, flags: 0 },
+  });
+}
+
+function sharing(carpdev: string, address: string): Device {
+  const addresses = [{ family: 4, address, prefixLength: 24 }] as const;
+  const mac = "00:00:5e:00:01:01";
+  return { name: "carp0", carpdev, mac, realMac: false, mtu: undefined, active: true, addresses };
+}
+
+test("settings that are not there yet under a carpdev's new name are waited for", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { done, links, observed } = setting({ late: 3 });
+    addLink(observed, { name: "lan0", index: 2 });
+    links.prepare("lan0");
+    assert.deepEqual(done, []);
+    for (let n = 0; n < 10; n++) mock.timers.tick(10);
+    assert.deepEqual(done, ["prepare lan0 2"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("what was waited for is left when it is not wanted any more", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { done, links, observed } = setting({ late: 2 });
+    addLink(observed, { name: "lan0", index: 2 });
+    links.prepare("lan0");
+    links.restore("lan0");
+    for (let n = 0; n < 10; n++) mock.timers.tick(10);
+    assert.deepEqual(done, ["restore lan0"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("other links in a shared address's subnet are prepared, from when they are to when they are not", () => {
+  const wanted: Device[] = [];
+  const { done, links, observed } = setting({ wanted });
+  addLink(observed, { name: "eth0", index: 2 });
+  addLink(observed, { name: "eth1", index: 3 });
+  addLink(observed, { name: "eth2", index: 4 });
+  addAddress(observed, 3, "10.0.0.22");
+  addAddress(observed, 4, "10.0.1.22");
+  links.prepare("eth0");
+  wanted.push(sharing("eth0", "10.0.0.1"));
+  links.follow();
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth0 2", "prepare eth1 3"]);
+  addAddress(observed, 4, "10.0.0.23");
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth2 4"]);
+  // Another link of the same name has settings of its own.
+  observed.take({ kind: "link", gone: true, link: observed.byName("eth1") as KernelLink });
+  addLink(observed, { name: "eth1", index: 9 });
+  addAddress(observed, 9, "10.0.0.22");
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth1 9"]);
+  links.restore("eth0");
+  assert.deepEqual(done.toSorted(), ["restore eth0", "restore eth1", "restore eth2"]);
+});
+
+test("what a carpdev is a macvlan on hears the same segment", () => {
+  const { done, links, observed } = setting();
+  addLink(observed, { name: "eth0", index: 2 });
+  addLink(observed, { name: "eth1", index: 3 });
+  addLink(observed, { name: "lan0", index: 4, kind: "macvlan", parentIndex: 2, bridgeMode: true });
+  links.prepare("lan0");
+  assert.deepEqual(done, ["prepare lan0 4", "prepare eth0 2"]);
+});
+
+test("after a restart, what is beside addresses still in place is not let go before it is known what is wanted", () => {
+  const wanted: Device[] = [];
+  const { done, links, observed } = setting({ wanted });
+  addLink(observed, { name: "eth0", index: 2 });
+  addLink(observed, { name: "eth1", index: 3 });
+  addAddress(observed, 3, "10.0.0.22");
+  links.restoreAllBut(new Set(["eth0"]), [{ family: 4, address: "10.0.0.1", prefixLength: 24 }]);
+  links.prepare("eth0");
+  wanted.push(sharing("eth0", "10.0.0.1"));
+  links.follow();
+  assert.deepEqual(done.splice(0), ["restore all but eth0,eth1", "prepare eth0 2"]);
+  wanted.pop();
+  links.follow();
+  assert.deepEqual(done, ["restore eth1"]);
+});
