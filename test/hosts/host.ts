@@ -187,8 +187,9 @@ export class Host {
       "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
       "s.bind((sys.argv[1], 0))",
       "pause = int(sys.argv[2]) / 1e6",
-      "for line in sys.stdin.read().split():",
-      "  s.send(bytes.fromhex(line))",
+      "frames = [bytes.fromhex(line) for line in sys.stdin.read().split()]",
+      "for frame in frames:",
+      "  s.send(frame)",
       "  if pause: time.sleep(pause)",
     ].join("\n");
     const input = frames.map((frame) => Buffer.from(frame).toString("hex")).join("\n");
