@@ -4,7 +4,7 @@
  */
 
 import { type CarpNodes, LIMITS, MAX_NODES, MacAddress } from "../../control/messages.ts";
-import { shown } from "../../control/shown.ts";
+import { escaped, shown } from "../../control/shown.ts";
 import { isUnicast } from "../../control/unicast.ts";
 import { parseAddress, parseMac } from "../../protocol/address.ts";
 import { isRefusal, type Refusal, refuse } from "../outcome.ts";
@@ -91,6 +91,6 @@ export async function peerAddress(
 /** The first line of the file. An empty one is no secret but a mistake. */
 export async function passFromFile(path: string, outside: Outside): Promise<string | Refusal> {
   const line = await outside.firstLine(path);
-  if (isRefusal(line)) return refuse(`passfile ${shown(path)}: ${line.refusal}`);
-  return line === "" ? refuse(`passfile ${shown(path)}: its first line is empty`) : line;
+  if (isRefusal(line)) return refuse(`passfile ${escaped(path) || "''"}: ${line.refusal}`);
+  return line === "" ? refuse(`passfile ${escaped(path) || "''"}: its first line is empty`) : line;
 }
