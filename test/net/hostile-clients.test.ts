@@ -269,7 +269,10 @@ describe("hostile clients", () => {
     const flood = a.spawn("/usr/bin/python3", ["-c", script, a.runDirectory]);
     await flood.log.waitFor(/sent/);
     for (let n = 0; n < 5; n += 1) assert.equal((await say(`${JSON.stringify(call("hello"))}\n`)).length, 1);
-    const answered = once(idle, "data");
+    const answered = Promise.race([
+      once(idle, "data"),
+      once(idle, "close").then(() => assert.fail("dropped")),
+    ]);
     idle.write(`${JSON.stringify(call("hello"))}\n`);
     await answered;
     flood.kill("SIGKILL");

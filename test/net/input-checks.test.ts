@@ -34,9 +34,9 @@ describe("advertisements that are not believed", () => {
     ]);
     wire = await stranger.capture("eth0", "ip proto 112");
     await Promise.all([a.startEngine(), b.startEngine()]);
-    await share(a, 20);
+    await share(a, 60);
     await a.waitForState("carp0", "MASTER");
-    await share(b, 40);
+    await share(b, 80);
     await b.waitForState("carp0", "BACKUP");
     await heard(2);
   });
