@@ -3,8 +3,9 @@
  * netlink; they know no CARP rule.
  */
 
+import type { Balancing } from "../core/configuration.ts";
 import type { Device, Transmission } from "../core/effect.ts";
-import type { Family, Instant, Link, Micros } from "../core/event.ts";
+import type { Family, Instant, InterfaceAddress, Link, Micros } from "../core/event.ts";
 
 export interface Clock {
   now(): Instant;
@@ -62,4 +63,67 @@ export interface LinkEvents {
   repaired(name: string, what: string): void;
   /** Something a person should read that is no event of the protocol. */
   complaint(text: string): void;
+}
+
+/** One carp interface, as the data path has to know it. */
+export interface DataPathInterface {
+  readonly name: string;
+  /** The kernel's index of the carpdev, and its own MAC. */
+  readonly carpdev: number;
+  readonly carpdevMac: string;
+  /** What ARP and neighbour discovery give out. */
+  readonly mac: string;
+  /** The addresses are on the carpdev itself, under its own MAC. */
+  readonly realMac: boolean;
+  /** As it is in force: `none` with one node, never `none` with several. */
+  readonly balancing: Balancing;
+  /** Ascending: the order of the nodes. At most 32. */
+  readonly vhids: readonly number[];
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/** What the kernel did with packets for the virtual addresses; numbers of packets since the interface was set up. */
+export interface PacketCounts {
+  /** In the order of the nodes. */
+  readonly nodes: readonly {
+    readonly vhid: number;
+    readonly accepted: number;
+    /** Another host's: this node was not held here. */
+    readonly droppedByHash: number;
+  }[];
+  /** No node was held here. */
+  readonly droppedByLease: number;
+  readonly malformed: number;
+  /** Frames of this host's own that it was not entitled to send. */
+  readonly withheld: number;
+}
+
+/**
+ * The programs in the kernel that hold every packet against the leases. They go on without an engine; nothing here
+ * waits, and what fails comes back as a text that a person can read.
+ */
+export interface DataPath {
+  /** Why there is none on this host, in words; undefined when there is. Everything else then does nothing. */
+  readonly obstacle: string | undefined;
+  /**
+   * From now on the kernel decides so for this interface. Leases outlast it while carpdev, MAC, balancing and nodes
+   * remain as they are, also those an engine before this one left; otherwise there are none.
+   * @returns why it could not be done; nothing of this interface's is accepted then.
+   */
+  configure(wanted: DataPathInterface): string | undefined;
+  /** Packets are no longer held against its leases. Its device has to be gone first. */
+  remove(name: string): void;
+  /** MASTER of this node until then; 0: not. For an interface the data path does not know nothing happens. */
+  lease(name: string, vhid: number, untilUs: Micros): void;
+  /** The lease that is in force or ran out last; 0: none. Also of an interface left by an earlier engine. */
+  leaseUntilUs(name: string, vhid: number): Micros;
+  counts(name: string): PacketCounts | undefined;
+  /** Programs that somebody took off a carpdev are put back. @returns what was, in words. */
+  repair(): string[];
+  /** Forgets what an earlier engine left and nobody has configured since. */
+  removeLeftovers(): void;
+  /** Lets go; the kernel goes on deciding by the leases as they stand. */
+  close(): void;
+  /** Takes everything out of the kernel. */
+  shutdown(): void;
 }

@@ -60,6 +60,76 @@ export interface NetlinkSocket {
   close(): void;
 }
 
+/** Names, offsets and sizes in bytes, from the compiled programs' own types. */
+export interface BpfLayout {
+  readonly structs: Readonly<
+    Record<
+      string,
+      {
+        readonly size: number;
+        readonly members: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
+      }
+    >
+  >;
+  /** Every constant of every enumeration. */
+  readonly enums: Readonly<Record<string, number>>;
+  readonly maps: Readonly<
+    Record<
+      string,
+      {
+        readonly type: number;
+        readonly keySize: number;
+        readonly valueSize: number;
+        readonly maxEntries: number;
+      }
+    >
+  >;
+}
+
+export interface BpfFailure extends NativeFailure {
+  /** What libbpf and the verifier said last; the reason stands near its end. */
+  readonly log: string;
+}
+
+export interface TestRun {
+  readonly verdict: number;
+  readonly frame: Uint8Array;
+  /** Per run, on average. */
+  readonly ns: number;
+}
+
+/** The programs and maps of carp.bpf.c in the kernel. Whatever else holds them lives on when this is closed. */
+export interface BpfObject {
+  /** A map that is pinned already is taken from there, else pinned. Every map that is named. */
+  load(pins: readonly (readonly [map: string, path: string])[]): BpfFailure | undefined;
+  pin(program: string, path: string): number;
+  /** Makes the memory of this array map what `read`, `write` and `storeUs` work on. @returns 0 or an errno. */
+  share(map: string): number;
+  read(offset: number, length: number): Uint8Array;
+  write(offset: number, bytes: Uint8Array): void;
+  /** Microseconds, as 64 bits of nanoseconds, in one write. */
+  storeUs(offset: number, us: number): void;
+  /** @returns 0 or an errno. A per-CPU map's value: one for every possible processor, 8 bytes aligned. */
+  update(map: string, key: Uint8Array, value: Uint8Array): number;
+  remove(map: string, key: Uint8Array): number;
+  lookup(map: string, key: Uint8Array): Uint8Array | undefined;
+  keys(map: string): Uint8Array[];
+  /** On the clsact qdisc of a device. Replaces what has the same priority and handle. @returns 0 or an errno. */
+  attach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
+  /** @returns 0 or an errno. */
+  detach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
+  /** Runs a program on a frame as if it were on that device: nothing is sent or received. An errno if it fails. */
+  run(program: string, frame: Uint8Array, index: number, repeat: number): TestRun | number;
+  close(): void;
+}
+
+/** A filter of a clsact qdisc. Handle 0 stands for the priority itself. */
+export interface TrafficFilter {
+  readonly priority: number;
+  readonly handle: number;
+  readonly kind: string;
+}
+
 export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
@@ -77,6 +147,17 @@ interface Native {
   interfaceName(index: number): string | undefined;
   /** Whether writing a line of less than 4096 bytes there now would not block. */
   hasRoom(fd: number): boolean;
+  bpfLayout(): BpfLayout | BpfFailure;
+  readonly BpfObject: new () => BpfObject;
+  /** These four return 0 or an errno. Deleting the qdisc takes every filter with it. */
+  createClsact(index: number): number;
+  deleteClsact(index: number): number;
+  mountBpf(path: string): number;
+  unmount(path: string): number;
+  /** Whether a bpffs is mounted there. */
+  isBpf(path: string): boolean;
+  /** An errno when there is no such device; an empty list when there is no such qdisc. */
+  listFilters(index: number, ingress: boolean): TrafficFilter[] | number;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
   /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */

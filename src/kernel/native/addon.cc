@@ -2,7 +2,10 @@
 
 #include <napi.h>
 
+#include "bpf_filesystem.h"
+#include "bpf_object.h"
 #include "clock.h"
+#include "clsact.h"
 #include "local.h"
 #include "netlink.h"
 #include "wire.h"
@@ -10,7 +13,10 @@
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  carp::initBpfFilesystem(env, exports);
+  carp::initBpfObject(env, exports);
   carp::initClock(env, exports);
+  carp::initClsact(env, exports);
   carp::initLocal(env, exports);
   carp::initNetlink(env, exports);
   carp::initWire(env, exports);

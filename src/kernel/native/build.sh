@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds build/Release/carp.node when it is missing or older than a source. Needs g++, make, python3 and what npm
-# installed; downloads nothing: the nodedir beside this file stands in for Node's headers.
+# Builds build/Release/carp.node when it is missing or older than a source. Needs g++, make, python3, what npm
+# installed and what bpf.sh needs; downloads nothing: the nodedir beside this file stands in for Node's headers.
 set -eu
 cd "$(dirname "$0")"
 modules=$(cd ../../../node_modules && pwd -P)
@@ -19,5 +19,6 @@ current && exit 0
 
 # The environment is emptied because node-gyp lets npm_config_nodedir and its like override the command line.
 env -i PATH="$PATH" HOME="${HOME:-/}" TMPDIR="${TMPDIR:-/tmp}" ${CC:+"CC=$CC"} ${CXX:+"CXX=$CXX"} \
+	${CLANG:+"CLANG=$CLANG"} ${LLVM_STRIP:+"LLVM_STRIP=$LLVM_STRIP"} \
 	"$modules/.bin/node" "$modules/node-gyp/bin/node-gyp.js" rebuild \
 	--directory "$PWD" --nodedir "$PWD/nodedir" --jobs max --loglevel error >&2 9<&-

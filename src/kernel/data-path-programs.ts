@@ -1,0 +1,226 @@
+/**
+ * The data path's programs in the kernel: loading them, keeping them and their maps in a bpffs of the run directory,
+ * and putting them on carpdevs beside whatever else is there. Knows no interface and no lease.
+ */
+
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { CARPDEVS, DataPathLayout } from "./data-path-layout.ts";
+import { type BpfFailure, type BpfObject, errnoName, native, type TrafficFilter } from "./native.ts";
+
+const programs = [
+  ["carp_ingress", true],
+  ["carp_egress", false],
+] as const;
+
+const LOOPBACK = 1;
+
+const EPERM = 1;
+const ENOENT = 2;
+const EACCES = 13;
+const EEXIST = 17;
+const EINVAL = 22;
+const ENOSYS = 38;
+
+const VERSION_PREFIX = "version-";
+
+/** Before everybody else's: a filter that ends the matter for a packet must not spare it ours. */
+const FIRST_PRIORITY = 1;
+/** The kernel's choice: in front of those that are there. */
+const ANY_PRIORITY = 0;
+
+export class DataPathPrograms {
+  readonly layout: DataPathLayout;
+  readonly object: BpfObject;
+  /** Whether the maps were there before: an earlier engine's, with what it put in them. */
+  readonly adopted: boolean;
+  readonly #directory: string;
+  readonly #handle: number;
+  /** The clsact qdisc of a carpdev we are on was made by us. */
+  readonly #attached = new Map<number, { made: boolean }>();
+
+  private constructor(
+    layout: DataPathLayout,
+    object: BpfObject,
+    directory: string,
+    handle: number,
+    adopted: boolean,
+  ) {
+    this.layout = layout;
+    this.object = object;
+    this.adopted = adopted;
+    this.#directory = directory;
+    this.#handle = handle;
+    for (const key of object.keys(CARPDEVS)) {
+      const index = layout.readNumber(key);
+      const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(0)) === 1;
+      // An index that no device has any more says nothing about the device that gets it next.
+      if (native.interfaceName(index) === undefined) object.remove(CARPDEVS, key);
+      else this.#attached.set(index, { made });
+    }
+  }
+
+  /** @returns why this host cannot have them, in words, when it cannot. */
+  static load(runDir: string, complain: (text: string) => void): DataPathPrograms | string {
+    const read = native.bpfLayout();
+    if ("error" in read) return inWords(read);
+    const layout = new DataPathLayout(read);
+    mkdirSync(runDir, { recursive: true });
+    const directory = join(runDir, "bpf");
+    const persistent = mounted(directory, complain);
+    const version = `${VERSION_PREFIX}${layout.version}`;
+    const versions = join(directory, version);
+    if (persistent) prepareVersion(directory, version);
+    const adopted = persistent && readdirSync(versions).length > 0;
+    const object = new native.BpfObject();
+    const pins = layout.maps.map(
+      (map) => [map, map === CARPDEVS ? join(directory, map) : join(versions, map)] as const,
+    );
+    const failure = object.load(persistent ? pins : []);
+    if (failure !== undefined) return abandon(object, directory, inWords(failure));
+    // The same run directory, whatever it is called and whoever runs in it, has the same handle.
+    const identity = createHash("sha256").update(realpathSync(runDir)).digest();
+    const handle = (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
+    const result = new DataPathPrograms(layout, object, directory, handle, adopted);
+    const obstacle = result.#tryOut();
+    if (obstacle !== undefined) return abandon(object, directory, obstacle);
+    if (persistent) result.#pinPrograms(versions, complain);
+    return result;
+  }
+
+  /** @returns why it failed, in words. Doing it again replaces the programs, without a packet between them. */
+  attach(index: number): string | undefined {
+    const qdisc = native.createClsact(index);
+    if (qdisc !== 0 && qdisc !== EEXIST) return this.#failed(index, "the clsact qdisc cannot be made", qdisc);
+    const made = qdisc === 0 || this.#attached.get(index)?.made === true;
+    this.#attached.set(index, { made });
+    this.object.update(CARPDEVS, this.layout.number(index), this.layout.number(made ? 1 : 0));
+    for (const [program, ingress] of programs) {
+      const error = this.#place(program, index, ingress);
+      if (error !== 0)
+        return this.#failed(index, `no filter can be put on its ${ingress ? "ingress" : "egress"}`, error);
+    }
+    return undefined;
+  }
+
+  detach(index: number): void {
+    for (const [program, ingress] of programs) {
+      for (const { priority } of this.#ours(index, ingress))
+        this.object.detach(program, index, ingress, priority, this.#handle);
+    }
+    if (this.#attached.get(index)?.made === true && !this.#isUsed(index)) native.deleteClsact(index);
+    this.#attached.delete(index);
+    this.object.remove(CARPDEVS, this.layout.number(index));
+  }
+
+  get attached(): Iterable<number> {
+    return this.#attached.keys();
+  }
+
+  /** Whether both programs are still there. */
+  isAttached(index: number): boolean {
+    return programs.every(([, ingress]) => this.#ours(index, ingress).length > 0);
+  }
+
+  /** Takes the programs off and forgets the maps. */
+  remove(): void {
+    for (const index of [...this.#attached.keys()]) this.detach(index);
+    this.object.close();
+    removeFilesystem(this.#directory);
+  }
+
+  #ours(index: number, ingress: boolean): TrafficFilter[] {
+    const filters = native.listFilters(index, ingress);
+    if (typeof filters === "number") return [];
+    return filters.filter(({ kind, handle }) => kind === "bpf" && handle === this.#handle);
+  }
+
+  #isUsed(index: number): boolean {
+    return [true, false].some((ingress) => {
+      const filters = native.listFilters(index, ingress);
+      return typeof filters !== "number" && filters.length > 0;
+    });
+  }
+
+  #place(program: string, index: number, ingress: boolean): number {
+    const [ours] = this.#ours(index, ingress);
+    const error = this.object.attach(program, index, ingress, ours?.priority ?? FIRST_PRIORITY, this.#handle);
+    // Filters of another kind have that priority.
+    if ((error === EINVAL || error === EEXIST) && ours === undefined)
+      return this.object.attach(program, index, ingress, ANY_PRIORITY, this.#handle);
+    return error;
+  }
+
+  /** On the loopback interface, where nothing is carp's: what the kernel lacks shows before it is needed. */
+  #tryOut(): string | undefined {
+    const before = this.#attached.has(LOOPBACK);
+    const obstacle = this.attach(LOOPBACK);
+    if (!before) this.detach(LOOPBACK);
+    return obstacle;
+  }
+
+  /** For people to look at; the filters and the maps hold what they need themselves. */
+  #pinPrograms(directory: string, complain: (text: string) => void): void {
+    for (const [program] of programs) {
+      const path = join(directory, program);
+      rmSync(path, { force: true });
+      const error = this.object.pin(program, path);
+      if (error !== 0) complain(`${path}: cannot pin: ${errnoName(error)}`);
+    }
+  }
+
+  #failed(index: number, what: string, error: number): string {
+    const name = native.interfaceName(index) ?? `interface ${index}`;
+    if (error === ENOENT)
+      return `${name}: ${what}: this kernel lacks it (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)`;
+    if (error === EPERM || error === EACCES) return `${name}: ${what}: this needs CAP_NET_ADMIN and CAP_BPF`;
+    return `${name}: ${what}: ${errnoName(error)}`;
+  }
+}
+
+/** Mounts a bpffs, unless there is one. @returns whether there is. */
+function mounted(directory: string, complain: (text: string) => void): boolean {
+  if (native.isBpf(directory)) return true;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const error = native.mountBpf(directory);
+  if (error === 0) return true;
+  rmSync(directory, { recursive: true, force: true });
+  complain(`${directory}: no bpffs can be mounted (${errnoName(error)}): leases end with the engine`);
+  return false;
+}
+
+/** Maps of any other version are of no use: the programs that still work with them are about to be replaced. */
+function prepareVersion(directory: string, version: string): void {
+  for (const entry of versionsIn(directory))
+    if (entry !== version) rmSync(join(directory, entry), { recursive: true });
+  mkdirSync(join(directory, version), { recursive: true });
+}
+
+/** Some kernels put things of their own into every bpffs. */
+function versionsIn(directory: string): string[] {
+  return readdirSync(directory).filter((entry) => entry.startsWith(VERSION_PREFIX));
+}
+
+function removeFilesystem(directory: string): void {
+  if (!native.isBpf(directory)) return;
+  // Somebody else's copy of the mount must not keep them.
+  for (const entry of [...versionsIn(directory), CARPDEVS])
+    rmSync(join(directory, entry), { recursive: true, force: true });
+  if (native.unmount(directory) === 0) rmdirSync(directory);
+}
+
+function abandon(object: BpfObject, directory: string, obstacle: string): string {
+  object.close();
+  removeFilesystem(directory);
+  return obstacle;
+}
+
+function inWords({ call, error, log }: BpfFailure): string {
+  if (error === ENOSYS) return "this kernel has no eBPF (CONFIG_BPF_SYSCALL)";
+  if (error === EPERM)
+    return "this process may not use eBPF: it needs CAP_BPF and CAP_NET_ADMIN, which containers often withhold";
+  const lines = log.split("\n").filter((line) => line !== "" && !line.startsWith("libbpf:"));
+  const reason = lines.findLast((line) => !/^(processed|--|\d+: )/.test(line));
+  return `this kernel refuses the eBPF programs (${call}: ${errnoName(error)}${reason ? `: ${reason}` : ""})`;
+}

@@ -1,0 +1,287 @@
+/**
+ * The data path: which carp interface the programs in the kernel judge by which leases. It lays out their maps and
+ * writes leases into them; what a packet is worth is decided in the kernel, and who is MASTER in the core.
+ */
+
+import type { Micros } from "../core/event.ts";
+import {
+  ADDRESSES,
+  COUNTERS,
+  type DataPathLayout,
+  type Entry,
+  INTERFACES,
+  MACS,
+  MAX_NODES,
+  type Slot,
+} from "./data-path-layout.ts";
+import { DataPathPrograms } from "./data-path-programs.ts";
+import type { DataPath, DataPathInterface, PacketCounts } from "./kernel.ts";
+import { type BpfObject, errnoName, native } from "./native.ts";
+
+export interface DataPathOptions {
+  readonly runDir: string;
+  /** Something a person should read that prevents nothing. */
+  readonly complain: (text: string) => void;
+}
+
+/** Takes over what an earlier engine of this run directory left: its leases are in force. */
+export function createDataPath(options: DataPathOptions): DataPath {
+  try {
+    const programs = DataPathPrograms.load(options.runDir, options.complain);
+    return typeof programs === "string" ? without(programs) : new KernelDataPath(programs);
+  } catch (error) {
+    return without(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Where the kernel offers no eBPF. */
+function without(obstacle: string): DataPath {
+  return {
+    obstacle,
+    configure: () => obstacle,
+    remove: () => {},
+    lease: () => {},
+    leaseUntilUs: () => 0,
+    counts: () => undefined,
+    repair: () => [],
+    removeLeftovers: () => {},
+    close: () => {},
+    shutdown: () => {},
+  };
+}
+
+interface Placed {
+  readonly slot: number;
+  /** As they are in the slot. */
+  readonly leasesUs: Micros[];
+  readonly is: Slot;
+  /** undefined: an earlier engine's, which nobody has configured yet. */
+  readonly wanted: DataPathInterface | undefined;
+}
+
+type Directory = typeof MACS | typeof ADDRESSES;
+
+class KernelDataPath implements DataPath {
+  readonly obstacle = undefined;
+  readonly #programs: DataPathPrograms;
+  readonly #layout: DataPathLayout;
+  readonly #object: BpfObject;
+  readonly #placed = new Map<string, Placed>();
+
+  constructor(programs: DataPathPrograms) {
+    this.#programs = programs;
+    this.#layout = programs.layout;
+    this.#object = programs.object;
+    const error = this.#object.share(INTERFACES);
+    if (error !== 0) throw new Error(`the leases cannot be mapped: ${errnoName(error)}`);
+    if (programs.adopted) this.#adopt();
+    for (const index of programs.attached) programs.attach(index);
+  }
+
+  configure(wanted: DataPathInterface): string | undefined {
+    const { name, vhids, carpdev } = wanted;
+    if (vhids.length < 1 || vhids.length > MAX_NODES)
+      throw new RangeError(`${name}: ${vhids.length} nodes: must be 1..${MAX_NODES}`);
+    const known = this.#placed.get(name);
+    const obstacle = this.#programs.attach(carpdev);
+    if (obstacle !== undefined) {
+      // Without programs on the carpdev the leases would count for nothing.
+      this.remove(name);
+      return obstacle;
+    }
+    if (known !== undefined && known.is.identity === this.#layout.identity(wanted)) {
+      this.#write(known.slot, wanted, known.is.counters, known.leasesUs);
+      return this.#lead();
+    }
+    const slot = this.#freeSlot();
+    const counters = this.#freeCounters(vhids.length);
+    if (slot === undefined || counters === undefined) return "the data path holds no more carp interfaces";
+    this.#clear(slot);
+    this.#zeroCounters(counters, vhids.length);
+    this.#write(slot, wanted, counters, Array<Micros>(vhids.length).fill(0));
+    const failed = this.#lead();
+    // Nothing leads to the former slot any more.
+    if (known !== undefined) this.#clear(known.slot);
+    return failed;
+  }
+
+  remove(name: string): void {
+    const known = this.#placed.get(name);
+    if (known === undefined) return;
+    this.#placed.delete(name);
+    this.#lead();
+    this.#clear(known.slot);
+    this.#leaveCarpdevs();
+  }
+
+  lease(name: string, vhid: number, untilUs: Micros): void {
+    const known = this.#placed.get(name);
+    const node = known?.is.vhids.indexOf(vhid) ?? -1;
+    if (known === undefined || node < 0) return;
+    const { slot, leasesUs } = known;
+    const offset = this.#layout.slotOffset(slot);
+    leasesUs[node] = untilUs;
+    this.#object.storeUs(offset + this.#layout.leaseOffset(node), untilUs);
+    this.#object.storeUs(offset + this.#layout.untilOffset, Math.max(...leasesUs));
+  }
+
+  leaseUntilUs(name: string, vhid: number): Micros {
+    const known = this.#placed.get(name);
+    return known?.leasesUs[known.is.vhids.indexOf(vhid)] ?? 0;
+  }
+
+  counts(name: string): PacketCounts | undefined {
+    const known = this.#placed.get(name);
+    if (known === undefined) return undefined;
+    const { vhids, counters } = known.is;
+    const sums = vhids.map((vhid, node) => {
+      const value = this.#object.lookup(COUNTERS, this.#layout.number(counters + node));
+      return { vhid, ...this.#layout.sumCounters(value ?? new Uint8Array(0)) };
+    });
+    const total = (counter: "dropped_by_lease" | "malformed" | "withheld") =>
+      sums.reduce((sum, each) => sum + each[counter], 0);
+    return {
+      nodes: sums.map(({ vhid, accepted, dropped_by_hash }) => ({
+        vhid,
+        accepted,
+        droppedByHash: dropped_by_hash,
+      })),
+      droppedByLease: total("dropped_by_lease"),
+      malformed: total("malformed"),
+      withheld: total("withheld"),
+    };
+  }
+
+  repair(): string[] {
+    const repaired: string[] = [];
+    for (const index of this.#carpdevs()) {
+      const name = native.interfaceName(index);
+      if (name === undefined || this.#programs.isAttached(index)) continue;
+      const obstacle = this.#programs.attach(index);
+      repaired.push(obstacle ?? `${name}: somebody removed the eBPF programs: put back`);
+    }
+    return repaired;
+  }
+
+  removeLeftovers(): void {
+    for (const [name, { wanted }] of this.#placed) if (wanted === undefined) this.remove(name);
+    this.#lead();
+    this.#leaveCarpdevs();
+  }
+
+  close(): void {
+    this.#object.close();
+    this.#placed.clear();
+  }
+
+  shutdown(): void {
+    this.#placed.clear();
+    this.#programs.remove();
+  }
+
+  #adopt(): void {
+    for (let slot = 0; slot < this.#layout.maxEntries(INTERFACES); slot++) {
+      const is = this.#layout.readSlot(
+        this.#object.read(this.#layout.slotOffset(slot), this.#layout.slotBytes),
+      );
+      if (is === undefined) continue;
+      // An engine died while it moved from one slot to another: one of the two is enough to go on from.
+      if (this.#placed.has(is.name)) this.#clear(slot);
+      else {
+        const leasesUs = is.vhids.map((_, node) => this.#leaseUs(slot, node));
+        this.#placed.set(is.name, { slot, leasesUs, is, wanted: undefined });
+      }
+    }
+  }
+
+  /** Everything of a slot but its leases. */
+  #write(slot: number, wanted: DataPathInterface, counters: number, leasesUs: Micros[]): void {
+    const { offset, bytes } = this.#layout.slotHeader(wanted, counters);
+    this.#object.write(this.#layout.slotOffset(slot) + offset, bytes);
+    const { name, vhids, carpdev, realMac } = wanted;
+    const is = { name, vhids, carpdev, realMac, counters, identity: this.#layout.identity(wanted) };
+    this.#placed.set(name, { slot, leasesUs, is, wanted });
+  }
+
+  #clear(slot: number): void {
+    this.#object.write(this.#layout.slotOffset(slot), new Uint8Array(this.#layout.slotBytes));
+  }
+
+  /** Makes the MACs and addresses lead to the slots: what is new first, so that no packet finds nothing. */
+  #lead(): string | undefined {
+    const macs: Entry[] = [];
+    const addresses: Entry[] = [];
+    for (const { slot, wanted } of this.#placed.values()) {
+      if (wanted === undefined) continue;
+      macs.push(...this.#layout.macEntries(wanted, slot));
+      addresses.push(...this.#layout.addressEntries(wanted, slot));
+    }
+    const failed = this.#put(ADDRESSES, addresses) ?? this.#put(MACS, macs);
+    this.#removeStale(ADDRESSES, addresses);
+    this.#removeStale(MACS, macs);
+    return failed;
+  }
+
+  #put(map: Directory, entries: readonly Entry[]): string | undefined {
+    for (const { key, value } of entries) {
+      const error = this.#object.update(map, key, value);
+      if (error !== 0) return `the data path holds no more addresses (${map}: ${errnoName(error)})`;
+    }
+    return undefined;
+  }
+
+  #removeStale(map: Directory, wanted: readonly Entry[]): void {
+    const keep = new Set(wanted.map(({ key }) => Buffer.from(key).toString("hex")));
+    const leftBehind = [...this.#placed.values()].filter(({ wanted }) => wanted === undefined);
+    const slots = new Set<number | undefined>(leftBehind.map(({ slot }) => slot));
+    if (leftBehind.some(({ is }) => is.realMac)) slots.add(undefined);
+    for (const key of this.#object.keys(map)) {
+      if (keep.has(Buffer.from(key).toString("hex"))) continue;
+      const value = this.#object.lookup(map, key);
+      if (value === undefined || slots.has(this.#layout.slotOf(map, value))) continue;
+      this.#object.remove(map, key);
+    }
+  }
+
+  #carpdevs(): Set<number> {
+    return new Set([...this.#placed.values()].map(({ is }) => is.carpdev));
+  }
+
+  #leaveCarpdevs(): void {
+    const used = this.#carpdevs();
+    for (const index of [...this.#programs.attached]) if (!used.has(index)) this.#programs.detach(index);
+  }
+
+  #leaseUs(slot: number, node: number): Micros {
+    const offset = this.#layout.slotOffset(slot) + this.#layout.leaseOffset(node);
+    const bytes = this.#object.read(offset, 8);
+    return Number(new BigUint64Array(Uint8Array.from(bytes).buffer)[0] ?? 0n) / 1000;
+  }
+
+  #freeSlot(): number | undefined {
+    const used = new Set([...this.#placed.values()].map(({ slot }) => slot));
+    for (let slot = 0; slot < this.#layout.maxEntries(INTERFACES); slot++) if (!used.has(slot)) return slot;
+    return undefined;
+  }
+
+  /** The first gap that is long enough. */
+  #freeCounters(length: number): number | undefined {
+    const used = [...this.#placed.values()]
+      .map(({ is }) => ({ from: is.counters, to: is.counters + is.vhids.length }))
+      .sort((a, b) => a.from - b.from);
+    let at = 0;
+    for (const { from, to } of used) {
+      if (from - at >= length) break;
+      at = Math.max(at, to);
+    }
+    return at + length <= this.#layout.maxEntries(COUNTERS) ? at : undefined;
+  }
+
+  #zeroCounters(from: number, length: number): void {
+    for (let i = from; i < from + length; i++) {
+      const key = this.#layout.number(i);
+      const value = this.#object.lookup(COUNTERS, key);
+      if (value !== undefined) this.#object.update(COUNTERS, key, value.fill(0));
+    }
+  }
+}

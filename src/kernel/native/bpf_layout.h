@@ -1,0 +1,11 @@
+#pragma once
+
+#include <bpf/libbpf.h>
+#include <napi.h>
+
+namespace carp {
+
+// { structs, enums, maps } of an opened object: names, offsets and sizes in bytes; see native.ts.
+Napi::Object layoutOf(Napi::Env env, const bpf_object* object);
+
+}  // namespace carp

@@ -1,0 +1,123 @@
+// The two programs on a carpdev. They decide, packet by packet and by the leases alone, what this host may receive
+// for the virtual addresses and what it may send in their name; no engine has to run for it. What is not carp's is
+// left to the filters behind and to the kernel, untouched.
+
+#include "data_path_egress.h"
+
+always_inline bool has_vlan(const struct __sk_buff *skb)
+{
+	// Such a frame belongs to a VLAN device. Number 0 names no VLAN: the kernel takes that as untagged.
+	return skb->vlan_present && (skb->vlan_tci & 0xfff);
+}
+
+// The index of the node whose lease decides; the caller knows that there is one.
+always_inline __u32 node_of(const struct carp_interface *interface, const struct subject *subject)
+{
+	return interface->nodes ? (subject->fold % interface->nodes) & (CARP_MAX_NODES - 1) : 0;
+}
+
+always_inline int accept(struct __sk_buff *skb, const struct carp_interface *interface)
+{
+	// No Linux device can have the multicast MAC: carp0 gets the frame under its own.
+	if (interface->mode == CARP_MODE_IP && !interface->real_mac)
+		bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), interface->device_mac.half, ETH_ALEN, 0);
+	return TC_ACT_UNSPEC;
+}
+
+always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject,
+			__u64 now)
+{
+	struct carp_counters *counters;
+	if (subject->kind == SUBJECT_EXEMPT) return TC_ACT_UNSPEC;
+	if (interface->until_ns <= now) {
+		counters = counters_of(interface, 0);
+		if (counters) counters->dropped_by_lease++;
+		return TC_ACT_SHOT;
+	}
+	if (subject->kind == SUBJECT_MALFORMED) {
+		counters = counters_of(interface, 0);
+		if (counters) counters->malformed++;
+		return TC_ACT_SHOT;
+	}
+	if (subject->kind == SUBJECT_EVERYONES) return accept(skb, interface);
+	const __u32 node = node_of(interface, subject);
+	counters = counters_of(interface, node);
+	if (interface->leases_ns[node] > now) {
+		if (counters) counters->accepted++;
+		return accept(skb, interface);
+	}
+	if (find_address(skb->ifindex, subject->destination, CARP_ADDRESS_BROADCAST)) return accept(skb, interface);
+	if (counters) counters->dropped_by_hash++;
+	return TC_ACT_SHOT;
+}
+
+// A tag in the frame itself: behind a priority tag, and in what a packet socket sends.
+always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
+{
+	__u16 tag;
+	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
+}
+
+SEC("tc")
+int carp_ingress(struct __sk_buff *skb)
+{
+	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
+	if (!ethernet) return TC_ACT_UNSPEC;
+	const struct carp_mac *destination = (const void *)ethernet->h_dest;
+	const struct carp_mac_key key = {skb->ifindex, *destination, 0};
+	const struct carp_mac_entry *entry = bpf_map_lookup_elem(&carp_macs, &key);
+	if (!entry || has_vlan(skb)) return TC_ACT_UNSPEC;
+	const __u16 ethertype = ethernet->h_proto;
+	const __u64 now = bpf_ktime_get_boot_ns();
+	struct carp_interface *interface = 0;
+	if (entry->judged == CARP_JUDGED_ALL) {
+		interface = find_slot(entry->slot);
+		if (!interface || has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
+		// Plain failover needs no hash.
+		if (interface->nodes == 1 && interface->until_ns > now) {
+			struct carp_counters *counters = counters_of(interface, 0);
+			if (counters) counters->accepted++;
+			return TC_ACT_UNSPEC;
+		}
+	} else if (has_inner_vlan(skb, ethertype)) {
+		return TC_ACT_UNSPEC;
+	}
+	struct subject subject = {};
+	dissect(skb, ethertype, &subject);
+	if (!interface) {
+		if (subject.kind != SUBJECT_FLOW && subject.kind != SUBJECT_EVERYONES) return TC_ACT_UNSPEC;
+		interface = find_address(skb->ifindex, subject.destination, CARP_ADDRESS_VIRTUAL);
+	}
+	return interface ? judge(skb, interface, &subject, now) : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int carp_egress(struct __sk_buff *skb)
+{
+	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
+	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
+	const __u16 ethertype = ethernet->h_proto;
+	struct carp_mac source = *(const struct carp_mac *)(const void *)ethernet->h_source;
+	struct carp_interface *interface = 0;
+	if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
+	if (ethertype == bpf_htons(ETH_P_ARP)) return egress_arp(skb, &source);
+	if (ethertype == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr ip;
+		// CARP is how a lease is won: it leaves without one. The engine looks before it sends.
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) || ip.nexthdr == CARP_PROTOCOL) return TC_ACT_UNSPEC;
+		return egress6(skb, &source, &ip);
+	}
+	if (ethertype == bpf_htons(ETH_P_IP)) {
+		const void *start = reach(skb, ETH_HLEN + sizeof(struct iphdr));
+		if (!start) return TC_ACT_UNSPEC;
+		const struct iphdr *ip = start + ETH_HLEN;
+		if (ip->protocol == CARP_PROTOCOL) return TC_ACT_UNSPEC;
+		interface = find_address4(skb->ifindex, ip->saddr);
+	}
+	if (!interface) interface = find_mac(skb->ifindex, &source);
+	if (!interface) return TC_ACT_UNSPEC;
+	return holds_lease(interface) ? send(skb, interface, &source) : withhold(interface);
+}
+
+// Asked for by helpers that older kernels keep for such programs.
+char carp_license[] SEC("license") = "Dual BSD/GPL";
