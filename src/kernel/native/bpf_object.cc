@@ -234,7 +234,10 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                 .data_size_in = static_cast<uint32_t>(frame.ByteLength()),
                 .data_size_out = static_cast<uint32_t>(out.size()), .ctx_in = &context,
                 .ctx_size_in = sizeof context, .repeat = info[3].As<Napi::Number>().Int32Value());
-    const int error = bpf_prog_test_run_opts(program(info[0]), &options);
+    int error;
+    do {
+      error = bpf_prog_test_run_opts(program(info[0]), &options);
+    } while (error == -EINTR);
     if (error != 0) return number(env, -error);
     Napi::Object result = Napi::Object::New(env);
     result.Set("verdict", number(env, static_cast<int32_t>(options.retval)));

@@ -100,9 +100,10 @@ always_inline bool is_icmp4_error(__u8 type)
 
 always_inline void dissect4(struct __sk_buff *skb, __u32 at, struct subject *subject)
 {
-	struct iphdr ip;
 	subject->kind = SUBJECT_MALFORMED;
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip)) return;
+	const void *start = reach(skb, at + sizeof(struct iphdr));
+	if (!start) return;
+	const struct iphdr ip = *(const struct iphdr *)(start + at);
 	const __u32 header = ip.ihl * 4;
 	__u32 total = bpf_ntohs(ip.tot_len);
 	// What the kernel merged on receipt to more than 64 kB says so by claiming nothing.
@@ -181,9 +182,10 @@ always_inline void judge_icmp6(struct __sk_buff *skb, __u32 at, __u32 end, struc
 
 always_inline void dissect6(struct __sk_buff *skb, __u32 at, struct subject *subject)
 {
-	struct ipv6hdr ip;
 	subject->kind = SUBJECT_MALFORMED;
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof ip)) return;
+	const void *start = reach(skb, at + sizeof(struct ipv6hdr));
+	if (!start) return;
+	const struct ipv6hdr ip = *(const struct ipv6hdr *)(start + at);
 	if (ip.version != 6 || bpf_ntohs(ip.payload_len) > skb->len - at - sizeof ip) return;
 	for (int i = 0; i < 4; i++) subject->destination[i] = ip.daddr.in6_u.u6_addr32[i];
 	__u32 payload = at + sizeof ip;
