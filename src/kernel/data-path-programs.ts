@@ -89,6 +89,19 @@ export class DataPathPrograms {
     return result;
   }
 
+  /** Loads them and takes them away again. @returns why this host cannot have them, in words, when it cannot. */
+  static probe(): string | undefined {
+    const read = native.bpfLayout();
+    if ("error" in read) return inWords(read);
+    const object = new native.BpfObject();
+    const failure = object.load([]);
+    if (failure !== undefined) return inWords(failure);
+    const probed = new DataPathPrograms(new DataPathLayout(read), object, "", process.pid, false);
+    const obstacle = probed.#tryOut();
+    object.close();
+    return obstacle;
+  }
+
   /** @returns why it failed, in words. Doing it again replaces the programs, without a packet between them. */
   attach(index: number): string | undefined {
     const qdisc = native.createClsact(index);

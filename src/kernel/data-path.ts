@@ -34,6 +34,18 @@ export function createDataPath(options: DataPathOptions): DataPath {
   }
 }
 
+/**
+ * Why there could be no data path on this host, in words; undefined when there could. For those who only want to
+ * know: an engine that runs is not disturbed, and nothing is left behind.
+ */
+export function dataPathObstacle(): string | undefined {
+  try {
+    return DataPathPrograms.probe();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** Where the kernel offers no eBPF. */
 function without(obstacle: string): DataPath {
   return {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { createClock } from "../../../src/kernel/clock.ts";
-import { createDataPath } from "../../../src/kernel/data-path.ts";
+import { createDataPath, dataPathObstacle } from "../../../src/kernel/data-path.ts";
 import type { DataPath, DataPathInterface } from "../../../src/kernel/kernel.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { cable, type End, enterNamespace, ip } from "./namespace.ts";
@@ -285,6 +285,17 @@ test("where eBPF is withheld the reason is told in words, and nothing is left", 
     "this process may not use eBPF: it needs CAP_BPF and CAP_NET_ADMIN, which containers often withhold";
   assert.equal(stdout, `${reason}\n${reason} 0\n`);
   assert.deepEqual(readdirSync(runDir), []);
+});
+
+test("asking whether there could be a data path disturbs none and leaves nothing", () => {
+  assert.equal(dataPathObstacle(), undefined);
+  assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
+  const dataPath = start();
+  dataPath.configure(plain());
+  dataPath.lease("carp0", 10, soonUs());
+  assert.equal(dataPathObstacle(), undefined);
+  assert.equal(verdict(), PASS);
+  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
 });
 
 test("a run directory that does not exist yet is made", () => {
