@@ -23,7 +23,7 @@ struct arp_packet {
 };
 
 #define ICMP6_AT (ETH_HLEN + sizeof(struct ipv6hdr))
-#define MAX_OPTIONS 6
+#define MAX_OPTIONS 16
 
 enum { ARP_REPLY = 2 };
 enum { ROUTER_SOLICITATION = 133, ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT };

@@ -118,7 +118,7 @@ describe("balanced", () => {
 
       test("more options than a kernel sends are not let out", () => {
         lease(10);
-        const options = Array.from({ length: 8 }, () => [14, "010203040506"] as const);
+        const options = Array.from({ length: 17 }, () => [14, "010203040506"] as const);
         expectEgress(
           from(OWN_MAC, packet.IPV6, packet.neighbour(VIRTUAL6, CLIENT6, 135, CLIENT6, options)),
           undefined,
