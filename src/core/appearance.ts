@@ -9,7 +9,7 @@ import { type Advertisement, encodeAdvertisement } from "../protocol/advertiseme
 import { Authentication } from "../protocol/authentication.ts";
 import { advertisementFrame, gratuitousArp, unsolicitedNeighbourAdvertisement } from "../protocol/frame.ts";
 import type { Balancing, InterfaceConfiguration } from "./configuration.ts";
-import type { Device, Transmission } from "./effect.ts";
+import type { Device, Filter, Transmission } from "./effect.ts";
 import type { Family, Link } from "./event.ts";
 import { isBowOut } from "./timing.ts";
 
@@ -97,10 +97,29 @@ export class Appearance {
 
   /** The Linux device; null while there is nothing to make it from. */
   device(active: boolean): Device | null {
-    const { name, carpdev, mtu, addresses } = this.#configuration;
-    const mac = this.mac;
-    if (carpdev === undefined || mac === undefined) return null;
+    const { name, carpdev, mtu, addresses, nodes } = this.#configuration;
+    const shared = this.mac;
+    const leader = nodes[0]?.vhid;
+    if (carpdev === undefined || shared === undefined) return null;
+    const mac = leader !== undefined && shared === multicastMac(leader) ? virtualMac(leader) : shared;
     return { name, carpdev, mac, realMac: mac === this.#link?.mac, mtu, active, addresses };
+  }
+
+  /** What the kernel may let through; null while there is no carpdev to let it through. */
+  filter(): Filter | null {
+    const { addresses, nodes } = this.#configuration;
+    const { mac, mode } = this;
+    const link = this.#link;
+    if (link === undefined || mac === undefined || nodes.length === 0) return null;
+    return {
+      carpdev: link.index,
+      carpdevMac: link.mac,
+      mac,
+      realMac: mac === link.mac,
+      balancing: mode,
+      vhids: nodes.map(({ vhid }) => vhid),
+      addresses,
+    };
   }
 
   /** The Ethernet source of what we send: never a multicast address, in stealth never the shared one. */

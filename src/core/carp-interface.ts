@@ -8,7 +8,7 @@ import type { Advertisement } from "../protocol/advertisement.ts";
 import { Appearance, identity, obstacleTo } from "./appearance.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import type { Demotion, Effective } from "./demotion.ts";
-import type { Device, Effect } from "./effect.ts";
+import type { Device, Effect, Filter } from "./effect.ts";
 import type { Family, Instant, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
 import type { InterfaceView } from "./view.ts";
@@ -53,7 +53,9 @@ export class CarpInterface implements Owner {
   #sendErrors = 0;
   #goodSends = 0;
   #demotedForSendErrors = false;
+  /** As last asked for, as text to compare. */
   #device: string | undefined;
+  #filter: string | undefined;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
 
   constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
@@ -114,8 +116,12 @@ export class CarpInterface implements Owner {
     return this.#nodes.some((node) => node.state !== "INIT");
   }
 
-  /** Brings everything in line with the configuration and the state of the carpdev. */
-  evaluate(now: Instant): void {
+  /**
+   * Brings everything in line with the configuration and the state of the carpdev.
+   *
+   * @param leaseUntilUs the leases an engine before this one left: a node whose lease is in force goes on as MASTER
+   */
+  evaluate(now: Instant, leaseUntilUs: (vhid: number) => Micros = () => 0): void {
     if (this.#leaving !== undefined) return;
     const { up, carpdev, nodes } = this.#configuration;
     const link = this.#link;
@@ -127,13 +133,14 @@ export class CarpInterface implements Owner {
       this.#forgetSendErrors();
     }
     this.#appearance = new Appearance(this.#configuration, link);
-    this.updateDevice();
     if (lost !== this.#carpdevLost) {
       this.#carpdevLost = lost;
       if (lost) this.#host.demotion.begin(this, "carpdev");
       else this.#host.demotion.end(this, "carpdev");
     }
-    if (obstacle === undefined) for (const node of this.#nodes) if (node.state === "INIT") node.start(now);
+    if (obstacle === undefined)
+      for (const node of this.#nodes) if (node.state === "INIT") node.start(leaseUntilUs(node.vhid), now);
+    this.updateDevice();
   }
 
   /**
@@ -189,7 +196,7 @@ export class CarpInterface implements Owner {
       undefined,
       () => {
         for (const node of this.#nodes) node.stop("it is destroyed", now);
-        this.#setDevice(null);
+        this.#makeSo(null, null);
         this.#host.demotion.forget(this);
         then();
       },
@@ -254,6 +261,7 @@ export class CarpInterface implements Owner {
   advertised(vhid: number, left: readonly Family[], leftUs: Micros, now: Instant): void {
     const toJudge = SENDS_PER_NODE_TO_JUDGE * Math.max(1, this.#nodes.length);
     if (left.length === 0) {
+      this.#nodes.find((node) => node.vhid === vhid)?.advertisementFailed();
       this.#host.countSendFailure();
       this.#goodSends = 0;
       if (++this.#sendErrors < toJudge || this.#demotedForSendErrors) return;
@@ -353,7 +361,7 @@ export class CarpInterface implements Owner {
   }
 
   updateDevice(): void {
-    this.#setDevice(this.#appearance.device(this.#master));
+    this.#makeSo(this.#appearance.device(this.#master), this.#appearance.filter());
   }
 
   /** The carpdev is back as a new device: what was built on the old one has to be built again. */
@@ -361,11 +369,16 @@ export class CarpInterface implements Owner {
     if (this.#device !== undefined) this.#device = "forgotten";
   }
 
-  #setDevice(device: Device | null): void {
-    const described = JSON.stringify(device);
-    if (described === (this.#device ?? "null")) return;
-    this.#device = described;
-    this.emit({ kind: "device", interface: this.name, device });
+  /** Nothing may pass that the filter has not seen: it is there before the device, and goes after it. */
+  #makeSo(device: Device | null, filter: Filter | null): void {
+    const filterChanges = changes(filter, this.#filter);
+    const deviceChanges = changes(device, this.#device);
+    this.#filter = JSON.stringify(filter);
+    this.#device = JSON.stringify(device);
+    const { name } = this;
+    if (filterChanges && filter !== null) this.emit({ kind: "filter", interface: name, filter });
+    if (deviceChanges) this.emit({ kind: "device", interface: name, device });
+    if (filterChanges && filter === null) this.emit({ kind: "filter", interface: name, filter });
   }
 
   #build(now: Instant): void {
@@ -373,4 +386,8 @@ export class CarpInterface implements Owner {
       ({ vhid, advskew }) => new VirtualHost(this, vhid, advskew, this.#host.counterFloor, now),
     );
   }
+}
+
+function changes(wanted: Device | Filter | null, described: string | undefined): boolean {
+  return JSON.stringify(wanted) !== (described ?? "null");
 }

@@ -3,6 +3,7 @@
  * interface strictly one after the other. Tests and the simulator read them instead.
  */
 
+import type { Balancing } from "./configuration.ts";
 import type { Family, InterfaceAddress, Micros, TimerId } from "./event.ts";
 
 /** One packet of an advertisement: a whole Ethernet frame, or a CARP message for the kernel to route to a peer. */
@@ -24,13 +25,29 @@ export type Transmission =
 export interface Device {
   readonly name: string;
   readonly carpdev: string;
-  /** The MAC that carp gives out. Equal to the carpdev's own: `realMac`. */
+  /** The MAC that carp gives out, less the multicast bit, which no device can have. The carpdev's own: `realMac`. */
   readonly mac: string;
   /** No macvlan can carry its parent's MAC: the addresses go on the carpdev itself and no device is made. */
   readonly realMac: boolean;
   readonly mtu: number | undefined;
   /** MASTER of at least one node: link up and addresses in place. Otherwise neither. */
   readonly active: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/** What the kernel may let through for a carp interface, besides its leases. */
+export interface Filter {
+  /** The kernel's index of the carpdev, and its own MAC. */
+  readonly carpdev: number;
+  readonly carpdevMac: string;
+  /** What ARP and neighbour discovery give out for the addresses. */
+  readonly mac: string;
+  /** The addresses are on the carpdev itself, under its own MAC. */
+  readonly realMac: boolean;
+  /** As it is in force: `none` with one node, never `none` with several. */
+  readonly balancing: Balancing;
+  /** Of the nodes, ascending. */
+  readonly vhids: readonly number[];
   readonly addresses: readonly InterfaceAddress[];
 }
 
@@ -71,10 +88,15 @@ export type Effect =
     } & Claim)
   | { readonly kind: "arm"; readonly timer: TimerId; readonly atUs: Micros }
   | { readonly kind: "cancel"; readonly timer: TimerId }
-  /** MASTER until `untilUs`; 0 takes the lease away. */
+  /** MASTER until `untilUs`, when everything before it is done; 0 takes the lease away, at once. */
   | { readonly kind: "lease"; readonly interface: string; readonly vhid: number; readonly untilUs: Micros }
   /** Make the device be so; null removes it. */
   | { readonly kind: "device"; readonly interface: string; readonly device: Device | null }
+  /**
+   * Hold packets against the leases of this interface; null ends that. A filter comes before its device, and goes
+   * after it. Leases outlast a change of its addresses, and no other.
+   */
+  | { readonly kind: "filter"; readonly interface: string; readonly filter: Filter | null }
   /** Receive CARP on this carpdev, with its ARP settings as carp needs them. `index` is the kernel's. */
   | { readonly kind: "listen"; readonly carpdev: string; readonly index: number }
   /** No longer; its settings are put back. Only when what was to be sent there has left. */

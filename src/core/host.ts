@@ -145,11 +145,17 @@ export class Host {
     };
   }
 
-  restore(configuration: HostConfiguration, now: Instant): readonly Effect[] {
+  /** @param leaseUntilUs the leases the kernel still has, from the engine whose configuration this is */
+  restore(
+    configuration: HostConfiguration,
+    leaseUntilUs: (name: string, vhid: number) => Micros,
+    now: Instant,
+  ): readonly Effect[] {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups ?? []);
     for (const each of configuration.interfaces) this.#add(each, now);
-    this.#evaluate(now);
+    this.#listen();
+    for (const each of this.#interfaces.values()) each.evaluate(now, (vhid) => leaseUntilUs(each.name, vhid));
     return this.#settled(now);
   }
 
@@ -256,11 +262,6 @@ export class Host {
       this.#listening.set(carpdev, index);
       this.#effects.push({ kind: "listen", carpdev, index });
     }
-  }
-
-  #evaluate(now: Instant): void {
-    this.#listen();
-    for (const each of this.#interfaces.values()) each.evaluate(now);
   }
 
   // Commands.

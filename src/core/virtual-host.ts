@@ -67,6 +67,7 @@ export class VirtualHost {
   #advertiseAtUs: Micros = 0;
   /** MASTER: the end of the lease; right after a takeover the time by which a first advertisement must have left. */
   #masterUntilUs: Micros = 0;
+  #hasAdvertised = false;
   #toSecondAnnouncement = 0;
   #assertedAtUs: Micros = Number.NEGATIVE_INFINITY;
   readonly #correctedAtUs = new Map<Family, Micros>();
@@ -101,10 +102,17 @@ export class VirtualHost {
     return intervalUs(this.#owner.advbase, this.#effective.advskew);
   }
 
-  /** The interface runs: INIT -> BACKUP. */
-  start(now: Instant): void {
+  /** The interface runs: INIT -> BACKUP. With a lease still in force, no peer has taken over yet: on as MASTER. */
+  start(leaseUntilUs: Micros, now: Instant): void {
     this.#heard = undefined;
     this.#quickestPeerUs = undefined;
+    if (leaseUntilUs > now.us) {
+      this.#become("MASTER", "its lease is in force", now);
+      this.#masterUntilUs = leaseUntilUs;
+      this.#hasAdvertised = true;
+      this.#advertise(now);
+      return;
+    }
     this.#become("BACKUP", "the interface runs", now);
     this.#waitForMaster(now.us);
   }
@@ -182,6 +190,17 @@ export class VirtualHost {
   advertisementLeft(leftUs: Micros, now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
     this.#masterUntilUs = leftUs + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#hasAdvertised = true;
+    this.#holdLease();
+  }
+
+  /** One did not. Who has not been heard at all since taking over has no lease: it was given for that advertisement. */
+  advertisementFailed(): void {
+    if (this.#state !== "MASTER" || this.#hasAdvertised) return;
+    this.#owner.emit({ kind: "lease", interface: this.#owner.name, vhid: this.vhid, untilUs: 0 });
+  }
+
+  #holdLease(): void {
     this.#owner.emit({
       kind: "lease",
       interface: this.#owner.name,
@@ -286,7 +305,10 @@ export class VirtualHost {
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
     this.#masterUntilUs = now.us + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#hasAdvertised = false;
     this.#owner.mastershipChanged();
+    // Before the advertisement: it draws the clients' packets here at once.
+    this.#holdLease();
     this.#advertise(now);
     this.#owner.announce(this.#masterUntilUs);
     this.#toSecondAnnouncement = ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT;

@@ -50,7 +50,7 @@ export class ControlServer {
    */
   async listen(): Promise<void> {
     const { path } = this.#options;
-    if (await answers(path)) throw new AlreadyRunning(path);
+    if (await isAnswered(path)) throw new AlreadyRunning(path);
     const temporary = `${path}.${process.pid}`;
     await unlink(temporary).catch(() => {});
     await new Promise<void>((resolve, reject) => {
@@ -213,7 +213,7 @@ class Connection {
 }
 
 /** Whether somebody accepts connections there. */
-function answers(path: string): Promise<boolean> {
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path);
     probe.once("connect", () => {

@@ -13,14 +13,15 @@ import type { Command } from "../core/configuration.ts";
 import type { Event, Instant } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
 import { createClock } from "../kernel/clock.ts";
-import type { Clock, Links, Wire } from "../kernel/kernel.ts";
+import { createDataPath } from "../kernel/data-path.ts";
+import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { createLinks } from "../kernel/links.ts";
 import { native } from "../kernel/native.ts";
 import { notifyReady, notifyStopping } from "../kernel/notify.ts";
 import { createLog, type Log } from "../kernel/syslog.ts";
 import { createWire } from "../kernel/wire.ts";
 import type { Peer } from "./authorisation.ts";
-import { AlreadyRunning, ControlServer } from "./control-server.ts";
+import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
 import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
 import { makeRunDirectory } from "./run-directory.ts";
@@ -36,13 +37,11 @@ export interface EngineOptions {
 /** What is saved covers the counters of the time to come, so that it need not be saved with every advertisement. */
 const COUNTER_RESERVE_US = 3_600_000_000n;
 const SAVE_EVERY_MS = 1_200_000;
-/** Nothing tells when somebody makes this host a router; so it is looked at now and then. */
-const FORWARDING_EVERY_MS = 10_000;
+/** Nothing tells when somebody makes this host a router, or takes our programs off a device: a look now and then. */
+const LOOK_EVERY_MS = 1000;
 
 /** How long an engine that met a bug may take to leave in order. */
 const CRASH_STOP_MS = 2000;
-
-const NO_DATA_PATH = "balancing needs the eBPF data path, which this engine does not have";
 
 export class Engine {
   readonly version = packageJson.version;
@@ -54,6 +53,7 @@ export class Engine {
   readonly #clock: Clock;
   readonly #wire: Wire;
   readonly #links: Links;
+  readonly #dataPath: DataPath;
   readonly #timers: Timers;
   readonly #performer: Performer;
   readonly #state: StateFile;
@@ -61,7 +61,10 @@ export class Engine {
 
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
     this.log = createLog(options.log);
-    this.host = new Host({ balancing: NO_DATA_PATH, counterFloor });
+    this.#dataPath = createDataPath({ runDir: options.runDir, complain: (text) => this.log(3, text) });
+    const { obstacle } = this.#dataPath;
+    const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
+    this.host = new Host({ balancing, counterFloor });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#setReady = resolve;
@@ -94,7 +97,14 @@ export class Engine {
     });
     const { log } = this;
     this.#performer = new Performer(
-      { clock: this.#clock, wire: this.#wire, links: this.#links, timers: this.#timers, log },
+      {
+        clock: this.#clock,
+        wire: this.#wire,
+        links: this.#links,
+        dataPath: this.#dataPath,
+        timers: this.#timers,
+        log,
+      },
       (event) => this.handle(event),
     );
   }
@@ -131,9 +141,20 @@ export class Engine {
       this.log(3, `saved state not used, starting without interfaces: ${saved.unusable}`);
     await this.#links.removeLeftovers(new Set(configuration?.interfaces.map((each) => each.name)));
     this.#lookAtForwarding();
-    setInterval(() => this.#lookAtForwarding(), FORWARDING_EVERY_MS).unref();
+    setInterval(() => this.#lookAround(), LOOK_EVERY_MS).unref();
     setInterval(() => void this.save(), SAVE_EVERY_MS).unref();
-    if (configuration !== undefined) this.#performer.perform(this.host.restore(configuration, this.now()));
+    if (configuration !== undefined) {
+      const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
+      this.#performer.perform(this.host.restore(configuration, leaseUntilUs, this.now()));
+      await this.#performer.settled();
+    }
+    this.#dataPath.removeLeftovers();
+    const { obstacle } = this.#dataPath;
+    if (obstacle !== undefined)
+      this.log(
+        3,
+        `no eBPF data path, so addresses fail over without leases, and there is no balancing: ${obstacle}`,
+      );
     this.#setReady();
   }
 
@@ -147,6 +168,7 @@ export class Engine {
     this.#performer.perform(this.host.shutdown(this.now()));
     await Promise.all(leaving);
     await this.#performer.settled();
+    this.#dataPath.shutdown();
     this.release();
     await this.#state.remove();
   }
@@ -173,6 +195,12 @@ export class Engine {
     this.#timers.cancelAll();
     this.#wire.shutdown();
     this.#links.close();
+    this.#dataPath.close();
+  }
+
+  #lookAround(): void {
+    for (const what of this.#dataPath.repair()) this.log(2, what);
+    this.#lookAtForwarding();
   }
 
   #lookAtForwarding(): void {
@@ -204,11 +232,14 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     return 1;
   }
   try {
+    // Before anything of an engine that runs is touched.
+    const path = join(runDir, SOCKET_NAME);
+    if (await isAnswered(path)) throw new AlreadyRunning(path);
     const saved = await state.load();
     const counterFloor = saved !== undefined && "counterCeiling" in saved ? saved.counterCeiling : 0n;
     engine = new Engine(options, state, counterFloor);
     const rpc = createMethods(engine, () => native.groupId("carp"));
-    server = new ControlServer({ path: join(runDir, SOCKET_NAME), rpc, identify });
+    server = new ControlServer({ path, rpc, identify });
     await server.listen();
   } catch (error) {
     if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);

@@ -3,9 +3,9 @@
  * in the order given; nothing of it waits for another interface. Knows no CARP rule.
  */
 
-import type { Effect, Priority } from "../core/effect.ts";
-import type { Event, Family } from "../core/event.ts";
-import type { Clock, Links, Wire } from "../kernel/kernel.ts";
+import type { Effect, Filter, Priority } from "../core/effect.ts";
+import type { Event, Family, Micros } from "../core/event.ts";
+import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { Sequence } from "./sequence.ts";
 import type { Timers } from "./timers.ts";
 
@@ -13,6 +13,7 @@ export interface Kernel {
   readonly clock: Clock;
   readonly wire: Wire;
   readonly links: Links;
+  readonly dataPath: DataPath;
   readonly timers: Timers;
   readonly log: (priority: Priority, text: string) => void;
 }
@@ -22,6 +23,10 @@ export class Performer {
   readonly #report: (event: Event) => void;
   readonly #sequences = new Map<string, Sequence>();
   readonly #ignored = new Set<string>();
+  /** How often each virtual host's lease has been taken away. */
+  readonly #taken = new Map<string, number>();
+  /** Multicast MACs that interfaces have asked the carpdevs' network cards for. */
+  readonly #received = new Map<string, { readonly carpdev: number; readonly mac: string }>();
   readonly #leaving = new Map<string, (() => void)[]>();
 
   /** @param report takes what came of an effect back to the core */
@@ -71,6 +76,12 @@ export class Performer {
       case "device":
         this.#sequence(effect.interface).push(() => links.apply(effect.interface, effect.device));
         break;
+      case "filter":
+        this.#sequence(effect.interface).push(() => this.#filter(effect.interface, effect.filter));
+        break;
+      case "lease":
+        this.#lease(effect.interface, effect.vhid, effect.untilUs);
+        break;
       case "listen":
         this.#listen(effect.carpdev, effect.index);
         break;
@@ -84,11 +95,48 @@ export class Performer {
         for (const resolve of waiting) resolve();
         break;
       }
-      // Nobody follows transitions yet, and there is no data path to hold a lease in.
+      // Nobody follows transitions yet.
       case "transition":
-      case "lease":
         break;
     }
+  }
+
+  /** Given in its place among the effects, when the device is there; taken away at once, and then not given any more. */
+  #lease(name: string, vhid: number, untilUs: Micros): void {
+    const { dataPath } = this.#kernel;
+    const key = `${name}/${vhid}`;
+    const taken = this.#taken.get(key) ?? 0;
+    if (untilUs === 0) {
+      this.#taken.set(key, taken + 1);
+      dataPath.lease(name, vhid, 0);
+      return;
+    }
+    this.#sequence(name).push(() => {
+      if ((this.#taken.get(key) ?? 0) === taken) dataPath.lease(name, vhid, untilUs);
+    });
+  }
+
+  #filter(name: string, filter: Filter | null): void {
+    const { dataPath, log } = this.#kernel;
+    this.#receiveShared(name, filter);
+    if (filter === null) dataPath.remove(name);
+    else if (dataPath.obstacle === undefined) {
+      const failure = dataPath.configure({ name, ...filter });
+      if (failure !== undefined) log(3, `${name}: its packets are not held against its leases: ${failure}`);
+    }
+  }
+
+  /** In mode `ip` the shared MAC is multicast: a network card receives it only when asked to. */
+  #receiveShared(name: string, filter: Filter | null): void {
+    const { wire } = this.#kernel;
+    const former = this.#received.get(name);
+    const wanted = filter?.balancing === "ip" ? { carpdev: filter.carpdev, mac: filter.mac } : undefined;
+    if (former?.carpdev === wanted?.carpdev && former?.mac === wanted?.mac) return;
+    if (former !== undefined) wire.leave(former.carpdev, former.mac);
+    this.#received.delete(name);
+    if (wanted === undefined) return;
+    wire.join(wanted.carpdev, wanted.mac);
+    this.#received.set(name, wanted);
   }
 
   #advertise(effect: Extract<Effect, { kind: "advertise" }>): void {

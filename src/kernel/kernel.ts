@@ -3,9 +3,8 @@
  * netlink; they know no CARP rule.
  */
 
-import type { Balancing } from "../core/configuration.ts";
-import type { Device, Transmission } from "../core/effect.ts";
-import type { Family, Instant, InterfaceAddress, Link, Micros } from "../core/event.ts";
+import type { Device, Filter, Transmission } from "../core/effect.ts";
+import type { Family, Instant, Link, Micros } from "../core/event.ts";
 
 export interface Clock {
   now(): Instant;
@@ -23,6 +22,9 @@ export interface Wire {
   /** Opens the packet socket of a carpdev and joins carp's multicast groups there. Throws an ErrnoException. */
   open(carpdev: string, index: number): void;
   close(carpdev: string): void;
+  /** Receives frames for this multicast MAC too, whenever this device is open. `index` is the kernel's. */
+  join(index: number, mac: string): void;
+  leave(index: number, mac: string): void;
   /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
   send(carpdev: string, transmission: Transmission): string | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
@@ -66,20 +68,8 @@ export interface LinkEvents {
 }
 
 /** One carp interface, as the data path has to know it. */
-export interface DataPathInterface {
+export interface DataPathInterface extends Filter {
   readonly name: string;
-  /** The kernel's index of the carpdev, and its own MAC. */
-  readonly carpdev: number;
-  readonly carpdevMac: string;
-  /** What ARP and neighbour discovery give out. */
-  readonly mac: string;
-  /** The addresses are on the carpdev itself, under its own MAC. */
-  readonly realMac: boolean;
-  /** As it is in force: `none` with one node, never `none` with several. */
-  readonly balancing: Balancing;
-  /** Ascending: the order of the nodes. At most 32. */
-  readonly vhids: readonly number[];
-  readonly addresses: readonly InterfaceAddress[];
 }
 
 /** What the kernel did with packets for the virtual addresses; numbers of packets since the interface was set up. */

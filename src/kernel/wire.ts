@@ -5,6 +5,7 @@
 
 import type { Transmission } from "../core/effect.ts";
 import type { Family } from "../core/event.ts";
+import { macBytes } from "../protocol/address.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "./kernel.ts";
 import { errnoException, errnoName, type NativeBatch, native } from "./native.ts";
 
@@ -35,6 +36,8 @@ export function createWire(events: WireEvents): Wire {
   });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
+  /** Multicast MACs to receive, by the index of the carpdev. */
+  const memberships = new Map<number, Set<string>>();
 
   function deliver(batch: NativeBatch): void {
     const heard: ReceivedFrame[] = [];
@@ -97,6 +100,7 @@ export function createWire(events: WireEvents): Wire {
       forget(carpdev);
       listening.set(carpdev, { handle: opened, index });
       carpdevs.set(opened, carpdev);
+      for (const mac of memberships.get(index) ?? []) sockets.membership(opened, macBytes(mac), true);
       // A family this host lacks has no strays, and its sends fail for themselves.
       sockets.openRaw();
     },
@@ -104,6 +108,18 @@ export function createWire(events: WireEvents): Wire {
     close(carpdev) {
       forget(carpdev);
       if (listening.size === 0) sockets.closeRaw();
+    },
+
+    join(index, mac) {
+      memberships.set(index, (memberships.get(index) ?? new Set()).add(mac));
+      for (const on of listening.values())
+        if (on.index === index) sockets.membership(on.handle, macBytes(mac), true);
+    },
+
+    leave(index, mac) {
+      if (!memberships.get(index)?.delete(mac)) return;
+      for (const on of listening.values())
+        if (on.index === index) sockets.membership(on.handle, macBytes(mac), false);
     },
 
     send(carpdev, transmission) {

@@ -41,6 +41,9 @@ export class PcapReader {
   }
 }
 
+/** Times of asking, a millisecond or more apart. */
+const ENOUGH_TO_CATCH_UP = 300;
+
 export class Capture {
   /** So far, in order. */
   readonly frames: Frame[] = [];
@@ -103,10 +106,13 @@ export class Capture {
     return this.frames;
   }
 
-  /** tcpdump says on SIGUSR1 how many packets the kernel has for it and how many of them it has written. */
+  /**
+   * tcpdump says on SIGUSR1 how many packets the kernel has for it and how many of them it has written. What it sorts
+   * out itself, by direction, the kernel counts all the same: then it only gets the time to write what it has.
+   */
   async #caughtUp(): Promise<void> {
     const { log } = this.#tcpdump;
-    for (;;) {
+    for (let asked = 0; asked < ENOUGH_TO_CATCH_UP; asked++) {
       const from = log.length;
       this.#tcpdump.kill("SIGUSR1");
       const { text } = await log.waitFor(/packets? captured.*received by filter/, { from });

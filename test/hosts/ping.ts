@@ -78,7 +78,9 @@ export class Ping {
       received: answered.size,
       duplicates: replies.length - answered.size,
       lost: Array.from({ length: sent - 1 }, (_, n) => n + 1).filter((sequence) => !answered.has(sequence)),
-      longestGapMs: Math.max(0, ...times.slice(1).map((atMs, n) => atMs - (times[n] as number))),
+      longestGapMs: times
+        .slice(1)
+        .reduce((longest, atMs, n) => Math.max(longest, atMs - (times[n] as number)), 0),
     };
   }
 }

@@ -14,7 +14,6 @@ const LONG = "x".repeat(64);
 const MASK = "expected a netmask like 255.255.255.0 or 0xffffff00";
 const MAC = "expected a unicast address like 02:00:00:00:00:01";
 const GROUP = "must be 1..15 characters and not end in a digit";
-const NO_BALANCING = "balancing needs the eBPF data path, which this engine does not have";
 const nodes = (count: number) => Array.from({ length: count }, (_, n) => `${n + 1}:0`).join();
 
 /**
@@ -48,8 +47,6 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 carpnodes", "carpnodes: needs a value (VHID:ADVSKEW[,...])"],
   ["carp0 carpnodes 5:0 vhid 5", "vhid 5: carpnodes says so already"],
   ["carp0 carpnodes 5:0 advskew 9", "advskew 9: carpnodes says so already"],
-  ["carp0 carpnodes 5:0,6:100", `carpnodes 5:0,6:100: ${NO_BALANCING}`],
-  ["carp0 carpnodes 5:0,6:100 balancing ip-stealth", `carpnodes 5:0,6:100: ${NO_BALANCING}`],
   ["carp0 balancing foo", "balancing foo: unknown mode (none, ip, ip-unicast, ip-stealth)"],
   ["carp0 balancing arp", "balancing arp: unknown mode (none, ip, ip-unicast, ip-stealth)"],
   ["carp0 balancing", "balancing: needs a value (none|ip|ip-unicast|ip-stealth)"],

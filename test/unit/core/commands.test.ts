@@ -306,7 +306,7 @@ describe("a host that is restored", () => {
     first.sysctl("demotion", 6);
     const { configuration } = first.host;
     const second = new Station(new World(), { links: [link("eth0"), link("eth1")] });
-    second.host.restore(JSON.parse(JSON.stringify(configuration)), second.now);
+    second.host.restore(JSON.parse(JSON.stringify(configuration)), () => 0, second.now);
     assert.deepEqual(
       JSON.parse(JSON.stringify(second.host.configuration)),
       JSON.parse(JSON.stringify(configuration)),
@@ -315,5 +315,31 @@ describe("a host that is restored", () => {
       host.interfaces().flatMap(({ nodes }) => nodes.map(({ state }) => state));
     assert.deepEqual(states(second), ["BACKUP", "BACKUP", "BACKUP"]);
     assert.deepEqual(second.host.groups(), first.host.groups());
+  });
+
+  it("goes on as MASTER of the nodes whose lease is in force, and as BACKUP of the others", () => {
+    const first = new Station(new World(), { links: [link("eth0")] });
+    first.set("carp0", {
+      ...PLAIN,
+      vhid: undefined,
+      carpnodes: [4, 5].map((vhid) => ({ vhid, advskew: 0 })),
+    });
+    const second = new Station(new World(), { links: [link("eth0")] });
+    const leases = new Map([
+      [4, second.now.us + 1],
+      [5, second.now.us],
+    ]);
+    const effects = second.host.restore(
+      first.host.configuration,
+      (name, vhid) => (name === "carp0" ? (leases.get(vhid) ?? 0) : 0),
+      second.now,
+    );
+    assert.deepEqual(
+      second.host.interfaces()[0]?.nodes.map(({ state }) => state),
+      ["MASTER", "BACKUP"],
+    );
+    const devices = effects.flatMap((effect) => (effect.kind === "device" ? [effect.device?.active] : []));
+    assert.deepEqual(devices, [true], "the addresses are never taken away");
+    assert.ok(effects.some((effect) => effect.kind === "advertise" && effect.vhid === 4));
   });
 });

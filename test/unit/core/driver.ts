@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
-import type { Device, Effect, Transmission, VirtualHostState } from "../../../src/core/effect.ts";
+import type { Device, Effect, Filter, Transmission, VirtualHostState } from "../../../src/core/effect.ts";
 import type { Event, Family, Instant, Link, Micros, TimerId } from "../../../src/core/event.ts";
 import { Host, type Outcome } from "../../../src/core/host.ts";
 import type { NodeView } from "../../../src/core/view.ts";
@@ -113,6 +113,7 @@ export class Station {
   readonly wires = new Map<string, Segment>();
   readonly timers = new Map<TimerId, Micros>();
   readonly devices = new Map<string, Device>();
+  readonly filters = new Map<string, Filter>();
   /** By `carp0/1`; no entry: none. */
   readonly leases = new Map<string, Micros>();
   readonly listening = new Map<string, number>();
@@ -285,6 +286,10 @@ export class Station {
         case "device":
           if (effect.device === null) this.devices.delete(effect.interface);
           else this.devices.set(effect.interface, effect.device);
+          break;
+        case "filter":
+          if (effect.filter === null) this.filters.delete(effect.interface);
+          else this.filters.set(effect.interface, effect.filter);
           break;
         case "listen":
           this.listening.set(effect.carpdev, effect.index);

@@ -310,19 +310,19 @@ describe("taking over", () => {
     return effects.filter((effect) => effect.kind !== "log").map((effect) => effect.kind);
   }
 
-  it("is done in this order: state, addresses, advertisement, lease, announcement", () => {
+  it("is done in this order: state, addresses, lease, advertisement and the lease it earns, announcement", () => {
     const station = backup();
     const effects = station.set("carp0", { state: "master" });
     assert.deepEqual(
       order(effects).filter((kind) => kind !== "arm" && kind !== "cancel"),
-      ["transition", "device", "advertise", "lease", "announce"],
+      ["transition", "device", "lease", "advertise", "lease", "announce"],
     );
     assert.equal(only(effects, "device")[0]?.device?.active, true);
     assert.deepEqual(order(effects).slice(0, 1), ["cancel"]);
     assert.equal(station.host.counters.transitionsToMaster, 1);
   });
 
-  it("grants no lease before an advertisement has left", () => {
+  it("leaves no lease with a host whose first advertisement does not leave", () => {
     const station = backup();
     station.sending = () => "ENOBUFS";
     station.set("carp0", { state: "master" });
