@@ -147,6 +147,7 @@ test("a shared address that somebody takes off the carpdev comes back", async ()
 });
 
 test("leaving the carpdev, a shared address that came first takes none of its owner's along", async () => {
+  const former = readConf("eth0", "promote_secondaries");
   ip("addr del 10.0.0.20/24 dev eth0");
   await events.until(() => events.linkNamed("eth0")?.addresses.every(({ family }) => family === 6));
   await links.apply("carp0", realMac());
@@ -154,7 +155,6 @@ test("leaving the carpdev, a shared address that came first takes none of its ow
   await events.until(() =>
     events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.20"),
   );
-  const former = readConf("eth0", "promote_secondaries");
   await links.apply("carp0", realMac({ active: false }));
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
   assert.equal(readConf("eth0", "promote_secondaries"), former);
