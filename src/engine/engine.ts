@@ -38,7 +38,7 @@ export interface EngineOptions {
 const COUNTER_RESERVE_US = 3_600_000_000n;
 const SAVE_EVERY_MS = 1_200_000;
 /** Nothing tells when somebody makes this host a router, or takes our programs off a device: a look now and then. */
-const LOOK_EVERY_MS = 1000;
+const LOOK_EVERY_MS = 5000;
 
 /** How long an engine that met a bug may take to leave in order. */
 const CRASH_STOP_MS = 2000;
