@@ -10,6 +10,7 @@ import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { SOCKET_NAME } from "../control/client.ts";
 import type { Command } from "../core/configuration.ts";
+import type { Transition } from "../core/effect.ts";
 import type { Event, Instant } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
 import { createClock } from "../kernel/clock.ts";
@@ -57,6 +58,7 @@ export class Engine {
   readonly #timers: Timers;
   readonly #performer: Performer;
   readonly #state: StateFile;
+  readonly #followers = new Set<(transition: Transition) => void>();
   #stopping = false;
 
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
@@ -104,6 +106,9 @@ export class Engine {
         dataPath: this.#dataPath,
         timers: this.#timers,
         log,
+        tell: (transition) => {
+          for (const follower of this.#followers) follower(transition);
+        },
       },
       (event) => this.handle(event),
     );
@@ -111,6 +116,12 @@ export class Engine {
 
   now(): Instant {
     return this.#clock.now();
+  }
+
+  /** @returns a function that ends it */
+  follow(follower: (transition: Transition) => void): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
   }
 
   handle(event: Event): void {

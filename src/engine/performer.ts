@@ -3,7 +3,7 @@
  * in the order given; nothing of it waits for another interface. Knows no CARP rule.
  */
 
-import type { Effect, Filter, Priority } from "../core/effect.ts";
+import type { Effect, Filter, Priority, Transition } from "../core/effect.ts";
 import type { Event, Family, Micros } from "../core/event.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { Sequence } from "./sequence.ts";
@@ -16,6 +16,8 @@ export interface Kernel {
   readonly dataPath: DataPath;
   readonly timers: Timers;
   readonly log: (priority: Priority, text: string) => void;
+  /** Tells whoever follows the virtual hosts' states. */
+  readonly tell: (transition: Transition) => void;
 }
 
 export class Performer {
@@ -95,8 +97,8 @@ export class Performer {
         for (const resolve of waiting) resolve();
         break;
       }
-      // Nobody follows transitions yet.
       case "transition":
+        this.#kernel.tell(effect);
         break;
     }
   }
