@@ -98,25 +98,21 @@ int carp_egress(struct __sk_buff *skb)
 	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
 	const __u16 ethertype = ethernet->h_proto;
 	struct carp_mac source = *(const struct carp_mac *)(const void *)ethernet->h_source;
-	struct carp_interface *interface = 0;
 	if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
 	if (ethertype == bpf_htons(ETH_P_ARP)) return egress_arp(skb, &source);
 	if (ethertype == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr ip;
-		// CARP is how a lease is won: it leaves without one. The engine looks before it sends.
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) || ip.nexthdr == CARP_PROTOCOL) return TC_ACT_UNSPEC;
-		return egress6(skb, &source, &ip);
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip)) return egress_other(skb, &source);
+		return ip.nexthdr == CARP_PROTOCOL ? egress_carp(skb, &source) : egress6(skb, &source, &ip);
 	}
 	if (ethertype == bpf_htons(ETH_P_IP)) {
-		const void *start = reach(skb, ETH_HLEN + sizeof(struct iphdr));
-		if (!start) return TC_ACT_UNSPEC;
-		const struct iphdr *ip = start + ETH_HLEN;
-		if (ip->protocol == CARP_PROTOCOL) return TC_ACT_UNSPEC;
-		interface = find_address4(skb->ifindex, ip->saddr);
+		struct iphdr ip;
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip)) return egress_other(skb, &source);
+		if (ip.protocol == CARP_PROTOCOL) return egress_carp(skb, &source);
+		const struct carp_interface *interface = find_address4(skb->ifindex, ip.saddr);
+		if (interface) return holds_lease(interface) ? send(skb, interface, &source) : withhold(interface);
 	}
-	if (!interface) interface = find_mac(skb->ifindex, &source);
-	if (!interface) return TC_ACT_UNSPEC;
-	return holds_lease(interface) ? send(skb, interface, &source) : withhold(interface);
+	return egress_other(skb, &source);
 }
 
 // Asked for by helpers that older kernels keep for such programs.

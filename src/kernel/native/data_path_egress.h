@@ -101,12 +101,28 @@ always_inline bool is_wrong_mac(const struct carp_interface *interface, const st
 			    same_mac(mac, &interface->device_mac) && !same_mac(mac, &interface->given_mac);
 }
 
+// What names no virtual address: by the MAC it leaves from.
+always_inline int egress_other(struct __sk_buff *skb, const struct carp_mac *source)
+{
+	const struct carp_interface *interface = find_mac(skb->ifindex, source);
+	if (!interface) return TC_ACT_UNSPEC;
+	return holds_lease(interface) ? send(skb, interface, source) : withhold(interface);
+}
+
+// CARP is how a lease is won: it leaves without one. The engine looks before it sends. What the kernel routes through
+// carp0, to a unicast peer, still must not show switches a MAC that the mode keeps from them.
+always_inline int egress_carp(struct __sk_buff *skb, const struct carp_mac *source)
+{
+	const struct carp_interface *interface = find_mac(skb->ifindex, source);
+	return interface ? send(skb, interface, source) : TC_ACT_UNSPEC;
+}
+
 always_inline int egress_arp(struct __sk_buff *skb, const struct carp_mac *source)
 {
 	struct arp_packet arp;
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof arp)) return TC_ACT_UNSPEC;
-	if (arp.protocol != bpf_htons(ETH_P_IP) || arp.hardware_length != ETH_ALEN || arp.protocol_length != 4)
-		return TC_ACT_UNSPEC;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof arp) || arp.protocol != bpf_htons(ETH_P_IP) ||
+	    arp.hardware_length != ETH_ALEN || arp.protocol_length != 4)
+		return egress_other(skb, source);
 	const __u32 sender = arp.sender_address[0] | (__u32)arp.sender_address[1] << 16;
 	const __u32 target = arp.target_address[0] | (__u32)arp.target_address[1] << 16;
 	struct carp_interface *interface = find_address4(skb->ifindex, sender);

@@ -42,6 +42,12 @@ always_inline bool is_multicast4(__u32 address)
 	return (address & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || address == 0xffffffff;
 }
 
+// ::ffff:a.b.c.d, which no packet may carry: an IPv4 address of ours would be taken for it.
+always_inline bool is_mapped4(const __u32 *address)
+{
+	return (address[0] | address[1]) == 0 && address[2] == bpf_htonl(0xffff);
+}
+
 always_inline bool is_vlan(__u16 ethertype)
 {
 	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
@@ -187,6 +193,7 @@ always_inline void dissect6(struct __sk_buff *skb, __u32 at, struct subject *sub
 	if (!start) return;
 	const struct ipv6hdr ip = *(const struct ipv6hdr *)(start + at);
 	if (ip.version != 6 || bpf_ntohs(ip.payload_len) > skb->len - at - sizeof ip) return;
+	if (is_mapped4(ip.daddr.in6_u.u6_addr32)) return;
 	for (int i = 0; i < 4; i++) subject->destination[i] = ip.daddr.in6_u.u6_addr32[i];
 	__u32 payload = at + sizeof ip;
 	// A length of 0 is a jumbogram's.
