@@ -4,34 +4,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as wait } from "node:timers/promises";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+import { type Typed, typedIn, type as typeOn } from "./typed.ts";
 
-const tree = join(import.meta.dirname, "../..");
-
-interface Typed {
-  readonly host: string;
-  readonly command: string;
-  readonly shown: string;
-}
-
-const tour = [...readFileSync(join(tree, "README.md"), "utf8").matchAll(/^```console\n(.*?)^```$/gms)]
-  .flatMap(([, block = ""]) => block.split(/^(?=[ab]# )/m))
-  .map((piece): Typed => {
-    const [prompt = "", ...lines] = piece.trimEnd().split("\n");
-    const [, host = "", command = ""] = /^([ab])# (.*)$/.exec(prompt) ?? [];
-    return { host, command, shown: lines.join("\n") };
-  });
-
-/** Ages, indexes and the widths that follow from them differ from run to run. */
-function comparable(text: string): string {
-  return text
-    .replace(/\bindex \d+/g, "index N")
-    .replace(/\b\d+s\b/g, "Ns")
-    .replace(/[ \t]+/g, " ")
-    .replace(/ $/gm, "")
-    .trim();
-}
+const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
+const tour = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, block = ""]) => typedIn(block));
 
 describe("README's tour", () => {
   let lan: Network;
@@ -46,26 +23,10 @@ describe("README's tour", () => {
   });
   after(() => lan.destroy());
 
-  async function type({ host: name, command, shown }: Typed): Promise<void> {
-    const host = hosts.get(name);
-    assert.ok(host, `nobody is called ${name}`);
-    if (command === "carpctl engine &") {
-      await host.startEngine();
-      return;
-    }
-    const type = async () => {
-      const environment = { PATH: `${tree}/bin:${process.env.PATH}` };
-      const { stdout, stderr } = await host.exec("sh", ["-c", command], { environment });
-      return comparable(stdout + stderr);
-    };
-    let output = await type();
-    // What is read is what it comes to; what is changed is changed once.
-    const reads = /^(ip |carpctl status|carpctl carp0$|carpctl carp0 \|)/.test(command);
-    for (let tries = 0; reads && output !== comparable(shown) && tries < 100; tries++) {
-      await wait(100);
-      output = await type();
-    }
-    assert.equal(output, comparable(shown), `${name}# ${command}`);
+  async function type(typed: Typed): Promise<void> {
+    const host = hosts.get(typed.host);
+    assert.ok(host, `nobody is called ${typed.host}`);
+    await typeOn(typed, host);
   }
 
   test("shows what happens", async () => {

@@ -3,7 +3,6 @@
  */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -88,17 +87,4 @@ test("every option that all commands take has an entry", () => {
 
 test("every command is in the page by each of its names", () => {
   for (const name of VERB_NAMES) assert.match(page, new RegExp(`^\\.(Nm )?Cm ${name}\\b`, "m"), name);
-});
-
-test("the page is good mdoc", (context) => {
-  const { error, stdout, stderr } = spawnSync("mandoc", ["-T", "lint", path], { encoding: "utf8" });
-  if (error !== undefined) {
-    context.skip("mandoc is not installed");
-    return;
-  }
-  // Which other manuals are installed here is not the page's business.
-  const complaints = `${stdout}${stderr}`
-    .split("\n")
-    .filter((line) => line !== "" && !/referenced manual not found|mandoc\.db/.test(line));
-  assert.deepEqual(complaints, []);
 });

@@ -1,0 +1,81 @@
+/**
+ * The examples of the manual pages, typed as they stand there on two hosts and a client: every command, and every
+ * line of output that is shown. Each subsection is an example of its own, and so is what stands before the first.
+ */
+
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { describe, test } from "node:test";
+import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+import { type Typed, type, typedIn } from "./typed.ts";
+
+interface Example {
+  readonly title: string;
+  readonly lines: readonly Typed[];
+}
+
+const examples = globSync(join(import.meta.dirname, "../../man/*.[0-9]"))
+  .sort()
+  .flatMap(examplesOf);
+
+function examplesOf(path: string): Example[] {
+  const page = readFileSync(path, "utf8");
+  const [section = ""] = (page.split(/^\.Sh EXAMPLES\n/m)[1] ?? "").split(/^\.Sh /m);
+  return section.split(/^\.Ss /m).flatMap((part, at) => {
+    const blocks = [...part.matchAll(/^\.Bd -literal[^\n]*\n(.*?)^\.Ed$/gms)].map(([, block = ""]) =>
+      plain(block),
+    );
+    const lines = blocks.filter((block) => /^[a-z]*[#$] /.test(block)).flatMap(typedIn);
+    const title = `${basename(path)}${at === 0 ? "" : `: ${part.split("\n")[0]}`}`;
+    return lines.length === 0 ? [] : [{ title, lines }];
+  });
+}
+
+/** What mandoc would show: in a literal display only escapes and a protected dot are special. */
+function plain(block: string): string {
+  return block.replace(/^\\&/gm, "").replaceAll("\\e", "\\").replaceAll("\\(aq", "'").replaceAll("\\-", "-");
+}
+
+/** As in all the examples: eth0 in 10.0.0.0/24, eth1 in 192.0.2.0/24; the hosts are .2 and .3 in both. */
+async function onTwoHosts(test: (hosts: ReadonlyMap<string, Host>) => Promise<void>): Promise<void> {
+  const networks: Network[] = [];
+  const network = async () => {
+    const made = await createNetwork();
+    networks.push(made);
+    return made;
+  };
+  try {
+    const inner = await network();
+    const outer = await network();
+    const hosts = new Map<string, Host>();
+    for (const [name, number] of [
+      ["a", 2],
+      ["b", 3],
+      ["client", 9],
+    ] as const) {
+      const host = await inner.host(name, { addresses: [`10.0.0.${number}/24`] });
+      if (name !== "client") await outer.attach(host, { addresses: [`192.0.2.${number}/24`] });
+      hosts.set(name, host);
+    }
+    await test(hosts);
+  } finally {
+    for (const each of networks) each.destroy();
+  }
+}
+
+describe("the examples of the manual pages", { concurrency: 3 }, () => {
+  test("there are some", () => assert.ok(examples.length >= 4, `only ${examples.length}`));
+  for (const { title, lines } of examples)
+    test(title, () =>
+      onTwoHosts(async (hosts) => {
+        const starts = lines.some(({ command }) => command.startsWith("carpctl engine"));
+        if (!starts) await Promise.all([hosts.get("a"), hosts.get("b")].map((host) => host?.startEngine()));
+        for (const line of lines) {
+          const host = hosts.get(line.host);
+          assert.ok(host, `nobody is called ${line.host}`);
+          await type(line, host);
+        }
+      }),
+    );
+});
