@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import type { InterfaceConfiguration } from "../core/configuration.ts";
 import type { CounterName } from "../core/counters.ts";
 import type { GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
@@ -17,9 +18,13 @@ function bounded(name: string, [min, max]: readonly [number, number]) {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
+/** Text that no C string and no file of lines would cut short. */
 function sized(name: string, max: number) {
   const error = `${name}: at most ${max} characters`;
-  return z.string({ error }).max(max, { error });
+  return z
+    .string({ error })
+    .max(max, { error })
+    .refine((text) => !text.includes("\0"), { error: `${name}: a NUL cannot be part of it` });
 }
 
 export const Vhid = bounded("vhid", LIMITS.vhid);
@@ -182,6 +187,17 @@ export const methods = {
   destroy: z.strictObject({ name: InterfaceName }),
   /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
   change: z.strictObject({ name: InterfaceName, change: InterfaceChange }),
+  /**
+   * Makes of the interface what the change makes of a new one; what stays the same is left alone. Root's, because it
+   * decides on the pass even where it says nothing of it. A dry run only says what would come of it -> Replaced.
+   */
+  replace: z.strictObject({
+    name: InterfaceName,
+    change: InterfaceChange,
+    dryRun: z.boolean().optional(),
+  }),
+  /** What was set, in numeric order; secrets only for root -> Configuration. */
+  configuration: nothing,
   /** Adds to a group's carp demote count, never below 0 -> {}. */
   "demote-group": z.strictObject({ group: GroupName, by: DemoteStep }),
 } as const;
@@ -217,6 +233,17 @@ export interface SysctlChange {
   readonly to: number;
 }
 
+export interface Replaced {
+  readonly changed: boolean;
+}
+
+export interface Configuration {
+  /** Without a pass: the asker may not see it. */
+  readonly interfaces: readonly (Omit<InterfaceConfiguration, "pass"> & { readonly pass?: string })[];
+  /** Demotion as somebody set it, without what faults add. */
+  readonly sysctl: readonly (Sysctl & { readonly initial: number })[];
+}
+
 /** Counters by name; see src/core/counters.ts for what each counts. */
 export type Statistics = Record<CounterName, number>;
 
@@ -230,6 +257,8 @@ export interface Results {
   create: { readonly name: string };
   destroy: Record<string, never>;
   change: Record<string, never>;
+  replace: Replaced;
+  configuration: Configuration;
   "demote-group": Record<string, never>;
 }
 

@@ -160,13 +160,15 @@ export function obstacleTo(
   return undefined;
 }
 
-/** What makes another virtual host of it when it changes, as text to compare. */
+/** What makes another virtual host of it when it changes, as text to compare. Digests know no order of addresses. */
 export function identity(of: InterfaceConfiguration): string {
   const { carpdev, nodes, balancing, lladdr } = of;
-  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) => [
-    address,
-    prefixLength,
-    family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
-  ]);
-  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses]);
+  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) =>
+    [
+      address,
+      prefixLength,
+      family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
+    ].join(),
+  );
+  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses.sort()]);
 }

@@ -26,7 +26,7 @@ export interface InterfaceConfiguration {
   readonly balancing: Balancing;
   /** Set by hand; undefined: the virtual MAC. */
   readonly lladdr: string | undefined;
-  /** In the order they were joined; `carp` first. */
+  /** In the order they were joined; `carp`, where it is among them, first. */
   readonly groups: readonly string[];
   readonly description: string | undefined;
   readonly mtu: number | undefined;
@@ -73,6 +73,14 @@ export type Command =
   | { readonly kind: "destroy"; readonly name: string }
   /** Creates the interface when it does not exist. */
   | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
+  /** Makes of the interface exactly this change to a new one. Creates it when it does not exist. */
+  | {
+      readonly kind: "replace";
+      readonly name: string;
+      readonly change: InterfaceChange;
+      /** Only says whether it would change anything, or be refused. */
+      readonly dryRun?: boolean | undefined;
+    }
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
   /** Several in this order, all of them or none. */

@@ -5,7 +5,7 @@
 
 import { obstacleTo } from "./appearance.ts";
 import { CarpInterface, type Host as HostOfInterfaces } from "./carp-interface.ts";
-import type { Command, InterfaceChange, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
+import type { Command, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
@@ -22,6 +22,8 @@ export type Outcome =
       readonly effects: readonly Effect[];
       /** The interface that was created or changed. */
       readonly name?: string | undefined;
+      /** Whether a `replace` changes anything. */
+      readonly changed?: boolean | undefined;
       /** What each write to a variable changed, in their order. */
       readonly changes?: readonly ValueChange[] | undefined;
     };
@@ -118,7 +120,8 @@ export class Host {
       case "destroy":
         return this.#destroy(command.name, now);
       case "change":
-        return this.#change(command.name, command.change, now);
+      case "replace":
+        return this.#change(command, now);
       case "demote-group":
         return this.#demoteGroup(command.group, command.by, now);
       case "set-sysctl":
@@ -295,17 +298,20 @@ export class Host {
     return { effects: all ? [] : this.#settled(now), name };
   }
 
-  #change(name: string, change: InterfaceChange, now: Instant): Outcome {
+  #change(command: Extract<Command, { kind: "change" | "replace" }>, now: Instant): Outcome {
+    const { name, change } = command;
     const present = this.#interfaces.get(name);
     const known = present?.isDestroyed ? undefined : present;
     const before = known?.pendingConfiguration ?? newInterface(name);
+    const replaces = command.kind === "replace";
     const others = [...this.#interfaces.values()]
       .filter((each) => each !== present)
       .flatMap((each) =>
         each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
       );
     const { balancing } = this.#options;
-    const after = applyChange(before, change, { balancing, links: this.#links, others });
+    const surroundings = { balancing, links: this.#links, others };
+    const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const obstacle = obstacleTo(
       after,
@@ -313,12 +319,15 @@ export class Host {
     );
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacle}` };
+    const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
+    if (replaces && (command.dryRun || !(changed || change.state !== undefined)))
+      return { effects: [], name, changed };
     present?.finishLeaving();
     const carpInterface = known ?? this.#add(newInterface(name), now);
     carpInterface.reconfigure(after, now);
     this.#listen();
     if (change.state !== undefined) carpInterface.force(change.state, now);
-    return { effects: this.#settled(now), name };
+    return { effects: this.#settled(now), name, changed };
   }
 
   #demoteGroup(group: string, by: number, now: Instant): Outcome {

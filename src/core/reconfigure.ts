@@ -1,6 +1,6 @@
 /**
  * What a command makes of a carp interface's configuration: the words of one command applied together to the
- * configuration as it was, or one line saying why not. Nothing here changes anything.
+ * configuration as it was, or to that of a new interface, or one line saying why not. Nothing here changes anything.
  */
 
 import { contains, isLinkLocal, parseAddress, virtualMac } from "../protocol/address.ts";
@@ -37,10 +37,12 @@ export function newInterface(name: string): InterfaceConfiguration {
   };
 }
 
+/** @param before what the change is made to: the present configuration, or that of a new interface */
 export function applyChange(
-  before: InterfaceConfiguration,
+  present: InterfaceConfiguration,
   change: InterfaceChange,
   surroundings: Surroundings,
+  before = present,
 ): InterfaceConfiguration | Refused {
   const addresses = changedAddresses(before, change);
   if ("error" in addresses) return addresses;
@@ -54,7 +56,7 @@ export function applyChange(
     name: before.name,
     // As with ifconfig, giving an address brings the interface up.
     up: change.up ?? (before.up || (change.addAddresses?.length ?? 0) > 0),
-    carpdev: change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, surroundings.links),
+    carpdev: change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, present, surroundings.links),
     nodes: nodes.list,
     advbase: change.advbase ?? before.advbase,
     pass: change.pass ?? before.pass,
@@ -67,7 +69,7 @@ export function applyChange(
     mtu: change.mtu ?? before.mtu,
     addresses: addresses.list,
   };
-  const conflict = conflictOf(before, after, change, surroundings);
+  const conflict = conflictOf(present, after, change, surroundings);
   return conflict === undefined ? after : { error: conflict };
 }
 
@@ -104,7 +106,7 @@ function conflictOf(
   for (const { address } of added)
     if (link?.addresses.some((each) => each.address === address))
       return `${address} is ${carpdev}'s own address: a shared address must be another one`;
-  if (change.mtu !== undefined && link !== undefined && change.mtu > link.mtu)
+  if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
   return undefined;
 }
@@ -172,19 +174,24 @@ function changedGroups(
   for (const group of change.leaveGroups ?? [])
     if (!before.groups.includes(group)) return { error: `group ${group}: ${before.name} is not in it` };
   const kept = before.groups.filter((group) => !change.leaveGroups?.includes(group));
-  return { list: [...new Set([...kept, ...(change.joinGroups ?? [])])] };
+  const groups = new Set([...kept, ...(change.joinGroups ?? [])]);
+  return { list: groups.has("carp") ? [...new Set(["carp", ...groups])] : [...groups] };
 }
 
 /**
- * Without a carpdev given, the device that has an address in the same subnet as one of ours. A link-local address
- * is in every device's subnet and says nothing.
+ * Without a carpdev given, the device that has an address in the same subnet as one of ours; of several the present
+ * one, which also stays where there is none. A link-local address is in every device's subnet and says nothing.
  */
 function carpdevFor(
   addresses: readonly InterfaceAddress[],
+  { carpdev }: InterfaceConfiguration,
   links: ReadonlyMap<string, Link>,
 ): string | undefined {
+  const presentFirst = [...links.values()].sort(
+    (a, b) => Number(b.name === carpdev) - Number(a.name === carpdev),
+  );
   for (const { family, address } of addresses)
-    for (const link of links.values())
+    for (const link of presentFirst)
       for (const own of link.addresses)
         if (
           own.family === family &&
@@ -192,5 +199,5 @@ function carpdevFor(
           contains(own.address, own.prefixLength, address)
         )
           return link.name;
-  return undefined;
+  return carpdev;
 }

@@ -11,7 +11,18 @@ export interface Peer {
   readonly groups: readonly number[];
 }
 
-const READS: ReadonlySet<Method> = new Set(["hello", "interfaces", "groups", "sysctl-get", "statistics"]);
+const READS: ReadonlySet<Method> = new Set([
+  "hello",
+  "interfaces",
+  "groups",
+  "sysctl-get",
+  "statistics",
+  "configuration",
+]);
+
+export function maySeeSecrets(peer: Peer): boolean {
+  return peer.uid === 0;
+}
 
 /**
  * @param carpGroup id of group `carp`, where there is one
@@ -25,6 +36,7 @@ export function denial<M extends Method>(
 ): string | undefined {
   if (READS.has(method) || peer.uid === 0) return undefined;
   const { what, secret } = subject(method, params);
+  if (method === "replace") return `permission denied: replacing ${what} and its pass needs root`;
   if (secret) return `permission denied: changing the pass of ${what} needs root`;
   const member = carpGroup !== undefined && (peer.gid === carpGroup || peer.groups.includes(carpGroup));
   if (member) return undefined;

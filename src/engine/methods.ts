@@ -5,6 +5,7 @@
 
 import { JSONRPCErrorException, JSONRPCServer } from "json-rpc-2.0";
 import {
+  type Configuration,
   checkParams,
   ErrorCode,
   type Method,
@@ -13,12 +14,15 @@ import {
   type Results,
 } from "../control/messages.ts";
 import type { Command } from "../core/configuration.ts";
-import type { Outcome } from "../core/host.ts";
-import { denial, type Peer } from "./authorisation.ts";
+import type { HostConfiguration, Outcome } from "../core/host.ts";
+import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
+import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
 import type { Engine } from "./engine.ts";
 
 type Done = Exclude<Outcome, { error: string }>;
-type Answers = { [M in Method]: (params: Params<M>, engine: Engine) => Results[M] | Promise<Results[M]> };
+type Answers = {
+  [M in Method]: (params: Params<M>, engine: Engine, peer: Peer) => Results[M] | Promise<Results[M]>;
+};
 
 const answers: Answers = {
   hello: (_, engine) => ({ version: engine.version, pid: process.pid, nowUs: engine.now().us }),
@@ -44,6 +48,11 @@ const answers: Answers = {
   },
   destroy: ({ name }, engine) => nothing(run(engine, { kind: "destroy", name })),
   change: ({ name, change }, engine) => nothing(run(engine, { kind: "change", name, change })),
+  replace: async ({ name, change, dryRun }, engine) => {
+    const { changed = false } = await run(engine, { kind: "replace", name, change, dryRun });
+    return { changed };
+  },
+  configuration: (_, engine, peer) => configurationFor(peer, engine.host.configuration),
   "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
 };
 
@@ -73,7 +82,23 @@ async function answer<M extends Method>(
   const denied = denial(method, checked.params, peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
-  return answers[method](checked.params, engine);
+  return answers[method](checked.params, engine, peer);
+}
+
+function configurationFor(peer: Peer, { interfaces, sysctl }: HostConfiguration): Configuration {
+  const inOrder = [...interfaces].sort((a, b) => numberOf(a.name) - numberOf(b.name));
+  return {
+    interfaces: maySeeSecrets(peer) ? inOrder : inOrder.map(({ pass: _, ...others }) => others),
+    sysctl: sysctl.map(({ name, value }) => ({ name, value, initial: initialValue(name) })),
+  };
+}
+
+function numberOf(name: string): number {
+  return Number(name.slice("carp".length));
+}
+
+function initialValue(name: string): number {
+  return SYSCTL_VARIABLES.find((each) => each.name === name)?.initial ?? 0;
 }
 
 async function run(engine: Engine, command: Command): Promise<Done> {

@@ -53,6 +53,15 @@ const variable = fc.constantFrom(...SYSCTL_VARIABLES.map(({ name }) => name), "n
 /** Of one interface mostly a change: that is where the rules are. */
 export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("change"), name: interfaceName, change }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("replace"),
+      name: interfaceName,
+      change,
+      dryRun: optional(fc.boolean()),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("create"), name: optional(interfaceName) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("destroy"), name: interfaceName }) },
   {

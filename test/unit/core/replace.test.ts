@@ -1,0 +1,132 @@
+/** `replace`: an interface becomes what the change makes of a new one, and what stays the same runs on. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { InterfaceChange, InterfaceConfiguration } from "../../../src/core/configuration.ts";
+import { change as anyChange } from "./arbitraries.ts";
+import { ipv4, ipv6, link, master, only, PLAIN, Station, transitions, World } from "./driver.ts";
+
+const replace = (change: InterfaceChange, name = "carp0") => ({ kind: "replace" as const, name, change });
+
+function configured(station: Station, name = "carp0"): InterfaceConfiguration {
+  const found = station.host.configuration.interfaces.find((each) => each.name === name);
+  assert.ok(found, `no ${name}`);
+  return found;
+}
+
+function station(): Station {
+  return new Station(new World(), { links: [link("eth0"), link("eth1")] });
+}
+
+function outcome(of: Station, change: InterfaceChange) {
+  const done = of.command(replace(change));
+  assert.ok(!("error" in done), "error" in done ? done.error : "");
+  return done;
+}
+
+describe("replace", () => {
+  it("forgets what the change does not say", () => {
+    const made = master({ advskew: 5, advbase: 3, pass: "secret", description: "www", joinGroups: ["www"] });
+    made.does(replace(PLAIN));
+    const fresh = station();
+    fresh.set("carp0", PLAIN);
+    assert.deepEqual(configured(made), configured(fresh));
+  });
+
+  it("leaves MASTER alone unless what identifies the virtual host changes", () => {
+    const made = master({ addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
+    const addAddresses = [ipv6("2001:db8::1"), ipv4("10.0.0.1")];
+    const same = { ...PLAIN, addAddresses, advskew: 7, advbase: 2, pass: "new", joinGroups: ["www"] };
+    assert.deepEqual(transitions(made.does(replace(same))), []);
+    assert.deepEqual([made.state(), configured(made).advbase, configured(made).pass], ["MASTER", 2, "new"]);
+    const renumbered = transitions(made.does(replace({ ...same, vhid: 2 })));
+    assert.deepEqual(renumbered, ["MASTER -> INIT", "INIT -> BACKUP"]);
+  });
+
+  it("does nothing at all where nothing is different", () => {
+    const made = master();
+    const { changed, effects } = outcome(made, PLAIN);
+    assert.deepEqual([changed, effects], [false, []]);
+  });
+
+  it("creates what does not exist, also without a word", () => {
+    const made = station();
+    assert.equal(outcome(made, {}).changed, true);
+    assert.deepEqual(configured(made).groups, ["carp"]);
+    assert.equal(outcome(made, {}).changed, false);
+  });
+
+  it("says in a dry run what would come of it, and does nothing", () => {
+    const made = master();
+    const before = configured(made);
+    const dry = (change: InterfaceChange) => made.command({ ...replace(change), dryRun: true });
+    assert.deepEqual(dry({ ...PLAIN, vhid: 9 }), { effects: [], name: "carp0", changed: true });
+    assert.deepEqual(dry(PLAIN), { effects: [], name: "carp0", changed: false });
+    assert.deepEqual(dry({ carpdev: "eth9" }), { error: "carpdev eth9: no such device" });
+    assert.deepEqual(configured(made), before);
+    assert.ok("effects" in made.command({ ...replace({}, "carp7"), dryRun: true }));
+    assert.deepEqual(
+      made.host.interfaces().map(({ name }) => name),
+      ["carp0"],
+    );
+  });
+
+  it("forces a state that it says, also where nothing else changes", () => {
+    const made = master();
+    assert.deepEqual(transitions(made.does(replace({ ...PLAIN, state: "backup" }))), ["MASTER -> BACKUP"]);
+  });
+
+  it("finds the carpdev by the addresses, and of several that fit stays with the one it has", () => {
+    const both = [link("eth0"), { ...link("eth1"), addresses: link("eth0").addresses }];
+    const made = new Station(new World(), { links: both });
+    made.set("carp0", { ...PLAIN, carpdev: "eth1" });
+    const { carpdev: _, ...unsaid } = PLAIN;
+    assert.equal(outcome(made, unsaid).changed, false);
+    made.linkGone("eth1");
+    outcome(made, unsaid);
+    assert.equal(configured(made).carpdev, "eth0");
+  });
+
+  it("keeps a carpdev that is away for the moment", () => {
+    const made = master();
+    const { carpdev: _, ...unsaid } = PLAIN;
+    made.linkGone("eth0");
+    assert.equal(outcome(made, unsaid).changed, false);
+    assert.equal(outcome(made, PLAIN).changed, false);
+  });
+
+  it("takes an mtu that was in order before the carpdev's became smaller", () => {
+    const made = master({ mtu: 1500 });
+    made.link({ ...link("eth0"), mtu: 1400 });
+    assert.equal(outcome(made, { ...PLAIN, mtu: 1500 }).changed, false);
+    assert.equal(made.refuses(replace({ ...PLAIN, mtu: 1450 })), "mtu 1450: eth0 takes at most 1400");
+  });
+
+  it("makes the same of any interface as of none", () => {
+    fc.assert(
+      fc.property(anyChange, anyChange, (earlier, { state: _, ...change }) => {
+        const [used, fresh] = [station(), station()];
+        used.command({ kind: "change", name: "carp0", change: earlier });
+        const [onUsed, onFresh] = [used.command(replace(change)), fresh.command(replace(change))];
+        // What is there already may stay where a new thing would be refused.
+        if ("error" in onUsed) assert.equal("error" in onFresh, true, onUsed.error);
+        if ("error" in onUsed || "error" in onFresh) return;
+        if (change.carpdev === undefined) return;
+        assert.deepEqual(configured(used), configured(fresh));
+        assert.deepEqual(only(used.does(replace(change)), "device"), []);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("groups", () => {
+  it("carp is first, however it was joined", () => {
+    const made = station();
+    made.set("carp0", { leaveGroups: ["carp"], joinGroups: ["www"] });
+    assert.deepEqual(configured(made).groups, ["www"]);
+    made.set("carp0", { joinGroups: ["carp"] });
+    assert.deepEqual(configured(made).groups, ["carp", "www"]);
+  });
+});
