@@ -180,7 +180,7 @@ function changedGroups(
 
 /**
  * Without a carpdev given, the device that has an address in the same subnet as one of ours; of several the present
- * one, which also stays where there is none. A link-local address is in every device's subnet and says nothing.
+ * one, which also stays where there is none while it is away. A link-local address is in every device's subnet and says nothing.
  */
 function carpdevFor(
   addresses: readonly InterfaceAddress[],
@@ -199,5 +199,6 @@ function carpdevFor(
           contains(own.address, own.prefixLength, address)
         )
           return link.name;
-  return carpdev;
+  const isAway = carpdev !== undefined && !links.has(carpdev) && addresses.length > 0;
+  return isAway ? carpdev : undefined;
 }
