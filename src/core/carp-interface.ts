@@ -382,8 +382,9 @@ export class CarpInterface implements Owner {
   }
 
   #build(now: Instant): void {
+    const counterFloor = this.#host.counterFloor;
     this.#nodes = this.#configuration.nodes.map(
-      ({ vhid, advskew }) => new VirtualHost(this, vhid, advskew, this.#host.counterFloor, now),
+      ({ vhid, advskew }) => new VirtualHost(this, vhid, advskew, counterFloor, now),
     );
   }
 }

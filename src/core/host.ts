@@ -369,7 +369,9 @@ export class Host {
       return host.#isRouter;
     },
     get counterFloor() {
-      return host.counterFloor;
+      // Whoever asks replaces its nodes: what those have sent counts on.
+      host.#counterFloor = host.counterFloor;
+      return host.#counterFloor;
     },
     link: (name: string) => host.#links.get(name),
     demotion: host.#demotion,

@@ -103,6 +103,14 @@ describe("replace", () => {
     assert.equal(made.refuses(replace({ ...PLAIN, mtu: 1450 })), "mtu 1450: eth0 takes at most 1400");
   });
 
+  it("remembers what nodes that go have sent, so that no counter is sent twice", () => {
+    const made = master();
+    const floor = made.host.counterFloor;
+    assert.ok(floor > 0n);
+    made.does(replace({}));
+    assert.ok(made.host.counterFloor >= floor);
+  });
+
   it("makes the same of any interface as of none", () => {
     fc.assert(
       fc.property(anyChange, anyChange, (earlier, { state: _, ...change }) => {
