@@ -1,6 +1,9 @@
-/** The counters of carp as `netstat -s -p carp` of OpenBSD prints them: one table says how each is worded. */
+/**
+ * The counters of carp as `netstat -s -p carp` of OpenBSD prints them, of the host or of one interface: one table
+ * says how each is worded. What the kernel did with packets for the shared addresses follows for one interface.
+ */
 
-import type { CounterName, Statistics } from "../control/messages.ts";
+import type { CounterName, Packets, Statistics } from "../control/messages.ts";
 import { done, json, type Outcome } from "./outcome.ts";
 import { type Setting, withEngine } from "./setting.ts";
 
@@ -25,17 +28,52 @@ const LINES: Record<CounterName, Line> = {
   transitionsToMaster: (count, s) => `\t${count} transition${s} to master`,
 };
 
-export function runNetstat(setting: Setting): Promise<Outcome> {
+export function runNetstat(name: string | undefined, setting: Setting): Promise<Outcome> {
   return withEngine(setting, async (engine) => {
-    const statistics = await engine.call("statistics", {});
-    return setting.options.json ? json(statistics) : done(statisticsText(statistics));
+    if (name === undefined) {
+      const statistics = await engine.call("statistics", {});
+      return setting.options.json ? json(statistics) : done(statisticsText("carp", statistics));
+    }
+    const [statistics, every] = await Promise.all([
+      engine.call("statistics", { name }),
+      engine.call("packets", {}),
+    ]);
+    const packets = every.find((each) => each.interface === name);
+    return setting.options.json
+      ? json({ ...statistics, packets: packetsJson(packets) })
+      : done(statisticsText(name, statistics) + packetsText(packets));
   });
 }
 
-export function statisticsText(statistics: Statistics): string {
+function packetsJson(packets: Packets | undefined) {
+  if (packets === undefined) return null;
+  const { nodes, droppedByLease, malformed, withheld } = packets;
+  return { nodes, droppedByLease, malformed, withheld };
+}
+
+/** Of the host when `title` is `carp`, else of the interface of that name. */
+export function statisticsText(title: string, statistics: Statistics): string {
   const lines = Object.entries(LINES).map(([name, line]) => {
     const count = statistics[name as CounterName];
     return `${line(count, count === 1 ? "" : "s")}\n`;
   });
-  return `carp:\n${lines.join("")}`;
+  return `${title}:\n${lines.join("")}`;
+}
+
+/** Without a data path there is nothing to say. */
+export function packetsText(packets: Packets | undefined): string {
+  if (packets === undefined) return "";
+  const { nodes, droppedByLease, malformed, withheld } = packets;
+  const counted = (count: number) => `${count} packet${count === 1 ? "" : "s"}`;
+  return [
+    ...nodes.flatMap(({ vhid, accepted, droppedByHash }) => [
+      `\t${counted(accepted)} accepted for vhid ${vhid}`,
+      ...(nodes.length > 1 ? [`\t\t${counted(droppedByHash)} left to another host`] : []),
+    ]),
+    `\t${counted(droppedByLease)} dropped without a lease`,
+    `\t${counted(malformed)} dropped as malformed`,
+    `\t${counted(withheld)} of this host withheld without a lease`,
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
 }

@@ -63,16 +63,23 @@ export const VERBS: readonly Verb[] = [
   },
   {
     names: ["netstat", "stats"],
-    usage: "carpctl netstat [-s] [-p carp]",
+    usage: "carpctl netstat [-s] [-p carp] [-I INTERFACE]",
     help: "count what was sent, received and discarded",
     options: (command) =>
-      command.option("s", { type: "boolean", describe: "statistics: always" }).option("p", {
-        type: "string",
-        requiresArg: true,
-        choices: ["carp"],
-        describe: "protocol: always carp",
-      }),
-    run: async (_given, setting) => (await import("./netstat.ts")).runNetstat(setting),
+      command
+        .option("s", { type: "boolean", describe: "statistics: always" })
+        .option("p", {
+          type: "string",
+          requiresArg: true,
+          choices: ["carp"],
+          describe: "protocol: always carp",
+        })
+        .option("I", { type: "string", requiresArg: true, describe: "of one interface" }),
+    run: async (given, setting) => {
+      const name = [given.I].flat().at(-1);
+      const { runNetstat } = await import("./netstat.ts");
+      return runNetstat(name === undefined ? undefined : String(name), setting);
+    },
   },
   {
     names: ["status"],

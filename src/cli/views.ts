@@ -1,9 +1,10 @@
 /** Views as JSON for programs: every field always there, null where there is nothing, ages in seconds. */
 
-import type { GroupView, InterfaceView, NodeView } from "../control/messages.ts";
+import type { GroupView, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { broadcastAddress } from "../protocol/address.ts";
 
-export function interfaceJson(view: InterfaceView, nowUs: number) {
+export function interfaceJson(view: InterfaceView, nowUs: number, every: readonly Packets[]) {
+  const packets = every.find((each) => each.interface === view.name);
   return {
     name: view.name,
     up: view.up,
@@ -19,7 +20,8 @@ export function interfaceJson(view: InterfaceView, nowUs: number) {
     balancing: view.balancing,
     carppeer: view.carppeer ?? null,
     carppeer6: view.carppeer6 ?? null,
-    nodes: view.nodes.map((node) => nodeJson(node, nowUs)),
+    nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
+    packets: packetsJson(packets),
     groups: view.groups,
     addresses: view.addresses.map((each) => ({
       family: each.family,
@@ -41,7 +43,19 @@ export function broadcastOf({
   return broadcast ?? (prefixLength < 31 ? broadcastAddress(address, prefixLength) : undefined);
 }
 
-function nodeJson(node: NodeView, nowUs: number) {
+/** Packets that came to this host for the addresses of an interface. */
+export function arrivedOf({ nodes, droppedByLease }: Packets): number {
+  return nodes.reduce((sum, { accepted, droppedByHash }) => sum + accepted + droppedByHash, droppedByLease);
+}
+
+/** What became of packets for the addresses; null where the data path does not know the interface. */
+function packetsJson(packets: Packets | undefined) {
+  if (packets === undefined) return null;
+  const { droppedByLease, malformed, withheld } = packets;
+  return { droppedByLease, malformed, withheld };
+}
+
+function nodeJson(node: NodeView, nowUs: number, packets: Packets | undefined) {
   const { vhid, advskew, effectiveAdvskew, demote, state, sinceUs, transitions, heard } = node;
   return {
     vhid,
@@ -52,8 +66,18 @@ function nodeJson(node: NodeView, nowUs: number) {
     effectiveAdvskew,
     demote,
     transitions,
+    packets: nodePacketsJson(node, packets),
     heard: heard ? { ...heard, ageSeconds: ageSeconds(heard.atUs, nowUs) } : null,
   };
+}
+
+/** `share`: of all packets that came to this host for the interface; null as long as none has. */
+function nodePacketsJson({ vhid }: NodeView, packets: Packets | undefined) {
+  const counts = packets?.nodes.find((each) => each.vhid === vhid);
+  if (packets === undefined || counts === undefined) return null;
+  const { accepted, droppedByHash } = counts;
+  const arrived = arrivedOf(packets);
+  return { accepted, droppedByHash, share: arrived === 0 ? null : accepted / arrived };
 }
 
 export function groupJson({ name, carpDemoteCount, interfaces }: GroupView) {

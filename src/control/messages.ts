@@ -179,8 +179,10 @@ export const methods = {
   "sysctl-get": z.strictObject({ names: atMost(64, "names", VariableName) }),
   /** All of them in this order, or none -> SysctlChange[]. */
   "sysctl-set": z.strictObject({ writes: atMost(64, "values", SysctlWrite).min(1) }),
-  /** -> Statistics. */
-  statistics: nothing,
+  /** Of the host, or of one interface -> Statistics. */
+  statistics: z.strictObject({ name: InterfaceName.optional() }),
+  /** What became of packets for the shared addresses, by interface; none where there is no data path -> Packets[]. */
+  packets: nothing,
   /** Without a name the next free one -> { name }. */
   create: z.strictObject({ name: InterfaceName.optional() }),
   /** Answers when the bow-out has left and the device is gone -> {}. */
@@ -247,6 +249,23 @@ export interface Configuration {
 /** Counters by name; see src/core/counters.ts for what each counts. */
 export type Statistics = Record<CounterName, number>;
 
+/** Numbers of packets for the addresses of an interface, since it was set up. */
+export interface Packets {
+  readonly interface: string;
+  /** In the order of the nodes. */
+  readonly nodes: readonly {
+    readonly vhid: number;
+    readonly accepted: number;
+    /** Left to the host that holds this node, when it was not held here. */
+    readonly droppedByHash: number;
+  }[];
+  /** No node was held here. */
+  readonly droppedByLease: number;
+  readonly malformed: number;
+  /** Frames of this host's own that it was not entitled to send. */
+  readonly withheld: number;
+}
+
 export interface Results {
   hello: Hello;
   interfaces: { readonly nowUs: number; readonly interfaces: readonly InterfaceView[] };
@@ -254,6 +273,7 @@ export interface Results {
   "sysctl-get": readonly Sysctl[];
   "sysctl-set": readonly SysctlChange[];
   statistics: Statistics;
+  packets: readonly Packets[];
   create: { readonly name: string };
   destroy: Record<string, never>;
   change: Record<string, never>;

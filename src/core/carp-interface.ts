@@ -7,6 +7,7 @@
 import type { Advertisement } from "../protocol/advertisement.ts";
 import { Appearance, identity, obstacleTo } from "./appearance.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
+import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import type { Demotion, Effective } from "./demotion.ts";
 import type { Device, Effect, Filter } from "./effect.ts";
 import type { Family, Instant, Link, Micros } from "./event.ts";
@@ -27,9 +28,8 @@ export interface Host {
   readonly demotion: Demotion;
   emit(effect: Effect): void;
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
-  countSent(family: Family): void;
-  countSendFailure(): void;
-  countTransitionToMaster(): void;
+  /** For this interface and for the host. */
+  count(counter: CounterName, of: CarpInterface): void;
   /** What its nodes advertise has changed: they are told when all is done that changes with it. */
   settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
   /** It has left, or ceased to leave: nothing else may be left on its carpdev. */
@@ -49,6 +49,8 @@ export class CarpInterface implements Owner {
   readonly #replayWindows = new Map<number, ReplayWindow>();
   readonly #host: Host;
   index = 0;
+  /** What was sent for it, and of what was received that which names one of its vhids. */
+  readonly counters: Counters = zeroCounters();
   #carpdevLost = false;
   #sendErrors = 0;
   #goodSends = 0;
@@ -262,14 +264,14 @@ export class CarpInterface implements Owner {
     const toJudge = SENDS_PER_NODE_TO_JUDGE * Math.max(1, this.#nodes.length);
     if (left.length === 0) {
       this.#nodes.find((node) => node.vhid === vhid)?.advertisementFailed();
-      this.#host.countSendFailure();
+      this.#host.count("sendFailed", this);
       this.#goodSends = 0;
       if (++this.#sendErrors < toJudge || this.#demotedForSendErrors) return;
       this.#demotedForSendErrors = true;
       this.#host.demotion.begin(this, "snderrors");
       return;
     }
-    for (const family of left) this.#host.countSent(family);
+    for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
     this.#nodes.find((node) => node.vhid === vhid)?.advertisementLeft(leftUs, now);
     this.#sendErrors = 0;
     if (this.#demotedForSendErrors && ++this.#goodSends >= toJudge) this.#forgetSendErrors();
@@ -357,7 +359,7 @@ export class CarpInterface implements Owner {
   }
 
   countTransitionToMaster(): void {
-    this.#host.countTransitionToMaster();
+    this.#host.count("transitionsToMaster", this);
   }
 
   updateDevice(): void {

@@ -5,11 +5,12 @@
 
 import { obstacleTo } from "./appearance.ts";
 import { CarpInterface, type Host as HostOfInterfaces } from "./carp-interface.ts";
+import { Carpdevs } from "./carpdevs.ts";
 import type { Command, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
-import type { Event, Family, Instant, Link, Micros } from "./event.ts";
+import type { Event, Instant, Link, Micros } from "./event.ts";
 import { checkInput } from "./input.ts";
 import { applyChange, newInterface } from "./reconfigure.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
@@ -58,8 +59,7 @@ export class Host {
     log: (priority, text) => this.#log(priority, text),
   });
   readonly #interfaces = new Map<string, CarpInterface>();
-  readonly #links = new Map<string, Link>();
-  readonly #listening = new Map<string, number>();
+  readonly #carpdevs = new Carpdevs();
   readonly counters: Counters = zeroCounters();
   #effects: Effect[] = [];
   /** Interfaces whose settings changed, and whether their peers must hear of it at once. */
@@ -192,6 +192,11 @@ export class Host {
     }));
   }
 
+  /** Of the host, or of one interface; undefined when there is no such interface. */
+  counts(name?: string): Counters | undefined {
+    return name === undefined ? this.counters : this.#interfaces.get(name)?.counters;
+  }
+
   sysctl(name: string): { name: string; value: number }[] {
     return this.#sysctl.matching(name);
   }
@@ -203,10 +208,11 @@ export class Host {
     const strictReplay = this.#sysctl.get("net.inet.carp.strict_replay") === 1;
     const here = this.#on(carpdev);
     const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, strictReplay });
-    if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6");
+    const of = verdict?.carpInterface;
+    if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6", of);
     if (verdict === undefined) return;
     if ("counter" in verdict) {
-      this.#count(verdict.counter);
+      this.#count(verdict.counter, of);
       this.#log(verdict.priority, verdict.text);
       return;
     }
@@ -228,13 +234,13 @@ export class Host {
   // Devices.
 
   #linkChanged(link: Link, now: Instant): void {
-    this.#links.set(link.name, link);
+    this.#carpdevs.links.set(link.name, link);
     this.#listen();
     for (const each of this.#on(link.name)) each.evaluate(now);
   }
 
   #linkGone(name: string, now: Instant): void {
-    this.#links.delete(name);
+    this.#carpdevs.links.delete(name);
     for (const each of this.#on(name)) {
       each.evaluate(now);
       // What was built on the device went with it, and has to be built again.
@@ -247,24 +253,8 @@ export class Host {
     return [...this.#interfaces.values()].filter((each) => each.configuration.carpdev === carpdev);
   }
 
-  /** Listens on the carpdevs of the interfaces that are up, as long as they exist, and on no other device. */
   #listen(): void {
-    const wanted = new Map<string, number>();
-    for (const each of this.#interfaces.values()) {
-      const { carpdev, up } = each.configuration;
-      const link = carpdev === undefined ? undefined : this.#links.get(carpdev);
-      if (link !== undefined && (up || each.isLeaving)) wanted.set(link.name, link.index);
-    }
-    for (const [carpdev, index] of this.#listening) {
-      if (wanted.get(carpdev) === index) continue;
-      this.#listening.delete(carpdev);
-      this.#effects.push({ kind: "ignore", carpdev });
-    }
-    for (const [carpdev, index] of wanted) {
-      if (this.#listening.has(carpdev)) continue;
-      this.#listening.set(carpdev, index);
-      this.#effects.push({ kind: "listen", carpdev, index });
-    }
+    this.#effects.push(...this.#carpdevs.listen(this.#interfaces.values()));
   }
 
   // Commands.
@@ -310,12 +300,12 @@ export class Host {
         each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
       );
     const { balancing } = this.#options;
-    const surroundings = { balancing, links: this.#links, others };
+    const surroundings = { balancing, links: this.#carpdevs.links, others };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const obstacle = obstacleTo(
       after,
-      after.carpdev === undefined ? undefined : this.#links.get(after.carpdev),
+      after.carpdev === undefined ? undefined : this.#carpdevs.links.get(after.carpdev),
     );
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacle}` };
@@ -373,19 +363,18 @@ export class Host {
       host.#counterFloor = host.counterFloor;
       return host.#counterFloor;
     },
-    link: (name: string) => host.#links.get(name),
+    link: (name: string) => host.#carpdevs.links.get(name),
     demotion: host.#demotion,
     settingsChanged: (of: CarpInterface, atOnce: boolean) => host.#noteChange(of, atOnce),
     hasLeft: () => host.#listen(),
     emit: (effect: Effect) => void host.#effects.push(effect),
     log: (priority: Priority, text: string) => host.#log(priority, text),
-    countSent: (family: Family) => host.#count(family === 4 ? "sentIpv4" : "sentIpv6"),
-    countSendFailure: () => host.#count("sendFailed"),
-    countTransitionToMaster: () => host.#count("transitionsToMaster"),
+    count: (counter: CounterName, of: CarpInterface) => host.#count(counter, of),
   }))(this);
 
-  #count(counter: CounterName): void {
+  #count(counter: CounterName, of?: CarpInterface): void {
     this.counters[counter]++;
+    if (of !== undefined) of.counters[counter]++;
   }
 
   #log(priority: Priority, text: string): void {

@@ -3,7 +3,7 @@
  * with its counter and its log priority. Nothing here changes state but the memory of strict_replay.
  */
 
-import { parseAdvertisement } from "../protocol/advertisement.ts";
+import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import type { CarpInterface } from "./carp-interface.ts";
 import type { CounterName } from "./counters.ts";
@@ -15,6 +15,8 @@ export interface Discarded {
   readonly counter: CounterName;
   readonly priority: Priority;
   readonly text: string;
+  /** The interface it was meant for, by the vhid it names; undefined when there is none. */
+  readonly carpInterface?: CarpInterface | undefined;
 }
 
 export interface Accepted {
@@ -55,10 +57,12 @@ type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["p
 
 function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Reception): Discarded | Accepted {
   const { family, source, destination, multicast, hopLimit, message } = packet;
+  const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
   const discarded = (counter: CounterName, priority: Priority, what: string): Discarded => ({
     counter,
     priority,
     text: `${what} from ${source} on ${carpdev}`,
+    carpInterface: named,
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
   // A router between unicast peers has decremented it; what is multicast can only come from the segment itself.

@@ -18,6 +18,7 @@ const READS: ReadonlySet<Method> = new Set([
   "sysctl-get",
   "statistics",
   "configuration",
+  "packets",
 ]);
 
 export function maySeeSecrets(peer: Peer): boolean {

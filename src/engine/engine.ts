@@ -9,6 +9,7 @@ import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { SOCKET_NAME } from "../control/client.ts";
+import type { Packets } from "../control/messages.ts";
 import type { Command } from "../core/configuration.ts";
 import type { Transition } from "../core/effect.ts";
 import type { Event, Instant } from "../core/event.ts";
@@ -122,6 +123,14 @@ export class Engine {
   follow(follower: (transition: Transition) => void): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
+  }
+
+  /** Of the interfaces that the data path knows. */
+  packets(): Packets[] {
+    return this.host.interfaces().flatMap(({ name }) => {
+      const counts = this.#dataPath.counts(name);
+      return counts === undefined ? [] : [{ interface: name, ...counts }];
+    });
   }
 
   handle(event: Event): void {

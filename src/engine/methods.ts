@@ -41,7 +41,12 @@ const answers: Answers = {
     const { changes = [] } = await run(engine, { kind: "set-sysctl", writes });
     return changes.map((change, at) => ({ name: writes[at]?.name ?? "", ...change }));
   },
-  statistics: (_, engine) => ({ ...engine.host.counters }),
+  statistics: ({ name }, engine) => {
+    const counts = engine.host.counts(name);
+    if (counts === undefined) throw refused(`${name}: no such interface`);
+    return { ...counts };
+  },
+  packets: (_, engine) => engine.packets(),
   create: async ({ name }, engine) => {
     const created = await run(engine, { kind: "create", name });
     return { name: created.name ?? "" };

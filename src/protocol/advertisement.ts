@@ -93,6 +93,11 @@ export function parseAdvertisement(
   };
 }
 
+/** The vhid that a message names, whatever else is wrong with it; undefined when it is too short to name one. */
+export function vhidIn(message: Uint8Array): number | undefined {
+  return message[offset.vhid];
+}
+
 function isIntact(
   bytes: Uint8Array,
   addresses?: { readonly source: string; readonly destination: string },

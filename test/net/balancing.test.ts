@@ -8,6 +8,11 @@ import { createNetwork, type Frame, virtualMac } from "../hosts/index.ts";
 const SHARED = "10.0.0.1";
 const SOURCES = Array.from({ length: 40 }, (_, n) => `10.0.0.${100 + n}`);
 
+interface NodePackets {
+  readonly accepted: number;
+  readonly droppedByHash: number;
+}
+
 const isReply = ({ icmp, ipv4 }: Frame) => ipv4 !== undefined && icmp?.type === 0;
 
 describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
@@ -49,6 +54,31 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           replies.map(({ ethernetSource }) => ethernetSource),
           expected,
         );
+
+        // On each host, what it shows of the packets: those it answered, and those it left to the other.
+        const mine = [1, 2].map(
+          (vhid) => answered.filter((source) => nodeIndex(source, SHARED, 2) === vhid - 1).length,
+        );
+        for (const [host, own] of [
+          [a, 0],
+          [b, 1],
+        ] as const) {
+          const { interfaces } = JSON.parse((await host.carpctl("status", "--json")).stdout);
+          const nodes: NodePackets[] = interfaces[0].nodes.map(
+            ({ packets }: { packets: NodePackets }) => packets,
+          );
+          const other = 1 - own;
+          assert.equal(nodes[own]?.accepted, mine[own]);
+          assert.equal(nodes[other]?.accepted, 0);
+          assert.equal(nodes[own]?.droppedByHash, 0);
+          // A switch that has learned where the shared MAC is brings the other host's share nowhere else.
+          if (mode === "ip") assert.equal(nodes[other]?.droppedByHash, mine[other]);
+          const { stdout } = await host.carpctl("status");
+          assert.match(stdout, new RegExp(`^carp0 +${own + 1} +${mine[own]} +\\d+% +0$`, "m"));
+          assert.match(stdout, new RegExp(`^carp0: ${mine[own]} of \\d+ packets accepted here`, "m"));
+          const netstat = (await host.carpctl("netstat", "-I", "carp0")).stdout;
+          assert.match(netstat, new RegExp(`^\t${mine[own]} packets accepted for vhid ${own + 1}$`, "m"));
+        }
       } finally {
         lan.destroy();
       }

@@ -213,7 +213,11 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["--run-dir", `carpctl: --run-dir: needs a value (DIR)\n${OPTIONS_USAGE}`],
   ["sysctl", SYSCTL_USAGE],
   ["sysctl -x net.inet.carp", `carpctl: x: unknown argument\n${SYSCTL_USAGE}`],
-  ["netstat carp0", "carpctl: carp0: unknown argument\nusage: carpctl netstat [-s] [-p carp]\n"],
+  [
+    "netstat carp0",
+    "carpctl: carp0: unknown argument\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n",
+  ],
+  ["netstat -I", "carpctl: -I: needs a value\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n"],
   ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status\n"],
   ["engine now", "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr]\n"],
 ];

@@ -30,6 +30,7 @@ const READS = [
   "carp0 --json",
   "netstat",
   "netstat --json",
+  "netstat -I carp0",
   "sysctl -a",
   "sysctl net.inet.carp.demotion",
 ];

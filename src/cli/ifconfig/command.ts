@@ -69,7 +69,10 @@ async function show(engine: Connection, name: string | undefined, asJson: boolea
   const wanted = name === undefined ? views : await named(engine, views, name);
   if (wanted === undefined)
     return refused(`${shown(name)}: no such interface${suggestion(name ?? "", VERB_NAMES)}`);
-  if (asJson) return json({ interfaces: wanted.map((view) => interfaceJson(view, nowUs)) });
+  if (asJson) {
+    const packets = await engine.call("packets", {});
+    return json({ interfaces: wanted.map((view) => interfaceJson(view, nowUs, packets)) });
+  }
   return done(wanted.map(interfaceText).join(""));
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupText, interfaceText } from "../../../src/cli/ifconfig/show.ts";
-import { statisticsText } from "../../../src/cli/netstat.ts";
-import { age, statusText } from "../../../src/cli/status.ts";
+import { packetsText, statisticsText } from "../../../src/cli/netstat.ts";
+import { age, type Page, type Shown, statusText } from "../../../src/cli/status-text.ts";
 import { interfaceJson } from "../../../src/cli/views.ts";
+import type { InterfaceView } from "../../../src/control/messages.ts";
 import { zeroCounters } from "../../../src/core/counters.ts";
 import { node, view } from "./scripted-engine.ts";
 
@@ -117,7 +118,7 @@ test("a group's demote count", () => {
 
 test("no counter has counted anything", () => {
   assert.equal(
-    statisticsText(zeroCounters()),
+    statisticsText("carp", zeroCounters()),
     "carp:\n" +
       "\t0 packets received (IPv4)\n" +
       "\t0 packets received (IPv6)\n" +
@@ -138,7 +139,7 @@ test("no counter has counted anything", () => {
 });
 
 test("one of a kind is counted in the singular", () => {
-  const text = statisticsText({
+  const text = statisticsText("carp", {
     ...zeroCounters(),
     receivedIpv4: 1,
     badChecksum: 1,
@@ -153,6 +154,13 @@ test("one of a kind is counted in the singular", () => {
 const page = { colour: false, columns: 80, nowUs: 3_726_000_000 };
 const heard = { source: "192.0.2.2", advbase: 1, advskew: 0, demote: 0, atUs: 3_725_500_000 };
 
+function status(
+  interfaces: readonly InterfaceView[],
+  { groups = [], packets = [], ...rest }: Partial<Shown & Page> = {},
+): string {
+  return statusText({ interfaces, groups, packets }, { ...page, ...rest });
+}
+
 test("status has a row for every virtual host", () => {
   const nodes = [
     node(),
@@ -163,11 +171,9 @@ test("status has a row for every virtual host", () => {
     { family: 4, address: "10.0.0.2", prefixLength: 24 },
   ] as const;
   assert.equal(
-    statusText(
-      [view({ nodes, addresses })],
-      [{ name: "carp", carpDemoteCount: 1, interfaces: ["carp0"] }],
-      page,
-    ),
+    status([view({ nodes, addresses })], {
+      groups: [{ name: "carp", carpDemoteCount: 1, interfaces: ["carp0"] }],
+    }),
     "NAME   VHID  STATE   SINCE  ADDRESSES    CARPDEV  ADV       MASTER     CHANGES\n" +
       "carp0  1     MASTER  1h2m   10.0.0.1/24  eth0     1/0       this host  1\n" +
       "                            10.0.0.2/24\n" +
@@ -178,39 +184,161 @@ test("status has a row for every virtual host", () => {
   );
 });
 
-test("status keeps to the width of the terminal by wrapping addresses", () => {
+const LONG = "2001:db8:1111:2222:3333:4444:5555:6666";
+const LONG_SOURCE = "fe80::1111:2222:3333:4444";
+
+test("addresses that leave no room for the other columns stand below, whole", () => {
   const addresses = [
-    { family: 6, address: "2001:db8:1111:2222:3333:4444:5555:6666", prefixLength: 64 },
+    { family: 6, address: LONG, prefixLength: 64 },
     { family: 4, address: "192.168.100.100", prefixLength: 24 },
   ] as const;
-  const hosts = [
-    view({
-      addresses,
-      nodes: [node({ state: "BACKUP", heard: { ...heard, source: "fe80::1111:2222:3333:4444" } })],
-    }),
-  ];
-  const lines = statusText(hosts, [], page).split("\n");
-  for (const line of lines) assert.ok(line.length <= 80, line);
   assert.equal(
-    lines
-      .map((line) => line.slice(24, 46).trim())
-      .join("")
-      .includes("4444:5555:6666/64192.168.100.100/24"),
-    true,
+    status([
+      view({ addresses, nodes: [node({ state: "BACKUP", heard: { ...heard, source: LONG_SOURCE } })] }),
+    ]),
+    `NAME   VHID  STATE   SINCE  CARPDEV  ADV  MASTER                     CHANGES
+carp0  1     BACKUP  1h2m   eth0     1/0  ${LONG_SOURCE}  1
+                                          0s ago
+  ${LONG}/64 192.168.100.100/24
+`,
   );
 });
 
+test("32 nodes, 20 addresses and the longest names there are: nothing is wider than the terminal, nothing is cut", () => {
+  const nodes = Array.from({ length: 32 }, (_, n) =>
+    node({
+      vhid: 224 + n,
+      state: "BACKUP",
+      advskew: 254,
+      effectiveAdvskew: 240,
+      demote: 255,
+      transitions: 1_000_000,
+      sinceUs: -86_400_000_000 * 999,
+      heard: { ...heard, source: LONG },
+    }),
+  );
+  const addresses = Array.from({ length: 20 }, (_, n) => ({
+    family: 6 as const,
+    address: LONG.replace("6666", String(6600 + n)),
+    prefixLength: 128,
+  }));
+  const packets = {
+    interface: "carp4294967295",
+    nodes: nodes.map(({ vhid }) => ({ vhid, accepted: 123_456_789_012, droppedByHash: 123_456_789_012 })),
+    droppedByLease: 123_456_789_012,
+    malformed: 0,
+    withheld: 0,
+  };
+  const fields = {
+    name: "carp4294967295",
+    carpdev: "enp0s31f6np1.42",
+    balancing: "ip",
+    nodes,
+    addresses,
+  } as const;
+  const text = status([view({ ...fields, notRunning: "word ".repeat(30) })], { packets: [packets] });
+
+  const lines = text.split("\n");
+  for (const line of lines) assert.ok(line.length <= 80, line);
+  for (const { address } of addresses) assert.equal(text.split(`${address}/128`).length, 2, address);
+  const rows = lines.map((line) => line.split(/ +/)).filter(([name]) => name === fields.name);
+  assert.deepEqual(
+    rows.map(([, vhid]) => Number(vhid)),
+    [...nodes, ...nodes].map(({ vhid }) => vhid),
+  );
+  assert.equal(lines.filter((line) => line === `  heard ${LONG} 0s ago`).length, 32);
+});
+
+test("where load is balanced, the share of each node follows, of all that came to this host", () => {
+  const packets = {
+    interface: "carp0",
+    nodes: [
+      { vhid: 1, accepted: 50, droppedByHash: 0 },
+      { vhid: 2, accepted: 0, droppedByHash: 40 },
+    ],
+    droppedByLease: 10,
+    malformed: 0,
+    withheld: 0,
+  };
+  const nodes = [node(), node({ vhid: 2, state: "BACKUP" })];
+  const balanced = view({ balancing: "ip", nodes });
+  const groups = [{ name: "carp", carpDemoteCount: 1, interfaces: ["carp0"] }];
+  assert.equal(
+    status([balanced], { packets: [packets], groups })
+      .split("\n")
+      .slice(3)
+      .join("\n"),
+    `
+NAME   VHID  ACCEPTED  SHARE  LEFT TO OTHERS
+carp0  1     50        50%    0
+carp0  2     0         0%     40
+carp0: 50 of 100 packets accepted here (50%), 10 dropped without a lease
+
+group carp: carp demote count 1
+`,
+  );
+  assert.doesNotMatch(
+    status([view()], { packets: [{ ...packets, nodes: packets.nodes.slice(1) }] }),
+    /SHARE/,
+  );
+  const { nodes: shown, packets: rest } = interfaceJson(balanced, page.nowUs, [packets]);
+  assert.deepEqual(
+    shown.map((each) => each.packets),
+    [
+      { accepted: 50, droppedByHash: 0, share: 0.5 },
+      { accepted: 0, droppedByHash: 40, share: 0 },
+    ],
+  );
+  assert.deepEqual(rest, { droppedByLease: 10, malformed: 0, withheld: 0 });
+});
+
+test("no share can be told before a packet has come", () => {
+  const zero = { accepted: 0, droppedByHash: 0 };
+  const packets = {
+    interface: "carp0",
+    nodes: [
+      { vhid: 1, ...zero },
+      { vhid: 2, ...zero },
+    ],
+    droppedByLease: 0,
+    malformed: 0,
+    withheld: 0,
+  };
+  assert.match(status([view()], { packets: [packets] }), /^carp0 +1 +0 +- +0$/m);
+  assert.equal(interfaceJson(view(), page.nowUs, [packets]).nodes[0]?.packets?.share, null);
+});
+
+test("the statistics of one interface go by its name, and end with what became of packets for it", () => {
+  assert.match(statisticsText("carp7", zeroCounters()), /^carp7:\n\t0 packets received/);
+  const rest = { droppedByLease: 3, malformed: 0, withheld: 2 };
+  assert.equal(
+    packetsText({ interface: "carp7", nodes: [{ vhid: 1, accepted: 1, droppedByHash: 0 }], ...rest }),
+    "\t1 packet accepted for vhid 1\n" +
+      "\t3 packets dropped without a lease\n" +
+      "\t0 packets dropped as malformed\n" +
+      "\t2 packets of this host withheld without a lease\n",
+  );
+  const nodes = [
+    { vhid: 1, accepted: 5, droppedByHash: 0 },
+    { vhid: 2, accepted: 0, droppedByHash: 4 },
+  ];
+  assert.match(
+    packetsText({ interface: "carp7", nodes, ...rest }),
+    /\t0 packets accepted for vhid 2\n\t\t4 packets left to another host\n/,
+  );
+  assert.equal(packetsText(undefined), "");
+});
+
 test("status says why an interface does not run", () => {
-  const text = statusText([view({ nodes: [], carpdev: undefined, notRunning: "no vhid is set" })], [], page);
+  const text = status([view({ nodes: [], carpdev: undefined, notRunning: "no vhid is set" })]);
   assert.match(text, /\ncarp0 +- +INIT +- .*none .*\ncarp0: no vhid is set\n$/);
 });
 
-test("status without interfaces says so", () =>
-  assert.equal(statusText([], [], page), "no carp interfaces\n"));
+test("status without interfaces says so", () => assert.equal(status([]), "no carp interfaces\n"));
 
 test("states are coloured only where colour is welcome", () => {
-  assert.ok(!statusText([view()], [], page).includes("\x1b"));
-  assert.ok(statusText([view()], [], { ...page, colour: true }).includes("\x1b[32mMASTER\x1b[39m"));
+  assert.ok(!status([view()]).includes("\x1b"));
+  assert.ok(status([view()], { colour: true }).includes("\x1b[32mMASTER\x1b[39m"));
 });
 
 test("ages have at most two units", () => {
@@ -228,7 +356,7 @@ test("ages have at most two units", () => {
 });
 
 test("JSON has every field, null where there is nothing, and ages in seconds", () => {
-  const fields = interfaceJson(view({ nodes: [node({ heard })] }), page.nowUs);
+  const fields = interfaceJson(view({ nodes: [node({ heard })] }), page.nowUs, []);
   assert.equal(fields.description, null);
   assert.equal(fields.carppeer6, null);
   assert.equal(fields.addresses[0]?.broadcast, "10.0.0.255");

@@ -35,6 +35,14 @@ const variables = new Map([
   ["net.inet.carp.demotion", 0],
 ]);
 
+const PACKETS = {
+  interface: "carp0",
+  nodes: [{ vhid: 1, accepted: 7, droppedByHash: 0 }],
+  droppedByLease: 0,
+  malformed: 0,
+  withheld: 0,
+};
+
 function answer({ method, params }: Asked): unknown {
   const { name, names, writes } = params as {
     name?: string;
@@ -50,7 +58,11 @@ function answer({ method, params }: Asked): unknown {
     case "groups":
       return [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }];
     case "statistics":
-      return zeroCounters();
+      return name === "carp7"
+        ? { error: { code: 1, message: "carp7: no such interface" } }
+        : { ...zeroCounters(), sentIpv4: name === undefined ? 9 : 3 };
+    case "packets":
+      return [PACKETS];
     case "create":
       return { name: name ?? "carp2" };
     case "sysctl-get": {
@@ -192,7 +204,28 @@ test("netstat and stats print the counters, with or without netstat's own option
   const { out } = await carpctl("netstat", "-s", "-p", "carp");
   assert.match(out, /^carp:\n\t0 packets received/);
   assert.equal((await carpctl("stats")).out, out);
-  assert.deepEqual(JSON.parse((await carpctl("netstat", "--json")).out), zeroCounters());
+  assert.deepEqual(JSON.parse((await carpctl("netstat", "--json")).out), { ...zeroCounters(), sentIpv4: 9 });
+});
+
+test("netstat -I asks for one interface, and says when there is none of that name", async (context) => {
+  const { engine, carpctl } = await engineFor(context);
+  const { out } = await carpctl("netstat", "-I", "carp0");
+  assert.match(out, /^carp0:\n/);
+  assert.match(out, /^\t3 packets sent \(IPv4\)\n/m);
+  assert.match(out, /\n\t7 packets accepted for vhid 1\n/);
+  assert.deepEqual(engine.asked[0], { method: "statistics", params: { name: "carp0" } });
+  const { interface: _, ...packets } = PACKETS;
+  assert.deepEqual(JSON.parse((await carpctl("netstat", "--json", "-I", "carp0")).out), {
+    ...zeroCounters(),
+    sentIpv4: 3,
+    packets,
+  });
+  assert.equal(JSON.parse((await carpctl("netstat", "--json", "-I", "carp1")).out).packets, null);
+  assert.deepEqual(await carpctl("netstat", "-I", "carp7"), {
+    status: 1,
+    out: "",
+    err: "carpctl: carp7: no such interface\n",
+  });
 });
 
 test("status as JSON has interfaces and groups", async (context) => {
@@ -221,7 +254,10 @@ for (const [words, err] of [
   [["-g"], USAGE],
   [["-x"], `carpctl: -x: unknown option\n${USAGE}`],
   [["--frob"], "carpctl: --frob: unknown option\nusage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n"],
-  [["netstat", "-p", "tcp"], 'carpctl: p tcp: must be "carp"\nusage: carpctl netstat [-s] [-p carp]\n'],
+  [
+    ["netstat", "-p", "tcp"],
+    'carpctl: p tcp: must be "carp"\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n',
+  ],
   [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status\n"],
   [["engine", "--log"], "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr]\n"],
 ] as const) {

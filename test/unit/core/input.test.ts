@@ -4,12 +4,25 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { InterfaceChange } from "../../../src/core/configuration.ts";
 import type { CounterName } from "../../../src/core/counters.ts";
-import { backup, ipv6, link, logged, master, PLAIN, SECOND, type Station, transitions } from "./driver.ts";
+import {
+  backup,
+  ipv4,
+  ipv6,
+  link,
+  logged,
+  master,
+  PLAIN,
+  SECOND,
+  type Station,
+  transitions,
+} from "./driver.ts";
 import { advertisement, type Said } from "./peer.ts";
 
-/** The counters that are not 0. */
-function counted(station: Station): Partial<Record<CounterName, number>> {
-  return Object.fromEntries(Object.entries(station.host.counters).filter(([, value]) => value !== 0));
+/** The counters that are not 0, of the host or of one interface. */
+function counted(station: Station, name?: string): Partial<Record<CounterName, number>> {
+  const counts = station.host.counts(name);
+  assert.ok(counts, `no counters of ${name}`);
+  return Object.fromEntries(Object.entries(counts).filter(([, value]) => value !== 0));
 }
 
 /** A BACKUP that would take over if it believed what it hears, and logs everything. */
@@ -92,6 +105,9 @@ describe("a frame that is wrong in one way", () => {
       const dueIn = station.dueIn("carp0/1/master-down");
       const effects = station.hear(advertisement({ ...frame, demote: 9 }));
       assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
+      // A vhid that is not here is no interface's.
+      const own = frame.vhid === undefined ? { receivedIpv4: 1, [counter]: 1 } : {};
+      assert.deepEqual(counted(station, "carp0"), own);
       assert.deepEqual(logged(effects), [log]);
       assert.equal(effects.length, 1);
       assert.equal(station.dueIn("carp0/1/master-down"), dueIn);
@@ -131,6 +147,21 @@ describe("a frame that is wrong in one way", () => {
     station.hear(advertisement({ source: "fe80::9", hopLimit: 64 }));
     assert.deepEqual(counted(station), { receivedIpv6: 1, badTtl: 1 });
   });
+});
+
+it("what two interfaces send and receive is counted for each, and for both together", () => {
+  const station = master();
+  station.set("carp1", { carpdev: "eth0", vhid: 2, addAddresses: [ipv4("10.0.0.7")] });
+  const { sentIpv4 = 0 } = counted(station, "carp0");
+  assert.ok(sentIpv4 > 0);
+  assert.deepEqual(counted(station, "carp0"), { sentIpv4, transitionsToMaster: 1 });
+  station.hear(advertisement({ vhid: 2, addresses: ["10.0.0.7"] }));
+  station.sending = () => "ENOBUFS";
+  station.world.run(SECOND);
+  assert.deepEqual(counted(station, "carp1"), { receivedIpv4: 1 });
+  assert.deepEqual(counted(station, "carp0"), { sentIpv4, transitionsToMaster: 1, sendFailed: 1 });
+  assert.deepEqual(counted(station), { receivedIpv4: 1, sentIpv4, transitionsToMaster: 1, sendFailed: 1 });
+  assert.equal(station.host.counts("carp2"), undefined);
 });
 
 describe("where it arrives", () => {
