@@ -68,7 +68,11 @@ export class DataPathPrograms {
     const layout = new DataPathLayout(read);
     mkdirSync(runDir, { recursive: true });
     const directory = join(runDir, "bpf");
-    const persistent = mounted(directory, complain);
+    // The same run directory, whatever it is called and whoever runs in it, has the same handle.
+    const identity = createHash("sha256").update(realpathSync(runDir)).digest();
+    const handle = (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
+    const mountError = mount(directory);
+    const persistent = mountError === 0;
     const version = `${VERSION_PREFIX}${layout.version}`;
     const versions = join(directory, version);
     if (persistent) prepareVersion(directory, version);
@@ -78,13 +82,14 @@ export class DataPathPrograms {
       (map) => [map, map === CARPDEVS ? join(directory, map) : join(versions, map)] as const,
     );
     const failure = object.load(persistent ? pins : []);
-    if (failure !== undefined) return abandon(object, directory, inWords(failure));
-    // The same run directory, whatever it is called and whoever runs in it, has the same handle.
-    const identity = createHash("sha256").update(realpathSync(runDir)).digest();
-    const handle = (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
+    if (failure !== undefined) return abandon(object, directory, handle, inWords(failure));
     const result = new DataPathPrograms(layout, object, directory, handle, adopted);
     const obstacle = result.#tryOut();
-    if (obstacle !== undefined) return abandon(object, directory, obstacle);
+    if (obstacle !== undefined) return abandon(object, directory, handle, obstacle);
+    if (!persistent)
+      complain(
+        `${directory}: no bpffs can be mounted (${errnoName(mountError)}): leases end with the engine`,
+      );
     if (persistent) result.#pinPrograms(versions, complain);
     return result;
   }
@@ -144,9 +149,7 @@ export class DataPathPrograms {
   }
 
   #ours(index: number, ingress: boolean): TrafficFilter[] {
-    const filters = native.listFilters(index, ingress);
-    if (typeof filters === "number") return [];
-    return filters.filter(({ kind, handle }) => kind === "bpf" && handle === this.#handle);
+    return filtersOf(this.#handle, index, ingress);
   }
 
   #isUsed(index: number): boolean {
@@ -192,15 +195,19 @@ export class DataPathPrograms {
   }
 }
 
-/** Mounts a bpffs, unless there is one. @returns whether there is. */
-function mounted(directory: string, complain: (text: string) => void): boolean {
-  if (native.isBpf(directory)) return true;
+function filtersOf(wanted: number, index: number, ingress: boolean): TrafficFilter[] {
+  const filters = native.listFilters(index, ingress);
+  if (typeof filters === "number") return [];
+  return filters.filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
+}
+
+/** Mounts a bpffs, unless there is one. @returns 0 or an errno. */
+function mount(directory: string): number {
+  if (native.isBpf(directory)) return 0;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const error = native.mountBpf(directory);
-  if (error === 0) return true;
-  rmSync(directory, { recursive: true, force: true });
-  complain(`${directory}: no bpffs can be mounted (${errnoName(error)}): leases end with the engine`);
-  return false;
+  if (error !== 0) rmSync(directory, { recursive: true, force: true });
+  return error;
 }
 
 /** Maps of any other version are of no use: the programs that still work with them are about to be replaced. */
@@ -223,7 +230,12 @@ function removeFilesystem(directory: string): void {
   if (native.unmount(directory) === 0) rmdirSync(directory);
 }
 
-function abandon(object: BpfObject, directory: string, obstacle: string): string {
+function abandon(object: BpfObject, directory: string, handle: number, obstacle: string): string {
+  // An earlier engine, which could, may have left programs behind: nobody renews the leases that they go by.
+  for (const index of native.interfaceIndexes())
+    for (const [program, ingress] of programs)
+      for (const { priority } of filtersOf(handle, index, ingress))
+        object.detach(program, index, ingress, priority, handle);
   object.close();
   removeFilesystem(directory);
   return obstacle;

@@ -144,6 +144,8 @@ interface Native {
   /** The process at the other end of a connected Unix socket; undefined when it is no such socket. */
   peerCredentials(fd: number): PeerCredentials | undefined;
   groupId(name: string): number | undefined;
+  /** Of every device there is. */
+  interfaceIndexes(): number[];
   interfaceName(index: number): string | undefined;
   /** Whether writing a line of less than 4096 bytes there now would not block. */
   hasRoom(fd: number): boolean;

@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** More words for `carpctl engine`. */
   readonly words?: readonly string[];
+  /** A command that becomes the one behind it, for an engine that may do less: `setpriv`, its options and `--`. */
+  readonly through?: readonly string[];
   /** net.inet.carp.log, set as soon as the engine answers; null leaves its default. 7: every line can be waited for. */
   readonly logLevel?: number | null;
 }

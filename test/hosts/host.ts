@@ -114,8 +114,9 @@ export class Host {
 
   /** Resolves when it answers. Again after it has ended: a new engine in the same run directory. */
   async startEngine(options: EngineOptions = {}): Promise<Engine> {
-    const { words = [], environment, logLevel = 7 } = options;
-    const engine = this.spawn(CARPCTL, ["engine", "--log", "stderr", ...words], { environment });
+    const { words = [], environment, logLevel = 7, through = [] } = options;
+    const [command, ...rest] = [...through, CARPCTL, "engine", "--log", "stderr", ...words] as [string];
+    const engine = this.spawn(command, rest, { environment });
     this.#engine = await Engine.attach(engine, this.runDirectory, this.name);
     if (logLevel !== null) {
       const writes = [{ name: "net.inet.carp.log", value: logLevel }];

@@ -81,6 +81,17 @@ Napi::Value groupId(const Napi::CallbackInfo& info) {
   }
 }
 
+// interfaceIndexes(): number[]
+Napi::Value interfaceIndexes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  struct if_nameindex* found = if_nameindex();
+  if (found == nullptr) return list;
+  for (uint32_t i = 0; found[i].if_index != 0; i++) list.Set(i, Napi::Number::New(env, found[i].if_index));
+  if_freenameindex(found);
+  return list;
+}
+
 // interfaceName(ifindex): string | undefined
 Napi::Value interfaceName(const Napi::CallbackInfo& info) {
   char name[IF_NAMESIZE];
@@ -122,6 +133,7 @@ Napi::Value hasRoom(const Napi::CallbackInfo& info) {
 void initLocal(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New(env, peerCredentials));
   exports.Set("groupId", Napi::Function::New(env, groupId));
+  exports.Set("interfaceIndexes", Napi::Function::New(env, interfaceIndexes));
   exports.Set("interfaceName", Napi::Function::New(env, interfaceName));
   exports.Set("hasRoom", Napi::Function::New(env, hasRoom));
   exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram));
