@@ -83,6 +83,7 @@ function plainer(message: string): string {
       /^Unknown (?:argument|command)s?: (.*)$/s,
       (_, words: string) => `${shown(words)}: unknown argument`,
     )
+    .replace(/^Not enough non-option arguments: .*$/s, "a word is missing")
     .replace(/^Not enough arguments following: (.*)$/s, "--$1: needs a value")
     .replace(/^Invalid values: Argument: (.*), Given: "(.*)", Choices: (.*)$/s, "$1 $2: must be $3");
 }

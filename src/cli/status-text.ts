@@ -1,11 +1,12 @@
 /**
  * What `status` shows people: every virtual host in a table, the shares of traffic where it is balanced, what keeps
- * an interface from running and which groups are demoted. The layout may change; programs read `--json`.
+ * an interface from running and which groups are demoted, and for what the host is. The layout may change; programs read `--json`.
  */
 
 import { Chalk, type ChalkInstance } from "chalk";
-import type { GroupView, InterfaceView, NodeView, Packets } from "../control/messages.ts";
+import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { escaped } from "../control/shown.ts";
+import { demotionText } from "./demotion.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 import { arrivedOf } from "./views.ts";
 
@@ -20,10 +21,11 @@ export interface Shown {
   readonly interfaces: readonly InterfaceView[];
   readonly groups: readonly GroupView[];
   readonly packets: readonly Packets[];
+  /** Absent: the host is not demoted. */
+  readonly demotion?: DemotionView | undefined;
 }
 
-export function statusText({ interfaces, groups, packets }: Shown, page: Page): string {
-  if (interfaces.length === 0) return "no carp interfaces\n";
+export function statusText({ interfaces, groups, packets, demotion }: Shown, page: Page): string {
   const chalk = new Chalk({ level: page.colour ? 1 : 0 });
   const notes = [
     ...interfaces
@@ -32,16 +34,24 @@ export function statusText({ interfaces, groups, packets }: Shown, page: Page): 
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),
+    ...demotedFor(demotion),
   ];
   const balanced = packets.filter(({ nodes }) => nodes.length > 1);
   return [
-    drawn(columnsOf(page, chalk), interfaces.flatMap(rowsOf), page.columns),
+    interfaces.length === 0
+      ? "no carp interfaces"
+      : drawn(columnsOf(page, chalk), interfaces.flatMap(rowsOf), page.columns),
     ...(balanced.length > 0 ? ["", sharesText(balanced, page, chalk), ""] : []),
     ...notes.flatMap((note) => wrapped(note, page.columns)),
   ]
     .map((line) => `${line}\n`)
     .join("")
     .replace(/\n\n$/, "\n");
+}
+
+function demotedFor(demotion: DemotionView | undefined): string[] {
+  const text = demotion && demotionText(demotion);
+  return text === undefined ? [] : [text];
 }
 
 /** A virtual host, or an interface that has none. What belongs to the whole interface is in the first row only. */

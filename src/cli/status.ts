@@ -20,17 +20,19 @@ export interface Status extends Shown {
 }
 
 export async function readStatus(engine: Connection): Promise<Status> {
-  const [{ interfaces, nowUs }, groups, packets] = await Promise.all([
+  const [{ interfaces, nowUs }, groups, packets, demotion] = await Promise.all([
     engine.call("interfaces", {}),
     engine.call("groups", {}),
     engine.call("packets", {}),
+    engine.call("demotion", {}),
   ]);
-  return { interfaces, nowUs, groups, packets };
+  return { interfaces, nowUs, groups, packets, demotion };
 }
 
-export function statusJson({ interfaces, nowUs, groups, packets }: Status) {
+export function statusJson({ interfaces, nowUs, groups, packets, demotion }: Status) {
   return {
     interfaces: interfaces.map((view) => interfaceJson(view, nowUs, packets)),
     groups: groups.map(groupJson),
+    demotion,
   };
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Argv } from "yargs";
+import { LIMITS } from "../control/limits.ts";
 import { misused, type Outcome } from "./outcome.ts";
 import type { Setting } from "./setting.ts";
 
@@ -87,6 +88,40 @@ export const VERBS: readonly Verb[] = [
     help: "show every virtual host in a table",
     options: (command) => command,
     run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
+  },
+  {
+    names: ["demote"],
+    words: "<reason> <n>",
+    usage: "carpctl demote REASON N",
+    help: "give way to the other hosts, for a reason with a name",
+    options: (command) =>
+      command
+        .positional("reason", { type: "string", describe: "letters, digits, dots, underscores, dashes" })
+        .positional("n", {
+          type: "string",
+          describe: `how much net.inet.carp.demotion grows, ${LIMITS.demote.join("..")}`,
+        }),
+    run: async ({ reason, n }, setting) =>
+      (await import("./demotion.ts")).runDemote(String(reason), String(n), setting),
+  },
+  {
+    names: ["promote"],
+    words: "<reason>",
+    usage: "carpctl promote REASON",
+    help: "take a demotion back",
+    options: (command) =>
+      command.positional("reason", { type: "string", describe: "as it was given to demote" }),
+    run: async ({ reason }, setting) => (await import("./demotion.ts")).runPromote(String(reason), setting),
+  },
+  {
+    names: ["maintenance"],
+    words: "[mode]",
+    usage: "carpctl maintenance [on|off]",
+    help: "give way until it is switched off, also after a restart; show whether it is on",
+    options: (command) =>
+      command.positional("mode", { type: "string", choices: ["on", "off"], describe: "switch it" }),
+    run: async ({ mode }, setting) =>
+      (await import("./demotion.ts")).runMaintenance(mode as "on" | "off" | undefined, setting),
   },
 ];
 

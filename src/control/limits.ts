@@ -16,6 +16,7 @@ export const LIMITS = {
   advskew: [0, 254],
   mtu: [68, 65_535],
   carpdemote: [0, 128],
+  demote: [1, 1_048_576],
 } as const;
 
 /** carpN: what Linux takes as a device name, and no more digits than it can hold. */

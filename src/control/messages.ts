@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { InterfaceConfiguration } from "../core/configuration.ts";
 import type { CounterName } from "../core/counters.ts";
-import type { GroupView, InterfaceView } from "../core/view.ts";
+import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { INTERFACE_NAME, LIMITS } from "./limits.ts";
 import { shown } from "./shown.ts";
@@ -158,6 +158,13 @@ const DemoteStep = z
   .min(-LIMITS.carpdemote[1], { error: demoteError })
   .max(LIMITS.carpdemote[1], { error: demoteError });
 
+export const Reason = matching(
+  /^[A-Za-z0-9._-]{1,32}$/,
+  (text) => `reason ${text}: must be 1..32 letters, digits, dots, underscores and dashes`,
+);
+
+export const NamedDemotion = z.strictObject({ reason: Reason, by: bounded("demote", LIMITS.demote) });
+
 const VariableName = z.string().max(256, { error: (issue) => `${shown(issue.input)}: no such variable` });
 
 const SysctlWrite = z.strictObject({
@@ -202,6 +209,14 @@ export const methods = {
   configuration: nothing,
   /** Adds to a group's carp demote count, never below 0 -> {}. */
   "demote-group": z.strictObject({ group: GroupName, by: DemoteStep }),
+  /** What net.inet.carp.demotion is made of -> DemotionView. */
+  demotion: nothing,
+  /** Adds to net.inet.carp.demotion under a name, instead of what that name added before -> {}. */
+  demote: NamedDemotion,
+  /** -> {}; a reason that nothing is demoted for is refused. */
+  promote: z.strictObject({ reason: Reason }),
+  /** -> {}, also when it was so already. */
+  maintenance: z.strictObject({ on: z.boolean() }),
 } as const;
 
 export type Method = keyof typeof methods;
@@ -280,8 +295,12 @@ export interface Results {
   replace: Replaced;
   configuration: Configuration;
   "demote-group": Record<string, never>;
+  demotion: DemotionView;
+  demote: Record<string, never>;
+  promote: Record<string, never>;
+  maintenance: Record<string, never>;
 }
 
 export type { CounterName } from "../core/counters.ts";
-export type { GroupView, InterfaceView, NodeView } from "../core/view.ts";
+export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
 export { ErrorCode, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";

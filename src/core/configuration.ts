@@ -84,4 +84,14 @@ export type Command =
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
   /** Several in this order, all of them or none. */
-  | { readonly kind: "set-sysctl"; readonly writes: readonly SysctlWrite[] };
+  | { readonly kind: "set-sysctl"; readonly writes: readonly SysctlWrite[] }
+  | DemotionCommand;
+
+/** Parts of `net.inet.carp.demotion` with a name, each there once. */
+export type DemotionCommand =
+  /** Replaces what this reason added before. */
+  | { readonly kind: "demote"; readonly reason: string; readonly by: number }
+  | { readonly kind: "promote"; readonly reason: string }
+  | { readonly kind: "maintenance"; readonly on: boolean }
+  /** The service checks have run: which of them failed. */
+  | { readonly kind: "services"; readonly failed: readonly string[] };

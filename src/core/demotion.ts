@@ -1,9 +1,12 @@
 /**
- * Who gives way: a carp demote count for each interface group, and the host's global counter (a sysctl variable).
- * Both end up in what a virtual host advertises and compares: `effective`.
+ * Who gives way: a carp demote count for each interface group, and the host's global counter (a sysctl variable),
+ * which is the sum of what was written to it, of reasons with a name, and of the faults of interfaces. Both end up
+ * in what a virtual host advertises and compares: `effective`.
  */
 
+import type { DemotionCommand } from "./configuration.ts";
 import type { SysctlTree } from "./sysctl.ts";
+import type { DemotionView, NamedDemotion } from "./view.ts";
 
 /** What a virtual host advertises: its own settings with demotion added. */
 export interface Effective {
@@ -13,6 +16,16 @@ export interface Effective {
 
 /** FreeBSD and ucarp ignore the demote byte: to make them give way too, advskew grows, up to this. */
 const MAX_DEMOTED_ADVSKEW = 240;
+
+/** A host in maintenance gives way to everybody; what its services are worth is above anything else, and one bit. */
+export const MAINTENANCE = { reason: "maintenance", by: 240 } as const;
+export const SERVICES = { reason: "services", by: 2 ** 20 } as const;
+/** Reasons that commands of their own stand for. */
+const COMMAND_OF = new Map<string, string>([
+  [MAINTENANCE.reason, "carpctl maintenance"],
+  [SERVICES.reason, "carpctl service-status"],
+]);
+const MAX_REASONS = 64;
 
 export interface GroupCount {
   readonly name: string;
@@ -31,7 +44,7 @@ export interface Demoted {
 export interface DemotionEvents {
   /** The count of a group, or (undefined) of the whole host, has changed. */
   changed(group: string | undefined, rose: boolean): void;
-  log(priority: 3, text: string): void;
+  log(priority: 2 | 3, text: string): void;
 }
 
 const WORDS = {
@@ -43,6 +56,8 @@ export class Demotion {
   readonly #sysctl: SysctlTree;
   readonly #events: DemotionEvents;
   readonly #groups = new Map<string, number>();
+  /** By reason: its part of the global counter. */
+  readonly #named = new Map<string, number>();
   /** By interface and fault: what was demoted for it, to take back exactly that. */
   readonly #faults = new Map<
     string,
@@ -58,12 +73,28 @@ export class Demotion {
     return this.#sysctl.get("net.inet.carp.demotion");
   }
 
+  /** What the global counter is made of. `written` is what is left: the sum of the writes to the variable. */
+  get view(): DemotionView {
+    const reasons = [...this.#named].map(([reason, by]) => ({ reason, by }));
+    const faults = [...this.#faults].flatMap(([name, its]) =>
+      [...its].map(([fault, { by }]) => ({ interface: name, fault, by })),
+    );
+    const named = [...reasons, ...faults].reduce((sum, { by }) => sum + by, 0);
+    return { counter: this.global, written: this.global - named, reasons, faults };
+  }
+
   /** The counts as somebody has set them: without what the faults of interfaces add, for the time they last. */
-  get asSet(): { readonly global: number; readonly groups: readonly GroupCount[] } {
+  get asSet(): {
+    readonly written: number;
+    readonly reasons: readonly NamedDemotion[];
+    readonly groups: readonly GroupCount[];
+  } {
     const faults = [...this.#faults.values()].flatMap((each) => [...each.values()]);
     const ofFaults = (group: string) => faults.filter(({ groups }) => groups.includes(group)).length;
+    const { written, reasons } = this.view;
     return {
-      global: this.global - faults.reduce((sum, { by }) => sum + by, 0),
+      written,
+      reasons,
       groups: [...this.#groups]
         .map(([name, count]) => ({ name, carpDemoteCount: count - ofFaults(name) }))
         .filter(({ carpDemoteCount }) => carpDemoteCount > 0),
@@ -75,11 +106,67 @@ export class Demotion {
     for (const { name, carpDemoteCount } of counts) this.#groups.set(name, carpDemoteCount);
   }
 
-  adjustGlobal(by: number, why: string): void {
+  /** Before there are interfaces, and on top of what is in the counter. */
+  restoreReasons(reasons: readonly NamedDemotion[]): void {
+    for (const { reason, by } of reasons) {
+      this.#named.set(reason, by);
+      this.#sysctl.set("net.inet.carp.demotion", this.global + by);
+    }
+  }
+
+  /** @returns why it is refused; undefined when it is done, also when it was so already */
+  carryOut(command: DemotionCommand): string | undefined {
+    switch (command.kind) {
+      case "demote":
+        return this.#refusalOf(command) ?? this.#name(command.reason, command.by);
+      case "promote":
+        return this.#refusalOf(command) ?? this.#name(command.reason, 0);
+      case "maintenance":
+        return this.#name(MAINTENANCE.reason, command.on ? MAINTENANCE.by : 0);
+      case "services":
+        return this.#services(command.failed);
+    }
+  }
+
+  /** @param log tells of it in words of its own; undefined: as of every other change */
+  adjustGlobal(by: number, why: string, log?: () => void): void {
     if (by === 0) return;
     this.#sysctl.set("net.inet.carp.demotion", this.global + by);
-    this.#events.log(3, `${by > 0 ? "demoted" : "promoted"} by ${Math.abs(by)} to ${this.global} (${why})`);
+    if (log !== undefined) log();
+    else this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`);
     this.#events.changed(undefined, by > 0);
+  }
+
+  #refusalOf({ kind, reason }: Extract<DemotionCommand, { reason: string }>): string | undefined {
+    const command = COMMAND_OF.get(reason);
+    if (command !== undefined) return `${kind} ${reason}: this is what '${command}' does`;
+    if (this.#named.has(reason)) return undefined;
+    const others = [...this.#named.keys()].filter((each) => !COMMAND_OF.has(each));
+    if (kind === "demote")
+      return others.length < MAX_REASONS ? undefined : `demote ${reason}: at most ${MAX_REASONS} reasons`;
+    const known = others.length === 0 ? "there is no reason" : `the reasons are ${others.join(", ")}`;
+    return `promote ${reason}: nothing is demoted for it: ${known}`;
+  }
+
+  /** @param by 0: no longer */
+  #name(reason: string, by: number, log?: () => void): string | undefined {
+    const before = this.#named.get(reason) ?? 0;
+    const { error } = { error: undefined, ...this.#sysctl.afterWrite("net.inet.carp.demotion", by - before) };
+    if (error !== undefined) return error;
+    if (by === 0) this.#named.delete(reason);
+    else this.#named.set(reason, by);
+    this.adjustGlobal(by - before, reason, log);
+    return undefined;
+  }
+
+  /** Demoted once, whatever else fails meanwhile, and with the lines that scripts of other systems write. */
+  #services(failed: readonly string[]): string | undefined {
+    const { reason, by } = SERVICES;
+    const text =
+      failed.length > 0
+        ? `carp demoted by ${by} due to service disruption (services: ${failed.join(", ")})`
+        : `carp promoted by ${by} due to service recovery`;
+    return this.#name(reason, failed.length > 0 ? by : 0, () => this.#events.log(2, text));
   }
 
   ofGroup(group: string): number {
@@ -93,8 +180,7 @@ export class Demotion {
     if (count === before) return;
     if (count === 0) this.#groups.delete(group);
     else this.#groups.set(group, count);
-    const verb = by > 0 ? "demoted" : "promoted";
-    this.#events.log(3, `${who} ${verb} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
+    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
     this.#events.changed(group, count > before);
   }
 
@@ -145,4 +231,8 @@ export class Demotion {
       advskew: global === 0 ? advskew : Math.min(MAX_DEMOTED_ADVSKEW, Math.max(0, advskew + global)),
     };
   }
+}
+
+function verb(by: number): "demoted" | "promoted" {
+  return by > 0 ? "demoted" : "promoted";
 }

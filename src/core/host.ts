@@ -14,7 +14,7 @@ import type { Event, Instant, Link, Micros } from "./event.ts";
 import { checkInput } from "./input.ts";
 import { applyChange, newInterface } from "./reconfigure.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
-import type { GroupView, InterfaceView } from "./view.ts";
+import type { DemotionView, GroupView, InterfaceView, NamedDemotion } from "./view.ts";
 
 /** What becomes of a command: refused with nothing changed, or the effects that carry it out. */
 export type Outcome =
@@ -46,6 +46,8 @@ export interface HostConfiguration {
   readonly sysctl: readonly { readonly name: string; readonly value: number }[];
   /** Groups whose carp demote count somebody raised; absent: none. */
   readonly groups?: readonly { readonly name: string; readonly carpDemoteCount: number }[] | undefined;
+  /** What the host is demoted for by name, on top of the counter among the variables; absent: nothing. */
+  readonly reasons?: readonly NamedDemotion[] | undefined;
 }
 
 export class Host {
@@ -126,6 +128,13 @@ export class Host {
         return this.#demoteGroup(command.group, command.by, now);
       case "set-sysctl":
         return this.#setSysctl(command.writes, now);
+      case "demote":
+      case "promote":
+      case "maintenance":
+      case "services": {
+        const error = this.#demotion.carryOut(command);
+        return error === undefined ? { effects: this.#settled(now) } : { error };
+      }
     }
   }
 
@@ -138,13 +147,14 @@ export class Host {
   /** What was configured, to start another engine with. Fit for `restore` as it is. */
   get configuration(): HostConfiguration {
     const interfaces = [...this.#interfaces.values()];
-    const { global, groups } = this.#demotion.asSet;
+    const { written, reasons, groups } = this.#demotion.asSet;
     return {
       interfaces: interfaces.filter((each) => !each.isDestroyed).map((each) => each.pendingConfiguration),
       sysctl: this.#sysctl
         .matching("")
-        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? global : value })),
+        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? written : value })),
       groups,
+      reasons,
     };
   }
 
@@ -156,6 +166,7 @@ export class Host {
   ): readonly Effect[] {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups ?? []);
+    this.#demotion.restoreReasons(configuration.reasons ?? []);
     for (const each of configuration.interfaces) this.#add(each, now);
     this.#listen();
     for (const each of this.#interfaces.values()) each.evaluate(now, (vhid) => leaseUntilUs(each.name, vhid));
@@ -195,6 +206,10 @@ export class Host {
   /** Of the host, or of one interface; undefined when there is no such interface. */
   counts(name?: string): Counters | undefined {
     return name === undefined ? this.counters : this.#interfaces.get(name)?.counters;
+  }
+
+  get demotion(): DemotionView {
+    return this.#demotion.view;
   }
 
   sysctl(name: string): { name: string; value: number }[] {

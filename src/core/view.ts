@@ -57,3 +57,22 @@ export interface GroupView {
   readonly carpDemoteCount: number;
   readonly interfaces: readonly string[];
 }
+
+/** A part of `net.inet.carp.demotion` that somebody gave a name. */
+export interface NamedDemotion {
+  readonly reason: string;
+  readonly by: number;
+}
+
+/** What `net.inet.carp.demotion` is made of: the counter is the sum of all the others. */
+export interface DemotionView {
+  readonly counter: number;
+  /** The sum of what was written to the variable. */
+  readonly written: number;
+  readonly reasons: readonly NamedDemotion[];
+  readonly faults: readonly {
+    readonly interface: string;
+    readonly fault: "carpdev" | "snderrors";
+    readonly by: number;
+  }[];
+}

@@ -19,6 +19,7 @@ const READS: ReadonlySet<Method> = new Set([
   "statistics",
   "configuration",
   "packets",
+  "demotion",
 ]);
 
 export function maySeeSecrets(peer: Peer): boolean {
@@ -58,6 +59,10 @@ function subject(method: Method, params: unknown): { what: string; secret: boole
       return { what: name ?? "carp interfaces", secret };
     case "demote-group":
       return { what: `group ${group}`, secret };
+    case "demote":
+    case "promote":
+    case "maintenance":
+      return { what: "this host's demotion", secret };
     case "sysctl-set":
       return { what: writes?.[0]?.name ?? "variables", secret };
     default:

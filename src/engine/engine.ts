@@ -11,9 +11,11 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SOCKET_NAME } from "../control/client.ts";
 import type { Packets } from "../control/messages.ts";
 import type { Command } from "../core/configuration.ts";
+import { MAINTENANCE } from "../core/demotion.ts";
 import type { Transition } from "../core/effect.ts";
 import type { Event, Instant } from "../core/event.ts";
-import { Host, type Outcome } from "../core/host.ts";
+import { Host, type HostConfiguration, type Outcome } from "../core/host.ts";
+import type { NamedDemotion } from "../core/view.ts";
 import { createClock } from "../kernel/clock.ts";
 import { createDataPath } from "../kernel/data-path.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
@@ -24,6 +26,7 @@ import { createLog, type Log } from "../kernel/syslog.ts";
 import { createWire } from "../kernel/wire.ts";
 import type { Peer } from "./authorisation.ts";
 import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
+import { Maintenance } from "./maintenance.ts";
 import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
 import { makeRunDirectory } from "./run-directory.ts";
@@ -42,6 +45,8 @@ const SAVE_EVERY_MS = 1_200_000;
 /** Nothing tells when somebody makes this host a router, or takes our programs off a device: a look now and then. */
 const LOOK_EVERY_MS = 5000;
 
+const NOTHING: HostConfiguration = { interfaces: [], sysctl: [] };
+
 /** How long an engine that met a bug may take to leave in order. */
 const CRASH_STOP_MS = 2000;
 
@@ -59,6 +64,7 @@ export class Engine {
   readonly #timers: Timers;
   readonly #performer: Performer;
   readonly #state: StateFile;
+  readonly #maintenance: Maintenance;
   readonly #followers = new Set<(transition: Transition) => void>();
   #stopping = false;
 
@@ -72,6 +78,7 @@ export class Engine {
     this.ready = promise;
     this.#setReady = resolve;
     this.#state = state;
+    this.#maintenance = new Maintenance(options.etcDir);
     this.#clock = createClock();
     this.#timers = new Timers(
       () => this.#clock.now().us,
@@ -153,6 +160,16 @@ export class Engine {
     return outcome;
   }
 
+  /** Remembered before it is done: an engine that ends in between starts with what was asked for. */
+  async maintenance(on: boolean): Promise<Outcome> {
+    const before = this.#maintenance.on;
+    const failure = this.#maintenance.remember(on);
+    if (failure !== undefined) return { error: failure };
+    const outcome = await this.command({ kind: "maintenance", on });
+    if ("error" in outcome) this.#maintenance.remember(before);
+    return outcome;
+  }
+
   async start(): Promise<void> {
     await this.#links.start();
     const saved = await this.#state.load();
@@ -161,13 +178,12 @@ export class Engine {
       this.log(3, `saved state not used, starting without interfaces: ${saved.unusable}`);
     await this.#links.removeLeftovers(new Set(configuration?.interfaces.map((each) => each.name)));
     this.#lookAtForwarding();
+    const remembered = { ...(configuration ?? NOTHING), reasons: this.#reasons(configuration) };
     setInterval(() => this.#lookAround(), LOOK_EVERY_MS).unref();
     setInterval(() => void this.save(), SAVE_EVERY_MS).unref();
-    if (configuration !== undefined) {
-      const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
-      this.#performer.perform(this.host.restore(configuration, leaseUntilUs, this.now()));
-      await this.#performer.settled();
-    }
+    const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
+    this.#performer.perform(this.host.restore(remembered, leaseUntilUs, this.now()));
+    await this.#performer.settled();
     this.#dataPath.removeLeftovers();
     const { obstacle } = this.#dataPath;
     if (obstacle !== undefined)
@@ -216,6 +232,14 @@ export class Engine {
     this.#wire.shutdown();
     this.#links.close();
     this.#dataPath.close();
+  }
+
+  /** Of maintenance the file alone knows, which somebody may have removed meanwhile. */
+  #reasons(configuration: HostConfiguration | undefined): NamedDemotion[] {
+    const saved = (configuration?.reasons ?? []).filter(({ reason }) => reason !== MAINTENANCE.reason);
+    if (!this.#maintenance.on) return saved;
+    this.log(4, `in maintenance: demoted by ${MAINTENANCE.by}`);
+    return [...saved, MAINTENANCE];
   }
 
   #lookAround(): void {

@@ -59,6 +59,10 @@ const answers: Answers = {
   },
   configuration: (_, engine, peer) => configurationFor(peer, engine.host.configuration),
   "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
+  demotion: (_, engine) => engine.host.demotion,
+  demote: ({ reason, by }, engine) => nothing(run(engine, { kind: "demote", reason, by })),
+  promote: ({ reason }, engine) => nothing(run(engine, { kind: "promote", reason })),
+  maintenance: ({ on }, engine) => nothing(engine.maintenance(on).then(done)),
 };
 
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
@@ -107,7 +111,10 @@ function initialValue(name: string): number {
 }
 
 async function run(engine: Engine, command: Command): Promise<Done> {
-  const outcome = await engine.command(command);
+  return done(await engine.command(command));
+}
+
+function done(outcome: Outcome): Done {
   if ("error" in outcome) throw refused(outcome.error);
   return outcome;
 }

@@ -17,6 +17,7 @@ import {
   InterfaceName,
   MacAddress,
   Mtu,
+  NamedDemotion,
 } from "../control/messages.ts";
 import type { HostConfiguration } from "../core/host.ts";
 import { newInterface } from "../core/reconfigure.ts";
@@ -55,6 +56,8 @@ const Saved = z.strictObject({
   interfaces: z.array(SavedInterface),
   sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
   groups: z.array(z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() })),
+  /** An engine from before there were reasons saved none. */
+  reasons: z.array(NamedDemotion).default([]),
 });
 
 export interface SavedState {
@@ -90,7 +93,7 @@ export class StateFile {
       const saved = Saved.parse(JSON.parse(await file.readFile("utf8")));
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
       return {
-        configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups },
+        configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups, reasons: saved.reasons },
         counterCeiling: BigInt(saved.counterCeiling),
       };
     } catch (error) {
@@ -119,9 +122,9 @@ export class StateFile {
     const state = this.#next;
     this.#next = undefined;
     if (state === undefined) return;
-    const { interfaces, sysctl, groups = [] } = state.configuration;
+    const { interfaces, sysctl, groups = [], reasons = [] } = state.configuration;
     const counterCeiling = String(state.counterCeiling);
-    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl, groups });
+    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl, groups, reasons });
     await mkdir(this.#runDir, { recursive: true, mode: 0o755 });
     const temporary = `${this.#path}.new`;
     const file = await open(temporary, "w", 0o600);

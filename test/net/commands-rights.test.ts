@@ -33,6 +33,7 @@ const READS = [
   "netstat -I carp0",
   "sysctl -a",
   "sysctl net.inet.carp.demotion",
+  "maintenance",
 ];
 
 /** Everything that changes something, and what a denial calls it. */
@@ -52,6 +53,9 @@ const CHANGES: readonly (readonly [words: string, what: string])[] = [
   ["-g nosuch carpdemote", "group nosuch"],
   ["sysctl net.inet.carp.preempt=1", "net.inet.carp.preempt"],
   ["sysctl net.inet.carp.demotion=0", "net.inet.carp.demotion"],
+  ["demote backup 5", "this host's demotion"],
+  ["promote backup", "this host's demotion"],
+  ["maintenance on", "this host's demotion"],
 ];
 
 interface User {

@@ -55,7 +55,7 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
 test("numbers have their range, and words their choices", () => {
   const parameters = entries("PARAMETERS", "Cm");
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const text = parameters.get(name)?.text ?? section("INTERFACES");
+    const text = parameters.get(name)?.text ?? section(name === "demote" ? "DEMOTION" : "INTERFACES");
     assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
   }
   for (const [name, choices] of [

@@ -156,9 +156,9 @@ const heard = { source: "192.0.2.2", advbase: 1, advskew: 0, demote: 0, atUs: 3_
 
 function status(
   interfaces: readonly InterfaceView[],
-  { groups = [], packets = [], ...rest }: Partial<Shown & Page> = {},
+  { groups = [], packets = [], demotion, ...rest }: Partial<Shown & Page> = {},
 ): string {
-  return statusText({ interfaces, groups, packets }, { ...page, ...rest });
+  return statusText({ interfaces, groups, packets, demotion }, { ...page, ...rest });
 }
 
 test("status has a row for every virtual host", () => {
@@ -335,6 +335,27 @@ test("status says why an interface does not run", () => {
 });
 
 test("status without interfaces says so", () => assert.equal(status([]), "no carp interfaces\n"));
+
+test("below the table stands what the host is demoted for, and nothing when it is not", () => {
+  const demotion = {
+    counter: 525,
+    written: -5,
+    reasons: [
+      { reason: "maintenance", by: 240 },
+      { reason: "backup", by: 50 },
+    ],
+    faults: [{ interface: "carp0", fault: "carpdev", by: 240 }],
+  } as const;
+  assert.equal(
+    status([], { demotion, columns: 200 }),
+    "no carp interfaces\n" +
+      "demoted by 525: maintenance 240, backup 50, carp0 carpdev 240, net.inet.carp.demotion -5\n",
+  );
+  assert.match(status([view()], { demotion }), /^NAME/);
+  assert.match(status([view()], { demotion }), /\ndemoted by 525: /);
+  const none = { counter: 0, written: 0, reasons: [], faults: [] };
+  assert.equal(status([], { demotion: none }), "no carp interfaces\n");
+});
 
 test("states are coloured only where colour is welcome", () => {
   assert.ok(!status([view()]).includes("\x1b"));

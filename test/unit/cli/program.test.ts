@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { DemotionView } from "../../../src/control/messages.ts";
 import { zeroCounters } from "../../../src/core/counters.ts";
 import { type Asked, node, scriptedEngine, view } from "./scripted-engine.ts";
 
@@ -43,6 +44,16 @@ const PACKETS = {
   withheld: 0,
 };
 
+const demotion: DemotionView = {
+  counter: 290,
+  written: 0,
+  reasons: [
+    { reason: "backup", by: 50 },
+    { reason: "maintenance", by: 240 },
+  ],
+  faults: [],
+};
+
 function answer({ method, params }: Asked): unknown {
   const { name, names, writes } = params as {
     name?: string;
@@ -57,6 +68,8 @@ function answer({ method, params }: Asked): unknown {
       };
     case "groups":
       return [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }];
+    case "demotion":
+      return demotion;
     case "statistics":
       return name === "carp7"
         ? { error: { code: 1, message: "carp7: no such interface" } }
@@ -228,15 +241,45 @@ test("netstat -I asks for one interface, and says when there is none of that nam
   });
 });
 
-test("status as JSON has interfaces and groups", async (context) => {
+test("status as JSON has interfaces, groups and the parts of the demotion counter", async (context) => {
   const { carpctl } = await engineFor(context);
   for (const words of [
     ["status", "--json"],
     ["--json", "status"],
   ]) {
-    const { interfaces, groups } = JSON.parse((await carpctl(...words)).out);
+    const { interfaces, groups, ...rest } = JSON.parse((await carpctl(...words)).out);
+    assert.deepEqual(rest.demotion, demotion);
     assert.equal(interfaces[0].nodes[0].ageSeconds, 4);
     assert.deepEqual(groups, [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }]);
+  }
+});
+
+test("demote, promote and maintenance ask the engine for exactly that", async (context) => {
+  const { engine, carpctl } = await engineFor(context);
+  for (const words of ["demote backup 50", "promote backup", "maintenance on", "maintenance off"])
+    assert.deepEqual(await carpctl(...words.split(" ")), { status: 0, out: "", err: "" }, words);
+  assert.deepEqual(engine.asked, [
+    { method: "demote", params: { reason: "backup", by: 50 } },
+    { method: "promote", params: { reason: "backup" } },
+    { method: "maintenance", params: { on: true } },
+    { method: "maintenance", params: { on: false } },
+  ]);
+  assert.equal((await carpctl("maintenance")).out, "on\n");
+  assert.deepEqual(JSON.parse((await carpctl("maintenance", "--json")).out), { maintenance: true });
+});
+
+test("how much to demote by is a number in range", async (context) => {
+  const { engine, carpctl } = await engineFor(context);
+  for (const n of ["0", "1048577", "-1", "1e3", "x", "99999999999999999999", ""]) {
+    const { status, err } = await carpctl("demote", "backup", n);
+    assert.equal(status, 1, n);
+    assert.equal(err, `carpctl: demote ${n === "" ? "''" : n}: must be 1..1048576\n`);
+  }
+  assert.deepEqual(engine.asked, []);
+  for (const words of [["demote", "backup"], ["demote"], ["promote"], ["maintenance", "maybe"]]) {
+    const { status, err } = await carpctl(...words);
+    assert.equal(status, 2, words.join(" "));
+    assert.match(err, /^usage: carpctl (demote REASON N|promote REASON|maintenance \[on\|off\])$/m);
   }
 });
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { DemotionCommand } from "../../../src/core/configuration.ts";
 import {
   backup,
   ipv4,
@@ -321,5 +322,127 @@ describe("sends that fail", () => {
       only(station.take(), "arm").some(({ timer }) => timer !== "carp0/leave"),
       false,
     );
+  });
+});
+
+describe("demotion for a reason with a name", () => {
+  const view = (station: Station) => station.host.demotion;
+  const refusal = (station: Station, command: DemotionCommand) => {
+    const before = station.host.demotion;
+    const outcome = station.command(command);
+    assert.deepEqual(station.host.demotion, before);
+    return "error" in outcome ? outcome.error : undefined;
+  };
+
+  it("is part of the counter, beside what was written to it, until it is taken back", () => {
+    const station = two();
+    station.sysctl("demotion", 7);
+    assert.deepEqual(logged(station.does({ kind: "demote", reason: "backup", by: 50 })), [
+      "3 demoted by 50 to 57 (backup)",
+    ]);
+    station.does({ kind: "demote", reason: "tests", by: 3 });
+    assert.deepEqual(view(station), {
+      counter: 60,
+      written: 7,
+      reasons: [
+        { reason: "backup", by: 50 },
+        { reason: "tests", by: 3 },
+      ],
+      faults: [],
+    });
+    assert.equal(station.node().demote, 60);
+    assert.deepEqual(logged(station.does({ kind: "promote", reason: "backup" })), [
+      "3 promoted by 50 to 10 (backup)",
+    ]);
+    station.sysctl("demotion", -7);
+    assert.deepEqual(view(station), {
+      counter: 3,
+      written: 0,
+      reasons: [{ reason: "tests", by: 3 }],
+      faults: [],
+    });
+  });
+
+  it("given again replaces what it was, and peers hear at once when it is more", () => {
+    const station = two();
+    station.does({ kind: "demote", reason: "backup", by: 50 });
+    const more = station.does({ kind: "demote", reason: "backup", by: 80 });
+    assert.deepEqual(logged(more), ["3 demoted by 30 to 80 (backup)"]);
+    assert.deepEqual(
+      said(more).map(({ demote }) => demote),
+      [80, 80],
+    );
+    assert.deepEqual(station.does({ kind: "demote", reason: "backup", by: 80 }), []);
+    assert.deepEqual(logged(station.does({ kind: "demote", reason: "backup", by: 20 })), [
+      "3 promoted by 60 to 20 (backup)",
+    ]);
+    assert.equal(demotion(station), 20);
+  });
+
+  it("is refused for an unknown reason, one that belongs to a command, too many, and too much", () => {
+    const station = two();
+    const promote = (reason: string) => refusal(station, { kind: "promote", reason });
+    assert.equal(promote("x"), "promote x: nothing is demoted for it: there is no reason");
+    station.does({ kind: "demote", reason: "a", by: 1 });
+    station.does({ kind: "demote", reason: "b", by: 1 });
+    station.does({ kind: "maintenance", on: true });
+    assert.equal(promote("x"), "promote x: nothing is demoted for it: the reasons are a, b");
+    // A name that every JavaScript object knows is a name like any other.
+    assert.match(promote("constructor") ?? "", /nothing is demoted for it/);
+    assert.equal(promote("maintenance"), "promote maintenance: this is what 'carpctl maintenance' does");
+    assert.equal(
+      refusal(station, { kind: "demote", reason: "services", by: 1 }),
+      "demote services: this is what 'carpctl service-status' does",
+    );
+    for (let n = 2; n < 64; n++) station.does({ kind: "demote", reason: `r${n}`, by: 1 });
+    assert.equal(
+      refusal(station, { kind: "demote", reason: "one-more", by: 1 }),
+      "demote one-more: at most 64 reasons",
+    );
+    station.sysctl("demotion", 2 ** 31 - 1 - (demotion(station) ?? 0));
+    assert.match(refusal(station, { kind: "demote", reason: "a", by: 2 }) ?? "", /must be .*2147483647$/);
+  });
+
+  it("maintenance demotes by 240, once", () => {
+    const station = two();
+    assert.deepEqual(logged(station.does({ kind: "maintenance", on: true })), [
+      "3 demoted by 240 to 240 (maintenance)",
+    ]);
+    assert.deepEqual(station.does({ kind: "maintenance", on: true }), []);
+    assert.deepEqual(logged(station.does({ kind: "maintenance", on: false })), [
+      "3 promoted by 240 to 0 (maintenance)",
+    ]);
+    assert.deepEqual(station.does({ kind: "maintenance", on: false }), []);
+    assert.equal(demotion(station), 0);
+  });
+
+  it("services that fail demote by 1048576, once however many, until none does; told of by default", () => {
+    const station = two();
+    station.sysctl("log", 2);
+    const services = (...failed: string[]) => station.does({ kind: "services", failed });
+    assert.deepEqual(services(), []);
+    assert.deepEqual(logged(services("dns", "web")), [
+      "2 carp demoted by 1048576 due to service disruption (services: dns, web)",
+    ]);
+    assert.deepEqual(services("web"), []);
+    assert.equal(demotion(station), 1_048_576);
+    assert.deepEqual(logged(services()), ["2 carp promoted by 1048576 due to service recovery"]);
+    assert.deepEqual(services(), []);
+    assert.equal(demotion(station), 0);
+  });
+
+  it("is kept for the next engine, apart from what was written and without what faults add", () => {
+    const station = two();
+    station.sysctl("demotion", 5);
+    station.does({ kind: "demote", reason: "backup", by: 50 });
+    station.does({ kind: "services", failed: ["dns"] });
+    station.link(NO_CARRIER);
+    assert.equal(demotion(station), 1_048_871);
+    const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    next.host.restore(station.host.configuration, () => 0, next.now);
+    assert.deepEqual(next.host.demotion, { ...station.host.demotion, counter: 1_048_631, faults: [] });
+    next.does({ kind: "services", failed: [] });
+    next.does({ kind: "promote", reason: "backup" });
+    assert.equal(demotion(next), 5);
   });
 });

@@ -1,0 +1,102 @@
+/** Demotions with a name, through the commands: what moves, what is shown, and what outlives the engine. */
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+
+let lan: Network;
+let a: Host;
+let b: Host;
+
+before(async () => {
+  lan = await createNetwork();
+  [a, b] = await Promise.all([
+    lan.host("a", { addresses: ["10.0.0.2/24"] }),
+    lan.host("b", { addresses: ["10.0.0.3/24"] }),
+  ]);
+  await Promise.all([a.startEngine(), b.startEngine()]);
+  for (const [host, advskew] of [
+    [a, "0"],
+    [b, "100"],
+  ] as const)
+    await host.carpctl(
+      ..."carp0 10.0.0.1/24 carpdev eth0 vhid 1 pass sesame advskew".split(" "),
+      ...[advskew, "advbase", "60"],
+    );
+  await a.carpctl("carp0", "state", "master");
+  await a.waitForState("carp0", "MASTER");
+});
+after(() => lan.destroy());
+
+const counter = async () => Number((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout);
+const fails = async (...words: string[]) => {
+  const { exitCode, stderr } = await a.tryCarpctl(...words);
+  assert.equal(exitCode, 1, words.join(" "));
+  return stderr;
+};
+
+test("a demotion moves the address at once, is listed with the sum, and is taken back", async () => {
+  await a.carpctl("demote", "backup", "50");
+  await b.waitForState("carp0", "MASTER");
+  await a.waitForState("carp0", "BACKUP");
+  await a.carpctl("sysctl", "net.inet.carp.demotion=7");
+  assert.equal(await counter(), 57);
+  const listed = /^demoted by 57: backup 50, net\.inet\.carp\.demotion 7$/m;
+  assert.match((await a.carpctl("status")).stdout, listed);
+  assert.deepEqual(JSON.parse((await a.carpctl("status", "--json")).stdout).demotion, {
+    counter: 57,
+    written: 7,
+    reasons: [{ reason: "backup", by: 50 }],
+    faults: [],
+  });
+  assert.equal(
+    await fails("promote", "x"),
+    "carpctl: promote x: nothing is demoted for it: the reasons are backup\n",
+  );
+  assert.match(await fails("demote", "ü", "1"), /^carpctl: reason ü: must be 1\.\.32 letters, digits, /);
+  assert.match(await fails("demote", "maintenance", "1"), /this is what 'carpctl maintenance' does\n$/);
+  assert.equal(await counter(), 57);
+});
+
+test("an engine that was killed leaves its demotions to the next", async () => {
+  await a.engine.kill("SIGKILL");
+  await a.startEngine();
+  assert.equal(await counter(), 57);
+  await a.carpctl("promote", "backup");
+  assert.equal(await counter(), 7);
+  await a.carpctl("sysctl", "net.inet.carp.demotion=-7");
+});
+
+test("maintenance is remembered when the engine is killed and when it is stopped, other reasons are not", async () => {
+  for (let twice = 0; twice < 2; twice++) await a.carpctl("maintenance", "on");
+  assert.deepEqual([await counter(), (await a.carpctl("maintenance")).stdout], [240, "on\n"]);
+  await a.carpctl("demote", "backup", "5");
+  await a.engine.kill("SIGKILL");
+  await a.startEngine();
+  assert.equal(await counter(), 245);
+  await a.engine.stop();
+  await a.startEngine();
+  assert.equal(await counter(), 240);
+  for (let twice = 0; twice < 2; twice++) await a.carpctl("maintenance", "off");
+  assert.deepEqual([await counter(), (await a.carpctl("maintenance")).stdout], [0, "off\n"]);
+  await a.engine.stop();
+  await a.startEngine();
+  assert.equal(await counter(), 0);
+});
+
+test("maintenance that cannot be remembered is refused, and nothing has changed", async () => {
+  const directory = join(a.etcDirectory, "carp");
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, "");
+  assert.match(
+    await fails("maintenance", "on"),
+    /^carpctl: maintenance on: cannot be remembered in .*maintenance/,
+  );
+  assert.equal(await counter(), 0);
+  rmSync(directory);
+  mkdirSync(directory);
+  await a.carpctl("maintenance", "on");
+  assert.ok(existsSync(join(directory, "maintenance")));
+});
