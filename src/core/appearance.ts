@@ -144,14 +144,20 @@ function authentications(
   );
 }
 
-/** What keeps an interface from running, in words; undefined when nothing does. */
+/**
+ * What keeps an interface from running, in words; undefined when nothing does.
+ * @param balancing whether this host can filter packets for several nodes; else why not
+ */
 export function obstacleTo(
   configuration: InterfaceConfiguration,
   link: Link | undefined,
+  balancing: true | string,
 ): string | undefined {
   const { up, carpdev, nodes, addresses } = configuration;
   if (!up) return "it is down";
   if (nodes.length === 0) return "no vhid is set";
+  // Only one that was restored: commands are refused.
+  if (nodes.length > 1 && balancing !== true) return balancing;
   if (carpdev === undefined) return "no carpdev is set";
   if (link === undefined) return `carpdev ${carpdev} is missing`;
   if (!link.up) return `carpdev ${carpdev} is down`;

@@ -22,6 +22,8 @@ export interface Host {
   readonly trafficClass: number;
   /** Whether this host forwards IPv6: neighbour advertisements say so. */
   readonly isRouter: boolean;
+  /** Whether this host can filter packets for several nodes; else why not, in words. */
+  readonly balancing: true | string;
   /** Every counter sent will be greater. */
   readonly counterFloor: bigint;
   link(name: string): Link | undefined;
@@ -128,7 +130,7 @@ export class CarpInterface implements Owner {
     const { up, carpdev, nodes } = this.#configuration;
     const link = this.#link;
     const lost = up && carpdev !== undefined && nodes.length > 0 && !(link?.up && link.carrier);
-    const obstacle = obstacleTo(this.#configuration, link);
+    const obstacle = obstacleTo(this.#configuration, link, this.#host.balancing);
     if (obstacle !== undefined) {
       for (const node of this.#nodes) node.stop(obstacle, now);
       // It sends nothing now that could show it to be well again.
@@ -310,7 +312,7 @@ export class CarpInterface implements Owner {
       groups,
       addresses,
       status: this.#master ? "master" : isRunning ? "backup" : "invalid",
-      notRunning: isRunning ? undefined : obstacleTo(this.#configuration, this.#link),
+      notRunning: isRunning ? undefined : obstacleTo(this.#configuration, this.#link, this.#host.balancing),
     };
   }
 

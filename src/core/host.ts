@@ -318,10 +318,8 @@ export class Host {
     const surroundings = { balancing, links: this.#carpdevs.links, others };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
-    const obstacle = obstacleTo(
-      after,
-      after.carpdev === undefined ? undefined : this.#carpdevs.links.get(after.carpdev),
-    );
+    const link = after.carpdev === undefined ? undefined : this.#carpdevs.links.get(after.carpdev);
+    const obstacle = obstacleTo(after, link, balancing);
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacle}` };
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
@@ -366,6 +364,9 @@ export class Host {
   readonly #forInterfaces: HostOfInterfaces = ((host: Host) => ({
     get preempt() {
       return host.#sysctl.get("net.inet.carp.preempt") === 1;
+    },
+    get balancing() {
+      return host.#options.balancing;
     },
     get trafficClass() {
       return host.#sysctl.get("net.inet.carp.dscp") << 2;

@@ -84,7 +84,12 @@ function conflictOf(
   const link = carpdev === undefined ? undefined : links.get(carpdev);
   if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev)
     return `carpdev ${change.carpdev}: no such device`;
-  if (nodes.length > 1 && balancing !== true) {
+  // One that was restored may be changed in other ways, taken down, destroyed.
+  if (
+    nodes.length > 1 &&
+    balancing !== true &&
+    !(before.nodes.length > 1 && change.carpnodes === undefined)
+  ) {
     const words = nodes.map((node) => `${node.vhid}:${node.advskew}`).join();
     return `carpnodes ${words}: ${balancing}`;
   }

@@ -317,6 +317,30 @@ describe("a host that is restored", () => {
     assert.deepEqual(second.host.groups(), first.host.groups());
   });
 
+  it("leaves alone what it cannot balance, and what of it can be changed", () => {
+    const nodes = [1, 2].map((vhid) => ({ vhid, advskew: 0 }));
+    const first = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    first.set("carp0", { ...PLAIN, vhid: undefined, carpnodes: nodes });
+    first.set("carp1", { ...PLAIN, vhid: 9, carpdev: "eth1", addAddresses: [ipv4("10.1.0.1")] });
+    const reason = "balancing needs eBPF";
+    const second = new Station(new World(), { links: [link("eth0"), link("eth1")], balancing: reason });
+    second.host.restore(first.host.configuration, () => 0, second.now);
+    const view = () => second.host.interfaces().map(({ nodes, notRunning }) => [nodes[0]?.state, notRunning]);
+    assert.deepEqual(view(), [
+      ["INIT", reason],
+      ["BACKUP", undefined],
+    ]);
+    second.set("carp0", { advbase: 2, description: "x" });
+    second.set("carp0", { up: false });
+    second.set("carp0", { up: true });
+    const carpnodes = [...nodes, { vhid: 7, advskew: 0 }];
+    const refused = second.refuses({ kind: "change", name: "carp0", change: { carpnodes } });
+    assert.equal(refused, `carpnodes 1:0,2:0,7:0: ${reason}`);
+    assert.deepEqual(view()[0], ["INIT", reason]);
+    second.set("carp0", { carpnodes: [{ vhid: 1, advskew: 0 }] });
+    assert.deepEqual(view()[0], ["BACKUP", undefined]);
+  });
+
   it("goes on as MASTER of the nodes whose lease is in force, and as BACKUP of the others", () => {
     const first = new Station(new World(), { links: [link("eth0")] });
     first.set("carp0", {
