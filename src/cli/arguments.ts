@@ -13,28 +13,81 @@ export interface Chosen {
 }
 
 /** The verb that `words` begin with, or the outcome when they ask for help or make no sense. */
-export function readVerb(words: readonly string[], start: GlobalOptions): Chosen | Outcome {
+export async function readVerb(words: readonly string[], start: GlobalOptions): Promise<Chosen | Outcome> {
   let chosen: Chosen | undefined;
   let result: Outcome = done();
   const choose = (verb: Verb, given: Arguments) => {
     chosen = { verb, given, options: withGlobals(start, given) };
   };
   const verb = VERBS.find((each) => each.names.includes(words[0] ?? ""));
+  if (verb !== undefined && asksForHelp(words)) return done(verbHelp(verb));
   const usage = verb?.usage ?? "carpctl COMMAND";
-  parser(choose).parse([...words], {}, (error, _given, output) => {
+  parser(choose).parse([...words], {}, (error) => {
     if (error) result = misused(usage, plainer(error.message));
-    else if (output !== "") result = done(`${output}\n`);
   });
   return chosen !== undefined && result.kind === "done" ? chosen : result;
 }
 
-export async function wholeHelp(): Promise<string> {
-  const { parametersHelp } = await import("./ifconfig/help.ts");
-  return `${await parser(() => undefined)
-    .epilogue(parametersHelp())
+function asksForHelp(words: readonly string[]): boolean {
+  const end = words.indexOf("--");
+  return words.slice(0, end < 0 ? undefined : end).includes("--help");
+}
+
+export function verbHelp(verb: Verb): string {
+  let help = "";
+  const [name = ""] = verb.names;
+  withHelp(parser(() => undefined)).parse([name, "--help"], {}, (_error, _given, output) => {
+    help = output;
+  });
+  return `${help}\n`;
+}
+
+/** Commands and options; what comes below them is the caller's. */
+export async function commandsHelp(epilogue: string): Promise<string> {
+  return `${await withHelp(parser(() => undefined))
+    .epilogue(epilogue)
     .getHelp()}\n`;
 }
 
+export interface VerbOption {
+  /** With its dashes. */
+  readonly word: string;
+  readonly help: string;
+  readonly takesValue: boolean;
+  readonly choices: readonly string[];
+}
+
+/** A verb's own options as it told them to yargs, which does not give them out by its types. */
+export function optionsOf(verb: Verb): VerbOption[] {
+  const told = verb.options(yargs([], "/").help(false).version(false)) as Argv & {
+    getOptions(): {
+      readonly key: object;
+      readonly hiddenOptions: readonly string[];
+      readonly boolean: readonly string[];
+      readonly choices: Readonly<Record<string, readonly string[]>>;
+    };
+    getGroups(): Readonly<Record<string, readonly string[]>>;
+    getInternalMethods(): {
+      getUsageInstance(): { getDescriptions(): Readonly<Record<string, string | undefined>> };
+    };
+  };
+  const { key, hiddenOptions, boolean, choices } = told.getOptions();
+  const descriptions = told.getInternalMethods().getUsageInstance().getDescriptions();
+  const positionals = Object.values(told.getGroups()).flat();
+  return Object.keys(key)
+    .filter((name) => !hiddenOptions.includes(name) && !positionals.includes(name))
+    .map((name) => ({
+      word: name.length === 1 ? `-${name}` : `--${name}`,
+      help: descriptions[name] ?? "",
+      takesValue: !boolean.includes(name),
+      choices: choices[name] ?? [],
+    }));
+}
+
+/**
+ * Without the option for help: yargs would take the word `help` at the end of any command line for it. It is read by
+ * hand.
+ */
 function parser(choose: (verb: Verb, given: Arguments) => void): Argv {
   // A directory that no longer exists has no name to ask for: yargs is told one.
   const start = yargs([], "/")
@@ -51,7 +104,7 @@ function parser(choose: (verb: Verb, given: Arguments) => void): Argv {
     .exitProcess(false)
     .strict()
     .version(false)
-    .help("help", optionHelp("help"))
+    .help(false)
     .wrap(80);
   const withOptions = GLOBAL_OPTIONS.filter(({ name }) => name !== "help").reduce<Argv>(
     (rest, { name, argument, help }) =>
@@ -62,6 +115,10 @@ function parser(choose: (verb: Verb, given: Arguments) => void): Argv {
     start,
   );
   return VERBS.reduce((rest, verb) => withVerb(rest, verb, choose), withOptions);
+}
+
+function withHelp(of: Argv): Argv {
+  return of.help("help", GLOBAL_OPTIONS.find(({ name }) => name === "help")?.help ?? "");
 }
 
 function withVerb(rest: Argv, verb: Verb, choose: (verb: Verb, given: Arguments) => void): Argv {
@@ -86,10 +143,6 @@ function plainer(message: string): string {
     .replace(/^Not enough non-option arguments: .*$/s, "a word is missing")
     .replace(/^Not enough arguments following: (.*)$/s, "--$1: needs a value")
     .replace(/^Invalid values: Argument: (.*), Given: "(.*)", Choices: (.*)$/s, "$1 $2: must be $3");
-}
-
-function optionHelp(wanted: string): string {
-  return GLOBAL_OPTIONS.find(({ name }) => name === wanted)?.help ?? "";
 }
 
 function withGlobals(start: GlobalOptions, given: Arguments): GlobalOptions {

@@ -3,19 +3,15 @@
  * only place that prints.
  */
 
-import { ControlError } from "../control/client.ts";
+import { existsSync } from "node:fs";
+import { ControlError, connect } from "../control/client.ts";
 import { escaped } from "../control/shown.ts";
 import { defaultOptions, type GlobalOptions, takeGlobalOptions } from "./globals.ts";
+import { runSystemProgram, systemProgram } from "./handover.ts";
+import { NAMES, type Part } from "./names.ts";
 import { done, isRefusal, misused, type Outcome, refused } from "./outcome.ts";
 import { settingOf } from "./setting.ts";
 import { VERB_NAMES } from "./verbs.ts";
-
-/** Names that a link to this program may have, and the verb each stands for; ifconfig needs none. */
-const VERB_OF_NAME: Readonly<Record<string, string | undefined>> = {
-  ifconfig: undefined,
-  carpd: "engine",
-  sysctl: "sysctl",
-};
 
 const USAGE = "carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]";
 
@@ -27,9 +23,44 @@ export interface Invocation {
   readonly version: string;
 }
 
-/** The exit status: 0, 1 when it was refused, 2 when the words make no command. */
+/** The exit status: 0, 1 when it was refused, 2 when the words make no command; or that of the system's program. */
 export async function runProgram(invocation: Invocation): Promise<number> {
-  return report(await outcomeOf(invocation), invocation.name in VERB_OF_NAME ? invocation.name : "carpctl");
+  const { name, environment } = invocation;
+  const program = NAMES.get(name)?.parts && systemProgram(name, environment);
+  const parts = program ? await partsOf(invocation) : [{ whose: "ours", words: invocation.words } as const];
+  for (const part of parts) {
+    const status =
+      program && part.whose === "theirs"
+        ? await runSystemProgram(program, part.words, environment)
+        : await runOurs(part, invocation);
+    if (status !== 0) return status;
+  }
+  return 0;
+}
+
+/** Which of the words are the system's. */
+async function partsOf({ name, words, environment }: Invocation): Promise<readonly Part[]> {
+  const { runDir } = defaultOptions(environment);
+  const known = {
+    device: (device: string) => !device.includes("/") && existsSync(`/sys/class/net/${device}`),
+    group: async (group: string) => {
+      const engine = await connect(runDir).catch(() => undefined);
+      const groups = await engine?.call("groups", {}).catch(() => undefined);
+      engine?.close();
+      return groups?.some((each) => each.name === group) ?? false;
+    },
+  };
+  return (await NAMES.get(name)?.parts?.(words, known)) ?? [];
+}
+
+async function runOurs({ words, optional }: Part, invocation: Invocation): Promise<number> {
+  const outcome = await outcomeOf({ ...invocation, words });
+  if (optional && outcome.kind === "refused") return 0;
+  return report(outcome, shownName(invocation.name));
+}
+
+function shownName(name: string): string {
+  return NAMES.has(name) ? name : "carpctl";
 }
 
 async function outcomeOf(invocation: Invocation): Promise<Outcome> {
@@ -46,22 +77,25 @@ async function run(invocation: Invocation): Promise<Outcome> {
   const taken = takeGlobalOptions(defaultOptions(environment), invocation.words);
   if (isRefusal(taken)) return misused(USAGE, taken.refusal);
   const { options } = taken;
-  const verb = VERB_OF_NAME[name];
+  const verb = NAMES.get(name)?.verb;
   const words = verb === undefined ? taken.words : [verb, ...taken.words];
   if (options.version) return versionText(version);
   const namesVerb = verb !== undefined || (name !== "ifconfig" && VERB_NAMES.includes(words[0] ?? ""));
   if (namesVerb) return runVerb(options.help ? [...words, "--help"] : words, options, invocation);
-  return options.help ? help() : runIfconfig(words, options, invocation);
+  return options.help ? ifconfigHelp(name) : runIfconfig(words, options, invocation);
 }
 
 async function runVerb(
   words: readonly string[],
   start: GlobalOptions,
-  { environment, version }: Invocation,
+  { name, environment, version }: Invocation,
 ): Promise<Outcome> {
   const { readVerb } = await import("./arguments.ts");
-  const chosen = readVerb(words, start);
-  if ("kind" in chosen) return chosen;
+  const chosen = await readVerb(words, start);
+  if ("kind" in chosen)
+    return chosen.kind === "done"
+      ? done(chosen.output.replace(/(?<=^usage: ).*/, (usage) => calledAs(shownName(name), usage)))
+      : chosen;
   const { verb, given, options } = chosen;
   return options.version ? versionText(version) : verb.run(given, settingOf(options, environment));
 }
@@ -69,20 +103,22 @@ async function runVerb(
 async function runIfconfig(
   words: readonly string[],
   start: GlobalOptions,
-  { environment, version }: Invocation,
+  { name, environment, version }: Invocation,
 ): Promise<Outcome> {
   const { readForm } = await import("./ifconfig/forms.ts");
   const read = await readForm(words, start);
   if (isRefusal(read)) return refused(read.refusal);
   const { form, options } = read;
-  if (options.help) return help();
+  if (options.help) return ifconfigHelp(name);
   if (options.version) return versionText(version);
   const { runForm } = await import("./ifconfig/command.ts");
   return runForm(form, settingOf(options, environment));
 }
 
-async function help(): Promise<Outcome> {
-  return done(await (await import("./arguments.ts")).wholeHelp());
+/** `carpctl --help` tells of everything, `ifconfig --help` of what goes by that name. */
+async function ifconfigHelp(name: string): Promise<Outcome> {
+  const { helpOn } = await import("./help.ts");
+  return helpOn(name === "ifconfig" ? name : undefined);
 }
 
 function versionText(version: string): Outcome {
@@ -113,6 +149,6 @@ function complain(name: string, message: string): void {
 }
 
 function calledAs(name: string, usage: string): string {
-  const verb = VERB_OF_NAME[name];
+  const verb = NAMES.get(name)?.verb;
   return usage.replace(verb === undefined ? /^carpctl/ : `carpctl ${verb}`, name);
 }

@@ -7,6 +7,7 @@ import type { Argv } from "yargs";
 import { LIMITS } from "../control/limits.ts";
 import { misused, type Outcome } from "./outcome.ts";
 import type { Setting } from "./setting.ts";
+import { variablesHelp } from "./variables.ts";
 
 /** Options and words of a verb, as yargs read them. */
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -53,7 +54,8 @@ export const VERBS: readonly Verb[] = [
         .option("a", { type: "boolean", describe: "every variable" })
         .option("n", { type: "boolean", describe: "values without names" })
         .option("q", { type: "boolean", describe: "print nothing about what was set" })
-        .option("w", { type: "boolean", hidden: true }),
+        .option("w", { type: "boolean", hidden: true })
+        .epilogue(variablesHelp()),
     run: async (given, setting) => {
       const names = (given.names as string[] | undefined) ?? [];
       const flags = { all: given.a === true, bare: given.n === true, quiet: given.q === true };
@@ -88,6 +90,14 @@ export const VERBS: readonly Verb[] = [
     help: "show every virtual host in a table",
     options: (command) => command,
     run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
+  },
+  {
+    names: ["help"],
+    words: "[topic]",
+    usage: "carpctl help [TOPIC]",
+    help: "tell more of a command, `ifconfig`, `variables`, a parameter or a variable",
+    options: (command) => command.positional("topic", { type: "string", describe: "what to tell of" }),
+    run: async (given) => (await import("./help.ts")).helpOn(given.topic as string | undefined),
   },
   {
     names: ["demote"],

@@ -2,7 +2,7 @@
 
 import { KEYWORDS, type Keyword } from "./keywords.ts";
 
-const FORMS: readonly (readonly [string, string])[] = [
+const FORMS: readonly Row[] = [
   ["carpctl [-a]", "show every carp interface"],
   ["carpctl carp0", "show one; a group's name shows its members"],
   ["carpctl -C", "show what kinds of interface can be created"],
@@ -13,19 +13,22 @@ const FORMS: readonly (readonly [string, string])[] = [
   ["carpctl -g GROUP carpdemote [N]", "add to it; -carpdemote takes from it"],
 ];
 
+export type Row = readonly [word: string, help: string];
+
+export const ROWS: readonly Row[] = [...FORMS, ...KEYWORDS.map(keywordRow)];
+
 export function parametersHelp(): string {
-  return ["Interfaces:", ...columns(FORMS), "", "Parameters:", ...columns(KEYWORDS.map(keywordRow))].join(
-    "\n",
-  );
+  const [forms, keywords] = [ROWS.slice(0, FORMS.length), ROWS.slice(FORMS.length)];
+  return ["Interfaces:", ...columns(forms), "", "Parameters:", ...columns(keywords)].join("\n");
 }
 
-function keywordRow({ name, synonyms = [], argument, accepts, help }: Keyword): readonly [string, string] {
+function keywordRow({ name, synonyms = [], argument, accepts, help }: Keyword): Row {
   const left = [name, ...synonyms].join("|") + (argument ? ` ${argument}` : "");
   return [left, accepts ? `${help} (${accepts})` : help];
 }
 
 /** Two columns; help whose word is too long stands below it. */
-function columns(rows: readonly (readonly [string, string])[]): string[] {
+export function columns(rows: readonly Row[]): string[] {
   const left = 26;
   return rows.flatMap(([word, help]) => {
     return word.length < left

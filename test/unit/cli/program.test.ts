@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { VERBS } from "../../../src/cli/verbs.ts";
 import type { DemotionView } from "../../../src/control/messages.ts";
 import { zeroCounters } from "../../../src/core/counters.ts";
 import { type Asked, node, scriptedEngine, view } from "./scripted-engine.ts";
@@ -348,6 +349,45 @@ test("help lists the commands and every parameter, in English and without an eng
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
   assert.match((await run(["status", "--help"])).out, /^usage: carpctl status\n/);
   assert.match((await run(["carp0", "--help"])).out, /^usage: carpctl \[OPTIONS\]/);
+});
+
+test("help is the same by either way, and tells of each word it lists", async () => {
+  const [whole, byOption] = [await run(["help"]), await run(["--help"])];
+  assert.deepEqual(whole, byOption);
+  for (const { names } of VERBS)
+    for (const name of names)
+      if (name !== "help") assert.deepEqual(await run(["help", name]), await run([name, "--help"]), name);
+  assert.match(
+    (await run(["help", "ifconfig"])).out,
+    /^usage: carpctl [^\n]*\n\nInterfaces:\n.*\n {2}vhid N/s,
+  );
+  assert.match(
+    (await run(["help", "variables"])).out,
+    /^Variables:\n {2}net\.inet\.carp\.allow \(0\.\.1, default 1\)/,
+  );
+  assert.equal((await run(["help", "vhid"])).out, "  vhid N                    virtual host id (1..255)\n");
+  assert.match((await run(["help", "carpdemote"])).out, /-g GROUP carpdemote \[N\]\n +add to it/);
+  assert.match(
+    (await run(["help", "net.inet.carp.log"])).out,
+    /^ {2}net\.inet\.carp\.log \(0\.\.7, default 2\)\n/,
+  );
+});
+
+test("help on what there is none on is refused", async () => {
+  const err = "carpctl: help balancin: no such command, parameter or variable (did you mean balancing?)\n";
+  assert.deepEqual(await run(["help", "balancin"]), { status: 1, out: "", err });
+  assert.equal((await run(["help", "vhid", "pass"])).status, 2);
+});
+
+test("the word help at the end of other commands is a word like any other", async () => {
+  assert.match((await run(["sysctl", "help"])).err, /the engine is not running/);
+});
+
+test("a link's help goes by its name", async () => {
+  const as = async (name: string) => (await run(["--help"], { CARPCTL_ARGV0: name })).out;
+  assert.match(await as("sysctl"), /^usage: sysctl \[-a\]/);
+  assert.match(await as("carpd"), /^usage: carpd \[--log/);
+  assert.match(await as("ifconfig"), /^usage: .*\n\nInterfaces:/);
 });
 
 test("the version is the package's", async () => {
