@@ -24,7 +24,10 @@ export interface ScriptedEngine {
 export function scriptedEngine(answer: Answer): Promise<ScriptedEngine> {
   const asked: Asked[] = [];
   return listening(asked, (socket) => {
-    createInterface({ input: socket }).on("line", (line) => {
+    const lines = createInterface({ input: socket });
+    // A command that has heard enough hangs up; readline passes that on.
+    lines.on("error", () => {});
+    lines.on("line", (line) => {
       const { id, method, params } = JSON.parse(line);
       asked.push({ method, params });
       const given = answer({ method, params });
