@@ -76,6 +76,36 @@ export function ipv6Frame(packet: Packet): Buffer {
   return Buffer.concat([macBytes(mac), macBytes(SENDER), Buffer.from([0x86, 0xdd]), header, payload]);
 }
 
+export interface WhoHas {
+  readonly target: string;
+  /** Who asks. */
+  readonly address: string;
+  readonly mac: string;
+  /** The Ethernet destination; default: everybody. */
+  readonly to?: string;
+}
+
+export function arpRequest({ target, address, mac, to = "ff:ff:ff:ff:ff:ff" }: WhoHas): Buffer {
+  const sender = Buffer.concat([macBytes(mac), ipv4Bytes(address)]);
+  const head = Buffer.from([0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1]);
+  return Buffer.concat([macBytes(to), macBytes(mac), head, sender, Buffer.alloc(6), ipv4Bytes(target)]);
+}
+
+/** To all nodes, or to the target itself when a MAC is given: the packet goes where the frame goes. */
+export function neighbourSolicitation({ target, address, mac, to }: WhoHas): Buffer {
+  const message = Buffer.alloc(32);
+  message[0] = 135;
+  message.set(ipv6Bytes(target), 8);
+  message.set([1, 1, ...macBytes(mac)], 24);
+  const destination = to === undefined ? "ff02::1" : target;
+  const pseudoHeader = [...ipv6Bytes(address), ...ipv6Bytes(destination), 0, 0, 0, 32, 0, 0, 0, 58];
+  const summed = withChecksum(Buffer.concat([Buffer.from(pseudoHeader), message]), 42);
+  const packet = { source: address, destination, protocol: 58, payload: summed.subarray(40) };
+  const frame = ipv6Frame({ ...packet, mac: to ?? "33:33:00:00:00:01" });
+  frame.set(macBytes(mac), 6);
+  return frame;
+}
+
 /** An IPv4 frame with another TTL, the rest of it still right. */
 export function withTtl(frame: Buffer, ttl: number): Buffer {
   const changed = Buffer.from(frame);

@@ -2,6 +2,7 @@
 
 export type { Capture } from "./capture.ts";
 export { summary } from "./capture.ts";
+export * as echo from "./echo.ts";
 export type { Engine } from "./engine.ts";
 export { eventually } from "./eventually.ts";
 export * as forge from "./forge.ts";
