@@ -30,10 +30,10 @@ while True:
 
 /** Asks every question once a round, and prints every answer at the end. */
 const CLIENT = `
-import json, select, signal, socket, struct, sys, time
+import json, os, select, signal, socket, struct, sys, time
 asked = json.loads(sys.argv[1])
 pause, rounds = asked["pauseMs"] / 1000, asked["rounds"]
-stopped = False
+stopped, identifier = False, os.getpid() & 0xffff
 def stop(*_):
     global stopped
     stopped = True
@@ -45,8 +45,8 @@ def checksum(data):
     return ~(total + (total >> 16)) & 0xffff
 def message(family, protocol, sequence):
     if protocol == "udp": return struct.pack("!H", sequence)
-    if family == socket.AF_INET6: return struct.pack("!BBHHH", 128, 0, 0, 7, sequence)
-    head = struct.pack("!BBHHH", 8, 0, 0, 7, sequence)
+    if family == socket.AF_INET6: return struct.pack("!BBHHH", 128, 0, 0, identifier, sequence)
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, sequence)
     return head[:2] + struct.pack("!H", checksum(head)) + head[4:]
 for number, (source, target) in enumerate(asked["questions"]):
     for protocol in asked["protocols"]:
@@ -74,7 +74,7 @@ def take(fileno):
         except OSError: continue
         if peer[0] != target: continue
         if protocol == "icmp" and family == socket.AF_INET: data = data[(data[0] & 15) * 4:]
-        if protocol == "icmp" and (data[0] not in (0, 129) or data[4:6] != b"\\0\\7"): continue
+        if protocol == "icmp" and (data[0] not in (0, 129) or data[4:6] != struct.pack("!H", identifier)): continue
         sequence = struct.unpack("!H", data[:2] if protocol == "udp" else data[6:8])[0]
         hops = [struct.unpack("@i", value[:4])[0] for _, kind, value in ancillary if kind in (socket.IP_TTL, socket.IPV6_HOPLIMIT)]
         answers.append([number, protocol, sequence, hops[0]])

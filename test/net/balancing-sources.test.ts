@@ -1,9 +1,7 @@
 /** Three hosts that share the load of addresses of either family, through the real engine, in each mode. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { PacketCounts } from "../../src/kernel/kernel.ts";
 import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { type Capture, echo, type Frame, type Host } from "../hosts/index.ts";
 import {
@@ -29,120 +27,123 @@ import {
 
 /** By node: packets accepted, and left to the other hosts. */
 async function counted(host: Host): Promise<readonly (readonly [number, number])[]> {
-  const visit = join(import.meta.dirname, "data-path-once.ts");
-  const argument = JSON.stringify({ runDir: host.runDirectory });
-  const { counts }: { counts: PacketCounts } = JSON.parse(await host.run(process.execPath, visit, argument));
-  return counts.nodes.map(({ accepted, droppedByHash }) => [accepted, droppedByHash]);
+  const [packets] = await host.engine.request("packets", {});
+  return packets?.nodes.map(({ accepted, droppedByHash }) => [accepted, droppedByHash] as const) ?? [];
 }
 
 const questions = [...questions4, ...questions6, ...vectors];
 
-for (const mode of MODES)
-  describe(`balancing ${mode}`, () => {
-    let balanced: BalancedHosts;
+// They wait most of the time.
+describe("three hosts", { concurrency: true }, () => {
+  for (const mode of MODES)
+    describe(`balancing ${mode}`, { concurrency: 1 }, () => {
+      let balanced: BalancedHosts;
 
-    before(async () => {
-      balanced = await createBalancedHosts();
-      if (mode === "ip-unicast") await balanced.lan.flood();
-      await balance(balanced, mode);
-    });
-    after(() => balanced.lan.destroy());
+      before(async () => {
+        balanced = await createBalancedHosts();
+        if (mode === "ip-unicast") await balanced.lan.flood();
+        await balance(balanced, mode);
+      });
+      after(() => balanced.lan.destroy());
 
-    test("every source is answered by the one host the fold names, and that host has counted it", async () => {
-      const { client, hosts } = balanced;
-      for (const target of VIRTUAL)
-        await echo.reach(client, questions.find((question) => question.target === target) as echo.Question);
-      const before = await Promise.all(hosts.map(counted));
-      const asked = await echo.ask(client, questions);
-      assertAnswered(asked);
-      for (const { source, target, node } of vectors) {
-        const of = asked.filter((each) => each.source === source && each.target === target);
-        assert.deepEqual(
-          of.map(({ by }) => by),
-          [[HOLDERS[node]], [HOLDERS[node]]],
-        );
-      }
-      const after = await Promise.all(hosts.map(counted));
-      const shares = HOLDERS.map(
-        (_, node) => asked.filter(({ source, target }) => nodeIndex(source, target, 3) === node).length,
-      );
-      const since = after.map((nodes, n) =>
-        nodes.map((counts, node) => counts.map((count, which) => count - (before[n]?.[node]?.[which] ?? 0))),
-      );
-      const expected = HOLDERS.map((_, n) =>
-        shares.map((share, node) => (HOLDERS[node] === n ? [share, 0] : [0, share])),
-      );
-      assert.deepEqual(since, expected);
-    });
-
-    test("one host answers who has the addresses, nobody announces them, and every frame has the MACs of the mode", async () => {
-      const { hosts, sent, client } = balanced;
-      const [wire] = sent as [Capture];
-      const from = wire.frames.length;
-      await whoHas(balanced, mode);
-      for (const isOf of [({ arp }: Frame) => arp, ({ nd }: Frame) => nd])
-        for (let n = 0, at = from; n < 2; n++) {
-          const answer = await wire.waitFor((frame) => isClaim(frame) && isOf(frame) !== undefined, {
-            from: at,
-          });
-          at = wire.frames.indexOf(answer) + 1;
+      test("every source is answered by the one host the fold names, and that host has counted it", async () => {
+        const { client, hosts } = balanced;
+        for (const target of VIRTUAL)
+          await echo.reach(client, questions.find((question) => question.target === target) as echo.Question);
+        const before = await Promise.all(hosts.map(counted));
+        const asked = await echo.ask(client, questions);
+        assertAnswered(asked);
+        for (const { source, target, node } of vectors) {
+          const of = asked.filter((each) => each.source === source && each.target === target);
+          assert.deepEqual(
+            of.map(({ by }) => by),
+            [[HOLDERS[node]], [HOLDERS[node]]],
+          );
         }
-      const neighbours: { dst: string; lladdr: string }[] = JSON.parse(
-        await client.run("ip", "-json", "neighbour", "show", "dev", "eth0"),
-      );
-      const known = neighbours.filter(({ dst }) => dst === SHARED || dst === SHARED6);
-      assert.deepEqual(new Set(known.map(({ lladdr }) => lladdr)), new Set([givenMac(mode)]));
-      assert.equal(known.length, 2);
-      const frames = await Promise.all(sent.map((capture) => capture.stop()));
-      const claims = await Promise.all(
-        hosts.map(async (host, n) => assertSentAs(mode, await host.mac(), frames[n] as Frame[])),
-      );
-      assert.ok((claims[0] as number) >= 6);
-      assert.deepEqual(claims.slice(1), [0, 0]);
-      for (const each of frames) {
-        assert.ok(each.some(({ carp }) => carp));
-        for (const address of [SHARED, SHARED6])
-          assert.ok(each.some(({ ipv4, ipv6 }) => (ipv4 ?? ipv6)?.source === address));
-      }
-    });
-
-    test("the leader's host leaves and comes back: its node goes along, and no other packet is touched", async () => {
-      const { hosts, client } = balanced;
-      const [a] = hosts;
-      const claims = await Promise.all(
-        hosts.map((host) => host.capture("eth0", "outbound and (arp or icmp6)")),
-      );
-      const asking = new echo.Asking(client, [...questions4.slice(0, 30), ...questions6.slice(0, 30)]);
-      const steady: [number, number, readonly number[]][] = [[0, await asking.rounds(1), HOLDERS]];
-      const holdersWithout = [HEIRS[0] as number, ...HOLDERS.slice(1)];
-      for (const [word, holders, gone] of [
-        ["down", holdersWithout, 0],
-        ["up", HOLDERS, undefined],
-      ] as const) {
-        await a.carpctl("carp0", word);
-        await holds(hosts, holders, gone);
-        const settled = await asking.rounds(0);
-        await whoHas(balanced, mode);
-        steady.push([settled + 1, await asking.rounds(1), holders]);
-      }
-      const asked = await asking.stop();
-      const [others, own] = [true, false].map((isOthers) =>
-        asked.filter(({ source, target }) => (nodeIndex(source, target, 3) !== 0) === isOthers),
-      ) as [echo.Asked[], echo.Asked[]];
-      assertAnswered(others);
-      for (const [from, to, holders] of steady)
-        assertAnswered(
-          own.filter(({ sequence }) => sequence >= from && sequence <= to),
-          holders,
+        const after = await Promise.all(hosts.map(counted));
+        const shares = HOLDERS.map(
+          (_, node) => asked.filter(({ source, target }) => nodeIndex(source, target, 3) === node).length,
         );
-      // While both have it, both may answer; there is no moment without anybody.
-      assert.deepEqual(
-        own.filter(({ by }) => by.length === 0),
-        [],
-      );
-      for (const [n, capture] of claims.entries()) {
-        const made = assertSentAs(mode, await (hosts[n] as Host).mac(), await capture.stop());
-        assert.equal(made > 0, n < 2);
-      }
+        const since = after.map((nodes, n) =>
+          nodes.map((counts, node) =>
+            counts.map((count, which) => count - (before[n]?.[node]?.[which] ?? 0)),
+          ),
+        );
+        const expected = HOLDERS.map((_, n) =>
+          shares.map((share, node) => (HOLDERS[node] === n ? [share, 0] : [0, share])),
+        );
+        assert.deepEqual(since, expected);
+      });
+
+      test("one host answers who has the addresses, nobody announces them, and every frame has the MACs of the mode", async () => {
+        const { hosts, sent, client } = balanced;
+        const [wire] = sent as [Capture];
+        const from = wire.frames.length;
+        await whoHas(balanced, mode);
+        for (const isOf of [({ arp }: Frame) => arp, ({ nd }: Frame) => nd])
+          for (let n = 0, at = from; n < 2; n++) {
+            const answer = await wire.waitFor((frame) => isClaim(frame) && isOf(frame) !== undefined, {
+              from: at,
+            });
+            at = wire.frames.indexOf(answer) + 1;
+          }
+        const neighbours: { dst: string; lladdr: string }[] = JSON.parse(
+          await client.run("ip", "-json", "neighbour", "show", "dev", "eth0"),
+        );
+        const known = neighbours.filter(({ dst }) => dst === SHARED || dst === SHARED6);
+        assert.deepEqual(new Set(known.map(({ lladdr }) => lladdr)), new Set([givenMac(mode)]));
+        assert.equal(known.length, 2);
+        const frames = await Promise.all(sent.map((capture) => capture.stop()));
+        const claims = await Promise.all(
+          hosts.map(async (host, n) => assertSentAs(mode, await host.mac(), frames[n] as Frame[])),
+        );
+        assert.ok((claims[0] as number) >= 6);
+        assert.deepEqual(claims.slice(1), [0, 0]);
+        for (const each of frames) {
+          assert.ok(each.some(({ carp }) => carp));
+          for (const address of [SHARED, SHARED6])
+            assert.ok(each.some(({ ipv4, ipv6 }) => (ipv4 ?? ipv6)?.source === address));
+        }
+      });
+
+      test("the leader's host leaves and comes back: its node goes along, and no other packet is touched", async () => {
+        const { hosts, client } = balanced;
+        const [a] = hosts;
+        const claims = await Promise.all(
+          hosts.map((host) => host.capture("eth0", "outbound and (arp or icmp6)")),
+        );
+        const asking = new echo.Asking(client, [...questions4.slice(0, 30), ...questions6.slice(0, 30)]);
+        const steady: [number, number, readonly number[]][] = [[0, await asking.rounds(1), HOLDERS]];
+        const holdersWithout = [HEIRS[0] as number, ...HOLDERS.slice(1)];
+        for (const [word, holders, gone] of [
+          ["down", holdersWithout, 0],
+          ["up", HOLDERS, undefined],
+        ] as const) {
+          await a.carpctl("carp0", word);
+          await holds(hosts, holders, gone);
+          const settled = await asking.rounds(0);
+          await whoHas(balanced, mode);
+          steady.push([settled + 1, await asking.rounds(1), holders]);
+        }
+        const asked = await asking.stop();
+        const [others, own] = [true, false].map((isOthers) =>
+          asked.filter(({ source, target }) => (nodeIndex(source, target, 3) !== 0) === isOthers),
+        ) as [echo.Asked[], echo.Asked[]];
+        assertAnswered(others);
+        for (const [from, to, holders] of steady)
+          assertAnswered(
+            own.filter(({ sequence }) => sequence >= from && sequence <= to),
+            holders,
+          );
+        // While both have it, both may answer; there is no moment without anybody.
+        assert.deepEqual(
+          own.filter(({ by }) => by.length === 0),
+          [],
+        );
+        for (const [n, capture] of claims.entries()) {
+          const made = assertSentAs(mode, await (hosts[n] as Host).mac(), await capture.stop());
+          assert.equal(made > 0, n < 2);
+        }
+      });
     });
-  });
+});
