@@ -174,8 +174,13 @@ export class Engine {
     await this.#links.start();
     const saved = await this.#state.load();
     const configuration = saved !== undefined && "configuration" in saved ? saved.configuration : undefined;
-    if (saved !== undefined && "unusable" in saved)
+    if (saved !== undefined && "unusable" in saved) {
       this.log(3, `saved state not used, starting without interfaces: ${saved.unusable}`);
+      await this.#state.setAside().then(
+        (path) => this.log(3, `it is kept as ${path}`),
+        () => {},
+      );
+    }
     await this.#links.removeLeftovers(new Set(configuration?.interfaces.map((each) => each.name)));
     this.#lookAtForwarding();
     const remembered = { ...(configuration ?? NOTHING), reasons: this.#reasons(configuration) };

@@ -60,6 +60,8 @@ const Saved = z.strictObject({
   reasons: z.array(NamedDemotion).default([]),
 });
 
+const Format = z.looseObject({ format: z.int() });
+
 export interface SavedState {
   readonly configuration: HostConfiguration;
   readonly counterCeiling: bigint;
@@ -90,7 +92,11 @@ export class StateFile {
       if (uid !== process.geteuid?.() || (mode & 0o077) !== 0)
         return { unusable: `${this.#path}: others may have written it` };
       if (size > MAX_BYTES) return { unusable: `${this.#path}: too large` };
-      const saved = Saved.parse(JSON.parse(await file.readFile("utf8")));
+      const json: unknown = JSON.parse(await file.readFile("utf8"));
+      const format = Format.safeParse(json).data?.format;
+      if (format !== undefined && format > FORMAT)
+        return { unusable: `${this.#path}: format ${format} is a newer version's, this one knows ${FORMAT}` };
+      const saved = Saved.parse(json);
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
       return {
         configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups, reasons: saved.reasons },
@@ -111,6 +117,13 @@ export class StateFile {
     if (alreadyWaiting) return this.#writing;
     this.#writing = this.#writing.catch(() => {}).then(() => this.#write());
     return this.#writing;
+  }
+
+  /** What cannot be used is kept for a person, or for the version that wrote it: the next save replaces it. */
+  async setAside(): Promise<string> {
+    const aside = `${this.#path}.unusable`;
+    await rename(this.#path, aside);
+    return aside;
   }
 
   async remove(): Promise<void> {
@@ -135,5 +148,11 @@ export class StateFile {
       await file.close();
     }
     await rename(temporary, this.#path);
+    const directory = await open(this.#runDir, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
   }
 }

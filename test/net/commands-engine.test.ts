@@ -99,7 +99,12 @@ describe("the engine", () => {
     ["garbled", () => writeFileSync(state, "{ not json"), "garbled"],
     ["cut short", () => writeFileSync(state, readFileSync(state).subarray(0, 100)), "garbled"],
     ["empty", () => writeFileSync(state, ""), "garbled"],
-    ["of another format", () => writeFileSync(state, '{"format":2}'), ".+"],
+    [
+      "a newer version's",
+      () => writeFileSync(state, '{"format":2}'),
+      "format 2 is a newer version's, this one knows 1",
+    ],
+    ["an older version's", () => writeFileSync(state, '{"format":0}'), ".+"],
     ["readable to others", () => chmodSync(state, 0o644), "others may have written it"],
     ["writable to others", () => chmodSync(state, 0o602), "others may have written it"],
     ["another user's", () => chownSync(state, 65534, 65534), "others may have written it"],
@@ -121,11 +126,12 @@ describe("the engine", () => {
       const engine = await a.startEngine();
       const line = `saved state not used, starting without interfaces: ${state}: ${reason}`;
       await engine.waitForLog(new RegExp(`^<3>${line}$`));
+      assert.ok(existsSync(`${state}.unusable`), "kept for a person to look at");
       assert.deepEqual(await view(), []);
       assert.ok(!(await devices()).includes("carp0"));
       assert.deepEqual((await a.carpctl("create")).stdout, "carp0\n");
       assert.equal((statSync(state).mode & 0o777).toString(8), "600");
-      rmSync(`${state}.other`, { force: true });
+      for (const kept of ["other", "unusable"]) rmSync(`${state}.${kept}`, { force: true });
     });
 
   test("SIGTERM and SIGINT: nothing is left, exit 0", async () => {
