@@ -4,8 +4,9 @@
  * connections, and in how long it may say nothing. What a request means is decided in methods.ts.
  */
 
-import { chmod, rename, stat, unlink } from "node:fs/promises";
+import { chmod, readdir, rename, stat, unlink } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 import {
   createJSONRPCErrorResponse,
   JSONRPCErrorCode,
@@ -51,8 +52,8 @@ export class ControlServer {
   async listen(): Promise<void> {
     const { path } = this.#options;
     if (await isAnswered(path)) throw new AlreadyRunning(path);
+    await removeUnfinished(path);
     const temporary = `${path}.${process.pid}`;
-    await unlink(temporary).catch(() => {});
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
       this.#server.listen(temporary, resolve);
@@ -222,4 +223,12 @@ export function isAnswered(path: string): Promise<boolean> {
     });
     probe.once("error", () => resolve(false));
   });
+}
+
+/** Sockets of engines that were killed before theirs had its name. One that just starts answers on its own. */
+async function removeUnfinished(path: string): Promise<void> {
+  const unfinished = (await readdir(dirname(path)))
+    .map((name) => join(dirname(path), name))
+    .filter((name) => name.startsWith(`${path}.`));
+  for (const each of unfinished) if (!(await isAnswered(each))) await unlink(each).catch(() => {});
 }

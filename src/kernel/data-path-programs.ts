@@ -23,6 +23,10 @@ const EEXIST = 17;
 const EINVAL = 22;
 const ENOSYS = 38;
 
+/** Whether the clsact qdisc of a carpdev was made by us, as the next engine finds it. */
+const NOT_OURS = 0;
+const OURS = 1;
+
 const VERSION_PREFIX = "version-";
 
 /** Before everybody else's: a filter that ends the matter for a packet must not spare it ours. */
@@ -54,7 +58,7 @@ export class DataPathPrograms {
     this.#handle = handle;
     for (const key of object.keys(CARPDEVS)) {
       const index = layout.readNumber(key);
-      const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(0)) === 1;
+      const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(NOT_OURS)) === OURS;
       // An index that no device has any more says nothing about the device that gets it next.
       if (native.interfaceName(index) === undefined) object.remove(CARPDEVS, key);
       else this.#attached.set(index, { made });
@@ -109,11 +113,16 @@ export class DataPathPrograms {
 
   /** @returns why it failed, in words. Doing it again replaces the programs, without a packet between them. */
   attach(index: number): string | undefined {
+    const known = this.#attached.has(index);
+    // An engine that is killed in between must not leave a qdisc that nobody knows to be its own.
+    if (!known) this.#remember(index, true);
     const qdisc = native.createClsact(index);
-    if (qdisc !== 0 && qdisc !== EEXIST) return this.#failed(index, "the clsact qdisc cannot be made", qdisc);
-    const made = qdisc === 0 || this.#attached.get(index)?.made === true;
-    this.#attached.set(index, { made });
-    this.object.update(CARPDEVS, this.layout.number(index), this.layout.number(made ? 1 : 0));
+    if (qdisc === 0) this.#remember(index, true);
+    else if (!known) this.#remember(index, false);
+    if (qdisc !== 0 && qdisc !== EEXIST) {
+      if (!known) this.#forget(index);
+      return this.#failed(index, "the clsact qdisc cannot be made", qdisc);
+    }
     for (const [program, ingress] of programs) {
       const error = this.#place(program, index, ingress);
       if (error !== 0)
@@ -128,8 +137,7 @@ export class DataPathPrograms {
         this.object.detach(program, index, ingress, priority, this.#handle);
     }
     if (this.#attached.get(index)?.made === true && !this.#isUsed(index)) native.deleteClsact(index);
-    this.#attached.delete(index);
-    this.object.remove(CARPDEVS, this.layout.number(index));
+    this.#forget(index);
   }
 
   get attached(): Iterable<number> {
@@ -146,6 +154,17 @@ export class DataPathPrograms {
     for (const index of [...this.#attached.keys()]) this.detach(index);
     this.object.close();
     removeFilesystem(this.#directory);
+  }
+
+  /** @param made whether the clsact qdisc is ours to remove */
+  #remember(index: number, made: boolean): void {
+    this.#attached.set(index, { made });
+    this.object.update(CARPDEVS, this.layout.number(index), this.layout.number(made ? OURS : NOT_OURS));
+  }
+
+  #forget(index: number): void {
+    this.#attached.delete(index);
+    this.object.remove(CARPDEVS, this.layout.number(index));
   }
 
   #ours(index: number, ingress: boolean): TrafficFilter[] {

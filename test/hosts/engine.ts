@@ -24,6 +24,8 @@ export interface Transition {
 
 export interface EngineOptions {
   readonly environment?: Readonly<Record<string, string>>;
+  /** Another name for carpctl than the one in this tree. */
+  readonly program?: string;
   /** More words for `carpctl engine`. */
   readonly words?: readonly string[];
   /** A command that becomes the one behind it, for an engine that may do less: `setpriv`, its options and `--`. */
@@ -108,6 +110,8 @@ export class Engine {
   /** One control message, without the cost of starting carpctl. Rejects with the engine's own message. */
   async request<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
     const socket = await connect(this.#socketPath);
+    // Reset by an engine that was killed: the lines end, and that is said below.
+    socket.on("error", () => {});
     try {
       socket.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })}\n`);
       for await (const line of createInterface({ input: socket })) {

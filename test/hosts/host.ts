@@ -114,8 +114,8 @@ export class Host {
 
   /** Resolves when it answers. Again after it has ended: a new engine in the same run directory. */
   async startEngine(options: EngineOptions = {}): Promise<Engine> {
-    const { words = [], environment, logLevel = 7, through = [] } = options;
-    const [command, ...rest] = [...through, CARPCTL, "engine", "--log", "stderr", ...words] as [string];
+    const { words = [], environment, logLevel = 7, program = CARPCTL, through = [] } = options;
+    const [command, ...rest] = [...through, program, "engine", "--log", "stderr", ...words] as [string];
     const engine = this.spawn(command, rest, { environment });
     this.#engine = await Engine.attach(engine, this.runDirectory, this.name);
     if (logLevel !== null) {

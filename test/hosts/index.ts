@@ -12,6 +12,7 @@ export type { Host } from "./host.ts";
 export type { Output } from "./namespace.ts";
 export { createNetwork, type Network } from "./network.ts";
 export type { PingReport } from "./ping.ts";
+export { traces } from "./traces.ts";
 export {
   assertAnnouncement,
   assertOnlyVirtualMac,

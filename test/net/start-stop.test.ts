@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createNetwork, type Host } from "../hosts/index.ts";
+import { createNetwork, type Host, traces } from "../hosts/index.ts";
 import { assertOnlyVirtualMac, virtualMac } from "../hosts/virtual-mac.ts";
 
 const TIMES = 100;
@@ -98,21 +98,4 @@ async function startAndStop(host: Host, number: number, times: number): Promise<
   assert.ok(!readFileSync("/proc/self/mountinfo", "utf8").includes(host.runDirectory));
   const left = execFileSync("ip", ["netns", "pids", host.namespace.name], { encoding: "utf8" });
   assert.equal(left, "");
-}
-
-/** Whatever carp changes on a host: devices, addresses, routes, filters, memberships, settings. */
-function traces(host: Host): Promise<string> {
-  const families = ["ipv4", "ipv6"].flatMap((family) => [`${family}/conf`, `${family}/neigh`]);
-  const commands = [
-    "ip -details -oneline link",
-    "ip -oneline address",
-    "ip route show table all",
-    "ip -6 route show table all",
-    "ip maddress",
-    "tc qdisc",
-    "nft list ruleset",
-    // Some of them cannot be read.
-    `grep -rs . ${families.map((family) => `/proc/sys/net/${family}`).join(" ")} || true`,
-  ];
-  return host.run("sh", "-ec", commands.join("\n"));
 }
