@@ -21,7 +21,7 @@ import { createDataPath } from "../kernel/data-path.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { createLinks } from "../kernel/links.ts";
 import { native } from "../kernel/native.ts";
-import { notifyReady, notifyStopping } from "../kernel/notify.ts";
+import { notifyReady, notifyReloading, notifyStopping } from "../kernel/notify.ts";
 import { createLog, type Log } from "../kernel/syslog.ts";
 import { createWire } from "../kernel/wire.ts";
 import type { Peer } from "./authorisation.ts";
@@ -31,6 +31,7 @@ import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
 import { makeRunDirectory } from "./run-directory.ts";
 import { StateFile } from "./saved-state.ts";
+import { obstacleToSuccessor, succeed } from "./successor.ts";
 import { Timers } from "./timers.ts";
 
 export interface EngineOptions {
@@ -295,7 +296,7 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     else complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  const asked = signalled();
+  const signals = signalled();
   process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
   if (!(await server.isOurs())) {
@@ -306,10 +307,23 @@ export async function runEngine(options: EngineOptions): Promise<number> {
   }
   notifyReady();
   engine.log(6, `carpd ${engine.version} started`);
-  const signal = await asked;
-  notifyStopping();
-  if (signal === "SIGUSR1") await engine.abandon();
-  else await engine.stop();
+  for await (const signal of signals) {
+    if (signal === "SIGUSR2") {
+      const obstacle = await obstacleToSuccessor();
+      if (obstacle !== undefined) {
+        engine.log(3, `not started anew: ${obstacle}`);
+        continue;
+      }
+      notifyReloading(Number(process.hrtime.bigint() / 1000n));
+      await engine.abandon();
+      await server.close();
+      succeed();
+    }
+    notifyStopping();
+    if (signal === "SIGUSR1") await engine.abandon();
+    else await engine.stop();
+    break;
+  }
   await server.close();
   return 0;
 }
@@ -335,12 +349,24 @@ async function crash(engine: Engine, error: Error): Promise<never> {
   process.exit(70);
 }
 
-function signalled(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1"] as const) process.on(signal, () => resolve(signal));
-    // There is nothing to read again yet; without a listener SIGHUP would end the engine.
-    process.on("SIGHUP", () => {});
-  });
+/** Those that end an engine or start it anew, from now on and in their order. */
+function signalled(): AsyncIterable<NodeJS.Signals> {
+  const arrived: NodeJS.Signals[] = [];
+  let arrival = Promise.withResolvers<void>();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(signal, () => {
+      arrived.push(signal);
+      arrival.resolve();
+    });
+  // There is nothing to read again yet; without a listener SIGHUP would end the engine.
+  process.on("SIGHUP", () => {});
+  return (async function* () {
+    for (;;) {
+      await arrival.promise;
+      arrival = Promise.withResolvers<void>();
+      yield* arrived.splice(0);
+    }
+  })();
 }
 
 function identify(socket: Socket): Peer | undefined {

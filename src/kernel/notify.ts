@@ -16,6 +16,11 @@ export function notifyStopping(): void {
   notify("STOPPING=1");
 }
 
+/** The engine gives way to the next one in the same process; `READY` follows. @param atUs of CLOCK_MONOTONIC */
+export function notifyReloading(atUs: number): void {
+  notify(`RELOADING=1\nMONOTONIC_USEC=${Math.trunc(atUs)}`);
+}
+
 /** One line for `systemctl status`. */
 export function notifyStatus(text: string): void {
   notify(`STATUS=${oneLine(text)}`);

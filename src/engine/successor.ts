@@ -1,0 +1,26 @@
+/**
+ * The next engine in this very process: an upgrade without a failover, and without the service manager noticing. It
+ * is whatever is installed by now under the name that this one was started by, and it is tried before anything ends.
+ */
+
+import { resolve } from "node:path";
+import { execa } from "execa";
+
+const TRIAL_MS = 10_000;
+
+/** As it was when we started: a relative name is no use from another directory. */
+const program = process.env.CARPCTL_ARGV0 === undefined ? undefined : resolve(process.env.CARPCTL_ARGV0);
+
+/** @returns why there can be none, in words; undefined when what is installed runs. */
+export async function obstacleToSuccessor(): Promise<string | undefined> {
+  if (program === undefined) return "it is not known by what this engine was started";
+  const trial = await execa(program, ["--version"], { reject: false, timeout: TRIAL_MS, stdin: "ignore" });
+  if (!trial.failed) return undefined;
+  return `${program} --version: ${trial.stderr.split("\n")[0] || trial.shortMessage}`;
+}
+
+/** Does not come back. The process id, the environment and the arguments stay. */
+export function succeed(): void {
+  if (program === undefined) throw new Error("nothing to go on with");
+  process.execve?.(program, [program, ...process.argv.slice(2)], process.env);
+}
