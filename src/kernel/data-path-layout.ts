@@ -24,18 +24,18 @@ const NO_SLOT = 0xffff_ffff;
 /** What is read and written here: the members of each type, with the bytes each has to have. */
 const needed = {
   carp_interface: {
-    until_ns: 8,
-    leases_ns: 8 * MAX_NODES,
+    vhids: MAX_NODES,
+    name: NAME_BYTES,
+    carpdev: 4,
+    given_mac: 6,
+    source_mac: 6,
     nodes: 4,
     mode: 4,
     counters: 4,
-    carpdev: 4,
-    given_mac: 6,
     device_mac: 6,
-    source_mac: 6,
     real_mac: 1,
-    vhids: MAX_NODES,
-    name: NAME_BYTES,
+    until_ns: 8,
+    leases_ns: 8 * MAX_NODES,
   },
   carp_counters: { accepted: 8, dropped_by_hash: 8, dropped_by_lease: 8, malformed: 8, withheld: 8 },
   carp_mac_key: { carpdev: 4, mac: 6 },
@@ -142,13 +142,9 @@ export class DataPathLayout {
     return this.#offset("carp_interface", "leases_ns") + 8 * node;
   }
 
-  /** Everything of a slot but its leases: what to write, and where from the slot's beginning. */
-  slotHeader(
-    wanted: DataPathInterface,
-    counters: number,
-  ): { readonly offset: number; readonly bytes: Uint8Array } {
+  /** What a slot begins with: everything but its leases. */
+  slotHeader(wanted: DataPathInterface, counters: number): Uint8Array {
     const { balancing, mac, realMac, carpdevMac, vhids, name } = wanted;
-    const offset = this.leaseOffset(MAX_NODES);
     const value = this.#value("carp_interface");
     value.number("nodes", vhids.length);
     value.number("mode", this.#constant(modes[balancing]));
@@ -161,7 +157,7 @@ export class DataPathLayout {
     value.number("real_mac", realMac ? 1 : 0);
     value.bytes("vhids", Uint8Array.from(vhids));
     value.bytes("name", Buffer.from(name).subarray(0, NAME_BYTES - 1));
-    return { offset, bytes: value.all.subarray(offset) };
+    return value.all.subarray(0, this.untilOffset);
   }
 
   /** undefined: the slot is free, or holds nonsense. */

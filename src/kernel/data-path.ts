@@ -208,8 +208,7 @@ class KernelDataPath implements DataPath {
 
   /** Everything of a slot but its leases. */
   #write(slot: number, wanted: DataPathInterface, counters: number, leasesUs: Micros[]): void {
-    const { offset, bytes } = this.#layout.slotHeader(wanted, counters);
-    this.#object.write(this.#layout.slotOffset(slot) + offset, bytes);
+    this.#object.write(this.#layout.slotOffset(slot), this.#layout.slotHeader(wanted, counters));
     const { name, vhids, carpdev, realMac } = wanted;
     const is = { name, vhids, carpdev, realMac, counters, identity: this.#layout.identity(wanted) };
     this.#placed.set(name, { slot, leasesUs, is, wanted });

@@ -4,6 +4,8 @@
 
 #include "data_path_egress.h"
 
+#define SECOND_NS 1000000000ull
+
 always_inline bool has_vlan(const struct __sk_buff *skb)
 {
 	// Such a frame belongs to a VLAN device. Number 0 names no VLAN: the kernel takes that as untagged.
@@ -24,12 +26,27 @@ always_inline int accept(struct __sk_buff *skb, const struct carp_interface *int
 	return TC_ACT_UNSPEC;
 }
 
-always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject,
-			__u64 now)
+// Whether a lease lies in the future, for what is received. Looking at the clock takes as long as all the rest, so a
+// lease that had more than a second left is good until the next tick of the timer, 10 ms at most. A machine that stands
+// still within a tick may then take a packet too many; it cannot answer one: egress looks at the clock every time.
+always_inline bool held(__u64 lease_ns)
+{
+	if (!lease_ns) return false;
+	const __u32 only = 0;
+	struct carp_look *look = bpf_map_lookup_elem(&carp_clock, &only);
+	if (!look) return false;
+	const __u64 jiffies = bpf_jiffies64();
+	if (look->jiffies == jiffies && lease_ns > look->now_ns + SECOND_NS) return true;
+	look->jiffies = jiffies;
+	look->now_ns = bpf_ktime_get_boot_ns();
+	return lease_ns > look->now_ns;
+}
+
+always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject)
 {
 	struct carp_counters *counters;
 	if (subject->kind == SUBJECT_EXEMPT) return TC_ACT_UNSPEC;
-	if (interface->until_ns <= now) {
+	if (!held(interface->until_ns)) {
 		counters = counters_of(interface, 0);
 		if (counters) counters->dropped_by_lease++;
 		return TC_ACT_SHOT;
@@ -42,7 +59,7 @@ always_inline int judge(struct __sk_buff *skb, const struct carp_interface *inte
 	if (subject->kind == SUBJECT_EVERYONES) return accept(skb, interface);
 	const __u32 node = node_of(interface, subject);
 	counters = counters_of(interface, node);
-	if (interface->leases_ns[node] > now) {
+	if (held(interface->leases_ns[node])) {
 		if (counters) counters->accepted++;
 		return accept(skb, interface);
 	}
@@ -68,13 +85,12 @@ int carp_ingress(struct __sk_buff *skb)
 	const struct carp_mac_entry *entry = bpf_map_lookup_elem(&carp_macs, &key);
 	if (!entry || has_vlan(skb)) return TC_ACT_UNSPEC;
 	const __u16 ethertype = ethernet->h_proto;
-	const __u64 now = bpf_ktime_get_boot_ns();
 	struct carp_interface *interface = 0;
 	if (entry->judged == CARP_JUDGED_ALL) {
 		interface = find_slot(entry->slot);
 		if (!interface || has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
 		// Plain failover needs no hash.
-		if (interface->nodes == 1 && interface->until_ns > now) {
+		if (interface->nodes == 1 && held(interface->until_ns)) {
 			struct carp_counters *counters = counters_of(interface, 0);
 			if (counters) counters->accepted++;
 			return TC_ACT_UNSPEC;
@@ -88,7 +104,7 @@ int carp_ingress(struct __sk_buff *skb)
 		if (subject.kind != SUBJECT_FLOW && subject.kind != SUBJECT_EVERYONES) return TC_ACT_UNSPEC;
 		interface = find_address(skb->ifindex, subject.destination, CARP_ADDRESS_VIRTUAL);
 	}
-	return interface ? judge(skb, interface, &subject, now) : TC_ACT_UNSPEC;
+	return interface ? judge(skb, interface, &subject) : TC_ACT_UNSPEC;
 }
 
 SEC("tc")

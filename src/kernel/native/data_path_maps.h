@@ -23,29 +23,30 @@ enum carp_mode {
 	CARP_MODE_IP_STEALTH,
 };
 
-// One carp interface. Written by the engine through shared memory while packets are judged by it.
+// One carp interface. Written by the engine through shared memory while packets are judged by it. What is read
+// for every packet, from the number of nodes to the leases of the first four, lies in one line of the cache.
 struct carp_interface {
-	// The latest of the leases, so that "MASTER of anything" is one comparison. CLOCK_BOOTTIME; 0 is none.
-	__u64 until_ns;
-	// In the order of the nodes: MASTER of node i as long as this lies in the future.
-	__u64 leases_ns[CARP_MAX_NODES];
+	__u8 vhids[CARP_MAX_NODES];
+	char name[16];
+	__u32 carpdev;
+	// What ARP and neighbour discovery give out.
+	struct carp_mac given_mac;
+	// The Ethernet source of everything that is sent; all zero: as it comes.
+	struct carp_mac source_mac;
 	// 0: this slot is free.
 	__u32 nodes;
 	enum carp_mode mode;
 	// Where the counters of node 0 are; those of the others follow.
 	__u32 counters;
-	__u32 carpdev;
-	// What ARP and neighbour discovery give out.
-	struct carp_mac given_mac;
-	// What the Linux device carries: the same, without the multicast bit.
+	// What the Linux device carries: the same as is given out, without the multicast bit.
 	struct carp_mac device_mac;
-	// The Ethernet source of everything that is sent; all zero: as it comes.
-	struct carp_mac source_mac;
 	// The addresses are on the carpdev itself, under its own MAC.
 	__u8 real_mac;
-	__u8 vhids[CARP_MAX_NODES];
-	char name[16];
-};
+	// The latest of the leases, so that "MASTER of anything" is one comparison. CLOCK_BOOTTIME; 0 is none.
+	__u64 until_ns;
+	// In the order of the nodes: MASTER of node i as long as this lies in the future.
+	__u64 leases_ns[CARP_MAX_NODES];
+} __attribute__((aligned(64)));
 
 // Of one node, on one processor.
 struct carp_counters {
@@ -56,6 +57,13 @@ struct carp_counters {
 	__u64 malformed;
 	// Not sent, because this host was not entitled to.
 	__u64 withheld;
+};
+
+// When one processor last looked at the clock; see held().
+struct carp_look {
+	__u64 jiffies;
+	// CLOCK_BOOTTIME
+	__u64 now_ns;
 };
 
 struct carp_mac_key {
@@ -106,6 +114,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct carp_counters);
 } carp_count SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct carp_look);
+} carp_clock SEC(".maps");
 
 // Both the MAC that is given out and the device's; see `struct carp_interface`.
 struct {

@@ -9,6 +9,7 @@ import {
   CLIENT,
   CLIENT_MAC,
   CLIENT6,
+  clientOf,
   configure,
   dataPath,
   enterWithDataPath,
@@ -20,6 +21,7 @@ import {
   MULTICAST_MAC,
   OUTSIDE,
   OWN_MAC,
+  PASS,
   plain,
   programs,
   REAL_MAC,
@@ -150,6 +152,35 @@ describe("balanced", () => {
       }
     }
   });
+});
+
+describe("the end of a lease", () => {
+  const frame = () => to(SHARED_MAC, packet.IPV4, udp4(clientOf(0), VIRTUAL));
+  for (const [mode, wanted] of [
+    ["failover", plain()] as const,
+    ["balancing", balanced("ip-unicast")] as const,
+  ]) {
+    test(`${mode}: none is accepted after it, and all before, whatever was accepted just now`, () => {
+      configure(wanted);
+      lease(10);
+      for (let ran = 0; ran < 100; ran++) expectIngress(frame(), frame());
+      for (const lengthUs of [100, 3_000, 20_000]) {
+        const endUs = clock.now().us + lengthUs;
+        dataPath.lease("carp0", 10, endUs);
+        let verdict = PASS;
+        while (verdict === PASS) {
+          const beforeUs = clock.now().us;
+          verdict = programs.ingress(frame(), index).verdict;
+          if (verdict === PASS) assert.ok(beforeUs < endUs, "accepted after its end");
+          else assert.ok(clock.now().us >= endUs, "dropped before its end");
+        }
+        lease(10);
+        expectIngress(frame(), frame());
+      }
+      lease();
+      expectIngress(frame(), undefined);
+    });
+  }
 });
 
 describe("real MAC", () => {
