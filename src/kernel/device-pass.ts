@@ -222,8 +222,12 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
       additionAnswered(context, kept, step, error);
     } else if (step.kind === "remove-address") {
       if (error === undefined || ABSENT.has(error)) kept.placed.delete(step.key);
-    } else if (error === undefined) {
+    } else if (error === undefined || (step.kind === "route" && error === "EEXIST")) {
       kept.complaints.delete(step.kind);
+    } else if (step.kind === "route") {
+      // Where IPv6 is disabled the addresses have said so.
+      if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN")
+        complain(context, kept, "route", `no route to link-local addresses can be made (${error})`);
     } else if (step.kind !== "remove" && step.kind !== "read" && error !== LOST) {
       sensible = false;
       // A carpdev that is down is told of by its link; nothing can be up on it.

@@ -5,6 +5,7 @@
 
 import type { Device } from "../core/effect.ts";
 import type { InterfaceAddress } from "../core/event.ts";
+import { isLinkLocal } from "../protocol/address.ts";
 import { addressKey, type Observed } from "./observed.ts";
 import {
   addressAddition,
@@ -16,6 +17,7 @@ import {
   type KernelAddress,
   type KernelLink,
   linkChange,
+  linkLocalRoute,
   linkQuery,
   linkRemoval,
   macvlanCreation,
@@ -26,7 +28,7 @@ import {
 /** What a request is about, so that its failure can be judged and told. */
 export type Step =
   | {
-      readonly kind: "create" | "mark" | "remove" | "change" | "up" | "down" | "read";
+      readonly kind: "create" | "mark" | "remove" | "change" | "up" | "down" | "read" | "route";
       readonly request: Request;
     }
   | AddressStep;
@@ -51,14 +53,15 @@ export const normal = (address: InterfaceAddress): InterfaceAddress => ({
 
 /**
  * Two connected routes to one subnet compete, so an address brings its own only where the carpdev has none; a single
- * host's address has no subnet to route to.
+ * host's address has no subnet to route to. Link-local subnets are each device's own.
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];
   return device.addresses.map((given) => {
     const address = normal(given);
     const alone = address.prefixLength === (address.family === 4 ? 32 : 128);
-    const routed = !alone && !neighbours.some((other) => samePrefix(other, address));
+    const routed =
+      !alone && (isLinkLocal(address.address) || !neighbours.some((other) => samePrefix(other, address)));
     const noDad = address.family === 6 ? IFA_F_NODAD : 0;
     return { key: addressKey(address), address, flags: noDad | (routed ? 0 : IFA_F_NOPREFIXROUTE) };
   });
@@ -129,7 +132,13 @@ export function macvlanSteps(device: Device, standing: Standing): Step[] {
     steps.push({ kind: "down", request: linkChange(link.index, { up: false }) });
   }
   if (steps.length > addresses.removals.length) steps.push(reading(link.name));
-  return [...steps, ...addresses.additions];
+  steps.push(...addresses.additions);
+  // What clients ask from link-local addresses is answered through this device; an address of that kind that leaves
+  // takes the route along.
+  const changed = [...addresses.removals, ...addresses.additions].some(({ address }) => address.family === 6);
+  if (changed && wanted.some(({ address }) => address.family === 6))
+    steps.push({ kind: "route", request: linkLocalRoute(link.index) });
+  return steps;
 }
 
 /** An address that is there with other flags is replaced: IPv4 cannot change them in place. */

@@ -18,6 +18,7 @@ export const MESSAGE = {
   NEWADDR: 20,
   DELADDR: 21,
   GETADDR: 22,
+  NEWROUTE: 24,
 } as const;
 
 export const FLAG = {
@@ -60,6 +61,15 @@ const IFLA_INFO_DATA = 2;
 const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_BRIDGE = 4;
 const RTEXT_FILTER_SKIP_STATS = 8;
+
+const RTA = { DST: 1, OIF: 4, PRIORITY: 6 } as const;
+const RT_TABLE_MAIN = 254;
+const RTPROT_KERNEL = 2;
+const RT_SCOPE_UNIVERSE = 0;
+const RTN_UNICAST = 1;
+/** What the kernel gives a subnet that comes with an address. */
+const SUBNET_METRIC = 256;
+const LINK_LOCAL = { address: "fe80::", prefixLength: 64 } as const;
 
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 } as const;
 
@@ -253,6 +263,23 @@ export const addressRemoval = (index: number, address: InterfaceAddress): Reques
   flags: 0,
   body: addressBody(index, address, () => undefined),
 });
+
+/**
+ * The way to IPv6's link-local addresses, as the kernel makes it for a device with one of its own. Fails with EEXIST
+ * when it is there already.
+ */
+export function linkLocalRoute(index: number): Request {
+  const { address, prefixLength } = LINK_LOCAL;
+  const header = Buffer.alloc(12);
+  header.set([AF_INET6, prefixLength, 0, 0, RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_UNIVERSE, RTN_UNICAST]);
+  const body = withAttributes(header, (out) => {
+    out.push(RTA.DST, addressBytes(address));
+    out.push(RTA.OIF, u32(index));
+    out.push(RTA.PRIORITY, u32(SUBNET_METRIC));
+  });
+  // Without EXCL: that would mind the other devices' routes.
+  return { type: MESSAGE.NEWROUTE, flags: FLAG.CREATE, body };
+}
 
 function linkBody(index: number, flags: number, mask: number, fill: (out: AttrStream) => void): Uint8Array {
   const header = Buffer.alloc(16);

@@ -11,6 +11,8 @@ export interface PingOptions {
   readonly intervalMs?: number;
   /** Stops by itself after so many. */
   readonly count?: number;
+  /** The address to ask from; a link-local one with its device behind a percent sign. */
+  readonly from?: string;
 }
 
 export interface PingReport {
@@ -29,11 +31,12 @@ const REPLY = /^\[(\d+\.\d+)\] \d+ bytes from .*icmp_seq=(\d+) /;
 export class Ping {
   readonly #ping: Spawned;
 
-  constructor(namespace: Namespace, address: string, { intervalMs = 10, count }: PingOptions = {}) {
+  constructor(namespace: Namespace, address: string, { intervalMs = 10, count, from }: PingOptions = {}) {
     // From 10 ms up ping rounds its waiting up, by 10 ms on some kernels.
     const interval = ((intervalMs - 0.1) / 1000).toFixed(4);
     const words = [isIPv6(address) ? "-6" : "-4", "-n", "-D", "-O", "-i", interval];
     if (count !== undefined) words.push("-c", String(count));
+    if (from !== undefined) words.push("-I", from);
     this.#ping = namespace.spawn("ping", [...words, address], {
       name: `ping ${address}`,
       environment: { LC_ALL: "C" },

@@ -45,13 +45,9 @@ export const questions6: readonly echo.Question[] = Array.from({ length: SOURCES
 }));
 
 /** Recorded, each with the node it belongs to. */
-export const vectors: readonly (echo.Question & { readonly node: number })[] = balancing
-  .filter(({ source }) => !source.startsWith("fe80"))
-  .map(({ source, destination, index }) => ({
-    source,
-    target: destination,
-    node: index["3"] ?? Number.NaN,
-  }));
+export const vectors: readonly (echo.Question & { readonly node: number })[] = balancing.map(
+  ({ source, destination, index }) => ({ source, target: destination, node: index["3"] ?? Number.NaN }),
+);
 
 const FARAWAY = ["198.51.100.77", "203.0.113.200", "2001:db8:1:2:3:4:5:6"];
 const isIPv6 = (address: string) => address.includes(":");
