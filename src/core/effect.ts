@@ -101,7 +101,13 @@ export type Effect =
   | { readonly kind: "listen"; readonly carpdev: string; readonly index: number }
   /** No longer; its settings are put back. Only when what was to be sent there has left. */
   | { readonly kind: "ignore"; readonly carpdev: string }
-  | { readonly kind: "log"; readonly priority: Priority; readonly text: string }
+  | {
+      readonly kind: "log";
+      readonly priority: Priority;
+      readonly text: string;
+      /** Anybody on the network can cause as many of these as he likes. */
+      readonly provoked?: boolean;
+    }
   | ({ readonly kind: "transition" } & Transition)
   /** A `down`, `destroy` or shutdown is over: a successor was heard, or nobody came. */
   | { readonly kind: "left"; readonly interface: string };

@@ -83,7 +83,7 @@ export class Host {
         this.#count(event.family === 4 ? "receivedIpv4" : "receivedIpv6");
         if (this.#sysctl.get("net.inet.carp.allow") === 1) {
           this.#count("badInterface");
-          this.#log(6, `carp packet received on ${event.device}, which carries no carp interface`);
+          this.#log(6, `carp packet received on ${event.device}, which carries no carp interface`, true);
         }
         break;
       case "timer":
@@ -228,7 +228,7 @@ export class Host {
     if (verdict === undefined) return;
     if ("counter" in verdict) {
       this.#count(verdict.counter, of);
-      this.#log(verdict.priority, verdict.text);
+      this.#log(verdict.priority, verdict.text, true);
       return;
     }
     verdict.carpInterface.accept(verdict.node, verdict.heard, now);
@@ -393,9 +393,9 @@ export class Host {
     if (of !== undefined) of.counters[counter]++;
   }
 
-  #log(priority: Priority, text: string): void {
+  #log(priority: Priority, text: string, provoked = false): void {
     if (priority <= this.#sysctl.get("net.inet.carp.log"))
-      this.#effects.push({ kind: "log", priority, text });
+      this.#effects.push({ kind: "log", priority, text, ...(provoked && { provoked }) });
   }
 
   /**

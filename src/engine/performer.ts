@@ -6,6 +6,7 @@
 import type { Effect, Filter, Priority, Transition } from "../core/effect.ts";
 import type { Event, Family, Micros } from "../core/event.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
+import { LimitedLog } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
 import type { Timers } from "./timers.ts";
 
@@ -30,11 +31,13 @@ export class Performer {
   /** Multicast MACs that interfaces have asked the carpdevs' network cards for. */
   readonly #received = new Map<string, { readonly carpdev: number; readonly mac: string }>();
   readonly #leaving = new Map<string, (() => void)[]>();
+  readonly #provoked: LimitedLog;
 
   /** @param report takes what came of an effect back to the core */
   constructor(kernel: Kernel, report: (event: Event) => void) {
     this.#kernel = kernel;
     this.#report = report;
+    this.#provoked = new LimitedLog(kernel.log);
   }
 
   perform(effects: readonly Effect[]): void {
@@ -64,7 +67,8 @@ export class Performer {
         timers.cancel(effect.timer);
         break;
       case "log":
-        log(effect.priority, effect.text);
+        if (effect.provoked) this.#provoked.line(effect.priority, effect.text);
+        else log(effect.priority, effect.text);
         break;
       case "advertise":
         this.#sequence(effect.interface).push(() => this.#advertise(effect));

@@ -204,6 +204,19 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
     assert.ok(advertised.frames.length > begin + 4);
   });
 
+  test("a log flood: the first lines of each second, and how many more there were", async () => {
+    const forged = forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n });
+    const frames = Array<Buffer>(5000).fill(forge.ipv4Frame({ source: "10.0.0.66", payload: forged }));
+    for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=7");
+    const begin = b.engine.log.length;
+    await withstood(frames);
+    const leftOut = /^<6>(\d+) more lines like these were left out$/;
+    const { text } = await b.engine.waitForLog(leftOut, { from: begin });
+    assert.ok(Number(leftOut.exec(text)?.[1]) > 100, text);
+    const { badAuthentication } = await b.engine.request("statistics", {});
+    assert.ok(b.engine.log.length - begin < badAuthentication / 10);
+  });
+
   test("what all that was made from is believed when it is whole", async () => {
     const begin = b.engine.log.length;
     await stranger.inject("eth0", forge.ipv4Frame({ source: "10.0.0.66", payload: believable() }));
