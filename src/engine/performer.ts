@@ -148,17 +148,20 @@ export class Performer {
   #advertise(effect: Extract<Effect, { kind: "advertise" }>): void {
     const { clock, wire } = this.#kernel;
     const left: Family[] = [];
+    let leftUs = clock.now().us;
     let error: string | undefined;
     for (const transmission of effect.transmissions) {
+      // Read before: peers may hear it long before this process runs on, and count from then.
+      const beforeUs = clock.now().us;
       // The engine may have been stopped meanwhile, or have waited long for the device.
-      if (clock.now().us > effect.untilUs) break;
+      if (beforeUs > effect.untilUs) break;
       const failure = wire.send(effect.carpdev, transmission);
-      if (failure === undefined) left.push(transmission.family);
-      else error ??= failure;
+      if (failure !== undefined) error ??= failure;
+      else if (left.push(transmission.family) === 1) leftUs = beforeUs;
     }
     if (left.length === 0 && error === undefined) return;
     const { interface: name, vhid } = effect;
-    this.#report({ kind: "advertised", interface: name, vhid, leftUs: clock.now().us, left, error });
+    this.#report({ kind: "advertised", interface: name, vhid, leftUs, left, error });
   }
 
   #listen(carpdev: string, index: number): void {

@@ -53,14 +53,25 @@ test("an advertisement leaves over both families, then is reported", () => {
   assert.deepEqual(station.reported, [{ ...report, error: undefined }]);
 });
 
-test("an engine stopped within an advertisement sends no more of it when it goes on too late", () => {
+test("an engine stopped within an advertisement sends no more of it, and counts from when peers may have heard it", () => {
   const station = new Station();
   station.stepUs = 5000;
   station.performer.perform([advertise, announce]);
   assert.deepEqual(station.sent, ["over IPv4"]);
   assert.deepEqual(
     station.reported.map((event) => event.kind === "advertised" && [event.left, event.leftUs]),
-    [[[4], 5000]],
+    [[[4], 0]],
+  );
+});
+
+test("an advertisement left when its first frame did", () => {
+  const station = new Station();
+  station.nowUs = 100;
+  station.stepUs = 300;
+  station.performer.perform([advertise]);
+  assert.deepEqual(
+    station.reported.map((event) => event.kind === "advertised" && [event.left, event.leftUs]),
+    [[[4, 6], 100]],
   );
 });
 
