@@ -7,6 +7,8 @@ export type Outcome =
   | { readonly kind: "done"; readonly output: string; readonly warnings?: readonly string[] | undefined }
   /** The engine ran in this process and has ended. */
   | { readonly kind: "exited"; readonly status: number }
+  /** Exit status 1: some of it was done, and about the rest everything has been said. */
+  | { readonly kind: "failed"; readonly output: string }
   /** Exit status 1, `carpctl: MESSAGE`. */
   | { readonly kind: "refused"; readonly message: string }
   /** Exit status 2: the words make no command. `usage` is one line, without `usage: `. */

@@ -131,6 +131,9 @@ function report(outcome: Outcome, name: string): number {
       for (const warning of outcome.warnings ?? []) complain(name, `warning: ${warning}`);
       if (outcome.output !== "") process.stdout.write(outcome.output);
       return 0;
+    case "failed":
+      if (outcome.output !== "") process.stdout.write(outcome.output);
+      return 1;
     case "exited":
       return process.exit(outcome.status);
     case "refused":

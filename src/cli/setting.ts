@@ -1,6 +1,7 @@
 /** What a command runs in: its options, the terminal, and the way to the engine. Holds nothing of a command. */
 
 import { type Connection, connect as connectTo } from "../control/client.ts";
+import { escaped } from "../control/shown.ts";
 import type { GlobalOptions } from "./globals.ts";
 import type { Outcome } from "./outcome.ts";
 
@@ -11,6 +12,8 @@ export interface Setting {
   /** Width of the terminal; 80 where there is none. */
   readonly columns: number;
   connect(): Promise<Connection>;
+  /** A line on standard error at once, for what goes on after it; most complaints are an outcome instead. */
+  complain(line: string): void;
 }
 
 export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv): Setting {
@@ -20,6 +23,7 @@ export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv
     colour: isTTY === true && !environment.NO_COLOR,
     columns: isTTY === true && columns > 0 ? columns : 80,
     connect: () => connectTo(options.runDir),
+    complain: (line) => void process.stderr.write(`${escaped(line)}\n`),
   };
 }
 

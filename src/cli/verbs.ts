@@ -65,6 +65,39 @@ export const VERBS: readonly Verb[] = [
     },
   },
   {
+    names: ["netstart"],
+    words: "[interfaces..]",
+    usage: "carpctl netstart [-n] [--wait] [INTERFACE]...",
+    help: "apply the configuration files",
+    options: (command) =>
+      command
+        .positional("interfaces", { type: "string", array: true, describe: "only these, and no variables" })
+        .option("n", { type: "boolean", describe: "print the commands and run none" })
+        .option("wait", { type: "boolean", describe: "wait for the engine to be up, at most 30 seconds" }),
+    run: async (given, setting) => {
+      const { runNetstart } = await import("./netstart/netstart.ts");
+      const names = (given.interfaces as string[] | undefined) ?? [];
+      return runNetstart(names, { dryRun: given.n === true, wait: given.wait === true }, setting);
+    },
+  },
+  {
+    names: ["dump"],
+    words: "[interface]",
+    usage: "carpctl dump [--sysctl | INTERFACE]",
+    help: "print the configuration as netstart reads it",
+    options: (command) =>
+      command
+        .positional("interface", { type: "string", describe: "only this one" })
+        .option("sysctl", { type: "boolean", describe: "variables whose value is not the default" }),
+    run: async (given, setting) => {
+      const { runDump, runSysctlDump } = await import("./dump.ts");
+      const name = given.interface as string | undefined;
+      const variables = given.sysctl === true;
+      if (variables && name !== undefined) return misused("carpctl dump [--sysctl | INTERFACE]");
+      return variables ? runSysctlDump(setting) : runDump(name, setting);
+    },
+  },
+  {
     names: ["netstat", "stats"],
     usage: "carpctl netstat [-s] [-p carp] [-I INTERFACE]",
     help: "count what was sent, received and discarded",

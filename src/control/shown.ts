@@ -5,9 +5,12 @@
 
 const LONGEST = 80;
 
-/** Control characters, line separators and bidirectional controls as escapes. Safe to apply twice. */
+/** Control characters, line separators and bidirectional controls. */
+export const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** What a terminal would act on, as escapes. Safe to apply twice. */
 export function escaped(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+  return text.replace(UNPRINTABLE, (character) => {
     if (character === "\n") return "\\n";
     if (character === "\t") return "\\t";
     const code = character.codePointAt(0) ?? 0;

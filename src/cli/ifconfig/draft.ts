@@ -124,6 +124,25 @@ export function takeFamilyAway(draft: Draft, family: Family): void {
   draft.change.removeFamilies = [...new Set([...(draft.change.removeFamilies ?? []), family])];
 }
 
+/** Takes in what comes after, as if both had been words of one command. */
+export function append(draft: Draft, later: Draft): void {
+  const { removeFamilies = [], joinGroups = [], leaveGroups = [], ...others } = later.change;
+  for (const family of removeFamilies) takeFamilyAway(draft, family);
+  for (const group of leaveGroups) moveGroup(draft, "leaveGroups", group);
+  for (const group of joinGroups) moveGroup(draft, "joinGroups", group);
+  Object.assign(draft.change, others);
+  draft.addresses.push(...later.addresses.map((each) => ({ ...each })));
+}
+
+/** The last word on a group counts. */
+export function moveGroup(draft: Draft, into: "joinGroups" | "leaveGroups", group: string): void {
+  const outOf = into === "joinGroups" ? "leaveGroups" : "joinGroups";
+  const remaining = draft.change[outOf]?.filter((each) => each !== group) ?? [];
+  if (remaining.length > 0) draft.change[outOf] = remaining;
+  else delete draft.change[outOf];
+  draft.change[into] = [...new Set([...(draft.change[into] ?? []), group])];
+}
+
 /** The change, with the addresses in it; each address as the last word about it says. */
 export function finish(draft: Draft): InterfaceChange | Refusal {
   if (draft.expecting !== undefined) return refuse(`${draft.expecting.word}: needs an address`);
@@ -142,12 +161,22 @@ export function finish(draft: Draft): InterfaceChange | Refusal {
   return change;
 }
 
-/** An address replaces itself; an IPv4 address without `alias` replaces the one before it without `alias`. */
+/**
+ * An address replaces itself; an IPv4 address without `alias` replaces the one before it without `alias`. What
+ * replaces stands where the other stood.
+ */
 function lastWordOnEach(addresses: readonly AddressDraft[]): AddressDraft[] {
-  const replaces = (later: AddressDraft, earlier: AddressDraft) =>
-    later.address === earlier.address ||
-    (later.family === 4 && later.action === "set" && earlier.action === "set");
-  return addresses.filter((each, at) => !addresses.slice(at + 1).some((later) => replaces(later, each)));
+  const last: AddressDraft[] = [];
+  for (const each of addresses) {
+    const isReplaced = (earlier: AddressDraft) =>
+      earlier.address === each.address ||
+      (each.family === 4 && each.action === "set" && earlier.family === 4 && earlier.action === "set");
+    const at = last.findIndex(isReplaced);
+    const others = last.filter((earlier) => !isReplaced(earlier));
+    last.splice(0, last.length, ...others);
+    last.splice(at < 0 ? last.length : at, 0, each);
+  }
+  return last;
 }
 
 type AddedAddress = NonNullable<InterfaceChange["addAddresses"]>[number];

@@ -18,6 +18,7 @@ import {
   type Draft,
   type DraftChange,
   expectFamily,
+  moveGroup,
   takeAction,
   takeBroadcast,
   takeFamilyAway,
@@ -189,13 +190,13 @@ export const KEYWORDS: readonly Keyword[] = [
     name: "group",
     argument: "GROUP",
     help: "join an interface group",
-    apply: ({ draft, argument }) => moveGroup(draft, "joinGroups", "leaveGroups", argument),
+    apply: ({ draft, argument }) => takeGroup(draft, "joinGroups", argument),
   },
   {
     name: "-group",
     argument: "GROUP",
     help: "leave an interface group",
-    apply: ({ draft, argument }) => moveGroup(draft, "leaveGroups", "joinGroups", argument),
+    apply: ({ draft, argument }) => takeGroup(draft, "leaveGroups", argument),
   },
   {
     name: "description",
@@ -287,17 +288,9 @@ function takePass(draft: Draft, pass: string | Refusal): Refusal | undefined {
   return set(draft, "pass", checked("pass", pass));
 }
 
-function moveGroup(
-  draft: Draft,
-  into: "joinGroups" | "leaveGroups",
-  outOf: "joinGroups" | "leaveGroups",
-  text: string,
-): Refusal | undefined {
+function takeGroup(draft: Draft, into: "joinGroups" | "leaveGroups", text: string): Refusal | undefined {
   const group = fitting(GroupName, text);
   if (isRefusal(group)) return group;
-  const remaining = draft.change[outOf]?.filter((each) => each !== group) ?? [];
-  if (remaining.length > 0) draft.change[outOf] = remaining;
-  else delete draft.change[outOf];
-  draft.change[into] = [...new Set([...(draft.change[into] ?? []), group])];
+  moveGroup(draft, into, group);
   return undefined;
 }

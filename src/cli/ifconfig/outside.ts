@@ -54,7 +54,8 @@ async function firstBytes(path: string): Promise<Buffer | Refusal> {
   }
 }
 
-function fileError(code: string | undefined): string {
+/** Why a file cannot be read, without its name. */
+export function fileError(code: string | undefined): string {
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":

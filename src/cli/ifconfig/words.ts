@@ -49,6 +49,21 @@ export async function readWords(
   return { options, change, create, destroy, warnings };
 }
 
+/** Words that stand by themselves, as a line of a file: no option is taken from among them. */
+export async function readLine(
+  words: readonly string[],
+  outside: Outside = machine,
+): Promise<Draft | Refusal> {
+  const draft = emptyDraft();
+  for (let at = 0; at < words.length; at++) {
+    const taken = await takeWord(draft, words, at, outside);
+    if (typeof taken !== "number") return taken;
+    at = taken;
+  }
+  const change = finish(draft);
+  return isRefusal(change) ? change : draft;
+}
+
 /** Takes the word at `at`, and its argument; the result is the place of the last word taken. */
 async function takeWord(
   draft: Draft,

@@ -1,0 +1,76 @@
+/**
+ * Opening a configuration file: only a regular file that nobody else could have written is read, and its mode is put
+ * right where it is open to others. Never waits, whatever lies at the path.
+ */
+
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { fileError } from "../ifconfig/outside.ts";
+import { isRefusal, type Refusal, refuse } from "../outcome.ts";
+
+export interface ReadFile {
+  readonly bytes: Buffer;
+  /** About its mode. */
+  readonly warning?: string | undefined;
+}
+
+export interface Care {
+  /** Bits of the mode that the file may have. */
+  readonly mode: number;
+  /** Whether a mode with other bits is to be put right, or only to be reported. */
+  readonly repair: boolean;
+}
+
+const MOST_BYTES = 1024 * 1024;
+
+export async function readConfigurationFile(path: string, care: Care): Promise<ReadFile | Refusal> {
+  try {
+    // A FIFO would keep the reader waiting.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    return await readFrom(file, care);
+  } catch (error) {
+    return refuse(fileError((error as NodeJS.ErrnoException).code));
+  }
+}
+
+async function readFrom(file: FileHandle, care: Care): Promise<ReadFile | Refusal> {
+  const status = await file.stat();
+  if (status.isDirectory()) return refuse("is a directory");
+  if (!status.isFile()) return refuse("not a regular file");
+  if (status.uid !== 0 && status.uid !== process.geteuid?.())
+    return refuse(`belongs to user ${status.uid}: it must be root's`);
+  if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
+  const warning = await lookedAfter(file, status.mode & 0o7777, care);
+  const bytes = await contents(file);
+  return isRefusal(bytes) ? bytes : { bytes, warning };
+}
+
+async function lookedAfter(file: FileHandle, mode: number, care: Care): Promise<string | undefined> {
+  const excess = mode & ~care.mode & 0o066;
+  if (excess === 0) return undefined;
+  const found = `mode ${octal(mode)} lets others ${excess & 0o022 ? (excess & 0o044 ? "read and write" : "write") : "read"} it`;
+  const right = mode & care.mode;
+  if (!care.repair) return `${found}: it should be ${octal(right)}`;
+  try {
+    await file.chmod(right);
+    return `${found}: set to ${octal(right)}`;
+  } catch (error) {
+    return `${found}, and cannot be set to ${octal(right)} (${(error as NodeJS.ErrnoException).code})`;
+  }
+}
+
+/** A file may grow while it is read. */
+async function contents(file: FileHandle): Promise<Buffer | Refusal> {
+  const bytes = Buffer.alloc(MOST_BYTES + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
+    if (bytesRead === 0) return bytes.subarray(0, length);
+    length += bytesRead;
+  }
+  return refuse(`larger than ${MOST_BYTES} bytes`);
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}

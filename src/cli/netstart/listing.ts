@@ -1,0 +1,36 @@
+/** What netstart would do, as commands that can be typed instead. */
+
+import { keywordOf } from "../ifconfig/keywords.ts";
+import { quotedWords } from "../shell-words.ts";
+import type { Interface } from "./application.ts";
+import type { SysctlFile } from "./sysctl-file.ts";
+
+export function variableCommands({ settings }: SysctlFile): string[] {
+  if (settings.length === 0) return [];
+  return [quotedWords(["carpctl", "sysctl", "-q", ...settings.map(({ name, value }) => `${name}=${value}`)])];
+}
+
+/** @param secrets whether a pass is shown */
+export function interfaceCommands({ name, file: { steps } }: Interface, secrets: boolean): string[] {
+  const words = steps.flatMap((step) => (step.kind === "parameters" ? step.words : []));
+  const shown = (all: readonly string[]) => (secrets ? all : withoutPass(all));
+  const lines = steps.flatMap((step) => {
+    if (step.kind === "command") return [step.command];
+    const some = shown(step.words);
+    return some.length > 0 ? [quotedWords(["carpctl", name, ...some])] : [];
+  });
+  if (words.length === 0) lines.unshift(`carpctl ${name} create`);
+  if (shown(words).length < words.length) lines.push(`# ${name}: pass left out: it is root's to see`);
+  return lines;
+}
+
+function withoutPass(words: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const keyword = keywordOf(words[at] ?? "");
+    const last = keyword?.argument === undefined ? at : at + 1;
+    if (keyword?.name !== "pass") kept.push(...words.slice(at, last + 1));
+    at = last;
+  }
+  return kept;
+}
