@@ -37,12 +37,13 @@ export async function runSystemProgram(
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
   const { CARPCTL_ARGV0: _ours, ...theirs } = environment;
+  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
+  // Before there is a child: a signal that came in between would end us and leave it running.
+  for (const signal of FORWARDED) process.on(signal, forward);
   const child = spawn(path, words, {
     stdio: "inherit",
     env: { ...theirs, [HANDED_OVER]: basename(path) },
   });
-  const forward = (signal: NodeJS.Signals) => void child.kill(signal);
-  for (const signal of FORWARDED) process.on(signal, forward);
   const { status, signal } = await ended(child, path);
   for (const each of FORWARDED) process.off(each, forward);
   if (signal !== null) process.kill(process.pid, signal);
