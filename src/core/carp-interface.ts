@@ -12,6 +12,7 @@ import type { Demotion, Effective } from "./demotion.ts";
 import type { Device, Effect, Filter } from "./effect.ts";
 import type { Family, Instant, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
+import { isBowOut } from "./timing.ts";
 import type { InterfaceView } from "./view.ts";
 import { type Heard, type Owner, VirtualHost } from "./virtual-host.ts";
 
@@ -338,14 +339,15 @@ export class CarpInterface implements Owner {
     const { name, carpdev } = this.#configuration;
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
     const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
-    this.emit({ kind: "advertise", interface: name, vhid, carpdev, transmissions, untilUs });
+    const bowsOut = isBowOut(fields);
+    this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
   }
 
-  announce(untilUs: Micros): void {
+  announce(vhid: number, untilUs: Micros): void {
     const { name, carpdev } = this.#configuration;
     const frames = this.#appearance.announcements(this.#host.isRouter);
     if (carpdev !== undefined && frames.length > 0)
-      this.emit({ kind: "announce", interface: name, carpdev, frames, untilUs });
+      this.emit({ kind: "announce", interface: name, vhid, carpdev, frames, untilUs });
   }
 
   mastershipChanged(): void {

@@ -65,24 +65,32 @@ export interface Transition {
   readonly reason: string;
 }
 
-/** A claim to the addresses: none of it may leave later than this, when another host may have them. */
+/**
+ * A claim to the addresses: none of it may leave later than this, when another host may have them, nor when the lease
+ * of its virtual host has been taken away since.
+ */
 interface Claim {
   readonly untilUs: Micros;
 }
 
 export type Effect =
-  /** Send, then report an `advertised` event at once; nothing is reported when it was too late for all of it. */
+  /**
+   * Send, then report an `advertised` event at once; nothing is reported when it was too late for all of it. A bow-out
+   * claims nothing: losing the lease is what it is about.
+   */
   | ({
       readonly kind: "advertise";
       readonly interface: string;
       readonly vhid: number;
       readonly carpdev: string;
+      readonly bowsOut: boolean;
       readonly transmissions: readonly Transmission[];
     } & Claim)
   /** Gratuitous ARP and unsolicited neighbour advertisements: send, nothing comes back. */
   | ({
       readonly kind: "announce";
       readonly interface: string;
+      readonly vhid: number;
       readonly carpdev: string;
       readonly frames: readonly Uint8Array[];
     } & Claim)

@@ -38,7 +38,7 @@ export interface Owner {
     untilUs: Micros,
   ): void;
   /** Tells everybody on the segment where the addresses are, unless it is later than `untilUs` by then. */
-  announce(untilUs: Micros): void;
+  announce(vhid: number, untilUs: Micros): void;
   /** A node became MASTER or ceased to be. */
   mastershipChanged(): void;
   emit(effect: Effect): void;
@@ -51,6 +51,9 @@ const REMEMBERED_COUNTERS = 1024;
 
 /** Announcements are repeated once, after this many further advertisements: the first may have been lost. */
 const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
+
+/** Other masters that are told to give way without waiting for our next advertisement. */
+const MAX_ANSWERS_IN_AN_INTERVAL = 8;
 
 export class VirtualHost {
   readonly vhid: number;
@@ -69,7 +72,9 @@ export class VirtualHost {
   #masterUntilUs: Micros = 0;
   #hasAdvertised = false;
   #toSecondAnnouncement = 0;
-  #assertedAtUs: Micros = Number.NEGATIVE_INFINITY;
+  /** When we last answered other masters, as long as that counts. */
+  #answersUs: Micros[] = [];
+  #answeredCounter: bigint | undefined;
   readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
   #lastCounter: bigint;
@@ -183,7 +188,8 @@ export class VirtualHost {
 
   /** Something may have made others forget where the addresses are. */
   announce(now: Instant): void {
-    if (this.#state === "MASTER" && !this.#lostLease(now.us, now)) this.#owner.announce(this.#masterUntilUs);
+    if (this.#state === "MASTER" && !this.#lostLease(now.us, now))
+      this.#owner.announce(this.vhid, this.#masterUntilUs);
   }
 
   /** An advertisement has really left: the lease runs from that moment, if it had not run out by then. */
@@ -244,7 +250,7 @@ export class VirtualHost {
     const { demote } = this.#effective;
     const ownIntervalUs = this.#intervalUs;
     if (his.demote < demote) this.#yield("a master is less demoted", his.receivedUs, now);
-    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(his.family, now);
+    else if (his.demote > demote || his.intervalUs > ownIntervalUs) this.#assert(his, now);
     else if (his.intervalUs < ownIntervalUs)
       this.#yield("a master advertises more often", his.receivedUs, now);
     else this.#breakTie(his, now);
@@ -275,29 +281,40 @@ export class VirtualHost {
       this.#heardOverIpv4Us !== undefined &&
       now.us - this.#heardOverIpv4Us <= 3 * his.intervalUs
     ) {
-      this.#assert(his.family, now);
+      this.#assert(his, now);
       return;
     }
     const order = own === undefined ? 0 : compareAddresses(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
     const stays = order === 0 ? his.counter < this.#lastCounter : order > 0;
-    if (stays) this.#assert(his.family, now);
+    if (stays) this.#assert(his, now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }
 
   /**
    * Another master is heard that has to give way: let it know at once. Each of its frames has made the switches look
-   * for the shared MAC where it is, and over two families it is two frames: correct them after either.
+   * for the shared MAC where it is, and over two families it is two frames: correct them after either. Answers are
+   * few, whatever is heard: anybody can send again what others have said. Where there were many, one more comes soon.
+   * (OpenBSD's counter is always the same: it gets one answer an interval.)
    */
-  #assert(family: Family, now: Instant): void {
+  #assert(his: Heard, now: Instant): void {
     const latestUs = now.us - this.#intervalUs;
-    if ((this.#correctedAtUs.get(family) ?? Number.NEGATIVE_INFINITY) > latestUs) return;
-    this.#correctedAtUs.set(family, now.us);
-    if (this.#assertedAtUs <= latestUs) {
-      this.#assertedAtUs = now.us;
+    const isKnown = his.counter === this.#answeredCounter;
+    if (isKnown && (this.#correctedAtUs.get(his.family) ?? Number.NEGATIVE_INFINITY) > latestUs) return;
+    this.#answersUs = this.#answersUs.filter((us) => us > latestUs);
+    const isAnswered = isKnown && this.#answersUs.length > 0;
+    if (!isAnswered) {
+      if (this.#answersUs.length >= MAX_ANSWERS_IN_AN_INTERVAL) {
+        const soonUs = now.us + this.#intervalUs / MAX_ANSWERS_IN_AN_INTERVAL;
+        if (soonUs < this.#advertiseAtUs) this.#arm("advertise", soonUs);
+        return;
+      }
+      this.#answersUs.push(now.us);
+      this.#answeredCounter = his.counter;
       this.#advertise(now);
     }
-    this.#owner.announce(this.#masterUntilUs);
+    this.#correctedAtUs.set(his.family, now.us);
+    this.#owner.announce(this.vhid, this.#masterUntilUs);
   }
 
   #takeOver(reason: string, now: Instant): void {
@@ -310,9 +327,9 @@ export class VirtualHost {
     // Before the advertisement: it draws the clients' packets here at once.
     this.#holdLease();
     this.#advertise(now);
-    this.#owner.announce(this.#masterUntilUs);
+    this.#owner.announce(this.vhid, this.#masterUntilUs);
     this.#toSecondAnnouncement = ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT;
-    this.#assertedAtUs = now.us;
+    this.#answersUs = [];
   }
 
   /** MASTER -> BACKUP; `sinceUs` is when the one who is MASTER now was heard. */

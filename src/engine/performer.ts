@@ -4,7 +4,7 @@
  */
 
 import type { Effect, Filter, Priority, Transition } from "../core/effect.ts";
-import type { Event, Family, Micros } from "../core/event.ts";
+import type { Event, Family } from "../core/event.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
@@ -70,15 +70,21 @@ export class Performer {
         if (effect.provoked) this.#provoked.line(effect.priority, effect.text);
         else log(effect.priority, effect.text);
         break;
-      case "advertise":
-        this.#sequence(effect.interface).push(() => this.#advertise(effect));
-        break;
-      case "announce":
+      case "advertise": {
+        const isHeld = this.#lookAfter(effect);
         this.#sequence(effect.interface).push(() => {
-          for (const frame of effect.frames)
-            if (clock.now().us <= effect.untilUs) wire.send(effect.carpdev, { family: 4, frame });
+          if (effect.bowsOut || isHeld()) this.#advertise(effect);
         });
         break;
+      }
+      case "announce": {
+        const isHeld = this.#lookAfter(effect);
+        this.#sequence(effect.interface).push(() => {
+          for (const frame of effect.frames)
+            if (isHeld() && clock.now().us <= effect.untilUs) wire.send(effect.carpdev, { family: 4, frame });
+        });
+        break;
+      }
       case "device":
         this.#sequence(effect.interface).push(() => links.apply(effect.interface, effect.device));
         break;
@@ -86,7 +92,7 @@ export class Performer {
         this.#sequence(effect.interface).push(() => this.#filter(effect.interface, effect.filter));
         break;
       case "lease":
-        this.#lease(effect.interface, effect.vhid, effect.untilUs);
+        this.#lease(effect);
         break;
       case "listen":
         this.#listen(effect.carpdev, effect.index);
@@ -108,18 +114,26 @@ export class Performer {
   }
 
   /** Given in its place among the effects, when the device is there; taken away at once, and then not given any more. */
-  #lease(name: string, vhid: number, untilUs: Micros): void {
+  #lease(effect: Extract<Effect, { kind: "lease" }>): void {
+    const { interface: name, vhid, untilUs } = effect;
     const { dataPath } = this.#kernel;
-    const key = `${name}/${vhid}`;
-    const taken = this.#taken.get(key) ?? 0;
     if (untilUs === 0) {
-      this.#taken.set(key, taken + 1);
+      const key = `${name}/${vhid}`;
+      this.#taken.set(key, (this.#taken.get(key) ?? 0) + 1);
       dataPath.lease(name, vhid, 0);
       return;
     }
+    const isHeld = this.#lookAfter(effect);
     this.#sequence(name).push(() => {
-      if ((this.#taken.get(key) ?? 0) === taken) dataPath.lease(name, vhid, untilUs);
+      if (isHeld()) dataPath.lease(name, vhid, untilUs);
     });
+  }
+
+  /** @returns whether the lease of a virtual host has not been taken away since now */
+  #lookAfter(of: { readonly interface: string; readonly vhid: number }): () => boolean {
+    const key = `${of.interface}/${of.vhid}`;
+    const taken = this.#taken.get(key);
+    return () => this.#taken.get(key) === taken;
   }
 
   #filter(name: string, filter: Filter | null): void {

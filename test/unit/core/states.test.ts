@@ -188,15 +188,33 @@ describe("a MASTER that hears another", () => {
     assert.equal(station.devices.get("carp0")?.active, false);
   });
 
-  it("answers one that has to give way at once, but no more than once an interval", () => {
+  it("answers those that have to give way at once, each of their advertisements", () => {
     const station = master();
-    station.world.run(1.5 * SECOND);
+    for (const source of ["10.0.0.7", "10.0.0.8", "10.0.0.7"]) {
+      const answer = station.hear(advertisement({ advskew: 100, source }));
+      assert.equal(only(answer, "advertise").length, 1);
+      assert.equal(only(answer, "announce").length, 1);
+    }
+  });
+
+  it("answers the one counter that OpenBSD has no more than once an interval", () => {
+    const station = master();
+    const his = { advskew: 100, counter: 77n };
+    assert.equal(only(station.hear(advertisement(his)), "advertise").length, 1);
+    assert.deepEqual(station.hear(advertisement(his)), []);
+    station.world.run(1.1 * SECOND);
+    assert.equal(only(station.hear(advertisement(his)), "advertise").length, 1);
+  });
+
+  it("answers few of a flood, and once more soon after it", () => {
+    const station = master();
+    const flood = Array.from({ length: 100 }, () => station.hear(advertisement({ advskew: 100 })));
+    assert.equal(only(flood.flat(), "advertise").length, 8);
+    assert.equal(station.dueIn("carp0/1/advertise"), SECOND / 8);
     station.take();
-    const first = station.hear(advertisement({ advskew: 100 }));
-    assert.equal(only(first, "advertise").length, 1);
-    assert.equal(only(first, "announce").length, 1);
-    const second = station.hear(advertisement({ advskew: 100 }));
-    assert.deepEqual(second, []);
+    station.world.run(SECOND);
+    assert.equal(only(station.take(), "advertise").length, 1);
+    assert.equal(only(station.hear(advertisement({ advskew: 100 })), "advertise").length, 1);
   });
 
   it("tells the switches again after the second frame of one that has to give way", () => {

@@ -26,16 +26,17 @@ class Station {
         },
       },
       links: { apply: () => this.applied.promise },
+      dataPath: { lease: () => {} },
     };
     this.performer = new Performer(kernel as unknown as Kernel, (event) => void this.reported.push(event));
   }
 }
 
-const at = { interface: "carp0", carpdev: "eth0", untilUs: 1000 } as const;
+const at = { interface: "carp0", vhid: 1, carpdev: "eth0", untilUs: 1000 } as const;
 const advertise: Effect = {
   ...at,
   kind: "advertise",
-  vhid: 1,
+  bowsOut: false,
   transmissions: [
     { family: 4, frame: Buffer.from("over IPv4") },
     { family: 6, frame: Buffer.from("over IPv6") },
@@ -82,4 +83,14 @@ test("a claim that had to wait for the device too long is not made, and counts a
   station.applied.resolve();
   await station.performer.settled();
   assert.deepEqual([station.sent, station.reported], [[], []]);
+});
+
+test("a claim that had to wait while the lease was taken away is not made; a bow-out is", async () => {
+  const station = new Station();
+  const lost: Effect = { kind: "lease", interface: "carp0", vhid: 1, untilUs: 0 };
+  station.performer.perform([device, advertise, announce, { ...advertise, bowsOut: true }, lost]);
+  station.applied.resolve();
+  await station.performer.settled();
+  assert.deepEqual(station.sent, ["over IPv4", "over IPv6"]);
+  assert.equal(station.reported.length, 1);
 });

@@ -1,0 +1,234 @@
+/**
+ * Hosts that run somebody else's CARP: OpenBSD's, FreeBSD's and ucarp's rules as far as another host can tell them
+ * apart. They share what the services of the plan say, over IPv4, and have no leases.
+ */
+
+import type { Micros } from "../../src/core/event.ts";
+import { compareAddresses } from "../../src/protocol/address.ts";
+import {
+  ADVERTISEMENT_BYTES,
+  encodeAdvertisement,
+  parseAdvertisement,
+} from "../../src/protocol/advertisement.ts";
+import { Authentication } from "../../src/protocol/authentication.ts";
+import { advertisementFrame, parseCarpFrame } from "../../src/protocol/frame.ts";
+import { intervalOf, isBowOut, secretOf } from "./hearing.ts";
+import type { Kind, Service } from "./plan.ts";
+import type { Random } from "./random.ts";
+import type { Frame, Plugged, Segment } from "./segment.ts";
+import { ownAddress } from "./station.ts";
+import type { World } from "./world.ts";
+
+/** The kernel's clock ticks a hundred times a second. */
+const TIMER_LATE_US: Micros = 10_000;
+
+type ForeignKind = Exclude<Kind, "carpctl">;
+
+interface VirtualHost {
+  readonly service: Service;
+  readonly vhid: number;
+  readonly advskew: number;
+  readonly authentication: Authentication;
+  readonly secret: string;
+  state: "BACKUP" | "MASTER";
+  /** Of its timer; another one replaces it. */
+  generation: number;
+  counter: bigint;
+  /** Whether it has heard a counter to go on from. */
+  follows: boolean;
+}
+
+interface Said {
+  readonly source: string;
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly intervalUs: Micros;
+  readonly demote: number;
+}
+
+export class Foreign implements Plugged {
+  readonly id: number;
+  readonly kind: ForeignKind;
+  disturbedAtUs: Micros = 0;
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #preempts: boolean;
+  readonly #rate: number;
+  readonly #segments = new Map<number, Segment>();
+  readonly #virtualHosts: VirtualHost[];
+  #isUp = false;
+
+  constructor(
+    world: World,
+    options: {
+      readonly id: number;
+      readonly kind: ForeignKind;
+      readonly random: Random;
+      readonly preempts: boolean;
+      readonly driftPpm: number;
+      readonly services: readonly Service[];
+      readonly advskews: readonly (readonly number[])[];
+    },
+  ) {
+    this.#world = world;
+    this.id = options.id;
+    this.kind = options.kind;
+    this.#random = options.random;
+    this.#preempts = options.preempts;
+    this.#rate = 1 + options.driftPpm / 1e6;
+    this.#virtualHosts = options.services.flatMap((service, i) =>
+      service.vhids.map((vhid, j) => {
+        const { pass, addresses } = service;
+        return {
+          service,
+          vhid,
+          advskew: options.advskews[i]?.[j] ?? 0,
+          authentication: new Authentication({ pass, vhid, addresses }),
+          secret: secretOf({ pass, addresses }, vhid),
+          state: "BACKUP" as const,
+          generation: 0,
+          counter: this.#drawCounter(),
+          follows: false,
+        };
+      }),
+    );
+  }
+
+  get name(): string {
+    return `${this.kind}${this.id}`;
+  }
+
+  plug(segment: Segment): void {
+    this.#segments.set(segment.index, segment);
+    segment.plug(this);
+  }
+
+  owns(segment: Segment, address: string): boolean {
+    return address === ownAddress(segment.index, this.id);
+  }
+
+  participations(
+    segment: Segment,
+  ): [string, string, { host: Foreign; isMaster: boolean; intervalUs: Micros }][] {
+    if (!this.#isUp) return [];
+    return this.#virtualHosts
+      .filter(({ service }) => service.segment === segment.index)
+      .map((vh) => [
+        `${vh.service.name}/${vh.vhid}`,
+        vh.secret,
+        { host: this, isMaster: vh.state === "MASTER", intervalUs: intervalOfOwn(vh) },
+      ]);
+  }
+
+  start(): void {
+    this.#isUp = true;
+    this.disturbedAtUs = this.#world.us;
+    for (const vh of this.#virtualHosts) {
+      vh.follows = false;
+      vh.counter = this.#drawCounter();
+      this.#wait(vh);
+    }
+  }
+
+  /** @param quietly without a bow-out, which ucarp does not send */
+  stop(quietly: boolean): void {
+    for (const vh of this.#virtualHosts) {
+      if (vh.state === "MASTER" && !quietly && this.kind !== "ucarp") this.#send(vh, 255, 255);
+      vh.generation++;
+    }
+    this.#isUp = false;
+    this.disturbedAtUs = this.#world.us;
+  }
+
+  receive(segment: Segment, { bytes }: Frame): void {
+    if (!this.#isUp) return;
+    const parsed = parseCarpFrame(bytes);
+    if (!("packet" in parsed) || parsed.packet.hopLimit !== 255 || !parsed.packet.multicast) return;
+    const { source, message } = parsed.packet;
+    const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet);
+    if (!("advertisement" in carried)) return;
+    const { version, vhid, counter, digest, ...said } = carried.advertisement;
+    const vh = this.#virtualHosts.find(
+      (each) => each.vhid === vhid && each.service.segment === segment.index,
+    );
+    if (version !== 2 || vh === undefined || !vh.authentication.verify(counter, digest)) return;
+    // OpenBSD keeps a cookie and knows it again; the others go on from what they hear.
+    if (this.kind === "openbsd" && counter === vh.counter) return;
+    if (this.kind !== "openbsd") {
+      vh.counter = counter;
+      vh.follows = true;
+    }
+    const intervalUs = intervalOf(said.advbase, said.advskew);
+    this.#heard(vh, segment, { ...said, source, intervalUs });
+  }
+
+  #heard(vh: VirtualHost, segment: Segment, said: Said): void {
+    // Only OpenBSD looks at the demote byte; a host of no such count has 0.
+    const his = { ...said, demote: this.kind === "openbsd" ? said.demote : 0 };
+    const ownUs = intervalOfOwn(vh);
+    if (vh.state === "MASTER") {
+      if (!this.#yieldsTo(his, ownUs, ownAddress(segment.index, this.id))) return;
+      if (this.kind === "ucarp") this.#send(vh, vh.service.advbase, vh.advskew);
+      vh.state = "BACKUP";
+      this.#wait(vh);
+      return;
+    }
+    const isPreempted = this.#preempts && ownUs < his.intervalUs;
+    const isTooSlow = his.intervalUs > 3e6 * vh.service.advbase && vh.service.advbase > 0;
+    if (isPreempted || his.demote > 0 || isTooSlow) this.#takeOver(vh);
+    else this.#wait(vh);
+  }
+
+  #yieldsTo(his: Said, ownUs: Micros, own: string): boolean {
+    if (isBowOut(his) || his.demote > 0 || his.intervalUs > ownUs) return false;
+    if (his.intervalUs < ownUs) return true;
+    // The BSDs both yield and leave it to their timers; of two ucarps the lower address stays.
+    return this.kind !== "ucarp" || compareAddresses(his.source, own) < 0;
+  }
+
+  #takeOver(vh: VirtualHost): void {
+    vh.state = "MASTER";
+    this.#advertise(vh);
+  }
+
+  #advertise(vh: VirtualHost): void {
+    this.#send(vh, vh.service.advbase, vh.advskew);
+    this.#after(vh, intervalOfOwn(vh), () => this.#advertise(vh));
+  }
+
+  /** OpenBSD and FreeBSD wait three of their intervals, ucarp three advbases and one advskew. */
+  #wait(vh: VirtualHost): void {
+    const { advbase } = vh.service;
+    const waitUs = this.kind === "ucarp" ? 3e6 * advbase + (vh.advskew * 1e6) / 256 : 3 * intervalOfOwn(vh);
+    this.#after(vh, waitUs, () => this.#takeOver(vh));
+  }
+
+  #after(vh: VirtualHost, us: Micros, happen: () => void): void {
+    const generation = ++vh.generation;
+    const lateUs = this.#random.next() * TIMER_LATE_US;
+    this.#world.at(this.#world.us + us / this.#rate + lateUs, () => {
+      if (vh.generation === generation) happen();
+    });
+  }
+
+  #send(vh: VirtualHost, advbase: number, advskew: number): void {
+    const segment = this.#segments.get(vh.service.segment);
+    if (segment === undefined) return;
+    if (this.kind !== "openbsd")
+      vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
+    const fields = { vhid: vh.vhid, advbase, advskew, demote: 0, counter: vh.counter };
+    const message = encodeAdvertisement(fields, vh.authentication);
+    const source = ownAddress(segment.index, this.id);
+    const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });
+    segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us });
+  }
+
+  #drawCounter(): bigint {
+    const half = () => BigInt(this.#random.integer(0, 2 ** 32 - 1));
+    return (half() << 32n) | half();
+  }
+}
+
+function intervalOfOwn({ service, advskew }: VirtualHost): Micros {
+  return intervalOf(service.advbase, advskew);
+}

@@ -1,0 +1,55 @@
+/**
+ * Frames from whoever is not our core: what a kernel makes of a unicast advertisement, what other implementations
+ * send, and what an attacker makes up. Kept apart from what is tested.
+ */
+
+import { addressBytes, macBytes } from "../../src/protocol/address.ts";
+import { ADVERTISEMENT_BYTES, CARP_PROTOCOL } from "../../src/protocol/advertisement.ts";
+import { internetChecksum } from "../../src/protocol/checksum.ts";
+import { EtherType, ethernetFrame, writeBytes } from "../../src/protocol/ethernet.ts";
+import { writeIpv4Header, writeIpv6Header } from "../../src/protocol/ip.ts";
+
+const ROUTER_MAC = macBytes("02:00:00:00:ff:01");
+const RECEIVER_MAC = macBytes("02:00:00:00:ff:02");
+
+/** What arrives of a CARP message that the sender's kernel has routed. */
+export function routedFrame(sent: {
+  readonly source: string;
+  readonly destination: string;
+  readonly trafficClass: number;
+  readonly payload: Uint8Array;
+}): Uint8Array {
+  const source = addressBytes(sent.source);
+  const isIpv4 = source.length === 4;
+  const headerBytes = isIpv4 ? 20 : 40;
+  const etherType = isIpv4 ? EtherType.ipv4 : EtherType.ipv6;
+  const bytes = headerBytes + sent.payload.length;
+  const { frame, payload } = ethernetFrame(RECEIVER_MAC, ROUTER_MAC, etherType, bytes);
+  const header = {
+    source,
+    destination: addressBytes(sent.destination),
+    protocol: CARP_PROTOCOL,
+    trafficClass: sent.trafficClass,
+    payloadBytes: sent.payload.length,
+  };
+  if (isIpv4) writeIpv4Header(payload, header);
+  else writeIpv6Header(payload, header);
+  writeBytes(payload, headerBytes, sent.payload);
+  return frame;
+}
+
+/** The fields of the advertisement at the end of a frame that no digest covers. */
+export function altered(
+  frame: Uint8Array,
+  fields: { readonly advbase?: number; readonly advskew?: number; readonly demote?: number },
+): Uint8Array {
+  const bytes = Uint8Array.from(frame);
+  const message = bytes.subarray(bytes.length - ADVERTISEMENT_BYTES);
+  if (fields.advskew !== undefined) message[2] = fields.advskew;
+  if (fields.demote !== undefined) message[4] = fields.demote;
+  if (fields.advbase !== undefined) message[5] = fields.advbase;
+  const view = new DataView(message.buffer, message.byteOffset);
+  view.setUint16(6, 0);
+  view.setUint16(6, internetChecksum(message));
+  return bytes;
+}

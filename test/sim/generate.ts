@@ -1,0 +1,270 @@
+/**
+ * Draws a plan from a seed: a cluster as somebody might build it, and episodes of trouble with time to recover in
+ * between. What is drawn says how bad it gets; what must hold all the same is said elsewhere.
+ */
+
+import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
+import type { Micros } from "../../src/core/event.ts";
+import type { HostPlan, Kind, Plan, Service, Step } from "./plan.ts";
+import { Random } from "./random.ts";
+import type { Weather } from "./segment.ts";
+
+const SECOND: Micros = 1_000_000;
+
+export interface Extent {
+  /** How many times trouble comes. */
+  readonly episodes: number;
+  /** Seconds of advbase, for all services; absent: drawn. */
+  readonly advbase?: number | undefined;
+  /** Absent: drawn. */
+  readonly hosts?: number | undefined;
+}
+
+/** What all draws have at hand. */
+interface Cluster {
+  readonly random: Random;
+  readonly services: readonly Service[];
+  readonly hosts: readonly HostPlan[];
+  /** What counts as long here: more than the slowest interval. */
+  readonly unitUs: Micros;
+}
+
+export function generate(seed: number, extent: Extent): Plan {
+  const random = new Random(seed);
+  const hasForeign = random.chance(0.2);
+  const count = extent.hosts ?? random.pick(2, 2, 2, 3, 3, 4, 6);
+  const segments = Array.from({ length: random.pick(1, 1, 2) }, () => fairWeather(random));
+  const advbase = extent.advbase ?? random.pick(1, 1, 1, 1, 2, 10, 0);
+  const services = segments.flatMap((_, segment) =>
+    Array.from({ length: random.pick(1, 1, 2) }, (_, i) => ({ segment, number: 2 * segment + i })),
+  );
+  const drawn = services.map((where) => drawService(random, where, { hasForeign, count, advbase }));
+  const hosts = drawHosts(random, drawn, { hasForeign, count, advbase });
+  const cluster = { random, services: drawn, hosts, unitUs: (advbase + 1) * SECOND };
+  const { steps, durationUs } = drawEpisodes(cluster, extent.episodes);
+  return { seed, durationUs, segments, services: drawn, hosts, steps };
+}
+
+interface Basis {
+  readonly hasForeign: boolean;
+  readonly count: number;
+  readonly advbase: number;
+}
+
+function fairWeather(random: Random): Weather {
+  const delayUs = random.pick(0, 50, 100, 1_000, 10_000);
+  return {
+    loss: 0,
+    duplication: random.pick(0, 0, 0, 0.01, 0.3),
+    delayUs,
+    jitterUs: random.pick(0, delayUs, 2 * delayUs),
+  };
+}
+
+function drawService(
+  random: Random,
+  { segment, number }: { segment: number; number: number },
+  { hasForeign, count, advbase }: Basis,
+): Service {
+  const isBalanced = !hasForeign && random.chance(0.3);
+  const unicast = !hasForeign && !isBalanced && count === 2 && random.chance(0.2);
+  const ipv4 = `10.${segment}.0.${250 - number}`;
+  const ipv6 = `2001:db8:${segment}::${250 - number}`;
+  const families = hasForeign || unicast ? [[ipv4]] : [[ipv4], [ipv4, ipv6], [ipv6]];
+  const nodes = isBalanced ? random.integer(2, 4) : 1;
+  return {
+    name: `carp${number}`,
+    segment,
+    vhids: Array.from({ length: nodes }, (_, i) => number * 8 + i + 1),
+    advbase,
+    pass: random.pick("", "secret"),
+    balancing: isBalanced ? random.pick("ip", "ip-unicast", "ip-stealth") : "none",
+    addresses: random.pick(families[0] as string[], ...families.slice(1)),
+    unicast,
+  };
+}
+
+function drawHosts(random: Random, services: readonly Service[], basis: Basis): HostPlan[] {
+  const { hasForeign, count, advbase } = basis;
+  const drifts = random.pick(0, 0, 100, 10_000);
+  const preempt = random.chance(0.4);
+  const isMixed = random.chance(0.2);
+  const strictReplay = !hasForeign && random.chance(0.2);
+  const style = hasForeign ? "ranked" : random.pick("ranked", "equal", "any");
+  const foreign = hasForeign ? random.integer(1, count - 1) : 0;
+  const hosts = Array.from({ length: count }, (_, id): HostPlan => {
+    const kind: Kind = id < foreign ? random.pick("openbsd", "freebsd", "ucarp") : "carpctl";
+    return {
+      kind,
+      driftPpm: random.integer(-drifts, drifts),
+      aheadUs: random.integer(-3, 3) * random.pick(17, SECOND, 3_600 * SECOND),
+      preempt: isMixed ? random.chance(0.5) : preempt,
+      strictReplay,
+      // With an advbase of 0 the skew is all there is: the quickest ones leave no time for anything.
+      advskews: services.map(({ vhids }, s) =>
+        vhids.map((_, v) => {
+          const rank = (id + s + v) % count;
+          const least = advbase === 0 ? 128 : 0;
+          if (style === "ranked") return least + Math.floor((rank * (240 - least)) / count);
+          return style === "equal" ? least : random.pick(least, least + 1, 200, 254);
+        }),
+      ),
+    };
+  });
+  // Who is first on the segment has the lowest address: it should not always be one of the same kind.
+  return random.chance(0.5) ? hosts : hosts.reverse();
+}
+
+// What happens.
+
+function drawEpisodes(cluster: Cluster, episodes: number): { steps: Step[]; durationUs: Micros } {
+  const { random, unitUs } = cluster;
+  const isMixed = cluster.hosts.some(({ kind }) => kind !== "carpctl");
+  const steps: Step[] = [];
+  let us = unitUs * random.integer(1, 10);
+  for (let i = 0; i < episodes; i++) {
+    const windowUs = unitUs * random.pick(0.01, 0.1, 1, 3, 10);
+    let endUs = us;
+    for (let n = random.pick(1, 1, 2, 3, 5); n > 0; n--) {
+      const step = drawStep(cluster, us + random.next() * windowUs);
+      steps.push(step);
+      endUs = Math.max(endUs, step.atUs + step.forUs);
+    }
+    us = endUs + unitUs * (isMixed ? 3 : 1) * random.pick(0.5, 4, 8, 15, 30);
+  }
+  return { steps: steps.sort((a, b) => a.atUs - b.atUs), durationUs: Math.ceil(us) };
+}
+
+function drawStep(cluster: Cluster, at: Micros): Step {
+  const { random, hosts, services, unitUs } = cluster;
+  const host = random.integer(0, hosts.length - 1);
+  const segment = random.pick(...(services.map((each) => each.segment) as [number, ...number[]]));
+  const atUs = Math.round(at);
+  const short = Math.round(10 ** (3 + random.next() * 3.5));
+  const forUs = Math.round(random.pick(short, random.next() * unitUs, random.next() * 8 * unitUs));
+  const lasting = { atUs, forUs };
+  switch (random.integer(0, 12)) {
+    case 0:
+    case 1: {
+      const all = hosts.map((_, id) => id);
+      const one = random.chance(0.5) ? [host] : all.filter(() => random.chance(0.5));
+      const others = all.filter((id) => !one.includes(id));
+      const [from, to] = random.pick([one, others], [others, one], [all, all]);
+      return { ...lasting, kind: "weather", segment, from, to, weather: foul(random, unitUs) };
+    }
+    case 2:
+      return { ...lasting, kind: "no-carrier", host, segment };
+    case 3:
+      return { ...lasting, kind: "sends-fail", host, error: random.pick("ENOBUFS", "ENETDOWN") };
+    case 4:
+    case 5:
+      return { ...lasting, kind: "stall", host, framesFirst: random.chance(0.3) };
+    case 6:
+      return { ...lasting, kind: "crash", host };
+    case 7:
+      return { ...lasting, kind: "stop", host };
+    case 8:
+      return random.chance(0.5)
+        ? {
+            atUs,
+            forUs: 0,
+            kind: "clock",
+            host,
+            byUs: random.integer(-2, 2) * random.pick(1, 3_600) * SECOND,
+          }
+        : { atUs, forUs: 0, kind: "drift", host, ppm: random.integer(-10_000, 10_000) };
+    case 9:
+      return { ...lasting, kind: "slow-devices", host, deviceUs: short };
+    case 10: {
+      const attack = random.pick("garbage", "forge", "replay", "alter", "damage");
+      return {
+        atUs,
+        forUs: 0,
+        kind: "attack",
+        segment,
+        attack,
+        times: random.integer(1, 20),
+        everyUs: short,
+      };
+    }
+    default:
+      return { ...lasting, kind: "command", host, ...drawCommand(cluster, host) };
+  }
+}
+
+function foul(random: Random, unitUs: Micros): Weather {
+  const fair = { loss: 0, duplication: 0, delayUs: 0, jitterUs: 0 };
+  return random.pick(
+    { ...fair, loss: 1 },
+    { ...fair, loss: 1 },
+    { ...fair, loss: random.next() },
+    { ...fair, delayUs: random.next() * unitUs, jitterUs: random.next() * unitUs, duplication: 0.3 },
+  );
+}
+
+function drawCommand(
+  cluster: Cluster,
+  host: number,
+): { readonly command: Command; readonly undo?: Command | undefined } {
+  const { random, services, hosts } = cluster;
+  const at = random.integer(0, services.length - 1);
+  const service = services[at] as Service;
+  const { name, vhids, advbase, addresses } = service;
+  const change = (change: InterfaceChange): Command => ({ kind: "change", name, change });
+  const sysctl = (variable: string, value: number): Command => ({
+    kind: "set-sysctl",
+    writes: [{ name: `net.inet.carp.${variable}`, value }],
+  });
+  const nodes = (advskew: (i: number) => number) =>
+    change({ carpnodes: vhids.map((vhid, i) => ({ vhid, advskew: advskew(i) })) });
+  const known = nodes((i) => hosts[host]?.advskews[at]?.[i] ?? 0);
+  const by = random.pick(1, 1, 50, 240);
+  const least = advbase === 0 ? 128 : 0;
+  switch (random.integer(0, 12)) {
+    case 0:
+      return {
+        command: nodes(() => random.integer(least, 254)),
+        undo: random.chance(0.7) ? known : undefined,
+      };
+    case 1:
+      return { command: change({ advbase: advbase + 1 }), undo: change({ advbase }) };
+    case 2:
+      return { command: change({ pass: "another" }), undo: change({ pass: service.pass }) };
+    case 3:
+    case 4:
+      return { command: change({ state: random.pick("master", "backup") }) };
+    case 5:
+      return { command: change({ up: false }), undo: change({ up: true }) };
+    case 6:
+      return { command: sysctl("preempt", random.integer(0, 1)) };
+    case 7:
+      return { command: sysctl("demotion", by), undo: sysctl("demotion", -by) };
+    case 8: {
+      const demote = (by: number): Command => ({ kind: "demote-group", group: "carp", by });
+      return { command: demote(by), undo: demote(-by) };
+    }
+    case 9:
+      return { command: sysctl("allow", 0), undo: sysctl("allow", 1) };
+    case 10: {
+      const address = `10.${service.segment}.0.99`;
+      const added = { family: 4 as const, address, prefixLength: 24, alias: true };
+      return { command: change({ addAddresses: [added] }), undo: change({ removeAddresses: [address] }) };
+    }
+    case 11:
+      return vhids.length > 1
+        ? { command: nodes((i) => (i === 0 ? 254 : least)), undo: known }
+        : { command: change({ carpnodes: [{ vhid: 200 + at, advskew: 0 }] }), undo: known };
+    default:
+      return addresses.length > 1
+        ? { command: change({ removeFamilies: [6] }), undo: change({ addAddresses: [ipv6Of(service)] }) }
+        : {
+            command: change({ carpnodes: [...vhids].reverse().map((vhid) => ({ vhid, advskew: 100 })) }),
+            undo: known,
+          };
+  }
+}
+
+function ipv6Of({ addresses }: Service) {
+  const address = addresses.find((each) => each.includes(":")) ?? "";
+  return { family: 6 as const, address, prefixLength: 64, alias: true };
+}

@@ -1,0 +1,182 @@
+/**
+ * Who holds a lease, for how long, and together with whom: that no lease outlasts what its last advertisement
+ * allows, and that two hosts that hear each other do not hold one for the same virtual host.
+ */
+
+import type { Transition } from "../../src/core/effect.ts";
+import type { Micros } from "../../src/core/event.ts";
+import { carpdevOf, type Heard, hearingSinceUs, intervalOf, isBowOut } from "./hearing.ts";
+import { ownSettings } from "./rules.ts";
+import { type LastSaid, Station } from "./station.ts";
+import { Violation } from "./violation.ts";
+
+/** Clocks run apart by up to 1 % either way. */
+const APART = 0.0202;
+/** Reading the socket, and a millisecond's rounding of timers. */
+const PROCESSING_US: Micros = 3_000;
+const ROUNDING_US = 2;
+
+/** How long a lease may last, by what its advertisement says and what its sender has heard others say. */
+export function longestLeaseUs(
+  { advbase, intervalUs }: { readonly advbase: number; readonly intervalUs: Micros },
+  quickestPeerUs: Micros,
+): Micros {
+  const peers = Math.min(advbase > 0 ? 3e6 * advbase : 3e6 / 256, 3 * quickestPeerUs);
+  return Math.max(1.5 * intervalUs, peers);
+}
+
+interface Together {
+  sinceUs: Micros;
+}
+
+export class Leases {
+  /** The shortest interval that each virtual host has heard since it runs, by `host0 carp0/1`. */
+  readonly #quickestUs = new Map<string, Micros>();
+  /** The latest counter that a virtual host has heard of each other host, by `host0 carp0/1`. */
+  readonly #heard = new Map<string, Map<number, bigint>>();
+  /** Pairs that hold a lease together, by `host0 host1 carp0/1`. */
+  readonly #together = new Map<string, Together>();
+  /** Given for an advertisement that is still to leave, by host. */
+  readonly #owed = new Map<Station, Set<string>>();
+
+  heard(station: Station, heard: Heard): void {
+    const of = `${station.name} ${heard.key}`;
+    if (!isBowOut(heard))
+      this.#quickestUs.set(of, Math.min(this.#quickestUs.get(of) ?? heard.intervalUs, heard.intervalUs));
+    if (heard.from === undefined) {
+      // Whoever sent that: what it makes hosts do to each other is no fault of theirs.
+      station.disturbed();
+      return;
+    }
+    const counters = this.#heard.get(of) ?? new Map<number, bigint>();
+    this.#heard.set(of, counters.set(heard.from, heard.counter));
+  }
+
+  changed(station: Station, transition: Transition, own: { intervalUs: Micros }): void {
+    const key = `${transition.interface}/${transition.vhid}`;
+    if (transition.from === "INIT") this.#quickestUs.delete(`${station.name} ${key}`);
+    if (transition.reason === "the master is silent") this.#checkSilence(station, key, own.intervalUs);
+  }
+
+  /** Whoever was heard and is silent since has had to stop by now. */
+  #checkSilence(station: Station, key: string, intervalUs: Micros): void {
+    const { us } = station.world;
+    for (const other of this.#others(station, key)) {
+      const said = other.lastSaid.get(key);
+      const heard = this.#heard.get(`${station.name} ${key}`)?.get(other.id);
+      if (said === undefined || heard !== said.counter) continue;
+      const allowedUs = this.#allowedUs(other, key, said);
+      if (3 * intervalUs < allowedUs) continue;
+      const leftUs = other.leaseEndUs(key) - us;
+      if (leftUs > APART * allowedUs + ROUNDING_US)
+        throw new Violation(
+          "no two leases",
+          `${station.name} ${key}: takes over for silence while ${other.name}, whose last advertisement it has heard, holds its lease for ${leftUs} us more`,
+        );
+    }
+  }
+
+  leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
+    const key = `${name}/${vhid}`;
+    if (untilUs > 0) this.#checkBounds(station, name, vhid, untilUs);
+    this.#checkTogether(station, key, untilUs);
+  }
+
+  /** What was given for an advertisement to come is taken back when that did not leave. */
+  done(station: Station): void {
+    const owed = this.#owed.get(station);
+    if (owed === undefined || owed.size === 0 || station.engine?.isBusy) return;
+    for (const key of owed) {
+      const said = station.lastSaid.get(key);
+      const untilUs = station.leases.get(key) ?? 0;
+      // What it had when it bowed out it keeps for a moment: until its successor is there.
+      if (said !== undefined && isBowOut(said)) continue;
+      if (untilUs > station.now.us && untilUs > this.#endUs(station, key, said))
+        throw new Violation("bounded lease", `${station.name} ${key}: a lease without an advertisement`);
+    }
+    owed.clear();
+  }
+
+  /** No state but MASTER has a lease. */
+  checkStates(station: Station): void {
+    for (const [key, state] of station.states)
+      if (state !== "MASTER" && (station.leases.get(key) ?? 0) > station.now.us)
+        throw new Violation("bounded lease", `${station.name} ${key}: a lease in ${state}`);
+  }
+
+  #checkBounds(station: Station, name: string, vhid: number, untilUs: Micros): void {
+    const key = `${name}/${vhid}`;
+    const state = station.states.get(key);
+    if (state !== "MASTER")
+      throw new Violation("bounded lease", `${station.name} ${key}: a lease is given in ${state}`);
+    const endUs = this.#endUs(station, key, station.lastSaid.get(key));
+    if (untilUs <= endUs) return;
+    const { us } = station.now;
+    const quickestUs = this.#quickestUs.get(`${station.name} ${key}`) ?? Number.POSITIVE_INFINITY;
+    const own = ownSettings(station, name, vhid);
+    if (untilUs > us + longestLeaseUs(own, quickestUs) + ROUNDING_US)
+      throw new Violation(
+        "bounded lease",
+        `${station.name} ${key}: a lease for ${untilUs - us} us, and for ${untilUs - endUs} us longer than its last advertisement allows`,
+      );
+    const owed = this.#owed.get(station) ?? new Set();
+    this.#owed.set(station, owed.add(key));
+  }
+
+  #allowedUs(station: Station, key: string, { advbase, advskew }: LastSaid): Micros {
+    const quickestUs = this.#quickestUs.get(`${station.name} ${key}`) ?? Number.POSITIVE_INFINITY;
+    return longestLeaseUs({ advbase, intervalUs: intervalOf(advbase, advskew) }, quickestUs);
+  }
+
+  #endUs(station: Station, key: string, said: LastSaid | undefined): Micros {
+    if (said === undefined || isBowOut(said)) return 0;
+    return said.leftUs + this.#allowedUs(station, key, said) + ROUNDING_US;
+  }
+
+  #others(station: Station, key: string): Station[] {
+    const segment = station.segmentOf(carpdevOf(station, key));
+    return (segment?.plugs ?? []).filter(
+      (each): each is Station => each instanceof Station && each !== station,
+    );
+  }
+
+  #checkTogether(station: Station, key: string, untilUs: Micros): void {
+    const { us } = station.world;
+    const endUs = station.leaseEndUs(key);
+    for (const other of this.#others(station, key)) {
+      const otherEndUs = other.leaseEndUs(key);
+      const pair = station.id < other.id ? [station, other] : [other, station];
+      const of = `${pair[0]?.name} ${pair[1]?.name} ${key}`;
+      const together = this.#together.get(of);
+      if (together !== undefined) this.#judge(station, other, key, together, Math.min(us, endUs, otherEndUs));
+      const goesOn = otherEndUs > us && untilUs > station.now.us;
+      if (!goesOn) this.#together.delete(of);
+      else if (together === undefined || Math.min(endUs, otherEndUs) < us)
+        this.#together.set(of, { sinceUs: us });
+    }
+  }
+
+  #judge(a: Station, b: Station, key: string, together: Together, untilUs: Micros): void {
+    const { us } = a.world;
+    const hearingUs = hearingSinceUs(a, b, key);
+    if (hearingUs === undefined) {
+      together.sinceUs = us;
+      return;
+    }
+    const flightUs = a.segmentOf(carpdevOf(a, key))?.flightUs ?? 0;
+    const [name = "", vhid] = key.split("/");
+    const interval = Math.max(...[a, b].map((each) => ownSettings(each, name, Number(vhid)).intervalUs));
+    const shortUs = 2 * flightUs + PROCESSING_US;
+    // A fault that long ago has no part in it: neither lost an advertisement, nor is anybody still waiting.
+    const isFaultless = together.sinceUs - hearingUs > 10 * interval;
+    const fromUs = isFaultless
+      ? together.sinceUs
+      : Math.max(together.sinceUs, hearingUs, a.commandedAtUs, b.commandedAtUs);
+    const forUs = untilUs - fromUs;
+    if (forUs > (isFaultless ? shortUs : shortUs + 2 * flightUs + interval * (1 + APART)))
+      throw new Violation(
+        "no two leases",
+        `${key}: ${a.name} and ${b.name} hold a lease together for ${forUs} us${isFaultless ? "" : ", although they hear each other"}`,
+      );
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Runs simulations from the command line: `npm run sim -- --hours 8`, or one again by its number: `--seed 42`. Prints
+ * how much was simulated, and of a run that fails what is left of it when everything is left out that has no part in
+ * it.
+ */
+
+import { parseArgs } from "node:util";
+import { type Extent, generate } from "./generate.ts";
+import type { Plan } from "./plan.ts";
+import { shrink } from "./shrink.ts";
+import { type Outcome, simulate } from "./simulation.ts";
+import { describe, Trace } from "./trace.ts";
+
+const { values } = parseArgs({
+  options: {
+    hours: { type: "string" },
+    seed: { type: "string" },
+    runs: { type: "string" },
+    episodes: { type: "string", default: "20" },
+    advbase: { type: "string" },
+    hosts: { type: "string" },
+    lines: { type: "string", default: "40" },
+    "keep-going": { type: "boolean", default: false },
+  },
+});
+
+const optional = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+const extent: Extent = {
+  episodes: Number(values.episodes),
+  advbase: optional(values.advbase),
+  hosts: optional(values.hosts),
+};
+const first = Number(values.seed ?? 1);
+const runs = Number(values.runs ?? (values.seed !== undefined ? 1 : Number.POSITIVE_INFINITY));
+const untilMs =
+  values.hours === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.hours) * 3_600_000;
+
+const startedMs = Date.now();
+let hostUs = 0;
+let checks = 0;
+let done = 0;
+let failures = 0;
+let toldMs = startedMs;
+for (let seed = first; seed < first + runs && Date.now() < untilMs; seed++) {
+  const plan = generate(seed, extent);
+  const outcome = simulate(plan);
+  hostUs += outcome.hostUs;
+  checks += outcome.checks;
+  done++;
+  if (outcome.violation !== undefined) {
+    failures++;
+    report(plan, outcome);
+    if (!values["keep-going"]) break;
+  }
+  if (Date.now() - toldMs >= 60_000) {
+    toldMs = Date.now();
+    console.log(figures());
+  }
+}
+console.log(figures());
+process.exit(failures > 0 ? 1 : 0);
+
+function figures(): string {
+  const hours = (Date.now() - startedMs) / 3_600_000;
+  const hostHours = hostUs / 3_600e6;
+  return `${done} runs from seed ${first}, ${failures} failed; ${hostHours.toFixed(0)} host-hours, ${checks} quiet segments checked; ${Math.round(hostHours / hours).toLocaleString("en")} host-hours an hour`;
+}
+
+function report(plan: Plan, { violation }: Outcome): void {
+  if (violation === undefined) return;
+  console.log(`seed ${plan.seed}: ${violation.invariant}: ${violation.what}`);
+  const small = shrink(plan, violation.invariant);
+  const trace = new Trace(Number(values.lines));
+  const again = simulate(small, trace);
+  console.log(`what is left of its ${plan.steps.length} steps:`);
+  for (const [i, host] of small.hosts.entries()) console.log(`  host${i} ${JSON.stringify(host)}`);
+  for (const service of small.services) console.log(`  ${JSON.stringify(service)}`);
+  for (const segment of small.segments) console.log(`  segment ${JSON.stringify(segment)}`);
+  for (const step of small.steps) console.log(`  ${(step.atUs / 1e6).toFixed(6)} ${describe(step)}`);
+  for (const line of trace.lines) console.log(line);
+  console.log(`${again.violation?.invariant}: ${again.violation?.what}`);
+}

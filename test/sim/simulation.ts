@@ -1,0 +1,259 @@
+/**
+ * Runs a plan: builds the hosts and their segments, makes its steps happen, and watches. One run is a function of its
+ * plan: the same plan ends the same way, to the microsecond.
+ */
+
+import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
+import type { Effect } from "../../src/core/effect.ts";
+import type { Micros } from "../../src/core/event.ts";
+import { Attacker } from "./attacker.ts";
+import type { Cause } from "./engine.ts";
+import { Foreign } from "./foreign.ts";
+import { Leases } from "./leases.ts";
+import { checkMasters, quietSinceUs, settlesWithinUs } from "./masters.ts";
+import type { Plan, Service, Step } from "./plan.ts";
+import { Random } from "./random.ts";
+import { Rules } from "./rules.ts";
+import { Segment } from "./segment.ts";
+import { ownAddress, Station, type Witness } from "./station.ts";
+import type { Trace } from "./trace.ts";
+import { type Invariant, Violation } from "./violation.ts";
+import { World } from "./world.ts";
+
+export interface Outcome {
+  readonly violation:
+    | { readonly invariant: Invariant; readonly what: string; readonly atUs: Micros }
+    | undefined;
+  /** Time simulated, of all hosts together. */
+  readonly hostUs: Micros;
+  readonly checks: number;
+}
+
+/** Streams of chance that are not those of a host. */
+const WAY_STREAM = 1_000_000;
+const ATTACK_STREAM = 2_000_000;
+
+export function simulate(plan: Plan, trace?: Trace): Outcome {
+  const simulation = new Simulation(plan, trace);
+  try {
+    simulation.run();
+    return { violation: undefined, hostUs: plan.hosts.length * plan.durationUs, checks: simulation.checks };
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    const { invariant, message: what } = error;
+    const atUs = simulation.world.us;
+    return {
+      violation: { invariant, what, atUs },
+      hostUs: plan.hosts.length * atUs,
+      checks: simulation.checks,
+    };
+  }
+}
+
+class Simulation implements Witness {
+  readonly world = new World();
+  checks = 0;
+  readonly #plan: Plan;
+  readonly #trace: Trace | undefined;
+  readonly #segments: readonly Segment[];
+  readonly #hosts: readonly (Station | Foreign)[];
+  readonly #attackers: readonly Attacker[];
+  readonly #leases = new Leases();
+  readonly #rules = new Rules({
+    heard: (station, heard) => this.#leases.heard(station, heard),
+    changed: (station, transition, own) => this.#leases.changed(station, transition, own),
+  });
+
+  constructor(plan: Plan, trace: Trace | undefined) {
+    this.#plan = plan;
+    this.#trace = trace;
+    const way = (segment: number) => (from: number, to: number) =>
+      new Random(plan.seed, WAY_STREAM + (segment * 1000 + from) * 1000 + to);
+    this.#segments = plan.segments.map((fair, i) => new Segment(this.world, i, fair, way(i)));
+    this.#hosts = plan.hosts.map((_, i) => this.#host(i));
+    for (const host of this.#hosts) for (const segment of this.#segments) host.plug(segment);
+    this.#attackers = this.#segments.map(
+      (segment, i) => new Attacker(this.world, segment, new Random(plan.seed, ATTACK_STREAM + i)),
+    );
+  }
+
+  run(): void {
+    for (const host of this.#hosts) host.start();
+    for (const step of this.#plan.steps) this.world.at(step.atUs, () => this.#begin(step));
+    for (const segment of this.#segments) this.#lookAfter(segment);
+    this.world.run(this.#plan.durationUs);
+  }
+
+  #host(id: number): Station | Foreign {
+    const { hosts, services, seed } = this.#plan;
+    const plan = hosts[id];
+    if (plan === undefined) throw new RangeError(`no host ${id}`);
+    const random = new Random(seed, id + 1);
+    const { kind, driftPpm, aheadUs, preempt, advskews } = plan;
+    if (kind !== "carpctl")
+      return new Foreign(this.world, { id, kind, random, driftPpm, preempts: preempt, services, advskews });
+    const setting = (name: string, value: boolean) => ({
+      name: `net.inet.carp.${name}`,
+      value: value ? 1 : 0,
+    });
+    const settings = [setting("preempt", preempt), setting("strict_replay", plan.strictReplay)];
+    const setup: Command[] = [
+      { kind: "set-sysctl", writes: settings },
+      ...services.map((service, i) =>
+        configured(service, advskews[i] ?? [], hosts.length === 2 ? 1 - id : undefined),
+      ),
+    ];
+    return new Station(this.world, { id, random, witness: this, driftPpm, aheadUs, setup });
+  }
+
+  // Steps.
+
+  #begin(step: Step): void {
+    this.#trace?.step(this.world.us, step);
+    const end = this.#apply(step);
+    if (end === undefined) return;
+    this.world.at(this.world.us + step.forUs, () => {
+      this.#trace?.ended(this.world.us, step);
+      end();
+    });
+  }
+
+  /** @returns what ends it, if it lasts */
+  #apply(step: Step): (() => void) | undefined {
+    if (step.kind === "weather") return this.#weather(step);
+    if (step.kind === "attack") {
+      this.#attackers[step.segment]?.attack(step);
+      return undefined;
+    }
+    const host = this.#hosts[step.host];
+    if (host instanceof Foreign) {
+      if (step.kind !== "crash" && step.kind !== "stop") return undefined;
+      host.stop(step.kind === "crash");
+      return () => host.start();
+    }
+    return host === undefined ? undefined : this.#applyTo(host, step);
+  }
+
+  #applyTo(station: Station, step: Step): (() => void) | undefined {
+    switch (step.kind) {
+      case "no-carrier": {
+        const carpdev = `eth${step.segment}`;
+        station.setCarrier(carpdev, false);
+        return () => station.setCarrier(carpdev, true);
+      }
+      case "sends-fail":
+        station.setSendError(step.error);
+        return () => station.setSendError(undefined);
+      case "stall":
+        station.stall();
+        return () => station.resume(step.framesFirst);
+      case "crash":
+        station.crash();
+        return () => {
+          if (station.engine === undefined) station.start();
+        };
+      case "stop": {
+        const backAtUs = this.world.us + step.forUs;
+        station.stop(() =>
+          this.world.at(backAtUs, () => {
+            if (station.engine === undefined) station.start();
+          }),
+        );
+        return undefined;
+      }
+      case "command": {
+        station.command(step.command);
+        const { undo } = step;
+        return undo === undefined ? undefined : () => station.command(undo);
+      }
+      case "clock":
+        station.setTimeOfDay(step.byUs);
+        return undefined;
+      case "drift":
+        station.driftPpm = step.ppm;
+        return undefined;
+      case "slow-devices":
+        station.slowDeviceUs = step.deviceUs;
+        station.disturbed();
+        return () => {
+          station.slowDeviceUs = 0;
+          station.disturbed();
+        };
+      default:
+        return undefined;
+    }
+  }
+
+  #weather({ segment: index, from, to, weather }: Extract<Step, { kind: "weather" }>): () => void {
+    const segment = this.#segments[index];
+    if (segment === undefined) return () => {};
+    const ends = from.flatMap((a) =>
+      to.flatMap((b) => {
+        const [sender, receiver] = [this.#hosts[a], this.#hosts[b]];
+        return a === b || sender === undefined || receiver === undefined
+          ? []
+          : [segment.fault(sender, receiver, weather)];
+      }),
+    );
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  // Looking on.
+
+  /** As soon as a segment has had its time to settle, and now and then as long as it is left alone. */
+  #lookAfter(segment: Segment): void {
+    const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
+    let againUs = this.world.us + 2e6 * longestAdvbase;
+    const quietUs = quietSinceUs(segment);
+    const settlesUs = quietUs === undefined ? undefined : settlesWithinUs(segment);
+    if (quietUs !== undefined && settlesUs !== undefined) {
+      const settledUs = quietUs + settlesUs;
+      if (settledUs <= this.world.us) {
+        checkMasters(segment);
+        this.checks++;
+        againUs = this.world.us + 20e6 * longestAdvbase;
+      } else againUs = settledUs;
+    }
+    this.world.at(againUs, () => this.#lookAfter(segment));
+  }
+
+  handled(station: Station, cause: Cause, effects: readonly Effect[]): void {
+    this.#trace?.handled(this.world.us, station, cause, effects);
+    this.#rules.check(station, cause, effects);
+  }
+
+  done(station: Station): void {
+    this.#leases.checkStates(station);
+    this.#leases.done(station);
+  }
+
+  leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
+    this.#trace?.lease(this.world.us, station, `${name}/${vhid}`, untilUs);
+    this.#leases.leaseChanges(station, name, vhid, untilUs);
+  }
+
+  crashed(station: Station, cause: Cause, error: unknown): void {
+    const what = error instanceof Error ? error.stack : String(error);
+    throw new Violation("no effect", `${station.name}: the core failed on ${cause.kind}: ${what}`);
+  }
+}
+
+function configured(service: Service, advskews: readonly number[], peer: number | undefined): Command {
+  const { name, segment, vhids, advbase, pass, balancing, addresses, unicast } = service;
+  const change: InterfaceChange = {
+    carpdev: `eth${segment}`,
+    carpnodes: vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 })),
+    balancing,
+    advbase,
+    pass,
+    carppeer: unicast && peer !== undefined ? ownAddress(segment, peer) : null,
+    addAddresses: addresses.map((address) =>
+      address.includes(":")
+        ? { family: 6, address, prefixLength: 64, alias: true }
+        : { family: 4, address, prefixLength: 24, alias: true },
+    ),
+  };
+  return { kind: "change", name, change };
+}

@@ -1,0 +1,400 @@
+/**
+ * A host that runs carpctl: its clock, its network cards, what its kernel keeps whatever becomes of the engine
+ * (leases, filters), and the engine that runs on it, or does not. It tells its `Witness` everything that happens and
+ * judges nothing.
+ */
+
+import type { Command, InterfaceConfiguration } from "../../src/core/configuration.ts";
+import type { Effect, Filter, Transmission, VirtualHostState } from "../../src/core/effect.ts";
+import type { Instant, Link, Micros } from "../../src/core/event.ts";
+import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
+import { type Cause, Engine, type Saved } from "./engine.ts";
+import { routedFrame } from "./frames.ts";
+import { secretOf } from "./hearing.ts";
+import type { Random } from "./random.ts";
+import type { Frame, Plugged, Segment } from "./segment.ts";
+import type { World } from "./world.ts";
+
+const BOOTED_US: Micros = 1_000_000_000;
+const EPOCH_AT_START_US: Micros = 1_700_000_000_000_000;
+/** How many of its own counters a host knows again. */
+const REMEMBERED_COUNTERS = 1024;
+const LINK_TOLD_WITHIN_US: Micros = 20_000;
+
+type Advertise = Extract<Effect, { kind: "advertise" }>;
+
+/** What a virtual host said when it really last advertised. */
+export interface LastSaid {
+  readonly leftUs: Micros;
+  readonly counter: bigint;
+  readonly advbase: number;
+  readonly advskew: number;
+}
+
+/** Who looks on. */
+export interface Witness {
+  /** The core answers; the effects are not performed yet. */
+  handled(station: Station, cause: Cause, effects: readonly Effect[]): void;
+  /** All is done that came of it at once. */
+  done(station: Station): void;
+  /** A lease is about to change; `untilUs` is on the host's clock. */
+  leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void;
+  crashed(station: Station, cause: Cause, error: unknown): void;
+}
+
+export class Station implements Plugged {
+  readonly id: number;
+  readonly world: World;
+  readonly random: Random;
+  readonly links = new Map<string, Link>();
+  /** carp interfaces as they are in force. */
+  configurations = new Map<string, InterfaceConfiguration>();
+  /** By `carp0/1`, as here all that is of one virtual host. */
+  readonly states = new Map<string, VirtualHostState>();
+  /** On the host's clock; no entry: none. */
+  readonly leases = new Map<string, Micros>();
+  readonly lastSaid = new Map<string, LastSaid>();
+  readonly filters = new Map<string, Filter>();
+  /** What the digests of a virtual host that is configured depend on. */
+  secrets = new Map<string, string>();
+  /** Counters of advertisements that this engine made. */
+  readonly ownCounters = new Map<string, Set<bigint>>();
+  /** By virtual host and source, for strict_replay. */
+  readonly latestCounters = new Map<string, bigint>();
+  allows = true;
+  preempts = false;
+  strictReplay = false;
+  engine: Engine | undefined;
+  saved: Saved | undefined;
+  sendError: string | undefined;
+  slowDeviceUs: Micros = 0;
+  isStopping = false;
+  /** When something last happened that may have kept it from hearing or being heard. */
+  disturbedAtUs: Micros = 0;
+  /** When it was last told something. */
+  commandedAtUs: Micros = 0;
+  readonly #witness: Witness;
+  readonly #segments = new Map<string, Segment>();
+  readonly #setup: readonly Command[];
+  #clock: { readonly worldUs: Micros; readonly us: Micros; readonly rate: number };
+  #aheadUs: Micros;
+  #delivering = 0;
+
+  constructor(
+    world: World,
+    options: {
+      readonly id: number;
+      readonly random: Random;
+      readonly witness: Witness;
+      readonly driftPpm: number;
+      readonly aheadUs: Micros;
+      /** What its files say, at every start. */
+      readonly setup: readonly Command[];
+    },
+  ) {
+    this.world = world;
+    this.id = options.id;
+    this.random = options.random;
+    this.#witness = options.witness;
+    this.#setup = options.setup;
+    this.#clock = { worldUs: world.us, us: BOOTED_US, rate: 1 + options.driftPpm / 1e6 };
+    this.#aheadUs = options.aheadUs;
+  }
+
+  get name(): string {
+    return `host${this.id}`;
+  }
+
+  // Time.
+
+  get now(): Instant {
+    const us = this.timeAt(this.world.us);
+    return { us, epochUs: EPOCH_AT_START_US + us + this.#aheadUs };
+  }
+
+  timeAt(worldUs: Micros): Micros {
+    return this.#clock.us + (worldUs - this.#clock.worldUs) * this.#clock.rate;
+  }
+
+  /** A whole microsecond, by when it is so late here. */
+  worldTimeOf(us: Micros): Micros {
+    return Math.ceil(this.#clock.worldUs + (us - this.#clock.us) / this.#clock.rate);
+  }
+
+  set driftPpm(ppm: number) {
+    this.#clock = { worldUs: this.world.us, us: this.timeAt(this.world.us), rate: 1 + ppm / 1e6 };
+  }
+
+  get rate(): number {
+    return this.#clock.rate;
+  }
+
+  setSendError(error: string | undefined): void {
+    this.sendError = error;
+    this.disturbed();
+  }
+
+  setTimeOfDay(byUs: Micros): void {
+    this.#aheadUs += byUs;
+  }
+
+  // Its segments.
+
+  plug(segment: Segment): void {
+    const name = `eth${segment.index}`;
+    this.#segments.set(name, segment);
+    segment.plug(this);
+    this.links.set(name, {
+      name,
+      index: segment.index + 2,
+      mac: `02:00:00:00:${hex(segment.index)}:${hex(this.id)}`,
+      mtu: 1500,
+      up: true,
+      carrier: true,
+      addresses: [
+        { family: 4, address: ownAddress(segment.index, this.id), prefixLength: 24 },
+        { family: 6, address: `fe80::${this.id + 2}`, prefixLength: 64 },
+      ],
+    });
+  }
+
+  segmentOf(carpdev: string | undefined): Segment | undefined {
+    return carpdev === undefined ? undefined : this.#segments.get(carpdev);
+  }
+
+  get segments(): Iterable<Segment> {
+    return this.#segments.values();
+  }
+
+  owns(segment: Segment, address: string): boolean {
+    return address === ownAddress(segment.index, this.id);
+  }
+
+  receive(segment: Segment, frame: Frame): void {
+    const carpdev = `eth${segment.index}`;
+    if (this.links.get(carpdev)?.carrier) this.engine?.receive(carpdev, frame);
+  }
+
+  /** @returns the errno name when it does not leave */
+  send(carpdev: string, transmission: Transmission): string | undefined {
+    if (this.sendError !== undefined) return this.sendError;
+    const segment = this.#segments.get(carpdev);
+    if (segment === undefined) return "ENODEV";
+    const isFrame = "frame" in transmission;
+    const bytes = isFrame ? transmission.frame : routedFrame(transmission);
+    const to = isFrame ? undefined : transmission.destination;
+    this.#note(carpdev, bytes);
+    if (this.links.get(carpdev)?.carrier) segment.carry({ bytes, from: this, to, sentUs: this.world.us });
+    return undefined;
+  }
+
+  #note(carpdev: string, bytes: Uint8Array): void {
+    const message = messageOf(bytes);
+    const vhid = message.getUint8(1);
+    for (const [name, { carpdev: on, nodes }] of this.configurations)
+      if (on === carpdev && nodes.some((node) => node.vhid === vhid))
+        this.lastSaid.set(`${name}/${vhid}`, {
+          leftUs: this.now.us,
+          counter: message.getBigUint64(8),
+          advskew: message.getUint8(2),
+          advbase: message.getUint8(5),
+        });
+  }
+
+  disturbed(): void {
+    this.disturbedAtUs = this.world.us;
+  }
+
+  setCarrier(carpdev: string, carrier: boolean): void {
+    const link = this.links.get(carpdev);
+    if (link === undefined) return;
+    const changed = { ...link, carrier };
+    this.links.set(carpdev, changed);
+    this.disturbed();
+    const { engine } = this;
+    this.world.at(this.world.us + this.random.next() * LINK_TOLD_WITHIN_US, () => {
+      this.disturbed();
+      engine?.whenRunning(() => engine.handle({ kind: "link", link: changed }));
+    });
+  }
+
+  // Its engine.
+
+  start(): void {
+    const { saved } = this;
+    this.disturbed();
+    const engine = new Engine(this, saved);
+    this.engine = engine;
+    engine.start(saved?.configuration);
+    for (const name of [...this.filters.keys()])
+      if (!this.configurations.has(name)) this.setFilter(name, null);
+    if (saved === undefined) for (const command of this.#setup) engine.command(command);
+  }
+
+  crash(): void {
+    this.engine?.die();
+    this.isStopping = false;
+    this.engine = undefined;
+    this.states.clear();
+    this.secrets.clear();
+    this.ownCounters.clear();
+    this.latestCounters.clear();
+    this.disturbed();
+  }
+
+  stop(stopped: () => void): void {
+    const { engine } = this;
+    if (engine === undefined) return;
+    this.disturbed();
+    this.isStopping = true;
+    engine.stop(() => {
+      if (this.engine !== engine) return;
+      this.isStopping = false;
+      for (const name of [...this.filters.keys()]) this.setFilter(name, null);
+      this.saved = undefined;
+      this.crash();
+      stopped();
+    });
+  }
+
+  stall(): void {
+    this.engine?.stall();
+    this.disturbed();
+  }
+
+  resume(framesFirst: boolean): void {
+    this.engine?.resume(framesFirst);
+    this.disturbed();
+  }
+
+  command(command: Command): void {
+    this.commandedAtUs = this.world.us;
+    this.engine?.command(command);
+  }
+
+  // What the engine does on it.
+
+  delivered(
+    cause: Cause,
+    work: () => readonly Effect[],
+    perform: (effects: readonly Effect[]) => void,
+  ): void {
+    let effects: readonly Effect[];
+    try {
+      effects = work();
+    } catch (error) {
+      this.#witness.crashed(this, cause, error);
+      return;
+    }
+    this.#witness.handled(this, cause, effects);
+    for (const effect of effects)
+      if (effect.kind === "transition") this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
+      else if (effect.kind === "advertise") this.#rememberCounter(effect);
+    if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
+    this.#delivering++;
+    perform(effects);
+    this.#delivering--;
+    this.settled();
+  }
+
+  #rememberCounter({ interface: name, vhid, transmissions: [first] }: Advertise): void {
+    if (first === undefined) return;
+    const bytes = "frame" in first ? first.frame : first.payload;
+    const key = `${name}/${vhid}`;
+    const own = this.ownCounters.get(key) ?? new Set();
+    this.ownCounters.set(key, own);
+    own.add(messageOf(bytes).getBigUint64(8));
+    if (own.size <= REMEMBERED_COUNTERS) return;
+    for (const oldest of own) {
+      own.delete(oldest);
+      break;
+    }
+  }
+
+  left(name: string): void {
+    const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
+    if (configuration === undefined) this.configurations.delete(name);
+    else this.configurations.set(name, configuration);
+    this.#learnSecrets();
+  }
+
+  /** What was begun is done; unless that was part of something else. */
+  settled(): void {
+    if (this.#delivering === 0) this.#witness.done(this);
+  }
+
+  #learnSecrets(): void {
+    const former = this.secrets;
+    this.secrets = new Map();
+    for (const [name, { nodes, pass, addresses }] of this.configurations)
+      for (const { vhid } of nodes) {
+        const key = `${name}/${vhid}`;
+        const secret = secretOf({ pass, addresses: addresses.map(({ address }) => address) }, vhid);
+        this.secrets.set(key, secret);
+        if (former.get(key) !== secret) this.disturbed();
+      }
+  }
+
+  /** An interface that is leaving is what it was until it has left. */
+  #refresh(): void {
+    const host = this.engine?.host;
+    if (host === undefined) return;
+    const known = this.configurations;
+    this.configurations = new Map();
+    for (const each of host.configuration.interfaces) this.configurations.set(each.name, each);
+    for (const [name, configuration] of known)
+      if (host.isLeaving(name)) this.configurations.set(name, configuration);
+    this.#learnSecrets();
+    const setting = (name: string) => host.sysctl(`net.inet.carp.${name}`)[0]?.value;
+    this.allows = setting("allow") === 1;
+    this.preempts = setting("preempt") === 1;
+    this.strictReplay = setting("strict_replay") === 1;
+  }
+
+  readonly leaseUntilUs = (name: string, vhid: number): Micros => this.leases.get(`${name}/${vhid}`) ?? 0;
+
+  setLease(name: string, vhid: number, untilUs: Micros): void {
+    if (!this.filters.get(name)?.vhids.includes(vhid)) return;
+    this.#witness.leaseChanges(this, name, vhid, untilUs);
+    if (untilUs === 0) this.leases.delete(`${name}/${vhid}`);
+    else this.leases.set(`${name}/${vhid}`, untilUs);
+  }
+
+  /** Leases outlast a change of the addresses, and no other. */
+  setFilter(name: string, filter: Filter | null): Micros {
+    const former = this.filters.get(name);
+    if (former !== undefined && (filter === null || identityOf(former) !== identityOf(filter)))
+      for (const vhid of former.vhids) this.setLease(name, vhid, 0);
+    if (filter === null) this.filters.delete(name);
+    else this.filters.set(name, filter);
+    return 0;
+  }
+
+  /** @returns how long it takes */
+  changeDevice(): Micros {
+    return 300 + this.random.next() * 2_000 + this.slowDeviceUs;
+  }
+
+  /** When the lease runs out, on the world's clock; in the past: it has. */
+  leaseEndUs(key: string): Micros {
+    const untilUs = this.leases.get(key);
+    return untilUs === undefined ? Number.NEGATIVE_INFINITY : this.worldTimeOf(untilUs);
+  }
+}
+
+export function ownAddress(segment: number, host: number): string {
+  return `10.${segment}.0.${host + 2}`;
+}
+
+function identityOf({ carpdev, mac, realMac, balancing, vhids }: Filter): string {
+  return [carpdev, mac, realMac, balancing, ...vhids].join();
+}
+
+/** The advertisement at the end of what we send. */
+function messageOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - ADVERTISEMENT_BYTES);
+}
+
+function hex(number: number): string {
+  return number.toString(16).padStart(2, "0");
+}

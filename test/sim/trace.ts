@@ -1,0 +1,91 @@
+/**
+ * What happened in a run, told so that a person can read it: the steps of the plan, what each host heard and did.
+ * Only the last lines are kept.
+ */
+
+import type { Effect } from "../../src/core/effect.ts";
+import type { Micros } from "../../src/core/event.ts";
+import type { Cause } from "./engine.ts";
+import { acceptable } from "./hearing.ts";
+import type { Step } from "./plan.ts";
+import type { Station } from "./station.ts";
+
+export class Trace {
+  readonly #lines: string[] = [];
+  readonly #keep: number;
+
+  constructor(keep: number) {
+    this.#keep = keep;
+  }
+
+  get lines(): readonly string[] {
+    return this.#lines.slice(-this.#keep);
+  }
+
+  step(us: Micros, step: Step): void {
+    this.#add(us, `--- ${describe(step)}`);
+  }
+
+  ended(us: Micros, step: Step): void {
+    this.#add(us, `--- ends: ${describe(step)}`);
+  }
+
+  lease(us: Micros, station: Station, key: string, untilUs: Micros): void {
+    const left = untilUs === 0 ? "none" : `${seconds(untilUs - station.now.us)} s more`;
+    this.#add(us, `${station.name} ${key} lease: ${left}`);
+  }
+
+  handled(us: Micros, station: Station, cause: Cause, effects: readonly Effect[]): void {
+    const did = effects.flatMap((effect) => told(effect) ?? []);
+    if (did.length === 0 && cause.kind !== "command") return;
+    this.#add(us, `${station.name} ${why(station, cause)}: ${did.join("; ")}`);
+  }
+
+  #add(us: Micros, what: string): void {
+    this.#lines.push(`${seconds(us).padStart(12)} ${what}`);
+    if (this.#lines.length > 2 * this.#keep) this.#lines.splice(0, this.#keep);
+  }
+}
+
+export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
+  const lasts = forUs > 0 ? ` for ${seconds(forUs)} s` : "";
+  return `${kind}${lasts} ${JSON.stringify(rest)}`;
+}
+
+function seconds(us: Micros): string {
+  return (us / 1e6).toFixed(6);
+}
+
+function why(station: Station, cause: Cause): string {
+  switch (cause.kind) {
+    case "frame": {
+      const heard = acceptable(station, cause);
+      if (heard === undefined) return "hears something not acceptable";
+      const { advbase, advskew, demote, source } = heard;
+      return `hears ${source} advbase ${advbase} advskew ${advskew} demote ${demote}`;
+    }
+    case "timer":
+      return `timer ${cause.timer}`;
+    case "command":
+      return `command ${JSON.stringify(cause.command)}`;
+    case "event":
+      return cause.event.kind;
+    default:
+      return cause.kind;
+  }
+}
+
+function told(effect: Effect): string | undefined {
+  switch (effect.kind) {
+    case "transition":
+      return `vhid ${effect.vhid} ${effect.from} -> ${effect.to} (${effect.reason})`;
+    case "advertise":
+      return `advertises vhid ${effect.vhid}`;
+    case "lease":
+    case "device":
+    case "left":
+      return effect.kind;
+    default:
+      return undefined;
+  }
+}
