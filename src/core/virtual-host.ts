@@ -78,6 +78,7 @@ export class VirtualHost {
   readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
   #lastCounter: bigint;
+  #countedAtUs: Micros;
   readonly #ownCounters = new Set<bigint>();
   readonly #owner: Owner;
 
@@ -87,6 +88,7 @@ export class VirtualHost {
     this.vhid = vhid;
     this.advskew = advskew;
     this.#lastCounter = counterFloor;
+    this.#countedAtUs = now.us;
     this.#sinceUs = now.us;
   }
 
@@ -373,9 +375,15 @@ export class VirtualHost {
     this.#arm("advertise", (onTime ? dueUs : now.us) + stepUs);
   }
 
+  /**
+   * The clock, or, where counters are ahead of it, half as fast as it until it has caught up: steps of one would be
+   * those of another host that was restarted too, or that goes on from what it has heard, as FreeBSD and ucarp do.
+   */
   #nextCounter(now: Instant): bigint {
     const clock = BigInt(Math.trunc(now.epochUs));
-    this.#lastCounter = clock > this.#lastCounter ? clock : this.#lastCounter + 1n;
+    const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));
+    this.#countedAtUs = now.us;
+    this.#lastCounter = clock > this.#lastCounter ? clock : this.#lastCounter + BigInt(step);
     this.#ownCounters.add(this.#lastCounter);
     if (this.#ownCounters.size > REMEMBERED_COUNTERS) {
       for (const oldest of this.#ownCounters) {

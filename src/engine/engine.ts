@@ -26,6 +26,7 @@ import { createLog, type Log } from "../kernel/syslog.ts";
 import { createWire } from "../kernel/wire.ts";
 import type { Peer } from "./authorisation.ts";
 import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
+import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
 import { Maintenance } from "./maintenance.ts";
 import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
@@ -212,7 +213,9 @@ export class Engine {
     await this.#performer.settled();
     this.#dataPath.shutdown();
     this.release();
-    await this.#state.remove();
+    // Counters that are ahead of the clock are all that the next engine cannot find out by itself.
+    if (areAhead(this.host.counterFloor, this.now())) await this.#save(NOTHING);
+    else await this.#state.remove();
   }
 
   /** Lets go of everything and leaves it as it is, for the engine that comes next. */
@@ -222,11 +225,15 @@ export class Engine {
     this.release();
   }
 
-  async save(): Promise<void> {
+  save(): Promise<void> {
+    return this.#save(this.host.configuration);
+  }
+
+  async #save(configuration: HostConfiguration): Promise<void> {
     try {
-      const counterCeiling =
-        max(this.host.counterFloor, BigInt(Math.trunc(this.now().epochUs))) + COUNTER_RESERVE_US;
-      await this.#state.save({ configuration: this.host.configuration, counterCeiling });
+      const counters = countersNow(this.host.counterFloor, this.now());
+      const counterCeiling = counters.upTo + COUNTER_RESERVE_US;
+      await this.#state.save({ configuration, counters, counterCeiling });
     } catch (error) {
       this.log(3, `cannot save the state: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -286,8 +293,9 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     const path = join(runDir, SOCKET_NAME);
     if (await isAnswered(path)) throw new AlreadyRunning(path);
     const saved = await state.load();
-    const counterFloor = saved !== undefined && "counterCeiling" in saved ? saved.counterCeiling : 0n;
-    engine = new Engine(options, state, counterFloor);
+    const known = saved !== undefined && "counterCeiling" in saved ? saved : undefined;
+    const floor = counterFloor(known, createClock().now());
+    engine = new Engine(options, state, floor);
     const rpc = createMethods(engine, () => native.groupId("carp"));
     server = new ControlServer({ path, rpc, identify });
     await server.listen();
@@ -372,8 +380,4 @@ function signalled(): AsyncIterable<NodeJS.Signals> {
 function identify(socket: Socket): Peer | undefined {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
   return handle === undefined ? undefined : native.peerCredentials(handle.fd);
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }

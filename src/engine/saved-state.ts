@@ -21,6 +21,7 @@ import {
 } from "../control/messages.ts";
 import type { HostConfiguration } from "../core/host.ts";
 import { newInterface } from "../core/reconfigure.ts";
+import type { SavedCounters } from "./counter-floor.ts";
 
 const FORMAT = 1;
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -49,10 +50,17 @@ const SavedInterface = z.strictObject({
   addresses: z.array(SavedAddress),
 });
 
+const Counter = z
+  .string()
+  .regex(/^\d{1,19}$/)
+  .transform(BigInt);
+
 const Saved = z.strictObject({
   format: z.literal(FORMAT),
   /** No counter greater than this has been sent. */
-  counterCeiling: z.string().regex(/^\d{1,19}$/),
+  counterCeiling: Counter,
+  /** An engine from before it went by this saved the ceiling alone. */
+  counters: z.strictObject({ upTo: Counter, atUs: z.number().nonnegative() }).optional(),
   interfaces: z.array(SavedInterface),
   sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
   groups: z.array(z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() })),
@@ -65,6 +73,7 @@ const Format = z.looseObject({ format: z.int() });
 export interface SavedState {
   readonly configuration: HostConfiguration;
   readonly counterCeiling: bigint;
+  readonly counters?: SavedCounters | undefined;
 }
 
 export class StateFile {
@@ -100,7 +109,8 @@ export class StateFile {
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
       return {
         configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups, reasons: saved.reasons },
-        counterCeiling: BigInt(saved.counterCeiling),
+        counterCeiling: saved.counterCeiling,
+        counters: saved.counters,
       };
     } catch (error) {
       const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
@@ -136,8 +146,9 @@ export class StateFile {
     this.#next = undefined;
     if (state === undefined) return;
     const { interfaces, sysctl, groups = [], reasons = [] } = state.configuration;
-    const counterCeiling = String(state.counterCeiling);
-    const text = JSON.stringify({ format: FORMAT, counterCeiling, interfaces, sysctl, groups, reasons });
+    const { counterCeiling, counters } = state;
+    const saved = { format: FORMAT, counterCeiling, counters, interfaces, sysctl, groups, reasons };
+    const text = JSON.stringify(saved, (_, value) => (typeof value === "bigint" ? String(value) : value));
     await mkdir(this.#runDir, { recursive: true, mode: 0o755 });
     const temporary = `${this.#path}.new`;
     const file = await open(temporary, "w", 0o600);

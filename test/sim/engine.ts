@@ -8,6 +8,7 @@ import type { Command } from "../../src/core/configuration.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, Family, Instant, Micros, TimerId } from "../../src/core/event.ts";
 import { Host, type HostConfiguration, type Outcome } from "../../src/core/host.ts";
+import { areAhead, counterFloor, countersNow, type SavedCounters } from "../../src/engine/counter-floor.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
 import type { World } from "./world.ts";
@@ -15,13 +16,13 @@ import type { World } from "./world.ts";
 /** Timers have whole milliseconds, and the event loop other things to do. */
 const TIMER_LATE_US: Micros = 1_500;
 const READ_LATE_US: Micros = 200;
-/** Counters of so much time are reserved with what is saved, and it is saved so often. */
-const COUNTER_RESERVE_US = 3_600_000_000n;
 const SAVE_EVERY_US: Micros = 1_200_000_000;
+
+const NOTHING: HostConfiguration = { interfaces: [], sysctl: [] };
 
 export interface Saved {
   readonly configuration: HostConfiguration;
-  readonly counterCeiling: bigint;
+  readonly counters: SavedCounters;
 }
 
 export interface Received {
@@ -70,7 +71,8 @@ export class Engine {
   constructor(station: Station, saved: Saved | undefined) {
     this.#station = station;
     this.#world = station.world;
-    this.host = new Host({ balancing: true, counterFloor: saved?.counterCeiling ?? 0n });
+    const floor = counterFloor(saved && { ...saved, counterCeiling: 0n }, this.#now);
+    this.host = new Host({ balancing: true, counterFloor: floor });
   }
 
   start(configuration: HostConfiguration | undefined): void {
@@ -138,6 +140,7 @@ export class Engine {
     const nowUs = this.#now.us;
     const due = [...this.#timers].filter(([, { atUs }]) => atUs <= nowUs);
     for (const [timer] of due.sort(([, a], [, b]) => a.atUs - b.atUs)) this.#fire(timer);
+    for (const [timer, armed] of this.#timers) this.#lookLater(timer, armed);
     this.#read();
     const postponed = this.#postponed;
     this.#postponed = [];
@@ -333,12 +336,14 @@ export class Engine {
 
   // What an engine that is killed leaves to the next.
 
-  #save(): void {
-    const { epochUs } = this.#now;
-    const clock = BigInt(Math.trunc(epochUs));
-    const { counterFloor } = this.host;
-    const counterCeiling = (counterFloor > clock ? counterFloor : clock) + COUNTER_RESERVE_US;
-    this.#station.saved = { configuration: this.host.configuration, counterCeiling };
+  #save(configuration = this.host.configuration): void {
+    this.#station.saved = { configuration, counters: countersNow(this.host.counterFloor, this.#now) };
+  }
+
+  /** After a stop in order. */
+  saveCounters(): void {
+    if (areAhead(this.host.counterFloor, this.#now)) this.#save(NOTHING);
+    else this.#station.saved = undefined;
   }
 
   #saveNowAndThen(): void {

@@ -228,7 +228,7 @@ export class Station implements Plugged {
     engine.start(saved?.configuration);
     for (const name of [...this.filters.keys()])
       if (!this.configurations.has(name)) this.setFilter(name, null);
-    if (saved === undefined) for (const command of this.#setup) engine.command(command);
+    if (!saved?.configuration.interfaces.length) for (const command of this.#setup) engine.command(command);
   }
 
   crash(): void {
@@ -251,7 +251,7 @@ export class Station implements Plugged {
       if (this.engine !== engine) return;
       this.isStopping = false;
       for (const name of [...this.filters.keys()]) this.setFilter(name, null);
-      this.saved = undefined;
+      engine.saveCounters();
       this.crash();
       stopped();
     });
@@ -346,7 +346,9 @@ export class Station implements Plugged {
       if (host.isLeaving(name)) this.configurations.set(name, configuration);
     this.#learnSecrets();
     const setting = (name: string) => host.sysctl(`net.inet.carp.${name}`)[0]?.value;
+    const allowed = this.allows;
     this.allows = setting("allow") === 1;
+    if (this.allows !== allowed) this.disturbed();
     this.preempts = setting("preempt") === 1;
     this.strictReplay = setting("strict_replay") === 1;
   }

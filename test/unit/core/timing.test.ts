@@ -331,6 +331,16 @@ describe("the counter", () => {
     assert.equal(first?.counter, counterFloor + 1n);
   });
 
+  it("goes half as fast as the clock where it is ahead of it, never by single steps", () => {
+    const station = backup({}, { counterFloor: 2n ** 62n });
+    station.set("carp0", { state: "master" });
+    station.world.run(10 * SECOND);
+    const counters = said(station.take()).map(({ counter }) => counter);
+    assert.equal(counters.length, 11);
+    for (const [i, counter] of counters.entries())
+      assert.equal(counter, 2n ** 62n + 1n + BigInt((i * SECOND) / 2));
+  });
+
   it("goes on over a change of address, vhid or carpdev", () => {
     const station = master();
     const floor = station.host.counterFloor;
