@@ -1,0 +1,124 @@
+/** Engines that balance are given other modes and other nodes while clients ask: what was before leaves no trace. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { echo, forge } from "../hosts/index.ts";
+import {
+  assertAnswered,
+  assertSentAs,
+  type BalancedHosts,
+  balance,
+  createBalancedHosts,
+  givenMac,
+  HOLDERS,
+  MODES,
+  type Mode,
+  questions4,
+  questions6,
+  SHARED,
+  settle,
+} from "./balanced-hosts.ts";
+
+interface Change {
+  /** For each host. */
+  readonly words: readonly string[];
+  readonly mode: Mode | "none";
+  readonly vhids: readonly number[];
+  /** Each node's, as places among the hosts. */
+  readonly holders: readonly number[];
+}
+
+const questions = [...questions4.slice(0, 40), ...questions6.slice(0, 40)];
+
+/** What was addressed to a MAC that is no longer given out reaches nobody. */
+async function isForgotten({ hosts, client }: BalancedHosts, mac: string): Promise<void> {
+  const answers = await Promise.all(hosts.map((host) => host.capture("eth0", "outbound and udp")));
+  const [{ source }] = questions4 as [echo.Question];
+  // Port 7 to port 7.
+  const payload = Buffer.from([0, 7, 0, 7, 0, 8, 0, 0]);
+  const packet = { source, destination: SHARED, protocol: 17, payload, fragment: 0 };
+  await client.inject("eth0", forge.ipv4Frame({ ...packet, mac }));
+  // Whoever took one would have answered it before an answer to what comes later.
+  await echo.reach(client, questions4[0] as echo.Question);
+  for (const capture of answers) assert.deepEqual(await capture.stop(), []);
+}
+
+async function takeOn(balanced: BalancedHosts, change: Change, formerMac: string): Promise<string> {
+  const { hosts, client, sent } = balanced;
+  const { words, mode, vhids, holders } = change;
+  await Promise.all(hosts.map((host, n) => host.carpctl("carp0", ...(words[n] as string).split(" "))));
+  await settle(hosts, holders, vhids);
+  const settledUs = Date.now() * 1000;
+  // What the change brought to the client's attention is not what this is about.
+  await client.run("ip", "neighbour", "flush", "dev", "eth0");
+  for (const each of [questions4, questions6]) await echo.reach(client, each[0] as echo.Question);
+  assertAnswered(await echo.ask(client, questions), holders);
+  const mac = givenMac(mode, vhids[0]);
+  // In mode ip the devices have the same MAC without its multicast bit.
+  if (mac.replace(/^01/, "00") !== formerMac && mac !== formerMac) await isForgotten(balanced, formerMac);
+  const since = sent.map(({ frames }) => frames.filter(({ timeUs }) => timeUs > settledUs));
+  for (const [n, frames] of since.entries()) {
+    const host = hosts[n] as (typeof hosts)[0];
+    const made = assertSentAs(mode, await host.mac(), frames, vhids[0]);
+    assert.equal(made > 0, holders[0] === n);
+    const shown = (await host.carpctl("carp0")).stdout;
+    assert.match(shown, new RegExp(`^\tlladdr ${mac}$`, "m"));
+    if (mode !== "none") assert.match(shown, new RegExp(`^\tcarp: .* balancing ${mode}$`, "m"));
+  }
+  return mac;
+}
+
+describe("hosts that balance", { concurrency: true }, () => {
+  test("take on every mode from every other, without a trace of the one before", async () => {
+    const balanced = await createBalancedHosts();
+    try {
+      await balanced.lan.flood();
+      await balance(balanced, "ip");
+      const to = (mode: Mode): Change => ({
+        words: HOLDERS.map(() => `balancing ${mode}`),
+        mode,
+        vhids: [1, 2, 3],
+        holders: HOLDERS,
+      });
+      const failover: Change = {
+        words: [0, 100, 200].map((advskew) => `vhid 1 advskew ${advskew} balancing none`),
+        mode: "none",
+        vhids: [1],
+        holders: [0],
+      };
+      const again: Change = {
+        ...to("ip"),
+        words: ["1:0,2:200,3:100", "1:100,2:0,3:200", "1:200,2:100,3:0"].map((each) => `carpnodes ${each}`),
+      };
+      let mac = givenMac("ip");
+      for (const change of [...MODES.toReversed().slice(0, 2).map(to), failover, again])
+        mac = await takeOn(balanced, change, mac);
+    } finally {
+      balanced.lan.destroy();
+    }
+  });
+
+  test("are given more nodes, and fewer, and another leader", async () => {
+    const balanced = await createBalancedHosts();
+    try {
+      await balance(balanced, "ip");
+      const changes: Change[] = [
+        {
+          words: ["1:0,2:200,3:100,9:0", "1:100,2:0,3:200,9:100", "1:200,2:100,3:0,9:200"],
+          vhids: [1, 2, 3, 9],
+          holders: [0, 1, 2, 0],
+          mode: "ip",
+        },
+        { words: ["1:0,2:100", "1:100,2:0", "1:200,2:200"], vhids: [1, 2], holders: [0, 1], mode: "ip" },
+        { words: ["2:200,9:0", "2:100,9:100", "2:0,9:200"], vhids: [2, 9], holders: [2, 0], mode: "ip" },
+      ];
+      let mac = givenMac("ip");
+      for (const change of changes) {
+        const words = change.words.map((nodes) => `carpnodes ${nodes}`);
+        mac = await takeOn(balanced, { ...change, words }, mac);
+      }
+    } finally {
+      balanced.lan.destroy();
+    }
+  });
+});
