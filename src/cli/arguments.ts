@@ -50,6 +50,7 @@ export async function commandsHelp(epilogue: string): Promise<string> {
 }
 
 export interface VerbOption {
+  readonly name: string;
   /** With its dashes. */
   readonly word: string;
   readonly help: string;
@@ -57,31 +58,66 @@ export interface VerbOption {
   readonly choices: readonly string[];
 }
 
-/** A verb's own options as it told them to yargs, which does not give them out by its types. */
-export function optionsOf(verb: Verb): VerbOption[] {
-  const told = verb.options(yargs([], "/").help(false).version(false)) as Argv & {
-    getOptions(): {
-      readonly key: object;
-      readonly hiddenOptions: readonly string[];
-      readonly boolean: readonly string[];
-      readonly choices: Readonly<Record<string, readonly string[]>>;
-    };
-    getGroups(): Readonly<Record<string, readonly string[]>>;
-    getInternalMethods(): {
-      getUsageInstance(): { getDescriptions(): Readonly<Record<string, string | undefined>> };
-    };
+/** What a verb told yargs of its options and words; yargs knows, but has no types for it. */
+interface Told {
+  getOptions(): {
+    readonly key: object;
+    readonly hiddenOptions: readonly string[];
+    readonly boolean: readonly string[];
+    readonly choices: Readonly<Record<string, readonly string[] | undefined>>;
   };
-  const { key, hiddenOptions, boolean, choices } = told.getOptions();
-  const descriptions = told.getInternalMethods().getUsageInstance().getDescriptions();
-  const positionals = Object.values(told.getGroups()).flat();
+  getInternalMethods(): {
+    getUsageInstance(): { getDescriptions(): Readonly<Record<string, string | undefined>> };
+  };
+}
+
+function toldBy(verb: Verb) {
+  const told = verb.options(yargs([], "/").help(false).version(false)) as Argv & Told;
+  return {
+    ...told.getOptions(),
+    descriptions: told.getInternalMethods().getUsageInstance().getDescriptions(),
+  };
+}
+
+/** A verb's own options. */
+export function optionsOf(verb: Verb): VerbOption[] {
+  const { key, hiddenOptions, boolean, choices, descriptions } = toldBy(verb);
+  const positionals = wordsOf(verb).map(({ name }) => name);
   return Object.keys(key)
     .filter((name) => !hiddenOptions.includes(name) && !positionals.includes(name))
     .map((name) => ({
+      name,
       word: name.length === 1 ? `-${name}` : `--${name}`,
       help: descriptions[name] ?? "",
       takesValue: !boolean.includes(name),
       choices: choices[name] ?? [],
     }));
+}
+
+export interface VerbWord {
+  readonly name: string;
+  readonly help: string;
+  readonly choices: readonly string[];
+  /** Any number of it may follow. */
+  readonly repeats: boolean;
+}
+
+/** The words that a verb takes, in their order. */
+export function positionalsOf(verb: Verb): VerbWord[] {
+  const { choices, descriptions } = toldBy(verb);
+  return wordsOf(verb).map(({ name, repeats }) => ({
+    name,
+    repeats,
+    help: descriptions[name] ?? "",
+    choices: choices[name] ?? [],
+  }));
+}
+
+function wordsOf({ words = "" }: Verb): { readonly name: string; readonly repeats: boolean }[] {
+  return [...words.matchAll(/[<[]([\w-]+)(\.\.)?[>\]]/g)].map(([, name = "", repeats]) => ({
+    name,
+    repeats: repeats !== undefined,
+  }));
 }
 
 /**

@@ -74,6 +74,8 @@ async function outcomeOf(invocation: Invocation): Promise<Outcome> {
 
 async function run(invocation: Invocation): Promise<Outcome> {
   const { name, environment, version } = invocation;
+  // What a link hides has its own completion.
+  if (invocation.words[0] === "complete" && !NAMES.get(name)?.parts) return completions(invocation);
   const taken = takeGlobalOptions(defaultOptions(environment), invocation.words);
   if (isRefusal(taken)) return misused(USAGE, taken.refusal);
   const { options } = taken;
@@ -83,6 +85,14 @@ async function run(invocation: Invocation): Promise<Outcome> {
   const namesVerb = verb !== undefined || (name !== "ifconfig" && VERB_NAMES.includes(words[0] ?? ""));
   if (namesVerb) return runVerb(options.help ? [...words, "--help"] : words, options, invocation);
   return options.help ? ifconfigHelp(name) : runIfconfig(words, options, invocation);
+}
+
+/** For the shells, and so hidden: it has no use but theirs, and says nothing when something is wrong. */
+async function completions({ name, words, environment }: Invocation): Promise<Outcome> {
+  const { complete } = await import("./completion/complete.ts");
+  const verb = NAMES.get(name)?.verb;
+  const line = [...(verb === undefined ? [] : [verb]), ...words.slice(1)];
+  return done(await complete(line, defaultOptions(environment)).catch(() => ""));
 }
 
 async function runVerb(

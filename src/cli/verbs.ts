@@ -5,6 +5,7 @@
 
 import type { Argv } from "yargs";
 import { LIMITS } from "../control/limits.ts";
+import type { Kind } from "./completion/kinds.ts";
 import { misused, type Outcome } from "./outcome.ts";
 import type { Setting } from "./setting.ts";
 import { variablesHelp } from "./variables.ts";
@@ -19,6 +20,8 @@ export interface Verb {
   readonly usage: string;
   readonly help: string;
   options(command: Argv): Argv;
+  /** What its words and the values of its options may be, by their names, for the shells; choices need none. */
+  readonly completes?: Readonly<Record<string, Kind>>;
   run(given: Arguments, setting: Setting): Promise<Outcome>;
 }
 
@@ -56,6 +59,7 @@ export const VERBS: readonly Verb[] = [
         .option("q", { type: "boolean", describe: "print nothing about what was set" })
         .option("w", { type: "boolean", hidden: true })
         .epilogue(variablesHelp()),
+    completes: { names: "variables" },
     run: async (given, setting) => {
       const names = (given.names as string[] | undefined) ?? [];
       const flags = { all: given.a === true, bare: given.n === true, quiet: given.q === true };
@@ -111,6 +115,7 @@ export const VERBS: readonly Verb[] = [
           describe: "protocol: always carp",
         })
         .option("I", { type: "string", requiresArg: true, describe: "of one interface" }),
+    completes: { I: "interfaces" },
     run: async (given, setting) => {
       const name = [given.I].flat().at(-1);
       const { runNetstat } = await import("./netstat.ts");
@@ -130,6 +135,7 @@ export const VERBS: readonly Verb[] = [
     usage: "carpctl help [TOPIC]",
     help: "tell more of a command, `ifconfig`, `variables`, a parameter or a variable",
     options: (command) => command.positional("topic", { type: "string", describe: "what to tell of" }),
+    completes: { topic: "topics" },
     run: async (given) => (await import("./help.ts")).helpOn(given.topic as string | undefined),
   },
   {
@@ -154,6 +160,7 @@ export const VERBS: readonly Verb[] = [
     help: "take a demotion back",
     options: (command) =>
       command.positional("reason", { type: "string", describe: "as it was given to demote" }),
+    completes: { reason: "reasons" },
     run: async ({ reason }, setting) => (await import("./demotion.ts")).runPromote(String(reason), setting),
   },
   {

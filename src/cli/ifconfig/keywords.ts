@@ -13,6 +13,7 @@ import {
   STATES,
   State,
 } from "../../control/messages.ts";
+import type { Kind } from "../completion/kinds.ts";
 import { isRefusal, type Refusal, refuse } from "../outcome.ts";
 import {
   type Draft,
@@ -46,6 +47,8 @@ export interface Keyword {
   readonly argument?: string;
   /** What the argument may be, when its placeholder does not say it. */
   readonly accepts?: string;
+  /** What the shells offer for its argument, or for the address that follows it. */
+  readonly completes?: Kind;
   readonly help: string;
   apply(given: Given): Refusal | undefined | Promise<Refusal | undefined>;
 }
@@ -72,6 +75,7 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "-alias",
     synonyms: ["delete"],
+    completes: "addresses",
     help: "remove the address",
     apply: ({ draft, word, following }) => void takeAction(draft, "delete", word, following),
   },
@@ -98,6 +102,7 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "carpdev",
     argument: "IF",
+    completes: "devices",
     help: "the device to advertise on",
     apply: ({ draft, argument }) => set(draft, "carpdev", fitting(DeviceName, argument)),
   },
@@ -128,6 +133,7 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "passfile",
     argument: "FILE",
+    completes: "files",
     help: "read the secret from a file's first line",
     apply: async ({ draft, argument, outside }) => takePass(draft, await passFromFile(argument, outside)),
   },
@@ -135,6 +141,7 @@ export const KEYWORDS: readonly Keyword[] = [
     name: "carppeer",
     synonyms: ["peer"],
     argument: "HOST",
+    completes: "hosts",
     help: "advertise to this host only, over IPv4",
     apply: async ({ draft, argument, outside }) =>
       set(draft, "carppeer", await peerAddress("carppeer", argument, outside)),
@@ -149,6 +156,7 @@ export const KEYWORDS: readonly Keyword[] = [
     name: "carppeer6",
     synonyms: ["peer6"],
     argument: "HOST",
+    completes: "hosts",
     help: "advertise to this host only, over IPv6",
     apply: async ({ draft, argument, outside }) =>
       set(draft, "carppeer6", await peerAddress("carppeer6", argument, outside)),
@@ -189,12 +197,14 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "group",
     argument: "GROUP",
+    completes: "groups",
     help: "join an interface group",
     apply: ({ draft, argument }) => takeGroup(draft, "joinGroups", argument),
   },
   {
     name: "-group",
     argument: "GROUP",
+    completes: "groups",
     help: "leave an interface group",
     apply: ({ draft, argument }) => takeGroup(draft, "leaveGroups", argument),
   },

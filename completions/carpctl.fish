@@ -1,0 +1,22 @@
+# Completion for fish of carpctl(8) and the links that only it has. What may come next is asked of the program, which
+# reads it from its own tables; nothing is listed here. Install it in /usr/share/fish/vendor_completions.d.
+
+function __carpctl_candidates
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l lines ($words[1] complete $words[2..-1] "$current" 2>/dev/null)
+    switch "$lines[1]"
+        case :files
+            __fish_complete_path "$current"
+        case :directories
+            __fish_complete_directories "$current"
+        case :hosts
+            __fish_print_hostnames
+        case '*'
+            printf '%s\n' $lines
+    end
+end
+
+for command in carpctl carpd netstart
+    complete -c $command -f -a '(__carpctl_candidates)'
+end
