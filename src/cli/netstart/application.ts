@@ -5,7 +5,13 @@
 
 import { ControlError } from "../../control/client.ts";
 import { ErrorCode } from "../../control/limits.ts";
-import type { InterfaceChange, Method, Params, Results } from "../../control/messages.ts";
+import {
+  checkParams,
+  type InterfaceChange,
+  type Method,
+  type Params,
+  type Results,
+} from "../../control/messages.ts";
 import type { Setting } from "../setting.ts";
 import { type HostnameFile, lineOf, type Step } from "./hostname-file.ts";
 import type { Report } from "./report.ts";
@@ -99,10 +105,12 @@ export class Application {
 
   /** On a connection of its own: the engine hangs up on one that says nothing while a command runs. */
   async #ask<M extends Method>(method: M, params: Params<M>): Promise<Answer<M>> {
+    const checked = checkParams(method, params);
+    if ("refusal" in checked) return { refusal: checked.refusal, code: ErrorCode.invalid };
     try {
       const engine = await this.#setting.connect();
       try {
-        return await engine.call(method, params);
+        return await engine.call(method, checked.params);
       } finally {
         engine.close();
       }

@@ -7,7 +7,10 @@ import type { Setting } from "../setting.ts";
 const AGAIN_MS = 100;
 
 /** Rejects with a ControlError when no engine has answered by then. @param timeoutMs 0: it must be there. */
-export async function connectInTime(setting: Setting, timeoutMs: number): Promise<Connection> {
+export async function connectInTime(
+  setting: Pick<Setting, "connect">,
+  timeoutMs: number,
+): Promise<Connection> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
@@ -23,7 +26,7 @@ export async function connectInTime(setting: Setting, timeoutMs: number): Promis
 }
 
 /** One that has only just begun to listen answers when it knows the devices there are. */
-async function answering(setting: Setting): Promise<Connection> {
+async function answering(setting: Pick<Setting, "connect">): Promise<Connection> {
   const engine = await setting.connect();
   try {
     await engine.call("hello", {});

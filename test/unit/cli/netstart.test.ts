@@ -1,0 +1,407 @@
+/** netstart as it is typed, on files of all kinds, against an engine that does as the test says. */
+
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
+
+const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+
+interface Result {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+type Answer = (asked: Asked) => unknown;
+
+const yes: Answer = ({ method }) => (method === "replace" ? { changed: true } : []);
+
+class Place {
+  readonly etc = mkdtempSync(join(tmpdir(), "carpctl-etc-"));
+  engine: ScriptedEngine | undefined;
+
+  write(file: string, text: string | Buffer, mode = 0o640): string {
+    const path = join(this.etc, file);
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+    return path;
+  }
+
+  netstart(...words: string[]): Promise<Result> {
+    const runDir = this.engine?.runDir ?? "/nonexistent/run";
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [main, "netstart", ...words], {
+        env: { PATH: process.env.PATH, CARP_RUN_DIR: runDir, CARP_ETC_DIR: this.etc },
+      });
+      let out = "";
+      let err = "";
+      child.stdout.on("data", (chunk) => (out += chunk));
+      child.stderr.on("data", (chunk) => (err += chunk));
+      // Messages name files: without the place they are the same everywhere.
+      const plain = (text: string) => text.replaceAll(this.etc, "ETC");
+      child.on("close", (status) => resolve({ status, out: plain(out), err: plain(err) }));
+    });
+  }
+
+  /** What the engine was asked to do, in order. */
+  get asked(): string[] {
+    return (this.engine?.asked ?? [])
+      .filter(({ method }) => method !== "hello")
+      .map(({ method, params }) => {
+        const { name, dryRun } = params as { name?: string; dryRun?: boolean };
+        return [method, name, ...(dryRun ? ["dry"] : [])].filter(Boolean).join(" ");
+      });
+  }
+
+  params(name: string): unknown {
+    return this.engine?.asked.find(({ params }) => (params as { name?: string }).name === name)?.params;
+  }
+}
+
+async function placeFor(context: TestContext, answer?: Answer): Promise<Place> {
+  const place = new Place();
+  if (answer !== undefined) place.engine = await scriptedEngine(answer);
+  context.after(async () => {
+    rmSync(place.etc, { recursive: true });
+    await place.engine?.close();
+  });
+  return place;
+}
+
+const fine = { status: 0, out: "", err: "" };
+
+describe("the files", () => {
+  test("are applied in numeric order, the variables first, and what is no interface's is left alone", async (context) => {
+    const place = await placeFor(context, yes);
+    for (const name of ["carp10", "carp9", "carp0"]) place.write(`hostname.${name}`, "vhid 1\n");
+    for (const name of ["carpX", "carp01", "eth0", "carp0~", "carp0.bak"])
+      place.write(`hostname.${name}`, "nonsense\n");
+    place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\n");
+    assert.deepEqual(await place.netstart(), fine);
+    assert.deepEqual(place.asked, ["sysctl-set", "replace carp0", "replace carp9", "replace carp10"]);
+  });
+
+  test("of the interfaces that are named are applied alone", async (context) => {
+    const place = await placeFor(context, yes);
+    for (const name of ["carp0", "carp1", "carp2"]) place.write(`hostname.${name}`, "vhid 1\n");
+    place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\n");
+    assert.deepEqual(await place.netstart("carp2", "carp0", "carp2"), fine);
+    assert.deepEqual(place.asked, ["replace carp0", "replace carp2"]);
+  });
+
+  for (const [words, err] of [
+    [["carp0", "eth0"], "carpctl: eth0: not a carp interface name (carp0, carp1, ...)\n"],
+    [["carp0", "carp7"], "carpctl: carp7: no ETC/hostname.carp7\n"],
+  ] as const)
+    test(`netstart ${words.join(" ")}: refused, and nothing is done`, async (context) => {
+      const place = await placeFor(context, yes);
+      place.write("hostname.carp0", "vhid 1\n");
+      assert.deepEqual(await place.netstart(...words), { status: 1, out: "", err });
+      assert.deepEqual(place.asked, []);
+    });
+
+  test("need not be there", async (context) => {
+    assert.deepEqual(await (await placeFor(context, yes)).netstart(), fine);
+  });
+
+  test("without a directory to be in are an error", async (context) => {
+    const place = await placeFor(context, yes);
+    const { status, err } = await place.netstart("--etc-dir", "/nonexistent/etc");
+    assert.deepEqual([status, err], [1, "carpctl: /nonexistent/etc: cannot be read (ENOENT)\n"]);
+  });
+
+  test("that cannot be taken stop no other one", async (context) => {
+    const place = await placeFor(context, (asked) =>
+      (asked.params as { name?: string }).name === "carp2"
+        ? { error: { code: 1, message: "carpdev eth9: no such device" } }
+        : yes(asked),
+    );
+    place.write("hostname.carp0", "vhid 1\n");
+    place.write("hostname.carp1", "vhid 1\nvhid 256\n\nfrob\n");
+    place.write("hostname.carp2", "vhid 1\ncarpdev eth9\n");
+    place.write("hostname.carp3", "vhid 3\n");
+    place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\nnet.inet.carp.log\n");
+    assert.deepEqual(await place.netstart(), {
+      status: 1,
+      out: "",
+      err: [
+        "ETC/carp/sysctl.conf:2: net.inet.carp.log: expected NAME=VALUE\n",
+        "ETC/hostname.carp1:2: vhid 256: must be 1..255\n",
+        "ETC/hostname.carp1:4: frob: unknown parameter\n",
+        "ETC/hostname.carp2:2: carpdev eth9: no such device\n",
+      ].join(""),
+    });
+    assert.deepEqual(new Set(place.asked), new Set(["replace carp0", "replace carp2", "replace carp3"]));
+  });
+
+  test("that are refused because of others are tried again after them", async (context) => {
+    const done = new Set<string>();
+    const place = await placeFor(context, ({ method, params }) => {
+      if (method !== "replace") return [];
+      const { name } = params as { name: string };
+      const before = `carp${Number(name.slice(4)) + 1}`;
+      if (name !== "carp3" && !done.has(before))
+        return { error: { code: 1, message: `10.0.0.1 is already used by ${before}` } };
+      done.add(name);
+      return { changed: true };
+    });
+    for (const n of [0, 1, 2, 3]) place.write(`hostname.carp${n}`, "inet 10.0.0.1/24\n");
+    assert.deepEqual(await place.netstart(), fine);
+    assert.deepEqual([...done], ["carp3", "carp2", "carp1", "carp0"]);
+  });
+
+  test("are reported as JSON", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "!echo out\nvhid 1\n");
+    place.write("hostname.carp1", "vhid 0\n");
+    const { status, out, err } = await place.netstart("--json", "carp0", "carp1");
+    assert.equal(status, 1);
+    assert.equal(err, "out\nETC/hostname.carp1:1: vhid 0: must be 1..255\n");
+    assert.deepEqual(JSON.parse(out).files, [
+      { file: "ETC/hostname.carp0", changed: true, errors: [] },
+      {
+        file: "ETC/hostname.carp1",
+        changed: false,
+        errors: [{ line: 1, message: "vhid 0: must be 1..255" }],
+      },
+    ]);
+  });
+});
+
+describe("the variables", () => {
+  test("are set together, and a refusal names its line", async (context) => {
+    const message = "net.inet.carp.log=9: must be 0..7";
+    const place = await placeFor(context, ({ method }) =>
+      method === "sysctl-set" ? { error: { code: 1, message } } : {},
+    );
+    place.write(
+      "carp/sysctl.conf",
+      "net.inet.carp.preempt=0\n# more\nnet.inet.carp.log=9\nnet.inet.carp.preempt=1\n",
+    );
+    assert.deepEqual(await place.netstart(), {
+      status: 1,
+      out: "",
+      err: `ETC/carp/sysctl.conf:3: ${message}\n`,
+    });
+    const writes = [
+      { name: "net.inet.carp.preempt", value: 1 },
+      { name: "net.inet.carp.log", value: 9 },
+    ];
+    assert.deepEqual(place.engine?.asked.at(-1)?.params, { writes });
+  });
+
+  test("may be read by all, but not written", async (context) => {
+    const place = await placeFor(context, yes);
+    const path = place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\n", 0o644);
+    assert.deepEqual(await place.netstart(), fine);
+    chmodSync(path, 0o666);
+    const err = "ETC/carp/sysctl.conf: warning: mode 0666 lets others write it: set to 0644\n";
+    assert.deepEqual(await place.netstart(), { ...fine, err });
+  });
+});
+
+describe("a file", () => {
+  for (const [mode, said, becomes] of [
+    [0o600, "", 0o600],
+    [0o640, "", 0o640],
+    [0o400, "", 0o400],
+    [0o644, "mode 0644 lets others read it: set to 0640", 0o640],
+    [0o660, "mode 0660 lets others write it: set to 0640", 0o640],
+    [0o602, "mode 0602 lets others write it: set to 0600", 0o600],
+    [0o777, "mode 0777 lets others read and write it: set to 0640", 0o640],
+  ] as const)
+    test(`of mode 0${mode.toString(8)}: ${said || "nothing is said"}`, async (context) => {
+      const place = await placeFor(context, yes);
+      const path = place.write("hostname.carp0", "vhid 1\n", mode);
+      const err = said === "" ? "" : `ETC/hostname.carp0: warning: ${said}\n`;
+      assert.deepEqual(await place.netstart(), { ...fine, err });
+      assert.equal(statSync(path).mode & 0o7777, becomes);
+      assert.deepEqual(place.asked, ["replace carp0"]);
+    });
+
+  test("is only reported by -n", async (context) => {
+    const place = await placeFor(context);
+    const path = place.write("hostname.carp0", "vhid 1\n", 0o644);
+    const { err } = await place.netstart("-n");
+    assert.equal(err, "ETC/hostname.carp0: warning: mode 0644 lets others read it: it should be 0640\n");
+    assert.equal(statSync(path).mode & 0o777, 0o644);
+  });
+
+  const strange: readonly (readonly [
+    what: string,
+    make: (path: string, place: Place) => void,
+    said: string,
+  ])[] = [
+    ["a directory", (path) => mkdirSync(path), ": is a directory"],
+    ["a FIFO", (path) => spawnSync("mkfifo", [path]), ": not a regular file"],
+    ["a device", (path) => symlinkSync("/dev/zero", path), ": not a regular file"],
+    ["a link that leads nowhere", (path) => symlinkSync("nowhere", path), ": no such file"],
+    [
+      "another user's",
+      (path) => {
+        writeFileSync(path, "vhid 1\n");
+        spawnSync("chown", ["65534", path]);
+      },
+      ": belongs to user 65534: it must be root's",
+    ],
+    ["of two megabytes", (path) => writeFileSync(path, "#\n".repeat(2 ** 20)), ": larger than 1048576 bytes"],
+    [
+      "a binary",
+      (path) => writeFileSync(path, Buffer.of(0x7f, 0x45, 0, 10), { mode: 0o640 }),
+      ":1: a NUL is in it",
+    ],
+  ];
+  for (const [what, make, said] of strange)
+    test(`that is ${what} is refused, and the next one is done`, async (context) => {
+      const place = await placeFor(context, yes);
+      make(join(place.etc, "hostname.carp0"), place);
+      place.write("hostname.carp1", "vhid 1\n");
+      const { status, err } = await place.netstart();
+      assert.equal(err.replace(/^.*warning.*\n/, ""), `ETC/hostname.carp0${said}\n`);
+      assert.equal(status, 1);
+      assert.deepEqual(place.asked, ["replace carp1"]);
+    });
+
+  test("may be a link, and a megabyte of comments", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("elsewhere", `${"# comment\n".repeat(100_000)}vhid 7\n`);
+    symlinkSync("elsewhere", join(place.etc, "hostname.carp0"));
+    assert.deepEqual(await place.netstart(), fine);
+    assert.deepEqual(place.params("carp0"), { name: "carp0", change: { vhid: 7 } });
+  });
+
+  test("with more addresses than a command may give is refused", async (context) => {
+    const place = await placeFor(context, yes);
+    const lines = Array.from({ length: 257 }, (_, n) => `inet alias 10.0.${n >> 7}.${(n & 127) + 1}/24\n`);
+    place.write("hostname.carp0", lines.join(""));
+    const err = "ETC/hostname.carp0: at most 256 addresses in one command\n";
+    assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
+    assert.deepEqual(place.asked, []);
+  });
+});
+
+describe("commands in a file", () => {
+  test("run in their place, by a shell that knows the interface and the engine", async (context) => {
+    const place = await placeFor(context, yes);
+    const log = join(place.etc, "log");
+    const text = [
+      "vhid 1",
+      `!echo "\\$if $CARP_RUN_DIR"; exec >"${log}"; id -u`,
+      "inet 10.0.0.1/24",
+      "!false",
+      "!kill -TERM $$",
+      "advskew 5",
+      "!cat; echo done",
+    ];
+    place.write("hostname.carp0", text.join("\n"));
+    const { status, out, err } = await place.netstart();
+    assert.equal(out, `carp0 ${place.engine?.runDir}\ndone\n`);
+    assert.deepEqual(
+      [status, err],
+      [
+        1,
+        "ETC/hostname.carp0:4: the command exited with 1\nETC/hostname.carp0:5: the command was ended by SIGTERM\n",
+      ],
+    );
+    assert.deepEqual(place.asked, ["replace carp0 dry", "change carp0", "change carp0", "replace carp0"]);
+    const [, first, , last] = (place.engine?.asked ?? []).filter(({ method }) => method !== "hello");
+    assert.deepEqual(first?.params, { name: "carp0", change: { vhid: 1 } });
+    const addAddresses = [{ family: 4, address: "10.0.0.1", prefixLength: 24, alias: false }];
+    assert.deepEqual(last?.params, { name: "carp0", change: { vhid: 1, addAddresses, advskew: 5 } });
+  });
+
+  test("run alone where the interface is as the file says", async (context) => {
+    const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
+    place.write("hostname.carp0", "down\n!echo one\nup\n!echo two\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "one\ntwo\n" });
+    assert.deepEqual(place.asked, ["replace carp0 dry"]);
+  });
+
+  test("find the interface there, also in front of all lines", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "!echo one\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "one\n" });
+    assert.deepEqual(place.asked, ["replace carp0 dry", "replace carp0"]);
+  });
+
+  test("do not run behind a line that is refused", async (context) => {
+    const place = await placeFor(context, ({ method }) =>
+      method === "change"
+        ? { error: { code: 1, message: "advskew 5: carp0 has no vhid yet" } }
+        : { changed: true },
+    );
+    place.write("hostname.carp0", "advskew 5\n!echo one\nvhid 1\n");
+    const err = "ETC/hostname.carp0:1: advskew 5: carp0 has no vhid yet\n";
+    assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
+  });
+
+  test("do not run when a line anywhere cannot be read", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "up\n!echo one\nvhid 0\n");
+    assert.equal((await place.netstart()).out, "");
+    assert.deepEqual(place.asked, []);
+  });
+});
+
+describe("netstart -n", () => {
+  test("prints commands to be typed, needs no engine and runs nothing", async (context) => {
+    const place = await placeFor(context);
+    place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\nnet.inet.carp.log=3\n");
+    const text =
+      "inet 10.0.0.1 255.255.255.0 NONE\nvhid 1 pass 'it'\\''s $5'\n!echo \\$if >&2\n10.0.0.5/24\n";
+    place.write("hostname.carp0", text);
+    place.write("hostname.carp1", "# nothing yet\n");
+    assert.deepEqual(await place.netstart("-n"), {
+      status: 0,
+      out: [
+        "carpctl sysctl -q net.inet.carp.preempt=1 net.inet.carp.log=3\n",
+        "carpctl carp0 inet 10.0.0.1 netmask 255.255.255.0 vhid 1 pass 'it'\\''s $5'\n",
+        "echo carp0 >&2\n",
+        "carpctl carp0 inet 10.0.0.5/24\n",
+        "carpctl carp1 create\n",
+      ].join(""),
+      err: "",
+    });
+    const { commands } = JSON.parse((await place.netstart("-n", "--json", "carp1")).out);
+    assert.deepEqual(commands, ["carpctl carp1 create"]);
+  });
+
+  test("says what is wrong as well", async (context) => {
+    const place = await placeFor(context);
+    place.write("hostname.carp0", "vhid 0\n");
+    assert.deepEqual(await place.netstart("-n"), {
+      status: 1,
+      out: "",
+      err: "ETC/hostname.carp0:1: vhid 0: must be 1..255\n",
+    });
+  });
+});
+
+describe("the engine", () => {
+  test("has to run: nothing is tried, and no command is run, without it", async (context) => {
+    const place = await placeFor(context);
+    place.write("hostname.carp0", "!echo one\nvhid 1\n");
+    const { status, out, err } = await place.netstart();
+    assert.deepEqual([status, out], [1, ""]);
+    assert.match(
+      err,
+      /^carpctl: the engine is not running \(no \/nonexistent\/run\/engine\.sock\): start it/,
+    );
+  });
+
+  test("says who may: its denial is repeated for each file", async (context) => {
+    const message = "permission denied: replacing carp0 and its pass needs root";
+    const place = await placeFor(context, ({ method }) =>
+      method === "replace" ? { error: { code: 2, message } } : {},
+    );
+    place.write("hostname.carp0", "vhid 1\n");
+    const err = `ETC/hostname.carp0: ${message}\n`;
+    assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
+  });
+});
