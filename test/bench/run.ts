@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { execa } from "execa";
 
-const names = ["engine-cost", "data-path"];
+const names = ["engine-cost", "data-path", "flood"];
 
 const [named, ...words] = process.argv.slice(2);
 if (named !== undefined && !names.includes(named)) {

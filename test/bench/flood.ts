@@ -1,0 +1,150 @@
+/**
+ * How late a MASTER's advertisements are, and how much memory its engine takes, while strangers do their worst: each
+ * kind of flood is compared with quiet times of the same run. Words: how many seconds each lasts (default 10). Fails
+ * when an advertisement is later than a tenth of its interval, when the BACKUP takes over, or memory is not bounded.
+ */
+
+import { readFileSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createNetwork, type Frame, forge, type Host, macBytes } from "../hosts/index.ts";
+import { figures } from "./samples.ts";
+
+const INTERVAL_US = 1_000_000;
+const LATE_LIMIT_US = INTERVAL_US / 10;
+const MEMORY_LIMIT_MB = 160;
+const PASS = "sesame";
+const SHARED = "10.0.0.1";
+const CONNECTIONS = 1000;
+
+const seconds = Number(process.argv[2] ?? 10);
+if (!(seconds >= 3)) {
+  console.error("flood: how many seconds each flood lasts must be a number from 3");
+  process.exit(2);
+}
+
+interface Measured {
+  readonly name: string;
+  readonly sent: string;
+  readonly latestUs: number;
+  readonly megabytes: number;
+}
+
+const lan = await createNetwork();
+try {
+  const [a, b, stranger] = await Promise.all(
+    [2, 3, 66].map((n) => lan.host(`h${n}`, { addresses: [`10.0.0.${n}/24`] })),
+  );
+  if (!a || !b || !stranger) throw new Error("no hosts");
+  for (const host of [a, b]) {
+    await host.startEngine({ logLevel: null });
+    await host.carpctl("carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS);
+    if (host === a) await host.carpctl("carp0", "state", "master");
+    else await host.carpctl("carp0", "advskew", "100");
+  }
+  const wire = await lan.capture("proto 112 and ether src 00:00:5e:00:01:01");
+  const isOwn = (frame: Frame) => frame.ipv4?.source === "10.0.0.2";
+  const recorded = await wire.waitFor(isOwn);
+  const forged = forge.ipv4Frame({
+    source: "10.0.0.66",
+    payload: forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n }),
+  });
+  // From another MAC, so that neither the switch nor the capture takes it for the MASTER's own.
+  const replayed = Buffer.from(recorded.bytes);
+  replayed.set(macBytes("02:00:00:00:66:66"), 6);
+
+  const measured: Measured[] = [];
+  const measure = async (name: string, flood: () => Promise<string>) => {
+    const from = wire.frames.length;
+    const sent = await flood();
+    await wire.waitFor(isOwn, { from: wire.frames.length });
+    const times = wire.frames
+      .slice(from)
+      .filter(isOwn)
+      .map(({ timeUs }) => timeUs);
+    const intervals = times.slice(1).map((time, n) => time - (times[n] ?? 0));
+    const latestUs = Math.max(...intervals) - INTERVAL_US;
+    measured.push({ name, sent, latestUs, megabytes: Math.max(residentMb(a), residentMb(b)) });
+    for (const [host, state] of [
+      [a, "MASTER"],
+      [b, "BACKUP"],
+    ] as const) {
+      if ((await host.engine.state("carp0")) === state) continue;
+      console.log(`${name}: ${host.name} is not ${state} any more`);
+      process.exitCode = 1;
+    }
+  };
+  const frames = (frame: Uint8Array, rate: number) => async () =>
+    `${(await sendAtRate(stranger, frame, rate)).trim()} frames`;
+
+  await measure("quiet", async () => {
+    await sleep(seconds * 1000);
+    return "-";
+  });
+  await measure("forged, 100,000 a second", frames(forged, 100_000));
+  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.strict_replay=1");
+  await measure("replayed, 50,000 a second", frames(replayed, 50_000));
+  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=7");
+  await measure("forged, everything logged", frames(forged, 20_000));
+  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=2");
+  await measure(`${CONNECTIONS} control connections`, () => connections(a));
+
+  const rows = measured.map(({ name, sent, latestUs, megabytes }) => [
+    name,
+    sent,
+    `${(latestUs / 1000).toFixed(1)} ms`,
+    `${megabytes.toFixed(1)} MB`,
+  ]);
+  console.log(figures([["flood", "sent", "latest advertisement", "engine"], ...rows]));
+  const over = measured.filter(
+    ({ latestUs, megabytes }) => latestUs > LATE_LIMIT_US || megabytes > MEMORY_LIMIT_MB,
+  );
+  for (const { name } of over) console.log(`${name}: over the limit`);
+  if (over.length > 0) process.exitCode = 1;
+  await Promise.all([a, b].map((host) => host.engine.stop()));
+} finally {
+  lan.destroy();
+}
+
+async function sendAtRate(host: Host, frame: Uint8Array, rate: number): Promise<string> {
+  const script = join(import.meta.dirname, "frames-at-rate.py");
+  const input = Buffer.from(frame).toString("hex");
+  const { stdout } = await host.exec("python3", [script, "eth0", String(rate), String(seconds)], { input });
+  return stdout;
+}
+
+/** Half of them say nothing, the others ask for everything again and again and read slowly. */
+async function connections(host: Host): Promise<string> {
+  const path = join(host.runDirectory, "engine.sock");
+  const open = new Set<Socket>();
+  let requests = 0;
+  let over = false;
+  const connectOne = (asks: boolean) => {
+    const socket = createConnection(path);
+    open.add(socket);
+    socket.on("error", () => {});
+    // The engine sends away whoever is too many: they come again, as long as this lasts.
+    socket.on("close", () => {
+      open.delete(socket);
+      if (!over) setTimeout(() => connectOne(asks), 10);
+    });
+    if (!asks) return;
+    const ask = () => {
+      requests += 1;
+      socket.write('{"jsonrpc":"2.0","id":1,"method":"interfaces","params":{}}\n');
+    };
+    socket.on("connect", ask);
+    socket.on("data", () => setTimeout(ask, 5));
+  };
+  for (let n = 0; n < CONNECTIONS; n += 1) connectOne(n % 2 === 0);
+  await sleep(seconds * 1000);
+  over = true;
+  for (const socket of open) socket.destroy();
+  return `${requests} requests`;
+}
+
+function residentMb({ engine }: Host): number {
+  const status = readFileSync(`/proc/${engine.pid}/status`, "utf8");
+  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
+}
