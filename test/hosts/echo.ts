@@ -124,12 +124,12 @@ export interface AskingOptions {
 }
 
 /** From now on the answers of this host tell that they are its. */
-export async function number(host: Host, number: number): Promise<void> {
+export async function number(host: Host, number: number, device = "eth0"): Promise<void> {
   const hopLimit = FIRST_HOP_LIMIT + number;
   await host.namespace.sysctl({
     "ipv4/ip_default_ttl": hopLimit,
     "ipv6/conf/default/hop_limit": hopLimit,
-    "ipv6/conf/eth0/hop_limit": hopLimit,
+    [`ipv6/conf/${device}/hop_limit`]: hopLimit,
   });
 }
 
