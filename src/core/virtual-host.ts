@@ -62,6 +62,8 @@ export class VirtualHost {
   #sinceUs: Micros;
   #transitions = 0;
   #heard: Heard | undefined;
+  /** The last one, whoever's it was. */
+  #bowOut: Heard | undefined;
   #heardOverIpv4Us: Micros | undefined;
   #quickestPeerUs: Micros | undefined;
   /** BACKUP: the last accepted advertisement, or when waiting began. */
@@ -155,7 +157,7 @@ export class VirtualHost {
 
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
-    if (this.#lostLease(now.us, now)) return;
+    if (this.#lostLease(now.us, now) || this.#repeatsBowOut(heard)) return;
     this.#heard = heard;
     if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
     const his = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
@@ -163,6 +165,19 @@ export class VirtualHost {
       this.#quickestPeerUs = Math.min(this.#quickestPeerUs ?? Number.POSITIVE_INFINITY, his.intervalUs);
     if (this.#state === "MASTER") this.#heardAsMaster(his, now);
     else if (this.#state === "BACKUP") this.#heardAsBackup(his, now);
+  }
+
+  /** A bow-out goes out once over each family. Between the two the next master may have been heard: it stays. */
+  #repeatsBowOut(heard: Heard): boolean {
+    if (!isBowOut(heard)) return false;
+    const former = this.#bowOut;
+    this.#bowOut = heard;
+    return (
+      former !== undefined &&
+      former.family !== heard.family &&
+      former.counter === heard.counter &&
+      heard.receivedUs - former.receivedUs < SECOND
+    );
   }
 
   /** Whether an advertisement with this counter is one we sent ourselves. */

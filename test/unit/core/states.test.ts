@@ -134,6 +134,41 @@ describe("a BACKUP that hears an advertisement", () => {
   });
 });
 
+describe("a bow-out over both families", () => {
+  const addresses = ["10.0.0.1", "2001:db8::1"];
+  const over = { 4: "10.0.0.9", 6: "fe80::9" } as const;
+  const leaves = (family: 4 | 6) => bowOut({ addresses, counter: 77n, source: over[family] });
+
+  function outdone(first: 4 | 6): Station {
+    const station = backup({
+      addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")],
+      advskew: 100,
+    });
+    station.hear(leaves(first));
+    assert.equal(station.state(), "MASTER");
+    station.hear(advertisement({ addresses, source: "10.0.0.8" }));
+    assert.equal(station.state(), "BACKUP");
+    return station;
+  }
+
+  for (const [first, second] of [
+    [4, 6],
+    [6, 4],
+  ] as const)
+    it(`is one: heard over IPv${second} last, it takes nothing from who came next meanwhile`, () => {
+      const station = outdone(first);
+      station.hear(leaves(second));
+      assert.equal(station.state(), "BACKUP");
+    });
+
+  it("is another one later, also when the counter is the same, as OpenBSD's always is", () => {
+    const station = outdone(4);
+    station.world.run(SECOND);
+    station.hear(leaves(6));
+    assert.equal(station.state(), "MASTER");
+  });
+});
+
 describe("a MASTER that hears another", () => {
   const rules: Rule[] = [
     {
