@@ -1,4 +1,7 @@
-/** The entry. Which command is meant is in the program's name or its first word; only that command is loaded. */
+/**
+ * The entry. Which command is meant is in the program's name or its first word; only that command is loaded. `runner`
+ * is no command: by that word the engine starts this program a second time, to run scripts.
+ */
 
 import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
@@ -27,9 +30,12 @@ try {
   process.chdir("/");
 }
 
-process.exitCode = await runProgram({
-  name: basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "carpctl"),
-  words: process.argv.slice(2),
-  environment: process.env,
-  version: packageJson.version,
-});
+const words = process.argv.slice(2);
+if (words[0] === "runner") process.exitCode = await (await import("./engine/runner/main.ts")).runRunner();
+else
+  process.exitCode = await runProgram({
+    name: basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "carpctl"),
+    words,
+    environment: process.env,
+    version: packageJson.version,
+  });

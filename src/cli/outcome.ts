@@ -7,7 +7,7 @@ export type Outcome =
   | { readonly kind: "done"; readonly output: string; readonly warnings?: readonly string[] | undefined }
   /** The engine ran in this process and has ended. */
   | { readonly kind: "exited"; readonly status: number }
-  /** Exit status 1: some of it was done, and about the rest everything has been said. */
+  /** Exit status 1: some of it was done, or what was found is bad, and all about it has been said. */
   | { readonly kind: "failed"; readonly output: string }
   /** Exit status 1, `carpctl: MESSAGE`. */
   | { readonly kind: "refused"; readonly message: string }

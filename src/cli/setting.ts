@@ -1,6 +1,6 @@
 /** What a command runs in: its options, the terminal, and the way to the engine. Holds nothing of a command. */
 
-import { type Connection, connect as connectTo } from "../control/client.ts";
+import { type Connection, type ConnectionOptions, connect as connectTo } from "../control/client.ts";
 import { escaped } from "../control/shown.ts";
 import type { GlobalOptions } from "./globals.ts";
 import type { Outcome } from "./outcome.ts";
@@ -11,7 +11,7 @@ export interface Setting {
   readonly colour: boolean;
   /** Width of the terminal; 80 where there is none. */
   readonly columns: number;
-  connect(): Promise<Connection>;
+  connect(options?: ConnectionOptions): Promise<Connection>;
   /** A line on standard error at once, for what goes on after it; most complaints are an outcome instead. */
   complain(line: string): void;
 }
@@ -22,7 +22,7 @@ export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv
     options,
     colour: isTTY === true && !environment.NO_COLOR,
     columns: isTTY === true && columns > 0 ? columns : 80,
-    connect: () => connectTo(options.runDir),
+    connect: (how) => connectTo(options.runDir, how),
     complain: (line) => void process.stderr.write(`${escaped(line)}\n`),
   };
 }

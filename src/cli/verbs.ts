@@ -164,6 +164,13 @@ export const VERBS: readonly Verb[] = [
     run: async ({ reason }, setting) => (await import("./demotion.ts")).runPromote(String(reason), setting),
   },
   {
+    names: ["service-status"],
+    usage: "carpctl service-status",
+    help: "run the service checks; demoted while any fails",
+    options: (command) => command,
+    run: async (_given, setting) => (await import("./service-status.ts")).runServiceStatus(setting),
+  },
+  {
     names: ["maintenance"],
     words: "[mode]",
     usage: "carpctl maintenance [on|off]",

@@ -217,6 +217,8 @@ export const methods = {
   promote: z.strictObject({ reason: Reason }),
   /** -> {}, also when it was so already. */
   maintenance: z.strictObject({ on: z.boolean() }),
+  /** Runs the service checks and demotes for what failed, or takes that back -> ServiceStatus. */
+  "service-status": nothing,
 } as const;
 
 export type Method = keyof typeof methods;
@@ -281,6 +283,24 @@ export interface Packets {
   readonly withheld: number;
 }
 
+export interface ServiceCheck {
+  readonly name: string;
+  readonly path: string;
+  /** `refused`: it was not run, since others than root could have written it. */
+  readonly outcome: "passed" | "failed" | "refused";
+  /** In words; absent when it passed. */
+  readonly why?: string | undefined;
+  /** What it wrote first; empty when it passed, and for everybody but root. */
+  readonly output: string;
+}
+
+export interface ServiceStatus {
+  /** Whether the host is demoted for its services now. */
+  readonly demoted: boolean;
+  /** By name. */
+  readonly checks: readonly ServiceCheck[];
+}
+
 export interface Results {
   hello: Hello;
   interfaces: { readonly nowUs: number; readonly interfaces: readonly InterfaceView[] };
@@ -299,6 +319,7 @@ export interface Results {
   demote: Record<string, never>;
   promote: Record<string, never>;
   maintenance: Record<string, never>;
+  "service-status": ServiceStatus;
 }
 
 export type { CounterName } from "../core/counters.ts";

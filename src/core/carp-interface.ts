@@ -10,7 +10,7 @@ import type { InterfaceConfiguration } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import type { Demotion, Effective } from "./demotion.ts";
 import type { Device, Effect, Filter } from "./effect.ts";
-import type { Family, Instant, Link, Micros } from "./event.ts";
+import type { Family, Instant, InterfaceAddress, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
 import { isBowOut } from "./timing.ts";
 import type { InterfaceView } from "./view.ts";
@@ -85,6 +85,10 @@ export class CarpInterface implements Owner {
 
   get groups(): readonly string[] {
     return this.#configuration.groups;
+  }
+
+  get addresses(): readonly InterfaceAddress[] {
+    return this.#configuration.addresses;
   }
 
   get advbase(): number {

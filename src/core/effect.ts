@@ -63,6 +63,8 @@ export interface Transition {
   readonly to: VirtualHostState;
   /** The rule that made it, in words. */
   readonly reason: string;
+  /** Those that the virtual host shares. */
+  readonly addresses: readonly InterfaceAddress[];
 }
 
 /**

@@ -6,7 +6,7 @@
 import { compareAddresses } from "../protocol/address.ts";
 import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
-import type { Family, Instant, Micros } from "./event.ts";
+import type { Family, Instant, InterfaceAddress, Micros } from "./event.ts";
 import { BOW_OUT, intervalUs, isBowOut, leaseUs, masterDownUs, SECOND } from "./timing.ts";
 import type { NodeView } from "./view.ts";
 
@@ -26,6 +26,7 @@ export interface Owner {
   readonly name: string;
   readonly advbase: number;
   readonly preempt: boolean;
+  readonly addresses: readonly InterfaceAddress[];
   /** In words, for messages: ` (vhid 2)` when there are several nodes, else nothing. */
   label(vhid: number): string;
   effective(advskew: number): Effective;
@@ -367,7 +368,7 @@ export class VirtualHost {
 
   #become(to: VirtualHostState, reason: string, now: Instant): void {
     const from = this.#state;
-    const { name } = this.#owner;
+    const { name, addresses } = this.#owner;
     this.#state = to;
     this.#sinceUs = now.us;
     this.#transitions++;
@@ -375,7 +376,7 @@ export class VirtualHost {
       from === "INIT" || to === "INIT" ? 4 : 2,
       `${name}: state transition${this.#owner.label(this.vhid)}: ${from} -> ${to}`,
     );
-    this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason });
+    this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
     if (from === "MASTER") this.#owner.emit({ kind: "lease", interface: name, vhid: this.vhid, untilUs: 0 });
   }
 

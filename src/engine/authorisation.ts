@@ -20,6 +20,8 @@ const READS: ReadonlySet<Method> = new Set([
   "configuration",
   "packets",
   "demotion",
+  // Anybody may make the host look at itself; what follows is not up to him.
+  "service-status",
 ]);
 
 export function maySeeSecrets(peer: Peer): boolean {

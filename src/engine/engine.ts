@@ -11,7 +11,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SOCKET_NAME } from "../control/client.ts";
 import type { Packets } from "../control/messages.ts";
 import type { Command } from "../core/configuration.ts";
-import { MAINTENANCE } from "../core/demotion.ts";
+import { MAINTENANCE, SERVICES } from "../core/demotion.ts";
 import type { Transition } from "../core/effect.ts";
 import type { Event, Instant } from "../core/event.ts";
 import { Host, type HostConfiguration, type Outcome } from "../core/host.ts";
@@ -32,6 +32,8 @@ import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
 import { makeRunDirectory } from "./run-directory.ts";
 import { StateFile } from "./saved-state.ts";
+import { Scripts } from "./scripts.ts";
+import type { Evaluation } from "./service-status.ts";
 import { obstacleToSuccessor, succeed } from "./successor.ts";
 import { Timers } from "./timers.ts";
 
@@ -67,6 +69,7 @@ export class Engine {
   readonly #performer: Performer;
   readonly #state: StateFile;
   readonly #maintenance: Maintenance;
+  readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
   #stopping = false;
 
@@ -81,6 +84,13 @@ export class Engine {
     this.#setReady = resolve;
     this.#state = state;
     this.#maintenance = new Maintenance(options.etcDir);
+    this.#scripts = new Scripts({
+      ...options,
+      environment: process.env,
+      log: (priority, text) => this.log(priority, text),
+      judge: (failed) => this.#judge(failed),
+    });
+    this.follow((transition) => this.#scripts.hooks.note(transition));
     this.#clock = createClock();
     this.#timers = new Timers(
       () => this.#clock.now().us,
@@ -172,7 +182,12 @@ export class Engine {
     return outcome;
   }
 
+  serviceStatus(): Promise<Evaluation> {
+    return this.#scripts.checks.evaluate();
+  }
+
   async start(): Promise<void> {
+    this.#scripts.start();
     await this.#links.start();
     const saved = await this.#state.load();
     const configuration = saved !== undefined && "configuration" in saved ? saved.configuration : undefined;
@@ -216,11 +231,13 @@ export class Engine {
     // Counters that are ahead of the clock are all that the next engine cannot find out by itself.
     if (areAhead(this.host.counterFloor, this.now())) await this.#save(NOTHING);
     else await this.#state.remove();
+    await this.#scripts.finish();
   }
 
   /** Lets go of everything and leaves it as it is, for the engine that comes next. */
   async abandon(): Promise<void> {
     this.#stopping = true;
+    await this.#scripts.stop();
     await this.save();
     this.release();
   }
@@ -253,6 +270,15 @@ export class Engine {
     if (!this.#maintenance.on) return saved;
     this.log(4, `in maintenance: demoted by ${MAINTENANCE.by}`);
     return [...saved, MAINTENANCE];
+  }
+
+  async #judge(failed: readonly string[] | undefined): Promise<{ demoted: boolean } | { error: string }> {
+    const demoted = this.host.demotion.reasons.some(({ reason }) => reason === SERVICES.reason);
+    const wanted = failed === undefined ? demoted : failed.length > 0;
+    // Anybody may ask, and what is saved costs a write to the disk.
+    if (demoted === wanted) return { demoted };
+    const outcome = await this.command({ kind: "services", failed: failed ?? [] });
+    return "error" in outcome ? outcome : { demoted: wanted };
   }
 
   #lookAround(): void {
@@ -305,6 +331,7 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     return 1;
   }
   const signals = signalled();
+  process.on("SIGHUP", () => void reconsider(engine));
   process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
   if (!(await server.isOurs())) {
@@ -366,8 +393,6 @@ function signalled(): AsyncIterable<NodeJS.Signals> {
       arrived.push(signal);
       arrival.resolve();
     });
-  // There is nothing to read again yet; without a listener SIGHUP would end the engine.
-  process.on("SIGHUP", () => {});
   return (async function* () {
     for (;;) {
       await arrival.promise;
@@ -375,6 +400,16 @@ function signalled(): AsyncIterable<NodeJS.Signals> {
       yield* arrived.splice(0);
     }
   })();
+}
+
+/** What a command would have told whoever gave it. */
+async function reconsider(engine: Engine): Promise<void> {
+  await engine.ready;
+  const evaluation = await engine.serviceStatus();
+  if ("error" in evaluation) engine.log(3, evaluation.error);
+  else
+    for (const { name, outcome, why } of evaluation.checks)
+      if (outcome === "refused") engine.log(3, `service check ${name} is not run: ${why}`);
 }
 
 function identify(socket: Socket): Peer | undefined {

@@ -63,6 +63,12 @@ const answers: Answers = {
   demote: ({ reason, by }, engine) => nothing(run(engine, { kind: "demote", reason, by })),
   promote: ({ reason }, engine) => nothing(run(engine, { kind: "promote", reason })),
   maintenance: ({ on }, engine) => nothing(engine.maintenance(on).then(done)),
+  "service-status": async (_, engine, peer) => {
+    const evaluation = await engine.serviceStatus();
+    if ("error" in evaluation) throw refused(evaluation.error);
+    if (maySeeSecrets(peer)) return evaluation;
+    return { ...evaluation, checks: evaluation.checks.map((check) => ({ ...check, output: "" })) };
+  },
 };
 
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */

@@ -1,0 +1,178 @@
+/**
+ * The engine's end of the runner: starts it, starts it again when it dies, and hands it what is to be run. Whatever
+ * the runner says or fails to say, the engine only ever waits for a promise, and each of them is settled.
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import type { Priority } from "../../core/effect.ts";
+import { Report, type Result, RUNNER_FD, type Run, readLines } from "./messages.ts";
+import { killGroup } from "./script.ts";
+
+export type Job = Omit<Run, "id">;
+export type Ran =
+  | { readonly results: readonly Result[] }
+  /** Why it did not run to its end, and whether it would if it were given again. */
+  | { readonly interrupted: string; readonly again: boolean };
+
+/** How much longer than a script's limit the runner may be silent about it. */
+const SILENT_MS = 10_000;
+/** What has been asked of it and not been read: it does not run any more. */
+const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
+/** How long to wait before it is started again: longer each time, until it has lived for a while. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+const LIVED_MS = 60_000;
+/** With no more to do than to close a socket and to kill. */
+const LEAVE_MS = 200;
+
+interface Pending {
+  readonly job: Job;
+  readonly settle: (ran: Ran) => void;
+  silence?: NodeJS.Timeout;
+}
+
+export interface RunnerOptions {
+  readonly log: (priority: Priority, text: string) => void;
+  /** The program that is the runner when `runner` is its first word. */
+  readonly program?: readonly string[];
+}
+
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #pending = new Map<number, Pending>();
+  /** Process groups of what it runs. */
+  readonly #scripts = new Set<number>();
+  #process: ChildProcess | undefined;
+  #lastId = 0;
+  #pauseMs = FIRST_PAUSE_MS;
+  #restart: NodeJS.Timeout | undefined;
+  #stopping = false;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Before there is something to run, so that starting it keeps nobody waiting then. */
+  start(): void {
+    if (this.#process !== undefined || this.#restart !== undefined || this.#stopping) return;
+    const { program = [process.execPath, ...process.execArgv, process.argv[1] ?? ""] } = this.#options;
+    const [command = "", ...words] = program;
+    const startedMs = performance.now();
+    const child = spawn(command, [...words, "runner"], {
+      detached: true,
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+      env: {},
+      cwd: "/",
+    });
+    this.#process = child;
+    const gone = (how: string) => this.#gone(child, how, performance.now() - startedMs);
+    child.once("error", (error) => gone(error.message));
+    child.once("exit", (code, signal) => gone(signal ?? `exit status ${code}`));
+    const socket = socketOf(child);
+    socket?.on("error", () => {});
+    if (socket === undefined) return;
+    readLines(
+      socket,
+      Report,
+      (report) => this.#heard(report),
+      (why) => this.#kill(`sent ${why}`),
+    );
+    for (const [id, { job }] of this.#pending) this.#ask(id, job);
+  }
+
+  /** Resolves when all of it has run, or will not. */
+  run(job: Job): Promise<Ran> {
+    if (this.#stopping) return Promise.resolve({ interrupted: "the engine is stopping", again: false });
+    return new Promise((settle) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { job, settle });
+      if (this.#process !== undefined) this.#ask(id, job);
+      else this.start();
+    });
+  }
+
+  /** Ends it, and with it everything that it runs. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    const child = this.#process;
+    if (child === undefined) return;
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    socketOf(child)?.end();
+    const late = setTimeout(() => this.#kill(undefined), LEAVE_MS);
+    await gone;
+    clearTimeout(late);
+  }
+
+  #ask(id: number, job: Job): void {
+    const socket = this.#process && socketOf(this.#process);
+    if (socket === undefined) return;
+    this.#watch(id);
+    socket.write(`${JSON.stringify({ id, ...job })}\n`);
+    if (socket.writableLength > MAX_UNREAD_BYTES) this.#kill("does not read");
+  }
+
+  /** A sign of life: it may be silent again until the script that runs now must have ended. */
+  #watch(id: number): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    clearTimeout(pending.silence);
+    pending.silence = setTimeout(() => this.#kill("says nothing"), pending.job.limitMs + SILENT_MS);
+  }
+
+  #heard(report: Report): void {
+    const pending = this.#pending.get(report.id);
+    if (pending === undefined) {
+      this.#kill("answered what was not asked");
+      return;
+    }
+    this.#watch(report.id);
+    switch (report.kind) {
+      case "began":
+        this.#scripts.add(report.pid);
+        break;
+      case "ended":
+        this.#scripts.delete(report.pid);
+        break;
+      case "ran":
+        this.#settle(report.id, { results: report.results });
+        break;
+    }
+  }
+
+  #settle(id: number, ran: Ran): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    clearTimeout(pending?.silence);
+    pending?.settle(ran);
+  }
+
+  #kill(why: string | undefined): void {
+    if (why !== undefined) this.#options.log(3, `the runner ${why}: killed`);
+    this.#process?.kill("SIGKILL");
+  }
+
+  #gone(child: ChildProcess, how: string, livedMs: number): void {
+    if (this.#process !== child) return;
+    this.#process = undefined;
+    for (const pid of this.#scripts) killGroup(pid);
+    this.#scripts.clear();
+    if (!this.#stopping) {
+      this.#options.log(3, `the runner of hooks and service checks ended (${how}), starting it again`);
+      if (livedMs >= LIVED_MS) this.#pauseMs = FIRST_PAUSE_MS;
+      this.#restart = setTimeout(() => {
+        this.#restart = undefined;
+        this.start();
+      }, this.#pauseMs);
+      this.#restart.unref();
+      this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * this.#pauseMs);
+    }
+    const ran = { interrupted: `the runner ended (${how})`, again: !this.#stopping };
+    for (const id of [...this.#pending.keys()]) this.#settle(id, ran);
+  }
+}
+
+function socketOf(child: ChildProcess): Socket | undefined {
+  return (child.stdio[RUNNER_FD] as Socket | undefined) ?? undefined;
+}

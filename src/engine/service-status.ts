@@ -1,0 +1,64 @@
+/**
+ * Whether this host's services work: runs the service checks when somebody asks, one evaluation at a time, and tells
+ * the core which failed. Whoever asks while checks run shares the next evaluation with all others who do.
+ */
+
+import { setTimeout as pause } from "node:timers/promises";
+import type { ServiceCheck, ServiceStatus } from "../control/messages.ts";
+import type { Job, Ran } from "./runner/runner.ts";
+
+const LIMIT_MS = 10_000;
+/** Between two evaluations: anybody may ask for them. */
+const PAUSE_MS = 1000;
+
+export interface ServiceChecksOptions {
+  readonly directories: readonly string[];
+  readonly run: (job: Job) => Promise<Ran>;
+  readonly environment: Readonly<Record<string, string>>;
+  /**
+   * Demotes for what failed, or takes that back; undefined: leaves it as it is.
+   *
+   * @returns whether the host is demoted now, or why it could not be done
+   */
+  readonly judge: (
+    failed: readonly string[] | undefined,
+  ) => Promise<{ readonly demoted: boolean } | { readonly error: string }>;
+}
+
+export type Evaluation = ServiceStatus | { readonly error: string };
+
+export class ServiceChecks {
+  readonly #options: ServiceChecksOptions;
+  /** Under way, its pause included. */
+  #current: Promise<void> = Promise.resolve();
+  #next: Promise<Evaluation> | undefined;
+
+  constructor(options: ServiceChecksOptions) {
+    this.#options = options;
+  }
+
+  /** All checks once, begun after this call. */
+  evaluate(): Promise<Evaluation> {
+    this.#next ??= this.#current.then(() => {
+      this.#next = undefined;
+      const evaluation = this.#evaluate();
+      this.#current = evaluation.then(() => pause(PAUSE_MS, undefined, { ref: false }));
+      return evaluation;
+    });
+    return this.#next;
+  }
+
+  async #evaluate(): Promise<Evaluation> {
+    const { directories, run, judge, environment } = this.#options;
+    const job = { directories: [...directories], together: true, limitMs: LIMIT_MS, environment };
+    const ran = await run(job);
+    if ("interrupted" in ran)
+      return { error: `the service checks did not run to their end: ${ran.interrupted}` };
+    const checks: readonly ServiceCheck[] = ran.results;
+    const failed = checks.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+    const refused = checks.some(({ outcome }) => outcome === "refused");
+    // A check that may not be run says nothing of its service: nobody is promoted for that, nor demoted.
+    const judged = await judge(failed.length === 0 && refused ? undefined : failed);
+    return "error" in judged ? judged : { ...judged, checks };
+  }
+}
