@@ -78,6 +78,7 @@ export const VERBS: readonly Verb[] = [
         .positional("interfaces", { type: "string", array: true, describe: "only these, and no variables" })
         .option("n", { type: "boolean", describe: "print the commands and run none" })
         .option("wait", { type: "boolean", describe: "wait for the engine to be up, at most 30 seconds" }),
+    completes: { interfaces: "configured" },
     run: async (given, setting) => {
       const { runNetstart } = await import("./netstart/netstart.ts");
       const names = (given.interfaces as string[] | undefined) ?? [];
@@ -93,6 +94,7 @@ export const VERBS: readonly Verb[] = [
       command
         .positional("interface", { type: "string", describe: "only this one" })
         .option("sysctl", { type: "boolean", describe: "variables whose value is not the default" }),
+    completes: { interface: "interfaces" },
     run: async (given, setting) => {
       const { runDump, runSysctlDump } = await import("./dump.ts");
       const name = given.interface as string | undefined;

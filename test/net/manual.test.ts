@@ -4,20 +4,19 @@
  */
 
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
-import { type Typed, type, typedIn } from "./typed.ts";
+import { ENGINE, type Typed, type, typedIn } from "./typed.ts";
 
 interface Example {
   readonly title: string;
   readonly lines: readonly Typed[];
 }
 
-const examples = globSync(join(import.meta.dirname, "../../man/*.[0-9]"))
-  .sort()
-  .flatMap(examplesOf);
+const pages = join(import.meta.dirname, "../../man");
+const examples = globSync(join(pages, "*.[0-9]")).sort().flatMap(examplesOf);
 
 function examplesOf(path: string): Example[] {
   const page = readFileSync(path, "utf8");
@@ -64,18 +63,27 @@ async function onTwoHosts(test: (hosts: ReadonlyMap<string, Host>) => Promise<vo
   }
 }
 
+const carpd = readFileSync(join(pages, "carpd.8"), "utf8");
+
+/** Whatever an engine keeps in its run directory has an entry in carpd(8). */
+function assertFilesAreTold(host: Host): void {
+  for (const name of readdirSync(host.runDirectory))
+    assert.ok(carpd.includes(`\n.It Pa /run/carp/${name}\n`), `/run/carp/${name} is not in carpd.8`);
+}
+
 describe("the examples of the manual pages", { concurrency: 3 }, () => {
   test("there are some", () => assert.ok(examples.length >= 4, `only ${examples.length}`));
   for (const { title, lines } of examples)
     test(title, () =>
       onTwoHosts(async (hosts) => {
-        const starts = lines.some(({ command }) => command.startsWith("carpctl engine"));
+        const starts = lines.some(({ command }) => ENGINE.test(command));
         if (!starts) await Promise.all([hosts.get("a"), hosts.get("b")].map((host) => host?.startEngine()));
         for (const line of lines) {
           const host = hosts.get(line.host);
           assert.ok(host, `nobody is called ${line.host}`);
           await type(line, host);
         }
+        for (const host of hosts.values()) assertFilesAreTold(host);
       }),
     );
 });

@@ -1,12 +1,14 @@
 /**
  * What a document shows being typed on hosts, typed as it stands there: every command, and every line of output it
  * shows. A command begins with the host's name and `# ` or `$ `; one that ends in a backslash goes on in the next line.
+ * `cat` of a file in /etc shows what the file is to hold: it is written.
  */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Host } from "../hosts/index.ts";
+import type { Engine, Host } from "../hosts/index.ts";
 
 const tree = join(import.meta.dirname, "../..");
 
@@ -29,12 +31,16 @@ export function typedIn(console: string): Typed[] {
 /** Ages, indexes and the widths that follow from them differ from run to run. */
 function comparable(text: string): string {
   return text
+    .replace(/\\\n\s*/g, "")
     .replace(/\bindex \d+/g, "index N")
     .replace(/\b\d+s\b/g, "Ns")
     .replace(/[ \t]+/g, " ")
     .replace(/ $/gm, "")
     .trim();
 }
+
+/** What starts an engine. */
+export const ENGINE = /^(carpctl engine|carpd) &$/;
 
 /** What is read is what it comes to; what is changed is changed once. */
 const READS =
@@ -44,9 +50,20 @@ const READS =
 const TRIES = 100;
 const TRY_EVERY_MS = 100;
 
+/** Where an engine is started twice, the second is another example's: it begins anew. */
+const engines = new WeakMap<Host, Engine>();
+
 export async function type({ command, shown }: Typed, host: Host): Promise<void> {
-  if (/^(carpctl engine|carpd) &$/.test(command)) {
-    await host.startEngine();
+  if (ENGINE.test(command)) {
+    await engines.get(host)?.stop();
+    engines.set(host, await host.startEngine());
+    return;
+  }
+  const file = /^cat \/etc\/(\S+)$/.exec(command)?.[1];
+  if (file !== undefined) {
+    const path = join(host.etcDirectory, file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, shown, { mode: 0o640 });
     return;
   }
   let output = await run(command, host);
@@ -61,7 +78,7 @@ async function run(command: string, host: Host): Promise<string> {
   const environment = { PATH: `${tree}/bin:${process.env.PATH}` };
   const words = command.includes("/etc/") ? await withEtc(command, host) : ["sh", "-c", command];
   const { stdout, stderr } = await host.exec(words[0] ?? "", words.slice(1), { environment });
-  return comparable(stdout + stderr);
+  return comparable((stdout + stderr).replaceAll(host.etcDirectory, "/etc"));
 }
 
 /** The host has an /etc of its own, seen by this command alone. */

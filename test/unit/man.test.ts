@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { optionsOf } from "../../src/cli/arguments.ts";
 import { GLOBAL_OPTIONS } from "../../src/cli/globals.ts";
 import { KEYWORDS } from "../../src/cli/ifconfig/keywords.ts";
-import { VERB_NAMES } from "../../src/cli/verbs.ts";
+import { VERB_NAMES, VERBS } from "../../src/cli/verbs.ts";
 import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
 
@@ -87,4 +88,12 @@ test("every option that all commands take has an entry", () => {
 
 test("every command is in the page by each of its names", () => {
   for (const name of VERB_NAMES) assert.match(page, new RegExp(`^\\.(Nm )?Cm ${name}\\b`, "m"), name);
+});
+
+test("every option of a command is in the page", () => {
+  for (const verb of VERBS)
+    for (const { word } of optionsOf(verb)) {
+      const fl = new RegExp(`\\bFl (-?[A-Za-z]*)?${word.slice(1)}\\b`);
+      assert.match(page, fl, `${verb.names[0]} ${word}`);
+    }
 });
