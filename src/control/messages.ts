@@ -86,6 +86,10 @@ function unicast(family: 4 | 6, what = "") {
   });
 }
 
+export const Pass = sized("pass", 1024);
+export const Description = sized("description", 63);
+export const Carppeer = unicast(4, "carppeer ");
+export const Carppeer6 = unicast(6, "carppeer6 ");
 export const IPv4 = address(4);
 export const IPv6 = address(6);
 const ipv4Address = {
@@ -132,15 +136,15 @@ export const InterfaceChange = z.strictObject({
   vhid: Vhid.optional(),
   advbase: Advbase.optional(),
   advskew: Advskew.optional(),
-  pass: sized("pass", 1024).optional(),
-  carppeer: unicast(4, "carppeer ").nullable().optional(),
-  carppeer6: unicast(6, "carppeer6 ").nullable().optional(),
+  pass: Pass.optional(),
+  carppeer: Carppeer.nullable().optional(),
+  carppeer6: Carppeer6.nullable().optional(),
   carpnodes: CarpNodes.optional(),
   balancing: Balancing.optional(),
   lladdr: MacAddress.nullable().optional(),
   joinGroups: atMost(64, "groups", GroupName).optional(),
   leaveGroups: atMost(64, "groups", GroupName).optional(),
-  description: sized("description", 63).nullable().optional(),
+  description: Description.nullable().optional(),
   mtu: Mtu.optional(),
   up: z.boolean().optional(),
   state: State.optional(),

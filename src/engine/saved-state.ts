@@ -11,13 +11,17 @@ import {
   AddedAddress,
   Advbase,
   Balancing,
-  CarpNode,
+  CarpNodes,
+  Carppeer,
+  Carppeer6,
+  Description,
   DeviceName,
   GroupName,
   InterfaceName,
   MacAddress,
   Mtu,
   NamedDemotion,
+  Pass,
 } from "../control/messages.ts";
 import type { HostConfiguration } from "../core/host.ts";
 import { newInterface } from "../core/reconfigure.ts";
@@ -37,23 +41,26 @@ const SavedInterface = z.strictObject({
   name: InterfaceName,
   up: z.boolean(),
   carpdev: DeviceName.optional(),
-  nodes: z.array(CarpNode),
+  nodes: CarpNodes.or(z.tuple([])),
   advbase: Advbase,
-  pass: z.string(),
-  carppeer: z.string().optional(),
-  carppeer6: z.string().optional(),
+  pass: Pass,
+  carppeer: Carppeer.optional(),
+  carppeer6: Carppeer6.optional(),
   balancing: Balancing,
   lladdr: MacAddress.optional(),
   groups: z.array(GroupName),
-  description: z.string().optional(),
+  description: Description.optional(),
   mtu: Mtu.optional(),
   addresses: z.array(SavedAddress),
 });
 
+/** Microseconds as no clock tells them for 30,000 years, and far enough from the end of a counter's 64 bits. */
+const HIGHEST_COUNTER = 10n ** 18n;
+
 const Counter = z
   .string()
-  .regex(/^\d{1,19}$/)
-  .transform(BigInt);
+  .regex(/^\d{1,20}$/)
+  .transform((text) => (BigInt(text) < HIGHEST_COUNTER ? BigInt(text) : HIGHEST_COUNTER));
 
 const Saved = z.strictObject({
   format: z.literal(FORMAT),
@@ -61,7 +68,9 @@ const Saved = z.strictObject({
   counterCeiling: Counter,
   /** An engine from before it went by this saved the ceiling alone. */
   counters: z.strictObject({ upTo: Counter, atUs: z.number().nonnegative() }).optional(),
-  interfaces: z.array(SavedInterface),
+  interfaces: z
+    .array(SavedInterface)
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "an interface is there twice"),
   sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
   groups: z.array(z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() })),
   /** An engine from before there were reasons saved none. */
