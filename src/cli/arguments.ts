@@ -178,7 +178,10 @@ function plainer(message: string): string {
     )
     .replace(/^Not enough non-option arguments: .*$/s, "a word is missing")
     .replace(/^Not enough arguments following: (.*)$/s, "--$1: needs a value")
-    .replace(/^Invalid values: Argument: (.*), Given: "(.*)", Choices: (.*)$/s, "$1 $2: must be $3");
+    .replace(
+      /^Invalid values: Argument: (.*), Given: "(.*)", Choices: (.*)$/s,
+      (_, name: string, given: string, choices: string) => `${name} ${shown(given)}: must be ${choices}`,
+    );
 }
 
 function withGlobals(start: GlobalOptions, given: Arguments): GlobalOptions {
