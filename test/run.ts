@@ -33,7 +33,11 @@ interface Phase {
 const PUNCTUAL = "handover*|hostile*|input*";
 
 const phases: readonly Phase[] = [
-  { files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*"], concurrency: 2, needsRoot: false },
+  {
+    files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*", "test/fuzz/*"],
+    concurrency: 2,
+    needsRoot: false,
+  },
   { files: ["test/unit/kernel/**/*"], concurrency: 2, needsRoot: true },
   { files: [`test/net/!(${PUNCTUAL})`, "test/interop/**/*"], concurrency: 4, needsRoot: true },
   { files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true },

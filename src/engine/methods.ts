@@ -19,9 +19,15 @@ import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
 import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
 import type { Engine } from "./engine.ts";
 
+/** What of an engine answers are made of. */
+export type Served = Pick<
+  Engine,
+  "version" | "host" | "ready" | "now" | "command" | "packets" | "maintenance" | "serviceStatus" | "log"
+>;
+
 type Done = Exclude<Outcome, { error: string }>;
 type Answers = {
-  [M in Method]: (params: Params<M>, engine: Engine, peer: Peer) => Results[M] | Promise<Results[M]>;
+  [M in Method]: (params: Params<M>, engine: Served, peer: Peer) => Results[M] | Promise<Results[M]>;
 };
 
 const answers: Answers = {
@@ -72,7 +78,7 @@ const answers: Answers = {
 };
 
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
-export function createMethods(engine: Engine, carpGroup: () => number | undefined): JSONRPCServer<Peer> {
+export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Peer> {
   const server = new JSONRPCServer<Peer>({
     errorListener: (message, error) => {
       // A refusal is the caller's to read: anybody can make as many as he likes, and the log is not his.
@@ -89,7 +95,7 @@ async function answer<M extends Method>(
   method: M,
   given: unknown,
   peer: Peer,
-  engine: Engine,
+  engine: Served,
   carpGroup: () => number | undefined,
 ): Promise<Results[M]> {
   const checked = checkParams(method, given);
@@ -116,7 +122,7 @@ function initialValue(name: string): number {
   return SYSCTL_VARIABLES.find((each) => each.name === name)?.initial ?? 0;
 }
 
-async function run(engine: Engine, command: Command): Promise<Done> {
+async function run(engine: Served, command: Command): Promise<Done> {
   return done(await engine.command(command));
 }
 

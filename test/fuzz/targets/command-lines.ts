@@ -1,0 +1,168 @@
+/**
+ * Command lines, one NUL behind each word as in /proc/PID/cmdline: every one is a command or is refused in one line,
+ * nothing throws, and a change that the engine's schema takes is taken or refused by the engine itself in words.
+ */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { readVerb } from "../../../src/cli/arguments.ts";
+import { defaultOptions, GLOBAL_OPTIONS, takeGlobalOptions } from "../../../src/cli/globals.ts";
+import { readForm } from "../../../src/cli/ifconfig/forms.ts";
+import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
+import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
+import { NAMES } from "../../../src/cli/names.ts";
+import { isRefusal, refuse } from "../../../src/cli/outcome.ts";
+import { VERB_NAMES } from "../../../src/cli/verbs.ts";
+import { checkParams } from "../../../src/control/messages.ts";
+import { escaped } from "../../../src/control/shown.ts";
+import { link, PLAIN, Station, World } from "../../unit/core/driver.ts";
+import type { Target, Trial } from "../target.ts";
+
+/** yargs takes seconds for an option of many thousand letters; that hurts nobody but who typed it. */
+const MOST_BYTES = 4096;
+
+/** No name is looked up and no file read: some exist, most do not. */
+const outside: Outside = {
+  resolve: async (host, family) =>
+    host.length % 2 === 0 ? undefined : family === 4 ? "192.0.2.7" : "2001:db8::7",
+  firstLine: async (path) => (path.length % 2 === 0 ? refuse("no such file") : "mekmitasdigoat"),
+};
+
+const known = { device: (name: string) => name === "eth0", group: async (name: string) => name === "carp" };
+
+async function feed(input: Uint8Array): Promise<void> {
+  const words = Buffer.from(input.subarray(0, MOST_BYTES)).toString("utf8").split("\0");
+  await parts(words);
+  const taken = takeGlobalOptions(defaultOptions({}), words);
+  if (isRefusal(taken)) return assertRefusal(taken.refusal);
+  const [first = ""] = taken.words;
+  if (VERB_NAMES.includes(first)) await readsVerb(taken.words);
+  else await readsForm(taken.words);
+}
+
+async function readsVerb(words: readonly string[]): Promise<void> {
+  const chosen = await readVerb(words, defaultOptions({}));
+  if (!("kind" in chosen)) return;
+  if (chosen.kind === "misused") assertRefusal(chosen.message ?? chosen.usage);
+  else assert.equal(chosen.kind, "done");
+}
+
+async function readsForm(words: readonly string[]): Promise<void> {
+  const read = await readForm(words, defaultOptions({}), outside);
+  if (isRefusal(read)) return assertRefusal(read.refusal);
+  const { form } = read;
+  if (form.kind !== "change") return;
+  const checked = checkParams("change", { name: form.name, change: form.change });
+  if ("refusal" in checked) return assertRefusal(checked.refusal);
+  const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+  station.set("carp0", PLAIN);
+  const before = JSON.stringify(station.host.configuration);
+  const outcome = station.command({ kind: "change", ...checked.params });
+  if (!("error" in outcome)) return;
+  assertRefusal(outcome.error);
+  assert.equal(JSON.stringify(station.host.configuration), before);
+}
+
+/** Between our program and the system's of the same name no word is lost, and none made up. */
+async function parts(words: readonly string[]): Promise<void> {
+  for (const [name, { parts: partsOf }] of NAMES) {
+    const found = await partsOf?.(words, known);
+    if (found === undefined) continue;
+    assert.ok(found.length > 0, name);
+    for (const word of words.filter((each) => !each.startsWith("-")))
+      assert.ok(
+        found.some((part) => part.words.includes(word)),
+        `${name}: ${word} is lost`,
+      );
+  }
+}
+
+/** A line that a person can read. */
+function assertRefusal(message: string): void {
+  assert.ok(message !== "");
+  assert.doesNotMatch(escaped(message), /\n|undefined|\[object/);
+  assert.ok(message.length < 2000, `${message.length} characters of refusal`);
+}
+
+const word = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...everyWord()) },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(
+      ...[
+        "0",
+        "1",
+        "254",
+        "255",
+        "256",
+        "-1",
+        "1:0,2:100",
+        "1:0,1:0",
+        "eth0",
+        "eth1",
+        "none",
+        "ip",
+        "master",
+      ],
+      ...[
+        "10.0.0.1",
+        "10.0.0.1/24",
+        "10.0.0.1/33",
+        "2001:db8::1",
+        "fe80::1%eth0",
+        "255.255.255.0",
+        "0xffffff00",
+      ],
+      ...[
+        "02:00:00:00:00:01",
+        "ff:ff:ff:ff:ff:ff",
+        "www",
+        "carp1",
+        "",
+        "--json",
+        "--help",
+        "--",
+        "-g",
+        "1500",
+      ],
+    ),
+  },
+  { weight: 2, arbitrary: fc.nat(300).map(String) },
+  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) },
+);
+const beginning = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom("carp0", "carp1", "carp77") },
+  { weight: 2, arbitrary: fc.constantFrom("create", "destroy", "-g", "-a", "-C", "eth0") },
+  { weight: 1, arbitrary: fc.constantFrom(...VERB_NAMES) },
+);
+
+export const commandLines: Target = {
+  name: "command-lines",
+  sensible: fc
+    .tuple(beginning, fc.array(word, { maxLength: 10 }))
+    .map(([first, rest]) => Buffer.from([first, ...rest].join("\0"))),
+  tokens: [
+    "\0",
+    ...everyWord().map((keyword) => `\0${keyword}\0`),
+    ...GLOBAL_OPTIONS.map(({ name }) => `\0--${name}\0`),
+    ...VERB_NAMES,
+    ...[
+      "/",
+      ":",
+      ",",
+      "=",
+      "-",
+      "--",
+      "\n",
+      "99999999999999999999",
+      "1e3",
+      "0x",
+      "::",
+      "%",
+      "\u{1f600}",
+      "__proto__",
+    ],
+  ],
+  tries: 700,
+  open: (): Trial => ({ feed }),
+};

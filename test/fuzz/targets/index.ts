@@ -1,0 +1,9 @@
+/** Every fuzz target. */
+
+import type { Target } from "../target.ts";
+import { commandLines } from "./command-lines.ts";
+import { controlMessages } from "./control-messages.ts";
+import { frames } from "./frames.ts";
+import { savedState } from "./saved-state.ts";
+
+export const targets: readonly Target[] = [frames, controlMessages, savedState, commandLines];

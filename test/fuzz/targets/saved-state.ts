@@ -1,0 +1,121 @@
+/**
+ * Files of saved state: whatever is in one, an engine says why it cannot use it or begins with it, and then what it
+ * saves itself can be used.
+ */
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { inspect } from "node:util";
+import fc from "fast-check";
+import { checkParams } from "../../../src/control/messages.ts";
+import type { InterfaceConfiguration } from "../../../src/core/configuration.ts";
+import { counterFloor, countersNow } from "../../../src/engine/counter-floor.ts";
+import { StateFile } from "../../../src/engine/saved-state.ts";
+import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
+import { change } from "../../unit/core/arbitraries.ts";
+import { link, SECOND, Station, World } from "../../unit/core/driver.ts";
+import { advertisement } from "../../unit/core/peer.ts";
+import type { Target, Trial } from "../target.ts";
+
+const EPOCH_US = 1_700_000_000 * SECOND;
+
+function open(): Trial {
+  const directory = makeDirectory("state");
+  const path = join(directory, "state.json");
+  const file = new StateFile(directory);
+  return {
+    async feed(input) {
+      writeFileSync(path, input, { mode: 0o600 });
+      const loaded = await file.load();
+      assert.ok(loaded !== undefined);
+      if ("unusable" in loaded) {
+        assert.match(loaded.unusable, /^\S+state\.json: [^\n]+$/);
+        return;
+      }
+      const { configuration } = loaded;
+      for (const each of configuration.interfaces) assertCommandable(each);
+      const world = new World();
+      const floor = counterFloor(loaded, { us: world.us, epochUs: EPOCH_US });
+      const host = new Station(world, { links: [link("eth0")], counterFloor: floor });
+      host.host.restore(configuration, () => 0, host.now);
+      host.link(link("eth1"));
+      host.hear(advertisement());
+      host.world.run(5 * SECOND);
+      assert.ok(host.host.counterFloor >= floor);
+      assert.equal(host.host.configuration.interfaces.length, configuration.interfaces.length);
+      const counters = countersNow(host.host.counterFloor, host.now);
+      await file.save({ configuration: host.host.configuration, counterCeiling: counters.upTo, counters });
+      const again = await file.load();
+      assert.ok(again !== undefined && "configuration" in again, inspect(again));
+      assert.deepEqual(again.configuration, host.host.configuration);
+    },
+    close: () => removeDirectory(directory),
+  };
+}
+
+/** Nothing is in force that no command could have made so. */
+function assertCommandable({ name, nodes, groups, addresses, ...others }: InterfaceConfiguration): void {
+  const change = { ...others, ...(nodes.length > 0 ? { carpnodes: nodes } : {}) };
+  const changes = [
+    change,
+    ...groups.map((each) => ({ joinGroups: [each] })),
+    ...addresses.map((each) => ({ addAddresses: [{ ...each, alias: true }] })),
+  ];
+  for (const each of changes) {
+    const checked = checkParams("change", { name, change: each });
+    assert.ok("params" in checked, inspect(checked));
+  }
+}
+
+/** What an engine that was told these things saves. */
+const saved = fc
+  .tuple(fc.array(change, { maxLength: 3 }), fc.bigInt({ min: 0n, max: 10n ** 19n }))
+  .map(([changes, counterCeiling]) => {
+    const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    for (const [n, each] of changes.entries())
+      station.command({ kind: "change", name: `carp${n}`, change: each });
+    const { interfaces, sysctl, groups, reasons } = station.host.configuration;
+    const counters = { upTo: String(counterCeiling), atUs: station.now.us };
+    const all = {
+      format: 1,
+      counterCeiling: String(counterCeiling),
+      counters,
+      interfaces,
+      sysctl,
+      groups,
+      reasons,
+    };
+    return Buffer.from(JSON.stringify(all));
+  });
+
+export const savedState: Target = {
+  name: "saved-state",
+  sensible: saved,
+  tokens: [
+    ...[
+      '"format":',
+      '"interfaces":[',
+      '"nodes":[]',
+      '"vhid":',
+      '"advskew":255',
+      '"addresses":[]',
+      '"groups":[]',
+    ],
+    ...[
+      '"carppeer":"',
+      '"carppeer6":"',
+      '"lladdr":"',
+      '"pass":"',
+      '"family":6',
+      "null",
+      "1e999",
+      "-1",
+      "[",
+      "{",
+    ],
+    ...['"counters":{"upTo":"', '"atUs":', "\0", "\u2028", '"__proto__":{}'],
+  ],
+  tries: 300,
+  open,
+};
