@@ -137,6 +137,8 @@ export class CarpInterface implements Owner {
     const lost = up && carpdev !== undefined && nodes.length > 0 && !(link?.up && link.carrier);
     const obstacle = obstacleTo(this.#configuration, link, this.#host.balancing);
     if (obstacle !== undefined) {
+      for (const { vhid } of this.#nodes)
+        if (leaseUntilUs(vhid) > now.us) this.emit({ kind: "lease", interface: this.name, vhid, untilUs: 0 });
       for (const node of this.#nodes) node.stop(obstacle, now);
       // It sends nothing now that could show it to be well again.
       this.#forgetSendErrors();

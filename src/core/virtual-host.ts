@@ -7,6 +7,7 @@ import { compareAddresses } from "../protocol/address.ts";
 import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
 import type { Family, Instant, InterfaceAddress, Micros } from "./event.ts";
+import { OwnCounters } from "./own-counters.ts";
 import { BOW_OUT, intervalUs, isBowOut, leaseUs, masterDownUs, SECOND } from "./timing.ts";
 import type { NodeView } from "./view.ts";
 
@@ -47,9 +48,6 @@ export interface Owner {
   countTransitionToMaster(): void;
 }
 
-/** How many of our latest counters are remembered, to know our own advertisements when they come back. */
-const REMEMBERED_COUNTERS = 1024;
-
 /** Announcements are repeated once, after this many further advertisements: the first may have been lost. */
 const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
 
@@ -73,6 +71,8 @@ export class VirtualHost {
   #advertiseAtUs: Micros = 0;
   /** MASTER: the end of the lease; right after a takeover the time by which a first advertisement must have left. */
   #masterUntilUs: Micros = 0;
+  /** The lease for the advertisement that leaves next: the settings it tells of may have changed by then. */
+  #promisedUs: Micros = 0;
   #hasAdvertised = false;
   #toSecondAnnouncement = 0;
   /** When we last answered other masters, as long as that counts. */
@@ -80,9 +80,7 @@ export class VirtualHost {
   #answeredCounter: bigint | undefined;
   readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
-  #lastCounter: bigint;
-  #countedAtUs: Micros;
-  readonly #ownCounters = new Set<bigint>();
+  readonly #counters: OwnCounters;
   readonly #owner: Owner;
 
   /** @param counterFloor every counter sent will be greater */
@@ -90,8 +88,7 @@ export class VirtualHost {
     this.#owner = owner;
     this.vhid = vhid;
     this.advskew = advskew;
-    this.#lastCounter = counterFloor;
-    this.#countedAtUs = now.us;
+    this.#counters = new OwnCounters(counterFloor, now);
     this.#sinceUs = now.us;
   }
 
@@ -101,7 +98,7 @@ export class VirtualHost {
 
   /** The greatest counter sent so far. */
   get lastCounter(): bigint {
-    return this.#lastCounter;
+    return this.#counters.last;
   }
 
   get #effective(): Effective {
@@ -110,6 +107,11 @@ export class VirtualHost {
 
   get #intervalUs(): Micros {
     return intervalUs(this.#owner.advbase, this.#effective.advskew);
+  }
+
+  /** From when an advertisement leaves. */
+  get #leaseUs(): Micros {
+    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
   }
 
   /** The interface runs: INIT -> BACKUP. With a lease still in force, no peer has taken over yet: on as MASTER. */
@@ -141,7 +143,7 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#leaving = true;
     this.#cancel("advertise");
-    const counter = this.#nextCounter(now);
+    const counter = this.#counters.next(now);
     this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter }, this.#masterUntilUs);
   }
 
@@ -158,12 +160,13 @@ export class VirtualHost {
 
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
-    if (this.#lostLease(now.us, now) || this.#repeatsBowOut(heard)) return;
+    if (this.#repeatsBowOut(heard)) return;
     this.#heard = heard;
     if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
     const his = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
     if (!isBowOut(heard))
       this.#quickestPeerUs = Math.min(this.#quickestPeerUs ?? Number.POSITIVE_INFINITY, his.intervalUs);
+    if (this.#lostLease(now.us, now)) return;
     if (this.#state === "MASTER") this.#heardAsMaster(his, now);
     else if (this.#state === "BACKUP") this.#heardAsBackup(his, now);
   }
@@ -183,7 +186,7 @@ export class VirtualHost {
 
   /** Whether an advertisement with this counter is one we sent ourselves. */
   isOwn(counter: bigint): boolean {
-    return this.#ownCounters.has(counter);
+    return this.#counters.has(counter);
   }
 
   masterDownTimer(now: Instant): void {
@@ -213,7 +216,7 @@ export class VirtualHost {
   /** An advertisement has really left: the lease runs from that moment, if it had not run out by then. */
   advertisementLeft(leftUs: Micros, now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
-    this.#masterUntilUs = leftUs + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#masterUntilUs = leftUs + Math.min(this.#leaseUs, this.#promisedUs);
     this.#hasAdvertised = true;
     this.#holdLease();
   }
@@ -304,7 +307,7 @@ export class VirtualHost {
     }
     const order = own === undefined ? 0 : compareAddresses(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
-    const stays = order === 0 ? his.counter < this.#lastCounter : order > 0;
+    const stays = order === 0 ? his.counter < this.#counters.last : order > 0;
     if (stays) this.#assert(his, now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }
@@ -339,7 +342,7 @@ export class VirtualHost {
     this.#cancel("master-down");
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
-    this.#masterUntilUs = now.us + leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+    this.#masterUntilUs = now.us + this.#leaseUs;
     this.#hasAdvertised = false;
     this.#owner.mastershipChanged();
     // Before the advertisement: it draws the clients' packets here at once.
@@ -383,31 +386,13 @@ export class VirtualHost {
   #advertise(now: Instant): void {
     const effective = this.#effective;
     const stepUs = this.#intervalUs;
-    const counter = this.#nextCounter(now);
+    const counter = this.#counters.next(now);
+    this.#promisedUs = this.#leaseUs;
     this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter }, this.#masterUntilUs);
     // From when it was due, so that small delays do not add up; from now after a long one.
     const dueUs = this.#advertiseAtUs;
     const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
     this.#arm("advertise", (onTime ? dueUs : now.us) + stepUs);
-  }
-
-  /**
-   * The clock, or, where counters are ahead of it, half as fast as it until it has caught up: steps of one would be
-   * those of another host that was restarted too, or that goes on from what it has heard, as FreeBSD and ucarp do.
-   */
-  #nextCounter(now: Instant): bigint {
-    const clock = BigInt(Math.trunc(now.epochUs));
-    const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));
-    this.#countedAtUs = now.us;
-    this.#lastCounter = clock > this.#lastCounter ? clock : this.#lastCounter + BigInt(step);
-    this.#ownCounters.add(this.#lastCounter);
-    if (this.#ownCounters.size > REMEMBERED_COUNTERS) {
-      for (const oldest of this.#ownCounters) {
-        this.#ownCounters.delete(oldest);
-        break;
-      }
-    }
-    return this.#lastCounter;
   }
 
   /** An advertisement that came before this began to wait does not make the wait shorter. */

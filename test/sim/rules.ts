@@ -132,7 +132,7 @@ export class Rules {
     if (his !== undefined) {
       if (station.strictReplay) station.latestCounters.set(`${his.key} ${his.source}`, his.counter);
       this.#heard(station, his);
-      this.#wasQuietUntil(station, his.key, his.receivedUs);
+      if (!isBowOut(his)) this.#wasQuietUntil(station, his.key, his.receivedUs);
     }
     const states = new Map<string, VirtualHostState>();
     for (const effect of effects)

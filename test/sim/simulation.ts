@@ -167,7 +167,8 @@ class Simulation implements Witness {
         return undo === undefined ? undefined : () => station.command(undo);
       }
       case "clock":
-        station.setTimeOfDay(step.byUs);
+        // Nobody can know what is set back while no engine runs: counters begin with that clock.
+        if (station.engine !== undefined) station.setTimeOfDay(step.byUs);
         return undefined;
       case "drift":
         station.driftPpm = step.ppm;

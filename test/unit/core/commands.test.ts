@@ -366,4 +366,14 @@ describe("a host that is restored", () => {
     assert.deepEqual(devices, [true], "the addresses are never taken away");
     assert.ok(effects.some((effect) => effect.kind === "advertise" && effect.vhid === 4));
   });
+
+  it("takes away the leases of what does not run", () => {
+    const first = new Station(new World(), { links: [link("eth0")] });
+    first.set("carp0", PLAIN);
+    const second = new Station(new World(), { links: [link("eth0", { carrier: false })] });
+    const { configuration } = first.host;
+    const effects = second.host.restore(configuration, () => second.now.us + 1, second.now);
+    const leases = effects.filter(({ kind }) => kind === "lease");
+    assert.deepEqual(leases, [{ kind: "lease", interface: "carp0", vhid: 1, untilUs: 0 }]);
+  });
 });

@@ -183,6 +183,16 @@ describe("the lease", () => {
     assert.equal(station.leases.get("carp0/1"), leftUs + 3 * SECOND);
   });
 
+  it("is no longer than the advertisement that left has told", () => {
+    const station = master({ advbase: 1 });
+    station.set("carp0", { advbase: 10 });
+    const leftUs = station.world.us;
+    station.handle({ kind: "advertised", interface: "carp0", vhid: 1, leftUs, left: [4] });
+    assert.equal(station.leaseLeft(), 3 * SECOND);
+    station.world.run(SECOND);
+    assert.equal(station.leaseLeft(), 30 * SECOND);
+  });
+
   it("is the time until which a claim may leave, of whatever kind", () => {
     const station = master();
     const endUs = station.world.us + station.leaseLeft();
