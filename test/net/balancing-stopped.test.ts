@@ -43,6 +43,8 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     await b.waitForState("carp0", "MASTER", vhidOf(0));
     const orphans = SOURCES.filter((source) => nodeIndex(source, IPV4, 2) === 0);
     await talk.answered(orphans, { by: "b" });
+    // Both kernels hear who asks for the address.
+    await client.run("ip", "neighbour", "flush", "dev", "eth0");
     await talk.goesOn();
     const byHeir = () => wire.frames.filter(advertises("10.0.0.3"));
     await wire.waitFor(() => byHeir().length >= 10);

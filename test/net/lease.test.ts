@@ -93,6 +93,8 @@ describe("a MASTER's lease", () => {
       a.engine.signal("SIGSTOP");
       await b.waitForState("carp0", "MASTER");
       await advertises(wire, b, 10);
+      // Both kernels hear who asks for the addresses.
+      await client.run("ip", "neighbour", "flush", "dev", "eth0");
       await served.isServed(100);
       // The kernel's lease, counted from the last advertisement it sent; not from its successor's first.
       const last = wire.frames.findLast(await isFrom(a));
