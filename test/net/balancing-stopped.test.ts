@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodeIndex } from "../../src/protocol/load-sharing.ts";
-import { createNetwork, type Frame, type Host, virtualMac } from "../hosts/index.ts";
+import { createNetwork, type Frame, type Host, macBytes, virtualMac } from "../hosts/index.ts";
 import { answer, Conversations } from "./conversations.ts";
 import { balance, vhidOf } from "./shared-load.ts";
 
@@ -53,6 +53,12 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     const stoppedUs = (byHeir().at(-1)?.timeUs ?? 0) - own.timeUs;
     assert.ok(stoppedUs > 10_000_000, `only ${stoppedUs} us`);
 
+    // Whatever is sent through the device, even what is too short to be anything, has its MAC.
+    const mac = macBytes(virtualMac(vhidOf(0)));
+    for (const type of [0x0800, 0x0806, 0x86dd]) {
+      const frame = Buffer.concat([Buffer.alloc(6, 0xff), mac, Buffer.from([type >> 8, type & 0xff, 0x45])]);
+      await assert.rejects(a.inject("carp0", frame), /No buffer space/);
+    }
     a.engine.signal("SIGCONT");
     await a.waitForState("carp0", "BACKUP", vhidOf(0));
     const count = byHeir().length;
