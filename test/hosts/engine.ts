@@ -4,7 +4,6 @@
 
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Method, Params, Results } from "../../src/control/messages.ts";
 import type { VirtualHostState } from "../../src/core/effect.ts";
@@ -110,11 +109,9 @@ export class Engine {
   /** One control message, without the cost of starting carpctl. Rejects with the engine's own message. */
   async request<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
     const socket = await connect(this.#socketPath);
-    // Reset by an engine that was killed: the lines end, and that is said below.
-    socket.on("error", () => {});
     try {
       socket.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })}\n`);
-      for await (const line of createInterface({ input: socket })) {
+      for await (const line of linesFrom(socket)) {
         const { id, result, error } = JSON.parse(line);
         if (id !== 1) continue;
         if (error) throw new Error(error.message);
@@ -160,4 +157,18 @@ function connect(path: string): Promise<Socket> {
     const socket = createConnection(path, () => resolve(socket.removeListener("error", reject)));
     socket.once("error", reject);
   });
+}
+
+/** readline would end a line at a line separator inside a string as well. */
+async function* linesFrom(socket: Socket): AsyncGenerator<string> {
+  let pending = "";
+  try {
+    for await (const chunk of socket.setEncoding("utf8")) {
+      const lines = `${pending}${chunk}`.split("\n");
+      pending = lines.pop() ?? "";
+      yield* lines;
+    }
+  } catch {
+    // Reset by an engine that was killed: the lines end, which says it all.
+  }
 }

@@ -127,6 +127,23 @@ describe("rights without a group carp", () => {
     assert.deepEqual(await wholeState(a), untouched);
   });
 
+  test("dump leaves the pass out for all but root", async () => {
+    const { stdout } = await nobody("dump carp0");
+    assert.match(stdout, /^# pass left out: it is root's to see\ncarpdev eth0 vhid 1\n/);
+    const [carp0] = JSON.parse((await nobody("dump --json")).stdout).interfaces;
+    assert.deepEqual([carp0.name, "pass" in carp0], ["carp0", false]);
+    assert.match((await a.carpctl("dump")).stdout, new RegExp(`^carpdev eth0 vhid 1 pass ${PASS}$`, "m"));
+  });
+
+  test("applying a file is root's", async () => {
+    const path = join(a.etcDirectory, "hostname.carp0");
+    writeFileSync(path, "inet 10.0.0.1/24 vhid 1 carpdev eth0\n", { mode: 0o600 });
+    const untouched = await wholeState(a);
+    const stderr = `${path}: permission denied: replacing carp0 and its pass needs root\n`;
+    assert.deepEqual(await nobody("netstart"), { stdout: "", stderr, exitCode: 1 });
+    assert.deepEqual(await wholeState(a), untouched);
+  });
+
   test("what a message says of its sender is not believed", async () => {
     const script = `import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode() + b"\\n")
@@ -223,11 +240,17 @@ describe("rights with a group carp", () => {
 
   test("a member may not set the pass", async () => {
     const before = await engine.request("interfaces", {});
+    writeFileSync(join(a.etcDirectory, "hostname.carp0"), "vhid 1\n", { mode: 0o600 });
     assert.deepEqual(await as(a, member, CARPCTL, "carp0", "advskew", "3", "pass", ADDED_PASS), {
       stdout: "",
       stderr: "carpctl: permission denied: changing the pass of carp0 needs root\n",
       exitCode: 1,
     });
+    const replace = await as(a, member, CARPCTL, "netstart");
+    assert.match(
+      replace.stderr,
+      /hostname\.carp0: permission denied: replacing carp0 and its pass needs root\n$/,
+    );
     assert.deepEqual((await engine.request("interfaces", {})).interfaces, before.interfaces);
     assert.ok(!readFileSync(join(a.runDirectory, "state.json"), "utf8").includes(ADDED_PASS));
   });

@@ -1,0 +1,203 @@
+/**
+ * Hosts that are configured by their files alone: they fail over, what is as its file says runs on, and what dump
+ * prints makes the same again.
+ */
+
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+import fc from "fast-check";
+import { checkParams } from "../../src/control/messages.ts";
+import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import { configurationChange } from "../unit/cli/arbitraries.ts";
+import { assertHolder, assertNothingLost, Client, onCarpHosts, statesOf } from "./carp-hosts.ts";
+
+const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+
+function write(host: Host, file: string, ...lines: string[]): void {
+  const path = join(host.etcDirectory, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
+  chmodSync(path, 0o640);
+}
+
+const quiet = { stdout: "", stderr: "", exitCode: 0 };
+
+async function configuration(host: Host) {
+  return (await host.engine.request("configuration", {})).interfaces;
+}
+
+async function transitions(host: Host): Promise<number | undefined> {
+  const { interfaces } = await host.engine.request("interfaces", {});
+  return interfaces[0]?.nodes[0]?.transitions;
+}
+
+describe("two hosts with nothing but their files", () => {
+  const carp0 = (advskew: number, ...more: string[]) => [
+    `advskew ${advskew}`,
+    "inet 10.0.0.1 255.255.255.0 NONE description 'what clients ask for'",
+    "inet6 alias 2001:db8::1 64",
+    'carpdev eth0 vhid 1 pass "open sesame"',
+    "!ip link show dev \\$if >/dev/null",
+    ...more,
+  ];
+
+  test("share an address, keep it while the files are applied again, and hand it over", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts: [a, b], client }) => {
+      assert.ok(a && b);
+      for (const host of [a, b]) write(host, "carp/sysctl.conf", "net.inet.carp.preempt=1");
+      write(a, "hostname.carp0", ...carp0(0));
+      write(b, "hostname.carp0", ...carp0(100));
+      for (const host of [a, b]) assert.deepEqual(await host.carpctl("netstart"), quiet);
+      await a.engine.waitForState("carp0", "MASTER");
+      await b.engine.waitForState("carp0", "BACKUP");
+
+      const asks = await Client.start(client);
+      const before = await Promise.all([a, b].map(transitions));
+      await Promise.all([a, a, b].map((host) => host.carpctl("netstart")));
+      write(a, "hostname.carp0", ...carp0(5, "group www", "description other"));
+      assert.deepEqual(await a.carpctl("netstart", "carp0"), quiet);
+      assert.deepEqual((await configuration(a))[0]?.nodes, [{ vhid: 1, advskew: 5 }]);
+      await asks.isServed();
+      assert.deepEqual(await Promise.all([a, b].map(transitions)), before);
+      assert.deepEqual(await statesOf([a, b]), ["MASTER", "BACKUP"]);
+
+      await a.engine.stop();
+      await b.engine.waitForState("carp0", "MASTER");
+      await assertHolder(b, []);
+      // As at boot: the files are applied when the engine is up.
+      const started = a.carpctl("netstart", "--wait");
+      await a.startEngine();
+      assert.deepEqual(await started, quiet);
+      await a.engine.waitForState("carp0", "MASTER");
+      await b.engine.waitForState("carp0", "BACKUP");
+      await asks.isServed();
+      assertNothingLost(await asks.stop());
+    });
+  });
+});
+
+describe("one host", () => {
+  let lan: Network;
+  let a: Host;
+
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] });
+    await lan.attach(a);
+    await a.startEngine();
+  });
+  after(() => lan.destroy());
+  afterEach(clean);
+
+  async function clean(): Promise<void> {
+    for (const { name } of await configuration(a)) {
+      await a.engine.request("destroy", { name });
+      rmSync(join(a.etcDirectory, `hostname.${name}`), { force: true });
+    }
+  }
+
+  test("is again what dump printed, whatever it was", async () => {
+    const drawn = fc.sample(configurationChange, 40);
+    for (const [n, change] of drawn.entries()) {
+      const checked = checkParams("replace", { name: `carp${n}`, change });
+      // What does not go with the others is not there.
+      if ("params" in checked) await a.engine.request("replace", checked.params).catch(() => {});
+    }
+    const before = await configuration(a);
+    assert.ok(before.length > 15, `only ${before.length} could be configured`);
+    const { stdout } = await a.carpctl("dump");
+    await clean();
+    for (const file of stdout.split(/^# (?=hostname\.carp)/m).slice(1)) {
+      const [name = "", ...lines] = file.trimEnd().split("\n");
+      write(a, name, ...lines);
+    }
+    const { stderr, exitCode } = await a.tryCarpctl("netstart");
+    assert.equal(stderr.replace(/^.*warning: pass: only.*\n/gm, ""), "", stdout);
+    assert.equal(exitCode, 0);
+    assert.deepEqual(await configuration(a), before, stdout);
+    assert.equal((await a.carpctl("dump")).stdout, stdout);
+    const again = JSON.parse((await a.carpctl("netstart", "--json")).stdout);
+    assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
+  });
+
+  test("an interface becomes what its file says now, and one without a file is left alone", async () => {
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1 advskew 5 pass secret carppeer 10.0.0.3 mtu 1400");
+    await a.carpctl("carp1", "10.0.0.9/24", "vhid", "9");
+    await a.carpctl("netstart");
+    const [, untouched] = await configuration(a);
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 2");
+    await a.carpctl("netstart");
+    const { stdout } = await a.carpctl("dump", "carp0");
+    assert.equal(stdout, "carpdev eth0 vhid 2\ninet 10.0.0.1 255.255.255.0\n");
+    assert.deepEqual((await configuration(a))[1], untouched);
+  });
+
+  test("an address moves from one file to another", async () => {
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5", "inet alias 10.0.0.6/24");
+    await a.carpctl("netstart");
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1", "inet alias 10.0.0.6/24");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    const addresses = (await configuration(a)).map((each) => each.addresses.map(({ address }) => address));
+    assert.deepEqual(addresses, [["10.0.0.1", "10.0.0.6"], ["10.0.0.5"]]);
+  });
+
+  test("a file that is refused leaves its interface as it was", async () => {
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");
+    await a.carpctl("netstart");
+    const before = await configuration(a);
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1", "description new", "carpdev eth9");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 1", "carpdev eth0");
+    write(a, "hostname.carp2", "inet 10.0.0.7/24 vhid 7");
+    const path = (name: string) => join(a.etcDirectory, `hostname.${name}`);
+    assert.deepEqual(await a.tryCarpctl("netstart"), {
+      stdout: "",
+      stderr:
+        `${path("carp0")}:3: carpdev eth9: no such device\n` +
+        `${path("carp1")}:1: vhid 1 is already used by carp0 on eth0\n`,
+      exitCode: 1,
+    });
+    const [carp0, carp1, carp2] = await configuration(a);
+    assert.deepEqual([carp0, carp1, carp2?.name], [...before, "carp2"]);
+  });
+
+  test("a netstart that is interrupted is made good by the next one", async () => {
+    write(a, "hostname.carp0", "vhid 1", "!echo it is $$; exec sleep 600", "inet 10.0.0.1/24");
+    const interrupted = a.spawn(CARPCTL, ["netstart"]);
+    const { text } = await interrupted.log.waitFor(/it is \d+/);
+    interrupted.kill("SIGTERM");
+    await interrupted.exited;
+    const [pid = ""] = /\d+/.exec(text) ?? [];
+    const commandLine = () => a.exec("cat", [`/proc/${pid}/cmdline`]);
+    await eventually(commandLine, ({ stdout }) => !stdout.includes("sleep"));
+    const { stdout } = await a.carpctl("dump", "carp0");
+    assert.equal(stdout, "vhid 1\ndown\n");
+    write(a, "hostname.carp0", "vhid 1", "!true", "inet 10.0.0.1/24");
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    assert.equal((await configuration(a))[0]?.up, true);
+  });
+
+  test("dump has the variables that are not as they are by default", async () => {
+    await a.carpctl(
+      "sysctl",
+      "-q",
+      "net.inet.carp.preempt=1",
+      "net.inet.carp.log=2",
+      "net.inet.carp.demotion=7",
+    );
+    assert.equal((await a.carpctl("dump", "--sysctl")).stdout, "net.inet.carp.preempt=1\n");
+    await a.carpctl("sysctl", "-q", "net.inet.carp.preempt=0", "net.inet.carp.demotion=-7");
+    assert.equal((await a.carpctl("dump", "--sysctl")).stdout, "");
+  });
+
+  test("dump refuses what does not exist", async () => {
+    const stderr = "carpctl: carp7: no such interface\n";
+    assert.deepEqual(await a.tryCarpctl("dump", "carp7"), { stdout: "", stderr, exitCode: 1 });
+    assert.equal((await a.tryCarpctl("dump", "carp7", "--sysctl")).exitCode, 2);
+    assert.deepEqual(await a.tryCarpctl("dump"), quiet);
+  });
+});
