@@ -15,7 +15,7 @@ const last = (n: number) => 100 + n;
 const clients = Array.from({ length: FLOWS }, (_, n) => `10.1.0.${last(n)}`);
 const clients6 = Array.from({ length: FLOWS }, (_, n) => `2001:db8:1::${last(n).toString(16)}`);
 const OUTSIDE = "10.0.0.99";
-const OUTSIDE6 = "2001:db8:0::99";
+const OUTSIDE6 = "2001:db8::99";
 const LEGS = [
   { name: "carp0", carpdev: "eth0", addresses: ["10.0.0.1/24", "2001:db8::1/64"] },
   { name: "carp1", carpdev: "eth1", addresses: ["10.1.0.1/24", "2001:db8:1::1/64"] },
@@ -27,18 +27,15 @@ add table inet firewall
 add set inet firewall passed { type ipv4_addr . ipv4_addr; flags dynamic; }
 add set inet firewall passed6 { type ipv6_addr . ipv6_addr; flags dynamic; }
 add set inet firewall refused { type inet_proto . iface_index; flags dynamic; }
+add chain inet firewall accepted
+add rule inet firewall accepted meta nfproto ipv4 update @passed { ip saddr . ip daddr }
+add rule inet firewall accepted meta nfproto ipv6 update @passed6 { ip6 saddr . ip6 daddr }
+add rule inet firewall accepted accept
 add chain inet firewall forward { type filter hook forward priority 0; policy drop; }
 add rule inet firewall forward iifname { "carp1", "eth1" } ct state new jump accepted
 add rule inet firewall forward ct state established,related jump accepted
 add rule inet firewall forward update @refused { meta l4proto . iif } drop
-`.replace(
-  "add rule",
-  `add chain inet firewall accepted
-add rule inet firewall accepted meta nfproto ipv4 update @passed { ip saddr . ip daddr }
-add rule inet firewall accepted meta nfproto ipv6 update @passed6 { ip6 saddr . ip6 daddr }
-add rule inet firewall accepted accept
-add rule`,
-);
+`;
 
 interface Pair {
   readonly outside: Network;
@@ -114,7 +111,7 @@ async function takeAccount(firewall: Host): Promise<{ passed: string[]; refused:
 function bothDirections(nodes: readonly number[]): string[] {
   const flows = [
     ...clients.map((client) => [client, OUTSIDE] as const),
-    ...clients6.map((client) => [client, OUTSIDE6.replace(":0::", "::")] as const),
+    ...clients6.map((client) => [client, OUTSIDE6] as const),
   ];
   return flows
     .filter(([client, server]) => nodes.includes(nodeIndex(client, server, 2)))
