@@ -4,7 +4,7 @@
  */
 
 import { isUtf8 } from "node:buffer";
-import { UNPRINTABLE } from "../control/shown.ts";
+import { shown, UNPRINTABLE } from "../control/shown.ts";
 import { isRefusal, type Refusal, refuse } from "./outcome.ts";
 
 /** What stands in one way or another for the rest of a word, up to where it stands for itself again. */
@@ -24,7 +24,7 @@ export function splitWords(line: string): string[] | Refusal {
     else {
       const word = wordAt(line, at);
       if (isRefusal(word)) return word;
-      if (!isUtf8(word.bytes)) return refuse(`${line.slice(at, word.end)}: not UTF-8`);
+      if (!isUtf8(word.bytes)) return refuse(`${shown(line.slice(at, word.end))}: not UTF-8`);
       words.push(word.bytes.toString());
       at = word.end;
     }
