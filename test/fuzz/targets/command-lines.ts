@@ -9,24 +9,16 @@ import { readVerb } from "../../../src/cli/arguments.ts";
 import { defaultOptions, GLOBAL_OPTIONS, takeGlobalOptions } from "../../../src/cli/globals.ts";
 import { readForm } from "../../../src/cli/ifconfig/forms.ts";
 import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
-import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
 import { NAMES } from "../../../src/cli/names.ts";
-import { isRefusal, refuse } from "../../../src/cli/outcome.ts";
+import { isRefusal } from "../../../src/cli/outcome.ts";
 import { VERB_NAMES } from "../../../src/cli/verbs.ts";
 import { checkParams } from "../../../src/control/messages.ts";
-import { escaped } from "../../../src/control/shown.ts";
 import { link, PLAIN, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
+import { assertRefusal, outside, word } from "./words.ts";
 
 /** yargs takes seconds for an option of many thousand letters; that hurts nobody but who typed it. */
 const MOST_BYTES = 4096;
-
-/** No name is looked up and no file read: some exist, most do not. */
-const outside: Outside = {
-  resolve: async (host, family) =>
-    host.length % 2 === 0 ? undefined : family === 4 ? "192.0.2.7" : "2001:db8::7",
-  firstLine: async (path) => (path.length % 2 === 0 ? refuse("no such file") : "mekmitasdigoat"),
-};
 
 const known = { device: (name: string) => name === "eth0", group: async (name: string) => name === "carp" };
 
@@ -77,59 +69,6 @@ async function parts(words: readonly string[]): Promise<void> {
   }
 }
 
-/** A line that a person can read. */
-function assertRefusal(message: string): void {
-  assert.ok(message !== "");
-  assert.doesNotMatch(escaped(message), /\n|undefined|\[object/);
-  assert.ok(message.length < 2000, `${message.length} characters of refusal`);
-}
-
-const word = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom(...everyWord()) },
-  {
-    weight: 4,
-    arbitrary: fc.constantFrom(
-      ...[
-        "0",
-        "1",
-        "254",
-        "255",
-        "256",
-        "-1",
-        "1:0,2:100",
-        "1:0,1:0",
-        "eth0",
-        "eth1",
-        "none",
-        "ip",
-        "master",
-      ],
-      ...[
-        "10.0.0.1",
-        "10.0.0.1/24",
-        "10.0.0.1/33",
-        "2001:db8::1",
-        "fe80::1%eth0",
-        "255.255.255.0",
-        "0xffffff00",
-      ],
-      ...[
-        "02:00:00:00:00:01",
-        "ff:ff:ff:ff:ff:ff",
-        "www",
-        "carp1",
-        "",
-        "--json",
-        "--help",
-        "--",
-        "-g",
-        "1500",
-      ],
-    ),
-  },
-  { weight: 2, arbitrary: fc.nat(300).map(String) },
-  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) },
-);
 const beginning = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom("carp0", "carp1", "carp77") },
   { weight: 2, arbitrary: fc.constantFrom("create", "destroy", "-g", "-a", "-C", "eth0") },

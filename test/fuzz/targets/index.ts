@@ -4,6 +4,7 @@ import type { Target } from "../target.ts";
 import { commandLines } from "./command-lines.ts";
 import { controlMessages } from "./control-messages.ts";
 import { frames } from "./frames.ts";
+import { hostnameFiles } from "./hostname-files.ts";
 import { savedState } from "./saved-state.ts";
 
-export const targets: readonly Target[] = [frames, controlMessages, savedState, commandLines];
+export const targets: readonly Target[] = [frames, controlMessages, savedState, commandLines, hostnameFiles];

@@ -1,0 +1,111 @@
+/**
+ * hostname.carpN files, and carp/sysctl.conf by the same bytes: each line is taken or refused in words by its number,
+ * nothing throws, and what the engine makes of a file it dumps as a file that changes nothing.
+ */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { hostnameLines } from "../../../src/cli/dump.ts";
+import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
+import { type HostnameFile, readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
+import type { Complaint } from "../../../src/cli/netstart/lines.ts";
+import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
+import { Report } from "../../../src/cli/netstart/report.ts";
+import { readSysctlFile } from "../../../src/cli/netstart/sysctl-file.ts";
+import { isRefusal } from "../../../src/cli/outcome.ts";
+import { quotedWords, splitWords } from "../../../src/cli/shell-words.ts";
+import { checkParams } from "../../../src/control/messages.ts";
+import { link, Station, World } from "../../unit/core/driver.ts";
+import type { Target, Trial } from "../target.ts";
+import { assertRefusal, outside, word } from "./words.ts";
+
+const NAME = "carp0";
+
+function open(): Trial {
+  return {
+    async feed(input) {
+      const bytes = Buffer.from(input);
+      const lines = bytes.toString("latin1").split("\n").length;
+      const settings = readSysctlFile(bytes);
+      if ("errors" in settings) assertComplaints(settings.errors, lines);
+      else station().command({ kind: "set-sysctl", writes: [...settings.settings] });
+      const file = await readHostnameFile(bytes, NAME, outside);
+      if ("errors" in file) assertComplaints(file.errors, lines);
+      else await assertTaken(file, lines);
+    },
+  };
+}
+
+function station(): Station {
+  return new Station(new World(), { links: [link("eth0"), link("eth1")] });
+}
+
+function assertComplaints(complaints: readonly Complaint[], lines: number): void {
+  assert.ok(complaints.length > 0);
+  for (const { line, message } of complaints) {
+    assert.ok(line === undefined || (line >= 1 && line <= lines), `line ${line} of ${lines}`);
+    assertRefusal(message);
+  }
+}
+
+async function assertTaken(file: HostnameFile, lines: number): Promise<void> {
+  if (file.warnings.length > 0) assertComplaints(file.warnings, lines);
+  for (const { words } of file.lines) {
+    const again = splitWords(quotedWords(words));
+    assert.ok(!isRefusal(again));
+    assert.deepEqual(again, words);
+  }
+  const report = new Report(`hostname.${NAME}`, { complain: () => {} });
+  interfaceCommands({ name: NAME, file, report }, true);
+  const checked = checkParams("replace", { name: NAME, change: file.whole });
+  if ("refusal" in checked) return assertRefusal(checked.refusal);
+  const host = station();
+  const { params } = checked;
+  const outcome = host.command({ kind: "replace", ...params });
+  if ("error" in outcome) return assertRefusal(outcome.error);
+  await assertDumped(host);
+}
+
+async function assertDumped(host: Station): Promise<void> {
+  const [configured] = host.host.configuration.interfaces;
+  assert.ok(configured);
+  const dumped = await readHostnameFile(Buffer.from(hostnameLines(configured).join("\n")), NAME, outside);
+  assert.ok(!("errors" in dumped), JSON.stringify(dumped));
+  const again = host.command({ kind: "replace", name: NAME, change: dumped.whole, dryRun: true });
+  assert.ok(!("error" in again) && again.changed === false, JSON.stringify(again));
+}
+
+const line = fc.array(word, { maxLength: 6 }).map((words) => words.join(" "));
+const quoted = fc
+  .tuple(fc.constantFrom("description", "pass", "group"), fc.string({ unit: "binary", maxLength: 20 }))
+  .map((words) => quotedWords(words));
+
+export const hostnameFiles: Target = {
+  name: "hostname-files",
+  sensible: fc
+    .array(fc.oneof(line, quoted), { maxLength: 6 })
+    .map((all) => Buffer.from(["carpdev eth0 vhid 1", ...all].join("\n"))),
+  tokens: [
+    ...everyWord().map((each) => ` ${each} `),
+    ...[
+      "\n",
+      "\r\n",
+      "#",
+      "!",
+      "'",
+      '"',
+      "$'",
+      "\\",
+      "\\x",
+      "\\$if",
+      "\0",
+      "\xff",
+      "dest ",
+      "inet alias ",
+      "NONE",
+    ],
+    ...["net.inet.carp.preempt=1\n", "net.inet.carp.log = 9", " = ", "\ufeff"],
+  ],
+  tries: 500,
+  open,
+};
