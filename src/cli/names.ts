@@ -10,6 +10,8 @@ import { GLOBAL_OPTIONS } from "./globals.ts";
 interface Name {
   /** The verb it stands for; ifconfig is none. */
   readonly verb?: string;
+  /** Why there is no such command here, and what does its work. */
+  readonly refusal?: string;
   /** How the words fall apart, where the system may have a program of that name. */
   readonly parts?: (words: readonly string[], known: Known) => Part[] | Promise<Part[]>;
 }
@@ -34,6 +36,8 @@ export const NAMES: ReadonlyMap<string, Name> = new Map<string, Name>([
   ["sysctl", { verb: "sysctl", parts: sysctlParts }],
   ["carpd", { verb: "engine" }],
   ["netstart", { verb: "netstart" }],
+  // Its configuration is a language of its own; whatever was started by it must not take us for it.
+  ["ifstated", { refusal: "not here: hooks do this, see carp-service-status(7)" }],
 ]);
 
 const ours = (words: readonly string[]): Part => ({ whose: "ours", words });

@@ -73,16 +73,19 @@ async function outcomeOf(invocation: Invocation): Promise<Outcome> {
 }
 
 async function run(invocation: Invocation): Promise<Outcome> {
-  const { name, environment, version } = invocation;
+  const { name, environment } = invocation;
   // What a link hides has its own completion.
   if (invocation.words[0] === "complete" && !NAMES.get(name)?.parts) return completions(invocation);
+  const { refusal, verb } = NAMES.get(name) ?? {};
+  if (refusal !== undefined) return refused(refusal);
+  // A verb's own options come first behind the name that stands for it.
+  if (verb !== undefined)
+    return runVerb([verb, ...invocation.words], defaultOptions(environment), invocation);
   const taken = takeGlobalOptions(defaultOptions(environment), invocation.words);
   if (isRefusal(taken)) return misused(USAGE, taken.refusal);
-  const { options } = taken;
-  const verb = NAMES.get(name)?.verb;
-  const words = verb === undefined ? taken.words : [verb, ...taken.words];
-  if (options.version) return versionText(version);
-  const namesVerb = verb !== undefined || (name !== "ifconfig" && VERB_NAMES.includes(words[0] ?? ""));
+  const { options, words } = taken;
+  if (options.version) return versionText(invocation.version);
+  const namesVerb = name !== "ifconfig" && VERB_NAMES.includes(words[0] ?? "");
   if (namesVerb) return runVerb(options.help ? [...words, "--help"] : words, options, invocation);
   return options.help ? ifconfigHelp(name) : runIfconfig(words, options, invocation);
 }

@@ -44,7 +44,7 @@ export const ENGINE = /^(carpctl engine|carpd) &$/;
 
 /** What is read is what it comes to; what is changed is changed once. */
 const READS =
-  /^(ip -|ping |cat |(carpctl|ifconfig)( status| -g \w+$|( carp\d*)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
+  /^(ip -|ping |cat |grep |(carpctl|ifconfig)( status| -g \w+$|( carp\d*)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
 
 /** Tries for ten seconds: a takeover takes three. */
 const TRIES = 100;

@@ -182,3 +182,34 @@ test("who is called by no name we know is carpctl", async () => {
   });
   assert.match(stderr, /^carpctl: eth7:/);
 });
+
+test("called carpd it is the engine, and takes its options", async () => {
+  const as = (...words: string[]) =>
+    execa(process.execPath, [main, ...words], { env: { CARPCTL_ARGV0: "carpd" }, reject: false });
+  assert.deepEqual((await as("--log", "nosuch")).stderr.split("\n"), [
+    'carpd: log nosuch: must be "syslog", "stderr"',
+    "usage: carpd [--log syslog|stderr]",
+  ]);
+  const { stderr, exitCode } = await as("--log", "stderr", "--run-dir", "/nonexistent/run");
+  assert.deepEqual([exitCode, /needs root|no such directory/.test(stderr)], [1, true], stderr);
+});
+
+test("called ifstated it says what does its work here", async () => {
+  const { stderr, exitCode } = await execa(process.execPath, [main, "-f", "/etc/ifstated.conf"], {
+    env: { CARPCTL_ARGV0: "ifstated" },
+    reject: false,
+  });
+  assert.deepEqual([stderr, exitCode], ["ifstated: not here: hooks do this, see carp-service-status(7)", 1]);
+});
+
+test("called netstart it applies the files, and has that command's usage", async () => {
+  const as = (...words: string[]) =>
+    execa(process.execPath, [main, "--etc-dir", directory, ...words], {
+      env: { CARPCTL_ARGV0: "netstart", CARP_RUN_DIR: "/nonexistent" },
+      reject: false,
+    });
+  writeFileSync(join(directory, "hostname.carp3"), "vhid 3\n", { mode: 0o640 });
+  assert.equal((await as("-n")).stdout, "carpctl carp3 vhid 3");
+  assert.match((await as("--version")).stdout, /^carpctl \d/);
+  assert.match((await as("--frob")).stderr, /^netstart: frob: unknown argument\nusage: netstart \[-n\]/);
+});
