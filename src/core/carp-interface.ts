@@ -10,10 +10,11 @@ import type { InterfaceConfiguration } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import type { Demotion, Effective } from "./demotion.ts";
 import type { Device, Effect, Filter } from "./effect.ts";
-import type { Family, Instant, InterfaceAddress, Link, Micros } from "./event.ts";
+import type { Event, Family, Instant, InterfaceAddress, Link, Micros } from "./event.ts";
 import { ReplayWindow } from "./replay.ts";
+import { SendRecord } from "./send-record.ts";
 import { isBowOut } from "./timing.ts";
-import type { InterfaceView } from "./view.ts";
+import type { DiscardView, InterfaceView } from "./view.ts";
 import { type Heard, type Owner, VirtualHost } from "./virtual-host.ts";
 
 /** The host, as its carp interfaces see it. */
@@ -39,8 +40,7 @@ export interface Host {
   hasLeft(): void;
 }
 
-/** Sends of each node that have to fail, or to succeed, in a row before the interface is demoted, or no longer. */
-const SENDS_PER_NODE_TO_JUDGE = 3;
+type Advertised = Extract<Event, { kind: "advertised" }>;
 
 /** How long the addresses stay after a bow-out when nobody is heard to take over. */
 const LINGER_US: Micros = 250_000;
@@ -55,9 +55,12 @@ export class CarpInterface implements Owner {
   /** What was sent for it, and of what was received that which names one of its vhids. */
   readonly counters: Counters = zeroCounters();
   #carpdevLost = false;
-  #sendErrors = 0;
-  #goodSends = 0;
-  #demotedForSendErrors = false;
+  readonly #sends = new SendRecord((demoted) => {
+    if (demoted) this.#host.demotion.begin(this, "snderrors");
+    else this.#host.demotion.end(this, "snderrors");
+  });
+  /** The last of each kind. */
+  readonly #discarded = new Map<CounterName, DiscardView>();
   /** As last asked for, as text to compare. */
   #device: string | undefined;
   #filter: string | undefined;
@@ -141,7 +144,7 @@ export class CarpInterface implements Owner {
         if (leaseUntilUs(vhid) > now.us) this.emit({ kind: "lease", interface: this.name, vhid, untilUs: 0 });
       for (const node of this.#nodes) node.stop(obstacle, now);
       // It sends nothing now that could show it to be well again.
-      this.#forgetSendErrors();
+      this.#sends.forget();
     }
     this.#appearance = new Appearance(this.#configuration, link);
     if (lost !== this.#carpdevLost) {
@@ -269,29 +272,24 @@ export class CarpInterface implements Owner {
   }
 
   /** What became of an advertisement. */
-  advertised(vhid: number, left: readonly Family[], leftUs: Micros, now: Instant): void {
-    const toJudge = SENDS_PER_NODE_TO_JUDGE * Math.max(1, this.#nodes.length);
+  advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
+    const node = this.#nodes.find((each) => each.vhid === vhid);
     if (left.length === 0) {
-      this.#nodes.find((node) => node.vhid === vhid)?.advertisementFailed();
+      const failure = { error: error ?? "nothing was sent", atUs: leftUs };
+      node?.advertisementFailed();
       this.#host.count("sendFailed", this);
-      this.#goodSends = 0;
-      if (++this.#sendErrors < toJudge || this.#demotedForSendErrors) return;
-      this.#demotedForSendErrors = true;
-      this.#host.demotion.begin(this, "snderrors");
+      this.emit({ kind: "send-failed", interface: this.name, vhid, error: failure.error });
+      this.#sends.failed(failure, this.#nodes.length);
       return;
     }
     for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
-    this.#nodes.find((node) => node.vhid === vhid)?.advertisementLeft(leftUs, now);
-    this.#sendErrors = 0;
-    if (this.#demotedForSendErrors && ++this.#goodSends >= toJudge) this.#forgetSendErrors();
+    node?.advertisementLeft(leftUs, now);
+    this.#sends.left(this.#nodes.length);
   }
 
-  #forgetSendErrors(): void {
-    this.#sendErrors = 0;
-    this.#goodSends = 0;
-    if (!this.#demotedForSendErrors) return;
-    this.#demotedForSendErrors = false;
-    this.#host.demotion.end(this, "snderrors");
+  /** Something was received for it and not believed. */
+  discarded(counter: CounterName, text: string, now: Instant): void {
+    this.#discarded.set(counter, { counter, text, atUs: now.us });
   }
 
   settingsChanged(atOnce: boolean, now: Instant): void {
@@ -319,6 +317,8 @@ export class CarpInterface implements Owner {
       groups,
       addresses,
       status: this.#master ? "master" : isRunning ? "backup" : "invalid",
+      sendFailure: this.#sends.failure,
+      discarded: [...this.#discarded.values()],
       notRunning: isRunning ? undefined : obstacleTo(this.#configuration, this.#link, this.#host.balancing),
     };
   }

@@ -5,6 +5,7 @@
  */
 
 import type { InterfaceAddress } from "./event.ts";
+import type { NamedDemotion } from "./view.ts";
 
 export type Balancing = "none" | "ip" | "ip-unicast" | "ip-stealth";
 
@@ -95,3 +96,12 @@ export type DemotionCommand =
   | { readonly kind: "maintenance"; readonly on: boolean }
   /** The service checks have run: which of them failed. */
   | { readonly kind: "services"; readonly failed: readonly string[] };
+
+export interface HostConfiguration {
+  readonly interfaces: readonly InterfaceConfiguration[];
+  readonly sysctl: readonly { readonly name: string; readonly value: number }[];
+  /** Groups whose carp demote count somebody raised; absent: none. */
+  readonly groups?: readonly { readonly name: string; readonly carpDemoteCount: number }[] | undefined;
+  /** What the host is demoted for by name, on top of the counter among the variables; absent: nothing. */
+  readonly reasons?: readonly NamedDemotion[] | undefined;
+}

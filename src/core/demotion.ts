@@ -5,6 +5,7 @@
  */
 
 import type { DemotionCommand } from "./configuration.ts";
+import type { DemotionChange } from "./news.ts";
 import type { SysctlTree } from "./sysctl.ts";
 import type { DemotionView, NamedDemotion } from "./view.ts";
 
@@ -44,6 +45,7 @@ export interface Demoted {
 export interface DemotionEvents {
   /** The count of a group, or (undefined) of the whole host, has changed. */
   changed(group: string | undefined, rose: boolean): void;
+  tell(change: DemotionChange): void;
   log(priority: 2 | 3, text: string): void;
 }
 
@@ -134,6 +136,7 @@ export class Demotion {
     this.#sysctl.set("net.inet.carp.demotion", this.global + by);
     if (log !== undefined) log();
     else this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`);
+    this.#events.tell({ by, to: this.global, reason: why });
     this.#events.changed(undefined, by > 0);
   }
 
@@ -181,6 +184,7 @@ export class Demotion {
     if (count === 0) this.#groups.delete(group);
     else this.#groups.set(group, count);
     this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
+    this.#events.tell({ group, by: count - before, to: count, who, reason: why });
     this.#events.changed(group, count > before);
   }
 

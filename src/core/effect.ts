@@ -5,6 +5,7 @@
 
 import type { Balancing } from "./configuration.ts";
 import type { Family, InterfaceAddress, Micros, TimerId } from "./event.ts";
+import type { News } from "./news.ts";
 
 /** One packet of an advertisement: a whole Ethernet frame, or a CARP message for the kernel to route to a peer. */
 export type Transmission =
@@ -118,6 +119,7 @@ export type Effect =
       /** Anybody on the network can cause as many of these as he likes. */
       readonly provoked?: boolean;
     }
-  | ({ readonly kind: "transition" } & Transition)
+  /** For those who follow the host: nothing has to be done. */
+  | News
   /** A `down`, `destroy` or shutdown is over: a successor was heard, or nobody came. */
   | { readonly kind: "left"; readonly interface: string };

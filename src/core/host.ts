@@ -6,15 +6,17 @@
 import { obstacleTo } from "./appearance.ts";
 import { CarpInterface, type Host as HostOfInterfaces } from "./carp-interface.ts";
 import { Carpdevs } from "./carpdevs.ts";
-import type { Command, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
+import type { Command, HostConfiguration, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
 import type { Event, Instant, Link, Micros } from "./event.ts";
-import { checkInput } from "./input.ts";
+import { checkInput, type Discarded } from "./input.ts";
 import { applyChange, newInterface } from "./reconfigure.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
-import type { DemotionView, GroupView, InterfaceView, NamedDemotion } from "./view.ts";
+import type { DemotionView, GroupView, InterfaceView } from "./view.ts";
+
+export type { HostConfiguration } from "./configuration.ts";
 
 /** What becomes of a command: refused with nothing changed, or the effects that carry it out. */
 export type Outcome =
@@ -41,15 +43,6 @@ export interface HostOptions {
   readonly counterFloor?: bigint | undefined;
 }
 
-export interface HostConfiguration {
-  readonly interfaces: readonly InterfaceConfiguration[];
-  readonly sysctl: readonly { readonly name: string; readonly value: number }[];
-  /** Groups whose carp demote count somebody raised; absent: none. */
-  readonly groups?: readonly { readonly name: string; readonly carpDemoteCount: number }[] | undefined;
-  /** What the host is demoted for by name, on top of the counter among the variables; absent: nothing. */
-  readonly reasons?: readonly NamedDemotion[] | undefined;
-}
-
 export class Host {
   readonly #options: HostOptions;
   readonly #sysctl = new SysctlTree();
@@ -58,6 +51,7 @@ export class Host {
       for (const each of this.#interfaces.values())
         if (group === undefined || each.groups.includes(group)) this.#noteChange(each, rose);
     },
+    tell: (change) => void this.#effects.push({ kind: "demotion", ...change }),
     log: (priority, text) => this.#log(priority, text),
   });
   readonly #interfaces = new Map<string, CarpInterface>();
@@ -82,15 +76,15 @@ export class Host {
       case "stray":
         this.#count(event.family === 4 ? "receivedIpv4" : "receivedIpv6");
         if (this.#sysctl.get("net.inet.carp.allow") === 1) {
-          this.#count("badInterface");
-          this.#log(6, `carp packet received on ${event.device}, which carries no carp interface`, true);
+          const text = `carp packet received on ${event.device}, which carries no carp interface`;
+          this.#discard({ counter: "badInterface", priority: 6, text }, now);
         }
         break;
       case "timer":
         this.#timer(event.timer, now);
         break;
       case "advertised":
-        this.#interfaces.get(event.interface)?.advertised(event.vhid, event.left, event.leftUs, now);
+        this.#interfaces.get(event.interface)?.advertised(event, now);
         break;
       case "link":
         this.#linkChanged(event.link, now);
@@ -100,6 +94,7 @@ export class Host {
         break;
       case "repaired": {
         this.#log(2, `${event.interface}: repaired: ${event.what}`);
+        this.#effects.push(event);
         for (const node of this.#interfaces.get(event.interface)?.nodes ?? []) node.announce(now);
         break;
       }
@@ -227,11 +222,17 @@ export class Host {
     if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6", of);
     if (verdict === undefined) return;
     if ("counter" in verdict) {
-      this.#count(verdict.counter, of);
-      this.#log(verdict.priority, verdict.text, true);
+      this.#discard(verdict, now);
       return;
     }
     verdict.carpInterface.accept(verdict.node, verdict.heard, now);
+  }
+
+  #discard({ counter, priority, text, carpInterface: of }: Discarded, now: Instant): void {
+    this.#count(counter, of);
+    this.#log(priority, text, true);
+    of?.discarded(counter, text, now);
+    this.#effects.push({ kind: "discarded", counter, interface: of?.name, text });
   }
 
   #timer(timer: string, now: Instant): void {
@@ -278,7 +279,7 @@ export class Host {
     const known = this.#interfaces.get(name);
     if (known !== undefined && !known.isDestroyed) return { error: `${name}: already exists` };
     known?.finishLeaving();
-    this.#add(newInterface(name), now);
+    this.#added(name, now);
     return { effects: this.#settled(now), name };
   }
 
@@ -286,6 +287,11 @@ export class Host {
     const added = new CarpInterface(configuration, this.#forInterfaces, now);
     this.#interfaces.set(configuration.name, added);
     return added;
+  }
+
+  #added(name: string, now: Instant): CarpInterface {
+    this.#effects.push({ kind: "created", interface: name });
+    return this.#add(newInterface(name), now);
   }
 
   #nextName(): string {
@@ -298,6 +304,7 @@ export class Host {
     const forget = () => {
       this.#counterFloor = this.counterFloor;
       this.#interfaces.delete(name);
+      this.#effects.push({ kind: "destroyed", interface: name });
     };
     carpInterface.destroy(forget, now);
     return { effects: all ? [] : this.#settled(now), name };
@@ -326,7 +333,7 @@ export class Host {
     if (replaces && (command.dryRun || !(changed || change.state !== undefined)))
       return { effects: [], name, changed };
     present?.finishLeaving();
-    const carpInterface = known ?? this.#add(newInterface(name), now);
+    const carpInterface = known ?? this.#added(name, now);
     carpInterface.reconfigure(after, now);
     this.#listen();
     if (change.state !== undefined) carpInterface.force(change.state, now);

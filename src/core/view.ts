@@ -3,8 +3,11 @@
  */
 
 import type { Balancing } from "./configuration.ts";
+import type { CounterName } from "./counters.ts";
 import type { VirtualHostState } from "./effect.ts";
 import type { InterfaceAddress, Micros } from "./event.ts";
+import type { Peer } from "./peers.ts";
+import type { SendFailure } from "./send-record.ts";
 
 export interface NodeView {
   readonly vhid: number;
@@ -27,6 +30,16 @@ export interface NodeView {
         readonly atUs: Micros;
       }
     | undefined;
+  /** The other hosts that advertise it at present. */
+  readonly peers: readonly Peer[];
+}
+
+/** Something was received for an interface and not believed. */
+export interface DiscardView {
+  readonly counter: CounterName;
+  /** What was wrong with it, from whom. */
+  readonly text: string;
+  readonly atUs: Micros;
 }
 
 export interface InterfaceView {
@@ -48,6 +61,10 @@ export interface InterfaceView {
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];
   readonly status: "master" | "backup" | "invalid";
+  /** Why its advertisements do not leave; undefined when they do. */
+  readonly sendFailure: SendFailure | undefined;
+  /** The last of each kind since the interface was created. */
+  readonly discarded: readonly DiscardView[];
   /** Why it does not run, in words a person can act on; undefined when it runs. */
   readonly notRunning: string | undefined;
 }

@@ -8,6 +8,7 @@ import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
 import type { Family, Instant, InterfaceAddress, Micros } from "./event.ts";
 import { OwnCounters } from "./own-counters.ts";
+import { Peers } from "./peers.ts";
 import { BOW_OUT, intervalUs, isBowOut, leaseUs, masterDownUs, SECOND } from "./timing.ts";
 import type { NodeView } from "./view.ts";
 
@@ -81,6 +82,7 @@ export class VirtualHost {
   readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
   readonly #counters: OwnCounters;
+  readonly #peers = new Peers();
   readonly #owner: Owner;
 
   /** @param counterFloor every counter sent will be greater */
@@ -134,6 +136,7 @@ export class VirtualHost {
     if (this.#state === "INIT") return;
     this.#cancel("advertise");
     this.#cancel("master-down");
+    this.#peers.forget();
     this.#become("INIT", reason, now);
     this.#leaving = false;
   }
@@ -160,6 +163,7 @@ export class VirtualHost {
 
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
+    this.#followPeers(now, heard);
     if (this.#repeatsBowOut(heard)) return;
     this.#heard = heard;
     if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
@@ -190,6 +194,7 @@ export class VirtualHost {
   }
 
   masterDownTimer(now: Instant): void {
+    this.#followPeers(now);
     if (this.#state !== "BACKUP") return;
     if (now.us < this.#masterDownAtUs) {
       this.#arm("master-down", this.#masterDownAtUs);
@@ -202,6 +207,7 @@ export class VirtualHost {
   }
 
   advertiseTimer(now: Instant): void {
+    this.#followPeers(now);
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#advertise(now);
     if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.announce(now);
@@ -262,7 +268,16 @@ export class VirtualHost {
         demote: heard.demote,
         atUs: heard.receivedUs,
       },
+      peers: this.#peers.view(),
     };
+  }
+
+  /** Looked at whenever there is something to do, which is at least once in a master-down time. */
+  #followPeers(now: Instant, heard?: Heard): void {
+    const appeared = heard && this.#peers.heard({ ...heard, atUs: heard.receivedUs });
+    const changes = this.#peers.silent(now.us);
+    for (const change of appeared === undefined ? changes : [...changes, appeared])
+      this.#owner.emit({ ...change, interface: this.#owner.name, vhid: this.vhid });
   }
 
   #heardAsMaster(his: Heard & { intervalUs: Micros }, now: Instant): void {

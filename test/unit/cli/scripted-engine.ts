@@ -68,6 +68,7 @@ export function node(fields: Partial<NodeView> = {}): NodeView {
     sinceUs: 1_000_000,
     transitions: 1,
     heard: undefined,
+    peers: [],
     ...fields,
   };
 }
@@ -90,6 +91,8 @@ export function view(fields: Partial<InterfaceView> = {}): InterfaceView {
     groups: ["carp"],
     addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],
     status: "master",
+    sendFailure: undefined,
+    discarded: [],
     notRunning: undefined,
     ...fields,
   };

@@ -129,7 +129,7 @@ describe("create", () => {
 
   it("makes an interface that does nothing yet", () => {
     const made = new Station(new World());
-    assert.deepEqual(made.does({ kind: "create", name: "carp0" }), []);
+    assert.deepEqual(made.does({ kind: "create", name: "carp0" }), [{ kind: "created", interface: "carp0" }]);
     assert.deepEqual(made.host.interfaces(), [
       {
         name: "carp0",
