@@ -1,6 +1,6 @@
 /**
  * From the words of a command line to its exit status: which command is meant, and what becomes of its outcome. The
- * only place that prints.
+ * only place that prints what a command came to; one that goes on prints by itself meanwhile.
  */
 
 import { existsSync } from "node:fs";

@@ -3,6 +3,7 @@
 import { type Connection, type ConnectionOptions, connect as connectTo } from "../control/client.ts";
 import { escaped } from "../control/shown.ts";
 import type { GlobalOptions } from "./globals.ts";
+import { type Lasting, lasting } from "./lasting.ts";
 import type { Outcome } from "./outcome.ts";
 
 export interface Setting {
@@ -14,6 +15,8 @@ export interface Setting {
   connect(options?: ConnectionOptions): Promise<Connection>;
   /** A line on standard error at once, for what goes on after it; most complaints are an outcome instead. */
   complain(line: string): void;
+  /** For a command that goes on until it is told to end: asked for once. */
+  goOn(): Lasting;
 }
 
 export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv): Setting {
@@ -24,6 +27,7 @@ export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv
     columns: isTTY === true && columns > 0 ? columns : 80,
     connect: (how) => connectTo(options.runDir, how),
     complain: (line) => void process.stderr.write(`${escaped(line)}\n`),
+    goOn: lasting,
   };
 }
 

@@ -132,6 +132,13 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
   },
   {
+    names: ["monitor"],
+    usage: "carpctl monitor",
+    help: "print a line for every event as it happens",
+    options: (command) => command,
+    run: async (_given, setting) => (await import("./monitor.ts")).runMonitor(setting),
+  },
+  {
     names: ["help"],
     words: "[topic]",
     usage: "carpctl help [TOPIC]",

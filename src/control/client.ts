@@ -6,8 +6,8 @@
 import { connect as openSocket, type Socket } from "node:net";
 import { join } from "node:path";
 import { JSONRPCClient, JSONRPCErrorException, type JSONRPCResponse } from "json-rpc-2.0";
-import { MAX_REQUEST_BYTES } from "./limits.ts";
-import type { Method, Params, Results } from "./messages.ts";
+import { EVENT_METHOD, MAX_REQUEST_BYTES } from "./limits.ts";
+import type { Method, Params, Results, ToldEvent } from "./messages.ts";
 
 export const SOCKET_NAME = "engine.sock";
 /** A reply is never that long; something else is at the other end of the socket. */
@@ -28,19 +28,23 @@ export class ControlError extends Error {
 export interface Connection {
   /** Rejects with a ControlError. */
   call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]>;
+  /** Resolves when nothing more can come, for whatever reason. */
+  readonly closed: Promise<void>;
   close(): void;
 }
 
 export interface ConnectionOptions {
   /** How long the engine may take to answer. */
   readonly timeoutMs?: number | undefined;
+  /** Gets what the engine tells without being asked, once `monitor` was called. */
+  readonly told?: ((told: ToldEvent) => void) | undefined;
 }
 
 /** Rejects with a ControlError when no engine listens in `runDir`. */
 export async function connect(runDir: string, options: ConnectionOptions = {}): Promise<Connection> {
   const path = join(runDir, SOCKET_NAME);
   const socket = await openEngineSocket(path);
-  return new SocketConnection(socket, options.timeoutMs ?? ANSWER_TIMEOUT_MS);
+  return new SocketConnection(socket, options);
 }
 
 function openEngineSocket(path: string): Promise<Socket> {
@@ -75,6 +79,9 @@ function whyNot(path: string, { code }: NodeJS.ErrnoException): string {
 class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
+  readonly #told: (told: ToldEvent) => void;
+  readonly #end: () => void;
+  readonly closed: Promise<void>;
   readonly #rpc: JSONRPCClient;
   /** Of a line that has not ended yet. */
   #pieces: Buffer[] = [];
@@ -82,9 +89,13 @@ class SocketConnection implements Connection {
   /** Set once nothing more can come. */
   #broken: string | undefined;
 
-  constructor(socket: Socket, timeoutMs: number) {
+  constructor(socket: Socket, { timeoutMs = ANSWER_TIMEOUT_MS, told = () => {} }: ConnectionOptions) {
     this.#socket = socket;
     this.#timeoutMs = timeoutMs;
+    this.#told = told;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#end = resolve;
     this.#rpc = new JSONRPCClient((request: unknown) => this.#send(request));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("error", () => this.#break("the engine closed the connection before it answered"));
@@ -134,7 +145,12 @@ class SocketConnection implements Connection {
   }
 
   #answer(line: string): void {
-    const response = parseResponse(line);
+    const message = parseMessage(line);
+    if (message !== undefined && "told" in message) {
+      this.#told(message.told);
+      return;
+    }
+    const response = message?.response;
     if (response === undefined) this.#break("what answers on the engine's socket is not an engine");
     // Without an id the engine could not read the request, so nothing it was asked will be answered.
     else if (response.id === null) this.#break(response.error?.message ?? "the engine refused the request");
@@ -146,20 +162,26 @@ class SocketConnection implements Connection {
     this.#broken = reason;
     this.#rpc.rejectAllPendingRequests(reason);
     this.#socket.destroy();
+    this.#end();
   }
 }
 
-function parseResponse(line: string): JSONRPCResponse | undefined {
+/** Undefined: nothing that an engine would say. */
+function parseMessage(
+  line: string,
+): { readonly response: JSONRPCResponse } | { readonly told: ToldEvent } | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null || !("jsonrpc" in value) || !("id" in value))
-    return undefined;
+  if (typeof value !== "object" || value === null || !("jsonrpc" in value)) return undefined;
+  if ("method" in value && value.method === EVENT_METHOD && "params" in value)
+    return { told: value.params as ToldEvent };
+  if (!("id" in value)) return undefined;
   const answered = "result" in value || ("error" in value && isRpcError(value.error));
-  return answered ? (value as JSONRPCResponse) : undefined;
+  return answered ? { response: value as JSONRPCResponse } : undefined;
 }
 
 function isRpcError(error: unknown): boolean {

@@ -6,6 +6,9 @@
 /** A request is one line of at most this many bytes, the newline included. */
 export const MAX_REQUEST_BYTES = 65_536;
 
+/** The method of the notifications that follow `monitor`; their params are a ToldEvent. */
+export const EVENT_METHOD = "event";
+
 /** JSON-RPC error codes of our own. `message` is what a person reads after `carpctl: `. */
 export const ErrorCode = { refused: 1, permission: 2, invalid: -32602 } as const;
 

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { InterfaceConfiguration } from "../core/configuration.ts";
 import type { CounterName } from "../core/counters.ts";
+import type { News } from "../core/news.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { INTERFACE_NAME, LIMITS } from "./limits.ts";
@@ -182,6 +183,8 @@ const nothing = z.strictObject({});
 export const methods = {
   /** -> Hello. */
   hello: nothing,
+  /** From now on everything that happens comes as a notification over this connection: ToldEvent -> Hello. */
+  monitor: nothing,
   /** Every carp interface, in numeric order -> InterfaceView[]. */
   interfaces: nothing,
   /** -> GroupView[]. */
@@ -270,6 +273,21 @@ export interface Configuration {
 /** Counters by name; see src/core/counters.ts for what each counts. */
 export type Statistics = Record<CounterName, number>;
 
+export type HostEvent =
+  | News
+  /** Something that a person should read. */
+  | { readonly kind: "complaint"; readonly text: string }
+  /** The reader was too slow: so many events are missing here. */
+  | { readonly kind: "left-out"; readonly count: number };
+
+export interface ToldEvent {
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+  /** How often it has happened since it was last told. */
+  readonly times: number;
+  readonly event: HostEvent;
+}
+
 /** Numbers of packets for the addresses of an interface, since it was set up. */
 export interface Packets {
   readonly interface: string;
@@ -307,6 +325,7 @@ export interface ServiceStatus {
 
 export interface Results {
   hello: Hello;
+  monitor: Hello;
   interfaces: { readonly nowUs: number; readonly interfaces: readonly InterfaceView[] };
   groups: readonly GroupView[];
   "sysctl-get": readonly Sysctl[];
@@ -328,4 +347,4 @@ export interface Results {
 
 export type { CounterName } from "../core/counters.ts";
 export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
-export { ErrorCode, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";
+export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";

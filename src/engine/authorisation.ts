@@ -13,6 +13,7 @@ export interface Peer {
 
 const READS: ReadonlySet<Method> = new Set([
   "hello",
+  "monitor",
   "interfaces",
   "groups",
   "sysctl-get",

@@ -16,14 +16,22 @@ import {
 } from "json-rpc-2.0";
 import { MAX_REQUEST_BYTES } from "../control/messages.ts";
 import type { Peer } from "./authorisation.ts";
+import { Backlog, type Feed } from "./feed.ts";
 
 const MAX_CONNECTIONS = 256;
 const SILENT_MS = 30_000;
 const NEWLINE = 0x0a;
 
+/** Who asks, and how he can be told more than he asked. */
+export interface Caller {
+  readonly peer: Peer;
+  /** Everything that this feed tells goes to him, as long as he is connected. */
+  subscribe(feed: Feed): void;
+}
+
 export interface ControlServerOptions {
   readonly path: string;
-  readonly rpc: JSONRPCServer<Peer>;
+  readonly rpc: JSONRPCServer<Caller>;
   /** Who is at the other end; undefined when the kernel does not say. */
   readonly identify: (socket: Socket) => Peer | undefined;
 }
@@ -120,19 +128,22 @@ class Turns {
 
 class Connection {
   readonly #socket: Socket;
-  readonly #peer: Peer;
-  readonly #rpc: JSONRPCServer<Peer>;
+  readonly #caller: Caller;
+  readonly #rpc: JSONRPCServer<Caller>;
   readonly #turns: Turns;
   #received: Buffer = Buffer.alloc(0);
   #busy = false;
+  /** What a feed has told, for a caller that follows one. */
+  #backlog: Backlog | undefined;
 
-  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Peer>, turns: Turns) {
+  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Caller>, turns: Turns) {
     this.#socket = socket;
-    this.#peer = peer;
+    this.#caller = { peer, subscribe: (feed) => this.#subscribe(feed) };
     this.#rpc = rpc;
     this.#turns = turns;
     socket.setTimeout(SILENT_MS, () => {
-      // A command may take its time; a peer that neither asks nor reads may not.
+      // A command may take its time; a peer that neither asks nor reads may not. What waits for a subscriber is bounded.
+      if (this.#backlog !== undefined) return;
       if (!this.#busy || socket.writableLength > 0) this.drop();
     });
     socket.on("error", () => this.drop());
@@ -143,7 +154,7 @@ class Connection {
   }
 
   get uid(): number {
-    return this.#peer.uid;
+    return this.#caller.peer.uid;
   }
 
   end(): void {
@@ -200,8 +211,26 @@ class Connection {
       return createJSONRPCErrorResponse(null, JSONRPCErrorCode.ParseError, "a request is one line of JSON");
     }
     if (typeof request === "object" && request !== null && !Array.isArray(request))
-      return this.#rpc.receive(request as JSONRPCRequest, this.#peer);
+      return this.#rpc.receive(request as JSONRPCRequest, this.#caller);
     return createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, "a request is one JSON object");
+  }
+
+  #subscribe(feed: Feed): void {
+    if (this.#backlog !== undefined || this.#socket.destroyed) return;
+    const backlog = new Backlog(() => this.#turns.push(() => this.#pass(backlog)));
+    this.#backlog = backlog;
+    this.#socket.once("close", feed.subscribe(backlog));
+  }
+
+  /** As much as is there, when all that went before has been read. */
+  #pass(backlog: Backlog): void {
+    if (this.#socket.destroyed || backlog.isEmpty) return;
+    if (this.#socket.writableNeedDrain)
+      this.#socket.once("drain", () => this.#turns.push(() => this.#pass(backlog)));
+    else {
+      this.#socket.write(backlog.take());
+      if (!backlog.isEmpty) this.#turns.push(() => this.#pass(backlog));
+    }
   }
 
   #refuse(message: string): void {

@@ -27,6 +27,7 @@ import { createWire } from "../kernel/wire.ts";
 import type { Peer } from "./authorisation.ts";
 import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
 import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
+import { Feed } from "./feed.ts";
 import { Maintenance } from "./maintenance.ts";
 import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
@@ -58,6 +59,7 @@ export class Engine {
   readonly version = packageJson.version;
   readonly log: Log;
   readonly host: Host;
+  readonly feed = new Feed(() => this.now().epochUs / 1000);
   /** Resolves when the engine knows the kernel's devices and can take commands. */
   readonly ready: Promise<void>;
   readonly #setReady: () => void;
@@ -75,7 +77,7 @@ export class Engine {
 
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
     this.log = createLog(options.log);
-    this.#dataPath = createDataPath({ runDir: options.runDir, complain: (text) => this.log(3, text) });
+    this.#dataPath = createDataPath({ runDir: options.runDir, complain: (text) => this.#complain(text) });
     const { obstacle } = this.#dataPath;
     const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
     this.host = new Host({ balancing, counterFloor });
@@ -114,7 +116,7 @@ export class Engine {
         linkGone: (name) => this.handle({ kind: "link-gone", name }),
         device: (name, index) => this.handle({ kind: "device", interface: name, index }),
         repaired: (name, what) => this.handle({ kind: "repaired", interface: name, what }),
-        complaint: (text) => this.log(3, text),
+        complaint: (text) => this.#complain(text),
       },
     });
     const { log } = this;
@@ -126,8 +128,9 @@ export class Engine {
         dataPath: this.#dataPath,
         timers: this.#timers,
         log,
-        tell: (transition) => {
-          for (const follower of this.#followers) follower(transition);
+        tell: (news) => {
+          this.feed.tell(news);
+          if (news.kind === "transition") for (const follower of this.#followers) follower(news);
         },
       },
       (event) => this.handle(event),
@@ -282,8 +285,16 @@ export class Engine {
   }
 
   #lookAround(): void {
-    for (const what of this.#dataPath.repair()) this.log(2, what);
+    for (const what of this.#dataPath.repair()) {
+      this.log(2, what);
+      this.feed.tell({ kind: "complaint", text: what });
+    }
     this.#lookAtForwarding();
+  }
+
+  #complain(text: string): void {
+    this.log(3, text);
+    this.feed.tell({ kind: "complaint", text });
   }
 
   #lookAtForwarding(): void {

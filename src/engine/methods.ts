@@ -8,6 +8,7 @@ import {
   type Configuration,
   checkParams,
   ErrorCode,
+  type Hello,
   type Method,
   methods,
   type Params,
@@ -17,21 +18,35 @@ import type { Command } from "../core/configuration.ts";
 import type { HostConfiguration, Outcome } from "../core/host.ts";
 import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
 import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
+import type { Caller } from "./control-server.ts";
 import type { Engine } from "./engine.ts";
 
 /** What of an engine answers are made of. */
 export type Served = Pick<
   Engine,
-  "version" | "host" | "ready" | "now" | "command" | "packets" | "maintenance" | "serviceStatus" | "log"
+  | "version"
+  | "host"
+  | "ready"
+  | "now"
+  | "command"
+  | "packets"
+  | "feed"
+  | "maintenance"
+  | "serviceStatus"
+  | "log"
 >;
 
 type Done = Exclude<Outcome, { error: string }>;
 type Answers = {
-  [M in Method]: (params: Params<M>, engine: Served, peer: Peer) => Results[M] | Promise<Results[M]>;
+  [M in Method]: (params: Params<M>, engine: Served, caller: Caller) => Results[M] | Promise<Results[M]>;
 };
 
 const answers: Answers = {
-  hello: (_, engine) => ({ version: engine.version, pid: process.pid, nowUs: engine.now().us }),
+  hello: (_, engine) => hello(engine),
+  monitor: (_, engine, caller) => {
+    caller.subscribe(engine.feed);
+    return hello(engine);
+  },
   interfaces: (_, engine) => ({ nowUs: engine.now().us, interfaces: engine.host.interfaces() }),
   groups: (_, engine) => engine.host.groups(),
   "sysctl-get": ({ names }, engine) => {
@@ -63,13 +78,13 @@ const answers: Answers = {
     const { changed = false } = await run(engine, { kind: "replace", name, change, dryRun });
     return { changed };
   },
-  configuration: (_, engine, peer) => configurationFor(peer, engine.host.configuration),
+  configuration: (_, engine, { peer }) => configurationFor(peer, engine.host.configuration),
   "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
   demotion: (_, engine) => engine.host.demotion,
   demote: ({ reason, by }, engine) => nothing(run(engine, { kind: "demote", reason, by })),
   promote: ({ reason }, engine) => nothing(run(engine, { kind: "promote", reason })),
   maintenance: ({ on }, engine) => nothing(engine.maintenance(on).then(done)),
-  "service-status": async (_, engine, peer) => {
+  "service-status": async (_, engine, { peer }) => {
     const evaluation = await engine.serviceStatus();
     if ("error" in evaluation) throw refused(evaluation.error);
     if (maySeeSecrets(peer)) return evaluation;
@@ -78,8 +93,8 @@ const answers: Answers = {
 };
 
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
-export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Peer> {
-  const server = new JSONRPCServer<Peer>({
+export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Caller> {
+  const server = new JSONRPCServer<Caller>({
     errorListener: (message, error) => {
       // A refusal is the caller's to read: anybody can make as many as he likes, and the log is not his.
       if (error instanceof JSONRPCErrorException) return;
@@ -87,23 +102,27 @@ export function createMethods(engine: Served, carpGroup: () => number | undefine
     },
   });
   for (const method of Object.keys(methods) as Method[])
-    server.addMethod(method, (params, peer) => answer(method, params ?? {}, peer, engine, carpGroup));
+    server.addMethod(method, (params, caller) => answer(method, params ?? {}, caller, engine, carpGroup));
   return server;
 }
 
 async function answer<M extends Method>(
   method: M,
   given: unknown,
-  peer: Peer,
+  caller: Caller,
   engine: Served,
   carpGroup: () => number | undefined,
 ): Promise<Results[M]> {
   const checked = checkParams(method, given);
   if ("refusal" in checked) throw new JSONRPCErrorException(checked.refusal, ErrorCode.invalid);
-  const denied = denial(method, checked.params, peer, carpGroup());
+  const denied = denial(method, checked.params, caller.peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
-  return answers[method](checked.params, engine, peer);
+  return answers[method](checked.params, engine, caller);
+}
+
+function hello(engine: Served): Hello {
+  return { version: engine.version, pid: process.pid, nowUs: engine.now().us };
 }
 
 function configurationFor(peer: Peer, { interfaces, sysctl }: HostConfiguration): Configuration {

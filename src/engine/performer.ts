@@ -3,8 +3,9 @@
  * in the order given; nothing of it waits for another interface. Knows no CARP rule.
  */
 
-import type { Effect, Filter, Priority, Transition } from "../core/effect.ts";
+import type { Effect, Filter, Priority } from "../core/effect.ts";
 import type { Event, Family } from "../core/event.ts";
+import type { News } from "../core/news.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
@@ -17,8 +18,8 @@ export interface Kernel {
   readonly dataPath: DataPath;
   readonly timers: Timers;
   readonly log: (priority: Priority, text: string) => void;
-  /** Tells whoever follows the virtual hosts' states. */
-  readonly tell: (transition: Transition) => void;
+  /** Tells whoever follows what happens. */
+  readonly tell: (news: News) => void;
 }
 
 export class Performer {
@@ -107,7 +108,7 @@ export class Performer {
         for (const resolve of waiting) resolve();
         break;
       }
-      case "transition":
+      default:
         this.#kernel.tell(effect);
         break;
     }

@@ -149,6 +149,10 @@ interface Native {
   interfaceName(index: number): string | undefined;
   /** Whether writing a line of less than 4096 bytes there now would not block. */
   hasRoom(fd: number): boolean;
+  /** Whether somebody still has the other end of this pipe or socket. */
+  isRead(fd: number): boolean;
+  /** Whether something keeps the time of day right; undefined where the kernel does not say. */
+  clockIsSynchronised(): boolean | undefined;
   bpfLayout(): BpfLayout | BpfFailure;
   readonly BpfObject: new () => BpfObject;
   /** These four return 0 or an errno. Deleting the qdisc takes every filter with it. */

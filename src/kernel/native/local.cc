@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -128,6 +129,19 @@ Napi::Value hasRoom(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 1);
 }
 
+// isRead(fd): whether somebody still has the other end of this pipe or socket.
+Napi::Value isRead(const Napi::CallbackInfo& info) {
+  pollfd asked{info[0].As<Napi::Number>().Int32Value(), 0, 0};
+  return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 0);
+}
+
+// clockIsSynchronised(): undefined where the kernel does not say.
+Napi::Value clockIsSynchronised(const Napi::CallbackInfo& info) {
+  timex asked{};
+  if (adjtimex(&asked) < 0) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), (asked.status & STA_UNSYNC) == 0);
+}
+
 }  // namespace
 
 void initLocal(Napi::Env env, Napi::Object exports) {
@@ -136,6 +150,8 @@ void initLocal(Napi::Env env, Napi::Object exports) {
   exports.Set("interfaceIndexes", Napi::Function::New(env, interfaceIndexes));
   exports.Set("interfaceName", Napi::Function::New(env, interfaceName));
   exports.Set("hasRoom", Napi::Function::New(env, hasRoom));
+  exports.Set("isRead", Napi::Function::New(env, isRead));
+  exports.Set("clockIsSynchronised", Napi::Function::New(env, clockIsSynchronised));
   exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram));
 }
 

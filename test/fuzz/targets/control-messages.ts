@@ -11,6 +11,7 @@ import fc from "fast-check";
 import { ErrorCode, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
 import type { Peer } from "../../../src/engine/authorisation.ts";
 import { ControlServer } from "../../../src/engine/control-server.ts";
+import { Feed } from "../../../src/engine/feed.ts";
 import { createMethods } from "../../../src/engine/methods.ts";
 import { StateFile } from "../../../src/engine/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
@@ -54,6 +55,7 @@ async function open(): Promise<Trial> {
       now: () => host.now,
       command: async (command) => host.command(command),
       packets: () => [],
+      feed: new Feed(() => 0),
       maintenance: async () => ({ effects: [] }),
       serviceStatus: async () => ({ error: "no checks here" }),
       log: (_priority, text) => complaints.push(text),

@@ -39,6 +39,23 @@ test("calls at the same time get the answers that belong to them", async () => {
   await engine.close();
 });
 
+test("what is told without being asked goes its own way, between the answers", async () => {
+  const told: unknown[] = [];
+  const engine = await listening([], (socket) => {
+    socket.on("data", (chunk) => {
+      const { id } = JSON.parse(String(chunk));
+      const event = { jsonrpc: "2.0", method: "event", params: { times: id } };
+      socket.write(`${JSON.stringify(event)}\n${JSON.stringify({ jsonrpc: "2.0", id, result: id })}\n`);
+    });
+  });
+  const connection = await connect(engine.runDir, { told: (event) => void told.push(event) });
+  assert.equal(await connection.call("monitor", {}), 1);
+  assert.equal(await connection.call("hello", {}), 2);
+  assert.deepEqual(told, [{ times: 1 }, { times: 2 }]);
+  await engine.close();
+  await connection.closed;
+});
+
 test("an answer of several megabytes arrives whole", async () => {
   const interfaces = Array.from({ length: 10_000 }, (_, at) =>
     view({ name: `carp${at}`, description: "ä".repeat(60) }),

@@ -148,6 +148,8 @@ describe("create", () => {
         groups: ["carp"],
         addresses: [],
         status: "invalid",
+        sendFailure: undefined,
+        discarded: [],
         notRunning: "it is down",
       },
     ]);
