@@ -132,6 +132,13 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
   },
   {
+    names: ["doctor"],
+    usage: "carpctl doctor",
+    help: "look whether this host is able, and say what to do where it is not",
+    options: (command) => command,
+    run: async (_given, setting) => (await import("./doctor.ts")).runDoctor(setting),
+  },
+  {
     names: ["monitor"],
     usage: "carpctl monitor",
     help: "print a line for every event as it happens",

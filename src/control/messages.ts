@@ -195,6 +195,8 @@ export const methods = {
   "sysctl-set": z.strictObject({ writes: atMost(64, "values", SysctlWrite).min(1) }),
   /** Of the host, or of one interface -> Statistics. */
   statistics: z.strictObject({ name: InterfaceName.optional() }),
+  /** Whether the host is able: the engine examines itself and its surroundings -> Finding[]. */
+  doctor: nothing,
   /** What became of packets for the shared addresses, by interface; none where there is no data path -> Packets[]. */
   packets: nothing,
   /** Without a name the next free one -> { name }. */
@@ -323,6 +325,15 @@ export interface ServiceStatus {
   readonly checks: readonly ServiceCheck[];
 }
 
+/** One thing that was looked at. */
+export interface Finding {
+  readonly level: "ok" | "unknown" | "warning" | "error";
+  readonly subject: string;
+  readonly text: string;
+  /** What to do about it. */
+  readonly todo?: string | undefined;
+}
+
 export interface Results {
   hello: Hello;
   monitor: Hello;
@@ -332,6 +343,7 @@ export interface Results {
   "sysctl-set": readonly SysctlChange[];
   statistics: Statistics;
   packets: readonly Packets[];
+  doctor: readonly Finding[];
   create: { readonly name: string };
   destroy: Record<string, never>;
   change: Record<string, never>;

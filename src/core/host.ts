@@ -198,6 +198,10 @@ export class Host {
     }));
   }
 
+  link(name: string): Link | undefined {
+    return this.#carpdevs.links.get(name);
+  }
+
   /** Of the host, or of one interface; undefined when there is no such interface. */
   counts(name?: string): Counters | undefined {
     return name === undefined ? this.counters : this.#interfaces.get(name)?.counters;

@@ -14,6 +14,7 @@ export interface Peer {
 const READS: ReadonlySet<Method> = new Set([
   "hello",
   "monitor",
+  "doctor",
   "interfaces",
   "groups",
   "sysctl-get",

@@ -58,6 +58,7 @@ const CRASH_STOP_MS = 2000;
 export class Engine {
   readonly version = packageJson.version;
   readonly log: Log;
+  readonly runDir: string;
   readonly host: Host;
   readonly feed = new Feed(() => this.now().epochUs / 1000);
   /** Resolves when the engine knows the kernel's devices and can take commands. */
@@ -76,6 +77,7 @@ export class Engine {
   #stopping = false;
 
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
+    this.runDir = options.runDir;
     this.log = createLog(options.log);
     this.#dataPath = createDataPath({ runDir: options.runDir, complain: (text) => this.#complain(text) });
     const { obstacle } = this.#dataPath;
@@ -145,6 +147,10 @@ export class Engine {
   follow(follower: (transition: Transition) => void): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
+  }
+
+  get dataPathObstacle(): string | undefined {
+    return this.#dataPath.obstacle;
   }
 
   /** Of the interfaces that the data path knows. */

@@ -20,6 +20,7 @@ import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
 import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
 import type { Caller } from "./control-server.ts";
 import type { Engine } from "./engine.ts";
+import { examineAround } from "./examination.ts";
 
 /** What of an engine answers are made of. */
 export type Served = Pick<
@@ -31,6 +32,8 @@ export type Served = Pick<
   | "command"
   | "packets"
   | "feed"
+  | "dataPathObstacle"
+  | "runDir"
   | "maintenance"
   | "serviceStatus"
   | "log"
@@ -68,6 +71,7 @@ const answers: Answers = {
     return { ...counts };
   },
   packets: (_, engine) => engine.packets(),
+  doctor: (_, engine) => examineAround(engine),
   create: async ({ name }, engine) => {
     const created = await run(engine, { kind: "create", name });
     return { name: created.name ?? "" };

@@ -56,6 +56,8 @@ async function open(): Promise<Trial> {
       command: async (command) => host.command(command),
       packets: () => [],
       feed: new Feed(() => 0),
+      dataPathObstacle: undefined,
+      runDir: directory,
       maintenance: async () => ({ effects: [] }),
       serviceStatus: async () => ({ error: "no checks here" }),
       log: (_priority, text) => complaints.push(text),

@@ -1,0 +1,40 @@
+/** How findings read: one below the other, with what to do, in a terminal of 80 columns. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { findingsText } from "../../../src/cli/doctor.ts";
+import type { Finding } from "../../../src/control/messages.ts";
+
+const FINDINGS: readonly Finding[] = [
+  { level: "ok", subject: "kernel", text: "Linux 6.1.0" },
+  { level: "unknown", subject: "eBPF", text: "only root may load programs", todo: "ask again as root" },
+  {
+    level: "warning",
+    subject: "enp0s31f6np1.42",
+    text: "enp0s31f6np2.4242 has 192.168.100.100 in the same subnet and answers for shared addresses too",
+    todo: "sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1",
+  },
+  { level: "error", subject: "carp0", text: "does not run: carpdev eth0 has no carrier" },
+];
+
+test("a finding has its level in front, and what to do below it", () => {
+  assert.equal(
+    findingsText(FINDINGS, { colour: false, columns: 80 }),
+    `ok       kernel: Linux 6.1.0
+unknown  eBPF: only root may load programs
+         -> ask again as root
+warning  enp0s31f6np1.42: enp0s31f6np2.4242 has 192.168.100.100 in the same
+         subnet and answers for shared addresses too
+         -> sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1
+error    carp0: does not run: carpdev eth0 has no carrier
+1 error, 1 warning
+`,
+  );
+});
+
+test("only the level is coloured, where colour is welcome", () => {
+  const text = findingsText(FINDINGS, { colour: true, columns: 80 });
+  assert.ok(text.includes("\x1b[31merror\x1b[39m    carp0: does not run"));
+  assert.ok(text.includes("\x1b[32mok\x1b[39m       kernel"));
+  assert.ok(findingsText([], { colour: false, columns: 80 }).endsWith("no errors, no warnings\n"));
+});
