@@ -13,6 +13,7 @@ import {
   STATES,
   State,
 } from "../../control/messages.ts";
+import { shown } from "../../control/shown.ts";
 import type { Kind } from "../completion/kinds.ts";
 import { isRefusal, type Refusal, refuse } from "../outcome.ts";
 import {
@@ -254,7 +255,7 @@ export const KEYWORDS: readonly Keyword[] = [
     argument: "N",
     help: "not on Linux: a network namespace does this",
     apply: ({ argument }) =>
-      refuse(`rdomain ${argument}: not on Linux: put the engine in a network namespace instead`),
+      refuse(`rdomain ${shown(argument)}: not on Linux: put the engine in a network namespace instead`),
   },
 ];
 
