@@ -206,6 +206,9 @@ function adopt(context: PassContext, kept: Kept, link: KernelLink): void {
 
 /** @returns whether there is a point in looking again. */
 async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]): Promise<boolean> {
+  const departures = (step: Step) =>
+    step.kind === "add-address" ? context.observed.departures(step.address.index) : 0;
+  const before = steps.map(departures);
   const results = await context.perform(steps.map(({ request }) => request));
   kept.creating = false;
   let sensible = true;
@@ -219,7 +222,7 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
       const { address, key } = step;
       if (address.family === 6 && error === undefined && !context.observed.has(address.index, key))
         told.push(context.told(address.index, key));
-      additionAnswered(context, kept, step, error);
+      additionAnswered(context, kept, step, { error, departed: departures(step) !== before[at] });
     } else if (step.kind === "remove-address") {
       if (error === undefined || ABSENT.has(error)) kept.placed.delete(step.key);
     } else if (error === undefined || (step.kind === "route" && error === "EEXIST")) {
@@ -270,7 +273,7 @@ function additionAnswered(
   context: PassContext,
   kept: Kept,
   step: AddressStep,
-  error: string | undefined,
+  { error, departed }: { readonly error: string | undefined; readonly departed: boolean },
 ): void {
   const { key, address } = step;
   const { observed } = context;
@@ -279,8 +282,10 @@ function additionAnswered(
     error === undefined ||
     (error === "EEXIST" && (otherLength === undefined || observed.has(address.index, key)))
   ) {
-    // The kernel tells of a new IPv6 address only some time after it has acknowledged it.
-    if (!observed.has(address.index, key)) observed.take({ kind: "address", gone: false, address });
+    // The kernel tells of a new IPv6 address only some time after it has acknowledged it. It may have told of its
+    // removal before that: then it is asked for again, and if it is there all the same the kernel says so.
+    if (!observed.has(address.index, key) && !(departed && error === undefined))
+      observed.take({ kind: "address", gone: false, address });
     if (!kept.desired?.realMac) kept.placed.add(key);
     kept.complaints.delete(key);
     return;

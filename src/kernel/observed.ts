@@ -13,6 +13,7 @@ export class Observed {
   readonly links = new Map<number, KernelLink>();
   readonly #indexes = new Map<string, number>();
   readonly #addresses = new Map<number, KernelAddress[]>();
+  readonly #departures = new Map<number, number>();
 
   byName(name: string): KernelLink | undefined {
     const link = this.links.get(this.#indexes.get(name) ?? 0);
@@ -27,6 +28,11 @@ export class Observed {
     return this.addresses(index).some((address) => addressKey(address) === key);
   }
 
+  /** How many addresses the link has lost so far. */
+  departures(index: number): number {
+    return this.#departures.get(index) ?? 0;
+  }
+
   /** @returns true when an address was added whose place among the others the kernel did not tell. */
   take(notice: Notice): boolean {
     if (notice.kind === "link") {
@@ -34,6 +40,7 @@ export class Observed {
         this.links.delete(notice.link.index);
         if (this.#indexes.get(notice.link.name) === notice.link.index) this.#indexes.delete(notice.link.name);
         this.#addresses.delete(notice.link.index);
+        this.#departures.delete(notice.link.index);
       } else {
         this.links.set(notice.link.index, notice.link);
         this.#indexes.set(notice.link.name, notice.link.index);
@@ -44,6 +51,7 @@ export class Observed {
     const list = this.#addresses.get(address.index) ?? [];
     const at = list.findIndex((other) => addressKey(other) === addressKey(address));
     if (gone) {
+      this.#departures.set(address.index, this.departures(address.index) + 1);
       if (at >= 0) list.splice(at, 1);
       return false;
     }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Device } from "../../../src/core/effect.ts";
 import type { InterfaceAddress } from "../../../src/core/event.ts";
 import { createLinks } from "../../../src/kernel/links.ts";
+import { eventually } from "../../hosts/eventually.ts";
 import {
   addCarpdev,
   clearNetwork,
@@ -195,6 +197,18 @@ test("a single address that somebody removes comes back", async () => {
   ip("addr del 2001:db8::1/64 dev carp0");
   assert.equal(await events.repair(), "address 2001:db8::1 was removed");
   assert.deepEqual(addresses(), ["10.0.0.1/24", "2001:db8::1/64"]);
+});
+
+test("an IPv6 address that is removed again before its return was acknowledged comes back", async () => {
+  await links.apply("carp0", carp0());
+  const there = () => addresses().includes("2001:db8::1/64");
+  const remove = () => ip("addr del 2001:db8::1/64 dev carp0");
+  remove();
+  while (there()) await nextTurn();
+  // Nothing is heard while these commands run: the return and the removal are told of together.
+  while (!there()) await nextTurn();
+  remove();
+  await eventually(async () => there(), Boolean);
 });
 
 for (const [words, what] of [
