@@ -16,7 +16,7 @@ const tree = join(import.meta.dirname, "..");
 process.chdir(tree);
 
 /** A test or a file that takes longer hangs. */
-const FILE_TIMEOUT_MS = 180_000;
+const FILE_TIMEOUT_MS = 270_000;
 
 /** Somebody else makes and removes namespaces and mounts on this machine meanwhile: not blamed on the tests. */
 const othersAtWork = process.env.CARPCTL_TEST_OTHERS_AT_WORK === "1";
@@ -39,7 +39,11 @@ const phases: readonly Phase[] = [
     needsRoot: false,
   },
   { files: ["test/unit/kernel/**/*"], concurrency: 2, needsRoot: true },
-  { files: [`test/net/!(${PUNCTUAL})`, "test/interop/**/*"], concurrency: 4, needsRoot: true },
+  {
+    files: ["test/soak/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
+    concurrency: 4,
+    needsRoot: true,
+  },
   { files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true },
 ];
 

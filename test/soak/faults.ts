@@ -1,0 +1,136 @@
+/**
+ * What is done to a host that must not hurt its clients for longer than the protocol allows: each fault begins, lasts
+ * and ends, and leaves the host as it was. Which hosts answer meanwhile is the judge's matter.
+ */
+
+import type { Host } from "../hosts/index.ts";
+
+export interface Fault {
+  readonly name: string;
+  /** Hosts do not hear each other while it lasts: two of them may be MASTER. */
+  readonly deaf?: boolean;
+  readonly shortestMs: number;
+  readonly longestMs: number;
+  begin(host: Host): Promise<unknown>;
+  /** @param configure sets the host up as it was */
+  end(host: Host, configure: () => Promise<void>): Promise<unknown>;
+}
+
+const CARP_TABLE = "soak";
+
+/** Drops CARP in one direction; clients notice nothing of it themselves. */
+async function deafen(host: Host, hook: "ingress" | "egress"): Promise<void> {
+  const rules = [
+    `add table netdev ${CARP_TABLE}`,
+    `add chain netdev ${CARP_TABLE} carp { type filter hook ${hook} device eth0 priority -500; }`,
+    `add rule netdev ${CARP_TABLE} carp ip protocol 112 drop`,
+    `add rule netdev ${CARP_TABLE} carp ip6 nexthdr 112 drop`,
+  ];
+  await host.run("nft", rules.join("; "));
+}
+
+const undeafen = (host: Host) => host.run("nft", `delete table netdev ${CARP_TABLE}`);
+const nothing = async () => {};
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: "kill -9, started again",
+    shortestMs: 0,
+    longestMs: 6000,
+    begin: (host) => host.engine.kill("SIGKILL"),
+    end: (host) => host.startEngine({ logLevel: null }),
+  },
+  {
+    name: "SIGSTOP",
+    shortestMs: 500,
+    longestMs: 8000,
+    begin: async (host) => host.engine.signal("SIGSTOP"),
+    end: async (host) => host.engine.signal("SIGCONT"),
+  },
+  {
+    name: "started anew",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: async (host) => host.engine.signal("SIGUSR2"),
+    end: nothing,
+  },
+  {
+    name: "stopped, set up again",
+    shortestMs: 0,
+    longestMs: 4000,
+    begin: (host) => host.engine.stop(),
+    end: async (host, configure) => {
+      await host.startEngine({ logLevel: null });
+      await configure();
+    },
+  },
+  {
+    name: "cable pulled",
+    shortestMs: 100,
+    longestMs: 6000,
+    begin: (host) => host.pullCable(),
+    end: (host) => host.plugCable(),
+  },
+  {
+    name: "cut off by the switch",
+    deaf: true,
+    shortestMs: 1000,
+    longestMs: 8000,
+    begin: (host) => host.silence(),
+    end: (host) => host.unsilence(),
+  },
+  {
+    name: "its advertisements are dropped",
+    shortestMs: 1000,
+    longestMs: 8000,
+    begin: (host) => deafen(host, "egress"),
+    end: undeafen,
+  },
+  {
+    name: "the others' advertisements are dropped",
+    deaf: true,
+    shortestMs: 1000,
+    longestMs: 8000,
+    begin: (host) => deafen(host, "ingress"),
+    end: undeafen,
+  },
+  {
+    name: "demoted",
+    shortestMs: 500,
+    longestMs: 5000,
+    begin: (host) => demote(host, 50),
+    end: (host) => demote(host, -50),
+  },
+  {
+    name: "interfaces down",
+    shortestMs: 100,
+    longestMs: 4000,
+    begin: (host) =>
+      eachInterface(host, (name) => host.engine.request("change", { name, change: { up: false } })),
+    end: (host) =>
+      eachInterface(host, (name) => host.engine.request("change", { name, change: { up: true } })),
+  },
+  {
+    name: "devices deleted by somebody",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: (host) => eachInterface(host, (name) => host.exec("ip", ["link", "delete", name])),
+    end: nothing,
+  },
+  {
+    name: "addresses flushed by somebody",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: (host) => eachInterface(host, (name) => host.exec("ip", ["address", "flush", "dev", name])),
+    end: nothing,
+  },
+];
+
+async function demote(host: Host, value: number): Promise<void> {
+  await host.engine.request("sysctl-set", { writes: [{ name: "net.inet.carp.demotion", value }] });
+}
+
+async function eachInterface(host: Host, act: (name: string) => Promise<unknown>): Promise<void> {
+  const { interfaces } = await host.engine.request("interfaces", {});
+  for (const { name } of interfaces) await act(name);
+}

@@ -1,0 +1,123 @@
+/**
+ * Three hosts share ten addresses, all sorts of faults befall them one after the other, and a client asks every
+ * address all the time. What comes out is who answered, and what the judge found wrong with it.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { createNetwork, type Host } from "../hosts/index.ts";
+import { Random } from "../sim/random.ts";
+import { FAULTS } from "./faults.ts";
+import { at, Judge } from "./judge.ts";
+
+const VIRTUAL_HOSTS = 10;
+const ADVSKEWS = [0, 50, 100];
+const INTERVAL_US = 1_000_000 * (1 + Math.max(...ADVSKEWS) / 256);
+const ASK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 200;
+/** A busy machine hears and does everything somewhat later than it is due. */
+const SLACK_US = 1_000_000;
+const BOUNDS = { silenceUs: 3 * INTERVAL_US + SLACK_US, handoverUs: 300_000 };
+/** Between two faults: long enough that the first has nothing to do with what the second does. */
+const REST_MS = 5500;
+
+export interface SoakReport {
+  readonly violations: readonly string[];
+  /** For people: what was done and what came of it. */
+  readonly text: string;
+}
+
+/** @param say is told of each fault as it happens */
+export async function soak(minutes: number, seed: number, say: (line: string) => void): Promise<SoakReport> {
+  const random = new Random(seed);
+  const lan = await createNetwork();
+  try {
+    await lan.flood();
+    const hosts = await Promise.all(
+      ["a", "b", "c"].map((name, n) =>
+        lan.host(name, { addresses: [`10.0.0.${n + 2}/24`, `2001:db8::${n + 2}/64`] }),
+      ),
+    );
+    const client = await lan.host("client", { addresses: ["10.0.0.99/24", "2001:db8::99/64"] });
+    for (const [n, host] of hosts.entries()) {
+      await host.startEngine({ logLevel: null });
+      await configure(host, n);
+    }
+    const macs = await Promise.all(hosts.map(async (host) => [await host.mac(), host.name] as const));
+    const judge = new Judge(new Map(macs), BOUNDS);
+    const addresses = Array.from({ length: VIRTUAL_HOSTS }, (_, n) => addressOf(n));
+    const pings = addresses.map((address) => client.startPing(address, { intervalMs: ASK_EVERY_MS }));
+    await Promise.all(pings.map((ping) => ping.waitForReply()));
+    const wire = await client.capture("eth0", "icmp[0] == 0 or (icmp6 and ip6[40] == 129)");
+    const look = () => judge.take(wire.frames.splice(0));
+    const looking = setInterval(look, LOOK_EVERY_MS);
+
+    const done = new Map<string, number>();
+    const endMs = Date.now() + minutes * 60_000;
+    // Every fault in turn, each round in another order.
+    while (Date.now() < endMs) {
+      for (const fault of shuffled(FAULTS, random)) {
+        if (Date.now() >= endMs) break;
+        const n = random.integer(0, hosts.length - 1);
+        const host = hosts[n] as Host;
+        const lastsMs = random.integer(fault.shortestMs, fault.longestMs);
+        say(`${at(Date.now() * 1000)} ${host.name}: ${fault.name}, ${lastsMs} ms`);
+        done.set(fault.name, (done.get(fault.name) ?? 0) + 1);
+        judge.disturbed(Date.now() * 1000);
+        const excused = fault.deaf ? judge.excuse(Date.now() * 1000) : undefined;
+        await fault.begin(host);
+        await sleep(lastsMs);
+        judge.disturbed(Date.now() * 1000);
+        await fault.end(host, () => configure(host, n));
+        judge.disturbed(Date.now() * 1000);
+        excused?.(Date.now() * 1000 + INTERVAL_US + SLACK_US);
+        await sleep(REST_MS);
+      }
+    }
+    clearInterval(looking);
+    await Promise.all(pings.map((ping) => ping.waitForReply()));
+    await wire.stop();
+    look();
+    judge.finish(Date.now() * 1000, addresses);
+    await Promise.all(pings.map((ping) => ping.stop()));
+    await Promise.all(hosts.map((host) => host.engine.stop()));
+    return { violations: judge.violations, text: textOf(judge, done) };
+  } finally {
+    lan.destroy();
+  }
+}
+
+function textOf(judge: Judge, done: ReadonlyMap<string, number>): string {
+  return [
+    ...[...done].map(([name, times]) => `${String(times).padStart(6)}  ${name}`),
+    `${judge.answers} answers, ${judge.handovers} handovers`,
+    `${judge.answeredTwice} requests answered twice, in handovers and while hosts could not hear each other`,
+    `longest silence of an address ${(judge.longestSilenceUs / 1e6).toFixed(2)} s`,
+    `${judge.violations.length} violations`,
+    ...judge.violations,
+  ].join("\n");
+}
+
+/** Half of them IPv6. */
+function addressOf(n: number): string {
+  return n % 2 === 0 ? `10.0.0.${101 + n}` : `2001:db8::${101 + n}`;
+}
+
+/** Each host is the preferred MASTER of a third of them. */
+async function configure(host: Host, number: number): Promise<void> {
+  const { engine } = host;
+  await engine.request("sysctl-set", { writes: [{ name: "net.inet.carp.preempt", value: 1 }] });
+  for (let n = 0; n < VIRTUAL_HOSTS; n += 1) {
+    const address = addressOf(n);
+    const added = address.includes(":")
+      ? ({ family: 6, address, prefixLength: 64, alias: true } as const)
+      : ({ family: 4, address, prefixLength: 24, alias: true } as const);
+    const advskew = ADVSKEWS[(n + number) % ADVSKEWS.length];
+    const change = { carpdev: "eth0", vhid: n + 1, pass: "sesame", advskew, addAddresses: [added] };
+    await engine.request("change", { name: `carp${n}`, change });
+  }
+}
+
+function shuffled<T>(all: readonly T[], random: Random): T[] {
+  const rest = [...all];
+  return all.flatMap(() => rest.splice(random.integer(0, rest.length - 1), 1));
+}
