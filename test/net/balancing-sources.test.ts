@@ -11,9 +11,7 @@ import {
   balance,
   createBalancedHosts,
   givenMac,
-  HEIRS,
   HOLDERS,
-  holds,
   isClaim,
   MODES,
   questions4,
@@ -30,8 +28,6 @@ async function counted(host: Host): Promise<readonly (readonly [number, number])
   const [packets] = await host.engine.request("packets", {});
   return packets?.nodes.map(({ accepted, droppedByHash }) => [accepted, droppedByHash] as const) ?? [];
 }
-
-const accepted = async (host: Host) => (await counted(host)).reduce((sum, [accepted]) => sum + accepted, 0);
 
 const questions = [...questions4, ...questions6, ...vectors];
 
@@ -105,49 +101,6 @@ describe("three hosts", { concurrency: true }, () => {
           assert.ok(each.some(({ carp }) => carp));
           for (const address of [SHARED, SHARED6])
             assert.ok(each.some(({ ipv4, ipv6 }) => (ipv4 ?? ipv6)?.source === address));
-        }
-      });
-
-      test("the leader's host leaves and comes back: its node goes along, and no other packet is touched", async () => {
-        const { hosts, client } = balanced;
-        const [a] = hosts;
-        const claims = await Promise.all(
-          hosts.map((host) => host.capture("eth0", "outbound and (arp or icmp6)")),
-        );
-        const asking = new echo.Asking(client, [...questions4.slice(0, 30), ...questions6.slice(0, 30)]);
-        const steady: [number, number, readonly number[]][] = [[0, await asking.rounds(1), HOLDERS]];
-        const holdersWithout = [HEIRS[0] as number, ...HOLDERS.slice(1)];
-        for (const [word, holders, gone] of [
-          ["down", holdersWithout, 0],
-          ["up", HOLDERS, undefined],
-        ] as const) {
-          await a.carpctl("carp0", word);
-          const atOnce = word === "down" ? await accepted(a) : undefined;
-          await holds(hosts, holders, { gone });
-          const settled = await asking.rounds(0);
-          await whoHas(balanced, mode);
-          steady.push([settled + 1, await asking.rounds(1), holders]);
-          // Whatever comes for the shared MAC after that is left alone, IPv6 as well.
-          if (atOnce !== undefined) assert.equal(await accepted(a), atOnce);
-        }
-        const asked = await asking.stop();
-        const [others, own] = [true, false].map((isOthers) =>
-          asked.filter(({ source, target }) => (nodeIndex(source, target, 3) !== 0) === isOthers),
-        ) as [echo.Asked[], echo.Asked[]];
-        assertAnswered(others);
-        for (const [from, to, holders] of steady)
-          assertAnswered(
-            own.filter(({ sequence }) => sequence >= from && sequence <= to),
-            holders,
-          );
-        // While both have it, both may answer; there is no moment without anybody.
-        assert.deepEqual(
-          own.filter(({ by }) => by.length === 0),
-          [],
-        );
-        for (const [n, capture] of claims.entries()) {
-          const made = assertSentAs(mode, await (hosts[n] as Host).mac(), await capture.stop());
-          assert.equal(made > 0, n < 2);
         }
       });
     });

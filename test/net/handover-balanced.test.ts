@@ -1,0 +1,81 @@
+/** A host of three that balance leaves and comes back: its node goes along, and no other packet is touched. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { nodeIndex } from "../../src/protocol/load-sharing.ts";
+import { echo, type Host } from "../hosts/index.ts";
+import {
+  assertAnswered,
+  assertSentAs,
+  balance,
+  createBalancedHosts,
+  HEIRS,
+  HOLDERS,
+  holds,
+  MODES,
+  questions4,
+  questions6,
+  whoHas,
+} from "./balanced-hosts.ts";
+
+/** Packets, of whichever node. */
+async function accepted(host: Host): Promise<number> {
+  const [packets] = await host.engine.request("packets", {});
+  return (packets?.nodes ?? []).reduce((sum, { accepted }) => sum + accepted, 0);
+}
+
+describe("the leader's host leaves and comes back", () => {
+  for (const mode of MODES)
+    test(`balancing ${mode}: its node goes along, and no other packet is touched`, async () => {
+      const balanced = await createBalancedHosts();
+      try {
+        if (mode === "ip-unicast") await balanced.lan.flood();
+        await balance(balanced, mode);
+        for (const [question] of [questions4, questions6])
+          await echo.reach(balanced.client, question as echo.Question);
+        const { hosts, client } = balanced;
+        const [a] = hosts;
+        const claims = await Promise.all(
+          hosts.map((host) => host.capture("eth0", "outbound and (arp or icmp6)")),
+        );
+        const asking = new echo.Asking(client, [...questions4.slice(0, 30), ...questions6.slice(0, 30)]);
+        const steady: [number, number, readonly number[]][] = [[0, await asking.rounds(1), HOLDERS]];
+        const holdersWithout = [HEIRS[0] as number, ...HOLDERS.slice(1)];
+        for (const [word, holders, gone] of [
+          ["down", holdersWithout, 0],
+          ["up", HOLDERS, undefined],
+        ] as const) {
+          await a.carpctl("carp0", word);
+          const atOnce = word === "down" ? await accepted(a) : undefined;
+          await holds(hosts, holders, { gone });
+          const settled = await asking.rounds(0);
+          await whoHas(balanced, mode);
+          steady.push([settled + 1, await asking.rounds(1), holders]);
+          // Whatever comes for the shared MAC after that is left alone, IPv6 as well.
+          if (atOnce !== undefined) assert.equal(await accepted(a), atOnce);
+        }
+        const asked = await asking.stop();
+        const [others, own] = [true, false].map((isOthers) =>
+          asked.filter(({ source, target }) => (nodeIndex(source, target, 3) !== 0) === isOthers),
+        ) as [echo.Asked[], echo.Asked[]];
+        assertAnswered(others);
+        for (const [from, to, holders] of steady)
+          assertAnswered(
+            own.filter(({ sequence }) => sequence >= from && sequence <= to),
+            holders,
+          );
+        // While both have it, both may answer; there is no moment without anybody.
+        assert.deepEqual(
+          own.filter(({ by }) => by.length === 0),
+          [],
+        );
+        for (const [n, capture] of claims.entries()) {
+          const made = assertSentAs(mode, await (hosts[n] as Host).mac(), await capture.stop());
+          // The last in line may have had the node for as long as it took to hear the heir.
+          if (n < 2) assert.ok(made > 0);
+        }
+      } finally {
+        balanced.lan.destroy();
+      }
+    });
+});
