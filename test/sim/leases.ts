@@ -111,10 +111,14 @@ export class Leases {
       throw new Violation("bounded lease", `${station.name} ${key}: a lease is given in ${state}`);
     const endUs = this.#endUs(station, key, station.lastSaid.get(key));
     if (untilUs <= endUs) return;
-    // Decided before the device was ready: what was heard meanwhile counts when the advertisement has left.
+    // Decided before the device was ready: what was heard or set meanwhile counts when the advertisement has left.
     const { us } = station.now;
-    const own = ownSettings(station, name, vhid);
-    if (untilUs > us + longestLeaseUs(own, Number.POSITIVE_INFINITY) + ROUNDING_US)
+    const advbase = ownSettings(station, name, vhid).advbase + 1;
+    const mostUs = longestLeaseUs(
+      { advbase, intervalUs: intervalOf(advbase, 254) },
+      Number.POSITIVE_INFINITY,
+    );
+    if (untilUs > us + mostUs + ROUNDING_US)
       throw new Violation(
         "bounded lease",
         `${station.name} ${key}: a lease for ${untilUs - us} us, and for ${untilUs - endUs} us longer than its last advertisement allows`,

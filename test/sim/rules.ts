@@ -166,9 +166,6 @@ export class Rules {
       throw new Violation("cause", `${told}: ${JSON.stringify({ own, his: his && { ...his, counter: 0 } })}`);
     // Who yields to a master has heard it.
     if (to === "BACKUP") this.#wasQuietUntil(station, key, his?.receivedUs ?? station.now.us);
-    // Another virtual host by the same name has sent nothing yet.
-    if (reason === "its configuration changed" || reason === "it is destroyed")
-      station.ownCounters.delete(key);
     this.#changed(station, transition, own);
   }
 

@@ -1,9 +1,10 @@
 /**
  * Runs simulations from the command line: `npm run sim -- --hours 8`, or one again by its number: `--seed 42`. Prints
  * how much was simulated, and of a run that fails what is left of it when everything is left out that has no part in
- * it.
+ * it. `--save` keeps that as a file, and `--plan` runs such a file again.
  */
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Extent, generate } from "./generate.ts";
 import type { Plan } from "./plan.ts";
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     advbase: { type: "string" },
     hosts: { type: "string" },
     lines: { type: "string", default: "40" },
+    plan: { type: "string" },
+    save: { type: "string" },
     "keep-going": { type: "boolean", default: false },
   },
 });
@@ -34,6 +37,12 @@ const first = Number(values.seed ?? 1);
 const runs = Number(values.runs ?? (values.seed !== undefined ? 1 : Number.POSITIVE_INFINITY));
 const untilMs =
   values.hours === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.hours) * 3_600_000;
+
+if (values.plan !== undefined) {
+  const { violation } = simulate(JSON.parse(readFileSync(values.plan, "utf8")));
+  console.log(violation === undefined ? "nothing is violated" : `${violation.invariant}: ${violation.what}`);
+  process.exit(violation === undefined ? 0 : 1);
+}
 
 const startedMs = Date.now();
 let hostUs = 0;
@@ -72,6 +81,7 @@ function report(plan: Plan, { violation }: Outcome): void {
   const small = shrink(plan, violation.invariant);
   const trace = new Trace(Number(values.lines));
   const again = simulate(small, trace);
+  if (values.save !== undefined) writeFileSync(values.save, JSON.stringify(small));
   console.log(`what is left of its ${plan.steps.length} steps:`);
   for (const [i, host] of small.hosts.entries()) console.log(`  host${i} ${JSON.stringify(host)}`);
   for (const service of small.services) console.log(`  ${JSON.stringify(service)}`);

@@ -100,7 +100,7 @@ class Simulation implements Witness {
     const setup: Command[] = [
       { kind: "set-sysctl", writes: settings },
       ...services.map((service, i) =>
-        configured(service, advskews[i] ?? [], hosts.length === 2 ? 1 - id : undefined),
+        configured(service, id, advskews[i] ?? [], hosts.length === 2 ? 1 - id : undefined),
       ),
     ];
     return new Station(this.world, { id, random, witness: this, driftPpm, aheadUs, setup });
@@ -241,11 +241,18 @@ class Simulation implements Witness {
   }
 }
 
-function configured(service: Service, advskews: readonly number[], peer: number | undefined): Command {
+function configured(
+  service: Service,
+  id: number,
+  advskews: readonly number[],
+  peer: number | undefined,
+): Command {
   const { name, segment, vhids, advbase, pass, balancing, addresses, unicast } = service;
+  const nodes = vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 }));
   const change: InterfaceChange = {
     carpdev: `eth${segment}`,
-    carpnodes: vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 })),
+    // People type nodes in any order.
+    carpnodes: id % 2 === 0 ? nodes : nodes.toReversed(),
     balancing,
     advbase,
     pass,

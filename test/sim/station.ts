@@ -288,8 +288,13 @@ export class Station implements Plugged {
     }
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
-      if (effect.kind === "transition") this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
-      else if (effect.kind === "advertise") this.#rememberCounter(effect);
+      if (effect.kind === "transition") {
+        const key = `${effect.interface}/${effect.vhid}`;
+        this.states.set(key, effect.to);
+        // Another virtual host by the same name has sent nothing yet.
+        if (effect.reason === "its configuration changed" || effect.reason === "it is destroyed")
+          this.ownCounters.delete(key);
+      } else if (effect.kind === "advertise") this.#rememberCounter(effect);
     if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
     this.#delivering++;
     perform(effects);

@@ -1,0 +1,140 @@
+/**
+ * What the simulator has to notice: the core with one thing wrong, for each invariant, and without what was mended
+ * because the simulator had found it. As text to replace, and what has to be violated then.
+ */
+
+import type { Invariant } from "./violation.ts";
+
+export interface Mutation {
+  readonly title: string;
+  /** The run that shows it, in found/: what was left of a seed's plan. */
+  readonly plan: string;
+  readonly file: string;
+  /** There exactly once. */
+  readonly text: string;
+  readonly by: string;
+  readonly violates: Invariant;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    title: "nobody takes over from a master that is silent",
+    plan: "nobody-takes-over",
+    file: "core/virtual-host.ts",
+    text: 'else this.#takeOver("the master is silent", now);',
+    by: "else this.#waitForMaster(now.us);",
+    violates: "one master",
+  },
+  {
+    title: "nobody gives way to a master that advertises more often",
+    plan: "nobody-gives-way",
+    file: "core/virtual-host.ts",
+    text: "else if (his.intervalUs < ownIntervalUs)",
+    by: "else if (his.intervalUs < 0)",
+    violates: "one master",
+  },
+  {
+    title: "a BACKUP waits for two intervals only",
+    plan: "impatient-backup",
+    file: "core/timing.ts",
+    text: "return 3 * ownIntervalUs;",
+    by: "return 2 * ownIntervalUs;",
+    violates: "cause",
+  },
+  {
+    title: "a lease lasts twice as long",
+    plan: "long-lease",
+    file: "core/timing.ts",
+    text: "return Math.max(least, peers);",
+    by: "return 2 * Math.max(least, peers);",
+    violates: "bounded lease",
+  },
+  {
+    title: "a lease stays although its advertisement did not leave",
+    plan: "unsent",
+    file: "core/virtual-host.ts",
+    text: 'if (this.#state !== "MASTER" || this.#hasAdvertised) return;',
+    by: "return;",
+    violates: "bounded lease",
+  },
+  {
+    title: "a MASTER that gives way keeps its lease",
+    plan: "kept-lease",
+    file: "core/virtual-host.ts",
+    text: 'if (from === "MASTER") this.#owner.emit({',
+    by: 'if (to === "INIT") this.#owner.emit({',
+    violates: "bounded lease",
+  },
+  {
+    title: "every host has its nodes in the order they were typed in",
+    plan: "unsorted-nodes",
+    file: "core/reconfigure.ts",
+    text: "[...change.carpnodes].sort((a, b) => a.vhid - b.vhid)",
+    by: "[...change.carpnodes]",
+    violates: "one accepts",
+  },
+  {
+    title: "a BACKUP preempts although it is told not to",
+    plan: "preempting",
+    file: "core/virtual-host.ts",
+    text: "if (preempt && this.#intervalUs < his.intervalUs",
+    by: "if (this.#intervalUs < his.intervalUs",
+    violates: "cause",
+  },
+  {
+    title: "every digest is right",
+    plan: "any-digest",
+    file: "core/input.ts",
+    text: "if (!carpInterface.verify(parsed.advertisement))",
+    by: "if (false)",
+    violates: "no effect",
+  },
+  {
+    title: "a frame's length is not looked at",
+    plan: "any-length",
+    file: "protocol/frame.ts",
+    text: 'if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };',
+    by: "",
+    violates: "no effect",
+  },
+  {
+    title: "a MASTER answers one other master an interval",
+    plan: "few-answers",
+    file: "core/virtual-host.ts",
+    text: "const MAX_ANSWERS_IN_AN_INTERVAL = 8;",
+    by: "const MAX_ANSWERS_IN_AN_INTERVAL = 1;",
+    violates: "no two leases",
+  },
+  {
+    title: "counters ahead of the clock are forgotten by a stop in order",
+    plan: "counters-forgotten",
+    file: "engine/counter-floor.ts",
+    text: "return floor > BigInt(Math.trunc(now.epochUs));",
+    by: "return false;",
+    violates: "no two leases",
+  },
+  {
+    title: "counters that are saved do not go on",
+    plan: "counters-standing",
+    file: "engine/counter-floor.ts",
+    text: "counters.upTo + BigInt(Math.ceil(now.us - counters.atUs))",
+    by: "counters.upTo",
+    violates: "no two leases",
+  },
+  {
+    title: "an engine that cannot run leaves the lease of the one before it",
+    plan: "lease-in-init",
+    file: "core/carp-interface.ts",
+    text: "if (leaseUntilUs(vhid) > now.us) this.emit(",
+    by: "if (leaseUntilUs(vhid) < 0) this.emit(",
+    violates: "bounded lease",
+  },
+  {
+    title: "an advertisement renews the lease by settings it does not tell of",
+    plan: "untold-settings",
+    file: "core/virtual-host.ts",
+    text: "Math.min(this.#leaseUs, this.#promisedUs)",
+    by: "this.#leaseUs",
+    violates: "bounded lease",
+  },
+];
