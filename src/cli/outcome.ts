@@ -3,6 +3,8 @@
  * turns it into output and an exit status.
  */
 
+export { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
+
 export type Outcome =
   | { readonly kind: "done"; readonly output: string; readonly warnings?: readonly string[] | undefined }
   /** The engine ran in this process and has ended. */
@@ -13,19 +15,6 @@ export type Outcome =
   | { readonly kind: "refused"; readonly message: string }
   /** Exit status 2: the words make no command. `usage` is one line, without `usage: `. */
   | { readonly kind: "misused"; readonly usage: string; readonly message?: string | undefined };
-
-/** The reason why a word cannot be taken. */
-export interface Refusal {
-  readonly refusal: string;
-}
-
-export function refuse(refusal: string): Refusal {
-  return { refusal };
-}
-
-export function isRefusal(value: unknown): value is Refusal {
-  return typeof value === "object" && value !== null && "refusal" in value;
-}
 
 export function done(output = "", warnings: readonly string[] = []): Outcome {
   return { kind: "done", output, warnings };

@@ -2,8 +2,8 @@
 
 import type { Connection } from "../control/client.ts";
 import type { Sysctl, SysctlChange } from "../control/messages.ts";
-import { shown } from "../control/shown.ts";
-import { done, isRefusal, json, type Outcome, type Refusal, refuse, refused } from "./outcome.ts";
+import { readSysctlWord, type SysctlWord } from "../control/sysctl-word.ts";
+import { done, isRefusal, json, type Outcome, refused } from "./outcome.ts";
 import { type Setting, withEngine } from "./setting.ts";
 
 export interface SysctlOptions {
@@ -14,7 +14,7 @@ export interface SysctlOptions {
   readonly quiet: boolean;
 }
 
-type Step = { readonly name: string; readonly value?: number | undefined };
+type Step = SysctlWord;
 type Answer = Sysctl | SysctlChange;
 
 export function runSysctl(
@@ -32,22 +32,11 @@ async function runWords(
 ): Promise<Outcome> {
   const steps: Step[] = [];
   for (const word of words) {
-    const step = readStep(word);
+    const step = readSysctlWord(word);
     if (isRefusal(step)) return refused(step.refusal);
     steps.push(step);
   }
   return runSteps(steps, options, setting);
-}
-
-export function readStep(word: string): Step | Refusal {
-  const at = word.indexOf("=");
-  const name = at < 0 ? word : word.slice(0, at);
-  if (name === "") return refuse(`${shown(word)}: no such variable`);
-  if (at < 0) return { name };
-  const text = word.slice(at + 1);
-  const value = /^[-+]?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-  if (Number.isNaN(value)) return refuse(`${shown(word)}: not a number`);
-  return Number.isSafeInteger(value) ? { name, value } : refuse(`${shown(word)}: too large`);
 }
 
 function runSteps(steps: readonly Step[], options: SysctlOptions, setting: Setting): Promise<Outcome> {

@@ -37,6 +37,7 @@ import { Scripts } from "./scripts.ts";
 import type { Evaluation } from "./service-status.ts";
 import { obstacleToSuccessor, succeed } from "./successor.ts";
 import { Timers } from "./timers.ts";
+import { applyVariables } from "./variables-file.ts";
 
 export interface EngineOptions {
   readonly runDir: string;
@@ -348,7 +349,7 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     return 1;
   }
   const signals = signalled();
-  process.on("SIGHUP", () => void reconsider(engine));
+  process.on("SIGHUP", () => void reconsider(engine, options.etcDir));
   process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
   if (!(await server.isOurs())) {
@@ -420,8 +421,9 @@ function signalled(): AsyncIterable<NodeJS.Signals> {
 }
 
 /** What a command would have told whoever gave it. */
-async function reconsider(engine: Engine): Promise<void> {
+async function reconsider(engine: Engine, etcDir: string): Promise<void> {
   await engine.ready;
+  await applyVariables(engine, etcDir);
   const evaluation = await engine.serviceStatus();
   if ("error" in evaluation) engine.log(3, evaluation.error);
   else

@@ -166,7 +166,7 @@ describe("one host", () => {
   });
 
   test("a netstart that is interrupted is made good by the next one", async () => {
-    write(a, "hostname.carp0", "vhid 1", "!echo it is $$; exec sleep 600", "inet 10.0.0.1/24");
+    write(a, "hostname.carp0", "vhid 1", "!echo it is $$; exec sleep 60", "inet 10.0.0.1/24");
     const interrupted = a.spawn(CARPCTL, ["netstart"]);
     const { text } = await interrupted.log.waitFor(/it is \d+/);
     interrupted.kill("SIGTERM");
@@ -192,6 +192,23 @@ describe("one host", () => {
     assert.equal((await a.carpctl("dump", "--sysctl")).stdout, "net.inet.carp.preempt=1\n");
     await a.carpctl("sysctl", "-q", "net.inet.carp.preempt=0", "net.inet.carp.demotion=-7");
     assert.equal((await a.carpctl("dump", "--sysctl")).stdout, "");
+  });
+
+  test("SIGHUP sets the variables of the file again, and what is wrong with it is logged", async () => {
+    const preempt = async () =>
+      (await a.engine.request("sysctl-get", { names: ["net.inet.carp.preempt"] }))[0]?.value;
+    write(a, "carp/sysctl.conf", "net.inet.carp.preempt=1", "net.inet.carp.dscp=4");
+    a.engine.signal("SIGHUP");
+    await eventually(preempt, (value) => value === 1);
+    write(a, "carp/sysctl.conf", "net.inet.carp.preempt=0", "net.inet.carp.dscp=64");
+    a.engine.signal("SIGHUP");
+    await a.engine.waitForLog(/sysctl\.conf:2: net\.inet\.carp\.dscp=64: must be 0\.\.63$/);
+    write(a, "carp/sysctl.conf", "net.inet.carp.preempt=0", "frob");
+    a.engine.signal("SIGHUP");
+    await a.engine.waitForLog(/sysctl\.conf:2: frob: expected NAME=VALUE$/);
+    assert.equal(await preempt(), 1);
+    await a.carpctl("sysctl", "-q", "net.inet.carp.preempt=0");
+    rmSync(join(a.etcDirectory, "carp/sysctl.conf"));
   });
 
   test("dump refuses what does not exist", async () => {

@@ -2,6 +2,7 @@
 
 import { lookup } from "node:dns/promises";
 import { open } from "node:fs/promises";
+import { fileError } from "../../control/files/configuration-file.ts";
 import { isRefusal, type Refusal, refuse } from "../outcome.ts";
 import type { Family } from "./draft.ts";
 
@@ -51,21 +52,5 @@ async function firstBytes(path: string): Promise<Buffer | Refusal> {
     return bytes.subarray(0, length);
   } catch (error) {
     return refuse(fileError((error as NodeJS.ErrnoException).code));
-  }
-}
-
-/** Why a file cannot be read, without its name. */
-export function fileError(code: string | undefined): string {
-  switch (code) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return "no such file";
-    case "EACCES":
-    case "EPERM":
-      return "permission denied";
-    case "EISDIR":
-      return "is a directory";
-    default:
-      return `cannot be read (${code ?? "unknown error"})`;
   }
 }

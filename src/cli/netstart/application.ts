@@ -4,6 +4,7 @@
  */
 
 import { ControlError } from "../../control/client.ts";
+import { type SysctlFile, lineOf as sysctlLineOf } from "../../control/files/sysctl-file.ts";
 import { ErrorCode } from "../../control/limits.ts";
 import {
   checkParams,
@@ -16,7 +17,6 @@ import type { Setting } from "../setting.ts";
 import { type HostnameFile, lineOf, type Step } from "./hostname-file.ts";
 import type { Report } from "./report.ts";
 import { runCommand } from "./shell-command.ts";
-import { type SysctlFile, lineOf as sysctlLineOf } from "./sysctl-file.ts";
 
 /** An interface whose file has been read without an error. */
 export interface Interface {

@@ -3,6 +3,7 @@
  * ifconfig's and are read by its keyword table. Every line that cannot be taken is named; nothing is done here.
  */
 
+import { type Complaint, type Line, linesOf } from "../../control/files/lines.ts";
 import type { InterfaceChange } from "../../control/messages.ts";
 import { shown } from "../../control/shown.ts";
 import { parseAddress } from "../../protocol/address.ts";
@@ -11,7 +12,6 @@ import { machine, type Outside } from "../ifconfig/outside.ts";
 import { readLine } from "../ifconfig/words.ts";
 import { isRefusal, type Refusal, refuse } from "../outcome.ts";
 import { splitWords } from "../shell-words.ts";
-import { type Complaint, type Line, linesOf } from "./lines.ts";
 
 export type Step =
   /** Lines that follow one another, together: as a change, and as words for ifconfig. */

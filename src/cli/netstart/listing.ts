@@ -1,9 +1,9 @@
 /** What netstart would do, as commands that can be typed instead. */
 
+import type { SysctlFile } from "../../control/files/sysctl-file.ts";
 import { keywordOf } from "../ifconfig/keywords.ts";
 import { quotedWords } from "../shell-words.ts";
 import type { Interface } from "./application.ts";
-import type { SysctlFile } from "./sysctl-file.ts";
 
 export function variableCommands({ settings }: SysctlFile): string[] {
   if (settings.length === 0) return [];
@@ -11,7 +11,10 @@ export function variableCommands({ settings }: SysctlFile): string[] {
 }
 
 /** @param secrets whether a pass is shown */
-export function interfaceCommands({ name, file: { steps } }: Interface, secrets: boolean): string[] {
+export function interfaceCommands(
+  { name, file: { steps } }: Pick<Interface, "name" | "file">,
+  secrets: boolean,
+): string[] {
   const words = steps.flatMap((step) => (step.kind === "parameters" ? step.words : []));
   const shown = (all: readonly string[]) => (secrets ? all : withoutPass(all));
   const lines = steps.flatMap((step) => {

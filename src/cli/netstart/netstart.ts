@@ -5,16 +5,16 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { readConfigurationFile } from "../../control/files/configuration-file.ts";
+import { readSysctlFile, type SysctlFile } from "../../control/files/sysctl-file.ts";
 import { INTERFACE_NAME } from "../../control/limits.ts";
 import { shown } from "../../control/shown.ts";
 import { isRefusal, json, type Outcome, type Refusal, refuse, refused } from "../outcome.ts";
 import type { Setting } from "../setting.ts";
 import { Application, type Interface } from "./application.ts";
-import { readConfigurationFile } from "./configuration-file.ts";
 import { readHostnameFile } from "./hostname-file.ts";
 import { interfaceCommands, variableCommands } from "./listing.ts";
 import { Report } from "./report.ts";
-import { readSysctlFile, type SysctlFile } from "./sysctl-file.ts";
 import { connectInTime } from "./waiting.ts";
 
 export interface NetstartOptions {

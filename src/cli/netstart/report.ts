@@ -1,8 +1,8 @@
 /** What is said about one configuration file while it is read and applied, and what came of it. */
 
+import type { Complaint } from "../../control/files/lines.ts";
 import { escaped } from "../../control/shown.ts";
 import type { Setting } from "../setting.ts";
-import type { Complaint } from "./lines.ts";
 
 export class Report {
   readonly path: string;

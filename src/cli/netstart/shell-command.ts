@@ -1,17 +1,35 @@
-/** A command of a hostname.carpN file, run by sh as whoever runs netstart, to its end. */
+/**
+ * A command of a hostname.carpN file, run by sh as whoever runs netstart, to its end. Who ends netstart meanwhile ends
+ * the command.
+ */
 
 import { execa } from "execa";
 import type { GlobalOptions } from "../globals.ts";
 
+const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
 /** @returns what went wrong */
 export async function runCommand(command: string, options: GlobalOptions): Promise<string | undefined> {
-  const { failed, exitCode, signal, code } = await execa("sh", ["-c", command], {
+  let running: { kill(signal: NodeJS.Signals): boolean } | undefined;
+  let ended: NodeJS.Signals | undefined;
+  const end = (signal: NodeJS.Signals) => {
+    ended = signal;
+    running?.kill(signal);
+  };
+  // Before there is a command: a signal that came in between would end us and leave it running.
+  for (const signal of ENDING) process.on(signal, end);
+  const shell = execa("sh", ["-c", command], {
     // What it prints is no part of the JSON that netstart prints.
     stdio: ["ignore", options.json ? 2 : "inherit", "inherit"],
     // A carpctl in it talks to the same engine.
     env: { CARP_RUN_DIR: options.runDir, CARP_ETC_DIR: options.etcDir },
+    cleanup: false,
     reject: false,
   });
+  running = shell;
+  const { failed, exitCode, signal, code } = await shell;
+  for (const each of ENDING) process.off(each, end);
+  if (ended !== undefined) process.kill(process.pid, ended);
   if (!failed) return undefined;
   if (exitCode !== undefined) return `the command exited with ${exitCode}`;
   return signal === undefined ? `sh cannot be run (${code})` : `the command was ended by ${signal}`;

@@ -8,12 +8,11 @@ import fc from "fast-check";
 import { hostnameLines } from "../../../src/cli/dump.ts";
 import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
 import { type HostnameFile, readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
-import type { Complaint } from "../../../src/cli/netstart/lines.ts";
 import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
-import { Report } from "../../../src/cli/netstart/report.ts";
-import { readSysctlFile } from "../../../src/cli/netstart/sysctl-file.ts";
 import { isRefusal } from "../../../src/cli/outcome.ts";
 import { quotedWords, splitWords } from "../../../src/cli/shell-words.ts";
+import type { Complaint } from "../../../src/control/files/lines.ts";
+import { readSysctlFile } from "../../../src/control/files/sysctl-file.ts";
 import { checkParams } from "../../../src/control/messages.ts";
 import { link, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
@@ -55,8 +54,7 @@ async function assertTaken(file: HostnameFile, lines: number): Promise<void> {
     assert.ok(!isRefusal(again));
     assert.deepEqual(again, words);
   }
-  const report = new Report(`hostname.${NAME}`, { complain: () => {} });
-  interfaceCommands({ name: NAME, file, report }, true);
+  interfaceCommands({ name: NAME, file }, true);
   const checked = checkParams("replace", { name: NAME, change: file.whole });
   if ("refusal" in checked) return assertRefusal(checked.refusal);
   const host = station();

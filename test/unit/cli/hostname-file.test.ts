@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { lineOf, readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
-import { readSysctlFile } from "../../../src/cli/netstart/sysctl-file.ts";
+import { readSysctlFile } from "../../../src/control/files/sysctl-file.ts";
 
 const outside = {
   resolve: async (host: string) => (host === "b" ? "10.0.0.3" : undefined),

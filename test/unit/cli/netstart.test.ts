@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
+import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
 import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
 
 const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
@@ -370,6 +372,18 @@ describe("netstart -n", () => {
     });
     const { commands } = JSON.parse((await place.netstart("-n", "--json", "carp1")).out);
     assert.deepEqual(commands, ["carpctl carp1 create"]);
+  });
+
+  test("leaves the pass out for all but root", async () => {
+    const text = "vhid 1 pass secret\n!true\npass secret\ndescription pass carpdev eth0\n";
+    const file = await readHostnameFile(Buffer.from(text), "carp0");
+    assert.ok("steps" in file);
+    assert.deepEqual(interfaceCommands({ name: "carp0", file }, false), [
+      "carpctl carp0 vhid 1",
+      "true",
+      "carpctl carp0 description pass carpdev eth0",
+      "# carp0: pass left out: it is root's to see",
+    ]);
   });
 
   test("says what is wrong as well", async (context) => {

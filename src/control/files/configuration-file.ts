@@ -5,8 +5,7 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { fileError } from "../ifconfig/outside.ts";
-import { isRefusal, type Refusal, refuse } from "../outcome.ts";
+import { isRefusal, type Refusal, refuse } from "../refusal.ts";
 
 export interface ReadFile {
   readonly bytes: Buffer;
@@ -73,4 +72,20 @@ async function contents(file: FileHandle): Promise<Buffer | Refusal> {
 
 function octal(mode: number): string {
   return mode.toString(8).padStart(4, "0");
+}
+
+/** Why a file cannot be read, without its name. */
+export function fileError(code: string | undefined): string {
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return "no such file";
+    case "EACCES":
+    case "EPERM":
+      return "permission denied";
+    case "EISDIR":
+      return "is a directory";
+    default:
+      return `cannot be read (${code ?? "unknown error"})`;
+  }
 }

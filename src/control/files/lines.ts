@@ -1,7 +1,7 @@
 /** The lines of a configuration file, whatever is in it: what is no text is refused by the line. */
 
 import { isUtf8 } from "node:buffer";
-import { type Refusal, refuse } from "../outcome.ts";
+import { type Refusal, refuse } from "../refusal.ts";
 
 /** What is wrong, and in which line of the file, where it is about one. */
 export interface Complaint {

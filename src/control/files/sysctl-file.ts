@@ -1,8 +1,8 @@
 /** carp/sysctl.conf: variables and their values, one to a line. Reads; sets nothing. */
 
-import { shown } from "../../control/shown.ts";
-import { isRefusal, type Refusal, refuse } from "../outcome.ts";
-import { readStep } from "../sysctl.ts";
+import { isRefusal, type Refusal, refuse } from "../refusal.ts";
+import { shown } from "../shown.ts";
+import { readSysctlWord } from "../sysctl-word.ts";
 import { type Complaint, linesOf } from "./lines.ts";
 
 export interface SysctlSetting {
@@ -30,7 +30,7 @@ export function readSysctlFile(bytes: Buffer): SysctlFile | { readonly errors: r
 
 function settingIn(text: string): { name: string; value: number } | Refusal | undefined {
   if (text === "") return undefined;
-  const step = readStep(text.replace(/\s*=\s*/, "="));
+  const step = readSysctlWord(text.replace(/\s*=\s*/, "="));
   if (isRefusal(step)) return step;
   const { name, value } = step;
   if (value === undefined) return refuse(`${shown(text)}: expected NAME=VALUE`);
