@@ -3,7 +3,6 @@
  * the core which failed. Whoever asks while checks run shares the next evaluation with all others who do.
  */
 
-import { setTimeout as pause } from "node:timers/promises";
 import type { ServiceCheck, ServiceStatus } from "../control/messages.ts";
 import type { Job, Ran } from "./runner/runner.ts";
 
@@ -42,7 +41,7 @@ export class ServiceChecks {
     this.#next ??= this.#current.then(() => {
       this.#next = undefined;
       const evaluation = this.#evaluate();
-      this.#current = evaluation.then(() => pause(PAUSE_MS, undefined, { ref: false }));
+      this.#current = evaluation.then(pause);
       return evaluation;
     });
     return this.#next;
@@ -61,4 +60,8 @@ export class ServiceChecks {
     const judged = await judge(failed.length === 0 && refused ? undefined : failed);
     return "error" in judged ? judged : { ...judged, checks };
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS).unref());
 }

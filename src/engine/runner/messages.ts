@@ -72,6 +72,7 @@ export function readLines<T>(
       const message = parsed(line, schema);
       if (message === undefined) return stop("not a message");
       take(message);
+      if (socket.destroyed) return;
     }
     pieces.push(rest);
     length += rest.length;

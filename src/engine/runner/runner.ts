@@ -149,8 +149,12 @@ export class Runner {
   }
 
   #kill(why: string | undefined): void {
+    const child = this.#process;
+    if (child === undefined || child.killed) return;
     if (why !== undefined) this.#options.log(3, `the runner ${why}: killed`);
-    this.#process?.kill("SIGKILL");
+    child.kill("SIGKILL");
+    // What it has sent until now may be as much again.
+    socketOf(child)?.destroy();
   }
 
   #gone(child: ChildProcess, how: string, livedMs: number): void {

@@ -1,0 +1,104 @@
+/** The order in which hooks hear of changes, and which changes they may miss. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Transition, VirtualHostState } from "../../../src/core/effect.ts";
+import { Hooks } from "../../../src/engine/hooks.ts";
+import type { Job, Ran } from "../../../src/engine/runner/runner.ts";
+
+const DONE: Ran = { results: [] };
+
+/** Hooks that run when the test says so. */
+function made() {
+  const running: { words: string; end: (ran: Ran) => void }[] = [];
+  const lines: string[] = [];
+  const hooks = new Hooks({
+    directory: "/",
+    environment: { CARP_RUN_DIR: "/run/x" },
+    log: (priority, text) => lines.push(`${priority} ${text}`),
+    run: ({ environment: { CARP_INTERFACE, CARP_VHID, CARP_PREVIOUS_STATE, CARP_STATE } }: Job) =>
+      new Promise((end) => {
+        running.push({ words: `${CARP_INTERFACE} ${CARP_VHID} ${CARP_PREVIOUS_STATE} ${CARP_STATE}`, end });
+      }),
+  });
+  const change = (name: string, vhid: number, from: VirtualHostState, to: VirtualHostState) =>
+    hooks.note({ interface: name, vhid, from, to, reason: "", addresses: [] } satisfies Transition);
+  /** Ends what runs until nothing does. @returns all that was told */
+  const drain = async () => {
+    const told: string[] = [];
+    for (await settled(); running.length > 0; await settled()) {
+      const [first] = running.splice(0, 1);
+      told.push(first?.words ?? "");
+      first?.end(DONE);
+    }
+    return told;
+  };
+  return { hooks, running, lines, change, drain };
+}
+
+const settled = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
+
+test("nothing runs in the turn in which the change was made", () => {
+  const { running, change } = made();
+  change("carp0", 1, "BACKUP", "MASTER");
+  assert.equal(running.length, 0);
+});
+
+test("one change of an interface at a time, several interfaces together", async () => {
+  const { hooks, running, change, drain } = made();
+  change("carp0", 1, "INIT", "BACKUP");
+  change("carp0", 2, "INIT", "BACKUP");
+  change("carp1", 3, "INIT", "BACKUP");
+  await settled();
+  assert.deepEqual(
+    running.map(({ words }) => words),
+    ["carp0 1 INIT BACKUP", "carp1 3 INIT BACKUP"],
+  );
+  assert.deepEqual(await drain(), ["carp0 1 INIT BACKUP", "carp1 3 INIT BACKUP", "carp0 2 INIT BACKUP"]);
+  await hooks.idle();
+});
+
+test("hooks that are behind miss the oldest changes of the virtual host that changes most, never a last one", async () => {
+  const { hooks, lines, change, drain } = made();
+  change("carp0", 2, "INIT", "BACKUP");
+  for (let n = 0; n < 20; n++) {
+    change("carp0", 1, "BACKUP", "MASTER");
+    change("carp0", 1, "MASTER", "BACKUP");
+  }
+  change("carp0", 2, "BACKUP", "MASTER");
+  const told = await drain();
+  assert.equal(told[0], "carp0 2 INIT BACKUP");
+  assert.deepEqual(
+    told.slice(1, -1),
+    Array(4).fill(["carp0 1 BACKUP MASTER", "carp0 1 MASTER BACKUP"]).flat(),
+  );
+  assert.equal(told.at(-1), "carp0 2 BACKUP MASTER");
+  assert.equal(lines.length, 32);
+  assert.equal(lines[0], "4 hooks are behind and do not hear of carp0 vhid 1: BACKUP -> MASTER");
+  await hooks.idle();
+});
+
+test("a change that was interrupted is told once more, and not again", async () => {
+  const { hooks, running, lines, change } = made();
+  change("carp0", 1, "BACKUP", "MASTER");
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await settled();
+    assert.equal(running.length, 1);
+    running.pop()?.end({ interrupted: "it died", again: true });
+  }
+  await hooks.idle();
+  assert.equal(running.length, 0);
+  assert.deepEqual(
+    lines,
+    Array(2).fill("3 hooks for carp0 vhid 1: BACKUP -> MASTER did not run to their end: it died"),
+  );
+});
+
+test("an engine that stops tells nothing twice", async () => {
+  const { hooks, running, change } = made();
+  change("carp0", 1, "BACKUP", "MASTER");
+  await settled();
+  running.pop()?.end({ interrupted: "the engine is stopping", again: false });
+  await hooks.idle();
+  assert.equal(running.length, 0);
+});
