@@ -29,42 +29,38 @@ always_inline int accept(struct __sk_buff *skb, const struct carp_interface *int
 // Whether a lease lies in the future, for what is received. Looking at the clock takes as long as all the rest, so a
 // lease that had more than a second left is good until the next tick of the timer, 10 ms at most. A machine that stands
 // still within a tick may then take a packet too many; it cannot answer one: egress looks at the clock every time.
-always_inline bool held(__u64 lease_ns)
+always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
 {
 	if (!lease_ns) return false;
-	const __u32 only = 0;
-	struct carp_look *look = bpf_map_lookup_elem(&carp_clock, &only);
-	if (!look) return false;
 	const __u64 jiffies = bpf_jiffies64();
-	if (look->jiffies == jiffies && lease_ns > look->now_ns + SECOND_NS) return true;
-	look->jiffies = jiffies;
-	look->now_ns = bpf_ktime_get_boot_ns();
-	return lease_ns > look->now_ns;
+	if (counters->look_jiffies == jiffies && lease_ns > counters->look_ns + SECOND_NS) return true;
+	counters->look_jiffies = jiffies;
+	counters->look_ns = bpf_ktime_get_boot_ns();
+	return lease_ns > counters->look_ns;
 }
 
 always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject)
 {
-	struct carp_counters *counters;
 	if (subject->kind == SUBJECT_EXEMPT) return TC_ACT_UNSPEC;
-	if (!held(interface->until_ns)) {
+	const __u32 node = subject->kind == SUBJECT_FLOW ? node_of(interface, subject) : 0;
+	struct carp_counters *counters = counters_of(interface, node);
+	if (!counters) return TC_ACT_SHOT;
+	if (subject->kind == SUBJECT_FLOW && held(counters, interface->leases_ns[node])) {
+		counters->accepted++;
+		return accept(skb, interface);
+	}
+	if (!held(counters, interface->until_ns)) {
 		counters = counters_of(interface, 0);
 		if (counters) counters->dropped_by_lease++;
 		return TC_ACT_SHOT;
 	}
 	if (subject->kind == SUBJECT_MALFORMED) {
-		counters = counters_of(interface, 0);
-		if (counters) counters->malformed++;
+		counters->malformed++;
 		return TC_ACT_SHOT;
 	}
 	if (subject->kind == SUBJECT_EVERYONES) return accept(skb, interface);
-	const __u32 node = node_of(interface, subject);
-	counters = counters_of(interface, node);
-	if (held(interface->leases_ns[node])) {
-		if (counters) counters->accepted++;
-		return accept(skb, interface);
-	}
 	if (find_address(skb->ifindex, subject->destination, CARP_ADDRESS_BROADCAST)) return accept(skb, interface);
-	if (counters) counters->dropped_by_hash++;
+	counters->dropped_by_hash++;
 	return TC_ACT_SHOT;
 }
 
@@ -90,10 +86,12 @@ int carp_ingress(struct __sk_buff *skb)
 		interface = find_slot(entry->slot);
 		if (!interface || has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
 		// Plain failover needs no hash.
-		if (interface->nodes == 1 && held(interface->until_ns)) {
+		if (interface->nodes == 1) {
 			struct carp_counters *counters = counters_of(interface, 0);
-			if (counters) counters->accepted++;
-			return TC_ACT_UNSPEC;
+			if (counters && held(counters, interface->until_ns)) {
+				counters->accepted++;
+				return TC_ACT_UNSPEC;
+			}
 		}
 	} else if (has_inner_vlan(skb, ethertype)) {
 		return TC_ACT_UNSPEC;

@@ -57,13 +57,9 @@ struct carp_counters {
 	__u64 malformed;
 	// Not sent, because this host was not entitled to.
 	__u64 withheld;
-};
-
-// When one processor last looked at the clock; see held().
-struct carp_look {
-	__u64 jiffies;
-	// CLOCK_BOOTTIME
-	__u64 now_ns;
+	// When held() last looked at the clock for this node. CLOCK_BOOTTIME. Here because it is at hand.
+	__u64 look_jiffies;
+	__u64 look_ns;
 };
 
 struct carp_mac_key {
@@ -114,13 +110,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct carp_counters);
 } carp_count SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct carp_look);
-} carp_clock SEC(".maps");
 
 // Both the MAC that is given out and the device's; see `struct carp_interface`.
 struct {

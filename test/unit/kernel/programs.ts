@@ -21,7 +21,7 @@ export class Programs {
       const maps = readdirSync(join(root, version)).filter((name) => !/gress$/.test(name));
       for (const map of maps) pins.push([map, join(root, version, map)]);
     }
-    assert.equal(pins.length, 6);
+    assert.equal(pins.length, 5);
     assert.equal(this.#object.load(pins), undefined);
   }
 
