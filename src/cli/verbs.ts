@@ -126,10 +126,14 @@ export const VERBS: readonly Verb[] = [
   },
   {
     names: ["status"],
-    usage: "carpctl status",
+    usage: "carpctl status [--watch]",
     help: "show every virtual host in a table",
-    options: (command) => command,
-    run: async (_given, setting) => (await import("./status.ts")).runStatus(setting),
+    options: (command) =>
+      command.option("watch", { type: "boolean", describe: "again whenever something changes" }),
+    run: async ({ watch }, setting) =>
+      watch === true
+        ? (await import("./watch.ts")).watchStatus(setting)
+        : (await import("./status.ts")).runStatus(setting),
   },
   {
     names: ["doctor"],

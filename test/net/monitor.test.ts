@@ -171,4 +171,33 @@ describe("monitor", () => {
     assert.equal(exitCode, 0);
     assert.match(stdout, /^[^\n]+ following the engine [^\n]+\n$/);
   });
+
+  test("status --watch: a document for every change, and again when the engine is back", async () => {
+    const watch = a.spawn(CARPCTL, ["status", "--watch", "--json"]);
+    await watch.log.waitFor(/"interfaces":\[/);
+    const from = watch.log.length;
+    await a.carpctl("carp8", "create", "description", "watched");
+    await watch.log.waitFor(/"description":"watched"/, { from });
+    await a.engine.kill("SIGKILL");
+    await watch.log.waitFor(/^\{"error":"the engine is not running/);
+    const gone = watch.log.length;
+    await a.startEngine();
+    await watch.log.waitFor(/"description":"watched"/, { from: gone });
+    watch.kill("SIGINT");
+    assert.deepEqual(await watch.exited, { code: 0, signal: null });
+  });
+
+  test("status --watch on a terminal redraws in place, and leaves the terminal as it was", async () => {
+    const command = `echo pid $$; stty cols 80 rows 10; exec "${CARPCTL}" status --watch`;
+    const watch = a.spawn("script", ["-qefc", command, "/dev/null"]);
+    const { text: pid } = await watch.log.waitFor(/^pid \d+/);
+    await watch.log.waitFor(/\[\?1049h.\[\?25l.\[H\d{4}-\d\d-\d\d /);
+    await watch.log.waitFor(/^carp8 /);
+    await a.carpctl("carp8", "destroy");
+    const from = watch.log.length;
+    await watch.log.waitFor(/^NAME /, { from });
+    await a.run("kill", "-INT", pid.replace(/\D/g, ""));
+    assert.equal((await watch.exited).code, 0);
+    assert.match(watch.log.lines.at(-1)?.text ?? "", /\[\?25h.\[\?1049l$/);
+  });
 });

@@ -302,7 +302,7 @@ for (const [words, err] of [
     ["netstat", "-p", "tcp"],
     'carpctl: p tcp: must be "carp"\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n',
   ],
-  [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status\n"],
+  [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status [--watch]\n"],
   [["engine", "--log"], "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr]\n"],
 ] as const) {
   test(`carpctl ${words.join(" ")}: a usage line, exit 2`, async () => {
@@ -347,7 +347,7 @@ test("help lists the commands and every parameter, in English and without an eng
   for (const word of ["sysctl", "netstat", "status", "vhid N", "-carppeer", "--run-dir"])
     assert.ok(out.includes(word), word);
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
-  assert.match((await run(["status", "--help"])).out, /^usage: carpctl status\n/);
+  assert.match((await run(["status", "--help"])).out, /^usage: carpctl status \[--watch\]\n/);
   assert.match((await run(["carp0", "--help"])).out, /^usage: carpctl \[OPTIONS\]/);
 });
 
