@@ -177,6 +177,7 @@ function plainer(message: string): string {
       (_, words: string) => `${shown(words)}: unknown argument`,
     )
     .replace(/^Not enough non-option arguments: .*$/s, "a word is missing")
+    .replace(/^Not enough arguments following: (.)$/s, "-$1: needs a value")
     .replace(/^Not enough arguments following: (.*)$/s, "--$1: needs a value")
     .replace(
       /^Invalid values: Argument: (.*), Given: "(.*)", Choices: (.*)$/s,

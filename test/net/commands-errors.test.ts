@@ -218,7 +218,7 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
     "carpctl: carp0: unknown argument\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n",
   ],
   ["netstat -I", "carpctl: -I: needs a value\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n"],
-  ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status\n"],
+  ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status [--watch]\n"],
   ["engine now", "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr]\n"],
 ];
 
