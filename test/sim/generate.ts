@@ -18,6 +18,8 @@ export interface Extent {
   readonly advbase?: number | undefined;
   /** Absent: drawn. */
   readonly hosts?: number | undefined;
+  /** How much longer than usual it is quiet in between. */
+  readonly quiet?: number | undefined;
 }
 
 /** What all draws have at hand. */
@@ -41,7 +43,7 @@ export function generate(seed: number, extent: Extent): Plan {
   const drawn = services.map((where) => drawService(random, where, { hasForeign, count, advbase }));
   const hosts = drawHosts(random, drawn, { hasForeign, count, advbase });
   const cluster = { random, services: drawn, hosts, unitUs: (advbase + 1) * SECOND };
-  const { steps, durationUs } = drawEpisodes(cluster, extent.episodes);
+  const { steps, durationUs } = drawEpisodes(cluster, extent);
   return { seed, durationUs, segments, services: drawn, hosts, steps };
 }
 
@@ -117,7 +119,10 @@ function drawHosts(random: Random, services: readonly Service[], basis: Basis): 
 
 // What happens.
 
-function drawEpisodes(cluster: Cluster, episodes: number): { steps: Step[]; durationUs: Micros } {
+function drawEpisodes(
+  cluster: Cluster,
+  { episodes, quiet = 1 }: Extent,
+): { steps: Step[]; durationUs: Micros } {
   const { random, unitUs } = cluster;
   const isMixed = cluster.hosts.some(({ kind }) => kind !== "carpctl");
   const steps: Step[] = [];
@@ -130,7 +135,7 @@ function drawEpisodes(cluster: Cluster, episodes: number): { steps: Step[]; dura
       steps.push(step);
       endUs = Math.max(endUs, step.atUs + step.forUs);
     }
-    us = endUs + unitUs * (isMixed ? 3 : 1) * random.pick(0.5, 4, 8, 15, 30);
+    us = endUs + unitUs * (isMixed ? 3 : 1) * quiet * random.pick(0.5, 4, 8, 15, 30);
   }
   return { steps: steps.sort((a, b) => a.atUs - b.atUs), durationUs: Math.ceil(us) };
 }

@@ -124,7 +124,7 @@ export class Rules {
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
     const his = cause.kind === "frame" ? acceptable(station, cause) : undefined;
     if (cause.kind === "frame" && his === undefined) {
-      const done = effects.find(({ kind }) => kind !== "log");
+      const done = effects.find(({ kind }) => kind !== "log" && kind !== "discarded");
       if (done !== undefined)
         throw new Violation("no effect", `${station.name}: a packet that is not acceptable: ${done.kind}`);
       return;
