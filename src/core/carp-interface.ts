@@ -11,6 +11,7 @@ import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import type { Demotion, Effective } from "./demotion.ts";
 import type { Device, Effect, Filter } from "./effect.ts";
 import type { Event, Family, Instant, InterfaceAddress, Link, Micros } from "./event.ts";
+import { OwnCounters } from "./own-counters.ts";
 import { ReplayWindow } from "./replay.ts";
 import { SendRecord } from "./send-record.ts";
 import { isBowOut } from "./timing.ts";
@@ -49,6 +50,8 @@ export class CarpInterface implements Owner {
   #configuration: InterfaceConfiguration;
   #nodes: VirtualHost[] = [];
   #appearance: Appearance;
+  /** By vhid: what a bow-out said, before everything was built anew, must not be believed when it comes back. */
+  readonly #counters = new Map<number, OwnCounters>();
   readonly #replayWindows = new Map<number, ReplayWindow>();
   readonly #host: Host;
   index = 0;
@@ -395,9 +398,11 @@ export class CarpInterface implements Owner {
 
   #build(now: Instant): void {
     const counterFloor = this.#host.counterFloor;
-    this.#nodes = this.#configuration.nodes.map(
-      ({ vhid, advskew }) => new VirtualHost(this, vhid, advskew, counterFloor, now),
-    );
+    this.#nodes = this.#configuration.nodes.map(({ vhid, advskew }) => {
+      const counters = this.#counters.get(vhid) ?? new OwnCounters(counterFloor, now);
+      this.#counters.set(vhid, counters);
+      return new VirtualHost(this, vhid, advskew, counters, now);
+    });
   }
 }
 

@@ -7,7 +7,7 @@ import { compareAddresses } from "../protocol/address.ts";
 import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
 import type { Family, Instant, InterfaceAddress, Micros } from "./event.ts";
-import { OwnCounters } from "./own-counters.ts";
+import type { OwnCounters } from "./own-counters.ts";
 import { Peers } from "./peers.ts";
 import { BOW_OUT, intervalUs, isBowOut, leaseUs, masterDownUs, SECOND } from "./timing.ts";
 import type { NodeView } from "./view.ts";
@@ -85,12 +85,11 @@ export class VirtualHost {
   readonly #peers = new Peers();
   readonly #owner: Owner;
 
-  /** @param counterFloor every counter sent will be greater */
-  constructor(owner: Owner, vhid: number, advskew: number, counterFloor: bigint, now: Instant) {
+  constructor(owner: Owner, vhid: number, advskew: number, counters: OwnCounters, now: Instant) {
     this.#owner = owner;
     this.vhid = vhid;
     this.advskew = advskew;
-    this.#counters = new OwnCounters(counterFloor, now);
+    this.#counters = counters;
     this.#sinceUs = now.us;
   }
 

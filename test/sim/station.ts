@@ -291,9 +291,8 @@ export class Station implements Plugged {
       if (effect.kind === "transition") {
         const key = `${effect.interface}/${effect.vhid}`;
         this.states.set(key, effect.to);
-        // Another virtual host by the same name has sent nothing yet.
-        if (effect.reason === "its configuration changed" || effect.reason === "it is destroyed")
-          this.ownCounters.delete(key);
+        // Another one by the same name has sent nothing yet.
+        if (effect.reason === "it is destroyed") this.ownCounters.delete(key);
       } else if (effect.kind === "advertise") this.#rememberCounter(effect);
     if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
     this.#delivering++;

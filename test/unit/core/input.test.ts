@@ -289,6 +289,18 @@ describe("our own advertisement that comes back", () => {
   });
 });
 
+describe("our own bow-out that comes back", () => {
+  it("is told even when everything was built anew since", () => {
+    for (const change of [{ addAddresses: [ipv4("10.0.0.1", 25)] }, { balancing: "ip-unicast" as const }]) {
+      const station = master();
+      station.set("carp0", change);
+      station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
+      assert.equal(station.state(), "BACKUP");
+      assert.equal(station.host.counters.badAuthentication, 1);
+    }
+  });
+});
+
 describe("net.inet.carp.strict_replay", () => {
   it("off assumes nothing about counters", () => {
     const station = listener();
