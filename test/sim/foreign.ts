@@ -140,7 +140,7 @@ export class Foreign implements Plugged {
     this.disturbedAtUs = this.#world.us;
   }
 
-  receive(segment: Segment, { bytes }: Frame): void {
+  receive(segment: Segment, { bytes, from }: Frame): void {
     if (!this.#isUp) return;
     const parsed = parseCarpFrame(bytes);
     if (!("packet" in parsed) || parsed.packet.hopLimit !== 255 || !parsed.packet.multicast) return;
@@ -152,6 +152,7 @@ export class Foreign implements Plugged {
       (each) => each.vhid === vhid && each.service.segment === segment.index,
     );
     if (version !== 2 || vh === undefined || !vh.authentication.verify(counter, digest)) return;
+    if (from === undefined) this.disturbedAtUs = this.#world.us;
     // OpenBSD keeps a cookie and knows it again; the others go on from what they hear.
     if (this.kind === "openbsd" && counter === vh.counter) return;
     if (this.kind !== "openbsd") {
