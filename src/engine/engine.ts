@@ -1,14 +1,10 @@
 /**
- * The daemon: wires the core to the kernel and to the control socket, and sees it through start, signals and a
- * clean stop. One event, one path: into the core with the time, the effects out to the performer.
+ * The engine: wires the core to the kernel, and keeps what has to outlive it. One event, one path: into the core with
+ * the time, the effects out to the performer. Of the process around it (its socket, its signals) it knows nothing.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
-import type { Socket } from "node:net";
-import { constants, setPriority } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
-import { SOCKET_NAME } from "../control/client.ts";
 import type { Packets } from "../control/messages.ts";
 import type { Command } from "../core/configuration.ts";
 import { MAINTENANCE, SERVICES } from "../core/demotion.ts";
@@ -20,24 +16,16 @@ import { createClock } from "../kernel/clock.ts";
 import { createDataPath } from "../kernel/data-path.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { createLinks } from "../kernel/links.ts";
-import { native } from "../kernel/native.ts";
-import { notifyReady, notifyReloading, notifyStopping } from "../kernel/notify.ts";
 import { createLog, type Log } from "../kernel/syslog.ts";
 import { createWire } from "../kernel/wire.ts";
-import type { Peer } from "./authorisation.ts";
-import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
-import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
+import { areAhead, countersNow } from "./counter-floor.ts";
 import { Feed } from "./feed.ts";
 import { Maintenance } from "./maintenance.ts";
-import { createMethods } from "./methods.ts";
 import { Performer } from "./performer.ts";
-import { makeRunDirectory } from "./run-directory.ts";
-import { StateFile } from "./saved-state.ts";
+import type { StateFile } from "./saved-state.ts";
 import { Scripts } from "./scripts.ts";
 import type { Evaluation } from "./service-status.ts";
-import { obstacleToSuccessor, succeed } from "./successor.ts";
 import { Timers } from "./timers.ts";
-import { applyVariables } from "./variables-file.ts";
 
 export interface EngineOptions {
   readonly runDir: string;
@@ -52,9 +40,6 @@ const SAVE_EVERY_MS = 1_200_000;
 const LOOK_EVERY_MS = 5000;
 
 const NOTHING: HostConfiguration = { interfaces: [], sysctl: [] };
-
-/** How long an engine that met a bug may take to leave in order. */
-const CRASH_STOP_MS = 2000;
 
 export class Engine {
   readonly version = packageJson.version;
@@ -313,125 +298,4 @@ export class Engine {
     }
     this.handle({ kind: "forwarding", ipv6 });
   }
-}
-
-/** @returns the exit status; resolves when the engine has stopped */
-export async function runEngine(options: EngineOptions): Promise<number> {
-  const { runDir } = options;
-  const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
-  if (process.geteuid?.() !== 0) {
-    complain("permission denied: the engine needs root");
-    return 1;
-  }
-  goFirst();
-  const state = new StateFile(runDir);
-  let engine: Engine;
-  let server: ControlServer;
-  const unusable = await makeRunDirectory(runDir);
-  if (unusable !== undefined) {
-    complain(`run directory ${runDir}: ${unusable}`);
-    return 1;
-  }
-  try {
-    // Before anything of an engine that runs is touched.
-    const path = join(runDir, SOCKET_NAME);
-    if (await isAnswered(path)) throw new AlreadyRunning(path);
-    const saved = await state.load();
-    const known = saved !== undefined && "counterCeiling" in saved ? saved : undefined;
-    const floor = counterFloor(known, createClock().now());
-    engine = new Engine(options, state, floor);
-    const rpc = createMethods(engine, () => native.groupId("carp"));
-    server = new ControlServer({ path, rpc, identify });
-    await server.listen();
-  } catch (error) {
-    if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
-    else complain(error instanceof Error ? error.message : String(error));
-    return 1;
-  }
-  const signals = signalled();
-  process.on("SIGHUP", () => void reconsider(engine, options.etcDir));
-  process.on("uncaughtException", (error) => void crash(engine, error));
-  await engine.start();
-  if (!(await server.isOurs())) {
-    engine.release();
-    await server.close();
-    complain(`an engine is running already (${runDir})`);
-    return 1;
-  }
-  notifyReady();
-  engine.log(6, `carpd ${engine.version} started`);
-  for await (const signal of signals) {
-    if (signal === "SIGUSR2") {
-      const obstacle = await obstacleToSuccessor();
-      if (obstacle !== undefined) {
-        engine.log(3, `not started anew: ${obstacle}`);
-        continue;
-      }
-      notifyReloading(Number(process.hrtime.bigint() / 1000n));
-      await engine.abandon();
-      await server.close();
-      succeed();
-    }
-    notifyStopping();
-    if (signal === "SIGUSR1") await engine.abandon();
-    else await engine.stop();
-    break;
-  }
-  await server.close();
-  return 0;
-}
-
-/**
- * A busy host is no reason to be late. On Linux each thread has a priority of its own, and one that waits for another
- * (as for the collection of garbage) is as late as that; threads begun later inherit it.
- */
-function goFirst(): void {
-  try {
-    for (const thread of readdirSync("/proc/self/task"))
-      setPriority(Number(thread), constants.priority.PRIORITY_HIGHEST);
-  } catch {
-    // A container may not; it is only less punctual.
-  }
-}
-
-/** A bug: better no address than one that nobody looks after. */
-async function crash(engine: Engine, error: Error): Promise<never> {
-  engine.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
-  setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
-  await engine.stop().catch(() => {});
-  process.exit(70);
-}
-
-/** Those that end an engine or start it anew, from now on and in their order. */
-function signalled(): AsyncIterable<NodeJS.Signals> {
-  const arrived: NodeJS.Signals[] = [];
-  let arrival = Promise.withResolvers<void>();
-  for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"] as const)
-    process.on(signal, () => {
-      arrived.push(signal);
-      arrival.resolve();
-    });
-  return (async function* () {
-    for (;;) {
-      await arrival.promise;
-      arrival = Promise.withResolvers<void>();
-      yield* arrived.splice(0);
-    }
-  })();
-}
-
-/** What a command would have told whoever gave it. */
-async function reconsider(engine: Engine, etcDir: string): Promise<void> {
-  await engine.ready;
-  await applyVariables(engine, etcDir);
-  const evaluation = await engine.serviceStatus();
-  if ("error" in evaluation) engine.log(3, evaluation.error);
-  else
-    for (const { name, outcome, why } of evaluation.checks)
-      if (outcome === "refused") engine.log(3, `service check ${name} is not run: ${why}`);
-}
-
-function identify(socket: Socket): Peer | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
-  return handle === undefined ? undefined : native.peerCredentials(handle.fd);
 }

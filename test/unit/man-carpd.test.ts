@@ -28,7 +28,7 @@ test("every option of the engine has an entry, with its choices", () => {
 });
 
 test("every signal that the engine listens to has an entry, and no other", () => {
-  const source = readFileSync(join(tree, "src/engine/engine.ts"), "utf8");
+  const source = readFileSync(join(tree, "src/engine/daemon.ts"), "utf8");
   const listened = new Set(source.match(/(?<=")SIG[A-Z0-9]+(?=")/g));
   const told = [...carpd.matchAll(/^\.It Dv (SIG.*)$/gm)].flatMap(([, names = ""]) => names.split(" , "));
   assert.deepEqual(told.sort(), [...listened].sort());
