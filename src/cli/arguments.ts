@@ -23,7 +23,7 @@ export async function readVerb(words: readonly string[], start: GlobalOptions): 
   if (verb !== undefined && asksForHelp(words)) return done(verbHelp(verb));
   const usage = verb?.usage ?? "carpctl COMMAND";
   parser(choose).parse([...words], {}, (error) => {
-    if (error) result = misused(usage, plainer(error.message));
+    if (error) result = misused(usage, plainer(error.message, words));
   });
   return chosen !== undefined && result.kind === "done" ? chosen : result;
 }
@@ -169,13 +169,15 @@ function withVerb(rest: Argv, verb: Verb, choose: (verb: Verb, given: Arguments)
 }
 
 /** yargs' complaints as one line in the form of all others: the word, then what is wrong with it. */
-function plainer(message: string): string {
+function plainer(message: string, words: readonly string[]): string {
   const line = message.trim().replace(/\s*\n\s*/g, " ");
   return line
-    .replace(
-      /^Unknown (?:argument|command)s?: (.*)$/s,
-      (_, words: string) => `${shown(words)}: unknown argument`,
-    )
+    .replace(/^Unknown (?:argument|command)s?: (.*)$/s, (_, unknown: string) => {
+      const option = words.find((word) => /^--?([^=]+)/.exec(word)?.[1] === unknown);
+      return option === undefined
+        ? `${shown(unknown)}: unknown argument`
+        : `${shown(option)}: unknown option`;
+    })
     .replace(/^Not enough non-option arguments: .*$/s, "a word is missing")
     .replace(/^Not enough arguments following: (.)$/s, "-$1: needs a value")
     .replace(/^Not enough arguments following: (.*)$/s, "--$1: needs a value")

@@ -8,6 +8,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { KEYWORDS } from "../../src/cli/ifconfig/keywords.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
 import { createNetwork, type Host, type Network, wholeState } from "../hosts/index.ts";
 
 const LONG = "x".repeat(64);
@@ -56,6 +57,17 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 carpdev a/b", "carpdev a/b: not a device name"],
   ["carp0 carpdev sixteencharacter", "carpdev sixteencharacter: not a device name"],
   ["carp0 carpdev", "carpdev: needs a value (IF)"],
+  ["netstart eth0", "eth0: not a carp interface name (carp0, carp1, ...)"],
+  ["dump carp7", "carp7: no such interface"],
+  ["netstat -I carp7", "carp7: no such interface"],
+  ["demote backup 0", "demote 0: must be 1..1048576"],
+  ["demote backup 1048577", "demote 1048577: must be 1..1048576"],
+  ["demote backup much", "demote much: must be 1..1048576"],
+  ["demote a/b 5", "reason a/b: must be 1..32 letters, digits, dots, underscores and dashes"],
+  ["demote maintenance 5", "demote maintenance: this is what 'carpctl maintenance' does"],
+  ["demote services 5", "demote services: this is what 'carpctl service-status' does"],
+  ["promote nosuch", "promote nosuch: nothing is demoted for it: there is no reason"],
+  ["help nosuch", "help nosuch: no such command, parameter or variable"],
   ["carp0 pass", "pass: needs a value (PHRASE)"],
   [`carp0 pass ${"s".repeat(1025)}`, "pass: at most 1024 characters"],
   ["carp0 passfile", "passfile: needs a value (FILE)"],
@@ -212,7 +224,19 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["--frob", `carpctl: --frob: unknown option\n${OPTIONS_USAGE}`],
   ["--run-dir", `carpctl: --run-dir: needs a value (DIR)\n${OPTIONS_USAGE}`],
   ["sysctl", SYSCTL_USAGE],
-  ["sysctl -x net.inet.carp", `carpctl: x: unknown argument\n${SYSCTL_USAGE}`],
+  ["sysctl -x net.inet.carp", `carpctl: -x: unknown option\n${SYSCTL_USAGE}`],
+  [
+    "netstart --frob",
+    "carpctl: --frob: unknown option\nusage: carpctl netstart [-n] [--wait] [INTERFACE]...\n",
+  ],
+  ["dump carp0 carp1", "carpctl: carp1: unknown argument\nusage: carpctl dump [--sysctl | INTERFACE]\n"],
+  ["demote", "carpctl: a word is missing\nusage: carpctl demote REASON N\n"],
+  ["demote backup", "carpctl: a word is missing\nusage: carpctl demote REASON N\n"],
+  ["promote", "carpctl: a word is missing\nusage: carpctl promote REASON\n"],
+  ["maintenance maybe", 'carpctl: mode maybe: must be "on", "off"\nusage: carpctl maintenance [on|off]\n'],
+  ["monitor carp0", "carpctl: carp0: unknown argument\nusage: carpctl monitor\n"],
+  ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor\n"],
+  ["service-status now", "carpctl: now: unknown argument\nusage: carpctl service-status\n"],
   [
     "netstat carp0",
     "carpctl: carp0: unknown argument\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n",
@@ -259,6 +283,14 @@ describe("a refused command changes nothing", () => {
     const words = REFUSED.flatMap(([each]) => each.split(" ").slice(1));
     const missing = KEYWORDS.filter(({ name, argument }) => argument && !words.includes(name));
     assert.deepEqual(missing, []);
+  });
+
+  test("every command has a refusal above", () => {
+    const words = [...REFUSED, ...MISUSED].map(([each]) => each.split(" ")[0]);
+    assert.deepEqual(
+      VERBS.filter(({ names }) => !words.includes(names[0])).map(({ names }) => names[0]),
+      [],
+    );
   });
 
   test("an empty word is named as ''", async () => {

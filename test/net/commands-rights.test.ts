@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { VERB_NAMES } from "../../src/cli/verbs.ts";
 import { Engine } from "../hosts/engine.ts";
 import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
 
@@ -34,7 +35,13 @@ const READS = [
   "sysctl -a",
   "sysctl net.inet.carp.demotion",
   "maintenance",
+  "doctor",
+  "help",
+  "help vhid",
 ];
+
+/** Tried below, and in the tests of service checks and of monitor. */
+const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor"];
 
 /** Everything that changes something, and what a denial calls it. */
 const CHANGES: readonly (readonly [words: string, what: string])[] = [
@@ -118,6 +125,12 @@ describe("rights without a group carp", () => {
       assert.deepEqual(await nobody(words), { stdout: "", stderr, exitCode: 1 });
       assert.deepEqual(await wholeState(a), untouched);
     });
+
+  test("every command has been tried", () => {
+    const words = [...READS, ...CHANGES.map(([each]) => each)].map((each) => each.split(" ")[0] ?? "");
+    const untried = VERB_NAMES.filter((name) => ![...words, ...ELSEWHERE, "stats"].includes(name));
+    assert.deepEqual(untried, []);
+  });
 
   test("a pass is root's to set", async () => {
     const untouched = await wholeState(a);

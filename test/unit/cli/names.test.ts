@@ -212,5 +212,5 @@ test("called netstart it applies the files, and has that command's usage", async
   writeFileSync(join(directory, "hostname.carp3"), "vhid 3\n", { mode: 0o640 });
   assert.equal((await as("-n")).stdout, "carpctl carp3 vhid 3");
   assert.match((await as("--version")).stdout, /^carpctl \d/);
-  assert.match((await as("--frob")).stderr, /^netstart: frob: unknown argument\nusage: netstart \[-n\]/);
+  assert.match((await as("--frob")).stderr, /^netstart: --frob: unknown option\nusage: netstart \[-n\]/);
 });
