@@ -134,7 +134,8 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
       },
     ];
   const found = [...ofDevice(view, examined), ...ofTraffic(view, examined)];
-  return [...found, ...view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs))];
+  const ofNodes = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
+  return [...found, ...together(view.name, ofNodes)];
 }
 
 function ofDevice({ name, addresses, index }: InterfaceView, { device }: InterfacesExamined): Finding[] {
@@ -227,19 +228,23 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
         several.map(({ source }) => source),
       ),
     ];
-  if (state === "MASTER" && heard === undefined)
-    return [
-      ...found,
-      {
-        level: "warning",
-        subject,
-        text: "MASTER, and no other host has been heard: a BACKUP cannot be, but it may also be alone",
-        todo: "if it was ever to have a BACKUP, look at that one's status",
-      },
-    ];
+  // Not even a warning: it is what every MASTER sees whose BACKUPs are well.
   const ago =
-    heard === undefined ? "" : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
+    heard === undefined
+      ? ", no other host heard: there may be none, a BACKUP says nothing"
+      : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
   return [...found, { level: "ok", subject, text: `${state}${ago}` }];
+}
+
+/** What is the same for many nodes is said once. */
+function together(name: string, findings: readonly Finding[]): Finding[] {
+  const alike = Map.groupBy(findings, ({ level, text, todo }) => JSON.stringify([level, text, todo]));
+  return [...alike.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const vhids = group.map(({ subject }) => subject.split(" ").at(-1)).join(", ");
+    return [{ ...first, subject: group.length === 1 ? first.subject : `${name} vhids ${vhids}` }];
+  });
 }
 
 function twoMasters(subject: string, who: readonly string[]): Finding {
