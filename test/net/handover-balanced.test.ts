@@ -24,6 +24,10 @@ async function accepted(host: Host): Promise<number> {
   return (packets?.nodes ?? []).reduce((sum, { accepted }) => sum + accepted, 0);
 }
 
+const nameOf = ({ source, target, protocol, sequence }: echo.Asked) =>
+  [source, target, protocol, sequence].join(" ");
+const following = (asked: echo.Asked) => ({ ...asked, sequence: asked.sequence + 1 });
+
 describe("the leader's host leaves and comes back", () => {
   for (const mode of MODES)
     test(`balancing ${mode}: its node goes along, and no other packet is touched`, async () => {
@@ -64,9 +68,11 @@ describe("the leader's host leaves and comes back", () => {
             own.filter(({ sequence }) => sequence >= from && sequence <= to),
             holders,
           );
-        // While both have it, both may answer; there is no moment without anybody.
+        // While both have it, both may answer. A packet that reaches the heir just before it has the node, and the
+        // one who leaves just after it had it, finds neither; the next one does.
+        const unanswered = new Set(own.filter(({ by }) => by.length === 0).map(nameOf));
         assert.deepEqual(
-          own.filter(({ by }) => by.length === 0),
+          own.filter((each) => unanswered.has(nameOf(each)) && unanswered.has(nameOf(following(each)))),
           [],
         );
         for (const [n, capture] of claims.entries()) {
