@@ -147,10 +147,11 @@ describe("nobody but carp tells where a shared address is", () => {
       }
       await Promise.all(hosts.map((host) => host.startEngine()));
       const wire = await lan.capture();
-      await Promise.all(hosts.map((host) => configure(host, "advbase", "1")));
-      await Promise.race(hosts.map((host) => host.waitForState("carp0", "MASTER")));
-      const master = (await a.engine.state("carp0")) === "MASTER" ? a : b;
-      const backup = master === a ? b : a;
+      // One after the other: equals that begin together may both be MASTER for a moment.
+      const [master, backup] = [a, b];
+      await configure(master, "advbase", "1");
+      await master.waitForState("carp0", "MASTER");
+      await configure(backup, "advbase", "1");
       await backup.waitForState("carp0", "BACKUP");
       await assertReaches(client, ...SHARED);
       await assertReaches(master, "10.0.0.9", "2001:db8::9");
