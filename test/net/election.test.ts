@@ -49,7 +49,9 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
       await onCarpHosts({ count: 2, addresses }, async (network) => {
         const { hosts, client, wire } = network;
         const [a, b] = hosts as [Host, Host];
-        await Promise.all([configure(a, { addresses }), configure(b, { addresses, advskew: 100 })]);
+        // Without preempt the one that begins first by more than their skews differ is master.
+        await configure(a, { addresses });
+        await configure(b, { addresses, advskew: 100 });
         await a.waitForState("carp0", "MASTER");
         const claimed = Promise.all([advertises(wire, a, 5), b.waitForState("carp0", "BACKUP")]);
         for (const address of addresses) assert.equal((await client.ping(address)).received, 3);
