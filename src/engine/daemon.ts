@@ -3,20 +3,22 @@
  * starts it anew. Nothing here knows CARP or the kernel's devices.
  */
 
-import { readdirSync } from "node:fs";
+import { rmdirSync } from "node:fs";
 import type { Socket } from "node:net";
-import { constants, setPriority } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { SOCKET_NAME } from "../control/client.ts";
 import { createClock } from "../kernel/clock.ts";
-import { native } from "../kernel/native.ts";
+import { bpfDirectory } from "../kernel/data-path-programs.ts";
+import { errnoName, native } from "../kernel/native.ts";
 import { notifyReady, notifyReloading, notifyStopping } from "../kernel/notify.ts";
 import type { Peer } from "./authorisation.ts";
 import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
 import { counterFloor } from "./counter-floor.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { createMethods } from "./methods.ts";
+import { type Started, startReduced } from "./privileged-start.ts";
 import { makeRunDirectory } from "./run-directory.ts";
+import type { Keeper } from "./runner/keeper.ts";
 import { StateFile } from "./saved-state.ts";
 import { obstacleToSuccessor, succeed } from "./successor.ts";
 import { applyVariables } from "./variables-file.ts";
@@ -32,10 +34,10 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     complain("permission denied: the engine needs root");
     return 1;
   }
-  goFirst();
   const state = new StateFile(runDir);
   let engine: Engine;
   let server: ControlServer;
+  let started: Started;
   const unusable = await makeRunDirectory(runDir);
   if (unusable !== undefined) {
     complain(`run directory ${runDir}: ${unusable}`);
@@ -45,10 +47,11 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     // Before anything of an engine that runs is touched.
     const path = join(runDir, SOCKET_NAME);
     if (await isAnswered(path)) throw new AlreadyRunning(path);
+    started = startReduced(runDir);
     const saved = await state.load();
     const known = saved !== undefined && "counterCeiling" in saved ? saved : undefined;
     const floor = counterFloor(known, createClock().now());
-    engine = new Engine(options, state, floor);
+    engine = new Engine({ ...options, keeper: started.keeper }, state, floor);
     const rpc = createMethods(engine, () => native.groupId("carp"));
     server = new ControlServer({ path, rpc, identify });
     await server.listen();
@@ -57,9 +60,13 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     else complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
+  const { keeper, failure } = started;
+  if (failure !== undefined) engine.log(4, `the engine has more privileges than it needs: ${failure}`);
+  else if (keeper === undefined && engine.scriptsAreConfined)
+    engine.log(4, "no keeper runs: hooks and service checks have only the engine's privileges");
   const signals = signalled();
   process.on("SIGHUP", () => void reconsider(engine, options.etcDir));
-  process.on("uncaughtException", (error) => void crash(engine, error));
+  process.on("uncaughtException", (error) => void crash(engine, keeper, error));
   await engine.start();
   if (!(await server.isOurs())) {
     engine.release();
@@ -79,35 +86,35 @@ export async function runEngine(options: EngineOptions): Promise<number> {
       notifyReloading(Number(process.hrtime.bigint() / 1000n));
       await engine.abandon();
       await server.close();
+      keeper?.handOn();
       succeed();
     }
     notifyStopping();
     if (signal === "SIGUSR1") await engine.abandon();
-    else await engine.stop();
+    else await stop(engine, keeper);
     break;
   }
   await server.close();
+  await keeper?.end();
   return 0;
 }
 
-/**
- * A busy host is no reason to be late. On Linux each thread has a priority of its own, and one that waits for another
- * (as for the collection of garbage) is as late as that; threads begun later inherit it.
- */
-function goFirst(): void {
-  try {
-    for (const thread of readdirSync("/proc/self/task"))
-      setPriority(Number(thread), constants.priority.PRIORITY_HIGHEST);
-  } catch {
-    // A container may not; it is only less punctual.
-  }
+/** Leaves nothing behind, nor what the engine itself may not take away. */
+async function stop(engine: Engine, keeper: Keeper | undefined): Promise<void> {
+  await engine.stop();
+  const directory = bpfDirectory(resolve(engine.runDir));
+  if (!native.isBpf(directory)) return;
+  const error = await keeper?.unmount();
+  if (error === 0) rmdirSync(directory);
+  else
+    engine.log(4, `${directory} stays mounted: ${error === undefined ? "no keeper runs" : errnoName(error)}`);
 }
 
 /** A bug: better no address than one that nobody looks after. */
-async function crash(engine: Engine, error: Error): Promise<never> {
+async function crash(engine: Engine, keeper: Keeper | undefined, error: Error): Promise<never> {
   engine.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
   setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
-  await engine.stop().catch(() => {});
+  await stop(engine, keeper).catch(() => {});
   process.exit(70);
 }
 

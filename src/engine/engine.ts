@@ -22,6 +22,7 @@ import { areAhead, countersNow } from "./counter-floor.ts";
 import { Feed } from "./feed.ts";
 import { Maintenance } from "./maintenance.ts";
 import { Performer } from "./performer.ts";
+import type { Keeper } from "./runner/keeper.ts";
 import type { StateFile } from "./saved-state.ts";
 import { Scripts } from "./scripts.ts";
 import type { Evaluation } from "./service-status.ts";
@@ -31,6 +32,7 @@ export interface EngineOptions {
   readonly runDir: string;
   readonly etcDir: string;
   readonly log: "syslog" | "stderr";
+  readonly keeper?: Keeper | undefined;
 }
 
 /** What is saved covers the counters of the time to come, so that it need not be saved with every advertisement. */
@@ -137,6 +139,10 @@ export class Engine {
 
   get dataPathObstacle(): string | undefined {
     return this.#dataPath.obstacle;
+  }
+
+  get scriptsAreConfined(): boolean {
+    return this.#scripts.areConfined;
   }
 
   /** Of the interfaces that the data path knows. */

@@ -18,7 +18,10 @@ import type { Engine } from "./engine.ts";
 import { examineHost } from "./host-examination.ts";
 import { examineInterfaces } from "./interface-examination.ts";
 
-type Examined = Pick<Engine, "host" | "now" | "packets" | "dataPathObstacle" | "runDir">;
+type Examined = Pick<
+  Engine,
+  "host" | "now" | "packets" | "dataPathObstacle" | "scriptsAreConfined" | "runDir"
+>;
 
 /** As the engine stands in its namespaces, with its privileges. */
 export async function examineAround(engine: Examined): Promise<Finding[]> {
@@ -26,6 +29,7 @@ export async function examineAround(engine: Examined): Promise<Finding[]> {
     facts: hostFacts(),
     obstacle: engine.dataPathObstacle,
     persists: hasBpfFilesystem(engine.runDir),
+    scriptsAreConfined: engine.scriptsAreConfined,
     isEngine: true,
   });
   const views = engine.host.interfaces();
@@ -58,6 +62,7 @@ export function examineInstead(): Finding[] {
     facts: hostFacts(),
     obstacle: dataPathObstacle(),
     persists: undefined,
+    scriptsAreConfined: false,
     isEngine: false,
   });
 }

@@ -5,9 +5,12 @@
 
 import type { Finding } from "../control/messages.ts";
 import type { HostFacts } from "../kernel/facts.ts";
+import { areReduced, type Capability } from "../kernel/privileges.ts";
 
 /** The oldest kernel that the programs are written for. */
 const OLDEST_KERNEL = [5, 10] as const;
+
+const START_ANEW = "start the engine anew: 'systemctl restart carpd', or SIGUSR1 and 'carpctl engine'";
 
 export interface HostExamined {
   readonly facts: HostFacts;
@@ -15,23 +18,28 @@ export interface HostExamined {
   readonly obstacle: string | undefined;
   /** Whether leases outlast the engine; undefined while none runs. */
   readonly persists: boolean | undefined;
+  /** Whether there are hooks or checks, and nobody to start them who has more privileges than the engine. */
+  readonly scriptsAreConfined: boolean;
   /** Who looks: an engine, or somebody in its place. */
   readonly isEngine: boolean;
 }
 
-export function examineHost({ facts, obstacle, persists, isEngine }: HostExamined): Finding[] {
-  const findings = [
-    kernel(facts),
-    privileges(facts, isEngine),
-    dataPath(facts, obstacle, isEngine),
-    clock(facts),
-  ];
+export function examineHost(examined: HostExamined): Finding[] {
+  const { facts, obstacle, persists, scriptsAreConfined, isEngine } = examined;
+  const findings = [kernel(facts), held(facts, isEngine), dataPath(facts, obstacle, isEngine), clock(facts)];
   if (persists === false && obstacle === undefined)
     findings.push({
       level: "warning",
       subject: "leases",
       text: "no bpffs could be mounted in the run directory: leases end with the engine",
       todo: "let the engine mount there, or use a run directory where it can",
+    });
+  if (scriptsAreConfined && areReduced(facts.privileges))
+    findings.push({
+      level: "warning",
+      subject: "hooks",
+      text: "no keeper runs: hooks and service checks have only the engine's privileges",
+      todo: START_ANEW,
     });
   return findings;
 }
@@ -54,14 +62,24 @@ function kernel({ release, hasBtf }: HostFacts): Finding {
   };
 }
 
-function privileges({ capabilities }: HostFacts, isEngine: boolean): Finding {
+function held({ privileges }: HostFacts, isEngine: boolean): Finding {
+  const { capabilities, surplus, final } = privileges;
   const subject = "privileges";
-  const missing = [
-    ...(["NET_ADMIN", "NET_RAW"] as const).filter((each) => !capabilities.includes(each)),
-    ...(capabilities.includes("BPF") || capabilities.includes("SYS_ADMIN") ? [] : ["BPF"]),
-  ];
-  if (missing.length === 0) return { level: "ok", subject, text: "all that the engine needs" };
-  const names = missing.map((each) => `CAP_${each}`).join(", ");
+  const mayAll = capabilities.includes("SYS_ADMIN");
+  const missing = (["NET_ADMIN", "NET_RAW", "PERFMON", "BPF"] as const).filter(
+    (each) => !capabilities.includes(each) && !(mayAll && (each === "PERFMON" || each === "BPF")),
+  );
+  if (missing.length === 0 && !isEngine) return { level: "ok", subject, text: "all that the engine needs" };
+  if (missing.length === 0 && areReduced(privileges))
+    return { level: "ok", subject, text: `the engine has ${inWords(capabilities)}, and can gain no more` };
+  if (missing.length === 0)
+    return {
+      level: "warning",
+      subject,
+      text: `the engine has${surplus === 0 ? "" : ` ${surplus}`} capabilities that it does not need${final ? "" : ", or may gain them"}`,
+      todo: `${START_ANEW}; its log says why it could not give them up`,
+    };
+  const names = inWords(missing);
   if (!isEngine)
     return {
       level: "unknown",
@@ -77,7 +95,12 @@ function privileges({ capabilities }: HostFacts, isEngine: boolean): Finding {
   };
 }
 
-function dataPath({ capabilities }: HostFacts, obstacle: string | undefined, isEngine: boolean): Finding {
+function inWords(capabilities: readonly Capability[]): string {
+  return capabilities.map((each) => `CAP_${each}`).join(", ");
+}
+
+function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEngine: boolean): Finding {
+  const { capabilities } = privileges;
   const subject = "eBPF";
   if (obstacle === undefined)
     return { level: "ok", subject, text: "the programs load, and clsact takes them: leases and balancing" };
@@ -87,7 +110,7 @@ function dataPath({ capabilities }: HostFacts, obstacle: string | undefined, isE
     level: "warning",
     subject,
     text: `${obstacle}: addresses fail over without leases, and there is no balancing`,
-    todo: "use a kernel with eBPF, and let the engine have CAP_BPF",
+    todo: "use a kernel with eBPF, and let the engine have CAP_BPF and CAP_PERFMON",
   };
 }
 

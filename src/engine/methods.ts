@@ -33,6 +33,7 @@ export type Served = Pick<
   | "packets"
   | "feed"
   | "dataPathObstacle"
+  | "scriptsAreConfined"
   | "runDir"
   | "maintenance"
   | "serviceStatus"

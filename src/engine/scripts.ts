@@ -8,7 +8,9 @@ import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Priority } from "../core/effect.ts";
 import { Hooks } from "./hooks.ts";
+import type { Keeper } from "./runner/keeper.ts";
 import { Runner } from "./runner/runner.ts";
+import { type RunnerProcess, spawnRunner } from "./runner/runner-process.ts";
 import { ServiceChecks, type ServiceChecksOptions } from "./service-status.ts";
 
 /** Where packages written for another carp system put their checks. */
@@ -20,6 +22,8 @@ export interface ScriptsOptions {
   readonly runDir: string;
   readonly etcDir: string;
   readonly environment: NodeJS.ProcessEnv;
+  /** Who starts the runner where the engine has given up what scripts may need. */
+  readonly keeper?: Keeper | undefined;
   readonly log: (priority: Priority, text: string) => void;
   readonly judge: ServiceChecksOptions["judge"];
 }
@@ -28,9 +32,11 @@ export class Scripts {
   readonly hooks: Hooks;
   readonly checks: ServiceChecks;
   readonly #runner: Runner;
+  #stopping = false;
+  readonly #keeper: Keeper | undefined;
   readonly #directories: readonly string[];
 
-  constructor({ runDir, etcDir, environment: own, log, judge }: ScriptsOptions) {
+  constructor({ runDir, etcDir, environment: own, keeper, log, judge }: ScriptsOptions) {
     const carp = resolve(etcDir, "carp");
     const path = own.CARP_SERVICE_STATUS_PATH || `${join(carp, "service_status.d")}:${OTHER_CHECKS}`;
     const directories = path
@@ -39,7 +45,12 @@ export class Scripts {
       .map((each) => resolve(each));
     const hooksDirectory = join(carp, "hooks.d");
     const environment = { CARP_RUN_DIR: resolve(runDir), CARP_ETC_DIR: resolve(etcDir) };
-    this.#runner = new Runner({ log });
+    this.#keeper = keeper;
+    this.#runner = new Runner({ log, start: () => this.#startRunner() });
+    void keeper?.gone.then(() => {
+      if (!this.#stopping)
+        log(4, "the keeper is gone: hooks and service checks have only the engine's privileges from now on");
+    });
     this.#directories = [hooksDirectory, ...directories];
     const run = this.#runner.run.bind(this.#runner);
     this.hooks = new Hooks({ directory: hooksDirectory, run, log, environment });
@@ -47,7 +58,7 @@ export class Scripts {
   }
 
   start(): void {
-    if (this.#directories.some((each) => existsSync(each))) this.#runner.start();
+    if (this.#exist) this.#runner.start();
   }
 
   /** Lets the hooks hear of what has happened so far, for as long as nobody minds. */
@@ -57,6 +68,21 @@ export class Scripts {
   }
 
   stop(): Promise<void> {
+    this.#stopping = true;
     return this.#runner.stop();
+  }
+
+  /** Whether there are scripts, and nobody who could start them with more privileges than the engine's. */
+  get areConfined(): boolean {
+    return this.#keeper?.isThere !== true && this.#exist;
+  }
+
+  get #exist(): boolean {
+    return this.#directories.some((each) => existsSync(each));
+  }
+
+  #startRunner(): RunnerProcess {
+    const own = [process.execPath, ...process.execArgv, process.argv[1] ?? ""];
+    return this.#keeper?.startRunner() ?? spawnRunner(own);
   }
 }

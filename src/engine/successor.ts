@@ -11,6 +11,9 @@ const TRIAL_MS = 10_000;
 /** As it was when we started: a relative name is no use from another directory. */
 const program = process.env.CARPCTL_ARGV0 === undefined ? undefined : resolve(process.env.CARPCTL_ARGV0);
 
+/** What is installed by now, as the words of a command; undefined when it is not known by what this one was started. */
+export const installedProgram: readonly string[] | undefined = program === undefined ? undefined : [program];
+
 /** @returns why there can be none, in words; undefined when what is installed runs. */
 export async function obstacleToSuccessor(): Promise<string | undefined> {
   if (program === undefined) return "it is not known by what this engine was started";

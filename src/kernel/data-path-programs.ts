@@ -71,7 +71,7 @@ export class DataPathPrograms {
     if ("error" in read) return inWords(read);
     const layout = new DataPathLayout(read);
     mkdirSync(runDir, { recursive: true });
-    const directory = join(runDir, "bpf");
+    const directory = bpfDirectory(runDir);
     // The same run directory, whatever it is called and whoever runs in it, has the same handle.
     const identity = createHash("sha256").update(realpathSync(runDir)).digest();
     const handle = (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
@@ -220,6 +220,15 @@ function filtersOf(wanted: number, index: number, ingress: boolean): TrafficFilt
   return filters.filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
 }
 
+export function bpfDirectory(runDir: string): string {
+  return join(runDir, "bpf");
+}
+
+/** Before the engine that loads the programs has given that privilege up. Where it cannot be had, loading says so. */
+export function mountFilesystem(runDir: string): void {
+  mount(bpfDirectory(runDir));
+}
+
 /** Mounts a bpffs, unless there is one. @returns 0 or an errno. */
 function mount(directory: string): number {
   if (native.isBpf(directory)) return 0;
@@ -246,6 +255,7 @@ function removeFilesystem(directory: string): void {
   // Somebody else's copy of the mount must not keep them.
   for (const entry of [...versionsIn(directory), CARPDEVS])
     rmSync(join(directory, entry), { recursive: true, force: true });
+  // Else an engine that ends has somebody who still may.
   if (native.unmount(directory) === 0) rmdirSync(directory);
 }
 

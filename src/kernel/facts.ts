@@ -7,30 +7,24 @@ import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces, release } from "node:os";
 import { dataPathObstacle } from "./data-path.ts";
 import { native } from "./native.ts";
+import { type Privileges, privileges } from "./privileges.ts";
 
 export { dataPathObstacle };
-
-/** Capabilities by their number in linux/capability.h. */
-const CAPABILITIES = { NET_ADMIN: 12, NET_RAW: 13, SYS_ADMIN: 21, BPF: 39 } as const;
-export type Capability = keyof typeof CAPABILITIES;
 
 export interface HostFacts {
   /** Of the kernel, `6.1.0-18-amd64`. */
   readonly release: string;
   readonly hasBtf: boolean;
-  readonly capabilities: readonly Capability[];
+  readonly privileges: Privileges;
   /** undefined: the kernel does not say. */
   readonly clockIsSynchronised: boolean | undefined;
 }
 
 export function hostFacts(): HostFacts {
-  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(read("/proc/self/status") ?? "")?.[1] ?? "0"}`);
   return {
     release: release(),
     hasBtf: existsSync("/sys/kernel/btf/vmlinux"),
-    capabilities: (Object.keys(CAPABILITIES) as Capability[]).filter(
-      (each) => ((held >> BigInt(CAPABILITIES[each])) & 1n) === 1n,
-    ),
+    privileges: privileges(),
     clockIsSynchronised: native.clockIsSynchronised(),
   };
 }

@@ -5,6 +5,7 @@
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { getSystemErrorMap } from "node:util";
 
@@ -164,6 +165,17 @@ interface Native {
   isBpf(path: string): boolean;
   /** An errno when there is no such device; an empty list when there is no such qdisc. */
   listFilters(index: number, ingress: boolean): TrafficFilter[] | number;
+  /** Of the calling thread: keeps these capabilities of those it has, by number, and may never gain others. */
+  dropPrivileges(kept: readonly number[]): NativeFailure | undefined;
+  /** These four return 0 or an errno. Memory that maps are counted as, where the kernel does so (before 5.11). */
+  unlimitLockedMemory(): number;
+  keepAcrossExec(fd: number, keep: boolean): number;
+  /** Waits for a child that is ending. */
+  reap(pid: number): number;
+  /** Never waits; a descriptor goes along unless it is negative. */
+  sendByte(socket: number, byte: number, descriptor: number): number;
+  /** Two stream sockets, closed on exec; or an errno. */
+  socketPair(): readonly [number, number] | number;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
   /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */
@@ -185,14 +197,19 @@ const places = [
   "../src/kernel/native/build/Release/carp.node",
 ];
 
-function load(): Native {
+function find(): string {
   const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const path = paths.find((candidate) => existsSync(candidate));
   if (path === undefined) throw new Error(`carp.node is not built (looked for ${paths.join(", ")})`);
-  return createRequire(import.meta.url)(path);
+  return path;
 }
 
-export const native: Native = load();
+const path = find();
+
+export const native: Native = createRequire(import.meta.url)(path);
+
+/** The program of keeper.c, built together with the addon. */
+export const KEEPER = join(dirname(path), "carp-keeper");
 
 /** `ENOBUFS` for 105: as the kernel's headers call it. */
 export function errnoName(error: number): string {

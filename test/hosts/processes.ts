@@ -16,6 +16,21 @@ export function childrenOf(parent: number): number[] {
     .filter((pid) => Number.isInteger(pid) && parentOf(pid) === parent);
 }
 
+/** Its children, theirs, and so on. */
+export function descendantsOf(ancestor: number): number[] {
+  return childrenOf(ancestor).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** What its threads may do beyond what their user may: each line of /proc that says so, of every thread. */
+export function privilegesOf(pid: number): string[] {
+  const lines = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    read(pid, `task/${thread}/status`)
+      .split("\n")
+      .filter((line) => /^(Cap|NoNewPrivs)/.test(line)),
+  );
+  return [...new Set(lines)].map((line) => line.replace(/:\s+/, " ")).sort();
+}
+
 export function commandOf(pid: number): string {
   return read(pid, "cmdline").replaceAll("\0", " ").trim();
 }

@@ -71,6 +71,10 @@ describe("doctor", () => {
     assert.deepEqual(await complaints(b), []);
     const { stdout } = await a.carpctl("doctor");
     assert.match(stdout, /^ok {7}engine: runs, version \S+, pid \d+$/m);
+    assert.match(
+      stdout,
+      /^ok {7}privileges: the engine has CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON,\n +CAP_BPF, and can gain no more$/m,
+    );
     assert.match(stdout, /^ok {7}eth0: ARP settings, multicast and MTU are as they have to be$/m);
     assert.match(stdout, /^ok {7}carp0 vhid 1: MASTER, 10\.0\.0\.3 heard \d+ s ago$/m);
     assert.match(stdout, /^no errors, (no|1) warnings?$/m);

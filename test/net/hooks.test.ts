@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
-import { childrenOf, commandOf, processesWith } from "../hosts/processes.ts";
+import { commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
 
 let lan: Network;
 let a: Host;
@@ -109,7 +109,7 @@ test("a change is told again when the runner died over it", async () => {
     async () => processesWith("sleep 4567890"),
     ({ length }) => length > 0,
   );
-  const [runner = 0] = childrenOf(a.engine.pid).filter((pid) => commandOf(pid).endsWith(" runner"));
+  const [runner = 0] = descendantsOf(a.engine.pid).filter((pid) => commandOf(pid).endsWith(" runner"));
   process.kill(runner, "SIGKILL");
   assert.deepEqual(await toldLines(1), ["carp0 1 MASTER BACKUP"]);
   assert.deepEqual(processesWith("sleep 4567890"), []);

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
-import { childrenOf, commandOf, processesWith } from "../hosts/processes.ts";
+import { commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
 
 const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const NOBODY = 65534;
@@ -69,7 +69,7 @@ async function serviceStatus(status: 0 | 1) {
 }
 
 function runner(): number {
-  const [found] = childrenOf(a.engine.pid).filter((pid) => commandOf(pid).endsWith(" runner"));
+  const [found] = descendantsOf(a.engine.pid).filter((pid) => commandOf(pid).endsWith(" runner"));
   assert.ok(found !== undefined, "no runner");
   return found;
 }

@@ -1,9 +1,21 @@
-/** An engine that is told to start anew: another version goes on in the same process, and nobody on the wire notices. */
+/**
+ * An engine that is told to start anew: another version goes on in the same process, and nobody on the wire notices. It
+ * may do as little as the one before, and what it runs as much.
+ */
 
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { commandOf, descendantsOf, privilegesOf } from "../hosts/processes.ts";
 import {
   advertises,
   assertHolder,
@@ -17,6 +29,16 @@ import {
 
 const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
+/** NET_ADMIN, NET_RAW, PERFMON and BPF, on each thread, and no way to more. */
+const NEEDED = [
+  "CapAmb 0000000000000000",
+  "CapBnd 000000c000003000",
+  "CapEff 000000c000003000",
+  "CapInh 0000000000000000",
+  "CapPrm 000000c000003000",
+  "NoNewPrivs 1",
+];
+
 test("SIGUSR2: what is installed goes on as MASTER, in the same process, without a lost packet", async () => {
   await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
     const [a, b] = hosts as [(typeof hosts)[0], (typeof hosts)[0]];
@@ -24,6 +46,11 @@ test("SIGUSR2: what is installed goes on as MASTER, in the same process, without
     const program = join(a.etcDirectory, "carpctl");
     symlinkSync(CARPCTL, program);
     await a.engine.stop();
+    const hooks = join(a.etcDirectory, "carp/hooks.d");
+    const told = join(a.etcDirectory, "told");
+    mkdirSync(hooks, { recursive: true });
+    const hook = `#!/bin/sh\n{ grep -Eh '^(Cap|NoNewPrivs)' /proc/self/status; tr '\\0' '\\n' </proc/$PPID/environ; echo; } >>${told}\n`;
+    writeFileSync(join(hooks, "hook"), hook, { mode: 0o755 });
     const engine = await a.startEngine({ program });
     await configure(a);
     await a.carpctl("carp0", "state", "master");
@@ -31,6 +58,7 @@ test("SIGUSR2: what is installed goes on as MASTER, in the same process, without
     await b.waitForState("carp0", "BACKUP");
     const pings = [IPV4, IPV6].map((address) => client.startPing(address, { intervalMs: 1.1 }));
     for (const ping of pings) await ping.waitForReply();
+    assert.deepEqual(privilegesOf(engine.pid), NEEDED);
 
     // An upgrade that does not run is not started.
     unlinkSync(program);
@@ -42,7 +70,7 @@ test("SIGUSR2: what is installed goes on as MASTER, in the same process, without
     // One that does, is: it says so in its own way.
     writeFileSync(
       program,
-      `#!/bin/sh\n[ "$1" = --version ] || echo 'the next one' >&2\nexec ${CARPCTL} "$@"\n`,
+      `#!/bin/sh\n[ "$1" = --version ] || echo 'the next one' >&2\nVERSION=next exec ${CARPCTL} "$@"\n`,
     );
     const from = engine.log.length;
     const pid = (await engine.request("hello", {})).pid;
@@ -50,6 +78,9 @@ test("SIGUSR2: what is installed goes on as MASTER, in the same process, without
     await engine.waitForLog(/^the next one$/, { from });
     await engine.waitForLog(/carpd .* started$/, { from });
     assert.equal((await engine.request("hello", {})).pid, pid);
+    assert.deepEqual(privilegesOf(engine.pid), NEEDED);
+    const started = descendantsOf(engine.pid);
+    assert.deepEqual(started.filter((each) => commandOf(each).includes("carp-keeper")).length, 1);
     await advertises(wire, a, 3);
     assertNothingLost(await Promise.all(pings.map((ping) => ping.stop())));
     assert.deepEqual(statesEntered(b.engine), ["BACKUP"]);
@@ -61,6 +92,15 @@ test("SIGUSR2: what is installed goes on as MASTER, in the same process, without
     );
     assert.deepEqual(await engine.stop(), { code: 0, signal: null });
     await b.waitForState("carp0", "MASTER");
+
+    const heard = readFileSync(told, "utf8").replaceAll(":\t", " ").trim().split("\n\n");
+    const own = privilegesOf(process.pid);
+    for (const each of heard) assert.deepEqual(each.split("\n").slice(0, own.length).sort(), own);
+    const versions = heard.map((each) => each.includes("VERSION=next"));
+    assert.deepEqual([versions[0], versions.at(-1)], [false, true]);
+    for (const pid of started) assert.equal(commandOf(pid), "");
+    assert.deepEqual(readdirSync(a.runDirectory), []);
+    assert.ok(!readFileSync("/proc/self/mountinfo", "utf8").includes(a.runDirectory));
   });
 });
 

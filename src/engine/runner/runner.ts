@@ -3,10 +3,9 @@
  * the runner says or fails to say, the engine only ever waits for a promise, and each of them is settled.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import type { Socket } from "node:net";
 import type { Priority } from "../../core/effect.ts";
-import { Report, type Result, RUNNER_FD, type Run, readLines } from "./messages.ts";
+import { Report, type Result, type Run, readLines } from "./messages.ts";
+import type { RunnerProcess } from "./runner-process.ts";
 import { killGroup } from "./script.ts";
 
 export type Job = Omit<Run, "id">;
@@ -34,8 +33,7 @@ interface Pending {
 
 export interface RunnerOptions {
   readonly log: (priority: Priority, text: string) => void;
-  /** The program that is the runner when `runner` is its first word. */
-  readonly program?: readonly string[];
+  readonly start: () => RunnerProcess;
 }
 
 export class Runner {
@@ -43,7 +41,8 @@ export class Runner {
   readonly #pending = new Map<number, Pending>();
   /** Process groups of what it runs. */
   readonly #scripts = new Set<number>();
-  #process: ChildProcess | undefined;
+  #process: RunnerProcess | undefined;
+  #killed = false;
   #lastId = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #restart: NodeJS.Timeout | undefined;
@@ -56,22 +55,14 @@ export class Runner {
   /** Before there is something to run, so that starting it keeps nobody waiting then. */
   start(): void {
     if (this.#process !== undefined || this.#restart !== undefined || this.#stopping) return;
-    const { program = [process.execPath, ...process.execArgv, process.argv[1] ?? ""] } = this.#options;
-    const [command = "", ...words] = program;
     const startedMs = performance.now();
-    const child = spawn(command, [...words, "runner"], {
-      detached: true,
-      stdio: ["ignore", "ignore", "ignore", "pipe"],
-      env: {},
-      cwd: "/",
-    });
-    this.#process = child;
-    const gone = (how: string) => this.#gone(child, how, performance.now() - startedMs);
-    child.once("error", (error) => gone(error.message));
-    child.once("exit", (code, signal) => gone(signal ?? `exit status ${code}`));
-    const socket = socketOf(child);
-    socket?.on("error", () => {});
+    const started = this.#options.start();
+    this.#process = started;
+    this.#killed = false;
+    void started.ended.then((how) => this.#gone(how, performance.now() - startedMs));
+    const { socket } = started;
     if (socket === undefined) return;
+    socket.on("error", () => {});
     readLines(
       socket,
       Report,
@@ -96,17 +87,16 @@ export class Runner {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
-    const child = this.#process;
-    if (child === undefined) return;
-    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    socketOf(child)?.end();
+    const leaving = this.#process;
+    if (leaving === undefined) return;
+    leaving.socket?.end();
     const late = setTimeout(() => this.#kill(undefined), LEAVE_MS);
-    await gone;
+    await leaving.ended;
     clearTimeout(late);
   }
 
   #ask(id: number, job: Job): void {
-    const socket = this.#process && socketOf(this.#process);
+    const socket = this.#process?.socket;
     if (socket === undefined) return;
     this.#watch(id);
     socket.write(`${JSON.stringify({ id, ...job })}\n`);
@@ -149,16 +139,15 @@ export class Runner {
   }
 
   #kill(why: string | undefined): void {
-    const child = this.#process;
-    if (child === undefined || child.killed) return;
+    if (this.#process === undefined || this.#killed) return;
+    this.#killed = true;
     if (why !== undefined) this.#options.log(3, `the runner ${why}: killed`);
-    child.kill("SIGKILL");
-    // What it has sent until now may be as much again.
-    socketOf(child)?.destroy();
+    this.#process.kill();
   }
 
-  #gone(child: ChildProcess, how: string, livedMs: number): void {
-    if (this.#process !== child) return;
+  #gone(how: string, livedMs: number): void {
+    // What it started before it ended may still have the other end.
+    this.#process?.socket?.destroy();
     this.#process = undefined;
     for (const pid of this.#scripts) killGroup(pid);
     this.#scripts.clear();
@@ -175,8 +164,4 @@ export class Runner {
     const ran = { interrupted: `the runner ended (${how})`, again: !this.#stopping };
     for (const id of [...this.#pending.keys()]) this.#settle(id, ran);
   }
-}
-
-function socketOf(child: ChildProcess): Socket | undefined {
-  return (child.stdio[RUNNER_FD] as Socket | undefined) ?? undefined;
 }

@@ -6,8 +6,10 @@
 #include "bpf_object.h"
 #include "clock.h"
 #include "clsact.h"
+#include "descriptors.h"
 #include "local.h"
 #include "netlink.h"
+#include "privileges.h"
 #include "wire.h"
 
 namespace {
@@ -17,8 +19,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initBpfObject(env, exports);
   carp::initClock(env, exports);
   carp::initClsact(env, exports);
+  carp::initDescriptors(env, exports);
   carp::initLocal(env, exports);
   carp::initNetlink(env, exports);
+  carp::initPrivileges(env, exports);
   carp::initWire(env, exports);
   return exports;
 }

@@ -29,9 +29,11 @@
         'bpf_object.cc',
         'clock.cc',
         'clsact.cc',
+        'descriptors.cc',
         'local.cc',
         'netlink.cc',
         'packet_socket.cc',
+        'privileges.cc',
         'raw_socket.cc',
         'receiver.cc',
         'static_libraries.cc',
@@ -56,6 +58,11 @@
         '<!@(test -e "$(cc -print-file-name=libzstd.a)" && echo -l:libzstd.a || true)',
       ],
       'ldflags': ['-Wl,--exclude-libs,ALL'],
+    },
+    {
+      'target_name': 'carp-keeper',
+      'type': 'executable',
+      'sources': ['keeper.c'],
     },
   ],
 }

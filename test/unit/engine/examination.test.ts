@@ -6,6 +6,7 @@ import type { Finding } from "../../../src/control/messages.ts";
 import { examineHost, type HostExamined } from "../../../src/engine/host-examination.ts";
 import { examineInterfaces, type InterfacesExamined } from "../../../src/engine/interface-examination.ts";
 import type { DeviceFacts, HostFacts } from "../../../src/kernel/facts.ts";
+import type { Capability } from "../../../src/kernel/privileges.ts";
 import { node, view } from "../cli/scripted-engine.ts";
 
 const SECOND = 1_000_000;
@@ -17,10 +18,13 @@ const complaints = (findings: readonly Finding[]) =>
     .filter(({ level }) => level !== "ok")
     .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
 
+const NEEDED: readonly Capability[] = ["NET_ADMIN", "NET_RAW", "PERFMON", "BPF"];
+const privileges = (capabilities = NEEDED, surplus = 0, final = true) => ({ capabilities, surplus, final });
+
 const GOOD_HOST: HostFacts = {
   release: "6.1.0-18-amd64",
   hasBtf: true,
-  capabilities: ["NET_ADMIN", "NET_RAW", "BPF"],
+  privileges: privileges(),
   clockIsSynchronised: true,
 };
 
@@ -31,6 +35,7 @@ describe("a host", () => {
         facts: { ...GOOD_HOST, ...facts },
         obstacle: undefined,
         persists: true,
+        scriptsAreConfined: false,
         isEngine: true,
         ...rest,
       }),
@@ -38,7 +43,10 @@ describe("a host", () => {
 
   test("that has everything", () => {
     assert.deepEqual(host(), []);
-    assert.deepEqual(host({ hasBtf: false, capabilities: ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"] }), []);
+    assert.deepEqual(
+      host({ hasBtf: false, privileges: privileges(["NET_ADMIN", "NET_RAW", "SYS_ADMIN"]) }),
+      [],
+    );
     assert.deepEqual(host({ release: "5.10.0" }), []);
   });
 
@@ -48,13 +56,36 @@ describe("a host", () => {
   });
 
   test("whose engine lacks a capability", () => {
-    assert.deepEqual(host({ capabilities: ["NET_ADMIN"] }), [
-      "error privileges: the engine lacks CAP_NET_RAW, CAP_BPF",
+    assert.deepEqual(host({ privileges: privileges(["NET_ADMIN"]) }), [
+      "error privileges: the engine lacks CAP_NET_RAW, CAP_PERFMON, CAP_BPF",
     ]);
   });
 
+  test("whose engine has more than it needs, or could gain it", () => {
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 2) }), [
+      "warning privileges: the engine has 2 capabilities that it does not need",
+    ]);
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }), [
+      "warning privileges: the engine has 37 capabilities that it does not need, or may gain them",
+    ]);
+    // Of somebody who only looks it is to be expected.
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }, { isEngine: false }), []);
+  });
+
+  test("whose hooks could have more privileges than the engine, and have not", () => {
+    assert.deepEqual(host({}, { scriptsAreConfined: true }), [
+      "warning hooks: no keeper runs: hooks and service checks have only the engine's privileges",
+    ]);
+    // An engine that has them all starts them with all.
+    const { length } = host({ privileges: privileges(NEEDED, 37) }, { scriptsAreConfined: true });
+    assert.equal(length, 1);
+  });
+
   test("that somebody looks at who may not see everything", () => {
-    const found = host({ capabilities: [] }, { isEngine: false, obstacle: "this process may not use eBPF" });
+    const found = host(
+      { privileges: privileges([]) },
+      { isEngine: false, obstacle: "this process may not use eBPF" },
+    );
     assert.equal(found.length, 2);
     for (const each of found) assert.match(each, /^unknown (privileges|eBPF): /);
   });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { type Job, Runner } from "../../../src/engine/runner/runner.ts";
+import { spawnRunner } from "../../../src/engine/runner/runner-process.ts";
 
 let directory: string;
 before(() => {
@@ -32,7 +33,7 @@ function made(context: TestContext, body: string) {
   const lines: string[] = [];
   const runner = new Runner({
     log: (priority, text) => lines.push(`${priority} ${text}`),
-    program: [process.execPath, program],
+    start: () => spawnRunner([process.execPath, program]),
   });
   context.after(() => runner.stop());
   return { runner, lines };
@@ -130,7 +131,10 @@ test("one that does not leave is killed, and what is asked afterwards is not don
 
 test("a program that is not there is an interrupted job, not an exception", async () => {
   const lines: string[] = [];
-  const runner = new Runner({ log: (_, text) => lines.push(text), program: ["/nonexistent/program"] });
+  const runner = new Runner({
+    log: (_, text) => lines.push(text),
+    start: () => spawnRunner(["/nonexistent/program"]),
+  });
   const ran = await runner.run(JOB);
   assert.ok("interrupted" in ran);
   assert.match(ran.interrupted, /ENOENT/);

@@ -1,0 +1,77 @@
+/**
+ * The beginning of an engine's process, the only part that has whatever privileges it was started with: does what
+ * needs them, starts the keeper, gives up all but what the engine needs, and goes on as the next image of the same
+ * process, since an exec alone takes privileges from every thread. What the engine then has is read from the kernel.
+ */
+
+import { accessSync, closeSync, constants, readdirSync } from "node:fs";
+import { setPriority, constants as system } from "node:os";
+import { resolve } from "node:path";
+import { bpfDirectory, mountFilesystem } from "../kernel/data-path-programs.ts";
+import { native } from "../kernel/native.ts";
+import { areReduced, privileges, reducePrivileges } from "../kernel/privileges.ts";
+import { handOn, Keeper, startKeeper, takeOver } from "./runner/keeper.ts";
+import { installedProgram } from "./successor.ts";
+
+/** Set in an image that was started with reduced privileges, lest one that has others all the same does it for ever. */
+const VARIABLE = "CARPCTL_REDUCED";
+
+export interface Started {
+  /** undefined: what the engine starts has no more privileges than the engine, or the engine has them all. */
+  readonly keeper: Keeper | undefined;
+  /** Why the engine has more than it needs, in words. */
+  readonly failure: string | undefined;
+}
+
+/** Returns in an engine that may do no more than it needs, or at once where that cannot be had. */
+export function startReduced(runDir: string): Started {
+  goFirst();
+  const isNext = process.env[VARIABLE] !== undefined;
+  delete process.env[VARIABLE];
+  const ends = takeOver();
+  const keeper = ends && new Keeper(ends);
+  if (areReduced(privileges())) return { keeper, failure: undefined };
+  if (isNext) return { keeper, failure: "the kernel gave them back" };
+  return { keeper, failure: goOnReduced(runDir) };
+}
+
+/** Comes back only with the reason why not. */
+function goOnReduced(runDir: string): string {
+  const [script = ""] = process.argv.slice(1);
+  if (process.execve === undefined) return "this Node cannot exec";
+  try {
+    // An exec that fails ends the process.
+    accessSync(process.execPath, constants.X_OK);
+    accessSync(script, constants.R_OK);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  mountFilesystem(runDir);
+  const { execPath, execArgv } = process;
+  const program = installedProgram ?? [execPath, ...execArgv, script];
+  const ends = startKeeper(bpfDirectory(resolve(runDir)), program);
+  native.unlimitLockedMemory();
+  const failure = reducePrivileges();
+  if (failure !== undefined) {
+    if (ends !== undefined) closeSync(ends.fd);
+    return failure;
+  }
+  if (ends !== undefined) handOn(ends);
+  return process.execve(execPath, [execPath, ...execArgv, ...process.argv.slice(1)], {
+    ...process.env,
+    [VARIABLE]: "1",
+  });
+}
+
+/**
+ * A busy host is no reason to be late. On Linux each thread has a priority of its own, and one that waits for another
+ * (as for the collection of garbage) is as late as that; threads begun later inherit it.
+ */
+function goFirst(): void {
+  try {
+    for (const thread of readdirSync("/proc/self/task"))
+      setPriority(Number(thread), system.priority.PRIORITY_HIGHEST);
+  } catch {
+    // A container may not; it is only less punctual.
+  }
+}

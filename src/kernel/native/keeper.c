@@ -1,0 +1,115 @@
+// The keeper: a process that an engine starts before it gives its privileges up, and that has them still. It knows three
+// orders, each a byte on the socket that is its descriptor 3, and decides nothing else:
+//
+//   r  start the runner, whose descriptor 3 is the socket that comes with the byte
+//   k  kill it
+//   u  unmount the bpffs
+//
+// It answers with lines: "ended STATUS" (as from waitpid, or -ERRNO when it could not be started) and "unmounted ERRNO".
+// What the runner is and where the bpffs is stands in its own words, which are the engine's of before. It ends when the
+// other end of the socket is closed.
+//
+// carp-keeper BPFFS PROGRAM WORD...
+
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ENGINE = 3 };
+
+static pid_t runner;
+
+static void say(const char* what, int number) {
+  char line[64];
+  const int length = snprintf(line, sizeof line, "%s %d\n", what, number);
+  // An engine that does not read what it asked for is no engine.
+  if (send(ENGINE, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) != length) exit(1);
+}
+
+// The order, and the descriptor that came with it or -1. 0: the engine is gone.
+static char receive(int* descriptor) {
+  char order = 0;
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec bytes = {&order, 1};
+  struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t length;
+  *descriptor = -1;
+  do {
+    length = recvmsg(ENGINE, &message, MSG_CMSG_CLOEXEC);
+  } while (length < 0 && errno == EINTR);
+  if (length <= 0) return 0;
+  const struct cmsghdr* found = CMSG_FIRSTHDR(&message);
+  if (found != NULL && found->cmsg_level == SOL_SOCKET && found->cmsg_type == SCM_RIGHTS &&
+      found->cmsg_len == CMSG_LEN(sizeof(int)))
+    memcpy(descriptor, CMSG_DATA(found), sizeof(int));
+  return order;
+}
+
+static void start(char* const* words, int descriptor, const sigset_t* signals) {
+  if (descriptor < 0 || runner > 0) return say("ended", -EINVAL);
+  runner = fork();
+  if (runner < 0) return say("ended", -errno);
+  if (runner > 0) return;
+  // In a session of its own, as the engine's other children are.
+  setsid();
+  sigprocmask(SIG_UNBLOCK, signals, NULL);
+  if (dup2(descriptor, ENGINE) < 0) _exit(126);
+  execv(words[0], words);
+  _exit(127);
+}
+
+static void reap(void) {
+  int status;
+  const pid_t ended = waitpid(-1, &status, WNOHANG);
+  if (ended <= 0 || ended != runner) return;
+  runner = 0;
+  say("ended", status);
+}
+
+int main(int count, char** words) {
+  static char last[] = "runner";
+  char** program = calloc((size_t)count + 1, sizeof *program);
+  sigset_t signals;
+  if (count < 3 || program == NULL) return 1;
+  memcpy(program, words + 2, (size_t)(count - 2) * sizeof *program);
+  program[count - 2] = last;
+
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  const int children = signalfd(-1, &signals, SFD_CLOEXEC);
+  // Told to stop together with the engine, it stops when the engine has.
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  sigprocmask(SIG_BLOCK, &signals, NULL);
+  if (children < 0) return 1;
+  struct pollfd watched[] = {{ENGINE, POLLIN, 0}, {children, POLLIN, 0}};
+  for (;;) {
+    if (poll(watched, 2, -1) < 0) continue;
+    if (watched[1].revents != 0) {
+      struct signalfd_siginfo one;
+      if (read(children, &one, sizeof one) > 0) reap();
+    }
+    if (watched[0].revents == 0) continue;
+    int descriptor;
+    const char order = receive(&descriptor);
+    if (order == 0) return 0;
+    if (order == 'r') start(program, descriptor, &signals);
+    if (order == 'k' && runner > 0) kill(runner, SIGKILL);
+    if (order == 'u') say("unmounted", umount2(words[1], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? errno : 0);
+    if (descriptor >= 0) close(descriptor);
+  }
+}

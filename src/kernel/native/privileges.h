@@ -1,0 +1,9 @@
+#pragma once
+
+#include <napi.h>
+
+namespace carp {
+
+void initPrivileges(Napi::Env env, Napi::Object exports);
+
+}  // namespace carp
