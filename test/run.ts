@@ -64,6 +64,9 @@ if (absent.length > 0) {
 }
 
 let failed = named.length === 0 && !(await checksPass());
+// A process for each file, and all those that they start: what V8 made of our code is made once.
+const compiled = mkdtempSync(join(tmpdir(), `${run}-compiled-`));
+process.env.NODE_COMPILE_CACHE = compiled;
 // Temporary files of every test land here, whoever makes them.
 const temporary = mkdtempSync(join(tmpdir(), `${run}-`));
 process.env.TMPDIR = temporary;
@@ -162,7 +165,7 @@ function leaks(): boolean {
     ...readdirSync(temporary).map((name) => `file ${join(temporary, name)}`),
   ];
   sweep(run);
-  removeDirectory(temporary);
+  for (const directory of [temporary, compiled]) removeDirectory(directory);
   // Interrupted tests are swept up after, not blamed.
   if (interruptedBy > 0) return true;
   const after = machine();
