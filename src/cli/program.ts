@@ -56,14 +56,17 @@ async function partsOf({ name, words, environment }: Invocation): Promise<readon
 async function runOurs({ words, optional }: Part, invocation: Invocation): Promise<number> {
   const outcome = await outcomeOf({ ...invocation, words });
   if (optional && outcome.kind === "refused") return 0;
-  return report(outcome, shownName(invocation.name));
+  const { stdout, stderr, status } = reportOf(outcome, shownName(invocation.name));
+  if (stderr !== "") process.stderr.write(stderr);
+  if (stdout !== "") process.stdout.write(stdout);
+  return outcome.kind === "exited" ? process.exit(status) : status;
 }
 
 function shownName(name: string): string {
   return NAMES.has(name) ? name : "carpctl";
 }
 
-async function outcomeOf(invocation: Invocation): Promise<Outcome> {
+export async function outcomeOf(invocation: Invocation): Promise<Outcome> {
   try {
     return await run(invocation);
   } catch (error) {
@@ -138,30 +141,35 @@ function versionText(version: string): Outcome {
   return done(`carpctl ${version}\n`);
 }
 
-function report(outcome: Outcome, name: string): number {
+export interface Report {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+export function reportOf(outcome: Outcome, name: string): Report {
   switch (outcome.kind) {
-    case "done":
-      for (const warning of outcome.warnings ?? []) complain(name, `warning: ${warning}`);
-      if (outcome.output !== "") process.stdout.write(outcome.output);
-      return 0;
+    case "done": {
+      const warnings = (outcome.warnings ?? []).map((warning) => complaint(name, `warning: ${warning}`));
+      return { stdout: outcome.output, stderr: warnings.join(""), status: 0 };
+    }
     case "failed":
-      if (outcome.output !== "") process.stdout.write(outcome.output);
-      return 1;
+      return { stdout: outcome.output, stderr: "", status: 1 };
     case "exited":
-      return process.exit(outcome.status);
+      return { stdout: "", stderr: "", status: outcome.status };
     case "refused":
-      complain(name, outcome.message);
-      return 1;
-    case "misused":
-      if (outcome.message !== undefined) complain(name, outcome.message);
-      process.stderr.write(`usage: ${calledAs(name, outcome.usage)}\n`);
-      return 2;
+      return { stdout: "", stderr: complaint(name, outcome.message), status: 1 };
+    case "misused": {
+      const { message, usage } = outcome;
+      const why = message === undefined ? "" : complaint(name, message);
+      return { stdout: "", stderr: `${why}usage: ${calledAs(name, usage)}\n`, status: 2 };
+    }
   }
 }
 
 /** One line, whatever the words were. */
-function complain(name: string, message: string): void {
-  process.stderr.write(`${name}: ${escaped(message)}\n`);
+function complaint(name: string, message: string): string {
+  return `${name}: ${escaped(message)}\n`;
 }
 
 function calledAs(name: string, usage: string): string {

@@ -107,6 +107,18 @@ export class Host {
     return this.exec(CARPCTL, words);
   }
 
+  /**
+   * What `carpctl` does with these words, by its own code in this process: for tests of the engine, which need not
+   * start a program for each change. Only for what goes to the engine whole, as ifconfig words and variables do.
+   */
+  async command(...words: string[]): Promise<Output> {
+    const { outcomeOf, reportOf } = await import("../../src/cli/program.ts");
+    const environment = { ...process.env, ...this.#environment };
+    const outcome = await outcomeOf({ name: "carpctl", words, environment, version: "" });
+    const { status, ...said } = reportOf(outcome, "carpctl");
+    return succeeded(this.name, ["carpctl", ...words], { ...said, exitCode: status });
+  }
+
   get engine(): Engine {
     if (!this.#engine) throw new Error(`no engine was started on ${this.name}`);
     return this.#engine;

@@ -30,10 +30,10 @@ const ownAddresses = (digit: number) => ({ addresses: [`10.0.0.${digit}/24`, `20
 
 /** Minutes pass before a BACKUP takes over by itself. */
 const configure = (host: Host, ...words: string[]) =>
-  host.carpctl("carp0", ...ADDRESSES, "carpdev", "eth0", "vhid", "1", "advbase", "60", ...words);
+  host.command("carp0", ...ADDRESSES, "carpdev", "eth0", "vhid", "1", "advbase", "60", ...words);
 
 async function becomeMaster(host: Host): Promise<void> {
-  await host.carpctl("carp0", "state", "master");
+  await host.command("carp0", "state", "master");
   await host.waitForState("carp0", "MASTER");
 }
 
@@ -190,7 +190,7 @@ describe("nobody but carp tells where a shared address is", () => {
           await router.becomeRouter();
           await router.startEngine();
           await configure(router, "advskew", String(n));
-          await router.carpctl(
+          await router.command(
             "carp1",
             "inet",
             "10.0.9.1/24",
@@ -201,9 +201,9 @@ describe("nobody but carp tells where a shared address is", () => {
             "advbase",
             "60",
           );
-          await router.carpctl("carp1", "inet6", "2001:db8:9::1/64", "advskew", String(n));
+          await router.command("carp1", "inet6", "2001:db8:9::1/64", "advskew", String(n));
           for (const name of ["carp0", "carp1"]) {
-            if (n === 0) await router.carpctl(name, "state", "master");
+            if (n === 0) await router.command(name, "state", "master");
             await router.waitForState(name, n === 0 ? "MASTER" : "BACKUP");
           }
         }
@@ -265,7 +265,7 @@ describe("lladdr", () => {
       assert.equal(await badAuthentications(b), 0);
       for (const other of [["lladdr", "02:11:22:33:44:66"], ["-lladdr"], ["lladdr", await b.mac()]]) {
         const [before, from] = [await badAuthentications(b), b.engine.log.length];
-        await b.carpctl("carp0", ...other);
+        await b.command("carp0", ...other);
         await b.engine.waitForLog(/vhid 1: incorrect hash from/, { from });
         assert.ok((await badAuthentications(b)) > before, other.join(" "));
       }
@@ -309,7 +309,7 @@ describe("lladdr", () => {
       const moving = wire.frames.length;
 
       // The client is not made to ask: what it believes is corrected by the announcements alone.
-      await a.carpctl("carp0", "down");
+      await a.command("carp0", "down");
       await b.waitForState("carp0", "MASTER");
       for (const address of SHARED) {
         const isNews = (frame: Frame) => isAnnouncement(frame, address) && frame.ethernetSource === macB;
@@ -351,9 +351,9 @@ test("a command that changes everything shows on the wire as a whole: the old bo
       mac,
     ];
     // Counts every advertisement that is not wholly the new.
-    await b.carpctl("carp0", ...fresh, "carpdev", "eth0", "advbase", "60", "advskew", "9");
+    await b.command("carp0", ...fresh, "carpdev", "eth0", "advbase", "60", "advskew", "9");
     const changed = wire.frames.length;
-    await a.carpctl(
+    await a.command(
       "carp0",
       ...fresh,
       "-inet6",

@@ -68,7 +68,7 @@ export async function createBalancedHosts(): Promise<BalancedHosts> {
     await echo.number(host, n);
     await host.namespace.ip(FARAWAY.map((address) => `route add ${address} dev eth0`));
     await Promise.all([host.startEngine(), echo.respond(host, VIRTUAL)]);
-    await host.carpctl("sysctl", "net.inet.carp.preempt=1");
+    await host.command("sysctl", "net.inet.carp.preempt=1");
     return host;
   };
   const [client, ...hosts] = await Promise.all([
@@ -98,7 +98,7 @@ export async function balance(
   );
   const words = ["carpdev", "eth0", "pass", "sesame", "balancing", mode, "carpnodes"];
   await Promise.all(
-    hosts.map((host, n) => host.carpctl("carp0", ...addresses, ...words, carpnodes[n] as string)),
+    hosts.map((host, n) => host.command("carp0", ...addresses, ...words, carpnodes[n] as string)),
   );
   await settle(hosts);
 }

@@ -46,7 +46,7 @@ async function isForgotten({ hosts, client }: BalancedHosts, mac: string): Promi
 async function takeOn(balanced: BalancedHosts, change: Change, formerMac: string): Promise<string> {
   const { hosts, client, sent } = balanced;
   const { words, mode, vhids, holders } = change;
-  await Promise.all(hosts.map((host, n) => host.carpctl("carp0", ...(words[n] as string).split(" "))));
+  await Promise.all(hosts.map((host, n) => host.command("carp0", ...(words[n] as string).split(" "))));
   await settle(hosts, holders, vhids);
   const settledUs = Date.now() * 1000;
   // What the change brought to the client's attention is not what this is about.
@@ -61,7 +61,7 @@ async function takeOn(balanced: BalancedHosts, change: Change, formerMac: string
     const host = hosts[n] as (typeof hosts)[0];
     const made = assertSentAs(mode, await host.mac(), frames, vhids[0]);
     assert.equal(made > 0, holders[0] === n);
-    const shown = (await host.carpctl("carp0")).stdout;
+    const shown = (await host.command("carp0")).stdout;
     assert.match(shown, new RegExp(`^\tlladdr ${mac}$`, "m"));
     if (mode !== "none") assert.match(shown, new RegExp(`^\tcarp: .* balancing ${mode}$`, "m"));
   }

@@ -35,7 +35,7 @@ const deaths: readonly Death[] = [
     how: "is killed, its kernel still there to answer",
     die: (host) => host.engine.kill("SIGKILL"),
   },
-  { mode: "ip-stealth", who: 2, how: "goes down", die: (host) => host.carpctl("carp0", "down") },
+  { mode: "ip-stealth", who: 2, how: "goes down", die: (host) => host.command("carp0", "down") },
 ];
 
 describe("connections to three hosts", () => {

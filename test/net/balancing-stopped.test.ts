@@ -29,7 +29,7 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     await Promise.all(hosts.flatMap((host) => [host.startEngine(), answer(host)]));
     await balance(hosts, { addresses: [`${IPV4}/24`], mode: "ip-stealth" });
     // What it had it may not take back by itself.
-    await a.carpctl("sysctl", "net.inet.carp.preempt=0");
+    await a.command("sysctl", "net.inet.carp.preempt=0");
     const talk = new Conversations(client, IPV4, SOURCES);
     await talk.answered();
 

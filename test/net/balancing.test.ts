@@ -29,9 +29,9 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           [b, "1:100,2:0"],
         ] as const) {
           await host.startEngine();
-          await host.carpctl("sysctl", "net.inet.carp.preempt=1");
+          await host.command("sysctl", "net.inet.carp.preempt=1");
           const words = ["carpdev", "eth0", "carpnodes", carpnodes, "balancing", mode, "pass", "sesame"];
-          await host.carpctl("carp0", `${SHARED}/24`, ...words);
+          await host.command("carp0", `${SHARED}/24`, ...words);
         }
         await a.waitForState("carp0", "MASTER", 1);
         await b.waitForState("carp0", "MASTER", 2);
@@ -63,7 +63,7 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           [a, 0],
           [b, 1],
         ] as const) {
-          const { interfaces } = JSON.parse((await host.carpctl("status", "--json")).stdout);
+          const { interfaces } = JSON.parse((await host.command("status", "--json")).stdout);
           const nodes: NodePackets[] = interfaces[0].nodes.map(
             ({ packets }: { packets: NodePackets }) => packets,
           );
@@ -73,10 +73,10 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           assert.equal(nodes[own]?.droppedByHash, 0);
           // A switch that has learned where the shared MAC is brings the other host's share nowhere else.
           if (mode === "ip") assert.equal(nodes[other]?.droppedByHash, mine[other]);
-          const { stdout } = await host.carpctl("status");
+          const { stdout } = await host.command("status");
           assert.match(stdout, new RegExp(`^carp0 +${own + 1} +${mine[own]} +\\d+% +0$`, "m"));
           assert.match(stdout, new RegExp(`^carp0: ${mine[own]} of \\d+ packets accepted here`, "m"));
-          const netstat = (await host.carpctl("netstat", "-I", "carp0")).stdout;
+          const netstat = (await host.command("netstat", "-I", "carp0")).stdout;
           assert.match(netstat, new RegExp(`^\t${mine[own]} packets accepted for vhid ${own + 1}$`, "m"));
         }
       } finally {

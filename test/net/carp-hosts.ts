@@ -67,12 +67,12 @@ export async function onCarpHosts(
 
 export async function configure(host: Host, settings: Settings = {}): Promise<void> {
   const { addresses = [IPV4, IPV6], advbase = 1, advskew = 0, preempt = false } = settings;
-  if (preempt) await host.carpctl("sysctl", "net.inet.carp.preempt=1");
+  if (preempt) await host.command("sysctl", "net.inet.carp.preempt=1");
   const words = addresses.flatMap((address) =>
     address.includes(":") ? ["inet6", `${address}/64`] : ["inet", `${address}/24`],
   );
   words.push("carpdev", "eth0", "vhid", String(VHID), "pass", "sesame");
-  await host.carpctl("carp0", ...words, "advbase", String(advbase), "advskew", String(advskew));
+  await host.command("carp0", ...words, "advbase", String(advbase), "advskew", String(advskew));
 }
 
 export const isAdvertisement = ({ carp }: Frame) => carp?.vhid === VHID;

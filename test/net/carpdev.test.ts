@@ -12,7 +12,7 @@ const OWN_A = ["10.0.0.2/24", "2001:db8::2/64"] as const;
 const VHID_MAC = virtualMac(1);
 
 const configure = (host: Host, ...words: string[]) =>
-  host.carpctl("carp0", "inet", "10.0.0.1/24", "inet6", "2001:db8::1/64", "vhid", "1", ...words);
+  host.command("carp0", "inet", "10.0.0.1/24", "inet6", "2001:db8::1/64", "vhid", "1", ...words);
 
 async function assertReaches(client: Host, ...addresses: readonly string[]): Promise<void> {
   for (const address of addresses) {
@@ -31,7 +31,7 @@ const notRunning = async (host: Host) =>
   (await host.engine.request("interfaces", {})).interfaces.find(({ name }) => name === "carp0")?.notRunning;
 
 const demotion = async (host: Host) =>
-  (await host.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout.trim();
+  (await host.command("sysctl", "-n", "net.inet.carp.demotion")).stdout.trim();
 
 describe("a carpdev", () => {
   let lan: Network;
@@ -60,7 +60,7 @@ describe("a carpdev", () => {
 
   /** a is MASTER again and b is BACKUP, whatever was before. */
   async function returnToA(): Promise<void> {
-    await a.carpctl("carp0", "state", "master");
+    await a.command("carp0", "state", "master");
     await Promise.all([a.waitForState("carp0", "MASTER"), b.waitForState("carp0", "BACKUP")]);
   }
 
@@ -175,10 +175,10 @@ describe("a carpdev", () => {
   });
 
   test("is given back its ARP settings when its last carp interface leaves it, and nothing spoke wrongly all along", async () => {
-    await a.carpctl("carp1", "inet", "10.0.0.101/24", "carpdev", "eth0", "vhid", "2");
-    await a.carpctl("carp0", "destroy");
+    await a.command("carp1", "inet", "10.0.0.101/24", "carpdev", "eth0", "vhid", "2");
+    await a.command("carp0", "destroy");
     assert.deepEqual(await arpSettings(a, "eth0"), ["1", "2"]);
-    await a.carpctl("carp1", "destroy");
+    await a.command("carp1", "destroy");
     assert.deepEqual(await arpSettings(a, "eth0"), ["0", "0"]);
     assertOnlyVirtualMac(await wire.stop(), { addresses: SHARED, mac: VHID_MAC, packetSources: carpdevMacs });
   });

@@ -21,16 +21,16 @@ before(async () => {
     [a, "0"],
     [b, "100"],
   ] as const)
-    await host.carpctl(
+    await host.command(
       ..."carp0 10.0.0.1/24 carpdev eth0 vhid 1 pass sesame advskew".split(" "),
       ...[advskew, "advbase", "60"],
     );
-  await a.carpctl("carp0", "state", "master");
+  await a.command("carp0", "state", "master");
   await a.waitForState("carp0", "MASTER");
 });
 after(() => lan.destroy());
 
-const counter = async () => Number((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout);
+const counter = async () => Number((await a.command("sysctl", "-n", "net.inet.carp.demotion")).stdout);
 const fails = async (...words: string[]) => {
   const { exitCode, stderr } = await a.tryCarpctl(...words);
   assert.equal(exitCode, 1, words.join(" "));
@@ -41,7 +41,7 @@ test("a demotion moves the address at once, is listed with the sum, and is taken
   await a.carpctl("demote", "backup", "50");
   await b.waitForState("carp0", "MASTER");
   await a.waitForState("carp0", "BACKUP");
-  await a.carpctl("sysctl", "net.inet.carp.demotion=7");
+  await a.command("sysctl", "net.inet.carp.demotion=7");
   assert.equal(await counter(), 57);
   const listed = /^demoted by 57: backup 50, net\.inet\.carp\.demotion 7$/m;
   assert.match((await a.carpctl("status")).stdout, listed);
@@ -66,7 +66,7 @@ test("an engine that was killed leaves its demotions to the next", async () => {
   assert.equal(await counter(), 57);
   await a.carpctl("promote", "backup");
   assert.equal(await counter(), 7);
-  await a.carpctl("sysctl", "net.inet.carp.demotion=-7");
+  await a.command("sysctl", "net.inet.carp.demotion=-7");
 });
 
 test("maintenance is remembered when the engine is killed and when it is stopped, other reasons are not", async () => {

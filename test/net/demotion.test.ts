@@ -22,15 +22,15 @@ describe("demotion", () => {
     await inside.attach(a, { addresses: ["10.0.1.2/24"] });
     await inside.attach(b, { addresses: ["10.0.1.3/24"] });
     await Promise.all([a.startEngine(), b.startEngine()]);
-    for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.preempt=1");
+    for (const host of [a, b]) await host.command("sysctl", "net.inet.carp.preempt=1");
     for (const [host, advskew] of [
       [a, "10"],
       [b, "100"],
     ] as const) {
       for (const n of [0, 1]) {
         const words = ["carpdev", `eth${n}`, "vhid", String(n + 1), "pass", "sesame", "advskew", advskew];
-        await host.carpctl(`carp${n}`, `10.0.${n}.1/24`, ...words, ...SLOW);
-        if (host === a) await a.carpctl(`carp${n}`, "state", "master");
+        await host.command(`carp${n}`, `10.0.${n}.1/24`, ...words, ...SLOW);
+        if (host === a) await a.command(`carp${n}`, "state", "master");
       }
     }
     await at(a, b);
@@ -47,39 +47,39 @@ describe("demotion", () => {
   test("a group's carpdemote moves its addresses at once, and taking it back brings them back", async () => {
     const begin = a.engine.log.length;
     const advertised = await b.capture("eth0", "ip proto 112");
-    await a.carpctl("-g", "carp", "carpdemote", "3");
+    await a.command("-g", "carp", "carpdemote", "3");
     const demoted = await advertised.waitFor(({ carp }) => carp?.vhid === 1 && carp.demote === 3);
     assert.deepEqual([demoted.ipv4?.source, demoted.carp?.advskew], ["10.0.0.2", 10]);
     await at(b, a);
-    assert.equal((await a.carpctl("-g", "carp")).stdout, "carp: carp demote count 3\n");
-    assert.match((await a.carpctl("status")).stdout, /^group carp: carp demote count 3$/m);
+    assert.equal((await a.command("-g", "carp")).stdout, "carp: carp demote count 3\n");
+    assert.match((await a.command("status")).stdout, /^group carp: carp demote count 3$/m);
     await a.engine.waitForLog(/^<3>carpctl demoted group carp by 3 to 3 \(carpdemote\)$/, { from: begin });
 
-    await a.carpctl("-g", "carp", "-carpdemote", "2");
-    assert.equal((await a.carpctl("-g", "carp")).stdout, "carp: carp demote count 1\n");
-    await a.carpctl("-g", "carp", "-carpdemote");
+    await a.command("-g", "carp", "-carpdemote", "2");
+    assert.equal((await a.command("-g", "carp")).stdout, "carp: carp demote count 1\n");
+    await a.command("-g", "carp", "-carpdemote");
     await a.engine.waitForLog(/^<3>carpctl promoted group carp by 1 to 0 \(carpdemote\)$/, { from: begin });
     await advertised.stop();
     await returnsToA();
   });
 
   test("a group of one interface moves that one alone", async () => {
-    await a.carpctl("carp1", "group", "inside");
-    await a.carpctl("-g", "inside", "carpdemote");
+    await a.command("carp1", "group", "inside");
+    await a.command("-g", "inside", "carpdemote");
     await at(b, a, ["carp1"]);
     assert.equal(await a.engine.state("carp0"), "MASTER");
-    await a.carpctl("-g", "inside", "-carpdemote");
-    await a.carpctl("carp1", "-group", "inside");
+    await a.command("-g", "inside", "-carpdemote");
+    await a.command("carp1", "-group", "inside");
     await returnsToA();
   });
 
   test("the global counter moves everything at once, and shows in advskew", async () => {
     const advertised = await b.capture("eth0", "ip proto 112");
-    await a.carpctl("sysctl", "net.inet.carp.demotion=50");
+    await a.command("sysctl", "net.inet.carp.demotion=50");
     const demoted = await advertised.waitFor(({ carp }) => carp?.demote === 50);
     assert.deepEqual([demoted.ipv4?.source, demoted.carp?.advskew], ["10.0.0.2", 60]);
     await at(b, a);
-    const { stdout } = await a.carpctl("sysctl", "net.inet.carp.demotion=-50");
+    const { stdout } = await a.command("sysctl", "net.inet.carp.demotion=-50");
     assert.equal(stdout, "net.inet.carp.demotion: 50 -> 0\n");
     await advertised.stop();
     await returnsToA();
@@ -100,13 +100,13 @@ describe("demotion", () => {
         /^<3>demoted by 240 to 240 \(interface down\)$/,
       ])
         await a.engine.waitForLog(line, { from: begin });
-      assert.equal((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout, "240\n");
+      assert.equal((await a.command("sysctl", "-n", "net.inet.carp.demotion")).stdout, "240\n");
       assert.match(
-        (await a.carpctl("status")).stdout,
+        (await a.command("status")).stdout,
         new RegExp(`^carp${lost}: carpdev eth${lost} has no carrier$`, "m"),
       );
       // Of the network that was cut off b can only know by its timers, or by being told.
-      await b.carpctl(`carp${lost}`, "state", "master");
+      await b.command(`carp${lost}`, "state", "master");
       await b.waitForState(`carp${lost}`, "MASTER");
 
       await a.plugCable(`eth${lost}`);
@@ -145,7 +145,7 @@ describe("demotion for send errors", () => {
 
   test("three sends in a row that fail demote, three that succeed take it back", async () => {
     const words = ["carpdev", "eth0", "vhid", "1", "pass", "sesame", "advbase", "0", "advskew", "20"];
-    await a.carpctl("carp0", "10.0.0.1/24", ...words);
+    await a.command("carp0", "10.0.0.1/24", ...words);
     await a.waitForState("carp0", "MASTER");
     const begin = a.engine.log.length;
     // A queue without room for anything: what is sent fails with ENOBUFS.
@@ -153,7 +153,7 @@ describe("demotion for send errors", () => {
     await a.engine.waitForLog(/^<3>carp0 demoted group carp by 1 to 1 \(> snderrors\)$/, { from: begin });
     await a.engine.waitForLog(/^<3>demoted by 240 to 240 \(> snderrors\)$/, { from: begin });
     assert.ok((await a.engine.request("statistics", {})).sendFailed >= 3);
-    assert.match((await a.carpctl("netstat")).stdout, /^\t\t\d+ send failed due to mbuf memory error$/m);
+    assert.match((await a.command("netstat")).stdout, /^\t\t\d+ send failed due to mbuf memory error$/m);
 
     await a.run("tc", "qdisc", "delete", "dev", "eth0", "root");
     await a.engine.waitForLog(/^<3>carp0 promoted group carp by 1 to 0 \(< snderrors\)$/, { from: begin });

@@ -36,7 +36,7 @@ const NEVER = 60;
 async function settle({ hosts, wire }: CarpHosts, settings: readonly Settings[]): Promise<void> {
   const [first, ...others] = hosts as [Host, ...Host[]];
   await configure(first, settings[0]);
-  await first.carpctl("carp0", "state", "master");
+  await first.command("carp0", "state", "master");
   await first.waitForState("carp0", "MASTER");
   await Promise.all(others.map((host, n) => configure(host, settings[n + 1])));
   await Promise.all(others.map((host) => host.waitForState("carp0", "BACKUP")));
@@ -224,7 +224,7 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
       const [a, b] = network.hosts as [Host, Host];
       await settle(network, [{ advbase: NEVER }, { advbase: NEVER, advskew: 100 }]);
       const served = await Client.start(network.client);
-      await a.carpctl("carp0", "state", "backup");
+      await a.command("carp0", "state", "backup");
       await b.waitForState("carp0", "MASTER");
       await served.isServed();
       await served.stop();
@@ -240,11 +240,11 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
       await settle({ ...network, hosts: [slow, fast] }, [{ advskew: 100 }, {}]);
       assert.deepEqual(await statesOf(hosts), ["BACKUP", "MASTER"]);
       const served = await Client.start(client);
-      await fast.carpctl("carp0", "state", "master");
+      await fast.command("carp0", "state", "master");
       await slow.waitForState("carp0", "BACKUP");
       await assertHolder(fast, [slow]);
       const from = slow.engine.log.length;
-      await slow.carpctl("carp0", "state", "master");
+      await slow.command("carp0", "state", "master");
       await slow.engine.waitForLog(/MASTER -> BACKUP/, { from });
       await advertises(wire, fast, 2);
       await served.isServed();
@@ -260,7 +260,7 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
       await settle(network, [{ advbase: NEVER }]);
       const served = await Client.start(network.client);
       await served.stop();
-      await a.carpctl("carp0", "down");
+      await a.command("carp0", "down");
       for (const state of ["master", "backup"]) {
         const { exitCode, stderr } = await a.tryCarpctl("carp0", "state", state);
         assert.equal(exitCode, 1);

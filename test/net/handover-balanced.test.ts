@@ -49,7 +49,7 @@ describe("the leader's host leaves and comes back", () => {
           ["down", holdersWithout, 0],
           ["up", HOLDERS, undefined],
         ] as const) {
-          await a.carpctl("carp0", word);
+          await a.command("carp0", word);
           const atOnce = word === "down" ? await accepted(a) : undefined;
           await holds(hosts, holders, { gone });
           const settled = await asking.rounds(0);

@@ -43,8 +43,8 @@ describe("an orderly handover", () => {
   const ways = [
     {
       by: "`down`",
-      leave: (host: Host) => host.carpctl("carp0", "down"),
-      comeBack: (host: Host) => host.carpctl("carp0", "up"),
+      leave: (host: Host) => host.command("carp0", "down"),
+      comeBack: (host: Host) => host.command("carp0", "up"),
     },
     {
       by: "SIGTERM",
@@ -62,7 +62,7 @@ describe("an orderly handover", () => {
         const settings = new Map(hosts.map((host, n) => [host, { advbase: NEVER, advskew: n * 100 }]));
         let [master, backup] = hosts as [Host, Host];
         for (const host of hosts) await configure(host, settings.get(host));
-        await master.carpctl("carp0", "state", "master");
+        await master.command("carp0", "state", "master");
         await backup.waitForState("carp0", "BACKUP");
         for (let n = 0; n < 10; n += 1) {
           const served = await Client.start(client);
@@ -95,16 +95,16 @@ describe("an orderly handover", () => {
     await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
       const [a, b] = hosts as [Host, Host];
       await configure(b, { advskew: 100, preempt: true });
-      await b.carpctl("carp0", "state", "master");
+      await b.command("carp0", "state", "master");
       await configure(a, { preempt: true });
-      await a.carpctl("carp0", "down");
+      await a.command("carp0", "down");
       for (let n = 0; n < 3; n += 1) {
         await b.waitForState("carp0", "MASTER");
         const served = await Client.start(client);
-        await a.carpctl("carp0", "up");
+        await a.command("carp0", "up");
         await Promise.all([a.waitForState("carp0", "MASTER"), b.waitForState("carp0", "BACKUP")]);
         await served.isServed(10);
-        await a.carpctl("carp0", "down");
+        await a.command("carp0", "down");
         await b.waitForState("carp0", "MASTER");
         await served.isServed(10);
         assertNothingLost(await served.stop());
@@ -120,12 +120,12 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
       await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
         const [a, b] = hosts as [Host, Host];
         await configure(a);
-        await a.carpctl("carp0", "state", "master");
+        await a.command("carp0", "state", "master");
         await configure(b, { advskew: 254 });
         await b.waitForState("carp0", "BACKUP");
         const served = await Client.start(client);
         await advertises(wire, a, 1);
-        const { stdout: configured } = await a.carpctl("carp0");
+        const { stdout: configured } = await a.command("carp0");
 
         const from = wire.frames.length;
         const exit = await a.engine.kill(signal);
@@ -136,7 +136,7 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
         await advertises(wire, a, 2);
         await served.isServed();
         await served.stop();
-        assert.equal((await a.carpctl("carp0")).stdout, configured);
+        assert.equal((await a.command("carp0")).stdout, configured);
         await assertHolder(a, [b]);
         assert.deepEqual(statesEntered(b.engine), ["BACKUP"]);
 
@@ -155,7 +155,7 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
       await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
         const [a, b] = hosts as [Host, Host];
         await configure(a);
-        await a.carpctl("carp0", "state", "master");
+        await a.command("carp0", "state", "master");
         await configure(b);
         await b.waitForState("carp0", "BACKUP");
         await advertises(wire, a, 1);
@@ -178,7 +178,7 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
     await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
       const [a, b] = hosts as [Host, Host];
       await configure(a);
-      await a.carpctl("carp0", "state", "master");
+      await a.command("carp0", "state", "master");
       await configure(b, { advskew: 20 });
       await b.waitForState("carp0", "BACKUP");
       await advertises(wire, a, 1);
@@ -205,7 +205,7 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
     await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
       const [a, b] = hosts as [Host, Host];
       await configure(a, { advskew: 100 });
-      await a.carpctl("carp0", "state", "master");
+      await a.command("carp0", "state", "master");
       await configure(b);
       await b.waitForState("carp0", "BACKUP");
       const served = await Client.start(client);
@@ -229,7 +229,7 @@ describe("an engine that leaves without a word", { concurrency: 4 }, () => {
     await onCarpHosts({ count: 2 }, async ({ hosts, client, wire }) => {
       const [a, b] = hosts as [Host, Host];
       await configure(a);
-      await a.carpctl("carp0", "state", "master");
+      await a.command("carp0", "state", "master");
       await configure(b);
       await b.waitForState("carp0", "BACKUP");
       await advertises(wire, a, 2);

@@ -18,9 +18,9 @@ before(async () => {
   await a.startEngine();
   // So slow that no timer changes a state while the test does.
   const words = ["carpdev", "eth0", "pass", "sesame", "advbase", "60"];
-  await a.carpctl("carp0", "10.0.0.10/24", "inet6", "2001:db8::10/64", "vhid", "1", ...words);
-  await a.carpctl("carp1", "10.0.0.11/24", "vhid", "2", ...words);
-  for (const name of ["carp0", "carp1"]) await a.carpctl(name, "state", "master");
+  await a.command("carp0", "10.0.0.10/24", "inet6", "2001:db8::10/64", "vhid", "1", ...words);
+  await a.command("carp1", "10.0.0.11/24", "vhid", "2", ...words);
+  for (const name of ["carp0", "carp1"]) await a.command(name, "state", "master");
 });
 after(() => lan.destroy());
 

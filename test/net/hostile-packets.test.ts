@@ -47,7 +47,7 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
   after(() => lan.destroy());
 
   const share = (host: Host, advskew: number) =>
-    host.carpctl(
+    host.command(
       ...["carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS],
       ...["advbase", "0", "advskew", String(advskew)],
     );
@@ -195,7 +195,7 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
     const begin = advertised.frames.length;
     const forged = forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n });
     const frames = Array<Buffer>(150_000).fill(forge.ipv4Frame({ source: "10.0.0.66", payload: forged }));
-    for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=2");
+    for (const host of [a, b]) await host.command("sysctl", "net.inet.carp.log=2");
     await withstood(frames);
     await eventually(
       () => b.engine.request("statistics", {}),
@@ -207,7 +207,7 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
   test("a log flood: the first lines of each second, and how many more there were", async () => {
     const forged = forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n });
     const frames = Array<Buffer>(5000).fill(forge.ipv4Frame({ source: "10.0.0.66", payload: forged }));
-    for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=7");
+    for (const host of [a, b]) await host.command("sysctl", "net.inet.carp.log=7");
     const begin = b.engine.log.length;
     await withstood(frames);
     const leftOut = /^<6>(\d+) more lines like these were left out$/;
@@ -225,8 +225,8 @@ describe(`hostile packets (CARPCTL_TEST_SEED=${SEED})`, () => {
   });
 
   test("commands are answered as before", async () => {
-    assert.match((await b.carpctl("status")).stdout, /^carp0\s+1\s+BACKUP\s/m);
-    assert.match((await a.carpctl("status")).stdout, /^carp0\s+1\s+MASTER\s/m);
+    assert.match((await b.command("status")).stdout, /^carp0\s+1\s+BACKUP\s/m);
+    assert.match((await a.command("status")).stdout, /^carp0\s+1\s+MASTER\s/m);
   });
 });
 

@@ -43,7 +43,7 @@ describe("advertisements that are not believed", () => {
   after(() => lan.destroy());
 
   const share = (host: Host, advskew: number) =>
-    host.carpctl(
+    host.command(
       ...["carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS],
       ...["advbase", "0", "advskew", String(advskew)],
     );
@@ -134,7 +134,7 @@ describe("advertisements that are not believed", () => {
 
   test("netstat says all that, to people and to programs", async () => {
     const counted = await statistics(b);
-    const { stdout } = await b.carpctl("netstat");
+    const { stdout } = await b.command("netstat");
     for (const text of [
       `\t\t${counted.badTtl} packets discarded for wrong TTL\n`,
       `\t\t${counted.badAuthentication} discarded for bad authentication\n`,
@@ -142,7 +142,7 @@ describe("advertisements that are not believed", () => {
       `\t\t${counted.tooShort} discarded because packet too short\n`,
     ])
       assert.ok(stdout.includes(text), `${text} in\n${stdout}`);
-    const shown: Statistics = JSON.parse((await b.carpctl("netstat", "--json")).stdout);
+    const shown: Statistics = JSON.parse((await b.command("netstat", "--json")).stdout);
     for (const name of REFUSALS) assert.equal(shown[name], counted[name], name);
   });
 
@@ -191,7 +191,7 @@ describe("advertisements that are not believed", () => {
 
   test("net.inet.carp.allow=0 believes nobody, and counts only what was received", async () => {
     const before = await statistics(b);
-    await b.carpctl("sysctl", "net.inet.carp.allow=0");
+    await b.command("sysctl", "net.inet.carp.allow=0");
     // Deaf, it takes over; so does nobody else then.
     await b.waitForState("carp0", "MASTER");
     await stranger.inject("eth0", from(tempting("wrong")), { count: 5 });
@@ -200,7 +200,7 @@ describe("advertisements that are not believed", () => {
       ({ receivedIpv4 }) => receivedIpv4 >= before.receivedIpv4 + 5,
     );
     for (const name of REFUSALS) assert.equal(now[name], before[name], name);
-    await b.carpctl("sysctl", "net.inet.carp.allow=1");
+    await b.command("sysctl", "net.inet.carp.allow=1");
     await b.waitForState("carp0", "BACKUP");
   });
 
@@ -222,7 +222,7 @@ describe("advertisements that are not believed", () => {
     await b.waitForState("carp0", "BACKUP");
     await heard(4);
 
-    await b.carpctl("sysctl", "net.inet.carp.strict_replay=1");
+    await b.command("sysctl", "net.inet.carp.strict_replay=1");
     const begin = b.engine.log.length;
     let over = false;
     const { ended } = await replay();

@@ -26,7 +26,7 @@ const LEASE_US = 3_000_000;
 async function masterAndBackup(hosts: readonly Host[]): Promise<[Host, Host]> {
   const [a, b] = hosts as [Host, Host];
   await configure(a);
-  await a.carpctl("carp0", "state", "master");
+  await a.command("carp0", "state", "master");
   await configure(b, { advskew: 50 });
   await b.waitForState("carp0", "BACKUP");
   return [a, b];

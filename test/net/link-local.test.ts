@@ -13,7 +13,7 @@ describe("link-local addresses", () => {
       const [a, b] = hosts as [(typeof hosts)[0], (typeof hosts)[0]];
       await client.run("ip", "address", "add", `${CLIENT}/64`, "dev", "eth0", "nodad");
       await configure(a, { addresses });
-      await a.carpctl("carp0", "state", "master");
+      await a.command("carp0", "state", "master");
       await configure(b, { addresses, advskew: 100 });
       for (const [holder, other] of [
         [a, b],
@@ -24,7 +24,7 @@ describe("link-local addresses", () => {
         for (const address of addresses)
           assertNothingLost([await client.ping(address, { from: `${CLIENT}%eth0` })]);
         await assertHolder(holder, [other], [IPV6]);
-        if (holder === a) await a.carpctl("carp0", "state", "backup");
+        if (holder === a) await a.command("carp0", "state", "backup");
       }
     });
   });

@@ -31,9 +31,9 @@ export async function balance(hosts: readonly Host[], shared: Shared): Promise<v
     const carpnodes = hosts.map((_, node) => `${vhidOf(node)}:${skew(node)}`).join();
     const words = addresses.flatMap((each) => [each.includes(":") ? "inet6" : "inet", each]);
     words.push("carpdev", carpdev, "carpnodes", carpnodes, "balancing", mode, "pass", "sesame");
-    await host.carpctl("sysctl", "net.inet.carp.preempt=1");
-    await host.carpctl(name, ...words, "advbase", String(advbase));
-    await host.carpctl(name, "state", "master");
+    await host.command("sysctl", "net.inet.carp.preempt=1");
+    await host.command(name, ...words, "advbase", String(advbase));
+    await host.command(name, "state", "master");
   };
   await Promise.all(hosts.map(configure));
   await eachHasItsNode(hosts, name);

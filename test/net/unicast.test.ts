@@ -41,7 +41,7 @@ describe("unicast peers across a router", () => {
   });
 
   const share = (host: Host, advskew: number, carppeer: string, carppeer6: string) =>
-    host.carpctl(
+    host.command(
       ...["carp0", "inet", `${SHARED}/32`, "inet6", `${SHARED6}/128`, "carpdev", "eth0", "vhid", "5"],
       ...["pass", PASS, "carppeer", carppeer, "carppeer6", carppeer6, "advbase", "0"],
       ...["advskew", String(advskew)],
@@ -75,7 +75,7 @@ describe("unicast peers across a router", () => {
     assert.ok(receivedIpv4 > 0 && receivedIpv6 > 0);
     const [shown] = (await b.engine.request("interfaces", {})).interfaces;
     assert.ok(["10.0.1.2", "2001:db8:1::2"].includes(shown?.nodes[0]?.heard?.source ?? ""));
-    assert.match((await b.carpctl("carp0")).stdout, /advskew 60 carppeer 10\.0\.1\.2\b/);
+    assert.match((await b.command("carp0")).stdout, /advskew 60 carppeer 10\.0\.1\.2\b/);
   });
 
   test("either family alone keeps a BACKUP where it is", async () => {
@@ -114,7 +114,7 @@ describe("unicast peers across a router", () => {
   });
 
   test("a multicast advertisement is not for an interface with a unicast peer, nor the reverse", async () => {
-    await a.carpctl(
+    await a.command(
       "carp1",
       "192.0.2.6/32",
       "carpdev",
@@ -152,7 +152,7 @@ describe("unicast peers across a router", () => {
     // The same two the right way round are believed: they were wrong in nothing else.
     await router.inject("eth0", forge.ipv4Frame({ source: "10.0.1.1", payload: forged(6, "192.0.2.6") }));
     await a.waitForState("carp1", "BACKUP");
-    await a.carpctl("carp1", "destroy");
+    await a.command("carp1", "destroy");
   });
 
   test("CARP is never answered with an ICMP error", async () => {
@@ -205,7 +205,7 @@ describe("unicast peers across a router", () => {
   });
 
   test("a peer that is down is no send error", async () => {
-    await b.carpctl("carp0", "down");
+    await b.command("carp0", "down");
     const sends = async (count: number) => {
       const { sentIpv4, sentIpv6 } = await statistics(a);
       return eventually(
