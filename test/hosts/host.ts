@@ -107,16 +107,15 @@ export class Host {
     return this.exec(CARPCTL, words);
   }
 
-  /**
-   * What `carpctl` does with these words, by its own code in this process: for tests of the engine, which need not
-   * start a program for each change. Only for what goes to the engine whole, as ifconfig words and variables do.
-   */
+  /** What `carpctl` does, without starting it: for tests of the engine. See command.ts. */
   async command(...words: string[]): Promise<Output> {
-    const { outcomeOf, reportOf } = await import("../../src/cli/program.ts");
-    const environment = { ...process.env, ...this.#environment };
-    const outcome = await outcomeOf({ name: "carpctl", words, environment, version: "" });
-    const { status, ...said } = reportOf(outcome, "carpctl");
-    return succeeded(this.name, ["carpctl", ...words], { ...said, exitCode: status });
+    const output = await this.tryCommand(...words);
+    return succeeded(this.name, ["carpctl", ...words], output);
+  }
+
+  async tryCommand(...words: string[]): Promise<Output> {
+    const { command } = await import("./command.ts");
+    return command(words, { ...process.env, ...this.#environment });
   }
 
   get engine(): Engine {

@@ -7,10 +7,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { execa } from "execa";
 import { NAMES } from "../../../src/cli/names.ts";
+import { MAIN } from "./called.ts";
 import { scriptedEngine, view } from "./scripted-engine.ts";
-
-const tree = join(import.meta.dirname, "../../..");
-const main = join(tree, "src/main.ts");
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -20,7 +18,7 @@ const links = join(directory, "links");
 const system = join(directory, "system");
 for (const each of [links, system]) mkdirSync(each);
 const carpctl = join(directory, "carpctl");
-writeFileSync(carpctl, `#!/bin/sh\nCARPCTL_ARGV0=\${0##*/} exec ${process.execPath} ${main} "$@"\n`);
+writeFileSync(carpctl, `#!/bin/sh\nCARPCTL_ARGV0=\${0##*/} exec ${process.execPath} ${MAIN} "$@"\n`);
 chmodSync(carpctl, 0o755);
 for (const name of ["ifconfig", "sysctl"]) symlinkSync(carpctl, join(links, name));
 
@@ -33,7 +31,8 @@ const PATH = `${links}:${system}:/usr/bin:/bin`;
 const SAYS = 'set -- "$0" "$@"; echo "system $*"; shift';
 
 function call(name: string, words: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-  const env = { PATH, CARP_RUN_DIR: "/nonexistent/run", ...environment };
+  const { NODE_COMPILE_CACHE } = process.env;
+  const env = { PATH, CARP_RUN_DIR: "/nonexistent/run", NODE_COMPILE_CACHE, ...environment };
   return execa(join(links, name), words, { env, extendEnv: false, reject: false });
 }
 
@@ -72,7 +71,7 @@ describe("ifconfig", () => {
     });
 
   test("where the system has none, what is not carp's is refused", async () => {
-    const { stderr, exitCode } = await execa(process.execPath, [main, "eth7", "up"], {
+    const { stderr, exitCode } = await execa(process.execPath, [MAIN, "eth7", "up"], {
       env: { CARPCTL_ARGV0: "ifconfig" },
       extendEnv: false,
       reject: false,
@@ -177,7 +176,7 @@ describe("sysctl", () => {
 });
 
 test("who is called by no name we know is carpctl", async () => {
-  const { stderr } = await execa(process.execPath, [main, "eth7", "up"], {
+  const { stderr } = await execa(process.execPath, [MAIN, "eth7", "up"], {
     env: { CARPCTL_ARGV0: "constructor" },
     reject: false,
   });
@@ -186,7 +185,7 @@ test("who is called by no name we know is carpctl", async () => {
 
 test("called carpd it is the engine, and takes its options", async () => {
   const as = (...words: string[]) =>
-    execa(process.execPath, [main, ...words], { env: { CARPCTL_ARGV0: "carpd" }, reject: false });
+    execa(process.execPath, [MAIN, ...words], { env: { CARPCTL_ARGV0: "carpd" }, reject: false });
   assert.deepEqual((await as("--log", "nosuch")).stderr.split("\n"), [
     'carpd: log nosuch: must be "syslog", "stderr"',
     "usage: carpd [--log syslog|stderr]",
@@ -196,7 +195,7 @@ test("called carpd it is the engine, and takes its options", async () => {
 });
 
 test("called ifstated it says what does its work here", async () => {
-  const { stderr, exitCode } = await execa(process.execPath, [main, "-f", "/etc/ifstated.conf"], {
+  const { stderr, exitCode } = await execa(process.execPath, [MAIN, "-f", "/etc/ifstated.conf"], {
     env: { CARPCTL_ARGV0: "ifstated" },
     reject: false,
   });
@@ -205,7 +204,7 @@ test("called ifstated it says what does its work here", async () => {
 
 test("called netstart it applies the files, and has that command's usage", async () => {
   const as = (...words: string[]) =>
-    execa(process.execPath, [main, "--etc-dir", directory, ...words], {
+    execa(process.execPath, [MAIN, "--etc-dir", directory, ...words], {
       env: { CARPCTL_ARGV0: "netstart", CARP_RUN_DIR: "/nonexistent" },
       reject: false,
     });

@@ -1,23 +1,15 @@
 /** netstart as it is typed, on files of all kinds, against an engine that does as the test says. */
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
 import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
+import { type Result, started } from "./called.ts";
 import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
-
-const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
 type Answer = (asked: Asked) => unknown;
 
@@ -35,20 +27,17 @@ class Place {
     return path;
   }
 
-  netstart(...words: string[]): Promise<Result> {
-    const runDir = this.engine?.runDir ?? "/nonexistent/run";
-    return new Promise((resolve) => {
-      const child = spawn(process.execPath, [main, "netstart", ...words], {
-        env: { PATH: process.env.PATH, CARP_RUN_DIR: runDir, CARP_ETC_DIR: this.etc },
-      });
-      let out = "";
-      let err = "";
-      child.stdout.on("data", (chunk) => (out += chunk));
-      child.stderr.on("data", (chunk) => (err += chunk));
-      // Messages name files: without the place they are the same everywhere.
-      const plain = (text: string) => text.replaceAll(this.etc, "ETC");
-      child.on("close", (status) => resolve({ status, out: plain(out), err: plain(err) }));
-    });
+  async netstart(...words: string[]): Promise<Result> {
+    const { PATH } = process.env;
+    const environment = {
+      PATH,
+      CARP_ETC_DIR: this.etc,
+      ...(this.engine && { CARP_RUN_DIR: this.engine.runDir }),
+    };
+    const { status, out, err } = await started(["netstart", ...words], environment);
+    // Messages name files: without the place they are the same everywhere.
+    const plain = (text: string) => text.replaceAll(this.etc, "ETC");
+    return { status, out: plain(out), err: plain(err) };
   }
 
   /** What the engine was asked to do, in order. */

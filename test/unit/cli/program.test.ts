@@ -4,32 +4,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { VERBS } from "../../../src/cli/verbs.ts";
 import type { DemotionView } from "../../../src/control/messages.ts";
 import { zeroCounters } from "../../../src/core/counters.ts";
+import { called, MAIN, started } from "./called.ts";
 import { type Asked, node, scriptedEngine, view } from "./scripted-engine.ts";
-
-const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-
-interface Result {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [main, ...words], {
-      env: { CARP_RUN_DIR: "/nonexistent/run", ...environment },
-    });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk) => (out += chunk));
-    child.stderr.on("data", (chunk) => (err += chunk));
-    child.on("close", (status) => resolve({ status, out, err }));
-  });
-}
 
 const variables = new Map([
   ["net.inet.carp.allow", 1],
@@ -96,12 +75,13 @@ function answer({ method, params }: Asked): unknown {
 async function engineFor(context: TestContext) {
   const engine = await scriptedEngine(answer);
   context.after(() => engine.close());
-  const carpctl = (...words: string[]) => run(words, { CARP_RUN_DIR: engine.runDir });
-  return { engine, carpctl };
+  const environment = { CARP_RUN_DIR: engine.runDir };
+  const carpctl = (...words: string[]) => called(words, environment);
+  return { engine, carpctl, start: (...words: string[]) => started(words, environment) };
 }
 
 test("no words show every interface, a name shows one, a group its members", async (context) => {
-  const { carpctl } = await engineFor(context);
+  const { start: carpctl } = await engineFor(context);
   const all = await carpctl();
   assert.deepEqual([all.status, all.err], [0, ""]);
   assert.deepEqual(all.out.match(/^carp\d/gm), ["carp0", "carp1"]);
@@ -111,7 +91,7 @@ test("no words show every interface, a name shows one, a group its members", asy
 });
 
 test("what does not exist is refused in one line", async (context) => {
-  const { carpctl } = await engineFor(context);
+  const { start: carpctl } = await engineFor(context);
   assert.deepEqual(await carpctl("carp7"), {
     status: 1,
     out: "",
@@ -127,7 +107,7 @@ test("what does not exist is refused in one line", async (context) => {
 });
 
 test("create prints a name only when it chose it", async (context) => {
-  const { engine, carpctl } = await engineFor(context);
+  const { engine, start: carpctl } = await engineFor(context);
   assert.equal((await carpctl("create")).out, "carp2\n");
   assert.deepEqual(await carpctl("carp5", "create"), { status: 0, out: "", err: "" });
   assert.deepEqual(engine.asked, [
@@ -147,7 +127,7 @@ test("create with parameters is one change, refused when the interface exists", 
 });
 
 test("a pass that is too long is set, with a warning", async (context) => {
-  const { engine, carpctl } = await engineFor(context);
+  const { engine, start: carpctl } = await engineFor(context);
   const file = join(engine.runDir, "pass");
   await writeFile(file, "12345678901234567890\nsecond line\n");
   const { status, err } = await carpctl("carp0", "passfile", file);
@@ -158,13 +138,13 @@ test("a pass that is too long is set, with a warning", async (context) => {
 test("a pass file that cannot be read is named", async () => {
   const directory = await mkdtemp(join(tmpdir(), "carpctl-test-"));
   assert.equal(
-    (await run(["carp0", "passfile", directory])).err,
+    (await called(["carp0", "passfile", directory])).err,
     `carpctl: passfile ${directory}: is a directory\n`,
   );
   const latin1 = join(directory, "latin1");
   await writeFile(latin1, Buffer.from([0x70, 0xe4, 0x0a]));
   assert.equal(
-    (await run(["carp0", "passfile", latin1])).err,
+    (await called(["carp0", "passfile", latin1])).err,
     `carpctl: passfile ${latin1}: its first line is not UTF-8\n`,
   );
   await rm(directory, { recursive: true });
@@ -214,7 +194,7 @@ test("nothing is set when a value is no number or a name does not exist", async 
 });
 
 test("netstat and stats print the counters, with or without netstat's own options", async (context) => {
-  const { carpctl } = await engineFor(context);
+  const { start: carpctl } = await engineFor(context);
   const { out } = await carpctl("netstat", "-s", "-p", "carp");
   assert.match(out, /^carp:\n\t0 packets received/);
   assert.equal((await carpctl("stats")).out, out);
@@ -285,7 +265,7 @@ test("how much to demote by is a number in range", async (context) => {
 });
 
 test("the table of status has no colour in a pipe", async (context) => {
-  const { carpctl } = await engineFor(context);
+  const { start: carpctl } = await engineFor(context);
   const { out } = await carpctl("status");
   assert.match(out, /^NAME /);
   assert.ok(!out.includes("\x1b"));
@@ -306,12 +286,12 @@ for (const [words, err] of [
   [["engine", "--log"], "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr]\n"],
 ] as const) {
   test(`carpctl ${words.join(" ")}: a usage line, exit 2`, async () => {
-    assert.deepEqual(await run(words), { status: 2, out: "", err });
+    assert.deepEqual(await started(words), { status: 2, out: "", err });
   });
 }
 
 test("an invalid word is refused before the engine is asked, exit 1", async () => {
-  assert.deepEqual(await run(["carp0", "vhid", "256"]), {
+  assert.deepEqual(await started(["carp0", "vhid", "256"]), {
     status: 1,
     out: "",
     err: "carpctl: vhid 256: must be 1..255\n",
@@ -319,7 +299,7 @@ test("an invalid word is refused before the engine is asked, exit 1", async () =
 });
 
 test("without an engine the socket that is missing is named", async () => {
-  const { status, err } = await run(["--run-dir", "/nonexistent/other", "carp0"]);
+  const { status, err } = await called(["--run-dir", "/nonexistent/other", "carp0"]);
   assert.equal(status, 1);
   assert.match(
     err,
@@ -328,13 +308,13 @@ test("without an engine the socket that is missing is named", async () => {
 });
 
 test("control characters in a word reach the terminal escaped, on one line", async () => {
-  assert.equal((await run(["carp0", "a\nb\x1b[2J"])).err, "carpctl: a\\nb\\x1b[2J: unknown parameter\n");
+  assert.equal((await started(["carp0", "a\nb\x1b[2J"])).err, "carpctl: a\\nb\\x1b[2J: unknown parameter\n");
 });
 
 test("called by another name it is that command", async (context) => {
   const { engine } = await engineFor(context);
   const as = (name: string, ...words: string[]) =>
-    run(words, { CARP_RUN_DIR: engine.runDir, CARPCTL_ARGV0: `/usr/local/bin/${name}` });
+    started(words, { CARP_RUN_DIR: engine.runDir, CARPCTL_ARGV0: `/usr/local/bin/${name}` });
   assert.equal((await as("sysctl", "-n", "net.inet.carp.allow")).out, "1\n");
   assert.equal((await as("sysctl")).err, "usage: sysctl [-a] [-n] [-q] NAME[=VALUE]...\n");
   assert.equal((await as("ifconfig", "carp7")).err, "ifconfig: carp7: no such interface\n");
@@ -342,63 +322,67 @@ test("called by another name it is that command", async (context) => {
 });
 
 test("help lists the commands and every parameter, in English and without an engine", async () => {
-  const { status, out } = await run(["--help"], { LANG: "de_DE.UTF-8", LC_ALL: "de_DE.UTF-8" });
+  const { status, out } = await started(["--help"], { LANG: "de_DE.UTF-8", LC_ALL: "de_DE.UTF-8" });
   assert.equal(status, 0);
   for (const word of ["sysctl", "netstat", "status", "vhid N", "-carppeer", "--run-dir"])
     assert.ok(out.includes(word), word);
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
-  assert.match((await run(["status", "--help"])).out, /^usage: carpctl status \[--watch\]\n/);
-  assert.match((await run(["carp0", "--help"])).out, /^usage: carpctl \[OPTIONS\]/);
+  assert.match((await started(["status", "--help"])).out, /^usage: carpctl status \[--watch\]\n/);
+  assert.match((await started(["carp0", "--help"])).out, /^usage: carpctl \[OPTIONS\]/);
 });
 
 test("help is the same by either way, and tells of each word it lists", async () => {
-  const [whole, byOption] = [await run(["help"]), await run(["--help"])];
+  const [whole, byOption] = [await called(["help"]), await called(["--help"])];
   assert.deepEqual(whole, byOption);
   for (const { names } of VERBS)
     for (const name of names)
-      if (name !== "help") assert.deepEqual(await run(["help", name]), await run([name, "--help"]), name);
+      if (name !== "help")
+        assert.deepEqual(await called(["help", name]), await called([name, "--help"]), name);
   assert.match(
-    (await run(["help", "ifconfig"])).out,
+    (await called(["help", "ifconfig"])).out,
     /^usage: carpctl [^\n]*\n\nInterfaces:\n.*\n {2}vhid N/s,
   );
   assert.match(
-    (await run(["help", "variables"])).out,
+    (await called(["help", "variables"])).out,
     /^Variables:\n {2}net\.inet\.carp\.allow \(0\.\.1, default 1\)/,
   );
-  assert.equal((await run(["help", "vhid"])).out, "  vhid N                    virtual host id (1..255)\n");
-  assert.match((await run(["help", "carpdemote"])).out, /-g GROUP carpdemote \[N\]\n +add to it/);
+  assert.equal(
+    (await called(["help", "vhid"])).out,
+    "  vhid N                    virtual host id (1..255)\n",
+  );
+  assert.match((await called(["help", "carpdemote"])).out, /-g GROUP carpdemote \[N\]\n +add to it/);
   assert.match(
-    (await run(["help", "net.inet.carp.log"])).out,
+    (await called(["help", "net.inet.carp.log"])).out,
     /^ {2}net\.inet\.carp\.log \(0\.\.7, default 2\)\n/,
   );
 });
 
 test("help on what there is none on is refused", async () => {
   const err = "carpctl: help balancin: no such command, parameter or variable (did you mean balancing?)\n";
-  assert.deepEqual(await run(["help", "balancin"]), { status: 1, out: "", err });
-  assert.equal((await run(["help", "vhid", "pass"])).status, 2);
+  assert.deepEqual(await called(["help", "balancin"]), { status: 1, out: "", err });
+  assert.equal((await called(["help", "vhid", "pass"])).status, 2);
 });
 
 test("the word help at the end of other commands is a word like any other", async () => {
-  assert.match((await run(["sysctl", "help"])).err, /the engine is not running/);
+  assert.match((await called(["sysctl", "help"])).err, /the engine is not running/);
 });
 
 test("a link's help goes by its name", async () => {
-  const as = async (name: string) => (await run(["--help"], { CARPCTL_ARGV0: name })).out;
+  const as = async (name: string) => (await started(["--help"], { CARPCTL_ARGV0: name })).out;
   assert.match(await as("sysctl"), /^usage: sysctl \[-a\]/);
   assert.match(await as("carpd"), /^usage: carpd \[--log/);
   assert.match(await as("ifconfig"), /^usage: .*\n\nInterfaces:/);
 });
 
 test("the version is the package's", async () => {
-  assert.match((await run(["--version"])).out, /^carpctl \d+\.\d+\.\d+\n$/);
+  assert.match((await started(["--version"])).out, /^carpctl \d+\.\d+\.\d+\n$/);
 });
 
 test("a reader that goes away is no failure", async (context) => {
   const interfaces = Array.from({ length: 5000 }, (_, at) => view({ name: `carp${at}` }));
   const engine = await scriptedEngine(() => ({ nowUs: 1, interfaces }));
   context.after(() => engine.close());
-  const child = spawn(process.execPath, [main], { env: { CARP_RUN_DIR: engine.runDir } });
+  const child = spawn(process.execPath, [MAIN], { env: { CARP_RUN_DIR: engine.runDir } });
   let err = "";
   child.stderr.on("data", (chunk) => (err += chunk));
   child.stdout.once("data", () => child.stdout.destroy());
@@ -408,7 +392,7 @@ test("a reader that goes away is no failure", async (context) => {
 
 test("it runs where the working directory is gone", async () => {
   const directory = await mkdtemp(join(tmpdir(), "carpctl-test-"));
-  const child = spawn("sh", ["-c", 'rmdir "$PWD" && exec "$0" "$@"', process.execPath, main, "--help"], {
+  const child = spawn("sh", ["-c", 'rmdir "$PWD" && exec "$0" "$@"', process.execPath, MAIN, "--help"], {
     cwd: directory,
   });
   let out = "";

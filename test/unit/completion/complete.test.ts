@@ -138,7 +138,7 @@ test("whatever is typed, nothing is complained of", () => {
     ["", "", ""],
   ]) {
     const { status, stderr } = spawnSync(process.execPath, [main, "complete", ...words], {
-      env: { CARP_RUN_DIR: "/nonexistent" },
+      env: { CARP_RUN_DIR: "/nonexistent", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
       encoding: "utf8",
     });
     assert.deepEqual([status, stderr], [0, ""]);
