@@ -24,6 +24,7 @@
       'dependencies': ['bpf'],
       'sources': [
         'addon.cc',
+        'arguments.cc',
         'bpf_filesystem.cc',
         'bpf_layout.cc',
         'bpf_object.cc',

@@ -10,8 +10,10 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "arguments.h"
 #include "bpf_layout.h"
 
 // The bytes of the compiled carp.bpf.c, between two symbols.
@@ -93,17 +95,32 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   ~BpfObject() override { release(); }
 
  private:
+  // Whether all of them are a map and a path.
+  static bool pinsIn(const Napi::Array& list, std::vector<std::pair<std::string, std::string>>& pins) {
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value pin = list.Get(i);
+      if (!takes(pin, Argument::list, "a pin")) return false;
+      const Napi::Value map = pin.As<Napi::Array>().Get(0u);
+      if (!takes(map, Argument::text, "the map of a pin")) return false;
+      const Napi::Value path = pin.As<Napi::Array>().Get(1u);
+      if (!takes(path, Argument::text, "the path of a pin")) return false;
+      pins.emplace_back(text(map), text(path));
+    }
+    return true;
+  }
+
   // load(pins: [map, path][]): undefined or a failure. A map whose path exists is taken from there.
   Napi::Value load(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
     const Napi::Env env = info.Env();
+    std::vector<std::pair<std::string, std::string>> pins;
+    if (!pinsIn(info[0].As<Napi::Array>(), pins)) return {};
     release();
     object_ = openObject();
     if (!object_) return failure(env, "bpf_object__open", errno);
-    const auto pins = info[0].As<Napi::Array>();
-    for (uint32_t i = 0; i < pins.Length(); i++) {
-      const auto pin = pins.Get(i).As<Napi::Array>();
-      bpf_map* map = bpf_object__find_map_by_name(object_.get(), text(pin.Get(0u)).c_str());
-      const int error = map == nullptr ? -ENOENT : bpf_map__set_pin_path(map, text(pin.Get(1u)).c_str());
+    for (const auto& [name, path] : pins) {
+      bpf_map* map = bpf_object__find_map_by_name(object_.get(), name.c_str());
+      const int error = map == nullptr ? -ENOENT : bpf_map__set_pin_path(map, path.c_str());
       if (error != 0) return failure(env, "bpf_map__set_pin_path", -error);
     }
     const int error = bpf_object__load(object_.get());
@@ -114,17 +131,20 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // pin(program, path): 0 or an errno
   Napi::Value pin(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::text})) return {};
     return number(info.Env(), bpf_obj_pin(program(info[0]), text(info[1]).c_str()) == 0 ? 0 : errno);
   }
 
   // share(map): 0 or an errno. read, write and storeUs reach this map's memory, across its elements.
   Napi::Value share(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
     const bpf_map* map = find(info[0]);
     if (map == nullptr) return number(info.Env(), ENOENT);
     const size_t value = (bpf_map__value_size(map) + 7) / 8 * 8;
     const size_t length = value * bpf_map__max_entries(map);
     void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (at == MAP_FAILED) return number(info.Env(), errno);
+    unshare();
     shared_ = static_cast<uint8_t*>(at);
     sharedLength_ = length;
     return number(info.Env(), 0);
@@ -142,6 +162,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // read(offset, length): Uint8Array
   Napi::Value read(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::uint32})) return {};
     const size_t length = info[1].As<Napi::Number>().Uint32Value();
     const uint8_t* at = within(info, info[0], length);
     return at == nullptr ? info.Env().Undefined() : copy(info.Env(), at, length);
@@ -149,12 +170,14 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // write(offset, bytes)
   void write(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::bytes})) return;
     const auto bytes = info[1].As<Napi::Uint8Array>();
     if (uint8_t* at = within(info, info[0], bytes.ByteLength())) std::memcpy(at, bytes.Data(), bytes.ByteLength());
   }
 
   // storeUs(offset, microseconds): as 64 bits of nanoseconds, at once
   void storeUs(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::amount})) return;
     const auto ns = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()) * 1000;
     if (uint8_t* at = within(info, info[0], sizeof ns)) {
       __atomic_store_n(reinterpret_cast<uint64_t*>(at), ns, __ATOMIC_RELEASE);
@@ -163,6 +186,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // update(map, key, value): 0 or an errno. The value of a per-CPU map: one for every possible processor.
   Napi::Value update(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes, Argument::bytes})) return {};
     const auto key = info[1].As<Napi::Uint8Array>();
     const auto value = info[2].As<Napi::Uint8Array>();
     const bpf_map* map = find(info[0]);
@@ -173,6 +197,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // remove(map, key): 0 or an errno
   Napi::Value remove(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes})) return {};
     const auto key = info[1].As<Napi::Uint8Array>();
     const bpf_map* map = find(info[0]);
     if (map == nullptr || key.ByteLength() != bpf_map__key_size(map)) return number(info.Env(), EINVAL);
@@ -181,6 +206,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // lookup(map, key): Uint8Array | undefined
   Napi::Value lookup(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes})) return {};
     const auto key = info[1].As<Napi::Uint8Array>();
     const bpf_map* map = find(info[0]);
     if (map == nullptr || key.ByteLength() != bpf_map__key_size(map)) return info.Env().Undefined();
@@ -191,6 +217,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // keys(map): Uint8Array[]
   Napi::Value keys(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
     const Napi::Env env = info.Env();
     Napi::Array list = Napi::Array::New(env);
     const bpf_map* map = find(info[0]);
@@ -208,6 +235,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // attach(program, ifindex, ingress, priority, handle): 0 or an errno. Takes the place of the same handle.
   Napi::Value attach(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::int32, Argument::boolean, Argument::uint32, Argument::uint32})) return {};
     const bpf_tc_hook hook = hookOf(info);
     LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program(info[0]), .flags = BPF_TC_F_REPLACE,
                 .handle = info[4].As<Napi::Number>().Uint32Value(),
@@ -215,8 +243,9 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     return number(info.Env(), -bpf_tc_attach(&hook, &options));
   }
 
-  // detach(undefined, ifindex, ingress, priority, handle): 0 or an errno
+  // detach(program, ifindex, ingress, priority, handle): 0 or an errno
   Napi::Value detach(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::int32, Argument::boolean, Argument::uint32, Argument::uint32})) return {};
     const bpf_tc_hook hook = hookOf(info);
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = info[4].As<Napi::Number>().Uint32Value(),
                 .priority = info[3].As<Napi::Number>().Uint32Value());
@@ -225,6 +254,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // run(program, frame, ifindex, repeat): { verdict, frame, ns } | errno. BPF_PROG_TEST_RUN.
   Napi::Value run(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes, Argument::uint32, Argument::int32})) return {};
     const Napi::Env env = info.Env();
     const auto frame = info[1].As<Napi::Uint8Array>();
     __sk_buff context{};
@@ -249,10 +279,14 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   void close(const Napi::CallbackInfo&) { release(); }
 
   void release() {
+    unshare();
+    object_.reset();
+  }
+
+  void unshare() {
     if (shared_ != nullptr) munmap(shared_, sharedLength_);
     shared_ = nullptr;
     sharedLength_ = 0;
-    object_.reset();
   }
 
   static bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {

@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "arguments.h"
+
 namespace carp {
 namespace {
 
@@ -13,8 +15,12 @@ int64_t read(clockid_t clock) {
 
 // readClocks(into: Float64Array): boot time and epoch in microseconds; nothing is allocated.
 void readInto(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::doubles})) return;
   auto into = info[0].As<Napi::Float64Array>();
-  if (into.ElementLength() < 2) return;
+  if (into.ElementLength() < 2) {
+    Napi::TypeError::New(info.Env(), "argument 1: must have two elements").ThrowAsJavaScriptException();
+    return;
+  }
   const Clocks now = readClocks();
   into[0] = static_cast<double>(now.bootNs / 1000);
   into[1] = static_cast<double>(now.realNs / 1000);

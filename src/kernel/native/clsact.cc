@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "descriptor.h"
 
 namespace carp {
@@ -34,12 +35,14 @@ bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {
 
 // createClsact(ifindex): 0 or an errno
 Napi::Value createClsact(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   bpf_tc_hook hook = hookOf(info);
   return Napi::Number::New(info.Env(), -bpf_tc_hook_create(&hook));
 }
 
 // deleteClsact(ifindex): 0 or an errno. Takes every filter with it.
 Napi::Value deleteClsact(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   bpf_tc_hook hook = hookOf(info);
   return Napi::Number::New(info.Env(), -bpf_tc_hook_destroy(&hook));
 }
@@ -87,6 +90,7 @@ int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
 
 // listFilters(ifindex, ingress): { priority, handle, kind }[] | errno
 Napi::Value listFilters(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32, Argument::boolean})) return {};
   const Napi::Env env = info.Env();
   const uint32_t hook = info[1].As<Napi::Boolean>() ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
   std::vector<Filter> filters;

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "descriptor.h"
 
 // Kernel 4.13.
@@ -44,6 +45,7 @@ std::vector<gid_t> peerGroups(int fd) {
 
 // peerCredentials(fd): { pid, uid, gid, groups } | undefined
 Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   const Napi::Env env = info.Env();
   const int fd = info[0].As<Napi::Number>().Int32Value();
   ucred peer{};
@@ -64,6 +66,7 @@ Napi::Value peerCredentials(const Napi::CallbackInfo& info) {
 
 // groupId(name): number | undefined
 Napi::Value groupId(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::text})) return {};
   const Napi::Env env = info.Env();
   const std::string name = info[0].As<Napi::String>().Utf8Value();
   constexpr size_t kLargestEntry = 1 << 20;
@@ -95,6 +98,7 @@ Napi::Value interfaceIndexes(const Napi::CallbackInfo& info) {
 
 // interfaceName(ifindex): string | undefined
 Napi::Value interfaceName(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::uint32})) return {};
   char name[IF_NAMESIZE];
   if (if_indextoname(info[0].As<Napi::Number>().Uint32Value(), name) == nullptr) return info.Env().Undefined();
   return Napi::String::New(info.Env(), name);
@@ -102,6 +106,7 @@ Napi::Value interfaceName(const Napi::CallbackInfo& info) {
 
 // sendDatagram(path, bytes): 0 or an errno. A path that begins with a NUL is abstract.
 Napi::Value sendDatagram(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::text, Argument::bytes})) return {};
   // Never connected: a log daemon that was restarted is found again by its path.
   static Descriptor socket;
   const Napi::Env env = info.Env();
@@ -125,12 +130,14 @@ Napi::Value sendDatagram(const Napi::CallbackInfo& info) {
 
 // hasRoom(fd): whether a short line can be written to it now without waiting.
 Napi::Value hasRoom(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   pollfd asked{info[0].As<Napi::Number>().Int32Value(), POLLOUT, 0};
   return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 1);
 }
 
 // isRead(fd): whether somebody still has the other end of this pipe or socket.
 Napi::Value isRead(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   pollfd asked{info[0].As<Napi::Number>().Int32Value(), 0, 0};
   return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 0);
 }

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "arguments.h"
 #include "descriptor.h"
 
 namespace carp {
@@ -50,7 +51,10 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   // new NetlinkSocket(groups: number[], receiveBufferBytes, deliver: (datagram: Uint8Array | undefined) => void)
   explicit NetlinkSocket(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     Napi::Env env = info.Env();
-    if (const char* failed = open(info[0].As<Napi::Array>(), info[1].As<Napi::Number>().Int32Value())) {
+    if (!takes(info, {Argument::list, Argument::int32, Argument::function})) return;
+    std::vector<uint32_t> groups;
+    if (!groupsIn(info[0].As<Napi::Array>(), groups)) return;
+    if (const char* failed = open(groups, info[1].As<Napi::Number>().Int32Value())) {
       const std::string text = std::string("netlink: ") + failed + ": " + std::strerror(errno);
       Napi::Error::New(env, text).ThrowAsJavaScriptException();
       return;
@@ -77,7 +81,17 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   }
 
  private:
-  const char* open(const Napi::Array& groups, int receiveBufferBytes) {
+  // Whether all of them are numbers.
+  static bool groupsIn(const Napi::Array& list, std::vector<uint32_t>& groups) {
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value group = list.Get(i);
+      if (!takes(group, Argument::uint32, "a group")) return false;
+      groups.push_back(group.As<Napi::Number>().Uint32Value());
+    }
+    return true;
+  }
+
+  const char* open(const std::vector<uint32_t>& groups, int receiveBufferBytes) {
     stopEvent_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!stopEvent_.open()) return "eventfd";
     socket_ = Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
@@ -92,8 +106,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return "bind";
     // Connected to the kernel (port 0), it takes nothing from any other process.
     if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return "connect";
-    for (uint32_t i = 0; i < groups.Length(); i++) {
-      const uint32_t group = groups.Get(i).As<Napi::Number>().Uint32Value();
+    for (const uint32_t group : groups) {
       if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) return "membership";
     }
     return nullptr;
@@ -108,6 +121,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
 
   // The kernel carries out what is in the datagram before this returns. 0 or an errno.
   Napi::Value send(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::bytes})) return {};
     const auto bytes = info[0].As<Napi::Uint8Array>();
     ssize_t sent;
     do {

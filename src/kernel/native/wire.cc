@@ -1,5 +1,5 @@
-// The JavaScript class Sockets: packet and raw sockets with their reading thread. Arguments are checked where a
-// mistake could touch foreign memory; everything else is the TypeScript side's.
+// The JavaScript class Sockets: packet and raw sockets with their reading thread. What
+// their arguments mean is the TypeScript side's.
 
 #include "wire.h"
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "arguments.h"
 #include "receiver.h"
 
 namespace carp {
@@ -74,6 +75,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   explicit Sockets(const Napi::CallbackInfo& info)
       : ObjectWrap(info), receiver_([this] { wakeup_.NonBlockingCall(); }) {
     Napi::Env env = info.Env();
+    if (!takes(info, {Argument::function})) return;
     wakeup_ = Wakeup::New(env, info[0].As<Napi::Function>(), "carp frames", 0, 1, this);
     wakeup_.Unref(env);
     if (const Failure failure = receiver_.start()) {
@@ -102,6 +104,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   }
 
   Napi::Value open(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::int32})) return {};
     if (!running_) return failureOf(info.Env(), {"open", ESHUTDOWN});
     uint32_t handle = 0;
     const Failure failure = receiver_.open(info[0].As<Napi::Number>().Int32Value(), handle);
@@ -109,9 +112,12 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
     return Napi::Number::New(info.Env(), handle);
   }
 
-  void close(const Napi::CallbackInfo& info) { receiver_.close(handleOf(info)); }
+  void close(const Napi::CallbackInfo& info) {
+    if (takes(info, {Argument::uint32})) receiver_.close(handleOf(info));
+  }
 
   Napi::Value send(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::bytes})) return {};
     PacketSocket* socket = receiver_.find(handleOf(info));
     const auto frame = info[1].As<Napi::Uint8Array>();
     return Napi::Number::New(info.Env(), socket == nullptr ? ENODEV : socket->send(frame.Data(), frame.ByteLength()));
@@ -119,6 +125,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
 
   // membership(handle, mac: Uint8Array of 6, join: boolean)
   Napi::Value membership(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::bytes, Argument::boolean})) return {};
     PacketSocket* socket = receiver_.find(handleOf(info));
     const auto bytes = info[1].As<Napi::Uint8Array>();
     MacAddress mac;
@@ -143,6 +150,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
 
   // sendUnicast(family, source, destination, trafficClass, scope, payload)
   Napi::Value sendUnicast(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::int32, Argument::text, Argument::text, Argument::int32, Argument::int32, Argument::bytes})) return {};
     const int family = info[0].As<Napi::Number>().Int32Value() == 4 ? 4 : 6;
     const int domain = family == 4 ? AF_INET : AF_INET6;
     uint8_t source[sizeof(in6_addr)];

@@ -1,0 +1,234 @@
+/**
+ * The addon's border: whatever is called with a value of another type than it takes, in whatever place, throws a
+ * TypeError and has done nothing. A crash of this file is a failure of it.
+ */
+
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { native } from "../../../src/kernel/native.ts";
+
+type Function = (...given: readonly unknown[]) => unknown;
+type Kind = "int32" | "uint32" | "amount" | "text" | "boolean" | "bytes" | "doubles" | "list" | "function";
+
+const NOWHERE = "/nonexistent/carp";
+const bytes = (length: number) => new Uint8Array(length);
+
+/** Each call with arguments that it takes, and what kind each of them is. */
+const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
+  readClocks: [["doubles", new Float64Array(2)]],
+  peerCredentials: [["int32", -1]],
+  groupId: [["text", "root"]],
+  interfaceName: [["uint32", 1]],
+  hasRoom: [["int32", -1]],
+  isRead: [["int32", -1]],
+  createClsact: [["int32", -1]],
+  deleteClsact: [["int32", -1]],
+  mountBpf: [["text", NOWHERE]],
+  unmount: [["text", NOWHERE]],
+  isBpf: [["text", NOWHERE]],
+  listFilters: [
+    ["int32", 1],
+    ["boolean", true],
+  ],
+  sendDatagram: [
+    ["text", NOWHERE],
+    ["bytes", bytes(2)],
+  ],
+};
+
+const ofSockets: typeof free = {
+  open: [["int32", -1]],
+  close: [["uint32", 1]],
+  send: [
+    ["uint32", 1],
+    ["bytes", bytes(60)],
+  ],
+  membership: [
+    ["uint32", 1],
+    ["bytes", bytes(6)],
+    ["boolean", true],
+  ],
+  sendUnicast: [
+    ["int32", 4],
+    ["text", "127.0.0.1"],
+    ["text", "127.0.0.1"],
+    ["int32", 0],
+    ["int32", 0],
+    ["bytes", bytes(36)],
+  ],
+};
+
+const ofNetlink: typeof free = { send: [["bytes", bytes(16)]] };
+
+const program = ["text", "none"] as const;
+const map = ["text", "none"] as const;
+const place = [
+  ["int32", 1],
+  ["boolean", true],
+  ["uint32", 1],
+  ["uint32", 1],
+] as const;
+const ofObject: typeof free = {
+  load: [["list", []]],
+  pin: [program, ["text", NOWHERE]],
+  share: [map],
+  read: [
+    ["amount", 0],
+    ["uint32", 8],
+  ],
+  write: [
+    ["amount", 0],
+    ["bytes", bytes(8)],
+  ],
+  storeUs: [
+    ["amount", 0],
+    ["amount", 1.5],
+  ],
+  update: [map, ["bytes", bytes(4)], ["bytes", bytes(4)]],
+  remove: [map, ["bytes", bytes(4)]],
+  lookup: [map, ["bytes", bytes(4)]],
+  keys: [map],
+  attach: [program, ...place],
+  detach: [program, ...place],
+  run: [program, ["bytes", bytes(60)], ["uint32", 1], ["int32", 1]],
+};
+
+const constructors: typeof free = {
+  Sockets: [["function", () => {}]],
+  NetlinkSocket: [
+    ["list", [1]],
+    ["int32", 4096],
+    ["function", () => {}],
+  ],
+};
+
+const NUMBERS: readonly Kind[] = ["int32", "uint32", "amount"];
+const detached = bytes(8);
+structuredClone(detached, { transfer: [detached.buffer] });
+
+/** With the kinds that each is right for. */
+const values: readonly (readonly [name: string, value: unknown, kinds: readonly Kind[]])[] = [
+  ["nothing", undefined, []],
+  ["null", null, []],
+  ["0", 0, NUMBERS],
+  ["-1", -1, ["int32"]],
+  ["1.5", 1.5, ["amount"]],
+  ["2^32 - 1", 2 ** 32 - 1, ["uint32", "amount"]],
+  ["2^32", 2 ** 32, ["amount"]],
+  ["2^53", 2 ** 53, []],
+  ["NaN", Number.NaN, []],
+  ["infinity", Number.POSITIVE_INFINITY, []],
+  ["a bigint", 1n, []],
+  ["a string", "x", ["text"]],
+  ["a symbol", Symbol("x"), []],
+  ["true", true, ["boolean"]],
+  ["an object", {}, []],
+  ["what looks like bytes", { length: 6, byteLength: 6, buffer: new ArrayBuffer(6) }, []],
+  ["an empty list", [], ["list"]],
+  ["a list's proxy", new Proxy([], { get: () => assert.fail("it was asked") }), []],
+  ["a function", () => {}, ["function"]],
+  ["bytes", bytes(3), ["bytes"]],
+  ["a buffer", Buffer.alloc(3), ["bytes"]],
+  ["bytes that are gone", detached, ["bytes"]],
+  ["words of 32 bits", new Uint32Array(3), []],
+  ["signed bytes", new Int8Array(6), []],
+  ["doubles", new Float64Array(2), ["doubles"]],
+  ["memory", new ArrayBuffer(8), []],
+  ["a view of memory", new DataView(new ArrayBuffer(8)), []],
+];
+
+const sockets = new native.Sockets(() => {});
+const netlink = new native.NetlinkSocket([], 4096, () => {});
+const object = new native.BpfObject();
+after(() => {
+  sockets.shutdown();
+  netlink.close();
+  object.close();
+});
+
+function throwsForWrongTypes(on: object, name: string, right: readonly (readonly [Kind, unknown])[]): void {
+  const method: Function = Reflect.get(on, name);
+  const isConstructor = name in constructors;
+  const call = (given: readonly unknown[]) =>
+    isConstructor ? Reflect.construct(method, given) : Reflect.apply(method, on, given);
+  for (const [at, [kind]] of right.entries())
+    for (const [called, value, kinds] of values) {
+      if (kinds.includes(kind)) continue;
+      const given = right.map(([, each], n) => (n === at ? value : each));
+      const text = `argument ${at + 1}: must be `;
+      assert.throws(
+        () => call(given),
+        (error) => error instanceof TypeError && error.message.startsWith(text),
+        `${name}, argument ${at + 1}: ${called}`,
+      );
+    }
+}
+
+for (const [what, on, methods] of [
+  ["the addon's functions", native, free],
+  ["its constructors", native, constructors],
+  ["packet sockets", sockets, ofSockets],
+  ["a netlink socket", netlink, ofNetlink],
+  ["the data path's programs", object, ofObject],
+] as const)
+  describe(what, () => {
+    for (const [name, right] of Object.entries(methods))
+      test(`${name} takes nothing of another type`, () => throwsForWrongTypes(on, name, right));
+  });
+
+test("every call of the addon that takes anything is tried here", () => {
+  const takesNothing = [
+    ...["bpfLayout", "interfaceIndexes", "clockIsSynchronised"],
+    ...["openRaw", "closeRaw", "ready", "drain", "shutdown", "port", "close", "constructor", "BpfObject"],
+  ];
+  const all = [native, sockets, netlink, object].flatMap((each) => [
+    ...Object.keys(each),
+    ...Object.getOwnPropertyNames(Object.getPrototypeOf(each)),
+  ]);
+  const tried = [free, constructors, ofSockets, ofNetlink, ofObject].flatMap((each) => Object.keys(each));
+  const objects = Object.getOwnPropertyNames(Object.prototype);
+  const untried = all.filter((name) => ![...tried, ...takesNothing, ...objects].includes(name));
+  assert.deepEqual(untried, []);
+});
+
+test("what is inside a list is looked at too", () => {
+  const groups = (list: readonly unknown[]) =>
+    Reflect.construct(native.NetlinkSocket, [list, 4096, () => {}]);
+  assert.throws(() => groups([1, "x"]), { name: "TypeError", message: /^a group: must be / });
+  assert.throws(() => groups(new Array(3)), { name: "TypeError", message: /^a group: must be / });
+  const pins = (list: readonly unknown[]) => Reflect.apply(Reflect.get(object, "load"), object, [list]);
+  assert.throws(() => pins(["x"]), { name: "TypeError", message: /^a pin: must be an array$/ });
+  assert.throws(() => pins([["x", 1]]), { name: "TypeError", message: /^the path of a pin: must be / });
+  assert.throws(() => pins([[]]), { name: "TypeError", message: /^the map of a pin: must be / });
+  const throwing = Object.defineProperty([0], 0, {
+    get: () => {
+      throw new RangeError("a getter's own");
+    },
+  });
+  assert.throws(() => pins([throwing]), { name: "RangeError", message: "a getter's own" });
+  assert.throws(() => groups(throwing), { name: "RangeError", message: "a getter's own" });
+});
+
+test("sizes: what is too short or lies outside is refused, and never read or written", () => {
+  const two = { name: "TypeError", message: "argument 1: must have two elements" };
+  assert.throws(() => native.readClocks(new Float64Array(1)), two);
+  for (const length of [0, 5, 7]) assert.notEqual(sockets.membership(1, bytes(length), true), 0);
+  const outside = { name: "RangeError", message: "outside the shared map" };
+  assert.throws(() => object.read(0, 1), outside);
+  assert.throws(() => object.write(0, bytes(1)), outside);
+  assert.throws(() => object.storeUs(0, 1), outside);
+});
+
+test("what is closed refuses all that comes after", () => {
+  const closed = new native.Sockets(() => {});
+  closed.shutdown();
+  assert.ok(typeof closed.open(1) === "object" && closed.openRaw() !== undefined);
+  assert.notEqual(closed.send(1, bytes(60)), 0);
+  assert.equal(closed.drain().frames.length, 0);
+  closed.ready();
+  closed.shutdown();
+  const silent = new native.NetlinkSocket([], 4096, () => {});
+  silent.close();
+  assert.notEqual(silent.send(bytes(16)), 0);
+  silent.close();
+});
