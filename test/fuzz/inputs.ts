@@ -30,10 +30,12 @@ export function inputsFor(target: Target): fc.Arbitrary<Uint8Array> {
   const corpus = [...corpusOf(target).values()];
   const known = fc.constantFrom(...corpus);
   const changes = fc.array(changeFor(target, known), { minLength: 1, maxLength: 6 });
+  const mend = target.mend ?? fc.constant((bytes: Uint8Array) => bytes);
   const changed = (from: fc.Arbitrary<Uint8Array>) =>
     fc
-      .tuple(from, changes)
-      .map(([bytes, all]) => all.reduce((so, change) => change(so), bytes).subarray(0, MOST_BYTES));
+      .tuple(from, changes, mend)
+      .map(([bytes, all, mended]) => mended(all.reduce((so, change) => change(so), bytes)))
+      .map((bytes) => bytes.subarray(0, MOST_BYTES));
   return fc.oneof(
     { weight: 5, arbitrary: changed(known) },
     { weight: 3, arbitrary: target.sensible },

@@ -11,6 +11,8 @@ export interface Target {
   readonly sensible: fc.Arbitrary<Uint8Array>;
   /** What its inputs are made of: put whole into others. */
   readonly tokens: readonly (string | Uint8Array)[];
+  /** What may be done to an input after it was changed, so that more than its checksums are looked at. */
+  readonly mend?: fc.Arbitrary<(bytes: Uint8Array) => Uint8Array>;
   /** How many inputs the tests try. */
   readonly tries: number;
   open(): Trial | Promise<Trial>;

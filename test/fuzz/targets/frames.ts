@@ -1,25 +1,16 @@
 /**
- * Frames from the wire, to a host that is MASTER, BACKUP or both: nothing throws, and without a digest made with the
- * right pass nothing but counters changes. Whether there is one is decided here without the code under test.
+ * Frames from the wire, to hosts that are MASTER, BACKUP or strict about replays: nothing throws; a frame is accepted,
+ * or discarded under the counter that is its due, as it was judged here without the code under test; and what is
+ * discarded changes nothing but what counts discarded frames.
  */
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { ipv4, ipv6, only, SECOND, Station, World } from "../../unit/core/driver.ts";
-import { advertisement, type Said } from "../../unit/core/peer.ts";
+import { advertisement, read, type Said } from "../../unit/core/peer.ts";
 import type { Target, Trial } from "../target.ts";
+import { type Judgement, judged, mended, PASS, type Told } from "./judged.ts";
 
-const PASS = "mekmitasdigoat";
-const MESSAGE_BYTES = 36;
-
-/** The addresses each vhid's digest covers, ascending, IPv4 first. */
-const covered = new Map([
-  [1, ["0a000001", "20010db8000000000000000000000001"]],
-  [2, ["0a000007"]],
-  [3, ["0a000007"]],
-  [5, ["0a000005"]],
-]);
 const addresses: Readonly<Record<number, readonly string[]>> = {
   1: ["10.0.0.1", "2001:db8::1"],
   2: ["10.0.0.7"],
@@ -27,39 +18,35 @@ const addresses: Readonly<Record<number, readonly string[]>> = {
   5: ["10.0.0.5"],
 };
 
-/** carp0 may be MASTER; carp1 balances; carp5 talks to one peer. */
-function station(isMaster: boolean): Station {
-  const made = new Station(new World());
+interface Listener {
+  readonly station: Station;
+  readonly isMaster: boolean;
+  readonly isStrict: boolean;
+  /** Counters of its own advertisements. */
+  readonly sent: ReadonlySet<bigint>;
+}
+
+/** carp0 may be MASTER; carp1 balances; carp5 talks to one peer over IPv4. */
+function listener(kind: "backup" | "master" | "strict"): Listener {
+  const station = new Station(new World());
   const eth0 = { carpdev: "eth0", pass: PASS };
   const carpnodes = [
     { vhid: 2, advskew: 0 },
     { vhid: 3, advskew: 100 },
   ];
-  made.set("carp0", { ...eth0, vhid: 1, addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
-  made.set("carp1", { ...eth0, carpnodes, addAddresses: [ipv4("10.0.0.7")] });
-  made.set("carp5", { ...eth0, vhid: 5, carppeer: "10.0.0.9", addAddresses: [ipv4("10.0.0.5")] });
-  if (isMaster) for (const name of ["carp0", "carp1", "carp5"]) made.set(name, { state: "master" });
-  made.take();
-  return made;
-}
-
-/** Whether there is a message somewhere in it that only somebody with the pass can have made. */
-function isSigned(frame: Uint8Array): boolean {
-  for (let at = frame.indexOf(0x21); at >= 0; at = frame.indexOf(0x21, at + 1)) {
-    const message = frame.subarray(at, at + MESSAGE_BYTES);
-    const [, vhid = 0] = message;
-    const of = covered.get(vhid);
-    if (of === undefined || message.length < MESSAGE_BYTES) continue;
-    const key = Buffer.alloc(20);
-    key.write(PASS);
-    const digest = createHmac("sha1", key)
-      .update(Buffer.from([2, 1, vhid]))
-      .update(Buffer.from(of.join(""), "hex"))
-      .update(message.subarray(8, 16))
-      .digest();
-    if (digest.equals(message.subarray(16))) return true;
-  }
-  return false;
+  station.set("carp0", { ...eth0, vhid: 1, addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
+  station.set("carp1", { ...eth0, carpnodes, addAddresses: [ipv4("10.0.0.7")] });
+  station.set("carp5", { ...eth0, vhid: 5, carppeer: "10.0.0.9", addAddresses: [ipv4("10.0.0.5")] });
+  const isMaster = kind === "master";
+  if (isMaster) for (const name of ["carp0", "carp1", "carp5"]) station.set(name, { state: "master" });
+  const isStrict = kind === "strict";
+  if (isStrict) station.sysctl("strict_replay", 1);
+  const sent = new Set(
+    only(station.take(), "advertise").flatMap(({ transmissions }) =>
+      transmissions.map((each) => read(each).counter),
+    ),
+  );
+  return { station, isMaster, isStrict, sent };
 }
 
 /** Everything but what counts and tells of discarded frames. */
@@ -67,39 +54,83 @@ function shown({ host }: Station): string {
   return JSON.stringify(host.interfaces().map(({ discarded: _, ...others }) => others));
 }
 
+/** @returns whether the station may be another one now. */
+function hears(who: Listener, input: Uint8Array): boolean {
+  const { station, sent } = who;
+  const judgement = judged(Buffer.from(input), sent);
+  const before = shown(station);
+  const effects = station.hear(input);
+  if (typeof judgement === "object") {
+    assertAccepted(who, judgement, effects);
+    assertRepeated(who, input);
+    station.world.run(5 * SECOND);
+    return true;
+  }
+  assertDiscarded(effects, judgement);
+  assert.equal(shown(station), before);
+  station.take();
+  return false;
+}
+
+type Effects = ReturnType<Station["hear"]>;
+
+function assertDiscarded(effects: Effects, judgement: Judgement): void {
+  const counted = only(effects, "discarded").map(({ counter }) => counter);
+  assert.equal(counted.length, effects.length);
+  if (judgement === "malformed") assert.ok(counted.length === 0 || counted[0] === "shorterThanHeader");
+  else assert.deepEqual(counted, [judgement]);
+}
+
+function assertAccepted({ station, isMaster }: Listener, told: Told, effects: Effects): void {
+  assert.equal(only(effects, "discarded").length, 0);
+  const { vhid, advbase, advskew, demote } = told;
+  const state = station.state(vhid, vhid === 1 ? "carp0" : vhid === 5 ? "carp5" : "carp1");
+  // In 256ths of a second; ours are vhid 3's advskew of 100, and an advbase of 1 for all.
+  const own = 256 + (vhid === 3 ? 100 : 0);
+  const his = Math.max(1, advbase * 256 + advskew);
+  if (isMaster && demote === 0 && his < own) assert.equal(state, "BACKUP");
+  if (isMaster && (demote > 0 || his > own)) assert.equal(state, "MASTER");
+  if (!isMaster) assert.equal(state, demote > 0 || his > 3 * 256 ? "MASTER" : "BACKUP");
+  for (const { atUs } of only(effects, "arm"))
+    assert.ok(Number.isFinite(atUs) && atUs >= station.world.us, `a timer at ${atUs}`);
+}
+
+/** Recorded and played again. */
+function assertRepeated({ station, isStrict }: Listener, input: Uint8Array): void {
+  const again = only(station.hear(input), "discarded");
+  assert.deepEqual(
+    again.map(({ counter }) => counter),
+    isStrict ? ["badAuthentication"] : [],
+  );
+}
+
 const said = fc
   .record({
-    vhid: fc.constantFrom(1, 1, 2, 3, 5, 9),
+    vhid: fc.constantFrom(1, 1, 2, 3, 5, 5, 9),
     advbase: fc.constantFrom(0, 1, 3, 255),
-    advskew: fc.constantFrom(0, 1, 254, 255),
-    demote: fc.constantFrom(0, 1, 255),
+    advskew: fc.constantFrom(0, 1, 100, 254, 255),
+    demote: fc.constantFrom(0, 0, 1, 255),
     counter: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-    pass: fc.constantFrom(PASS, "guessed", ""),
+    pass: fc.constantFrom(PASS, PASS, "guessed", ""),
     source: fc.constantFrom("10.0.0.9", "10.0.0.2", "fe80::9", "2001:db8::9"),
+    hopLimit: fc.constantFrom(255, 255, 255, 254, 64, 0),
+    isToUs: fc.boolean(),
   })
-  .map((each): Said => ({ ...each, addresses: addresses[each.vhid] ?? [] }));
+  .map(({ isToUs, ...each }): Said => {
+    const destination = each.source.includes(":") ? "2001:db8::2" : "10.0.0.2";
+    return { ...each, addresses: addresses[each.vhid] ?? [], ...(isToUs ? { destination } : {}) };
+  });
+
+const KINDS = ["backup", "master", "strict"] as const;
 
 function open(): Trial {
-  const made = new Map<boolean, Station>();
+  const made = new Map<string, Listener>();
   return {
     feed(input) {
-      for (const isMaster of [false, true]) {
-        const host = made.get(isMaster) ?? station(isMaster);
-        made.set(isMaster, host);
-        const before = shown(host);
-        const effects = host.hear(input);
-        if (!isSigned(input)) {
-          assert.deepEqual(
-            effects.filter(({ kind }) => kind !== "discarded"),
-            [],
-          );
-          assert.equal(shown(host), before);
-          continue;
-        }
-        for (const { atUs } of only(effects, "arm"))
-          assert.ok(Number.isSafeInteger(atUs) && atUs >= host.world.us, `a timer at ${atUs}`);
-        host.world.run(5 * SECOND);
-        made.delete(isMaster);
+      for (const kind of KINDS) {
+        const who = made.get(kind) ?? listener(kind);
+        made.set(kind, who);
+        if (hears(who, input)) made.delete(kind);
       }
     },
   };
@@ -109,6 +140,11 @@ export const frames: Target = {
   name: "frames",
   sensible: said.map(advertisement),
   tokens: ["2101", "ffff", "70", "4500", "8100", "86dd", "0800"].map((hex) => Buffer.from(hex, "hex")),
+  mend: fc.constantFrom(
+    (bytes) => bytes,
+    (bytes) => mended(bytes, false),
+    (bytes) => mended(bytes, true),
+  ),
   tries: 2000,
   open,
 };
