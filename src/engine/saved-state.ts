@@ -25,6 +25,7 @@ import {
 } from "../control/messages.ts";
 import type { HostConfiguration } from "../core/host.ts";
 import { newInterface } from "../core/reconfigure.ts";
+import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
 import type { SavedCounters } from "./counter-floor.ts";
 
 const FORMAT = 1;
@@ -62,19 +63,40 @@ const Counter = z
   .regex(/^\d{1,20}$/)
   .transform((text) => (BigInt(text) < HIGHEST_COUNTER ? BigInt(text) : HIGHEST_COUNTER));
 
+const SavedVariable = z.strictObject({ name: z.string(), value: z.int() }).superRefine((saved, context) => {
+  const variable = SYSCTL_VARIABLES.find(({ name }) => name === saved.name);
+  if (variable === undefined) context.addIssue({ code: "custom", message: "a variable that there is not" });
+  else if (saved.value < variable.min || saved.value > variable.max)
+    context.addIssue({
+      code: "custom",
+      message: `${variable.name} ${saved.value}: must be ${variable.min}..${variable.max}`,
+    });
+});
+
+/** Each under its name once: what were there twice would count twice. */
+function distinct<T extends Readonly<Record<K, string>>, K extends string>(
+  item: z.ZodType<T>,
+  key: K,
+  what: string,
+) {
+  return z
+    .array(item)
+    .refine((all) => new Set(all.map((each) => each[key])).size === all.length, `${what} is there twice`);
+}
+
+const SavedGroup = z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() });
+
 const Saved = z.strictObject({
   format: z.literal(FORMAT),
   /** No counter greater than this has been sent. */
   counterCeiling: Counter,
   /** An engine from before it went by this saved the ceiling alone. */
   counters: z.strictObject({ upTo: Counter, atUs: z.number().nonnegative() }).optional(),
-  interfaces: z
-    .array(SavedInterface)
-    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, "an interface is there twice"),
-  sysctl: z.array(z.strictObject({ name: z.string(), value: z.int() })),
-  groups: z.array(z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() })),
+  interfaces: distinct(SavedInterface, "name", "an interface"),
+  sysctl: distinct(SavedVariable, "name", "a variable"),
+  groups: distinct(SavedGroup, "name", "a group"),
   /** An engine from before there were reasons saved none. */
-  reasons: z.array(NamedDemotion).default([]),
+  reasons: distinct(NamedDemotion, "reason", "a reason").default([]),
 });
 
 const Format = z.looseObject({ format: z.int() });

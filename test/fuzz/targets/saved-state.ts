@@ -10,14 +10,19 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { checkParams } from "../../../src/control/messages.ts";
 import type { InterfaceConfiguration } from "../../../src/core/configuration.ts";
+import type { HostConfiguration } from "../../../src/core/host.ts";
+import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { counterFloor, countersNow } from "../../../src/engine/counter-floor.ts";
 import { StateFile } from "../../../src/engine/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
-import { change } from "../../unit/core/arbitraries.ts";
+import { change, command } from "../../unit/core/arbitraries.ts";
 import { link, SECOND, Station, World } from "../../unit/core/driver.ts";
 import { advertisement } from "../../unit/core/peer.ts";
 import type { Target, Trial } from "../target.ts";
+import { assertWithinBounds } from "./bounds.ts";
 
+/** No clock comes near it: counters go on from there whatever was saved. */
+const MOST_COUNTED = 10n ** 18n;
 const EPOCH_US = 1_700_000_000 * SECOND;
 
 function open(): Trial {
@@ -34,11 +39,14 @@ function open(): Trial {
         return;
       }
       const { configuration } = loaded;
+      assertWithinBounds(configuration);
       for (const each of configuration.interfaces) assertCommandable(each);
       const world = new World();
       const floor = counterFloor(loaded, { us: world.us, epochUs: EPOCH_US });
       const host = new Station(world, { links: [link("eth0")], counterFloor: floor });
+      assert.ok(floor >= leastFloor(JSON.parse(Buffer.from(input).toString()), world.us));
       host.host.restore(configuration, () => 0, host.now);
+      assert.deepEqual(inForce(host.host.configuration), inForce(configuration));
       host.link(link("eth1"));
       host.hear(advertisement());
       host.world.run(5 * SECOND);
@@ -52,6 +60,23 @@ function open(): Trial {
     },
     close: () => removeDirectory(directory),
   };
+}
+
+/** The counter that an engine whose file this is may have sent by now; of a clock that stood at 0. */
+function leastFloor(
+  { counterCeiling, counters }: { counterCeiling: string; counters?: { upTo: string; atUs: number } },
+  nowUs: number,
+): bigint {
+  const isOfThisBoot = counters !== undefined && counters.atUs <= nowUs;
+  const least = BigInt(isOfThisBoot ? counters.upTo : counterCeiling);
+  return least < MOST_COUNTED ? least : MOST_COUNTED;
+}
+
+/** All of what is configured, in one order. */
+function inForce({ interfaces, sysctl, groups = [], reasons = [] }: HostConfiguration) {
+  const defaults = Object.fromEntries(SYSCTL_VARIABLES.map(({ name, initial }) => [name, initial]));
+  const given = Object.fromEntries(sysctl.map(({ name, value }) => [name, value]));
+  return { interfaces, variables: { ...defaults, ...given }, groups, reasons };
 }
 
 /** Nothing is in force that no command could have made so. */
@@ -70,11 +95,16 @@ function assertCommandable({ name, nodes, groups, addresses, ...others }: Interf
 
 /** What an engine that was told these things saves. */
 const saved = fc
-  .tuple(fc.array(change, { maxLength: 3 }), fc.bigInt({ min: 0n, max: 10n ** 19n }))
-  .map(([changes, counterCeiling]) => {
+  .tuple(
+    fc.array(change, { maxLength: 3 }),
+    fc.array(command, { maxLength: 3 }),
+    fc.bigInt({ min: 0n, max: 10n ** 19n }),
+  )
+  .map(([changes, commands, counterCeiling]) => {
     const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     for (const [n, each] of changes.entries())
       station.command({ kind: "change", name: `carp${n}`, change: each });
+    for (const each of commands) station.command(each);
     const { interfaces, sysctl, groups, reasons } = station.host.configuration;
     const counters = { upTo: String(counterCeiling), atUs: station.now.us };
     const all = {
@@ -115,6 +145,10 @@ export const savedState: Target = {
       "{",
     ],
     ...['"counters":{"upTo":"', '"atUs":', "\0", "\u2028", '"__proto__":{}'],
+    ...SYSCTL_VARIABLES.flatMap(({ name, min, max }) =>
+      [min - 1, max + 1].map((value) => `{"name":"${name}","value":${value}},`),
+    ),
+    ...['{"reason":"maintenance","by":240},', '{"name":"carp","carpDemoteCount":1},'],
   ],
   tries: 300,
   open,
