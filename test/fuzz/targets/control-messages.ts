@@ -1,6 +1,7 @@
 /**
- * Lines on the control socket, from root and from nobody: each is answered by a line of JSON, however wrong it is;
- * what is refused has changed nothing, nobody changes nothing at all, and what was taken can be saved and loaded.
+ * Lines on the control socket, from root, a member of the group and nobody: each is answered by a line of JSON, however
+ * wrong it is; what is refused has changed nothing, nobody changes nothing at all and only root learns or sets a pass;
+ * what was taken is within bounds, and can be saved and loaded.
  */
 
 import assert from "node:assert/strict";
@@ -8,7 +9,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import fc from "fast-check";
-import { ErrorCode, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
+import { ErrorCode, LIMITS, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
+import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import type { Peer } from "../../../src/engine/authorisation.ts";
 import { ControlServer } from "../../../src/engine/control-server.ts";
 import { Feed } from "../../../src/engine/feed.ts";
@@ -16,26 +18,35 @@ import { createMethods } from "../../../src/engine/methods.ts";
 import { StateFile } from "../../../src/engine/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { change } from "../../unit/core/arbitraries.ts";
-import { link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
+import { ipv4, ipv6, link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
+import { assertWithinBounds } from "./bounds.ts";
 
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
+const GROUP = 999;
+const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [GROUP] };
 const NOBODY: Peer = { uid: 65534, gid: 65534, groups: [] };
+
+/** In no message and in no corpus: whoever reads it has it from the engine. */
+const PASS = "only root's to know";
 
 /** How json-rpc-2.0 refuses what is no request; its own errors for what an answer threw are not among them. */
 const REFUSALS: readonly unknown[] = [...Object.values(ErrorCode), -32700, -32600, -32601];
+
+const WHOLE = { depth: Number.POSITIVE_INFINITY, maxArrayLength: null, maxStringLength: null } as const;
 
 const LAST = '{"jsonrpc":"2.0","id":"last","method":"hello"}';
 
 interface Reply {
   readonly jsonrpc?: unknown;
   readonly id?: unknown;
+  readonly result?: unknown;
   readonly error?: { readonly code: number; readonly message: unknown };
 }
 
 function station(): Station {
   const made = new Station(new World(), { links: [link("eth0"), link("eth1")] });
-  made.set("carp0", PLAIN);
+  made.set("carp0", { ...PLAIN, pass: PASS });
   return made;
 }
 
@@ -63,7 +74,7 @@ async function open(): Promise<Trial> {
       serviceStatus: async () => ({ error: "no checks here" }),
       log: (_priority, text) => complaints.push(text),
     },
-    () => undefined,
+    () => GROUP,
   );
   const server = new ControlServer({ path, rpc, identify: () => peer });
   await server.listen();
@@ -90,10 +101,22 @@ async function open(): Promise<Trial> {
     return replies;
   }
 
+  /** All that a command can change. */
+  const all = () => inspect([host.host.configuration, host.host.interfaces(), host.host.demotion], WHOLE);
+
   async function feedAs(who: Peer, input: Uint8Array): Promise<void> {
     peer = who;
-    const before = JSON.stringify(host.host.configuration);
+    const before = all();
     const replies = await ask(input);
+    if (who !== ROOT) {
+      assert.ok(!JSON.stringify(replies).includes(PASS), "a secret is told");
+      const passes = host.host.configuration.interfaces.map(({ pass }) => pass);
+      assert.ok(
+        passes.every((pass) => pass === PASS || pass === ""),
+        "the pass was changed",
+      );
+    }
+    assertAnswersTo(input, replies);
     assert.deepEqual(complaints.splice(0), []);
     for (const { jsonrpc, error } of replies) {
       assert.equal(jsonrpc, "2.0");
@@ -101,10 +124,11 @@ async function open(): Promise<Trial> {
       assert.ok(REFUSALS.includes(error.code), `error ${error.code}`);
       assert.ok(typeof error.message === "string" && error.message !== "");
     }
-    const after = JSON.stringify(host.host.configuration);
+    const after = all();
     const isRefused = !input.includes(0x0a) && replies[0]?.error !== undefined;
     if (isRefused || who === NOBODY) assert.equal(after, before);
     if (after === before) return;
+    assertWithinBounds(host.host.configuration);
     host.world.run(5 * SECOND);
     await survives();
     host = station();
@@ -125,6 +149,7 @@ async function open(): Promise<Trial> {
   return {
     async feed(input) {
       await feedAs(NOBODY, input);
+      await feedAs(MEMBER, input);
       await feedAs(ROOT, input);
     },
     async close() {
@@ -134,33 +159,79 @@ async function open(): Promise<Trial> {
   };
 }
 
+/** One request is answered once, under its own id. */
+function assertAnswersTo(input: Uint8Array, replies: readonly Reply[]): void {
+  if (input.includes(0x0a)) return;
+  const asked = parsed(Buffer.from(input).toString());
+  const [first, ...others] = replies.filter(({ id }) => id !== "last");
+  if (others.length > 0) assert.deepEqual(others, [], "answered more than once");
+  if (first === undefined || !Object.hasOwn(Object(asked), "id")) return;
+  assert.notEqual(first.error === undefined, first.result === undefined, "neither an answer nor an error");
+  const id: unknown = Reflect.get(Object(asked), "id");
+  if (typeof id === "string" || typeof id === "number") assert.ok(first.id === id || first.id === null);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 const json = fc.jsonValue({ maxDepth: 3 });
-const name = fc.constantFrom("carp0", "carp1", "carp01", "eth0", "", "carp4294967296");
+const name = fc.constantFrom("carp0", "carp0", "carp0", "carp1", "carp01", "eth0", "", "carp4294967296");
 const variable = fc.constantFrom(
-  "net.inet.carp.preempt",
-  "net.inet.carp",
-  "net",
-  "",
-  "net.inet.carp.demotion",
+  ...SYSCTL_VARIABLES.map(({ name }) => name),
+  ...["net.inet.carp", "net", "", "net.inet.carp.demotion"],
+);
+
+/** Where ranges end, by the tables that the engine goes by: what they let through is held against others. */
+const ends = ([least, most]: readonly [number, number]) =>
+  fc.constantFrom(least - 1, least, most, most + 1, 2 ** 31, 2 ** 53);
+/** One thing in a change: others would be refused for another reason. */
+const atAnEnd = fc.oneof(
+  ...(["vhid", "advbase", "advskew", "mtu"] as const).map((key) =>
+    ends(LIMITS[key]).map((value) => ({ [key]: value })),
+  ),
+  fc.tuple(ends(LIMITS.vhid), ends(LIMITS.advskew)).map(([vhid, advskew]) => ({
+    carpnodes: [
+      { vhid: 77, advskew },
+      { vhid, advskew: 0 },
+    ],
+  })),
+  ends([0, 32]).map((prefixLength) => ({ addAddresses: [{ ...ipv4("10.0.0.77"), prefixLength }] })),
+  ends([0, 128]).map((prefixLength) => ({ addAddresses: [{ ...ipv6("2001:db8::77"), prefixLength }] })),
+);
+const written = fc.oneof(
+  fc
+    .constantFrom(...SYSCTL_VARIABLES)
+    .chain(({ name, min, max }) => fc.record({ name: fc.constant(name), value: ends([min, max]) })),
+  fc.record({ name: variable, value: fc.oneof(fc.integer(), fc.double()) }),
 );
 
 const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
-  change: fc.record({ name, change }),
+  change: fc.record({ name, change: fc.oneof(change, atAnEnd) }),
   replace: fc.record({ name, change, dryRun: fc.boolean() }),
   create: fc.record({ name }),
   destroy: fc.record({ name }),
   "sysctl-get": fc.record({ names: fc.array(variable, { maxLength: 3 }) }),
-  "sysctl-set": fc.record({
-    writes: fc.array(fc.record({ name: variable, value: fc.oneof(fc.integer(), fc.double()) }), {
-      maxLength: 3,
-    }),
+  "sysctl-set": fc.record({ writes: fc.array(written, { maxLength: 3 }) }),
+  "demote-group": fc.record({
+    group: name,
+    by: fc.oneof(ends([-128, 128]), fc.integer({ min: -129, max: 129 })),
   }),
-  "demote-group": fc.record({ group: name, by: fc.integer({ min: -129, max: 129 }) }),
-  demote: fc.record({ reason: name, by: fc.integer() }),
+  demote: fc.record({ reason: name, by: fc.oneof(ends(LIMITS.demote), fc.integer()) }),
   promote: fc.record({ reason: name }),
 };
 
-const request = fc.constantFrom(...Object.keys(methods), "nonsense").chain((method) =>
+/** Those that change most come more often. */
+const method = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom(...Object.keys(methods), "nonsense") },
+  { weight: 4, arbitrary: fc.constantFrom("change", "change", "replace", "sysctl-set") },
+);
+
+const request = method.chain((method) =>
   fc.record({
     jsonrpc: fc.oneof({ weight: 9, arbitrary: fc.constant("2.0") }, json),
     id: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, json),
