@@ -6,6 +6,9 @@
 /** A request is one line of at most this many bytes, the newline included. */
 export const MAX_REQUEST_BYTES = 65_536;
 
+/** The longest name of a sysctl variable that is looked at at all. */
+export const MAX_VARIABLE_NAME = 256;
+
 /** The method of the notifications that follow `monitor`; their params are a ToldEvent. */
 export const EVENT_METHOD = "event";
 

@@ -9,7 +9,7 @@ import type { CounterName } from "../core/counters.ts";
 import type { News } from "../core/news.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { INTERFACE_NAME, LIMITS } from "./limits.ts";
+import { INTERFACE_NAME, LIMITS, MAX_VARIABLE_NAME } from "./limits.ts";
 import { shown } from "./shown.ts";
 import { isUnicast } from "./unicast.ts";
 
@@ -170,7 +170,9 @@ export const Reason = matching(
 
 export const NamedDemotion = z.strictObject({ reason: Reason, by: bounded("demote", LIMITS.demote) });
 
-const VariableName = z.string().max(256, { error: (issue) => `${shown(issue.input)}: no such variable` });
+const VariableName = z
+  .string()
+  .max(MAX_VARIABLE_NAME, { error: (issue) => `${shown(issue.input)}: no such variable` });
 
 const SysctlWrite = z.strictObject({
   name: VariableName,

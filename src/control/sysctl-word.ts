@@ -1,5 +1,6 @@
 /** `NAME` and `NAME=VALUE`, as sysctl(8) and its file have them. Whether there is such a variable the engine knows. */
 
+import { MAX_VARIABLE_NAME } from "./limits.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { shown } from "./shown.ts";
 
@@ -11,7 +12,8 @@ export interface SysctlWord {
 export function readSysctlWord(word: string): SysctlWord | Refusal {
   const at = word.indexOf("=");
   const name = at < 0 ? word : word.slice(0, at);
-  if (name === "") return refuse(`${shown(word)}: no such variable`);
+  if (name === "" || name.length > MAX_VARIABLE_NAME)
+    return refuse(`${shown(name || word)}: no such variable`);
   if (at < 0) return { name };
   const text = word.slice(at + 1);
   const value = /^[-+]?[0-9]+$/.test(text) ? Number(text) : Number.NaN;

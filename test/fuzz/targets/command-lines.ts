@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { isIP } from "node:net";
 import fc from "fast-check";
 import { readVerb } from "../../../src/cli/arguments.ts";
 import { defaultOptions, GLOBAL_OPTIONS, takeGlobalOptions } from "../../../src/cli/globals.ts";
@@ -12,10 +13,11 @@ import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
 import { NAMES } from "../../../src/cli/names.ts";
 import { isRefusal } from "../../../src/cli/outcome.ts";
 import { VERB_NAMES } from "../../../src/cli/verbs.ts";
-import { checkParams } from "../../../src/control/messages.ts";
+import { checkParams, type InterfaceChange } from "../../../src/control/messages.ts";
 import { link, PLAIN, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
-import { assertRefusal, outside, word } from "./words.ts";
+import { assertWithinBounds } from "./bounds.ts";
+import { assertRefusal, LOOKED_UP, outside, word } from "./words.ts";
 
 /** yargs takes seconds for an option of many thousand letters; that hurts nobody but who typed it. */
 const MOST_BYTES = 4096;
@@ -46,13 +48,41 @@ async function readsForm(words: readonly string[]): Promise<void> {
   if (form.kind !== "change") return;
   const checked = checkParams("change", { name: form.name, change: form.change });
   if ("refusal" in checked) return assertRefusal(checked.refusal);
+  assertSaid(checked.params.change, words);
   const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
   station.set("carp0", PLAIN);
   const before = JSON.stringify(station.host.configuration);
   const outcome = station.command({ kind: "change", ...checked.params });
-  if (!("error" in outcome)) return;
+  if (!("error" in outcome)) {
+    assertWithinBounds(station.host.configuration);
+    return;
+  }
   assertRefusal(outcome.error);
   assert.equal(JSON.stringify(station.host.configuration), before);
+}
+
+/** What changes is what the words say: a number as it was typed, a text as a word of its own. */
+function assertSaid(change: InterfaceChange, words: readonly string[]): void {
+  const { vhid, advbase, advskew, mtu, carpnodes } = change;
+  const numbers = [vhid, advbase, advskew, mtu].filter((each) => each !== undefined);
+  for (const each of numbers)
+    assert.ok(
+      words.some((typed) => typed === String(each) || (/^\+?\d+$/.test(typed) && Number(typed) === each)),
+      `${each} was not said`,
+    );
+  for (const each of carpnodes ?? [])
+    assert.ok(
+      words.some((typed) => typed.split(",").some((node) => node.split(":").map(Number)[0] === each.vhid)),
+      `node ${each.vhid} was not said`,
+    );
+  const passfiles = words.includes("passfile");
+  for (const text of [change.carpdev, change.balancing, passfiles ? undefined : change.pass])
+    assert.ok(text === undefined || words.includes(text), `${text} was not said`);
+  for (const { address } of change.addAddresses ?? [])
+    assert.ok(
+      LOOKED_UP.includes(address) || words.some((typed) => isIP(typed.split("/")[0] ?? "") !== 0),
+      `${address} was not said`,
+    );
 }
 
 /** Between our program and the system's of the same name no word is lost, and none made up. */

@@ -21,6 +21,7 @@ import { change } from "../../unit/core/arbitraries.ts";
 import { ipv4, ipv6, link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
 import { assertWithinBounds } from "./bounds.ts";
+import { withOneChanged } from "./leaves.ts";
 
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
 const GROUP = 999;
@@ -240,9 +241,11 @@ const request = method.chain((method) =>
   }),
 );
 
+const asked = request.map((each) => Buffer.from(JSON.stringify(each)));
+
 export const controlMessages: Target = {
   name: "control-messages",
-  sensible: request.map((each) => Buffer.from(JSON.stringify(each))),
+  sensible: fc.oneof({ weight: 3, arbitrary: asked }, { weight: 1, arbitrary: withOneChanged(asked) }),
   tokens: [
     ...Object.keys(methods).map((method) => JSON.stringify(method)),
     ...[

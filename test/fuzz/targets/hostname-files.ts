@@ -12,10 +12,12 @@ import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
 import { isRefusal } from "../../../src/cli/outcome.ts";
 import { quotedWords, splitWords } from "../../../src/cli/shell-words.ts";
 import type { Complaint } from "../../../src/control/files/lines.ts";
-import { readSysctlFile } from "../../../src/control/files/sysctl-file.ts";
+import { lineOf, readSysctlFile, type SysctlSetting } from "../../../src/control/files/sysctl-file.ts";
 import { checkParams } from "../../../src/control/messages.ts";
+import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { link, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
+import { assertWithinBounds } from "./bounds.ts";
 import { assertRefusal, outside, word } from "./words.ts";
 
 const NAME = "carp0";
@@ -27,7 +29,7 @@ function open(): Trial {
       const lines = bytes.toString("latin1").split("\n").length;
       const settings = readSysctlFile(bytes);
       if ("errors" in settings) assertComplaints(settings.errors, lines);
-      else station().command({ kind: "set-sysctl", writes: [...settings.settings] });
+      else assertVariables(settings.settings);
       const file = await readHostnameFile(bytes, NAME, outside);
       if ("errors" in file) assertComplaints(file.errors, lines);
       else await assertTaken(file, lines);
@@ -37,6 +39,21 @@ function open(): Trial {
 
 function station(): Station {
   return new Station(new World(), { links: [link("eth0"), link("eth1")] });
+}
+
+/** All of them are set as the file says, or none. */
+function assertVariables(settings: readonly SysctlSetting[]): void {
+  const { host, now } = station();
+  const before = host.sysctl("net");
+  const outcome = host.command({ kind: "set-sysctl", writes: [...settings] }, now);
+  if ("error" in outcome) {
+    assertRefusal(outcome.error);
+    assert.ok(lineOf(outcome.error, settings) !== undefined, outcome.error);
+    assert.deepEqual(host.sysctl("net"), before);
+    return;
+  }
+  assertWithinBounds(host.configuration);
+  for (const { name, value } of settings) assert.deepEqual(host.sysctl(name), [{ name, value }]);
 }
 
 function assertComplaints(complaints: readonly Complaint[], lines: number): void {
@@ -61,6 +78,7 @@ async function assertTaken(file: HostnameFile, lines: number): Promise<void> {
   const { params } = checked;
   const outcome = host.command({ kind: "replace", ...params });
   if ("error" in outcome) return assertRefusal(outcome.error);
+  assertWithinBounds(host.host.configuration);
   await assertDumped(host);
 }
 
@@ -78,11 +96,34 @@ const quoted = fc
   .tuple(fc.constantFrom("description", "pass", "group"), fc.string({ unit: "binary", maxLength: 20 }))
   .map((words) => quotedWords(words));
 
+/** NAME=VALUE with a little of everything between. */
+const blank = fc.constantFrom("", "", " ", "\t", " # why");
+const setting = fc
+  .tuple(
+    blank,
+    fc
+      .constantFrom(...SYSCTL_VARIABLES)
+      .chain(({ name, min, max }) =>
+        fc.oneof(fc.constantFrom(min - 1, min, max, max + 1), fc.integer()).map((value) => [name, value]),
+      ),
+    blank,
+  )
+  .map(([before, [name, value], after]) => `${before}${name}${before}=${before}${value}${after}`);
+
 export const hostnameFiles: Target = {
   name: "hostname-files",
-  sensible: fc
-    .array(fc.oneof(line, quoted), { maxLength: 6 })
-    .map((all) => Buffer.from(["carpdev eth0 vhid 1", ...all].join("\n"))),
+  sensible: fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc
+        .array(fc.oneof(line, quoted), { maxLength: 6 })
+        .map((all) => Buffer.from(["carpdev eth0 vhid 1", ...all].join("\n"))),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.array(setting, { maxLength: 4 }).map((all) => Buffer.from(all.join("\n"))),
+    },
+  ),
   tokens: [
     ...everyWord().map((each) => ` ${each} `),
     ...[

@@ -20,6 +20,7 @@ import { link, SECOND, Station, World } from "../../unit/core/driver.ts";
 import { advertisement } from "../../unit/core/peer.ts";
 import type { Target, Trial } from "../target.ts";
 import { assertWithinBounds } from "./bounds.ts";
+import { withOneChanged } from "./leaves.ts";
 
 /** No clock comes near it: counters go on from there whatever was saved. */
 const MOST_COUNTED = 10n ** 18n;
@@ -121,7 +122,7 @@ const saved = fc
 
 export const savedState: Target = {
   name: "saved-state",
-  sensible: saved,
+  sensible: fc.oneof({ weight: 1, arbitrary: saved }, { weight: 3, arbitrary: withOneChanged(saved) }),
   tokens: [
     ...[
       '"format":',

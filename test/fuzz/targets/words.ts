@@ -7,10 +7,12 @@ import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
 import { refuse } from "../../../src/cli/outcome.ts";
 import { escaped } from "../../../src/control/shown.ts";
 
+/** What names stand for: IPv4, IPv6. */
+export const LOOKED_UP: readonly [string, string] = ["192.0.2.7", "2001:db8::7"];
+
 /** No name is looked up and no file read: some exist, most do not. */
 export const outside: Outside = {
-  resolve: async (host, family) =>
-    host.length % 2 === 0 ? undefined : family === 4 ? "192.0.2.7" : "2001:db8::7",
+  resolve: async (host, family) => (host.length % 2 === 0 ? undefined : LOOKED_UP[family === 4 ? 0 : 1]),
   firstLine: async (path) => (path.length % 2 === 0 ? refuse("no such file") : "mekmitasdigoat"),
 };
 
