@@ -22,3 +22,9 @@ env -i PATH="$PATH" HOME="${HOME:-/}" TMPDIR="${TMPDIR:-/tmp}" ${CC:+"CC=$CC"} $
 	${CLANG:+"CLANG=$CLANG"} ${LLVM_STRIP:+"LLVM_STRIP=$LLVM_STRIP"} \
 	"$modules/.bin/node" "$modules/node-gyp/bin/node-gyp.js" rebuild \
 	--directory "$PWD" --nodedir "$PWD/nodedir" --jobs max --loglevel error >&2 9<&-
+
+# What the linker left open for Node to fill in, and Node has not, shows only when it is loaded.
+"$modules/.bin/node" -e 'require(process.argv[1])' "$PWD/$output" || {
+	rm -f "$output"
+	exit 1
+}

@@ -1,6 +1,7 @@
-// Two symbols that keep Debian's libbpf.a and libelf.a, built for programs, out of a shared object: a reference to
-// `stderr` as a program makes it, renamed by the build to point here, and a thread-local variable of a program's
-// kind in libelf's error reporting, which these three functions stand in for. Nothing else belongs here.
+// What keeps Debian's libbpf.a and libelf.a, built for programs, out of a shared object: a reference to `stderr` as a
+// program makes it, renamed by the build to point here; a thread-local variable of a program's kind in libelf's error
+// reporting, which three functions stand in for; and in Debian 13 two functions that its libelf.a was shipped without.
+// Nothing else belongs here.
 
 #include <cstdio>
 
@@ -21,5 +22,10 @@ __attribute__((visibility("hidden"))) int elf_errno() {
 }
 
 __attribute__((visibility("hidden"))) const char* elf_errmsg(int) { return "malformed ELF object"; }
+
+// elfutils 0.192 (its bug 32293): the tree of what elf_getdata_rawchunk() returned, which nothing here calls, so it
+// stays empty, as calloc() made it. Weak: a libelf.a that has them may be asked for them.
+__attribute__((visibility("hidden"), weak)) void eu_search_tree_init(void*) {}
+__attribute__((visibility("hidden"), weak)) void eu_search_tree_fini(void*, void (*)(void*)) {}
 
 }
