@@ -396,6 +396,16 @@ export class CarpInterface implements Owner {
     if (filterChanges && filter === null) this.emit({ kind: "filter", interface: name, filter });
   }
 
+  /** No counter that it has sent or may send now is greater, of any vhid that it has had. */
+  greatestCounter(now: Instant): bigint {
+    let greatest = 0n;
+    for (const counters of this.#counters.values()) {
+      const following = counters.following(now);
+      if (following > greatest) greatest = following;
+    }
+    return greatest;
+  }
+
   #build(now: Instant): void {
     const counterFloor = this.#host.counterFloor;
     this.#nodes = this.#configuration.nodes.map(({ vhid, advskew }) => {

@@ -176,6 +176,16 @@ export class Host {
     return floor;
   }
 
+  /** No counter that was sent or may be sent now is greater; those to come grow no faster than the clock from here. */
+  greatestCounter(now: Instant): bigint {
+    let greatest = this.#counterFloor;
+    for (const each of this.#interfaces.values()) {
+      const its = each.greatestCounter(now);
+      if (its > greatest) greatest = its;
+    }
+    return greatest;
+  }
+
   /** Whether a `down` or `destroy` of it is still under way; a `left` effect says when it is over. */
   isLeaving(name: string): boolean {
     return this.#interfaces.get(name)?.isLeaving ?? false;

@@ -32,13 +32,18 @@ export class OwnCounters {
    * those of another host that was restarted too, or that goes on from what it has heard, as FreeBSD and ucarp do.
    */
   next(now: Instant): bigint {
-    const clock = BigInt(Math.trunc(now.epochUs));
-    const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));
+    this.#last = this.following(now);
     this.#countedAtUs = now.us;
-    this.#last = clock > this.#last ? clock : this.#last + BigInt(step);
     this.#sent.add(this.#last);
     if (this.#sent.size > REMEMBERED) this.#forgetOldest();
     return this.#last;
+  }
+
+  /** What `next` would be: whatever waits longer gets further ahead, but by no more than it waits. */
+  following(now: Instant): bigint {
+    const clock = BigInt(Math.trunc(now.epochUs));
+    const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));
+    return clock > this.#last ? clock : this.#last + BigInt(step);
   }
 
   #forgetOldest(): void {

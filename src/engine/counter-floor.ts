@@ -7,13 +7,13 @@ import type { Instant, Micros } from "../core/event.ts";
 
 /** What an engine saves of its counters now and then. None grows faster than the clock, but when somebody sets that. */
 export interface SavedCounters {
-  /** No greater one had been sent by then. */
+  /** No greater one had been sent by then, nor could have been. */
   readonly upTo: bigint;
   /** On the clock that counts since boot, and that nobody sets. */
   readonly atUs: Micros;
 }
 
-/** @param floor the greatest counter sent so far, or the floor that the engine began with */
+/** @param floor none that was sent, or may be sent now, is greater */
 export function countersNow(floor: bigint, now: Instant): SavedCounters {
   const clock = BigInt(Math.trunc(now.epochUs));
   return { upTo: floor > clock ? floor : clock, atUs: now.us };

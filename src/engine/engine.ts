@@ -249,7 +249,8 @@ export class Engine {
 
   async #save(configuration: HostConfiguration): Promise<void> {
     try {
-      const counters = countersNow(this.host.counterFloor, this.now());
+      const now = this.now();
+      const counters = countersNow(this.host.greatestCounter(now), now);
       const counterCeiling = counters.upTo + COUNTER_RESERVE_US;
       await this.#state.save({ configuration, counters, counterCeiling });
     } catch (error) {

@@ -337,7 +337,10 @@ export class Engine {
   // What an engine that is killed leaves to the next.
 
   #save(configuration = this.host.configuration): void {
-    this.#station.saved = { configuration, counters: countersNow(this.host.counterFloor, this.#now) };
+    this.#station.saved = {
+      configuration,
+      counters: countersNow(this.host.greatestCounter(this.#now), this.#now),
+    };
   }
 
   /** After a stop in order. */

@@ -122,6 +122,14 @@ export const MUTATIONS: readonly Mutation[] = [
     violates: "no two leases",
   },
   {
+    title: "counters are saved as if they had not rested",
+    plan: "counters-rested",
+    file: "core/carp-interface.ts",
+    text: "const following = counters.following(now);",
+    by: "const following = counters.last;",
+    violates: "no two leases",
+  },
+  {
     title: "an engine that cannot run leaves the lease of the one before it",
     plan: "lease-in-init",
     file: "core/carp-interface.ts",

@@ -85,6 +85,8 @@ function told(effect: Effect): string | undefined {
     case "device":
     case "left":
       return effect.kind;
+    case "discarded":
+      return `discards it: ${effect.text}`;
     default:
       return undefined;
   }

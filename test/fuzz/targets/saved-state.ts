@@ -53,7 +53,7 @@ function open(): Trial {
       host.world.run(5 * SECOND);
       assert.ok(host.host.counterFloor >= floor);
       assert.equal(host.host.configuration.interfaces.length, configuration.interfaces.length);
-      const counters = countersNow(host.host.counterFloor, host.now);
+      const counters = countersNow(host.host.greatestCounter(host.now), host.now);
       await file.save({ configuration: host.host.configuration, counterCeiling: counters.upTo, counters });
       const again = await file.load();
       assert.ok(again !== undefined && "configuration" in again, inspect(again));

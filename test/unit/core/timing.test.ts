@@ -351,6 +351,16 @@ describe("the counter", () => {
       assert.equal(counter, 2n ** 62n + 1n + BigInt((i * SECOND) / 2));
   });
 
+  it("is not behind what a host that is saved allows for, however long its virtual host has been silent", () => {
+    const station = backup({ advbase: 254 }, { counterFloor: 2n ** 62n });
+    station.world.run(500 * SECOND);
+    const saved = station.host.greatestCounter(station.now);
+    station.world.run(10 * SECOND);
+    const [first] = said(station.set("carp0", { state: "master" }));
+    assert.ok(first !== undefined && first.counter > 2n ** 62n + BigInt(250 * SECOND));
+    assert.ok(first.counter <= saved + BigInt(10 * SECOND));
+  });
+
   it("goes on over a change of address, vhid or carpdev", () => {
     const station = master();
     const floor = station.host.counterFloor;
