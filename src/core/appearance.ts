@@ -7,21 +7,37 @@
 import { broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../protocol/advertisement.ts";
 import { Authentication } from "../protocol/authentication.ts";
-import { advertisementFrame, gratuitousArp, unsolicitedNeighbourAdvertisement } from "../protocol/frame.ts";
+import {
+  type AdvertisementFrame,
+  advertisementFrame,
+  gratuitousArp,
+  unsolicitedNeighbourAdvertisement,
+} from "../protocol/frame.ts";
 import type { Balancing, InterfaceConfiguration } from "./configuration.ts";
 import type { Device, Filter, Transmission } from "./effect.ts";
 import type { Family, Link } from "./event.ts";
 import { isBowOut } from "./timing.ts";
 
+/** An advertisement's frame but for the message at its end, and what it was made of. */
+interface Layout {
+  readonly sourceMac: string;
+  readonly trafficClass: number;
+  readonly frame: Uint8Array;
+}
+
 export class Appearance {
   readonly #configuration: InterfaceConfiguration;
   readonly #link: Link | undefined;
   readonly #authentications: ReadonlyMap<number, Authentication>;
+  readonly #sources: Readonly<Record<Family, string | undefined>>;
+  /** Frames of advertisements as they were built last, by family. */
+  readonly #layouts = new Map<Family, Layout>();
 
   constructor(configuration: InterfaceConfiguration, link: Link | undefined) {
     this.#configuration = configuration;
     this.#link = link;
     this.#authentications = authentications(configuration, link);
+    this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
   }
 
   /** Balancing as it is in force: one node has nothing to balance, several always balance. */
@@ -41,6 +57,10 @@ export class Appearance {
 
   /** Where advertisements of that family come from: the carpdev's own first address, else the first shared one. */
   source(family: Family): string | undefined {
+    return this.#sources[family];
+  }
+
+  #sourceOf(family: Family): string | undefined {
     const { addresses } = this.#configuration;
     const shared = addresses.filter((each) => each.family === family);
     const own = this.#link?.addresses.find(
@@ -77,11 +97,25 @@ export class Appearance {
       const destination = family === 4 ? carppeer : carppeer6;
       transmissions.push(
         destination === undefined
-          ? { family, frame: advertisementFrame({ sourceMac, source, trafficClass, message }) }
+          ? { family, frame: this.#frame(family, { sourceMac, source, trafficClass, message }) }
           : { family, destination, source, trafficClass, payload: message },
       );
     }
     return transmissions;
+  }
+
+  /** Between two advertisements nothing changes but the message. */
+  #frame(family: Family, options: AdvertisementFrame): Uint8Array {
+    const { sourceMac, trafficClass, message } = options;
+    const former = this.#layouts.get(family);
+    if (former?.sourceMac !== sourceMac || former.trafficClass !== trafficClass) {
+      const frame = advertisementFrame(options);
+      this.#layouts.set(family, { sourceMac, trafficClass, frame });
+      return frame;
+    }
+    const frame = Uint8Array.from(former.frame);
+    frame.set(message, frame.length - message.length);
+    return frame;
   }
 
   /** What tells everybody where the addresses are. Balanced ones are never announced: no switch may learn a place. */

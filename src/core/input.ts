@@ -56,7 +56,7 @@ export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
 
 function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Reception): Discarded | Accepted {
-  const { family, source, destination, multicast, hopLimit, message } = packet;
+  const { family, source, addresses, multicast, hopLimit, message } = packet;
   const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
   const discarded = (counter: CounterName, priority: Priority, what: string): Discarded => ({
     counter,
@@ -68,7 +68,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
   // A router between unicast peers has decremented it; what is multicast can only come from the segment itself.
   const routed = !multicast && here.some((each) => each.isUnicast(family));
   if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
-  const parsed = parseAdvertisement(message, { source, destination });
+  const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
     return parsed.reason === "bad-checksum"
       ? discarded("badChecksum", 6, "wrong checksum")

@@ -3,7 +3,6 @@
  * arrived whole: whether its version is ours and its digest right is for the receiver to judge, in that order.
  */
 
-import { addressBytes } from "./address.ts";
 import type { Authentication } from "./authentication.ts";
 import { internetChecksum, onesComplementSum, pseudoHeaderSum } from "./checksum.ts";
 
@@ -65,13 +64,19 @@ export function encodeAdvertisement(fields: AdvertisementFields, authentication:
   return message;
 }
 
+/** Of an IP packet. */
+export interface AddressPair {
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+}
+
 /**
  * @param message what an IP packet carries; bytes beyond the 36th are no part of it.
  * @param addresses of an IPv6 packet: NetBSD's checksum covers the pseudo-header since 2023, nobody else's does.
  */
 export function parseAdvertisement(
   message: Uint8Array,
-  addresses?: { readonly source: string; readonly destination: string },
+  addresses?: AddressPair,
 ): { readonly advertisement: Advertisement } | { readonly reason: "shorter-than-header" | "bad-checksum" } {
   if (message.length < ADVERTISEMENT_BYTES) return { reason: "shorter-than-header" };
   const bytes = message.subarray(0, ADVERTISEMENT_BYTES);
@@ -98,15 +103,11 @@ export function vhidIn(message: Uint8Array): number | undefined {
   return message[offset.vhid];
 }
 
-function isIntact(
-  bytes: Uint8Array,
-  addresses?: { readonly source: string; readonly destination: string },
-): boolean {
+function isIntact(bytes: Uint8Array, addresses?: AddressPair): boolean {
   const sum = onesComplementSum(bytes);
   if (sum === 0xffff) return true;
   if (addresses === undefined) return false;
-  const source = addressBytes(addresses.source);
-  const destination = addressBytes(addresses.destination);
+  const { source, destination } = addresses;
   if (source.length !== 16 || destination.length !== 16) return false;
   return (
     onesComplementSum(bytes, pseudoHeaderSum(source, destination, CARP_PROTOCOL, bytes.length)) === 0xffff

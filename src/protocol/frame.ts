@@ -3,8 +3,8 @@
  * Reading trusts no length that a frame claims, and says nothing about the advertisement inside.
  */
 
-import { addressBytes, type Family, formatAddress, formatMac, macBytes } from "./address.ts";
-import { CARP_PROTOCOL } from "./advertisement.ts";
+import { addressBytes, type Family, formatAddress, macBytes } from "./address.ts";
+import { type AddressPair, CARP_PROTOCOL } from "./advertisement.ts";
 import { onesComplementSum } from "./checksum.ts";
 import { bytesOf, ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, writeIpv4Header, writeIpv6Header } from "./ip.ts";
@@ -58,12 +58,12 @@ export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
 export interface CarpPacket {
   readonly family: Family;
   readonly source: string;
-  readonly destination: string;
+  /** Both, as bytes: a checksum may cover them. Views of the frame, not copies. */
+  readonly addresses: AddressPair;
   /** Whether the IP destination is multicast, of any group. */
   readonly multicast: boolean;
   /** TTL in IPv4. */
   readonly hopLimit: number;
-  readonly sourceMac: string;
   /** All that the IP header says it carries; a view of the frame, not a copy. */
   readonly message: Uint8Array;
 }
@@ -73,7 +73,10 @@ export type ParsedFrame =
   /** `bad-header`: the IP header contradicts itself. A packet socket sees it before the kernel has checked it. */
   | { readonly reason: "not-carp" | "truncated" | "fragment" | "bad-header" };
 
-/** What lies behind the length that the IP header gives is Ethernet's padding, and cut off. */
+/**
+ * What lies behind the length that the IP header gives is Ethernet's padding, and cut off. Where the frame says it
+ * came from is nobody's business: others send from a MAC that tells nothing of who they are.
+ */
 export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
   if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
@@ -84,15 +87,15 @@ export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
   );
   switch (view.getUint16(12)) {
     case EtherType.ipv4:
-      return parseIpv4(packet, frame.subarray(6, 12));
+      return parseIpv4(packet);
     case EtherType.ipv6:
-      return parseIpv6(packet, frame.subarray(6, 12));
+      return parseIpv6(packet);
     default:
       return { reason: "not-carp" };
   }
 }
 
-function parseIpv4(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
+function parseIpv4(packet: DataView): ParsedFrame {
   if (packet.byteLength < IPV4_HEADER_BYTES) return { reason: "truncated" };
   if (packet.getUint8(9) !== CARP_PROTOCOL) return { reason: "not-carp" };
   const headerBytes = (packet.getUint8(0) & 0xf) * 4;
@@ -101,20 +104,20 @@ function parseIpv4(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
   if (totalBytes < headerBytes || totalBytes > packet.byteLength) return { reason: "truncated" };
   if (onesComplementSum(bytesOf(packet, 0, headerBytes)) !== 0xffff) return { reason: "bad-header" };
   if ((packet.getUint16(6) & MORE_FRAGMENTS_OR_OFFSET) !== 0) return { reason: "fragment" };
+  const source = bytesOf(packet, 12, 16);
   return {
     packet: {
       family: 4,
-      source: formatAddress(bytesOf(packet, 12, 16)),
-      destination: formatAddress(bytesOf(packet, 16, 20)),
+      source: formatAddress(source),
+      addresses: { source, destination: bytesOf(packet, 16, 20) },
       multicast: packet.getUint8(16) >> 4 === 0xe,
       hopLimit: packet.getUint8(8),
-      sourceMac: formatMac(sourceMac),
       message: bytesOf(packet, headerBytes, totalBytes),
     },
   };
 }
 
-function parseIpv6(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
+function parseIpv6(packet: DataView): ParsedFrame {
   if (packet.byteLength < IPV6_HEADER_BYTES) return { reason: "truncated" };
   const end = IPV6_HEADER_BYTES + packet.getUint16(4);
   const nextHeader = packet.getUint8(6);
@@ -123,14 +126,14 @@ function parseIpv6(packet: DataView, sourceMac: Uint8Array): ParsedFrame {
   if (nextHeader !== CARP_PROTOCOL) return { reason: "not-carp" };
   if (packet.getUint8(0) >> 4 !== 6) return { reason: "bad-header" };
   if (end > packet.byteLength) return { reason: "truncated" };
+  const source = bytesOf(packet, 8, 24);
   return {
     packet: {
       family: 6,
-      source: formatAddress(bytesOf(packet, 8, 24)),
-      destination: formatAddress(bytesOf(packet, 24, 40)),
+      source: formatAddress(source),
+      addresses: { source, destination: bytesOf(packet, 24, 40) },
       multicast: packet.getUint8(24) === 0xff,
       hopLimit: packet.getUint8(7),
-      sourceMac: formatMac(sourceMac),
       message: bytesOf(packet, IPV6_HEADER_BYTES, end),
     },
   };

@@ -145,7 +145,7 @@ export class Foreign implements Plugged {
     const parsed = parseCarpFrame(bytes);
     if (!("packet" in parsed) || parsed.packet.hopLimit !== 255 || !parsed.packet.multicast) return;
     const { source, message } = parsed.packet;
-    const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet);
+    const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
     if (!("advertisement" in carried)) return;
     const { version, vhid, counter, digest, ...said } = carried.advertisement;
     const vh = this.#virtualHosts.find(

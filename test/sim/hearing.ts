@@ -94,7 +94,7 @@ function readAnew(bytes: Uint8Array): Said | undefined {
   const parsed = parseCarpFrame(bytes);
   if (!("packet" in parsed)) return undefined;
   const { family, source, multicast, hopLimit, message } = parsed.packet;
-  const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet);
+  const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
   if (!("advertisement" in carried) || hopLimit !== 255) return undefined;
   const { version, type, ...said } = carried.advertisement;
   return version === 2 && type === 1 ? { family, source, multicast, ...said } : undefined;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { formatAddress, formatMac } from "../../../src/protocol/address.ts";
+import { addressBytes, formatAddress, formatMac } from "../../../src/protocol/address.ts";
 import { encodeAdvertisement, parseAdvertisement } from "../../../src/protocol/advertisement.ts";
 import { Authentication } from "../../../src/protocol/authentication.ts";
 import {
@@ -9,6 +9,7 @@ import {
   CARP_GROUP4,
   CARP_GROUP6,
   CARP_PROTOCOL,
+  type CarpPacket,
   gratuitousArp,
   parseCarpFrame,
 } from "../../../src/protocol/frame.ts";
@@ -30,6 +31,10 @@ function packetOf(frame: Uint8Array) {
   return result.packet;
 }
 
+function destinationOf({ addresses }: CarpPacket): string {
+  return formatAddress(addresses.destination);
+}
+
 function reasonOf(frame: Uint8Array): string {
   const result = parseCarpFrame(frame);
   return "reason" in result ? result.reason : "accepted";
@@ -44,11 +49,11 @@ describe("frames captured from a BSD kernel", () => {
       for (const hex of vector.frames.filter((frame) => !isArp(frame))) {
         const packet = packetOf(fromHex(hex));
         assert.ok(vector.carpdev_addresses.includes(packet.source));
-        assert.equal(packet.destination, packet.family === 4 ? CARP_GROUP4 : CARP_GROUP6);
+        assert.equal(destinationOf(packet), packet.family === 4 ? CARP_GROUP4 : CARP_GROUP6);
         assert.equal(packet.hopLimit, 255);
         assert.equal(packet.multicast, true);
 
-        const result = parseAdvertisement(packet.message, packet);
+        const result = parseAdvertisement(packet.message, packet.addresses);
         assert.ok("advertisement" in result);
         const { advertisement } = result;
         assert.equal(advertisement.vhid, vector.vhid);
@@ -56,7 +61,7 @@ describe("frames captured from a BSD kernel", () => {
         assert.ok(authentication.verify(advertisement.counter, advertisement.digest));
 
         const rebuilt = advertisementFrame({
-          sourceMac: packet.sourceMac,
+          sourceMac: formatMac(fromHex(hex).subarray(6, 12)),
           source: packet.source,
           trafficClass: packet.family === 4 ? 0x10 : 0,
           message: encodeAdvertisement(advertisement, authentication),
@@ -94,10 +99,12 @@ describe("a frame of ours", () => {
           assert.deepEqual(packetOf(frame), {
             family,
             source,
-            destination: family === 4 ? CARP_GROUP4 : CARP_GROUP6,
+            addresses: {
+              source: addressBytes(source),
+              destination: addressBytes(family === 4 ? CARP_GROUP4 : CARP_GROUP6),
+            },
             multicast: true,
             hopLimit: 255,
-            sourceMac,
             message: carried,
           });
         },
@@ -207,9 +214,15 @@ describe("reading a frame", () => {
 
   it("tells a unicast packet from a multicast one, and says its hop limit", () => {
     const unicast4 = packetOf(withIpv4(frame4, { 8: 64, 16: 10, 17: 88, 18: 0, 19: 1 }));
-    assert.deepEqual([unicast4.multicast, unicast4.hopLimit, unicast4.destination], [false, 64, "10.88.0.1"]);
+    assert.deepEqual(
+      [unicast4.multicast, unicast4.hopLimit, destinationOf(unicast4)],
+      [false, 64, "10.88.0.1"],
+    );
     const unicast6 = packetOf(frame6.with(21, 1).with(38, 0xfd).with(39, 0x88));
-    assert.deepEqual([unicast6.multicast, unicast6.hopLimit, unicast6.destination], [false, 1, "fd88::12"]);
+    assert.deepEqual(
+      [unicast6.multicast, unicast6.hopLimit, destinationOf(unicast6)],
+      [false, 1, "fd88::12"],
+    );
     assert.equal(packetOf(withIpv4(frame4, { 16: 239 })).multicast, true);
     assert.equal(packetOf(withIpv4(frame4, { 16: 240 })).multicast, false);
   });
@@ -237,7 +250,7 @@ describe("reading a frame", () => {
         if (!("packet" in result)) return;
         const { packet } = result;
         assert.ok(packet.message.length <= frame.length - 34);
-        parseAdvertisement(packet.message, packet);
+        parseAdvertisement(packet.message, packet.addresses);
       }),
       { numRuns: 5000 },
     );
