@@ -36,7 +36,7 @@ export function generate(seed: number, extent: Extent): Plan {
   const hasForeign = random.chance(0.2);
   const count = extent.hosts ?? random.pick(2, 2, 2, 3, 3, 4, 6);
   const segments = Array.from({ length: random.pick(1, 1, 2) }, () => fairWeather(random));
-  const advbase = extent.advbase ?? random.pick(1, 1, 1, 1, 2, 10, 0);
+  const advbase = extent.advbase ?? drawAdvbase(random);
   const services = segments.flatMap((_, segment) =>
     Array.from({ length: random.pick(1, 1, 2) }, (_, i) => ({ segment, number: 2 * segment + i })),
   );
@@ -45,6 +45,12 @@ export function generate(seed: number, extent: Extent): Plan {
   const cluster = { random, services: drawn, hosts, unitUs: (advbase + 1) * SECOND };
   const { steps, durationUs } = drawEpisodes(cluster, extent);
   return { seed, durationUs, segments, services: drawn, hosts, steps };
+}
+
+/** Most clusters leave it at 1; and as it grows, time passes faster. Where it is 0 and 1, things are most in a hurry. */
+function drawAdvbase(random: Random): number {
+  if (random.chance(0.55)) return random.pick(0, 0, 1, 1, 1, 1, 1, 2);
+  return Math.floor(3 * (255 / 3) ** random.next());
 }
 
 interface Basis {

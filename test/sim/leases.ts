@@ -36,6 +36,8 @@ export class Leases {
   readonly #heard = new Map<string, Map<number, bigint>>();
   /** Pairs that hold a lease together, by `host0 host1 carp0/1`. */
   readonly #together = new Map<string, Together>();
+  /** Where a state or a lease has changed since they were looked at. */
+  readonly #touched = new Set<Station>();
   /** Given for an advertisement that is still to leave, by host. */
   readonly #owed = new Map<Station, Set<string>>();
 
@@ -53,6 +55,7 @@ export class Leases {
   }
 
   changed(station: Station, transition: Transition, own: { intervalUs: Micros }): void {
+    this.#touched.add(station);
     const key = `${transition.interface}/${transition.vhid}`;
     if (transition.from === "INIT") this.#quickestUs.delete(`${station.name} ${key}`);
     if (transition.reason === "the master is silent") this.#checkSilence(station, key, own.intervalUs);
@@ -77,13 +80,20 @@ export class Leases {
   }
 
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
+    this.#touched.add(station);
     const key = `${name}/${vhid}`;
     if (untilUs > 0) this.#checkBounds(station, name, vhid, untilUs);
     this.#checkTogether(station, key, untilUs);
   }
 
-  /** What was given for an advertisement to come is taken back when that did not leave. */
+  /** All is done that came of something at once. */
   done(station: Station): void {
+    if (this.#touched.delete(station)) this.#checkStates(station);
+    this.#checkOwed(station);
+  }
+
+  /** What was given for an advertisement to come is taken back when that did not leave. */
+  #checkOwed(station: Station): void {
     const owed = this.#owed.get(station);
     if (owed === undefined || owed.size === 0 || station.engine?.isBusy) return;
     for (const key of owed) {
@@ -98,7 +108,7 @@ export class Leases {
   }
 
   /** No state but MASTER has a lease. */
-  checkStates(station: Station): void {
+  #checkStates(station: Station): void {
     for (const [key, state] of station.states)
       if (state !== "MASTER" && (station.leases.get(key) ?? 0) > station.now.us)
         throw new Violation("bounded lease", `${station.name} ${key}: a lease in ${state}`);

@@ -6,6 +6,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { Figures } from "./figures.ts";
 import { type Extent, generate } from "./generate.ts";
 import type { Plan } from "./plan.ts";
 import { shrink } from "./shrink.ts";
@@ -46,17 +47,12 @@ if (values.plan !== undefined) {
   process.exit(violation === undefined ? 0 : 1);
 }
 
-let hostUs = 0;
-let checks = 0;
-let done = 0;
 let failures = 0;
+const figures = new Figures(first);
 let toldMs = Date.now();
 for (let seed = first; seed < first + runs && Date.now() < untilMs; seed++) {
   const plan = generate(seed, extent);
-  const outcome = simulate(plan);
-  hostUs += outcome.hostUs;
-  checks += outcome.checks;
-  done++;
+  const outcome = figures.measure(plan, () => simulate(plan));
   if (outcome.violation !== undefined) {
     failures++;
     report(plan, outcome);
@@ -64,19 +60,12 @@ for (let seed = first; seed < first + runs && Date.now() < untilMs; seed++) {
   }
   if (Date.now() - toldMs >= 60_000) {
     toldMs = Date.now();
-    console.log(figures());
+    console.log(figures.whole);
   }
 }
-console.log(figures());
+for (const line of figures.byAdvbase) console.log(line);
+console.log(figures.whole);
 process.exit(failures > 0 ? 1 : 0);
-
-function figures(): string {
-  // Of processor time: other programs may be running.
-  const { user, system } = process.cpuUsage();
-  const hours = (user + system) / 3_600e6;
-  const hostHours = hostUs / 3_600e6;
-  return `${done} runs from seed ${first}, ${failures} failed; ${hostHours.toFixed(0)} host-hours, ${checks} quiet segments checked; ${Math.round(hostHours / hours).toLocaleString("en")} host-hours an hour of processor time`;
-}
 
 function report(plan: Plan, { violation }: Outcome): void {
   if (violation === undefined) return;

@@ -3,6 +3,7 @@
  * plan: the same plan ends the same way, to the microsecond.
  */
 
+import "./digests.ts";
 import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/event.ts";
@@ -226,7 +227,6 @@ class Simulation implements Witness {
   }
 
   done(station: Station): void {
-    this.#leases.checkStates(station);
     this.#leases.done(station);
   }
 
