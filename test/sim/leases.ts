@@ -120,7 +120,11 @@ export class Leases {
     if (state !== "MASTER")
       throw new Violation("bounded lease", `${station.name} ${key}: a lease is given in ${state}`);
     const endUs = this.#endUs(station, key, station.lastSaid.get(key));
-    if (untilUs <= endUs) return;
+    if (untilUs <= endUs) {
+      // Its advertisement has left: who is heard after that does not make this lease shorter.
+      this.#owed.get(station)?.delete(key);
+      return;
+    }
     // Decided before the device was ready: what was heard or set meanwhile counts when the advertisement has left.
     const { us } = station.now;
     const advbase = ownSettings(station, name, vhid).advbase + 1;
