@@ -190,7 +190,8 @@ export class Engine {
 
   /** A timer that is put off again and again is looked at when it was first due. */
   #lookLater(timer: TimerId, armed: Timer): void {
-    const looksAtUs = this.#station.worldTimeOf(armed.atUs) + this.#station.random.next() * TIMER_LATE_US;
+    const looksAtUs =
+      this.#station.clock.worldTimeOf(armed.atUs) + this.#station.random.next() * TIMER_LATE_US;
     if (armed.looksAtUs <= looksAtUs) return;
     armed.looksAtUs = looksAtUs;
     this.#world.at(looksAtUs, () => {

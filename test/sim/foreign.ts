@@ -3,6 +3,7 @@
  * apart. They share what the services of the plan say, over IPv4, and have no leases.
  */
 
+import type { Command } from "../../src/core/configuration.ts";
 import type { Micros } from "../../src/core/event.ts";
 import { compareAddresses } from "../../src/protocol/address.ts";
 import {
@@ -21,6 +22,8 @@ import type { World } from "./world.ts";
 
 /** The kernel's clock ticks a hundred times a second. */
 const TIMER_LATE_US: Micros = 10_000;
+
+const MAX_DEMOTED_ADVSKEW = 240;
 
 type ForeignKind = Exclude<Kind, "carpctl">;
 
@@ -57,6 +60,8 @@ export class Foreign implements Plugged {
   readonly #segments = new Map<number, Segment>();
   readonly #virtualHosts: VirtualHost[];
   #isUp = false;
+  /** By how much somebody has demoted it. */
+  #demotion = 0;
 
   constructor(
     world: World,
@@ -116,7 +121,7 @@ export class Foreign implements Plugged {
       .map((vh) => [
         `${vh.service.name}/${vh.vhid}`,
         vh.secret,
-        { host: this, isMaster: vh.state === "MASTER", intervalUs: intervalOfOwn(vh) },
+        { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) },
       ]);
   }
 
@@ -138,6 +143,36 @@ export class Foreign implements Plugged {
     }
     this.#isUp = false;
     this.disturbedAtUs = this.#world.us;
+  }
+
+  /** Of what is said to our hosts, what these know as well: to give way, or no longer. ucarp does not. */
+  command(command: Command): void {
+    const by =
+      command.kind === "demote-group"
+        ? command.by
+        : command.kind === "set-sysctl"
+          ? (command.writes.find(({ name }) => name === "net.inet.carp.demotion")?.value ?? 0)
+          : 0;
+    if (by === 0 || this.kind === "ucarp") return;
+    this.#demotion = Math.max(0, this.#demotion + by);
+    this.disturbedAtUs = this.#world.us;
+    if (!this.#isUp || by < 0) return;
+    for (const vh of this.#virtualHosts)
+      if (vh.state === "MASTER") this.#send(vh, vh.service.advbase, this.#advskew(vh));
+  }
+
+  /** Told with the demote byte by OpenBSD, and in advskew by FreeBSD. */
+  get #demote(): number {
+    return this.kind === "openbsd" ? Math.min(255, this.#demotion) : 0;
+  }
+
+  #advskew({ advskew }: VirtualHost): number {
+    const isRaised = this.kind === "freebsd" && this.#demotion > 0;
+    return isRaised ? Math.min(MAX_DEMOTED_ADVSKEW, advskew + this.#demotion) : advskew;
+  }
+
+  #intervalUs(vh: VirtualHost): Micros {
+    return intervalOf(vh.service.advbase, this.#advskew(vh));
   }
 
   receive(segment: Segment, { bytes, from }: Frame): void {
@@ -164,24 +199,25 @@ export class Foreign implements Plugged {
   }
 
   #heard(vh: VirtualHost, segment: Segment, said: Said): void {
-    // Only OpenBSD looks at the demote byte; a host of no such count has 0.
+    // Only OpenBSD looks at the demote byte, and has a count of its own.
     const his = { ...said, demote: this.kind === "openbsd" ? said.demote : 0 };
-    const ownUs = intervalOfOwn(vh);
+    const ownUs = this.#intervalUs(vh);
     if (vh.state === "MASTER") {
       if (!this.#yieldsTo(his, ownUs, ownAddress(segment.index, this.id))) return;
-      if (this.kind === "ucarp") this.#send(vh, vh.service.advbase, vh.advskew);
+      if (this.kind === "ucarp") this.#send(vh, vh.service.advbase, this.#advskew(vh));
       vh.state = "BACKUP";
       this.#wait(vh);
       return;
     }
-    const isPreempted = this.#preempts && ownUs < his.intervalUs;
+    const isPreempted = this.#preempts && ownUs < his.intervalUs && his.demote >= this.#demote;
     const isTooSlow = his.intervalUs > 3e6 * vh.service.advbase && vh.service.advbase > 0;
-    if (isPreempted || his.demote > 0 || isTooSlow) this.#takeOver(vh);
+    if (isPreempted || his.demote > this.#demote || isTooSlow) this.#takeOver(vh);
     else this.#wait(vh);
   }
 
   #yieldsTo(his: Said, ownUs: Micros, own: string): boolean {
-    if (isBowOut(his) || his.demote > 0 || his.intervalUs > ownUs) return false;
+    if (his.demote < this.#demote) return true;
+    if (isBowOut(his) || his.demote > this.#demote || his.intervalUs > ownUs) return false;
     if (his.intervalUs < ownUs) return true;
     // The BSDs both yield and leave it to their timers; of two ucarps the lower address stays.
     return this.kind !== "ucarp" || compareAddresses(his.source, own) < 0;
@@ -193,14 +229,15 @@ export class Foreign implements Plugged {
   }
 
   #advertise(vh: VirtualHost): void {
-    this.#send(vh, vh.service.advbase, vh.advskew);
-    this.#after(vh, intervalOfOwn(vh), () => this.#advertise(vh));
+    this.#send(vh, vh.service.advbase, this.#advskew(vh));
+    this.#after(vh, this.#intervalUs(vh), () => this.#advertise(vh));
   }
 
   /** OpenBSD and FreeBSD wait three of their intervals, ucarp three advbases and one advskew. */
   #wait(vh: VirtualHost): void {
     const { advbase } = vh.service;
-    const waitUs = this.kind === "ucarp" ? 3e6 * advbase + (vh.advskew * 1e6) / 256 : 3 * intervalOfOwn(vh);
+    const waitUs =
+      this.kind === "ucarp" ? 3e6 * advbase + (vh.advskew * 1e6) / 256 : 3 * this.#intervalUs(vh);
     this.#after(vh, waitUs, () => this.#takeOver(vh));
   }
 
@@ -217,7 +254,7 @@ export class Foreign implements Plugged {
     if (segment === undefined) return;
     if (this.kind !== "openbsd")
       vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
-    const fields = { vhid: vh.vhid, advbase, advskew, demote: 0, counter: vh.counter };
+    const fields = { vhid: vh.vhid, advbase, advskew, demote: this.#demote, counter: vh.counter };
     const message = encodeAdvertisement(fields, vh.authentication);
     const source = ownAddress(segment.index, this.id);
     const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });
@@ -228,8 +265,4 @@ export class Foreign implements Plugged {
     const half = () => BigInt(this.#random.integer(0, 2 ** 32 - 1));
     return (half() << 32n) | half();
   }
-}
-
-function intervalOfOwn({ service, advskew }: VirtualHost): Micros {
-  return intervalOf(service.advbase, advskew);
 }

@@ -8,6 +8,7 @@ import type { Micros } from "../../src/core/event.ts";
 import type { HostPlan, Kind, Plan, Service, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { Weather } from "./segment.ts";
+import { configured } from "./setup.ts";
 
 const SECOND: Micros = 1_000_000;
 
@@ -34,7 +35,7 @@ interface Cluster {
 export function generate(seed: number, extent: Extent): Plan {
   const random = new Random(seed);
   const hasForeign = random.chance(0.2);
-  const count = extent.hosts ?? random.pick(2, 2, 2, 3, 3, 4, 6);
+  const count = extent.hosts ?? (random.chance(0.02) ? 16 : random.pick(2, 2, 2, 3, 3, 4, 6));
   const segments = Array.from({ length: random.pick(1, 1, 2) }, () => fairWeather(random));
   const advbase = extent.advbase ?? drawAdvbase(random);
   const services = segments.flatMap((_, segment) =>
@@ -160,8 +161,9 @@ function drawStep(cluster: Cluster, at: Micros): Step {
       const all = hosts.map((_, id) => id);
       const one = random.chance(0.5) ? [host] : all.filter(() => random.chance(0.5));
       const others = all.filter((id) => !one.includes(id));
+      const both = random.chance(0.5);
       const [from, to] = random.pick([one, others], [others, one], [all, all]);
-      return { ...lasting, kind: "weather", segment, from, to, weather: foul(random, unitUs) };
+      return { ...lasting, kind: "weather", segment, from, to, both, weather: foul(random, unitUs) };
     }
     case 2:
       return { ...lasting, kind: "no-carrier", host, segment };
@@ -228,10 +230,11 @@ function drawCommand(
   });
   const nodes = (advskew: (i: number) => number) =>
     change({ carpnodes: vhids.map((vhid, i) => ({ vhid, advskew: advskew(i) })) });
-  const known = nodes((i) => hosts[host]?.advskews[at]?.[i] ?? 0);
+  const balanced = vhids.map((vhid, i) => ({ vhid, advskew: hosts[host]?.advskews[at]?.[i] ?? 0 }));
+  const known = change({ carpnodes: balanced });
   const by = random.pick(1, 1, 50, 240);
   const least = advbase === 0 ? 128 : 0;
-  switch (random.integer(0, 12)) {
+  switch (random.integer(0, 15)) {
     case 0:
       return {
         command: nodes(() => random.integer(least, 254)),
@@ -265,6 +268,19 @@ function drawCommand(
       return vhids.length > 1
         ? { command: nodes((i) => (i === 0 ? 254 : least)), undo: known }
         : { command: change({ carpnodes: [{ vhid: 200 + at, advskew: 0 }] }), undo: known };
+    case 12:
+      return vhids.length > 1
+        ? { command: change({ carpnodes: balanced.slice(0, -1) }), undo: known }
+        : { command: change({ carpnodes: [...balanced, { vhid: 210 + at, advskew: least }] }), undo: known };
+    case 13:
+      return { command: change({ balancing: "ip-unicast" }), undo: change({ balancing: service.balancing }) };
+    case 14: {
+      const peer = hosts.length === 2 ? 1 - host : undefined;
+      return {
+        command: { kind: "destroy", name },
+        undo: configured(service, host, hosts[host]?.advskews[at] ?? [], peer),
+      };
+    }
     default:
       return addresses.length > 1
         ? { command: change({ removeFamilies: [6] }), undo: change({ addAddresses: [ipv6Of(service)] }) }

@@ -6,7 +6,6 @@
 import type { Transition } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/event.ts";
 import { carpdevOf, type Heard, hearingSinceUs, intervalOf, isBowOut } from "./hearing.ts";
-import { ownSettings } from "./rules.ts";
 import { type LastSaid, Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 
@@ -127,7 +126,7 @@ export class Leases {
     }
     // Decided before the device was ready: what was heard or set meanwhile counts when the advertisement has left.
     const { us } = station.now;
-    const advbase = ownSettings(station, name, vhid).advbase + 1;
+    const advbase = station.settings(key).advbase + 1;
     const mostUs = longestLeaseUs(
       { advbase, intervalUs: intervalOf(advbase, 254) },
       Number.POSITIVE_INFINITY,
@@ -182,8 +181,7 @@ export class Leases {
       return;
     }
     const flightUs = a.segmentOf(carpdevOf(a, key))?.flightUs ?? 0;
-    const [name = "", vhid] = key.split("/");
-    const interval = Math.max(...[a, b].map((each) => ownSettings(each, name, Number(vhid)).intervalUs));
+    const interval = Math.max(...[a, b].map((each) => each.settings(key).intervalUs));
     // Of more than two that take over together each hears what others said before they gave way, and takes over again;
     // whoever stays answers eight of them at once, and the next one within an eighth of its interval.
     const isCrowd = this.#others(a, key).length > 1;

@@ -4,10 +4,10 @@
  */
 
 import type { Micros } from "../../src/core/event.ts";
+import { addressBytes, formatAddress } from "../../src/protocol/address.ts";
 import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { Foreign } from "./foreign.ts";
 import { carpdevOf } from "./hearing.ts";
-import { ownSettings } from "./rules.ts";
 import type { Plugged, Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
@@ -19,7 +19,10 @@ const PROCESSING_US: Micros = 50_000;
 /** Other implementations leave a tie to their timers, again and again. */
 const FOREIGN_ROUNDS = 4;
 
-const CLIENTS = Array.from({ length: 16 }, (_, i) => `192.0.2.${i * 13 + 1}`);
+const CLIENTS = {
+  4: Array.from({ length: 16 }, (_, i) => addressBytes(`192.0.2.${i * 13 + 1}`)),
+  6: Array.from({ length: 16 }, (_, i) => addressBytes(`2001:db8:ffff::${(i * 13 + 1).toString(16)}`)),
+};
 
 interface Participant {
   readonly host: Station | Foreign;
@@ -71,11 +74,10 @@ export function checkMasters(segment: Segment): void {
         `${group.split("|")[0]} has ${masters.length} masters (${masters}) of ${participants.length} hosts, long after the last fault`,
       );
   }
-  checkBalancing(segment);
 }
 
-/** Every packet to a balanced address is accepted by one host. */
-function checkBalancing(segment: Segment): void {
+/** Every packet to a balanced address is accepted by one host, as soon as each node is held by one. */
+export function checkBalancing(segment: Segment): void {
   const stations = segment.plugs.filter((each) => each instanceof Station);
   const names = new Set(stations.flatMap(({ filters }) => [...filters.keys()]));
   for (const name of names) {
@@ -90,19 +92,22 @@ function checkBalancing(segment: Segment): void {
     const holders = (vhid: number) => balancing.filter(({ station }) => holds(station, `${name}/${vhid}`));
     const isWhole =
       new Set(balancing.map(({ station }) => secrets(station))).size === 1 &&
+      balancing.every(({ filter }) => filter.vhids.length === nodes.size) &&
       [...nodes].every((vhid) => holders(vhid).length === 1);
-    const address = balancing[0]?.filter.addresses.find(({ family }) => family === 4)?.address;
-    if (!isWhole || address === undefined) continue;
-    for (const client of CLIENTS) {
-      const accepting = balancing.filter(({ station, filter }) => {
-        const vhid = filter.vhids[nodeIndex(client, address, filter.vhids.length)];
-        return holds(station, `${name}/${vhid}`);
-      });
-      if (accepting.length !== 1)
-        throw new Violation(
-          "one accepts",
-          `${name}: ${accepting.length} hosts accept a packet from ${client} to ${address}`,
-        );
+    if (!isWhole) continue;
+    for (const { family, address } of balancing[0]?.filter.addresses ?? []) {
+      const shared = addressBytes(address);
+      for (const client of CLIENTS[family]) {
+        const accepting = balancing.filter(({ station, filter }) => {
+          const vhid = filter.vhids[nodeIndex(client, shared, filter.vhids.length)];
+          return holds(station, `${name}/${vhid}`);
+        });
+        if (accepting.length !== 1)
+          throw new Violation(
+            "one accepts",
+            `${name}: ${accepting.length} hosts accept a packet from ${formatAddress(client)} to ${address}`,
+          );
+      }
     }
   }
 }
@@ -127,10 +132,9 @@ function participations(segment: Segment, plugged: Plugged): [string, string, Pa
   if (!(plugged instanceof Station) || plugged.engine === undefined) return [];
   return [...plugged.states].flatMap(([key, state]) => {
     const secret = plugged.secrets.get(key);
-    const [name = "", vhid] = key.split("/");
     if (state === "INIT" || secret === undefined || carpdevOf(plugged, key) !== `eth${segment.index}`)
       return [];
-    const { intervalUs } = ownSettings(plugged, name, Number(vhid));
+    const { intervalUs } = plugged.settings(key);
     const isMaster = state === "MASTER" && holds(plugged, key);
     return [[key, secret, { host: plugged, isMaster, intervalUs }]];
   });

@@ -59,6 +59,8 @@ export type Step = {
       readonly segment: number;
       readonly from: readonly number[];
       readonly to: readonly number[];
+      /** On the ways back as well. */
+      readonly both?: boolean;
       readonly weather: Weather;
     }
   | { readonly kind: "no-carrier"; readonly host: number; readonly segment: number }

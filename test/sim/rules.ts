@@ -5,9 +5,10 @@
 
 import type { Effect, Transition, VirtualHostState } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/event.ts";
-import type { NodeView } from "../../src/core/view.ts";
+import { compareAddresses } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
-import { acceptable, type Heard, intervalOf, isBowOut } from "./hearing.ts";
+import { acceptable, type Heard, isBowOut } from "./hearing.ts";
+import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 
@@ -15,7 +16,7 @@ interface Situation {
   readonly station: Station;
   readonly key: string;
   readonly cause: Cause;
-  readonly own: { readonly advbase: number; readonly intervalUs: Micros; readonly demote: number };
+  readonly own: Settings;
   /** What was heard, when that is the cause. */
   readonly his: Heard | undefined;
   readonly silentSinceUs: Micros;
@@ -99,10 +100,17 @@ function forced(to: VirtualHostState): Rule {
   return { from: to === "MASTER" ? "BACKUP" : "MASTER", to, holds };
 }
 
-/** It does not run any more: it was told so, its carpdev was lost, or its successor is there. */
-function stops({ cause, his }: Situation): boolean {
-  if (cause.kind === "frame") return his !== undefined;
-  return cause.kind !== "timer" || cause.timer.endsWith("/leave");
+function told(own: Settings, his: Heard | undefined): string {
+  return JSON.stringify({ own, his: his && { ...his, digest: undefined, counter: `${his.counter}` } });
+}
+
+/** It does not run any more: it was told so, its carpdev was lost, or, when it leaves, its successor is there. */
+function stops({ cause, his, station, key }: Situation, reason: string): boolean {
+  if (reason === "a successor is heard") return his !== undefined && station.isLeaving(key);
+  if (cause.kind === "frame") return his !== undefined && station.isLeaving(key);
+  if (cause.kind === "timer") return cause.timer.endsWith("/leave") && station.isLeaving(key);
+  if (cause.kind !== "event") return cause.kind === "command" || cause.kind === "shutdown";
+  return cause.event.kind === "link" && !(cause.event.link.up && cause.event.link.carrier);
 }
 
 export class Rules {
@@ -111,11 +119,11 @@ export class Rules {
   /** Told of a frame that a host has to take note of. */
   readonly #heard: (station: Station, heard: Heard) => void;
   /** Told of a change of state that has a cause. */
-  readonly #changed: (station: Station, transition: Transition, own: Situation["own"]) => void;
+  readonly #changed: (station: Station, transition: Transition, own: Settings) => void;
 
   constructor(events: {
     readonly heard: (station: Station, heard: Heard) => void;
-    readonly changed: (station: Station, transition: Transition, own: Situation["own"]) => void;
+    readonly changed: (station: Station, transition: Transition, own: Settings) => void;
   }) {
     this.#heard = events.heard;
     this.#changed = events.changed;
@@ -135,8 +143,23 @@ export class Rules {
       if (!isBowOut(his)) this.#wasQuietUntil(station, his.key, his.receivedUs);
     }
     const states = new Map<string, VirtualHostState>();
+    const due = his && this.#due(station, cause, his);
     for (const effect of effects)
       if (effect.kind === "transition") this.#checkTransition(station, cause, his, effect, states);
+    if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
+      throw new Violation(
+        "cause",
+        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but what it hears makes it ${due.state}: ${told(due.own, his)}`,
+      );
+  }
+
+  #due(station: Station, cause: Cause, his: Heard) {
+    const { key } = his;
+    const was = station.states.get(key) ?? "INIT";
+    const own = station.settings(key);
+    const situation = { station, key, cause, own, his, silentSinceUs: 0 };
+    const state = dueState(situation, was);
+    return state && { state, was, key, own };
   }
 
   #checkTransition(
@@ -151,19 +174,19 @@ export class Rules {
     const was = states.get(key) ?? station.states.get(key) ?? "INIT";
     states.set(key, to);
     const his = heard?.key === key ? heard : undefined;
-    const own = ownSettings(station, name, vhid);
+    const own = station.settings(key);
     const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
     const situation = { station, key, cause, own, his, silentSinceUs };
     const rule =
       to === "INIT"
-        ? { from: was, to, holds: () => stops({ ...situation, his: heard }) }
+        ? { from: was, to, holds: () => stops({ ...situation, his: heard }, reason) }
         : reason === "forced"
           ? forced(to)
           : RULES[reason];
-    const told = `${station.name} ${key}: ${from} -> ${to} (${reason}), caused by ${cause.kind}`;
-    if (from !== was) throw new Violation("cause", `${told}: it was ${was}`);
+    const what = `${station.name} ${key}: ${from} -> ${to} (${reason}), caused by ${cause.kind}`;
+    if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
     if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
-      throw new Violation("cause", `${told}: ${JSON.stringify({ own, his: his && { ...his, counter: 0 } })}`);
+      throw new Violation("cause", `${what}: ${told(own, his)}`);
     // Who yields to a master has heard it.
     if (to === "BACKUP") this.#wasQuietUntil(station, key, his?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);
@@ -175,10 +198,33 @@ export class Rules {
   }
 }
 
-/** Effective, as advertised. */
-export function ownSettings(station: Station, name: string, vhid: number): Situation["own"] {
-  const view = station.engine?.host.interfaces().find((each) => each.name === name);
-  const node: NodeView | undefined = view?.nodes.find((each) => each.vhid === vhid);
-  const advbase = view?.advbase ?? 0;
-  return { advbase, intervalUs: intervalOf(advbase, node?.effectiveAdvskew ?? 0), demote: node?.demote ?? 0 };
+/**
+ * What a virtual host has to do when it hears that, by the protocol's rules as they are written down, without a look at
+ * what it does. Undefined: that depends on more than what it hears.
+ */
+function dueState(
+  { station, key, own, his }: Situation,
+  was: VirtualHostState,
+): VirtualHostState | undefined {
+  if (his === undefined || was === "INIT") return undefined;
+  if (was === "BACKUP") {
+    // A bow-out comes over each family, and the second one is about a master that has left already.
+    if (isBowOut(his)) return undefined;
+    const takesOver =
+      (station.preempts && own.intervalUs < his.intervalUs && his.demote >= own.demote) ||
+      his.demote > own.demote ||
+      (own.advbase > 0 && his.intervalUs > 3e6 * own.advbase);
+    return takesOver ? "MASTER" : "BACKUP";
+  }
+  // One that leaves goes when it hears anybody; one without a lease (any more, or yet) has more to go by.
+  if (station.isLeaving(key)) return "INIT";
+  if ((station.leases.get(key) ?? 0) <= station.now.us) return undefined;
+  if (isBowOut(his)) return "MASTER";
+  if (his.intervalUs !== own.intervalUs || his.demote !== own.demote)
+    return his.demote < own.demote || (his.demote === own.demote && his.intervalUs < own.intervalUs)
+      ? "BACKUP"
+      : "MASTER";
+  const source = station.sourceOf(key, his.source);
+  if (his.source.includes(":") || source === undefined || source === his.source) return undefined;
+  return compareAddresses(source, his.source) > 0 ? "MASTER" : "BACKUP";
 }

@@ -40,7 +40,7 @@ interface Way {
   weather: Weather;
   /** Faults that are on it now. */
   readonly faults: Weather[];
-  /** When the last fault ended. */
+  /** When the last of what the last fault delayed has arrived. */
   clearSinceUs: Micros;
 }
 
@@ -94,7 +94,9 @@ export class Segment {
     this.#judge(way);
     return () => {
       way.faults.splice(way.faults.indexOf(fault), 1);
-      way.clearSinceUs = this.#world.us;
+      // What was under way arrives yet.
+      const lateUs = 2 * fault.delayUs + fault.jitterUs;
+      way.clearSinceUs = Math.max(way.clearSinceUs, this.#world.us + lateUs);
       this.#judge(way);
     };
   }

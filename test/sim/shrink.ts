@@ -1,53 +1,67 @@
 /**
- * Makes a plan that fails as small as a person can read: leaves out steps, services, segments and hosts, and makes
- * numbers round, as long as the same invariant is still violated (delta debugging).
+ * Makes a plan that fails as small as a person can read: leaves out services, hosts, segments and steps, and makes
+ * numbers round, again and again, as long as the same invariant is still violated (delta debugging).
  */
 
 import type { Plan, Step } from "./plan.ts";
 import { simulate } from "./simulation.ts";
 import type { Invariant } from "./violation.ts";
 
+/** What is small enough comes sooner than what is as small as can be. */
+const MOST_TRIALS = 1500;
+
+/** What is left of a plan when something is left out; undefined: there is no such thing to leave out. */
+type Reduction = (plan: Plan, i: number) => Plan | undefined;
+
 export function shrink(plan: Plan, invariant: Invariant): Plan {
-  const fails = (candidate: Plan) => simulate(candidate).violation?.invariant === invariant;
-  let small = withFewerSteps(upToFailure(plan), fails);
-  for (const reduced of [withoutService, withoutHost, simpler])
-    for (let i = 0; ; ) {
-      const candidate = reduced(small, i);
-      if (candidate === undefined) break;
-      if (fails(candidate)) small = upToFailure(candidate);
-      else i++;
-    }
-  return withFewerSteps(small, fails);
+  let trials = 0;
+  /** The candidate up to its violation, if it has that: what comes after has no part in it. */
+  const failing = (candidate: Plan): Plan | undefined => {
+    if (trials++ >= MOST_TRIALS) return undefined;
+    const { violation } = simulate(candidate);
+    if (violation?.invariant !== invariant) return undefined;
+    const { atUs: durationUs } = violation;
+    return { ...candidate, durationUs, steps: candidate.steps.filter(({ atUs }) => atUs <= durationUs) };
+  };
+  let small = failing(plan) ?? plan;
+  for (let before: Plan | undefined; before !== small && trials < MOST_TRIALS; ) {
+    before = small;
+    small = withFewerSteps(small, failing);
+    for (const reduced of [withoutService, withoutHost, simpler])
+      for (let i = 0; trials < MOST_TRIALS; ) {
+        const candidate = reduced(small, i);
+        if (candidate === undefined) break;
+        const still = failing(candidate);
+        if (still === undefined) i++;
+        else small = still;
+      }
+  }
+  return small;
 }
 
-function withFewerSteps(plan: Plan, fails: (candidate: Plan) => boolean): Plan {
+function withFewerSteps(plan: Plan, failing: (candidate: Plan) => Plan | undefined): Plan {
   let small = plan;
   for (let size = Math.ceil(small.steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
     for (let from = 0; from < small.steps.length; ) {
-      const candidate = { ...small, steps: small.steps.toSpliced(from, size) };
-      if (fails(candidate)) small = upToFailure(candidate);
-      else from += size;
+      const still = failing({ ...small, steps: small.steps.toSpliced(from, size) });
+      if (still === undefined) from += size;
+      else small = still;
     }
   return small;
 }
 
-/** What comes after the violation has no part in it. */
-function upToFailure(plan: Plan): Plan {
-  const { violation } = simulate(plan);
-  if (violation === undefined) return plan;
-  const { atUs: durationUs } = violation;
-  return { ...plan, durationUs, steps: plan.steps.filter(({ atUs }) => atUs <= durationUs) };
-}
-
-/** Commands to it are refused then. */
-function withoutService(plan: Plan, i: number): Plan | undefined {
-  if (i >= plan.services.length) return undefined;
+/** Commands to it are left out with it. */
+const withoutService: Reduction = (plan, i) => {
+  const service = plan.services[i];
+  if (service === undefined) return undefined;
   const hosts = plan.hosts.map((host) => ({ ...host, advskews: host.advskews.toSpliced(i, 1) }));
-  return { ...plan, services: plan.services.toSpliced(i, 1), hosts };
-}
+  const isOther = (step: Step) =>
+    step.kind !== "command" || !("name" in step.command) || step.command.name !== service.name;
+  return { ...plan, services: plan.services.toSpliced(i, 1), hosts, steps: plan.steps.filter(isOther) };
+};
 
-/** The last ones, so that the others stay who they are. */
-function withoutHost(plan: Plan, i: number): Plan | undefined {
+/** The last one, so that the others stay who they are. */
+const withoutHost: Reduction = (plan, i) => {
   if (i > 0 || plan.hosts.length === 0) return undefined;
   const last = plan.hosts.length - 1;
   const isOther = (host: number) => host !== last;
@@ -59,29 +73,32 @@ function withoutHost(plan: Plan, i: number): Plan | undefined {
         : step,
     );
   return { ...plan, hosts: plan.hosts.slice(0, last), steps };
-}
+};
 
-function simpler(plan: Plan, i: number): Plan | undefined {
-  const { hosts, segments, steps } = plan;
-  const whole = [
+const simpler: Reduction = (plan, i) => {
+  const { hosts, segments, services, steps } = plan;
+  const last = segments.length - 1;
+  const isUsed =
+    services.some(({ segment }) => segment === last) ||
+    steps.some((step) => "segment" in step && step.segment === last);
+  const whole: Plan[] = [
+    { ...plan, segments: last > 0 && !isUsed ? segments.slice(0, last) : segments },
     { ...plan, hosts: hosts.map((host) => ({ ...host, driftPpm: 0 })) },
     { ...plan, hosts: hosts.map((host, id) => ({ ...host, aheadUs: 17 * id })) },
     { ...plan, hosts: hosts.map((host) => ({ ...host, preempt: false })) },
     { ...plan, hosts: hosts.map((host) => ({ ...host, strictReplay: false })) },
     { ...plan, segments: segments.map((fair) => ({ ...fair, duplication: 0, jitterUs: 0 })) },
-    { ...plan, segments: segments.slice(0, 1) },
+    ...services.flatMap((service, at) => [
+      { ...plan, services: services.with(at, { ...service, addresses: service.addresses.slice(0, 1) }) },
+      { ...plan, services: services.with(at, { ...service, vhids: service.vhids.slice(0, 1) }) },
+      { ...plan, services: services.with(at, { ...service, vhids: service.vhids.slice(0, 2) }) },
+    ]),
   ];
-  const simplified = whole[i];
-  if (simplified !== undefined)
-    return JSON.stringify(simplified) === JSON.stringify(plan) ? simpler(plan, i + 1) : simplified;
-  const at = i - whole.length;
-  const step = steps[at];
-  if (step === undefined) return undefined;
-  const round = rounded(step);
-  return JSON.stringify(round) === JSON.stringify(step)
-    ? simpler(plan, i + 1)
-    : { ...plan, steps: steps.with(at, round) };
-}
+  const step = steps[i - whole.length];
+  const simplified = whole[i] ?? (step && { ...plan, steps: steps.with(i - whole.length, rounded(step)) });
+  if (simplified === undefined) return undefined;
+  return JSON.stringify(simplified) === JSON.stringify(plan) ? simpler(plan, i + 1) : simplified;
+};
 
 function rounded(step: Step): Step {
   const round = (us: number) => Math.round(us / 100_000) * 100_000;

@@ -4,19 +4,20 @@
  */
 
 import "./digests.ts";
-import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
+import type { Command } from "../../src/core/configuration.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/event.ts";
 import { Attacker } from "./attacker.ts";
 import type { Cause } from "./engine.ts";
 import { Foreign } from "./foreign.ts";
 import { Leases } from "./leases.ts";
-import { checkMasters, quietSinceUs, settlesWithinUs } from "./masters.ts";
-import type { Plan, Service, Step } from "./plan.ts";
+import { checkBalancing, checkMasters, quietSinceUs, settlesWithinUs } from "./masters.ts";
+import type { Plan, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Rules } from "./rules.ts";
 import { Segment } from "./segment.ts";
-import { ownAddress, Station, type Witness } from "./station.ts";
+import { configured } from "./setup.ts";
+import { Station, type Witness } from "./station.ts";
 import type { Trace } from "./trace.ts";
 import { type Invariant, Violation } from "./violation.ts";
 import { World } from "./world.ts";
@@ -128,11 +129,20 @@ class Simulation implements Witness {
     }
     const host = this.#hosts[step.host];
     if (host instanceof Foreign) {
-      if (step.kind !== "crash" && step.kind !== "stop") return undefined;
-      host.stop(step.kind === "crash");
-      return () => host.start();
+      return this.#applyToForeign(host, step);
     }
     return host === undefined ? undefined : this.#applyTo(host, step);
+  }
+
+  #applyToForeign(host: Foreign, step: Step): (() => void) | undefined {
+    if (step.kind === "command") {
+      host.command(step.command);
+      const { undo } = step;
+      return undo && (() => host.command(undo));
+    }
+    if (step.kind !== "crash" && step.kind !== "stop") return undefined;
+    host.stop(step.kind === "crash");
+    return () => host.start();
   }
 
   #applyTo(station: Station, step: Step): (() => void) | undefined {
@@ -169,10 +179,10 @@ class Simulation implements Witness {
       }
       case "clock":
         // Nobody can know what is set back while no engine runs: counters begin with that clock.
-        if (station.engine !== undefined) station.setTimeOfDay(step.byUs);
+        if (station.engine !== undefined) station.clock.setTimeOfDay(step.byUs);
         return undefined;
       case "drift":
-        station.driftPpm = step.ppm;
+        station.clock.drift(step.ppm);
         return undefined;
       case "slow-devices":
         station.slowDeviceUs = step.deviceUs;
@@ -186,15 +196,15 @@ class Simulation implements Witness {
     }
   }
 
-  #weather({ segment: index, from, to, weather }: Extract<Step, { kind: "weather" }>): () => void {
+  #weather({ segment: index, from, to, both, weather }: Extract<Step, { kind: "weather" }>): () => void {
     const segment = this.#segments[index];
     if (segment === undefined) return () => {};
     const ends = from.flatMap((a) =>
       to.flatMap((b) => {
         const [sender, receiver] = [this.#hosts[a], this.#hosts[b]];
-        return a === b || sender === undefined || receiver === undefined
-          ? []
-          : [segment.fault(sender, receiver, weather)];
+        if (a === b || sender === undefined || receiver === undefined) return [];
+        const there = segment.fault(sender, receiver, weather);
+        return both === true ? [there, segment.fault(receiver, sender, weather)] : [there];
       }),
     );
     return () => {
@@ -208,6 +218,7 @@ class Simulation implements Witness {
   #lookAfter(segment: Segment): void {
     const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
     let againUs = this.world.us + 2e6 * longestAdvbase;
+    checkBalancing(segment);
     const quietUs = quietSinceUs(segment);
     const settlesUs = quietUs === undefined ? undefined : settlesWithinUs(segment);
     if (quietUs !== undefined && settlesUs !== undefined) {
@@ -239,29 +250,4 @@ class Simulation implements Witness {
     const what = error instanceof Error ? error.stack : String(error);
     throw new Violation("no effect", `${station.name}: the core failed on ${cause.kind}: ${what}`);
   }
-}
-
-function configured(
-  service: Service,
-  id: number,
-  advskews: readonly number[],
-  peer: number | undefined,
-): Command {
-  const { name, segment, vhids, advbase, pass, balancing, addresses, unicast } = service;
-  const nodes = vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 }));
-  const change: InterfaceChange = {
-    carpdev: `eth${segment}`,
-    // People type nodes in any order.
-    carpnodes: id % 2 === 0 ? nodes : nodes.toReversed(),
-    balancing,
-    advbase,
-    pass,
-    carppeer: unicast && peer !== undefined ? ownAddress(segment, peer) : null,
-    addAddresses: addresses.map((address) =>
-      address.includes(":")
-        ? { family: 6, address, prefixLength: 64, alias: true }
-        : { family: 4, address, prefixLength: 24, alias: true },
-    ),
-  };
-  return { kind: "change", name, change };
 }

@@ -8,15 +8,15 @@ import type { Command, InterfaceConfiguration } from "../../src/core/configurati
 import type { Effect, Filter, Transmission, VirtualHostState } from "../../src/core/effect.ts";
 import type { Instant, Link, Micros } from "../../src/core/event.ts";
 import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
+import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
 import { secretOf } from "./hearing.ts";
 import type { Random } from "./random.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
+import { type Settings, settingsOf } from "./settings.ts";
 import type { World } from "./world.ts";
 
-const BOOTED_US: Micros = 1_000_000_000;
-const EPOCH_AT_START_US: Micros = 1_700_000_000_000_000;
 /** How many of its own counters a host knows again. */
 const REMEMBERED_COUNTERS = 1024;
 const LINK_TOLD_WITHIN_US: Micros = 20_000;
@@ -46,6 +46,7 @@ export class Station implements Plugged {
   readonly id: number;
   readonly world: World;
   readonly random: Random;
+  readonly clock: Clock;
   readonly links = new Map<string, Link>();
   /** carp interfaces as they are in force. */
   configurations = new Map<string, InterfaceConfiguration>();
@@ -73,11 +74,13 @@ export class Station implements Plugged {
   disturbedAtUs: Micros = 0;
   /** When it was last told something. */
   commandedAtUs: Micros = 0;
+  /** carp interfaces that have not left yet. */
+  readonly #leaving = new Set<string>();
+  /** As long as nothing changes them. */
+  readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
   readonly #segments = new Map<string, Segment>();
   readonly #setup: readonly Command[];
-  #clock: { readonly worldUs: Micros; readonly us: Micros; readonly rate: number };
-  #aheadUs: Micros;
   #delivering = 0;
 
   constructor(
@@ -97,45 +100,20 @@ export class Station implements Plugged {
     this.random = options.random;
     this.#witness = options.witness;
     this.#setup = options.setup;
-    this.#clock = { worldUs: world.us, us: BOOTED_US, rate: 1 + options.driftPpm / 1e6 };
-    this.#aheadUs = options.aheadUs;
+    this.clock = new Clock(world, options);
   }
 
   get name(): string {
     return `host${this.id}`;
   }
 
-  // Time.
-
   get now(): Instant {
-    const us = this.timeAt(this.world.us);
-    return { us, epochUs: EPOCH_AT_START_US + us + this.#aheadUs };
-  }
-
-  timeAt(worldUs: Micros): Micros {
-    return this.#clock.us + (worldUs - this.#clock.worldUs) * this.#clock.rate;
-  }
-
-  /** A whole microsecond, by when it is so late here. */
-  worldTimeOf(us: Micros): Micros {
-    return Math.ceil(this.#clock.worldUs + (us - this.#clock.us) / this.#clock.rate);
-  }
-
-  set driftPpm(ppm: number) {
-    this.#clock = { worldUs: this.world.us, us: this.timeAt(this.world.us), rate: 1 + ppm / 1e6 };
-  }
-
-  get rate(): number {
-    return this.#clock.rate;
+    return this.clock.now;
   }
 
   setSendError(error: string | undefined): void {
     this.sendError = error;
     this.disturbed();
-  }
-
-  setTimeOfDay(byUs: Micros): void {
-    this.#aheadUs += byUs;
   }
 
   // Its segments.
@@ -160,10 +138,6 @@ export class Station implements Plugged {
 
   segmentOf(carpdev: string | undefined): Segment | undefined {
     return carpdev === undefined ? undefined : this.#segments.get(carpdev);
-  }
-
-  get segments(): Iterable<Segment> {
-    return this.#segments.values();
   }
 
   owns(segment: Segment, address: string): boolean {
@@ -236,6 +210,8 @@ export class Station implements Plugged {
     this.isStopping = false;
     this.engine = undefined;
     this.states.clear();
+    this.#leaving.clear();
+    this.#settings.clear();
     this.secrets.clear();
     this.ownCounters.clear();
     this.latestCounters.clear();
@@ -286,15 +262,16 @@ export class Station implements Plugged {
       this.#witness.crashed(this, cause, error);
       return;
     }
+    if (changesSettings(cause) || effects.some(({ kind }) => kind === "demotion")) this.#settings.clear();
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
       if (effect.kind === "transition") {
-        const key = `${effect.interface}/${effect.vhid}`;
-        this.states.set(key, effect.to);
-        // Another one by the same name has sent nothing yet.
-        if (effect.reason === "it is destroyed") this.ownCounters.delete(key);
+        this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
       } else if (effect.kind === "advertise") this.#rememberCounter(effect);
     if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
+    if (cause.kind === "command" || cause.kind === "shutdown")
+      for (const name of this.configurations.keys())
+        if (this.engine?.host.isLeaving(name)) this.#leaving.add(name);
     this.#delivering++;
     perform(effects);
     this.#delivering--;
@@ -316,10 +293,19 @@ export class Station implements Plugged {
   }
 
   left(name: string): void {
+    if (!this.engine?.host.isLeaving(name)) this.#leaving.delete(name);
     const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
-    if (configuration === undefined) this.configurations.delete(name);
+    if (configuration === undefined) this.#forget(name);
     else this.configurations.set(name, configuration);
+    this.#settings.clear();
     this.#learnSecrets();
+  }
+
+  /** It is destroyed: another one by the same name has sent and heard nothing yet. */
+  #forget(name: string): void {
+    this.configurations.delete(name);
+    for (const counters of [this.ownCounters, this.latestCounters])
+      for (const key of [...counters.keys()]) if (key.startsWith(`${name}/`)) counters.delete(key);
   }
 
   /** What was begun is done; unless that was part of something else. */
@@ -339,8 +325,27 @@ export class Station implements Plugged {
       }
   }
 
+  settings(key: string): Settings {
+    const known = this.#settings.get(key) ?? settingsOf(this, key);
+    this.#settings.set(key, known);
+    return known;
+  }
+
+  /** Whether its interface had begun to leave before what happens now. */
+  isLeaving(key: string): boolean {
+    return this.#leaving.has(key.slice(0, key.indexOf("/")));
+  }
+
+  /** The address that its advertisements come from, in the family of another one. */
+  sourceOf(key: string, other: string): string | undefined {
+    const carpdev = this.configurations.get(key.slice(0, key.indexOf("/")))?.carpdev ?? "";
+    const family = other.includes(":") ? 6 : 4;
+    return this.links.get(carpdev)?.addresses.find((each) => each.family === family)?.address;
+  }
+
   /** An interface that is leaving is what it was until it has left. */
   #refresh(): void {
+    this.#settings.clear();
     const host = this.engine?.host;
     if (host === undefined) return;
     const known = this.configurations;
@@ -384,8 +389,14 @@ export class Station implements Plugged {
   /** When the lease runs out, on the world's clock; in the past: it has. */
   leaseEndUs(key: string): Micros {
     const untilUs = this.leases.get(key);
-    return untilUs === undefined ? Number.NEGATIVE_INFINITY : this.worldTimeOf(untilUs);
+    return untilUs === undefined ? Number.NEGATIVE_INFINITY : this.clock.worldTimeOf(untilUs);
   }
+}
+
+/** Nothing that arrives, and no time that passes, changes any. */
+function changesSettings(cause: Cause): boolean {
+  if (cause.kind === "event") return cause.event.kind !== "advertised";
+  return cause.kind !== "frame" && cause.kind !== "timer";
 }
 
 export function ownAddress(segment: number, host: number): string {

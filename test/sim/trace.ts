@@ -30,8 +30,11 @@ export class Trace {
     this.#add(us, `--- ends: ${describe(step)}`);
   }
 
+  /** Given and taken away; that a MASTER goes on is said by its advertisements. */
   lease(us: Micros, station: Station, key: string, untilUs: Micros): void {
-    const left = untilUs === 0 ? "none" : `${seconds(untilUs - station.now.us)} s more`;
+    const isHeld = station.leaseUntilUs(...keyOf(key)) > station.now.us;
+    if (untilUs > 0 ? isHeld : !isHeld) return;
+    const left = untilUs === 0 ? "none" : `${seconds(untilUs - station.now.us)} s`;
     this.#add(us, `${station.name} ${key} lease: ${left}`);
   }
 
@@ -45,6 +48,11 @@ export class Trace {
     this.#lines.push(`${seconds(us).padStart(12)} ${what}`);
     if (this.#lines.length > 2 * this.#keep) this.#lines.splice(0, this.#keep);
   }
+}
+
+function keyOf(key: string): [string, number] {
+  const [name = "", vhid] = key.split("/");
+  return [name, Number(vhid)];
 }
 
 export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
@@ -81,7 +89,6 @@ function told(effect: Effect): string | undefined {
       return `vhid ${effect.vhid} ${effect.from} -> ${effect.to} (${effect.reason})`;
     case "advertise":
       return `advertises vhid ${effect.vhid}`;
-    case "lease":
     case "device":
     case "left":
       return effect.kind;

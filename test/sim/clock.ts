@@ -1,0 +1,48 @@
+/**
+ * A host's clocks: the one its timers run by, which drifts, and its time of day, which somebody may set.
+ */
+
+import type { Instant, Micros } from "../../src/core/event.ts";
+import type { World } from "./world.ts";
+
+const BOOTED_US: Micros = 1_000_000_000;
+const EPOCH_AT_START_US: Micros = 1_700_000_000_000_000;
+
+export class Clock {
+  readonly #world: World;
+  #sinceUs: Micros;
+  #us: Micros = BOOTED_US;
+  #rate: number;
+  #aheadUs: Micros;
+
+  constructor(world: World, { driftPpm, aheadUs }: { readonly driftPpm: number; readonly aheadUs: Micros }) {
+    this.#world = world;
+    this.#sinceUs = world.us;
+    this.#rate = 1 + driftPpm / 1e6;
+    this.#aheadUs = aheadUs;
+  }
+
+  get now(): Instant {
+    const us = this.#at(this.#world.us);
+    return { us, epochUs: EPOCH_AT_START_US + us + this.#aheadUs };
+  }
+
+  /** A whole microsecond, by when it is so late here. */
+  worldTimeOf(us: Micros): Micros {
+    return Math.ceil(this.#sinceUs + (us - this.#us) / this.#rate);
+  }
+
+  drift(ppm: number): void {
+    this.#us = this.#at(this.#world.us);
+    this.#sinceUs = this.#world.us;
+    this.#rate = 1 + ppm / 1e6;
+  }
+
+  setTimeOfDay(byUs: Micros): void {
+    this.#aheadUs += byUs;
+  }
+
+  #at(worldUs: Micros): Micros {
+    return this.#us + (worldUs - this.#sinceUs) * this.#rate;
+  }
+}
