@@ -52,7 +52,7 @@ export function quietSinceUs(segment: Segment): Micros | undefined {
   for (const plugged of segment.plugs) {
     if (plugged instanceof Station) {
       if (plugged.engine?.isStalled || plugged.sendError !== undefined || !plugged.allows) return undefined;
-      if (plugged.slowDeviceUs > 0 || plugged.isStopping) return undefined;
+      if (plugged.slowDeviceUs > 0 || plugged.engine?.isBusy || plugged.isStopping) return undefined;
       sinceUs = Math.max(sinceUs, plugged.disturbedAtUs, plugged.commandedAtUs);
     } else if (plugged instanceof Foreign) sinceUs = Math.max(sinceUs, plugged.disturbedAtUs);
     for (const other of segment.plugs) {

@@ -37,7 +37,8 @@ const extent: Extent = {
   quiet: optional(values.quiet),
 };
 const first = Number(values.seed ?? 1);
-const runs = Number(values.runs ?? (values.seed !== undefined ? 1 : Number.POSITIVE_INFINITY));
+const isOne = values.seed !== undefined && values.hours === undefined;
+const runs = Number(values.runs ?? (isOne ? 1 : Number.POSITIVE_INFINITY));
 const untilMs =
   values.hours === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.hours) * 3_600_000;
 
@@ -70,6 +71,7 @@ process.exit(failures > 0 ? 1 : 0);
 function report(plan: Plan, { violation }: Outcome): void {
   if (violation === undefined) return;
   console.log(`seed ${plan.seed}: ${violation.invariant}: ${violation.what}`);
+  console.log(`again: npm run sim -- --seed ${plan.seed}${drawnOtherwise()}`);
   const small = shrink(plan, violation.invariant);
   const trace = new Trace(Number(values.lines));
   const again = simulate(small, trace);
@@ -81,4 +83,11 @@ function report(plan: Plan, { violation }: Outcome): void {
   for (const step of small.steps) console.log(`  ${(step.atUs / 1e6).toFixed(6)} ${describe(step)}`);
   for (const line of trace.lines) console.log(line);
   console.log(`${again.violation?.invariant}: ${again.violation?.what}`);
+}
+
+/** What else decides which plan a seed stands for. */
+function drawnOtherwise(): string {
+  const { episodes, advbase, quiet, hosts } = values;
+  const given = Object.entries({ episodes: episodes === "20" ? undefined : episodes, advbase, quiet, hosts });
+  return given.map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`)).join("");
 }

@@ -383,7 +383,9 @@ export class Station implements Plugged {
 
   /** @returns how long it takes */
   changeDevice(): Micros {
-    return 300 + this.random.next() * 2_000 + this.slowDeviceUs;
+    const takesUs = 300 + this.random.next() * 2_000 + this.slowDeviceUs;
+    if (this.slowDeviceUs > 0) this.world.at(this.world.us + takesUs, () => this.disturbed());
+    return takesUs;
   }
 
   /** When the lease runs out, on the world's clock; in the past: it has. */

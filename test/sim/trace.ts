@@ -12,6 +12,8 @@ import type { Station } from "./station.ts";
 
 export class Trace {
   readonly #lines: string[] = [];
+  /** How often who has just gone on advertising, since the last line. */
+  readonly #goingOn = new Map<string, number>();
   readonly #keep: number;
 
   constructor(keep: number) {
@@ -19,7 +21,7 @@ export class Trace {
   }
 
   get lines(): readonly string[] {
-    return this.#lines.slice(-this.#keep);
+    return [...this.#lines, ...this.#meanwhile()].slice(-this.#keep);
   }
 
   step(us: Micros, step: Step): void {
@@ -41,12 +43,23 @@ export class Trace {
   handled(us: Micros, station: Station, cause: Cause, effects: readonly Effect[]): void {
     const did = effects.flatMap((effect) => told(effect) ?? []);
     if (did.length === 0 && cause.kind !== "command") return;
+    if (cause.kind === "timer" && did.every((each) => each.startsWith(ADVERTISES))) {
+      const who = `${station.name} ${cause.timer}`;
+      this.#goingOn.set(who, (this.#goingOn.get(who) ?? 0) + 1);
+      return;
+    }
     this.#add(us, `${station.name} ${why(station, cause)}: ${did.join("; ")}`);
   }
 
   #add(us: Micros, what: string): void {
-    this.#lines.push(`${seconds(us).padStart(12)} ${what}`);
+    this.#lines.push(...this.#meanwhile(), `${seconds(us).padStart(12)} ${what}`);
+    this.#goingOn.clear();
     if (this.#lines.length > 2 * this.#keep) this.#lines.splice(0, this.#keep);
+  }
+
+  #meanwhile(): string[] {
+    const told = [...this.#goingOn].map(([who, times]) => `${who} ${times} x`);
+    return told.length === 0 ? [] : [`${" ".repeat(12)} (meanwhile ${told.join(", ")})`];
   }
 }
 
@@ -54,6 +67,9 @@ function keyOf(key: string): [string, number] {
   const [name = "", vhid] = key.split("/");
   return [name, Number(vhid)];
 }
+
+/** What an advertisement that is due is told with. */
+const ADVERTISES = "advertises vhid ";
 
 export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
   const lasts = forUs > 0 ? ` for ${seconds(forUs)} s` : "";
@@ -88,7 +104,7 @@ function told(effect: Effect): string | undefined {
     case "transition":
       return `vhid ${effect.vhid} ${effect.from} -> ${effect.to} (${effect.reason})`;
     case "advertise":
-      return `advertises vhid ${effect.vhid}`;
+      return `${ADVERTISES}${effect.vhid}`;
     case "device":
     case "left":
       return effect.kind;
