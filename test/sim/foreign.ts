@@ -210,7 +210,7 @@ export class Foreign implements Plugged {
       return;
     }
     const isPreempted = this.#preempts && ownUs < his.intervalUs && his.demote >= this.#demote;
-    const isTooSlow = his.intervalUs > 3e6 * vh.service.advbase && vh.service.advbase > 0;
+    const isTooSlow = his.intervalUs > this.#slowestUs(vh);
     if (isPreempted || his.demote > this.#demote || isTooSlow) this.#takeOver(vh);
     else this.#wait(vh);
   }
@@ -235,10 +235,14 @@ export class Foreign implements Plugged {
 
   /** OpenBSD and FreeBSD wait three of their intervals, ucarp three advbases and one advskew. */
   #wait(vh: VirtualHost): void {
-    const { advbase } = vh.service;
-    const waitUs =
-      this.kind === "ucarp" ? 3e6 * advbase + (vh.advskew * 1e6) / 256 : 3 * this.#intervalUs(vh);
+    const waitUs = this.kind === "ucarp" ? this.#slowestUs(vh) : 3 * this.#intervalUs(vh);
     this.#after(vh, waitUs, () => this.#takeOver(vh));
+  }
+
+  /** Who advertises less often than that is no master to wait for. ucarp makes no exception of an advbase of 0. */
+  #slowestUs({ service: { advbase }, advskew }: VirtualHost): Micros {
+    if (this.kind === "ucarp") return 3e6 * advbase + (advskew * 1e6) / 256;
+    return advbase > 0 ? 3e6 * advbase : Number.POSITIVE_INFINITY;
   }
 
   #after(vh: VirtualHost, us: Micros, happen: () => void): void {
