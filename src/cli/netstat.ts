@@ -1,6 +1,6 @@
 /**
  * The counters of carp as `netstat -s -p carp` of OpenBSD prints them, of the host or of one interface: one table
- * says how each is worded. What the kernel did with packets for the shared addresses follows for one interface.
+ * says how each is worded. For one interface the repairs follow, and what the kernel did with packets for its addresses.
  */
 
 import type { CounterName, Packets, Statistics } from "../control/messages.ts";
@@ -34,14 +34,16 @@ export function runNetstat(name: string | undefined, setting: Setting): Promise<
       const statistics = await engine.call("statistics", {});
       return setting.options.json ? json(statistics) : done(statisticsText("carp", statistics));
     }
-    const [statistics, every] = await Promise.all([
+    const [statistics, every, { interfaces }] = await Promise.all([
       engine.call("statistics", { name }),
       engine.call("packets", {}),
+      engine.call("interfaces", {}),
     ]);
+    const repairs = interfaces.find((view) => view.name === name)?.repairs ?? 0;
     const packets = every.find((each) => each.interface === name);
     return setting.options.json
-      ? json({ ...statistics, packets: packetsJson(packets) })
-      : done(statisticsText(name, statistics) + packetsText(packets));
+      ? json({ ...statistics, repairs, packets: packetsJson(packets) })
+      : done(statisticsText(name, statistics) + repairsText(repairs) + packetsText(packets));
   });
 }
 
@@ -58,6 +60,10 @@ export function statisticsText(title: string, statistics: Statistics): string {
     return `${line(count, count === 1 ? "" : "s")}\n`;
   });
   return `${title}:\n${lines.join("")}`;
+}
+
+export function repairsText(repairs: number): string {
+  return `\t${repairs} repair${repairs === 1 ? "" : "s"} of what somebody else had changed\n`;
 }
 
 /** Without a data path there is nothing to say. */

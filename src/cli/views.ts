@@ -22,6 +22,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     carppeer6: view.carppeer6 ?? null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
+    repairs: view.repairs,
     groups: view.groups,
     addresses: view.addresses.map((each) => ({
       family: each.family,

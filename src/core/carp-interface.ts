@@ -55,6 +55,8 @@ export class CarpInterface implements Owner {
   readonly #replayWindows = new Map<number, ReplayWindow>();
   readonly #host: Host;
   index = 0;
+  /** How often something that somebody else had changed was put back. */
+  repairs = 0;
   /** What was sent for it, and of what was received that which names one of its vhids. */
   readonly counters: Counters = zeroCounters();
   #carpdevLost = false;
@@ -320,6 +322,7 @@ export class CarpInterface implements Owner {
       groups,
       addresses,
       status: this.#master ? "master" : isRunning ? "backup" : "invalid",
+      repairs: this.repairs,
       sendFailure: this.#sends.failure,
       discarded: [...this.#discarded.values()],
       notRunning: isRunning ? undefined : obstacleTo(this.#configuration, this.#link, this.#host.balancing),

@@ -63,7 +63,7 @@ export type Event =
   /** A link appeared or anything about it changed. */
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "link-gone"; readonly name: string }
-  /** The kernel adapter put back something that somebody else had changed on a device of ours. */
+  /** The kernel adapter put back something that somebody else had changed on a device of ours, or on this carpdev. */
   | { readonly kind: "repaired"; readonly interface: string; readonly what: string }
   /** Whether this host forwards IPv6, so that its neighbour advertisements call it a router. */
   | { readonly kind: "forwarding"; readonly ipv6: boolean }

@@ -95,7 +95,11 @@ export class Host {
       case "repaired": {
         this.#log(2, `${event.interface}: repaired: ${event.what}`);
         this.#effects.push(event);
-        for (const node of this.#interfaces.get(event.interface)?.nodes ?? []) node.announce(now);
+        for (const each of this.#interfaces.values()) {
+          if (each.name !== event.interface && each.configuration.carpdev !== event.interface) continue;
+          each.repairs += 1;
+          for (const node of each.nodes) node.announce(now);
+        }
         break;
       }
       case "device": {

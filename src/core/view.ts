@@ -61,6 +61,8 @@ export interface InterfaceView {
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];
   readonly status: "master" | "backup" | "invalid";
+  /** How often something that somebody else had changed was put back, here or on the carpdev. */
+  readonly repairs: number;
   /** Why its advertisements do not leave; undefined when they do. */
   readonly sendFailure: SendFailure | undefined;
   /** The last of each kind since the interface was created. */

@@ -38,8 +38,8 @@ export interface EngineOptions {
 /** What is saved covers the counters of the time to come, so that it need not be saved with every advertisement. */
 const COUNTER_RESERVE_US = 3_600_000_000n;
 const SAVE_EVERY_MS = 1_200_000;
-/** Nothing tells when somebody makes this host a router, or takes our programs off a device: a look now and then. */
-const LOOK_EVERY_MS = 5000;
+/** Nothing tells when somebody makes this host a router, changes a setting or takes our programs off a device. */
+const LOOK_EVERY_MS = 500;
 
 const NOTHING: HostConfiguration = { interfaces: [], sysctl: [] };
 
@@ -284,6 +284,7 @@ export class Engine {
   }
 
   #lookAround(): void {
+    this.#links.look();
     for (const what of this.#dataPath.repair()) {
       this.log(2, what);
       this.feed.tell({ kind: "complaint", text: what });

@@ -4,12 +4,10 @@
  * there before is kept in the run directory and put back, unless somebody has changed it since.
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { readDurable, writeDurably } from "./durable-file.ts";
-
-const IPV4_CONF = "/proc/sys/net/ipv4/conf";
+import { type LinkSettings, readSetting, type SettingName, writeSetting } from "./link-settings.ts";
 
 /** The kernel uses the greater of `all` and the device's own value. */
 const NEEDED = [
@@ -21,30 +19,41 @@ const NEEDED = [
   },
 ] as const;
 
+type Needed = (typeof NEEDED)[number]["setting"];
+
+const Written = z.object({ former: z.number(), wrote: z.number() });
+type Written = z.infer<typeof Written>;
+
 const Saved = z.record(
   z.string(),
   z.object({
     index: z.number(),
-    settings: z.record(z.string(), z.object({ former: z.number(), wrote: z.number() })),
+    settings: z.partialRecord(z.enum(NEEDED.map(({ setting }) => setting)), Written),
   }),
 );
 type Saved = z.infer<typeof Saved>;
+
+export interface CarpdevSettingsOptions {
+  readonly runDir: string;
+  /** Finds a carpdev again that was renamed after it was prepared. */
+  readonly nameOf: (index: number) => string | undefined;
+  readonly complain: (text: string) => void;
+  readonly written: (carpdev: string, setting: SettingName, value: number) => void;
+}
 
 export class CarpdevSettings {
   readonly #file: string;
   readonly #nameOf: (index: number) => string | undefined;
   readonly #complain: (text: string) => void;
+  readonly #written: (carpdev: string, setting: SettingName, value: number) => void;
+  readonly #unwritable = new Set<string>();
   #saved: Saved;
 
-  /** `nameOf` finds a carpdev again that was renamed after it was prepared. */
-  constructor(
-    runDir: string,
-    nameOf: (index: number) => string | undefined,
-    complain: (text: string) => void,
-  ) {
+  constructor({ runDir, nameOf, complain, written }: CarpdevSettingsOptions) {
     this.#file = join(runDir, "carpdev-settings.json");
     this.#nameOf = nameOf;
     this.#complain = complain;
+    this.#written = written;
     this.#saved = Saved.safeParse(readDurable(this.#file)).data ?? {};
   }
 
@@ -53,15 +62,16 @@ export class CarpdevSettings {
     if (index !== 0 && !isThere(carpdev)) return false;
     const known = this.#saved[carpdev]?.index === index ? this.#saved[carpdev] : undefined;
     const settings: Saved[string]["settings"] = {};
-    const toWrite: { setting: string; least: number; without: string }[] = [];
-    for (const { setting, least, without } of NEEDED) {
-      const current = read(carpdev, setting);
+    const toWrite: (typeof NEEDED)[number][] = [];
+    for (const each of NEEDED) {
+      const { setting, least } = each;
+      const current = readSetting(carpdev, setting);
       if (current === undefined) continue;
       const before = known?.settings[setting];
       if (before !== undefined && before.wrote === current) settings[setting] = before;
-      else if (Math.max(current, read("all", setting) ?? 0) < least) {
+      else if (Math.max(current, readSetting("all", setting) ?? 0) < least) {
         settings[setting] = { former: current, wrote: least };
-        toWrite.push({ setting, least, without });
+        toWrite.push(each);
       }
     }
     if (Object.keys(settings).length > 0) this.#saved[carpdev] = { index, settings };
@@ -69,12 +79,27 @@ export class CarpdevSettings {
     // Remembered before it is done: a kill in between must not lose the former value.
     this.#persist();
     for (const { setting, least, without } of toWrite) {
-      const error = write(carpdev, setting, least);
-      if (error !== undefined) {
+      const error = writeSetting(carpdev, setting, least);
+      if (error === undefined) this.#written(carpdev, setting, least);
+      else {
+        this.#unwritable.add(`${carpdev} ${setting}`);
         this.#complain(`${carpdev}: ${setting} cannot be set to ${least} (${error}): ${without}`);
       }
     }
     return true;
+  }
+
+  /**
+   * What somebody has done to a carpdev that was prepared, in words. What the link's message tells only raises the
+   * suspicion: it may be older than what was written since.
+   */
+  changed(carpdev: string, told: LinkSettings): string[] {
+    return NEEDED.flatMap(({ setting, least }) => {
+      if ((told[setting] ?? least) >= least || this.#unwritable.has(`${carpdev} ${setting}`)) return [];
+      const current = readSetting(carpdev, setting);
+      if (current === undefined || Math.max(current, readSetting("all", setting) ?? 0) >= least) return [];
+      return [`${setting} was changed to ${current}`];
+    });
   }
 
   /** @returns false when its settings are not where its name is yet. */
@@ -84,12 +109,13 @@ export class CarpdevSettings {
     const present = this.#nameOf(saved.index);
     if (present !== undefined && !isThere(present)) return false;
     const name = present ?? carpdev;
-    for (const [setting, { former, wrote }] of Object.entries(saved.settings)) {
-      if (read(name, setting) !== wrote) continue;
-      const error = write(name, setting, former);
+    for (const [setting, { former, wrote }] of Object.entries(saved.settings) as [Needed, Written][]) {
+      if (readSetting(name, setting) !== wrote) continue;
+      const error = writeSetting(name, setting, former);
       if (error !== undefined)
         this.#complain(`${name}: ${setting} cannot be put back to ${former} (${error})`);
     }
+    for (const { setting } of NEEDED) this.#unwritable.delete(`${carpdev} ${setting}`);
     delete this.#saved[carpdev];
     this.#persist();
     return true;
@@ -109,23 +135,4 @@ export class CarpdevSettings {
 }
 
 const isThere = (device: string): boolean =>
-  NEEDED.every(({ setting }) => read(device, setting) !== undefined);
-
-function read(device: string, setting: string): number | undefined {
-  try {
-    return Number.parseInt(readFileSync(join(IPV4_CONF, device, setting), "utf8"), 10);
-  } catch {
-    return undefined;
-  }
-}
-
-/** @returns the errno name when it failed for a reason other than that the device is gone. */
-function write(device: string, setting: string, value: number): string | undefined {
-  try {
-    writeFileSync(join(IPV4_CONF, device, setting), `${value}\n`);
-    return undefined;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    return code === "ENOENT" ? undefined : code;
-  }
-}
+  NEEDED.every(({ setting }) => readSetting(device, setting) !== undefined);

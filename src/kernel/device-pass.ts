@@ -3,27 +3,37 @@
  * A pass always starts from what is there, so running it again is harmless. When to run one is not decided here.
  */
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Device } from "../core/effect.ts";
+import { carpdevSteps, leaveCarpdev, placeOnCarpdev, wanted, wantedOn } from "./carpdev-addresses.ts";
 import {
   type AddressStep,
-  addressSteps,
   builtFor,
+  changedAddresses,
   creation,
   foreignChanges,
+  localRouteKey,
   macvlanSteps,
+  ownRoutes,
   removal,
-  removedAddresses,
   type Standing,
   type Step,
   takesLong,
-  wantedAddresses,
 } from "./device-plan.ts";
 import type { LinkEvents } from "./kernel.ts";
+import {
+  changedSettings,
+  NEW_DEVICE,
+  pathOf,
+  readSetting,
+  type SettingName,
+  writeSetting,
+} from "./link-settings.ts";
+import type { Request } from "./netlink-bytes.ts";
 import { addressKey, type Observed } from "./observed.ts";
 import type { PlacedAddresses } from "./placed-addresses.ts";
 import { LOST } from "./rtnetlink.ts";
-import { IFF_UP, type KernelLink, linkQuery, type Request, samePrefix } from "./rtnetlink-messages.ts";
+import { type KernelLink, linkQuery } from "./rtnetlink-messages.ts";
+import { IPV6_ROUTES } from "./rtnetlink-routes.ts";
 
 /** A device of ours and what is known about it besides what the kernel tells. */
 export interface Kept {
@@ -37,6 +47,16 @@ export interface Kept {
   placed: Set<string>;
   /** Addresses the kernel would not take. */
   readonly refused: Set<string>;
+  /** Routes of the device's addresses that are gone, or may be; with the table they were in, where it is known. */
+  readonly lost: Map<string, number | undefined>;
+  /** Those that were asked for and the answer was lost: they are there, or cannot be. */
+  readonly asked: Set<string>;
+  /** Settings that cannot be written, or that were as they are from the beginning. */
+  readonly exempt: Set<SettingName>;
+  /** What was lacking though nobody had said so, and is back. */
+  restored: string[];
+  /** The carpdev's when the device was last as wanted. */
+  carpdevMtu: number | undefined;
   /** The last complaint about each thing, so that each is made once. */
   readonly complaints: Map<string, string>;
 }
@@ -83,11 +103,28 @@ export async function pass(context: PassContext, kept: Kept): Promise<boolean> {
     if (steps.length === 0) {
       if (device !== null && !device.realMac)
         kept.placed = new Set(wanted(context, device).map(({ key }) => key));
+      asWanted(context, kept);
       return true;
     }
     if (!(await carryOut(context, kept, steps))) return false;
   }
   return false;
+}
+
+/** Nothing is to be done: what comes from here on is new. */
+export function asWanted(context: PassContext, kept: Kept): void {
+  kept.lost.clear();
+  kept.asked.clear();
+  kept.carpdevMtu = context.observed.byName(kept.desired?.carpdev ?? "")?.mtu;
+}
+
+/** Whatever may have happened to the routes was not told. */
+export function doubtRoutes(context: PassContext, kept: Kept): void {
+  const { desired, index } = kept;
+  if (desired === null || !desired.active || (context.observed.links.get(index)?.masterIndex ?? 0) !== 0)
+    return;
+  for (const { key } of [...IPV6_ROUTES, ...wanted(context, desired).flatMap(ownRoutes)])
+    if (!kept.asked.has(key)) kept.lost.set(key, undefined);
 }
 
 /** Whether the device differs from what is wanted, and how, where somebody else did it. */
@@ -97,11 +134,11 @@ export function difference(context: PassContext, kept: Kept): { needed: boolean;
   const carpdev = context.observed.byName(device.carpdev);
   if (device.realMac) {
     if (carpdev === undefined) return { needed: false, what: [] };
-    const keys = context.placed.get(kept.name)?.keys ?? new Set();
-    const looked = wantedOn(context, device, carpdev);
-    const what = removedAddresses(carpdev.index, looked, context.observed, keys, kept.refused);
-    const { removals, additions } = carpdevSteps(context, kept, device, carpdev);
-    return { needed: removals.length + additions.length > 0, what };
+    const placed = context.placed.get(kept.name)?.keys ?? new Set<string>();
+    const standing = { observed: context.observed, placed, refused: kept.refused, lost: kept.lost };
+    const what = changedAddresses(carpdev.index, wantedOn(context, device, carpdev), standing);
+    const { removals, additions, routes } = carpdevSteps(context, kept, device, carpdev);
+    return { needed: removals.length + additions.length + routes.length > 0, what };
   }
   const link = context.observed.byName(kept.name);
   if (link === undefined) {
@@ -114,13 +151,18 @@ export function difference(context: PassContext, kept: Kept): { needed: boolean;
   if (carpdev === undefined) return { needed: true, what: [] };
   if (!builtFor(link, carpdev)) return { needed: true, what: ["device was replaced"] };
   const standing = standingOf(context, kept, link, carpdev);
-  return { needed: macvlanSteps(device, standing).length > 0, what: foreignChanges(device, standing) };
+  const settings = changedSettings(link, kept.exempt);
+  return {
+    needed: settings.length > 0 || macvlanSteps(device, standing).length > 0,
+    what: [
+      ...foreignChanges(device, standing),
+      ...settings.map(({ name, to }) => `${name} was changed to ${to}`),
+    ],
+  };
 }
 
 export const isOurs = (context: PassContext, kept: Kept, link: KernelLink): boolean =>
   link.index === kept.index || link.alias === context.alias;
-
-const isUp = (link: KernelLink): boolean => (link.flags & IFF_UP) !== 0;
 
 const standingOf = (context: PassContext, kept: Kept, link: KernelLink, carpdev: KernelLink): Standing => ({
   link,
@@ -128,7 +170,9 @@ const standingOf = (context: PassContext, kept: Kept, link: KernelLink, carpdev:
   observed: context.observed,
   placed: kept.placed,
   refused: kept.refused,
+  lost: kept.lost,
   alias: context.alias,
+  carpdevMtu: kept.carpdevMtu,
 });
 
 /** Once for each subject, until it succeeds. */
@@ -169,7 +213,11 @@ async function nextSteps(
     return creation(device, carpdev, context.alias);
   }
   if (link.index !== kept.index) adopt(context, kept, link);
-  return macvlanSteps(device, standingOf(context, kept, link, carpdev));
+  else for (const { name, needed } of changedSettings(link, kept.exempt)) set(context, kept, name, needed);
+  const steps = macvlanSteps(device, standingOf(context, kept, link, carpdev));
+  if (steps.some((step) => step.kind === "add-address" && step.address.family === 6))
+    allowIPv6(context, kept);
+  return steps;
 }
 
 /** A device just made, or one left by an engine that was killed: every address on it is ours. */
@@ -177,31 +225,31 @@ function adopt(context: PassContext, kept: Kept, link: KernelLink): void {
   kept.index = link.index;
   kept.complaints.delete("device");
   kept.placed = new Set(context.observed.addresses(link.index).map(addressKey));
-  const ipv4 = `/proc/sys/net/ipv4/conf/${link.name}`;
-  setting(`${ipv4}/arp_ignore`, 1);
-  setting(`${ipv4}/arp_announce`, 2);
-  // The route back to the subnet is the carpdev's: strict reverse-path filtering would drop all that arrives here.
-  setting(`${ipv4}/rp_filter`, 2);
-  // Without it, taking away one address of a subnet takes away those that were added after it.
-  setting(`${ipv4}/promote_secondaries`, 1);
-  const ipv6 = `/proc/sys/net/ipv6/conf/${link.name}`;
-  // IN6_ADDR_GEN_MODE_NONE
-  setting(`${ipv6}/addr_gen_mode`, 1);
-  setting(`${ipv6}/accept_ra`, 0);
-  setting(`${ipv6}/accept_dad`, 0);
-  setting(`${ipv6}/autoconf`, 0);
+  kept.lost.clear();
+  kept.exempt.clear();
+  for (const { name, needed } of NEW_DEVICE) set(context, kept, name, needed);
+  // As it is on this host: whoever wants it otherwise on new devices means this one too.
+  if (readSetting(link.name, "disable_ipv6") !== 0) kept.exempt.add("disable_ipv6");
   context.events.device(kept.name, link.index);
+}
 
-  function setting(path: string, value: number): void {
-    if (!existsSync(path)) return;
-    try {
-      writeFileSync(path, `${value}\n`);
-      kept.complaints.delete(path);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? String(error);
-      if (code !== "ENOENT") complain(context, kept, path, `${path} cannot be set to ${value} (${code})`);
-    }
+/** The kernel tells that an address is gone, and not that it was because of this. */
+function allowIPv6(context: PassContext, kept: Kept): void {
+  const settings = { disable_ipv6: readSetting(kept.name, "disable_ipv6") ?? 0 };
+  for (const { name, needed } of changedSettings({ name: kept.name, settings }, kept.exempt))
+    set(context, kept, name, needed);
+}
+
+function set(context: PassContext, kept: Kept, name: SettingName, value: number): void {
+  const error = writeSetting(kept.name, name, value);
+  const path = pathOf(kept.name, name);
+  if (error === undefined) {
+    context.observed.noteSetting(kept.name, name, value);
+    kept.complaints.delete(path);
+    return;
   }
+  kept.exempt.add(name);
+  complain(context, kept, path, `${path} cannot be set to ${value} (${error})`);
 }
 
 /** @returns whether there is a point in looking again. */
@@ -225,24 +273,36 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
       additionAnswered(context, kept, step, { error, departed: departures(step) !== before[at] });
     } else if (step.kind === "remove-address") {
       if (error === undefined || ABSENT.has(error)) kept.placed.delete(step.key);
-    } else if (error === undefined || (step.kind === "route" && error === "EEXIST")) {
-      kept.complaints.delete(step.kind);
     } else if (step.kind === "route") {
+      const { key, what } = step.route;
+      const wasLost = kept.lost.delete(key);
+      if (error === LOST) kept.asked.add(key);
+      if (error === undefined && wasLost) kept.restored.push(`route ${what} was removed`);
       // Where IPv6 is disabled the addresses have said so.
-      if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN")
-        complain(context, kept, "route", `no route to link-local addresses can be made (${error})`);
+      if (error === undefined || error === "EEXIST") kept.complaints.delete(step.kind);
+      else if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN")
+        complain(context, kept, "route", `no route ${what} can be made (${error})`);
+    } else if (error === undefined) {
+      kept.complaints.delete(step.kind);
     } else if (step.kind !== "remove" && step.kind !== "read" && error !== LOST) {
       sensible = false;
       // A carpdev that is down is told of by its link; nothing can be up on it.
       const expected =
         GONE.has(error) || error === "ENETDOWN" || (step.kind === "create" && error === "EEXIST");
-      if (!expected && step.kind !== "mark")
+      if (!expected && step.kind !== "mark" && !isOvertaken(context, kept, step, error))
         complain(context, kept, step.kind, failure(step.kind, kept, error));
     }
   }
   if (lost) await context.reread();
   await received(context, told);
   return sensible;
+}
+
+/** The carpdev's mtu was lowered meanwhile, and the device's with it: by now that has been told. */
+function isOvertaken(context: PassContext, kept: Kept, { kind }: Step, error: string): boolean {
+  if (kind !== "change" || error !== "EINVAL") return false;
+  const carpdev = context.observed.byName(kept.desired?.carpdev ?? "");
+  return carpdev !== undefined && carpdev.mtu < (kept.carpdevMtu ?? 0);
 }
 
 /**
@@ -277,6 +337,8 @@ function additionAnswered(
 ): void {
   const { key, address } = step;
   const { observed } = context;
+  // With the address its routes were made.
+  kept.lost.delete(localRouteKey(address));
   const otherLength = observed.addresses(address.index).find((other) => other.address === address.address);
   if (
     error === undefined ||
@@ -295,91 +357,4 @@ function additionAnswered(
   const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
   const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
   complain(context, kept, key, `address ${key} cannot be added (${why})`);
-}
-
-const othersOn = (context: PassContext, carpdev: KernelLink) => {
-  const ours = context.placed.on(carpdev.name);
-  return context.observed.addresses(carpdev.index).filter((address) => !ours.has(addressKey(address)));
-};
-
-function wanted(context: PassContext, device: Device) {
-  const carpdev = context.observed.byName(device.carpdev);
-  if (carpdev === undefined) return wantedAddresses(device, []);
-  return wantedAddresses(device, othersOn(context, carpdev));
-}
-
-function carpdevSteps(context: PassContext, kept: Kept, device: Device, carpdev: KernelLink) {
-  const ours = context.placed.get(kept.name)?.keys ?? new Set();
-  const present = context.observed.addresses(carpdev.index);
-  return addressSteps(carpdev.index, wantedOn(context, device, carpdev), present, ours, kept.refused);
-}
-
-/** A carpdev that is down keeps no IPv6 address: it comes back with the link. */
-const wantedOn = (context: PassContext, device: Device, carpdev: KernelLink) =>
-  wanted(context, device).filter(({ address }) => address.family === 4 || isUp(carpdev));
-
-/** Owned before it is there: see placed-addresses.ts. What is on the carpdev already stays its owner's. */
-async function placeOnCarpdev(
-  context: PassContext,
-  kept: Kept,
-  device: Device,
-  carpdev: KernelLink,
-): Promise<Step[]> {
-  const { removals, additions } = carpdevSteps(context, kept, device, carpdev);
-  await removeFrom(context, carpdev, removals);
-  const keys = new Set(context.placed.get(kept.name)?.keys);
-  for (const key of keys) if (!context.observed.has(carpdev.index, key)) keys.delete(key);
-  for (const { key } of additions) keys.add(key);
-  context.placed.set(kept.name, carpdev.name, keys);
-  return additions;
-}
-
-async function leaveCarpdev(context: PassContext, kept: Kept): Promise<void> {
-  const placed = context.placed.get(kept.name);
-  if (placed === undefined) return;
-  await removePlaced(context, placed.carpdev, placed.keys);
-  context.placed.set(kept.name, placed.carpdev, new Set());
-}
-
-/** Takes off a carpdev those of the addresses that are there. */
-export async function removePlaced(
-  context: PassContext,
-  carpdev: string,
-  keys: ReadonlySet<string>,
-): Promise<void> {
-  const link = context.observed.byName(carpdev);
-  if (link === undefined) return;
-  const present = context.observed.addresses(link.index);
-  await removeFrom(context, link, addressSteps(link.index, [], present, keys, new Set()).removals);
-}
-
-/** Linux removes a subnet's later addresses with its first: the carpdev's owner must not lose theirs with ours. */
-async function removeFrom(
-  context: PassContext,
-  carpdev: KernelLink,
-  removals: readonly AddressStep[],
-): Promise<void> {
-  if (removals.length === 0) return;
-  const going = new Set(removals.map(({ key }) => key));
-  const [leaving, staying] = [true, false].map((goes) =>
-    context.observed
-      .addresses(carpdev.index)
-      .filter((address) => address.family === 4 && going.has(addressKey(address)) === goes),
-  );
-  const endangered = staying?.some((address) => leaving?.some((other) => samePrefix(address, other)));
-  const path = `/proc/sys/net/ipv4/conf/${carpdev.name}/promote_secondaries`;
-  const former = endangered ? exchange(path, "1\n") : undefined;
-  await context.perform(removals.map(({ request }) => request));
-  if (former !== undefined) exchange(path, former);
-}
-
-/** @returns what was there; undefined where it could not be changed. */
-function exchange(path: string, value: string): string | undefined {
-  try {
-    const former = readFileSync(path, "utf8");
-    writeFileSync(path, value);
-    return former;
-  } catch {
-    return undefined;
-  }
 }

@@ -6,29 +6,36 @@
 import type { Device } from "../core/effect.ts";
 import type { InterfaceAddress } from "../core/event.ts";
 import { isLinkLocal } from "../protocol/address.ts";
+import { canonical, type Request } from "./netlink-bytes.ts";
 import { addressKey, type Observed } from "./observed.ts";
 import {
   addressAddition,
   addressRemoval,
-  canonical,
   IFA_F_NODAD,
   IFA_F_NOPREFIXROUTE,
+  IFA_F_PERMANENT,
+  IFF_MULTICAST,
+  IFF_NOARP,
   IFF_UP,
   type KernelAddress,
   type KernelLink,
   linkChange,
-  linkLocalRoute,
   linkQuery,
   linkRemoval,
   macvlanCreation,
-  type Request,
-  samePrefix,
 } from "./rtnetlink-messages.ts";
+import { IPV6_ROUTES, LINK_LOCAL, routeKey, routesOf, type WantedRoute } from "./rtnetlink-routes.ts";
+import { samePrefix } from "./subnets.ts";
 
 /** What a request is about, so that its failure can be judged and told. */
 export type Step =
   | {
-      readonly kind: "create" | "mark" | "remove" | "change" | "up" | "down" | "read" | "route";
+      readonly kind: "create" | "mark" | "remove" | "change" | "up" | "down" | "read";
+      readonly request: Request;
+    }
+  | {
+      readonly kind: "route";
+      readonly route: WantedRoute;
       readonly request: Request;
     }
   | AddressStep;
@@ -74,13 +81,15 @@ export const parentOf = (carpdev: KernelLink): number =>
 export const builtFor = (link: KernelLink, carpdev: KernelLink): boolean =>
   link.kind === "macvlan" && link.bridgeMode && link.parentIndex === parentOf(carpdev);
 
-const wantedMtu = (device: Device, carpdev: KernelLink): number | undefined =>
-  device.mtu === undefined ? undefined : Math.min(device.mtu, carpdev.mtu);
+/** The kernel lowers it with the carpdev's, and does not raise it again. */
+const wantedMtu = (device: Device, carpdev: KernelLink): number =>
+  Math.min(device.mtu ?? carpdev.mtu, carpdev.mtu);
 
 /** The kernel takes the mark in a request of its own; both go in one datagram, so a kill cannot part them. */
 export function creation(device: Device, carpdev: KernelLink, alias: string): Step[] {
   const { name, mac } = device;
-  const request = macvlanCreation({ name, mac, parentIndex: carpdev.index, mtu: wantedMtu(device, carpdev) });
+  const mtu = device.mtu === undefined ? undefined : wantedMtu(device, carpdev);
+  const request = macvlanCreation({ name, mac, parentIndex: carpdev.index, mtu });
   return [
     { kind: "create", request },
     { kind: "mark", request: linkChange(name, { alias, protoDown: true }) },
@@ -103,7 +112,17 @@ export interface Standing {
   readonly placed: ReadonlySet<string>;
   /** Keys of addresses the kernel would not take. */
   readonly refused: ReadonlySet<string>;
+  /** Routes that are gone, or may be; with the table they were in, where it is known. */
+  readonly lost: ReadonlyMap<string, number | undefined>;
   readonly alias: string;
+  /** The carpdev's when the device was last as wanted. */
+  readonly carpdevMtu: number | undefined;
+}
+
+/** A bridge or a bond takes what arrives for the device; a VRF is a matter of routing, and somebody's decision. */
+function captor({ link, observed }: Standing): KernelLink | undefined {
+  const master = observed.links.get(link.masterIndex);
+  return master?.kind === "vrf" ? undefined : master;
 }
 
 /**
@@ -111,15 +130,18 @@ export interface Standing {
  * Setting a link down is a step of its own, because the kernel takes its time over it.
  */
 export function macvlanSteps(device: Device, standing: Standing): Step[] {
-  const { link, carpdev, observed, placed, refused } = standing;
+  const { link, carpdev, observed, lost } = standing;
   const wanted = wantedAddresses(device, observed.addresses(carpdev.index));
-  const addresses = addressSteps(link.index, wanted, observed.addresses(link.index), placed, refused);
+  const addresses = addressSteps(link.index, wanted, standing);
   const steps: Step[] = [...addresses.removals];
   const up = (link.flags & IFF_UP) !== 0;
   const mtu = wantedMtu(device, carpdev);
   const change = {
     mac: link.mac === device.mac ? undefined : device.mac,
-    mtu: mtu === undefined || link.mtu === mtu ? undefined : mtu,
+    mtu: link.mtu === mtu ? undefined : mtu,
+    arp: (link.flags & IFF_NOARP) === 0 ? undefined : true,
+    multicast: (link.flags & IFF_MULTICAST) !== 0 ? undefined : true,
+    masterIndex: captor(standing) === undefined ? undefined : 0,
     alias: link.alias === standing.alias ? undefined : standing.alias,
     protoDown: link.protoDown === device.active ? !device.active : undefined,
   };
@@ -133,29 +155,53 @@ export function macvlanSteps(device: Device, standing: Standing): Step[] {
   }
   if (steps.length > addresses.removals.length) steps.push(reading(link.name));
   steps.push(...addresses.additions);
-  // What clients ask from link-local addresses is answered through this device; an address of that kind that leaves
-  // takes the route along.
   const changed = [...addresses.removals, ...addresses.additions].some(({ address }) => address.family === 6);
-  if (changed && wanted.some(({ address }) => address.family === 6))
-    steps.push({ kind: "route", request: linkLocalRoute(link.index) });
+  const routes = wantedRoutes(wanted, changed ? new Map([...lost, [LINK_LOCAL.key, undefined]]) : lost);
+  steps.push(...routeSteps(link.index, routes, lost));
   return steps;
+}
+
+/**
+ * Those of the routes in question that the addresses bring. What clients ask from link-local addresses is answered
+ * through this device; an address of that kind that leaves takes the route along.
+ */
+function wantedRoutes(
+  wanted: readonly WantedAddress[],
+  inQuestion: { has(key: string): boolean },
+): WantedRoute[] {
+  const common = wanted.some(({ address }) => address.family === 6) ? IPV6_ROUTES : [];
+  return [...common, ...wanted.flatMap(ownRoutes)].filter(({ key }) => inQuestion.has(key));
+}
+
+export const ownRoutes = ({ address, flags }: WantedAddress): WantedRoute[] =>
+  routesOf(address, (flags & IFA_F_NOPREFIXROUTE) === 0);
+
+export const routeSteps = (index: number, routes: readonly WantedRoute[], lost: Standing["lost"]): Step[] =>
+  routes.map((route) => ({ kind: "route", route, request: route.request(index, lost.get(route.key)) }));
+
+/** The kernel takes it away with the address only if it made it: such an address is added anew. */
+export const localRouteKey = ({ address }: InterfaceAddress): string => routeKey("local", address, 128);
+
+function isSound(address: KernelAddress, flags: number, { lost }: Pick<Standing, "lost">): boolean {
+  if ((address.flags & IFA_F_PERMANENT) === 0) return false;
+  if (address.family === 6 && lost.has(localRouteKey(address))) return false;
+  return ((flags ^ address.flags) & IFA_F_NOPREFIXROUTE) === 0;
 }
 
 /** An address that is there with other flags is replaced: IPv4 cannot change them in place. */
 export function addressSteps(
   index: number,
   wanted: readonly WantedAddress[],
-  present: readonly KernelAddress[],
-  placed: ReadonlySet<string>,
-  refused: ReadonlySet<string>,
+  standing: Pick<Standing, "observed" | "placed" | "refused" | "lost">,
 ): { removals: AddressStep[]; additions: AddressStep[] } {
+  const { observed, placed, refused } = standing;
   const wantedFlags = new Map(wanted.map(({ key, flags }) => [key, flags]));
   const staying = new Set<string>();
   const removals: AddressStep[] = [];
-  for (const address of present) {
+  for (const address of observed.addresses(index)) {
     const key = addressKey(address);
     const flags = wantedFlags.get(key);
-    const asWanted = flags !== undefined && ((flags ^ address.flags) & IFA_F_NOPREFIXROUTE) === 0;
+    const asWanted = flags !== undefined && isSound(address, flags, standing);
     if (asWanted || !placed.has(key)) staying.add(key);
     else removals.push({ kind: "remove-address", key, address, request: addressRemoval(index, address) });
   }
@@ -163,41 +209,49 @@ export function addressSteps(
     .filter(({ key }) => !staying.has(key) && !refused.has(key))
     .map(({ key, address, flags }): AddressStep => {
       const request = addressAddition(index, address, flags);
-      return { kind: "add-address", key, address: { ...address, index, flags }, request };
+      const added = { ...address, index, flags: flags | IFA_F_PERMANENT };
+      return { kind: "add-address", key, address: added, request };
     });
   return { removals, additions };
 }
 
 /** What somebody else did to a device that had been as wanted. Empty: nothing. */
 export function foreignChanges(device: Device, standing: Standing): string[] {
-  const { link, carpdev, observed, placed, refused } = standing;
+  const { link, carpdev, alias, carpdevMtu } = standing;
   const up = (link.flags & IFF_UP) !== 0;
-  const mtu = wantedMtu(device, carpdev);
   const found: string[] = [];
   if (up !== device.active) found.push(`link was set ${up ? "up" : "down"}`);
   if (link.protoDown === device.active) found.push(`protodown was ${link.protoDown ? "set" : "cleared"}`);
   if (link.mac !== device.mac) found.push(`MAC was changed to ${link.mac}`);
-  if (mtu !== undefined && link.mtu !== mtu) found.push(`mtu was changed to ${link.mtu}`);
-  if (link.alias !== standing.alias) found.push("alias was changed");
+  if (link.mtu !== wantedMtu(device, carpdev) && carpdev.mtu === carpdevMtu)
+    found.push(`mtu was changed to ${link.mtu}`);
+  if ((link.flags & IFF_NOARP) !== 0) found.push("ARP was switched off");
+  if ((link.flags & IFF_MULTICAST) === 0) found.push("multicast was switched off");
+  const master = captor(standing);
+  if (master !== undefined) found.push(`device was put into ${master.name}`);
+  if (link.alias !== alias) found.push("alias was changed");
   // The kernel takes IPv6 addresses off a link that goes down: that is no second incident.
   const wanted = wantedAddresses(device, []).filter(({ address }) => up || address.family === 4);
-  return [...found, ...removedAddresses(link.index, wanted, observed, placed, refused)];
+  return [...found, ...changedAddresses(link.index, wanted, standing)];
 }
 
-export function removedAddresses(
+export function changedAddresses(
   index: number,
   wanted: readonly WantedAddress[],
-  observed: Observed,
-  placed: ReadonlySet<string>,
-  refused: ReadonlySet<string>,
+  { observed, placed, refused, lost }: Pick<Standing, "observed" | "placed" | "refused" | "lost">,
 ): string[] {
-  const missing = wanted
-    .filter(({ key }) => placed.has(key) && !refused.has(key) && !observed.has(index, key))
-    .map(({ address }) => address.address);
-  if (missing.length === 0) return [];
+  const ours = wanted.filter(({ key }) => placed.has(key) && !refused.has(key));
+  const present = new Map(observed.addresses(index).map((address) => [addressKey(address), address]));
+  const missing = ours.filter(({ key }) => !present.has(key)).map(({ address }) => address.address);
+  const found = ours.flatMap(({ key }) => present.get(key) ?? []);
   return [
-    missing.length === 1
-      ? `address ${missing[0]} was removed`
-      : `addresses ${missing.join(", ")} were removed`,
+    ...(missing.length === 1 ? [`address ${missing[0]} was removed`] : []),
+    ...(missing.length > 1 ? [`addresses ${missing.join(", ")} were removed`] : []),
+    ...found
+      .filter(({ flags }) => (flags & IFA_F_PERMANENT) === 0)
+      .map(({ address }) => `address ${address} was given a lifetime`),
+    ...found
+      .filter((address) => address.family === 6 && lost.has(localRouteKey(address)))
+      .map(({ address }) => `route to ${address}/128 was removed`),
   ];
 }

@@ -1,20 +1,16 @@
 /**
  * The devices of carp interfaces: one pass at a time for each, the last wish wins, and what somebody else changes is
- * put back. A quarrel with another program is bounded: after a few repairs it waits, longer each time. What a pass
- * does is in device-pass.ts; nothing here talks to the kernel.
+ * put back, unless it is a quarrel. What a pass does is in device-pass.ts; nothing here talks to the kernel.
  */
 
 import { isDeepStrictEqual } from "node:util";
 import type { Device } from "../core/effect.ts";
-import { difference, type Kept, type PassContext, pass, removePlaced } from "./device-pass.ts";
-import { removal } from "./device-plan.ts";
+import { removePlaced } from "./carpdev-addresses.ts";
+import { asWanted, difference, doubtRoutes, type Kept, type PassContext, pass } from "./device-pass.ts";
+import { localRouteKey, removal } from "./device-plan.ts";
+import { Quarrel } from "./quarrel.ts";
 import type { KernelLink, Notice } from "./rtnetlink-messages.ts";
-
-const REPAIRS = 5;
-const REPAIRS_WITHIN_MS = 10_000;
-/** `ip address flush` deletes in rounds until nothing is left: it must not win by that. */
-const FIRST_HOLD_MS = 100;
-const LONGEST_HOLD_MS = REPAIRS_WITHIN_MS / 2;
+import type { KernelRoute } from "./rtnetlink-routes.ts";
 
 interface Entry extends Kept {
   /** Counts the wishes; a waiter is content with the one it made or a later one. */
@@ -27,11 +23,7 @@ interface Entry extends Kept {
   foreign: readonly string[];
   /** Something about the device or its carpdev was heard since the last look. */
   touched: boolean;
-  /** When passes nobody asked for were made, in milliseconds of the monotonic clock. */
-  repairs: number[];
-  hold: NodeJS.Timeout | undefined;
-  /** The last wait of a quarrel; 0: there is none. */
-  holdMs: number;
+  readonly quarrel: Quarrel;
 }
 
 export class Devices {
@@ -72,9 +64,15 @@ export class Devices {
 
   /** Called for every notification, after it has been taken into `observed`. */
   heard(notice: Notice): void {
+    if (notice.kind === "route-gone") {
+      this.#routeGone(notice.route);
+      return;
+    }
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     const name = notice.kind === "link" ? notice.link.name : this.#context.observed.links.get(index)?.name;
     for (const entry of this.#entries.values()) {
+      // A new address has a new route.
+      if (notice.kind === "address" && !notice.gone) entry.lost.delete(localRouteKey(notice.address));
       if (entry.index === index && notice.kind === "link" && notice.gone) this.#gone(entry);
       if (entry.index === index || entry.name === name || entry.desired?.carpdev === name) this.#touch(entry);
     }
@@ -84,8 +82,14 @@ export class Devices {
   heardAll(): void {
     for (const entry of this.#entries.values()) {
       if (entry.index !== 0 && !this.#context.observed.links.has(entry.index)) this.#gone(entry);
+      doubtRoutes(this.#context, entry);
       this.#touch(entry);
     }
+  }
+
+  /** The links that the kernel has to be asked about: of some changes it tells nobody. */
+  indexes(): number[] {
+    return [...this.#entries.values()].flatMap(({ index }) => (index === 0 ? [] : index));
   }
 
   async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
@@ -122,7 +126,7 @@ export class Devices {
     this.#closed = true;
     clearImmediate(this.#look);
     for (const entry of this.#entries.values()) {
-      clearTimeout(entry.hold);
+      entry.quarrel.close();
       for (const { resolve } of entry.waiters) resolve();
     }
     this.#entries.clear();
@@ -131,6 +135,11 @@ export class Devices {
   #entry(name: string): Entry {
     const known = this.#entries.get(name);
     if (known) return known;
+    const quarrel = new Quarrel({
+      subject: name,
+      complain: (text) => this.#context.events.complaint(text),
+      again: () => this.#consider(entry),
+    });
     const entry: Entry = {
       name,
       desired: null,
@@ -145,9 +154,12 @@ export class Devices {
       settled: false,
       foreign: [],
       touched: false,
-      repairs: [],
-      hold: undefined,
-      holdMs: 0,
+      lost: new Map(),
+      asked: new Set(),
+      exempt: new Set(),
+      restored: [],
+      carpdevMtu: undefined,
+      quarrel,
     };
     this.#entries.set(name, entry);
     return entry;
@@ -156,6 +168,7 @@ export class Devices {
   #gone(entry: Entry): void {
     entry.index = 0;
     entry.placed.clear();
+    entry.lost.clear();
     this.#context.events.device(entry.name, 0);
   }
 
@@ -187,51 +200,39 @@ export class Devices {
     else if (entry.touched) this.#touch(entry);
   }
 
+  /** What follows from something else is no second incident. */
   #tellRepaired(entry: Entry): void {
-    const { name, foreign } = entry;
+    const { name, foreign, restored } = entry;
     entry.foreign = [];
-    if (foreign.length > 0) this.#context.events.repaired(name, foreign.join("; "));
+    entry.restored = [];
+    const what = foreign.length > 0 ? foreign : restored;
+    if (what.length > 0) this.#context.events.repaired(name, what.join("; "));
   }
 
   #forget(entry: Entry): void {
-    clearTimeout(entry.hold);
+    entry.quarrel.close();
     this.#entries.delete(entry.name);
   }
 
+  #routeGone({ index, key, table }: KernelRoute): void {
+    const name = this.#context.observed.links.get(index)?.name;
+    for (const entry of this.#entries.values()) {
+      if (entry.index !== index && !(entry.desired?.realMac && entry.desired.carpdev === name)) continue;
+      entry.lost.set(key, table);
+      this.#touch(entry);
+    }
+  }
+
   #consider(entry: Entry): void {
-    if (entry.running || entry.hold !== undefined) return;
+    if (entry.running || entry.quarrel.waits) return;
     entry.touched = false;
     const { needed, what } = difference(this.#context, entry);
     if (!needed) {
       entry.foreign = [];
+      asWanted(this.#context, entry);
       return;
     }
     if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
-    const now = performance.now();
-    entry.repairs = entry.repairs.filter((at) => now - at < REPAIRS_WITHIN_MS);
-    if (entry.repairs.length === 0) entry.holdMs = 0;
-    if (entry.repairs.length >= REPAIRS) {
-      this.#hold(entry);
-      return;
-    }
-    entry.repairs.push(now);
-    void this.#run(entry);
-  }
-
-  #hold(entry: Entry): void {
-    if (entry.holdMs === 0) {
-      const last = entry.foreign.length > 0 ? ` (${entry.foreign.join("; ")})` : "";
-      this.#context.events.complaint(
-        `${entry.name}: changed again${last} after ${REPAIRS} repairs in ${REPAIRS_WITHIN_MS / 1000} s:` +
-          " somebody else keeps changing it; it is put right less often from now on",
-      );
-    }
-    entry.holdMs = Math.min(Math.max(FIRST_HOLD_MS, 2 * entry.holdMs), LONGEST_HOLD_MS);
-    entry.hold = setTimeout(() => {
-      entry.hold = undefined;
-      // One for each wait.
-      entry.repairs.shift();
-      this.#consider(entry);
-    }, entry.holdMs);
+    if (entry.quarrel.allows(entry.foreign)) void this.#run(entry);
   }
 }

@@ -53,6 +53,8 @@ export interface Links {
   restoreCarpdev(carpdev: string): void;
   /** Devices an engine of this run directory left behind when it was killed: removed unless their names are listed. */
   removeLeftovers(keep: ReadonlySet<string>): Promise<void>;
+  /** Asks for what the kernel tells nobody of when it changes; to be called now and then. */
+  look(): void;
   close(): void;
 }
 
@@ -62,6 +64,7 @@ export interface LinkEvents {
   linkGone(name: string): void;
   /** Our device's kernel index; 0 when it is gone. */
   device(name: string, index: number): void;
+  /** What somebody else did, in words, has been put back. `name`: of a carp interface, or of a carpdev. */
   repaired(name: string, what: string): void;
   /** Something a person should read that is no event of the protocol. */
   complaint(text: string): void;

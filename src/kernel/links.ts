@@ -23,6 +23,7 @@ import {
   IFF_UP,
   type KernelLink,
   linkDump,
+  linkQuery,
   type Notice,
 } from "./rtnetlink-messages.ts";
 
@@ -88,10 +89,16 @@ class KernelLinks implements Links {
     });
     const nameOf = (index: number) => this.#observed.links.get(index)?.name;
     this.#prepared = new PreparedLinks({
-      settings: new CarpdevSettings(runDir, nameOf, complain),
+      settings: new CarpdevSettings({
+        runDir,
+        nameOf,
+        complain,
+        written: (name, setting, value) => this.#observed.noteSetting(name, setting, value),
+      }),
       observed: this.#observed,
       isCarpdev: (link) => this.#isCarpdev(link),
       wanted: () => this.#devices.wanted(),
+      events,
     });
   }
 
@@ -128,8 +135,14 @@ class KernelLinks implements Links {
     );
   }
 
+  look(): void {
+    const indexes = new Set([...this.#devices.indexes(), ...this.#prepared.indexes()]);
+    void this.#net?.perform([...indexes].map(linkQuery));
+  }
+
   close(): void {
     this.#devices.close();
+    this.#prepared.close();
     for (const done of this.#expected.values()) done();
     clearImmediate(this.#reportSoon);
     this.#net?.close();
@@ -138,8 +151,17 @@ class KernelLinks implements Links {
 
   #heard(notice: Notice): void {
     if (this.#net === undefined) return;
+    if (notice.kind === "route-gone") {
+      this.#devices.heard(notice);
+      return;
+    }
     this.#sinceReading?.push(notice);
-    this.#take(notice);
+    if (notice.kind === "link" && !notice.gone) {
+      // Nearly always the answer to what is asked now and then.
+      if (isDeepStrictEqual(notice.link, this.#observed.links.get(notice.link.index))) return;
+      this.#take(notice);
+      this.#prepared.heard(notice.link);
+    } else this.#take(notice);
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
       this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;

@@ -4,6 +4,7 @@
  */
 
 import type { InterfaceAddress } from "../core/event.ts";
+import type { SettingName } from "./link-settings.ts";
 import type { KernelAddress, KernelLink, Notice } from "./rtnetlink-messages.ts";
 
 /** The same address with another prefix length is another address to Linux. */
@@ -33,6 +34,13 @@ export class Observed {
     return this.#departures.get(index) ?? 0;
   }
 
+  /** The kernel does not tell of what is written to a setting. */
+  noteSetting(name: string, setting: SettingName, value: number): void {
+    const link = this.byName(name);
+    if (link === undefined) return;
+    this.links.set(link.index, { ...link, settings: { ...link.settings, [setting]: value } });
+  }
+
   /** @returns true when an address was added whose place among the others the kernel did not tell. */
   take(notice: Notice): boolean {
     if (notice.kind === "link") {
@@ -47,6 +55,7 @@ export class Observed {
       }
       return false;
     }
+    if (notice.kind !== "address") return false;
     const { address, gone } = notice;
     const list = this.#addresses.get(address.index) ?? [];
     const at = list.findIndex((other) => addressKey(other) === addressKey(address));

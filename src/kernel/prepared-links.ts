@@ -8,20 +8,24 @@ import type { Device } from "../core/effect.ts";
 import type { InterfaceAddress } from "../core/event.ts";
 import type { CarpdevSettings } from "./carpdev-settings.ts";
 import { parentOf } from "./device-plan.ts";
+import type { LinkEvents } from "./kernel.ts";
 import type { Observed } from "./observed.ts";
-import { type KernelLink, prefixOf } from "./rtnetlink-messages.ts";
+import { Quarrel } from "./quarrel.ts";
+import type { KernelLink } from "./rtnetlink-messages.ts";
+import { prefixOf } from "./subnets.ts";
 
 /** The kernel tells of a new name before it has moved the settings there, and of nothing afterwards. */
 const AGAIN_MS = 10;
 const ATTEMPTS = 100;
 
 export interface PreparedLinksOptions {
-  readonly settings: Pick<CarpdevSettings, "prepare" | "restore" | "restoreAllBut">;
+  readonly settings: Pick<CarpdevSettings, "prepare" | "restore" | "restoreAllBut" | "changed">;
   readonly observed: Observed;
   /** Whether a link could be a carpdev. */
   readonly isCarpdev: (link: KernelLink) => boolean;
   /** What carp interfaces want at the time. */
   readonly wanted: () => readonly Device[];
+  readonly events: Pick<LinkEvents, "repaired" | "complaint">;
 }
 
 export class PreparedLinks {
@@ -29,6 +33,9 @@ export class PreparedLinks {
   readonly #carpdevs = new Set<string>();
   /** By name, their indexes. */
   #beside: ReadonlyMap<string, number> = new Map();
+  /** By name, the indexes of those whose settings have been seen to. */
+  readonly #prepared = new Map<string, number>();
+  readonly #quarrels = new Map<string, Quarrel>();
   /** Worked out once: this is asked for whenever an address comes or goes. */
   readonly #subnets = new WeakMap<Device, ReadonlySet<string>>();
 
@@ -74,10 +81,52 @@ export class PreparedLinks {
   #prepare(name: string, index: number): void {
     const { settings, observed } = this.#options;
     const isMeant = () => this.#isInUse(name) && (observed.byName(name)?.index ?? 0) === index;
-    untilDone(() => !isMeant() || settings.prepare(name, index));
+    untilDone(() => {
+      if (!isMeant()) return true;
+      if (!settings.prepare(name, index)) return false;
+      this.#prepared.set(name, index);
+      return true;
+    });
+  }
+
+  /** To be called whenever the kernel has told of a link. */
+  heard({ name, index }: KernelLink): void {
+    if (this.#prepared.get(name) === index) this.#consider(name);
+  }
+
+  /** The links that the kernel has to be asked about: of these settings it tells nobody. */
+  indexes(): Iterable<number> {
+    return this.#prepared.values();
+  }
+
+  close(): void {
+    for (const quarrel of this.#quarrels.values()) quarrel.close();
+    this.#prepared.clear();
+  }
+
+  #consider(name: string): void {
+    const { settings, observed, events } = this.#options;
+    const link = observed.byName(name);
+    if (link === undefined || this.#prepared.get(name) !== link.index) return;
+    const what = settings.changed(name, link.settings);
+    if (what.length === 0 || !this.#quarrel(name).allows(what)) return;
+    settings.prepare(name, link.index);
+    events.repaired(name, what.join("; "));
+  }
+
+  #quarrel(subject: string): Quarrel {
+    const known = this.#quarrels.get(subject);
+    if (known !== undefined) return known;
+    const complain = (text: string) => this.#options.events.complaint(text);
+    const quarrel = new Quarrel({ subject, complain, again: () => this.#consider(subject) });
+    this.#quarrels.set(subject, quarrel);
+    return quarrel;
   }
 
   #restore(name: string): void {
+    this.#prepared.delete(name);
+    this.#quarrels.get(name)?.close();
+    this.#quarrels.delete(name);
     untilDone(() => this.#isInUse(name) || this.#options.settings.restore(name));
   }
 

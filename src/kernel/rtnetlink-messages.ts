@@ -4,36 +4,38 @@
  * It holds no socket and no state.
  */
 
-import ipaddr from "ipaddr.js";
-import { AttrStream, parseAttributes } from "netlink";
-import type { Family, InterfaceAddress } from "../core/event.ts";
-
-export const MESSAGE = {
-  ERROR: 2,
-  DONE: 3,
-  NEWLINK: 16,
-  DELLINK: 17,
-  GETLINK: 18,
-  SETLINK: 19,
-  NEWADDR: 20,
-  DELADDR: 21,
-  GETADDR: 22,
-  NEWROUTE: 24,
-} as const;
-
-export const FLAG = {
-  REQUEST: 0x01,
-  MULTI: 0x02,
-  ACK: 0x04,
-  DUMP_INTERRUPTED: 0x10,
-  DUMP: 0x300,
-  EXCL: 0x200,
-  CREATE: 0x400,
-} as const;
+import type { AttrStream } from "netlink";
+import type { InterfaceAddress } from "../core/event.ts";
+import { type LinkSettings, parseSettings } from "./link-settings.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  addressBytes,
+  addressText,
+  attributes,
+  cString,
+  FLAG,
+  familyOf,
+  MESSAGE,
+  macBytes,
+  macText,
+  type Request,
+  readOptional,
+  readU16,
+  readU32,
+  text,
+  u32,
+  withAttributes,
+  writeU32,
+} from "./netlink-bytes.ts";
+import { type KernelRoute, parseRoute } from "./rtnetlink-routes.ts";
+import { broadcastOf } from "./subnets.ts";
 
 /** net/if.h */
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
+export const IFF_NOARP = 0x80;
+export const IFF_MULTICAST = 0x1000;
 export const IFF_LOWER_UP = 0x10000;
 export const ARPHRD_ETHER = 1;
 
@@ -41,18 +43,19 @@ export const ARPHRD_ETHER = 1;
 export const IFA_F_NODAD = 0x02;
 export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
+/** It has no lifetime. */
+export const IFA_F_PERMANENT = 0x80;
 export const IFA_F_NOPREFIXROUTE = 0x200;
-
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 const IFLA = {
   ADDRESS: 1,
   IFNAME: 3,
   MTU: 4,
   LINK: 5,
+  MASTER: 10,
   LINKINFO: 18,
   IFALIAS: 20,
+  AF_SPEC: 26,
   EXT_MASK: 29,
   PROTO_DOWN: 39,
 } as const;
@@ -61,15 +64,6 @@ const IFLA_INFO_DATA = 2;
 const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_BRIDGE = 4;
 const RTEXT_FILTER_SKIP_STATS = 8;
-
-const RTA = { DST: 1, OIF: 4, PRIORITY: 6 } as const;
-const RT_TABLE_MAIN = 254;
-const RTPROT_KERNEL = 2;
-const RT_SCOPE_UNIVERSE = 0;
-const RTN_UNICAST = 1;
-/** What the kernel gives a subnet that comes with an address. */
-const SUBNET_METRIC = 256;
-const LINK_LOCAL = { address: "fe80::", prefixLength: 64 } as const;
 
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 } as const;
 
@@ -84,10 +78,13 @@ export interface KernelLink {
   readonly mtu: number;
   /** The link below, 0 when there is none. */
   readonly parentIndex: number;
+  /** The bridge, bond or VRF it belongs to, 0 when there is none. */
+  readonly masterIndex: number;
   readonly kind: string | undefined;
   readonly bridgeMode: boolean;
   readonly alias: string | undefined;
   readonly protoDown: boolean;
+  readonly settings: LinkSettings;
 }
 
 export interface KernelAddress extends InterfaceAddress {
@@ -98,14 +95,9 @@ export interface KernelAddress extends InterfaceAddress {
 
 export type Notice =
   | { readonly kind: "link"; readonly gone: boolean; readonly link: KernelLink }
-  | { readonly kind: "address"; readonly gone: boolean; readonly address: KernelAddress };
-
-/** One request, without the header that numbers it. */
-export interface Request {
-  readonly type: number;
-  readonly flags: number;
-  readonly body: Uint8Array;
-}
+  | { readonly kind: "address"; readonly gone: boolean; readonly address: KernelAddress }
+  /** A route that the kernel had made is gone; of others nothing is heard. */
+  | { readonly kind: "route-gone"; readonly route: KernelRoute };
 
 /** @returns undefined for what carp has no use for, and for what is too short to be what it says. */
 export function parseNotice(type: number, body: Buffer): Notice | undefined {
@@ -118,16 +110,14 @@ export function parseNotice(type: number, body: Buffer): Notice | undefined {
       const address = parseAddress(body);
       return address && { kind: "address", gone: type === MESSAGE.DELADDR, address };
     }
+    if (type === MESSAGE.DELROUTE) {
+      const route = parseRoute(body);
+      return route && { kind: "route-gone", route };
+    }
   } catch {
     return undefined;
   }
   return undefined;
-}
-
-function attributes(body: Buffer, headerBytes: number): Map<number, Buffer> {
-  const found = new Map<number, Buffer>();
-  parseAttributes(body.subarray(headerBytes), (attribute) => found.set(attribute.type, attribute.data));
-  return found;
 }
 
 function parseLink(body: Buffer): KernelLink | undefined {
@@ -153,10 +143,12 @@ function parseLink(body: Buffer): KernelLink | undefined {
     mac: macText(found.get(IFLA.ADDRESS)),
     mtu: readU32(mtu, 0),
     parentIndex: readOptional(found.get(IFLA.LINK)),
+    masterIndex: readOptional(found.get(IFLA.MASTER)),
     kind: kindText,
     bridgeMode: mode !== undefined && readU32(mode, 0) === MACVLAN_MODE_BRIDGE,
     alias: alias && text(alias),
     protoDown: found.get(IFLA.PROTO_DOWN)?.[0] === 1,
+    settings: parseSettings(found.get(IFLA.AF_SPEC)),
   };
 }
 
@@ -192,11 +184,11 @@ export const addressDump = (): Request => ({
 });
 
 /** Answered like a notification. The kernel tells of changes to a link that is down only when asked. */
-export const linkQuery = (name: string): Request => ({
+export const linkQuery = (which: number | string): Request => ({
   type: MESSAGE.GETLINK,
   flags: 0,
-  body: linkBody(0, 0, 0, (out) => {
-    out.push(IFLA.IFNAME, cString(name));
+  body: linkBody(typeof which === "number" ? which : 0, 0, 0, (out) => {
+    if (typeof which === "string") out.push(IFLA.IFNAME, cString(which));
     out.push(IFLA.EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS));
   }),
 });
@@ -227,17 +219,27 @@ export interface LinkChange {
   readonly alias?: string | undefined;
   readonly protoDown?: boolean | undefined;
   readonly up?: boolean | undefined;
+  readonly arp?: boolean | undefined;
+  readonly multicast?: boolean | undefined;
+  /** 0: belongs to none any more. */
+  readonly masterIndex?: number | undefined;
 }
 
 /** The link is named by its index, or by its name where the index is not known yet. */
 export function linkChange(which: number | string, change: LinkChange): Request {
-  const mask = change.up === undefined ? 0 : IFF_UP;
-  const body = linkBody(typeof which === "number" ? which : 0, change.up ? IFF_UP : 0, mask, (out) => {
+  const { up, arp, multicast } = change;
+  const flags = (up ? IFF_UP : 0) | (arp === false ? IFF_NOARP : 0) | (multicast ? IFF_MULTICAST : 0);
+  const mask =
+    (up === undefined ? 0 : IFF_UP) |
+    (arp === undefined ? 0 : IFF_NOARP) |
+    (multicast === undefined ? 0 : IFF_MULTICAST);
+  const body = linkBody(typeof which === "number" ? which : 0, flags, mask, (out) => {
     if (typeof which === "string") out.push(IFLA.IFNAME, cString(which));
     if (change.mac !== undefined) out.push(IFLA.ADDRESS, macBytes(change.mac));
     if (change.mtu !== undefined) out.push(IFLA.MTU, u32(change.mtu));
     if (change.alias !== undefined) out.push(IFLA.IFALIAS, cString(change.alias));
     if (change.protoDown !== undefined) out.push(IFLA.PROTO_DOWN, Uint8Array.of(change.protoDown ? 1 : 0));
+    if (change.masterIndex !== undefined) out.push(IFLA.MASTER, u32(change.masterIndex));
   });
   return { type: MESSAGE.SETLINK, flags: 0, body };
 }
@@ -264,23 +266,6 @@ export const addressRemoval = (index: number, address: InterfaceAddress): Reques
   body: addressBody(index, address, () => undefined),
 });
 
-/**
- * The way to IPv6's link-local addresses, as the kernel makes it for a device with one of its own. Fails with EEXIST
- * when it is there already.
- */
-export function linkLocalRoute(index: number): Request {
-  const { address, prefixLength } = LINK_LOCAL;
-  const header = Buffer.alloc(12);
-  header.set([AF_INET6, prefixLength, 0, 0, RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_UNIVERSE, RTN_UNICAST]);
-  const body = withAttributes(header, (out) => {
-    out.push(RTA.DST, addressBytes(address));
-    out.push(RTA.OIF, u32(index));
-    out.push(RTA.PRIORITY, u32(SUBNET_METRIC));
-  });
-  // Without EXCL: that would mind the other devices' routes.
-  return { type: MESSAGE.NEWROUTE, flags: FLAG.CREATE, body };
-}
-
 function linkBody(index: number, flags: number, mask: number, fill: (out: AttrStream) => void): Uint8Array {
   const header = Buffer.alloc(16);
   writeU32(header, 4, index);
@@ -299,62 +284,4 @@ function addressBody(index: number, address: InterfaceAddress, fill: (out: AttrS
     out.push(IFA.ADDRESS, addressBytes(address.address));
     fill(out);
   });
-}
-
-function withAttributes(header: Uint8Array, fill: (out: AttrStream) => void): Uint8Array {
-  const out = new AttrStream();
-  fill(out);
-  return Buffer.concat([header, ...out.bufs]);
-}
-
-function broadcastOf(address: InterfaceAddress): Uint8Array | undefined {
-  if (address.family === 6 || address.prefixLength > 30) return undefined;
-  if (address.broadcast !== undefined) return addressBytes(address.broadcast);
-  return addressBytes(address.address).map(
-    (byte, at) => byte | (0xff >> clamp(address.prefixLength - at * 8)),
-  );
-}
-
-/** Two addresses are in the same subnet when their prefixes are the same: only then do their routes compete. */
-export function samePrefix(one: InterfaceAddress, other: InterfaceAddress): boolean {
-  return one.prefixLength === other.prefixLength && prefixOf(one) === prefixOf(other);
-}
-
-/** The subnet of an address, as text to compare. */
-export function prefixOf({ address, prefixLength }: InterfaceAddress): string {
-  const bytes = addressBytes(address).map((byte, at) => byte & ~(0xff >> clamp(prefixLength - at * 8)));
-  return `${addressText(bytes)}/${prefixLength}`;
-}
-
-const clamp = (bits: number) => Math.min(8, Math.max(0, bits));
-
-/** The one spelling of an address that this directory compares by. */
-export const canonical = (address: string): string => addressText(addressBytes(address));
-
-const addressBytes = (address: string): Uint8Array => Uint8Array.from(ipaddr.parse(address).toByteArray());
-const addressText = (bytes: Uint8Array): string => ipaddr.fromByteArray([...bytes]).toString();
-
-function familyOf(af: number): Family | undefined {
-  if (af === AF_INET) return 4;
-  return af === AF_INET6 ? 6 : undefined;
-}
-
-const macText = (bytes: Buffer | undefined): string => bytes?.toString("hex").match(/../g)?.join(":") ?? "";
-const macBytes = (mac: string): Uint8Array => Buffer.from(mac.replaceAll(":", ""), "hex");
-const cString = (value: string): Uint8Array => Buffer.from(`${value}\0`);
-const text = (bytes: Buffer): string => bytes.toString("utf8").replace(/\0.*$/s, "");
-
-// Netlink speaks the machine's own byte order.
-const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-const readU16 = (from: Buffer, at: number) => (little ? from.readUInt16LE(at) : from.readUInt16BE(at));
-const readU32 = (from: Buffer, at: number) => (little ? from.readUInt32LE(at) : from.readUInt32BE(at));
-const readOptional = (from: Buffer | undefined) => (from === undefined ? 0 : readU32(from, 0));
-function writeU32(into: Buffer, at: number, value: number): void {
-  if (little) into.writeUInt32LE(value, at);
-  else into.writeUInt32BE(value, at);
-}
-function u32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  writeU32(bytes, 0, value);
-  return bytes;
 }

@@ -7,9 +7,14 @@
 import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink";
 import { errnoName, type NetlinkSocket, native } from "./native.ts";
-import { FLAG, MESSAGE, type Notice, parseNotice, type Request } from "./rtnetlink-messages.ts";
+import { FLAG, MESSAGE, type Request } from "./netlink-bytes.ts";
+import { type Notice, parseNotice } from "./rtnetlink-messages.ts";
 
-const GROUPS = [1 /* RTNLGRP_LINK */, 5 /* RTNLGRP_IPV4_IFADDR */, 9 /* RTNLGRP_IPV6_IFADDR */];
+/** Of routes the addon lets through only what the kernel made itself and is gone: hosts exist that learn a million. */
+const GROUPS = [
+  1 /* RTNLGRP_LINK */, 5 /* RTNLGRP_IPV4_IFADDR */, 7 /* RTNLGRP_IPV4_ROUTE */, 9 /* RTNLGRP_IPV6_IFADDR */,
+  11 /* RTNLGRP_IPV6_ROUTE */,
+];
 
 /** What one datagram may carry: every answer has to fit in the receive buffer before the first one is read. */
 const REQUESTS_AT_ONCE = 48;

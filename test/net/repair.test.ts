@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createNetwork, type Host, type Network, summary } from "../hosts/index.ts";
+import { createNetwork, eventually, type Host, type Network, summary } from "../hosts/index.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
 
 /** Minutes would pass before a BACKUP with this advbase took over for want of advertisements. */
@@ -19,6 +19,72 @@ const interfaces = [1, 2, 3].map((vhid) => {
 });
 type Interface = (typeof interfaces)[number];
 const [first, second, third] = interfaces as [Interface, Interface, Interface];
+
+/** Of the table below; each with subnets of its own, which the carpdev has no address in. */
+const tabled = [11, 12, 13, 14, 15, 16].map((vhid) => ({
+  name: `carp${vhid}`,
+  vhid,
+  ipv4: `10.${vhid}.0.1`,
+  ipv6: `2001:db8:${vhid}::1`,
+}));
+type Tabled = (typeof tabled)[number];
+
+/** What somebody does to a device, and what is told of it. */
+const DAMAGE: readonly [(on: Tabled) => string, (on: Tabled) => string][] = [
+  [({ name }) => `ip link delete ${name}`, () => "device was deleted"],
+  [({ name }) => `ip link set ${name} name other0`, () => "device was renamed to other0"],
+  [({ name }) => `ip link set ${name} type macvlan mode private`, () => "device was replaced"],
+  [({ name }) => `ip link set ${name} mtu 1400`, () => "mtu was changed to 1400"],
+  [({ name }) => `ip link set ${name} arp off`, () => "ARP was switched off"],
+  [({ name }) => `ip link set ${name} multicast off`, () => "multicast was switched off"],
+  [({ name }) => `ip link set ${name} alias mine`, () => "alias was changed"],
+  [
+    ({ name }) => `ip link add br-${name} type bridge && ip link set ${name} master br-${name}`,
+    ({ name }) => `device was put into br-${name}`,
+  ],
+  [
+    ({ name, ipv4 }) => `ip address delete ${ipv4}/24 dev ${name}`,
+    ({ ipv4 }) => `address ${ipv4} was removed`,
+  ],
+  [
+    ({ name, ipv6 }) => `ip address delete ${ipv6}/64 dev ${name}`,
+    ({ ipv6 }) => `address ${ipv6} was removed`,
+  ],
+  [
+    ({ name, ipv4 }) => `ip address change ${ipv4}/24 dev ${name} valid_lft 99 preferred_lft 9`,
+    ({ ipv4 }) => `address ${ipv4} was given a lifetime`,
+  ],
+  [
+    ({ name, vhid }) => `ip route delete 10.${vhid}.0.0/24 dev ${name}`,
+    ({ vhid }) => `route to 10.${vhid}.0.0/24 was removed`,
+  ],
+  [
+    ({ name, ipv4 }) => `ip route delete local ${ipv4} dev ${name} table local`,
+    ({ ipv4 }) => `route to ${ipv4}/32 was removed`,
+  ],
+  [
+    ({ name, vhid }) => `ip -6 route delete 2001:db8:${vhid}::/64 dev ${name}`,
+    ({ vhid }) => `route to 2001:db8:${vhid}::/64 was removed`,
+  ],
+  [
+    ({ name, ipv6 }) => `ip -6 route delete ${ipv6} dev ${name} table local`,
+    ({ ipv6 }) => `route to ${ipv6}/128 was removed`,
+  ],
+  [({ name }) => `ip -6 route delete fe80::/64 dev ${name}`, () => "route to fe80::/64 was removed"],
+  [
+    ({ name }) => `ip -6 route delete multicast ff00::/8 dev ${name} table local`,
+    () => "route to ff00::/8 was removed",
+  ],
+  [({ name }) => `ip link set ${name} addrgenmode eui64`, () => "addr_gen_mode was changed to 0"],
+  [({ name }) => set(`ipv4/conf/${name}/arp_ignore`, 0), () => "arp_ignore was changed to 0"],
+  [({ name }) => set(`ipv4/conf/${name}/arp_announce`, 1), () => "arp_announce was changed to 1"],
+  [({ name }) => set(`ipv4/conf/${name}/rp_filter`, 1), () => "rp_filter was changed to 1"],
+  [({ name }) => set(`ipv6/conf/${name}/accept_ra`, 2), () => "accept_ra was changed to 2"],
+  [({ name }) => set(`ipv6/conf/${name}/accept_dad`, 1), () => "accept_dad was changed to 1"],
+  [({ name }) => set(`ipv6/conf/${name}/disable_ipv6`, 1), ({ ipv6 }) => `address ${ipv6} was removed`],
+];
+
+const set = (path: string, value: number) => `echo ${value} >/proc/sys/net/${path}`;
 
 describe("what somebody else changes on a carp device", () => {
   let lan: Network;
@@ -42,6 +108,16 @@ describe("what somebody else changes on a carp device", () => {
       await backup.carpctl(...words, "100");
       await backup.waitForState(name, "BACKUP");
     }
+    for (const { name, vhid, ipv4, ipv6 } of tabled) {
+      const addAddresses = [
+        { family: 4, address: ipv4, prefixLength: 24, alias: true } as const,
+        { family: 6, address: ipv6, prefixLength: 64, alias: true } as const,
+      ];
+      const change = { carpdev: "eth0", vhid, advbase: Number(ADVBASE), addAddresses };
+      await master.engine.request("change", { name, change: { ...change, state: "master" } });
+      await master.waitForAddresses(name, [`${ipv4}/24`, `${ipv6}/64`]);
+      await backup.engine.request("change", { name, change: { ...change, advskew: 100 } });
+    }
   });
   after(() => lan.destroy());
 
@@ -59,7 +135,7 @@ describe("what somebody else changes on a carp device", () => {
   const repairs = (host: Host, from: number) =>
     host.engine.log.lines
       .slice(from)
-      .flatMap(({ text }) => /^<2>(carp\d: )repaired: (.*)/.exec(text)?.slice(1).join("") ?? []);
+      .flatMap(({ text }) => /^<2>(carp\d+: )repaired: (.*)/.exec(text)?.slice(1).join("") ?? []);
 
   for (const { what, on, change, told } of [
     { what: "deleted", on: first, change: "link delete carp1", told: "device was deleted" },
@@ -102,10 +178,58 @@ describe("what somebody else changes on a carp device", () => {
     });
   }
 
+  test("whatever it is, it is as it was before long, told of once and counted, and the BACKUP remains one", async () => {
+    const from = master.engine.log.length;
+    const states = await statesOf(backup);
+    const told: string[] = [];
+    const sound = await Promise.all(tabled.map(({ name }) => everythingOf(master, name)));
+    for (const [n, [damage, what]] of DAMAGE.entries()) {
+      const on = tabled[n % tabled.length] as Tabled;
+      const count = await repairsOf(master, on.name);
+      const { exitCode, stderr } = await master.exec("sh", ["-c", damage(on)]);
+      assert.equal(exitCode, 0, stderr);
+      await eventually(
+        () => repairsOf(master, on.name),
+        (now) => now > count,
+      );
+      await eventually(
+        () => everythingOf(master, on.name),
+        (now) => now === sound[n % tabled.length],
+      );
+      told.push(`${on.name}: ${what(on)}`);
+    }
+    assert.deepEqual(repairs(master, from), told);
+    const counts = await Promise.all(tabled.map(({ name }) => repairsOf(master, name)));
+    assert.deepEqual(counts, Array(tabled.length).fill(DAMAGE.length / tabled.length));
+    assert.deepEqual(await statesOf(backup), states);
+  });
+
+  for (const [setting, to] of [
+    ["arp_ignore", 0],
+    ["arp_announce", 1],
+  ] as const) {
+    test(`${setting} of the carpdev is put back and counted for every interface there`, async () => {
+      const needed = await master.run("cat", `/proc/sys/net/ipv4/conf/eth0/${setting}`);
+      const counts = () => Promise.all(tabled.map(({ name }) => repairsOf(master, name)));
+      const before = await counts();
+      const from = master.engine.log.length;
+      await master.run("sh", "-c", set(`ipv4/conf/eth0/${setting}`, to));
+      await master.engine.waitForLog(/<2>eth0: repaired: /, { from });
+      assert.equal(await master.run("cat", `/proc/sys/net/ipv4/conf/eth0/${setting}`), needed);
+      assert.deepEqual(
+        await counts(),
+        before.map((count) => count + 1),
+      );
+      const lines = master.engine.log.lines.slice(from).map(({ text }) => text);
+      assert.deepEqual(lines, [`<2>eth0: repaired: ${setting} was changed to ${to}`]);
+    });
+  }
+
   test("a MASTER's addresses flushed by `ip address flush` come back, in however many rounds it works", async () => {
     const before = await described(master, third.name);
     const from = master.engine.log.length;
-    await master.run("ip", "address", "flush", "dev", third.name);
+    // It gives up after some rounds, or finds nothing left when the engine waits longer than it does.
+    await master.exec("ip", ["address", "flush", "dev", third.name]);
     await master.engine.waitForLog(/carp3: repaired: address/, { from });
     await assertClientGetsThrough(third);
     assert.deepEqual(await described(master, third.name), before);
@@ -130,14 +254,12 @@ describe("what somebody else changes on a carp device", () => {
     assert.deepEqual(repairs(backup, from), ["carp2: link was set up"]);
   });
 
-  test("clearing protodown on a BACKUP opens nothing: the link stays down", async () => {
-    // The kernel tells nobody of it while the link is down, so it is put back with the next thing it does tell.
+  test("clearing protodown on a BACKUP opens nothing and is put back", async () => {
+    const from = backup.engine.log.length;
     await backup.run("ip", "link", "set", second.name, "protodown", "off");
     assert.equal((await described(backup, second.name)).up, false);
     await assertBackupIsSilent(second);
-    const from = backup.engine.log.length;
-    await backup.run("ip", "link", "set", second.name, "up");
-    await backup.engine.waitForLog(/repaired: link was set up; protodown was cleared/, { from });
+    await backup.engine.waitForLog(/carp2: repaired: protodown was cleared/, { from });
     const { up, protodown } = await described(backup, second.name);
     assert.deepEqual([up, protodown], [false, true]);
   });
@@ -170,6 +292,29 @@ describe("what somebody else changes on a carp device", () => {
     );
   }
 });
+
+async function statesOf(host: Host) {
+  const { interfaces } = await host.engine.request("interfaces", {});
+  return interfaces.map(({ name, nodes }) => [name, nodes[0]?.state, nodes[0]?.transitions]);
+}
+
+async function repairsOf(host: Host, device: string): Promise<number> {
+  const { interfaces } = await host.engine.request("interfaces", {});
+  return interfaces.find(({ name }) => name === device)?.repairs ?? -1;
+}
+
+/** All that Linux shows of a device and that does not change by itself; in one go, because there is much to try. */
+async function everythingOf(host: Host, device: string): Promise<string> {
+  const settings = ["arp_ignore", "arp_announce", "rp_filter", "accept_ra", "accept_dad", "addr_gen_mode"];
+  const script = [
+    `ip -d -o link show ${device} | sed 's/^[0-9]*//'`,
+    `ip -o address show ${device} | sed 's/^[0-9]*//' | sort`,
+    `ip -4 route show table all dev ${device} | sort`,
+    `ip -6 route show table all dev ${device} | sort`,
+    `cd /proc/sys/net; grep . ${settings.map((name) => `ipv[46]/conf/${device}/${name}`).join(" ")} 2>&-`,
+  ];
+  return (await host.exec("sh", ["-c", script.join("\n")])).stdout;
+}
 
 /** What matters of a carp device as Linux shows it. */
 async function described(host: Host, device: string) {

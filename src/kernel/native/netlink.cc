@@ -4,7 +4,10 @@
 
 #include "netlink.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -13,6 +16,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -97,6 +101,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     socket_ = Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     if (!socket_.open()) return "socket";
     const int fd = socket_.get();
+    if (dropOthersRoutes(fd) < 0) return "filter";
     // The forced one passes rmem_max, and needs CAP_NET_ADMIN.
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receiveBufferBytes, sizeof receiveBufferBytes) < 0) {
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes, sizeof receiveBufferBytes);
@@ -110,6 +115,25 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) return "membership";
     }
     return nullptr;
+  }
+
+  // Of notifications about routes only those that one of the kernel's own is gone: a router's table, which changes by
+  // the thousand, never reaches the receive buffer.
+  static int dropOthersRoutes(int fd) {
+    constexpr uint32_t kType = offsetof(nlmsghdr, nlmsg_type);
+    constexpr uint32_t kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
+    sock_filter code[] = {
+        // Loaded as if it came in network byte order, which it does not.
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kType),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const sock_fprog program = {sizeof code / sizeof *code, code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
   }
 
   Napi::Value port(const Napi::CallbackInfo& info) {

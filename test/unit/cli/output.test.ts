@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { groupText, interfaceText } from "../../../src/cli/ifconfig/show.ts";
-import { packetsText, statisticsText } from "../../../src/cli/netstat.ts";
+import { packetsText, repairsText, statisticsText } from "../../../src/cli/netstat.ts";
 import { age, type Page, type Shown, statusText } from "../../../src/cli/status-text.ts";
 import { interfaceJson } from "../../../src/cli/views.ts";
 import type { InterfaceView } from "../../../src/control/messages.ts";
@@ -306,10 +306,13 @@ test("no share can be told before a packet has come", () => {
   };
   assert.match(status([view()], { packets: [packets] }), /^carp0 +1 +0 +- +0$/m);
   assert.equal(interfaceJson(view(), page.nowUs, [packets]).nodes[0]?.packets?.share, null);
+  assert.equal(interfaceJson(view({ repairs: 3 }), page.nowUs, []).repairs, 3);
 });
 
 test("the statistics of one interface go by its name, and end with what became of packets for it", () => {
   assert.match(statisticsText("carp7", zeroCounters()), /^carp7:\n\t0 packets received/);
+  assert.equal(repairsText(1), "\t1 repair of what somebody else had changed\n");
+  assert.equal(repairsText(2), "\t2 repairs of what somebody else had changed\n");
   const rest = { droppedByLease: 3, malformed: 0, withheld: 2 };
   assert.equal(
     packetsText({ interface: "carp7", nodes: [{ vhid: 1, accepted: 1, droppedByHash: 0 }], ...rest }),

@@ -92,6 +92,7 @@ export function view(fields: Partial<InterfaceView> = {}): InterfaceView {
     addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],
     status: "master",
     sendFailure: undefined,
+    repairs: 0,
     discarded: [],
     notRunning: undefined,
     ...fields,

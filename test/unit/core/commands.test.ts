@@ -149,6 +149,7 @@ describe("create", () => {
         addresses: [],
         status: "invalid",
         sendFailure: undefined,
+        repairs: 0,
         discarded: [],
         notRunning: "it is down",
       },
@@ -233,6 +234,16 @@ describe("a repair", () => {
     assert.deepEqual(logged(effects), ["2 carp0: repaired: somebody removed 10.0.0.1"]);
     assert.equal(only(effects, "announce").length, 1);
     assert.equal(only(backup().handle(repair), "announce").length, 0);
+  });
+
+  it("is counted for the interface, or for every one on the carpdev", () => {
+    const made = master();
+    const counts = () => made.host.interfaces().map(({ name, repairs }) => [name, repairs]);
+    assert.deepEqual(counts(), [["carp0", 0]]);
+    made.handle({ kind: "repaired", interface: "carp0", what: "device was deleted" });
+    made.handle({ kind: "repaired", interface: "eth0", what: "arp_ignore was changed to 0" });
+    made.handle({ kind: "repaired", interface: "eth1", what: "arp_ignore was changed to 0" });
+    assert.deepEqual(counts(), [["carp0", 2]]);
   });
 });
 

@@ -22,9 +22,14 @@ function setting({ late = 0, wanted = [] as Device[] } = {}) {
       prepare: (name, index) => attempt(`prepare ${name} ${index}`),
       restore: (name) => attempt(`restore ${name}`),
       restoreAllBut: (names) => void done.push(`restore all but ${[...names]}`),
+      changed: (_name, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
     },
     isCarpdev: () => true,
     wanted: () => wanted,
+    events: {
+      repaired: (name, what) => void done.push(`repaired ${name}: ${what}`),
+      complaint: (text) => void done.push(text),
+    },
   });
   return { done, links, observed };
 }
@@ -37,9 +42,11 @@ function addLink(observed: Observed, given: Partial<KernelLink> & { name: string
     mtu: 1500,
     kind: undefined,
     parentIndex: 0,
+    masterIndex: 0,
     bridgeMode: false,
     alias: undefined,
     protoDown: false,
+    settings: {},
     ...given,
   };
   observed.take({ kind: "link", gone: false, link });
@@ -136,4 +143,29 @@ test("after a restart, what is beside addresses still in place is not let go bef
   wanted.pop();
   links.follow();
   assert.deepEqual(done, ["restore eth1"]);
+});
+
+test("a setting that somebody changes is put back, told of, and not for ever at once", () => {
+  const { done, links, observed } = setting();
+  const changed = (settings: KernelLink["settings"]) => {
+    addLink(observed, { name: "eth0", index: 2, settings });
+    links.heard(observed.byName("eth0") as KernelLink);
+  };
+  addLink(observed, { name: "eth0", index: 2 });
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done.splice(0), []);
+  links.prepare("eth0");
+  changed({ arp_ignore: 1 });
+  assert.deepEqual(done.splice(0), ["prepare eth0 2"]);
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done.splice(0), ["prepare eth0 2", "repaired eth0: arp_ignore was changed to 0"]);
+  assert.deepEqual([...links.indexes()], [2]);
+  for (let n = 0; n < 10; n += 1) changed({ arp_ignore: 0 });
+  assert.equal(done.filter((each) => each.startsWith("repaired")).length, 4);
+  assert.match(done.at(-1) ?? "", /^eth0: changed again \(arp_ignore was changed to 0\)/);
+  links.restore("eth0");
+  done.length = 0;
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done, []);
+  links.close();
 });
