@@ -206,12 +206,13 @@ test("netstat -I asks for one interface, and says when there is none of that nam
   const { out } = await carpctl("netstat", "-I", "carp0");
   assert.match(out, /^carp0:\n/);
   assert.match(out, /^\t3 packets sent \(IPv4\)\n/m);
-  assert.match(out, /\n\t7 packets accepted for vhid 1\n/);
+  assert.match(out, /\n\t0 repairs of what somebody else had changed\n\t7 packets accepted for vhid 1\n/);
   assert.deepEqual(engine.asked[0], { method: "statistics", params: { name: "carp0" } });
   const { interface: _, ...packets } = PACKETS;
   assert.deepEqual(JSON.parse((await carpctl("netstat", "--json", "-I", "carp0")).out), {
     ...zeroCounters(),
     sentIpv4: 3,
+    repairs: 0,
     packets,
   });
   assert.equal(JSON.parse((await carpctl("netstat", "--json", "-I", "carp1")).out).packets, null);
