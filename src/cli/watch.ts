@@ -39,13 +39,37 @@ export async function watchStatus(setting: Setting): Promise<Outcome> {
     await watch(connect, first, lasting.ended, woken, printing(setting, lasting));
     return done();
   }
-  lasting.write(ENTER);
+  const leave = takeScreen(lasting, woken);
   try {
     await watch(connect, first, lasting.ended, woken, (seen) => lasting.write(frame(seen, setting)));
   } finally {
-    lasting.write(LEAVE);
+    leave();
   }
   return done();
+}
+
+/** Until it is given back, and whenever somebody else has the terminal meanwhile. @returns what gives it back */
+function takeScreen({ write }: Lasting, woken: { readonly wake: () => void }): () => void {
+  const enter = () => {
+    write(ENTER);
+    woken.wake();
+  };
+  const suspend = () => {
+    write(LEAVE);
+    process.off("SIGTSTP", suspend);
+    // Here we stand still until somebody continues us; where nobody could, the kernel does not stop us.
+    process.kill(process.pid, "SIGTSTP");
+    process.on("SIGTSTP", suspend);
+    enter();
+  };
+  process.on("SIGTSTP", suspend);
+  process.on("SIGCONT", enter);
+  enter();
+  return () => {
+    process.off("SIGTSTP", suspend);
+    process.off("SIGCONT", enter);
+    write(LEAVE);
+  };
 }
 
 async function watch(

@@ -187,15 +187,22 @@ describe("monitor", () => {
     assert.deepEqual(await watch.exited, { code: 0, signal: null });
   });
 
-  test("status --watch on a terminal redraws in place, and leaves the terminal as it was", async () => {
-    const command = `echo pid $$; stty cols 80 rows 10; exec "${CARPCTL}" status --watch`;
-    const watch = a.spawn("script", ["-qefc", command, "/dev/null"]);
+  test("status --watch on a terminal redraws in place, and leaves the terminal as it was, also to a shell that stops it", async () => {
+    const command = `sh -c 'echo pid $$; exec "${CARPCTL}" status --watch'`;
+    const shell = `stty cols 80 rows 10; ${command}; echo stopped $?; fg`;
+    const watch = a.spawn("script", ["-qefc", `bash -mc '${shell.replaceAll("'", "'\\''")}'`, "/dev/null"]);
     const { text: pid } = await watch.log.waitFor(/^pid \d+/);
     await watch.log.waitFor(/\[\?1049h.\[\?25l.\[H\d{4}-\d\d-\d\d /);
     await watch.log.waitFor(/^carp8 /);
     await a.carpctl("carp8", "destroy");
     const from = watch.log.length;
-    await watch.log.waitFor(/^NAME /, { from });
+    await watch.log.waitFor(/^(NAME |no carp interfaces)/, { from });
+    await a.run("kill", "-TSTP", pid.replace(/\D/g, ""));
+    await watch.log.waitFor(/\[\?25h.\[\?1049l/, { from });
+    await watch.log.waitFor(/^stopped 148/, { from });
+    const again = watch.log.length;
+    await watch.log.waitFor(/\[\?1049h.\[\?25l.*\[H\d{4}-\d\d-\d\d /, { from: again });
+    await watch.log.waitFor(/^(NAME |no carp interfaces)/, { from: again });
     await a.run("kill", "-INT", pid.replace(/\D/g, ""));
     assert.equal((await watch.exited).code, 0);
     assert.match(watch.log.lines.at(-1)?.text ?? "", /\[\?25h.\[\?1049l$/);
