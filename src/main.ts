@@ -38,4 +38,5 @@ else
     words,
     environment: process.env,
     version: packageJson.version,
+    outputIsRead: async () => (await import("./kernel/native.ts")).native.isRead(1),
   });

@@ -14,21 +14,21 @@ export interface Lasting {
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const LOOK_EVERY_MS = 1000;
 
-export function lasting(): Lasting {
+export function lasting(outputIsRead: () => Promise<boolean>): Lasting {
   const controller = new AbortController();
   const end = () => controller.abort();
   for (const signal of SIGNALS) process.once(signal, end);
   process.stdout.on("error", end);
-  void endWhenUnread(controller);
+  endWhenUnread(controller, outputIsRead);
   return { write: (text) => void process.stdout.write(text), ended: controller.signal };
 }
 
-/** A pipe tells that its reader has gone only when something is written, which may be long. */
-async function endWhenUnread(controller: AbortController): Promise<void> {
+/** A pipe tells by itself that its reader has gone only when something is written, which may be long. */
+function endWhenUnread(controller: AbortController, outputIsRead: () => Promise<boolean>): void {
   const output = fstatSync(1);
   if (!output.isFIFO() && !output.isSocket()) return;
-  const { native } = await import("../kernel/native.ts");
-  const looking = setInterval(() => native.isRead(1) || controller.abort(), LOOK_EVERY_MS).unref();
+  const look = async () => (await outputIsRead()) || controller.abort();
+  const looking = setInterval(() => void look(), LOOK_EVERY_MS).unref();
   controller.signal.addEventListener("abort", () => clearInterval(looking));
 }
 

@@ -21,6 +21,8 @@ export interface Invocation {
   readonly words: readonly string[];
   readonly environment: NodeJS.ProcessEnv;
   readonly version: string;
+  /** Whether somebody still has the other end of the pipe or socket that we write to. */
+  readonly outputIsRead: () => Promise<boolean>;
 }
 
 /** The exit status: 0, 1 when it was refused, 2 when the words make no command; or that of the system's program. */
@@ -104,8 +106,9 @@ async function completions({ name, words, environment }: Invocation): Promise<Ou
 async function runVerb(
   words: readonly string[],
   start: GlobalOptions,
-  { name, environment, version }: Invocation,
+  invocation: Invocation,
 ): Promise<Outcome> {
+  const { name, version } = invocation;
   const { readVerb } = await import("./arguments.ts");
   const chosen = await readVerb(words, start);
   if ("kind" in chosen)
@@ -113,14 +116,15 @@ async function runVerb(
       ? done(chosen.output.replace(/(?<=^usage: ).*/, (usage) => calledAs(shownName(name), usage)))
       : chosen;
   const { verb, given, options } = chosen;
-  return options.version ? versionText(version) : verb.run(given, settingOf(options, environment));
+  return options.version ? versionText(version) : verb.run(given, settingOf(options, invocation));
 }
 
 async function runIfconfig(
   words: readonly string[],
   start: GlobalOptions,
-  { name, environment, version }: Invocation,
+  invocation: Invocation,
 ): Promise<Outcome> {
+  const { name, version } = invocation;
   const { readForm } = await import("./ifconfig/forms.ts");
   const read = await readForm(words, start);
   if (isRefusal(read)) return refused(read.refusal);
@@ -128,7 +132,7 @@ async function runIfconfig(
   if (options.help) return ifconfigHelp(name);
   if (options.version) return versionText(version);
   const { runForm } = await import("./ifconfig/command.ts");
-  return runForm(form, settingOf(options, environment));
+  return runForm(form, settingOf(options, invocation));
 }
 
 /** `carpctl --help` tells of everything, `ifconfig --help` of what goes by that name. */

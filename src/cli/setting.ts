@@ -19,7 +19,13 @@ export interface Setting {
   goOn(): Lasting;
 }
 
-export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv): Setting {
+/** Where the program was started. */
+interface Surroundings {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly outputIsRead: () => Promise<boolean>;
+}
+
+export function settingOf(options: GlobalOptions, { environment, outputIsRead }: Surroundings): Setting {
   const { isTTY, columns } = process.stdout;
   return {
     options,
@@ -27,7 +33,7 @@ export function settingOf(options: GlobalOptions, environment: NodeJS.ProcessEnv
     columns: isTTY === true && columns > 0 ? columns : 80,
     connect: (how) => connectTo(options.runDir, how),
     complain: (line) => void process.stderr.write(`${escaped(line)}\n`),
-    goOn: lasting,
+    goOn: () => lasting(outputIsRead),
   };
 }
 

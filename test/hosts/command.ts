@@ -10,7 +10,7 @@ import type { Output } from "./namespace.ts";
  */
 export async function command(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<Output> {
   const name = basename(environment.CARPCTL_ARGV0 ?? "carpctl");
-  const outcome = await outcomeOf({ name, words, environment, version: "" });
+  const outcome = await outcomeOf({ name, words, environment, version: "", outputIsRead: async () => true });
   const { status, ...said } = reportOf(outcome, name);
   return { ...said, exitCode: status };
 }
