@@ -90,10 +90,39 @@ test("every command is in the page by each of its names", () => {
   for (const name of VERB_NAMES) assert.match(page, new RegExp(`^\\.(Nm )?Cm ${name}\\b`, "m"), name);
 });
 
-test("every option of a command is in the page", () => {
+/** Where the commands that have options are told of. */
+const TOLD_IN: Readonly<Record<string, string>> = {
+  engine: "ENGINE",
+  sysctl: "VARIABLES",
+  netstart: "CONFIGURATION FILES",
+  dump: "CONFIGURATION FILES",
+  netstat: "STATISTICS AND STATUS",
+  status: "STATISTICS AND STATUS",
+};
+
+/** The options in some text, each with its dashes: `Fl anq` are three. */
+function optionsIn(text: string): string[] {
+  return [...text.matchAll(/\bFl (-?)([A-Za-z-]+)/g)].flatMap(([, dash, name = ""]) =>
+    dash ? [`--${name}`] : [...name].map((letter) => `-${letter}`),
+  );
+}
+
+test("every command has a synopsis, with its options and no others", () => {
+  const forms = section("SYNOPSIS").split(/^\.Nm\n/m);
+  for (const verb of VERBS) {
+    const [name = ""] = verb.names;
+    const form = forms.find((each) => new RegExp(`^\\.Cm ${name}\\b`, "m").test(each));
+    const options = optionsOf(verb).map(({ word }) => word);
+    assert.deepEqual(optionsIn(form ?? "").sort(), options.sort(), name);
+    assert.ok(form !== undefined, `${name} has no synopsis`);
+  }
+});
+
+test("every option of a command is told of where the command is", () => {
   for (const verb of VERBS)
     for (const { word } of optionsOf(verb)) {
-      const fl = new RegExp(`\\bFl (-?[A-Za-z]*)?${word.slice(1)}\\b`);
-      assert.match(page, fl, `${verb.names[0]} ${word}`);
+      const [name = ""] = verb.names;
+      const text = section(TOLD_IN[name] ?? `of ${name}`);
+      assert.ok(optionsIn(text).includes(word), `${name} ${word}`);
     }
 });
