@@ -47,7 +47,7 @@ describe("the engine", () => {
     a.exec("timeout", ["20", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
 
   test("a second engine in the same run directory says so and exits 1", async () => {
-    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
+    await a.command(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
     const untouched = await wholeState(a);
     assert.deepEqual(await engineWith(""), {
       stdout: "",
@@ -67,12 +67,12 @@ describe("the engine", () => {
   test("killed and started again it is as it was, and its stale socket is replaced", async () => {
     const words =
       "carp0 10.0.0.1/24 alias 10.0.0.11/32 inet6 2001:db8::1/64 vhid 7 advskew 9 carppeer6 2001:db8::3 group web description www mtu 1400";
-    await a.carpctl(...split(words));
-    await a.carpctl(...split("carp3 vhid 3 lladdr 02:00:00:00:00:03 balancing ip-stealth"));
-    await a.carpctl(
+    await a.command(...split(words));
+    await a.command(...split("carp3 vhid 3 lladdr 02:00:00:00:00:03 balancing ip-stealth"));
+    await a.command(
       ...split("sysctl net.inet.carp.preempt=1 net.inet.carp.dscp=46 net.inet.carp.demotion=5"),
     );
-    await a.carpctl(...split("-g web carpdemote 3"));
+    await a.command(...split("-g web carpdemote 3"));
     const read = async () =>
       (await Promise.all(["", "-g web", "sysctl -a"].map((each) => a.carpctl(...split(each))))).map(
         ({ stdout }) => stdout,
@@ -88,11 +88,11 @@ describe("the engine", () => {
     await a.startEngine();
     await a.waitForState("carp0", "BACKUP");
     assert.deepEqual(await read(), before);
-    await a.carpctl("carp0", "up");
+    await a.command("carp0", "up");
     assert.deepEqual(JSON.parse(readFileSync(state, "utf8")).interfaces, interfaces);
     assert.equal(interfaces[0].pass, "sesame");
-    await a.carpctl(...split("sysctl -q net.inet.carp.demotion=-5"));
-    await a.carpctl("carp3", "destroy");
+    await a.command(...split("sysctl -q net.inet.carp.demotion=-5"));
+    await a.command("carp3", "destroy");
   });
 
   for (const [what, spoil, reason] of [
@@ -118,8 +118,8 @@ describe("the engine", () => {
     ],
   ] as const)
     test(`saved state that is ${what} is reported and not used, and what it was about is gone`, async () => {
-      await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
-      await a.carpctl("carp0", "state", "master");
+      await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+      await a.command("carp0", "state", "master");
       assert.ok((await devices()).includes("carp0"));
       await a.engine.kill("SIGKILL");
       spoil();
@@ -136,8 +136,8 @@ describe("the engine", () => {
 
   test("SIGTERM and SIGINT: nothing is left, exit 0", async () => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0"));
-      await a.carpctl("carp0", "state", "master");
+      await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0"));
+      await a.command("carp0", "state", "master");
       assert.deepEqual(await a.engine.kill(signal), { code: 0, signal: null });
       assert.deepEqual(await devices(), ["lo", "eth0"]);
       assert.ok(!existsSync(join(a.runDirectory, "engine.sock")) && !existsSync(state));
@@ -147,8 +147,8 @@ describe("the engine", () => {
   });
 
   test("SIGUSR1: everything is left as it is for the next engine, exit 0", async () => {
-    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
-    await a.carpctl("carp0", "state", "master");
+    await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+    await a.command("carp0", "state", "master");
     assert.deepEqual(await a.engine.kill("SIGUSR1"), { code: 0, signal: null });
     assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24"]);
     await a.startEngine();
@@ -156,7 +156,7 @@ describe("the engine", () => {
   });
 
   test("two engines started in the same moment: one stays, the other says so and exits 1", async () => {
-    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
+    await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
     await a.engine.kill("SIGKILL");
     const engines = [1, 2].map(() => a.spawn(CARPCTL, ["engine", "--log", "stderr"]));
     const first = await Promise.race(engines.map(async (each) => ({ each, exit: await each.exited })));
@@ -208,7 +208,7 @@ describe("the engine", () => {
   });
 
   test("twenty commands at once: each is done once, as a whole", async () => {
-    await a.carpctl(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
+    await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
     const { interfaces: before } = await a.engine.request("interfaces", {});
     const aliases = Array.from({ length: 8 }, (_, n) => `10.0.0.${101 + n}`);
     const commands = [
@@ -232,7 +232,7 @@ describe("the engine", () => {
     assert.equal(sysctl.stdout, "6\n");
     const saved = JSON.parse(readFileSync(state, "utf8"));
     assert.equal(saved.interfaces.length, interfaces.length);
-    await a.carpctl(...split("sysctl -q net.inet.carp.demotion=-6"));
+    await a.command(...split("sysctl -q net.inet.carp.demotion=-6"));
   });
 
   test("who reads while others change never sees half a change", async () => {
@@ -265,6 +265,6 @@ describe("the engine", () => {
       [parts(before), [99, 99, "interrupted"]].some((each) => String(each) === String(parts(after))),
       String(parts(after)),
     );
-    await a.carpctl("carp0", "description", "next");
+    await a.command("carp0", "description", "next");
   });
 });

@@ -74,11 +74,11 @@ describe("the words of ifconfig", () => {
   /** Types a command that is to succeed without a word. */
   async function type(host: Host, words: string): Promise<void> {
     for (const word of words.split(" ")) typed.add(word);
-    const { stdout, stderr } = await host.carpctl(...words.split(" "));
+    const { stdout, stderr } = await host.command(...words.split(" "));
     assert.deepEqual([stdout, stderr], ["", ""]);
   }
 
-  const show = async (host: Host, words = "carp0") => (await host.carpctl(...words.split(" "))).stdout;
+  const show = async (host: Host, words = "carp0") => (await host.command(...words.split(" "))).stdout;
 
   async function link(host: Host, name = "carp0") {
     const links: { ifname: string; address: string; mtu: number; link: string }[] = JSON.parse(
@@ -161,7 +161,7 @@ describe("the words of ifconfig", () => {
   });
 
   test("description, in words of any kind, and none", async () => {
-    await a.carpctl("carp0", "descr", "web\tfront end, Zürich");
+    await a.command("carp0", "descr", "web\tfront end, Zürich");
     assert.match(await show(a), /^\tdescription: web\\tfront end, Zürich$/m);
     await type(a, "carp0 -description");
     assert.doesNotMatch(await show(a), /description/);
@@ -240,11 +240,11 @@ describe("the words of ifconfig", () => {
     await next(({ advskew }) => advskew === 30);
     await type(a, "-g web carpdemote 5");
     await next(({ demote, advskew }) => demote === 5 && advskew === 30);
-    await a.carpctl("sysctl", "net.inet.carp.demotion=7");
+    await a.command("sysctl", "net.inet.carp.demotion=7");
     await next(({ demote, advskew }) => demote === 12 && advskew === 37);
-    await a.carpctl("sysctl", "net.inet.carp.demotion=-7", "net.inet.carp.dscp=46");
+    await a.command("sysctl", "net.inet.carp.demotion=-7", "net.inet.carp.dscp=46");
     await capture.waitFor(({ ipv4 }) => ipv4?.tos === 46 << 2, { from: capture.frames.length });
-    await a.carpctl("sysctl", "net.inet.carp.dscp=4");
+    await a.command("sysctl", "net.inet.carp.dscp=4");
     await capture.stop();
   });
 
@@ -275,7 +275,7 @@ describe("the words of ifconfig", () => {
   test("pass: hosts that share it agree, whether it was typed or in a file; others do not", async () => {
     const file = join(b.etcDirectory, "pass");
     writeFileSync(file, "sesame open\nnot this\n");
-    await a.carpctl("carp0", ..."10.0.0.1/24 vhid 1 advbase 0 advskew 20 pass".split(" "), "sesame open");
+    await a.command("carp0", ..."10.0.0.1/24 vhid 1 advbase 0 advskew 20 pass".split(" "), "sesame open");
     typed.add("pass");
     await a.waitForState("carp0", "MASTER");
     await type(b, `carp0 10.0.0.1/24 vhid 1 advbase 60 passfile ${file}`);
@@ -289,7 +289,7 @@ describe("the words of ifconfig", () => {
   test("pass longer than 19 bytes: a warning, and the first 19 count", async () => {
     const longest = "1234567890123456789";
     const words = "carp0 10.0.0.1/24 vhid 1 advbase 0 advskew 20 pass".split(" ");
-    assert.deepEqual(await a.carpctl(...words, `${longest}0`), {
+    assert.deepEqual(await a.command(...words, `${longest}0`), {
       stdout: "",
       stderr: "carpctl: warning: pass: only its first 19 bytes are used\n",
       exitCode: 0,

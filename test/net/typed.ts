@@ -47,8 +47,8 @@ const READS =
   /^(ip -|ping |cat |grep |(carpctl|ifconfig)( status| -g \w+$|( carp\d*)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
 
 /** Tries for ten seconds: a takeover takes three. */
-const TRIES = 100;
-const TRY_EVERY_MS = 100;
+const TRIES = 40;
+const TRY_EVERY_MS = 250;
 
 /** Where an engine is started twice, the second is another example's: it begins anew. */
 const engines = new WeakMap<Host, Engine>();
