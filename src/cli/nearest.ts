@@ -7,7 +7,7 @@ export function suggestion(word: string, known: readonly string[]): string {
 }
 
 /** At most one edit for every three letters, and never every letter. */
-export function nearestWord(word: string, known: readonly string[]): string | undefined {
+function nearestWord(word: string, known: readonly string[]): string | undefined {
   const most = Math.max(1, Math.floor(word.length / 3));
   const candidates = known
     .filter((each) => Math.abs(each.length - word.length) <= most && each.length > most)

@@ -124,7 +124,7 @@ function printing({ options, ...page }: Setting, { write }: Lasting): (seen: See
   };
 }
 
-export function essence(seen: Seen): string {
+function essence(seen: Seen): string {
   if (typeof seen === "string") return seen;
   const { nowUs: _, packets: __, ...lasting } = seen;
   return JSON.stringify(lasting, (key, value: unknown) =>

@@ -28,9 +28,9 @@ function sized(name: string, max: number) {
     .refine((text) => !text.includes("\0"), { error: `${name}: a NUL cannot be part of it` });
 }
 
-export const Vhid = bounded("vhid", LIMITS.vhid);
+const Vhid = bounded("vhid", LIMITS.vhid);
 export const Advbase = bounded("advbase", LIMITS.advbase);
-export const Advskew = bounded("advskew", LIMITS.advskew);
+const Advskew = bounded("advskew", LIMITS.advskew);
 export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
 export const BALANCING_MODES = ["none", "ip", "ip-unicast", "ip-stealth"] as const;
@@ -163,7 +163,7 @@ const DemoteStep = z
   .min(-LIMITS.carpdemote[1], { error: demoteError })
   .max(LIMITS.carpdemote[1], { error: demoteError });
 
-export const Reason = matching(
+const Reason = matching(
   /^[A-Za-z0-9._-]{1,32}$/,
   (text) => `reason ${text}: must be 1..32 letters, digits, dots, underscores and dashes`,
 );

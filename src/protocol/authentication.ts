@@ -6,7 +6,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { addressBytes, compareBytes, isLinkLocal, macBytes } from "./address.ts";
 
-export const DIGEST_BYTES = 20;
+const DIGEST_BYTES = 20;
 
 const VERSION = 2;
 const ADVERTISEMENT = 1;
