@@ -103,7 +103,7 @@ function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEng
   const { capabilities } = privileges;
   const subject = "eBPF";
   if (obstacle === undefined)
-    return { level: "ok", subject, text: "the programs load, and clsact takes them: leases and balancing" };
+    return { level: "ok", subject, text: "the programs load, and devices take them: leases and balancing" };
   if (!isEngine && !capabilities.includes("BPF") && !capabilities.includes("SYS_ADMIN"))
     return { level: "unknown", subject, text: "only root may load programs", todo: "ask again as root" };
   return {

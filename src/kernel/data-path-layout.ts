@@ -12,6 +12,8 @@ import type { BpfLayout } from "./native.ts";
 export const INTERFACES = "carp_interfaces";
 export const COUNTERS = "carp_count";
 export const MACS = "carp_macs";
+/** By the last bytes of MACs and carpdevs: see `hints`. */
+export const HINTS = "carp_hints";
 export const ADDRESSES = "carp_addresses";
 /** Keeps its shape and its name in every version. */
 export const CARPDEVS = "carp_carpdevs";
@@ -55,6 +57,8 @@ const modes = {
 
 const constants = [
   ...Object.values(modes),
+  "CARP_HINT_NOBODY",
+  "CARP_HINT_ASK",
   "CARP_JUDGED_ALL",
   "CARP_JUDGED_BY_ADDRESS",
   "CARP_ADDRESS_VIRTUAL",
@@ -101,6 +105,7 @@ export class DataPathLayout {
       const found = layout.maps[map];
       if (found?.keySize !== keySize || found?.valueSize !== layout.structs[value]?.size) wrong.push(map);
     }
+    if (layout.maps[HINTS]?.keySize !== 4 || layout.maps[HINTS]?.valueSize !== 1) wrong.push(HINTS);
     if (layout.maps[CARPDEVS]?.keySize !== 4 || layout.maps[CARPDEVS]?.valueSize !== 4) wrong.push(CARPDEVS);
     if (wrong.length > 0) throw new Error(`the programs do not have the expected ${wrong.join(", ")}`);
   }
@@ -194,6 +199,20 @@ export class DataPathLayout {
     return [...new Set([mac, deviceMac(mac)])].map((each) =>
       this.#macEntry(carpdev, each, slot, "CARP_JUDGED_ALL"),
     );
+  }
+
+  /** All of HINTS, for these entries of MACS: whom each bucket of them may mean. */
+  hints(macs: readonly Entry[]): Uint8Array {
+    const ask = this.#constant("CARP_HINT_ASK");
+    const hints = new Uint8Array(this.maxEntries(HINTS)).fill(this.#constant("CARP_HINT_NOBODY"));
+    for (const { key, value } of macs) {
+      const { getNumber, getBytes } = this.#value("carp_mac_key", key);
+      const bucket = ((getBytes("mac")[5] ?? 0) ^ getNumber("carpdev")) & 0xff;
+      const slot = this.slotOf(MACS, value);
+      const hint = slot === undefined ? ask : Math.min(slot + 1, ask);
+      hints[bucket] = [hint, this.#constant("CARP_HINT_NOBODY")].includes(hints[bucket] ?? ask) ? hint : ask;
+    }
+    return hints;
   }
 
   addressEntries(wanted: DataPathInterface, slot: number): Entry[] {

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CARPDEVS, DataPathLayout } from "./data-path-layout.ts";
 import { type BpfFailure, type BpfObject, errnoName, native, type TrafficFilter } from "./native.ts";
@@ -28,6 +28,11 @@ const NOT_OURS = 0;
 const OURS = 1;
 
 const VERSION_PREFIX = "version-";
+/** By id: a program that is pinned is known by it, to whoever may look there. Every version finds them. */
+const PROGRAMS = "programs";
+
+/** How programs get to see packets: TCX (Linux 6.6) goes past the queueing disciplines, which takes time. */
+export type Hook = "tcx" | "clsact";
 
 /** Before everybody else's: a filter that ends the matter for a packet must not spare it ours. */
 const FIRST_PRIORITY = 1;
@@ -43,6 +48,7 @@ export class DataPathPrograms {
   readonly #handle: number;
   /** The clsact qdisc of a carpdev we are on was made by us. */
   readonly #attached = new Map<number, { made: boolean }>();
+  #hook: Hook;
 
   private constructor(
     layout: DataPathLayout,
@@ -50,12 +56,14 @@ export class DataPathPrograms {
     directory: string,
     handle: number,
     adopted: boolean,
+    hook: Hook,
   ) {
     this.layout = layout;
     this.object = object;
     this.adopted = adopted;
     this.#directory = directory;
     this.#handle = handle;
+    this.#hook = hook;
     for (const key of object.keys(CARPDEVS)) {
       const index = layout.readNumber(key);
       const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(NOT_OURS)) === OURS;
@@ -65,8 +73,15 @@ export class DataPathPrograms {
     }
   }
 
-  /** @returns why this host cannot have them, in words, when it cannot. */
-  static load(runDir: string, complain: (text: string) => void): DataPathPrograms | string {
+  /**
+   * @param preferred the other one when the kernel has no such hook
+   * @returns why this host cannot have them, in words, when it cannot.
+   */
+  static load(
+    runDir: string,
+    complain: (text: string) => void,
+    preferred: Hook = "tcx",
+  ): DataPathPrograms | string {
     const read = native.bpfLayout();
     if ("error" in read) return inWords(read);
     const layout = new DataPathLayout(read);
@@ -87,14 +102,18 @@ export class DataPathPrograms {
     );
     const failure = object.load(persistent ? pins : []);
     if (failure !== undefined) return abandon(object, directory, handle, inWords(failure));
-    const result = new DataPathPrograms(layout, object, directory, handle, adopted);
+    // Without pins the next engine would not know whose a program is, as it knows by a filter's handle.
+    const hook = persistent ? preferred : "clsact";
+    const result = new DataPathPrograms(layout, object, directory, handle, adopted, hook);
+    if (persistent) result.#pinPrograms(complain);
     const obstacle = result.#tryOut();
     if (obstacle !== undefined) return abandon(object, directory, handle, obstacle);
     if (!persistent)
       complain(
         `${directory}: no bpffs can be mounted (${errnoName(mountError)}): leases end with the engine`,
       );
-    if (persistent) result.#pinPrograms(versions, complain);
+    for (const index of [...result.#attached.keys()]) result.attach(index);
+    result.#unpinFormer();
     return result;
   }
 
@@ -105,7 +124,7 @@ export class DataPathPrograms {
     const object = new native.BpfObject();
     const failure = object.load([]);
     if (failure !== undefined) return inWords(failure);
-    const probed = new DataPathPrograms(new DataPathLayout(read), object, "", process.pid, false);
+    const probed = new DataPathPrograms(new DataPathLayout(read), object, "", process.pid, false, "tcx");
     const obstacle = probed.#tryOut();
     object.close();
     return obstacle;
@@ -113,6 +132,26 @@ export class DataPathPrograms {
 
   /** @returns why it failed, in words. Doing it again replaces the programs, without a packet between them. */
   attach(index: number): string | undefined {
+    return this.#hook === "tcx" ? this.#attachTcx(index) : this.#attachClsact(index);
+  }
+
+  #attachTcx(index: number): string | undefined {
+    if (!this.#attached.has(index)) this.#remember(index, false);
+    for (const [program, ingress] of programs) {
+      const [former, ...more] = this.#oursByTcx(index, ingress);
+      if (former === this.object.programId(program)) continue;
+      const replaced = former === undefined ? undefined : join(this.#directory, PROGRAMS, String(former));
+      const error = this.object.attachTcx(program, index, ingress, replaced);
+      if (error !== 0)
+        return this.#failed(index, `no program can be put on its ${ingress ? "ingress" : "egress"}`, error);
+      for (const id of more) native.detachTcx(id, index, ingress);
+    }
+    this.#leaveClsact(index);
+    this.#remember(index, false);
+    return undefined;
+  }
+
+  #attachClsact(index: number): string | undefined {
     const known = this.#attached.has(index);
     // An engine that is killed in between must not leave a qdisc that nobody knows to be its own.
     if (!known) this.#remember(index, true);
@@ -128,16 +167,27 @@ export class DataPathPrograms {
       if (error !== 0)
         return this.#failed(index, `no filter can be put on its ${ingress ? "ingress" : "egress"}`, error);
     }
+    this.#leaveTcx(index);
     return undefined;
   }
 
   detach(index: number): void {
+    this.#leaveTcx(index);
+    this.#leaveClsact(index);
+    this.#forget(index);
+  }
+
+  #leaveTcx(index: number): void {
+    for (const [, ingress] of programs)
+      for (const id of this.#oursByTcx(index, ingress)) native.detachTcx(id, index, ingress);
+  }
+
+  #leaveClsact(index: number): void {
     for (const [program, ingress] of programs) {
       for (const { priority } of this.#ours(index, ingress))
         this.object.detach(program, index, ingress, priority, this.#handle);
     }
     if (this.#attached.get(index)?.made === true && !this.#isUsed(index)) native.deleteClsact(index);
-    this.#forget(index);
   }
 
   get attached(): Iterable<number> {
@@ -146,7 +196,10 @@ export class DataPathPrograms {
 
   /** Whether both programs are still there. */
   isAttached(index: number): boolean {
-    return programs.every(([, ingress]) => this.#ours(index, ingress).length > 0);
+    return programs.every(
+      ([, ingress]) =>
+        (this.#hook === "tcx" ? this.#oursByTcx(index, ingress) : this.#ours(index, ingress)).length > 0,
+    );
   }
 
   /** Takes the programs off and forgets the maps. */
@@ -171,6 +224,16 @@ export class DataPathPrograms {
     return filtersOf(this.#handle, index, ingress);
   }
 
+  /** Our programs and those of the engines before us. */
+  #oursByTcx(index: number, ingress: boolean): number[] {
+    const ours = new Set([...pinnedIds(this.#directory), ...this.#ids]);
+    return tcxOf(ours, index, ingress);
+  }
+
+  get #ids(): number[] {
+    return programs.map(([program]) => this.object.programId(program));
+  }
+
   #isUsed(index: number): boolean {
     return [true, false].some((ingress) => {
       const filters = native.listFilters(index, ingress);
@@ -190,19 +253,31 @@ export class DataPathPrograms {
   /** On the loopback interface, where nothing is carp's: what the kernel lacks shows before it is needed. */
   #tryOut(): string | undefined {
     const before = this.#attached.has(LOOPBACK);
-    const obstacle = this.attach(LOOPBACK);
+    let obstacle = this.attach(LOOPBACK);
+    if (obstacle !== undefined && this.#hook === "tcx") {
+      this.#hook = "clsact";
+      obstacle = this.attach(LOOPBACK);
+    }
     if (!before) this.detach(LOOPBACK);
     return obstacle;
   }
 
-  /** For people to look at; the filters and the maps hold what they need themselves. */
-  #pinPrograms(directory: string, complain: (text: string) => void): void {
+  #pinPrograms(complain: (text: string) => void): void {
+    mkdirSync(join(this.#directory, PROGRAMS), { recursive: true });
     for (const [program] of programs) {
-      const path = join(directory, program);
-      rmSync(path, { force: true });
+      const path = join(this.#directory, PROGRAMS, String(this.object.programId(program)));
       const error = this.object.pin(program, path);
-      if (error !== 0) complain(`${path}: cannot pin: ${errnoName(error)}`);
+      if (error === 0) continue;
+      this.#hook = "clsact";
+      complain(`${path}: cannot pin: ${errnoName(error)}`);
     }
+  }
+
+  /** Those of engines before us, once they are on no carpdev any more. */
+  #unpinFormer(): void {
+    const ids = new Set(this.#ids);
+    for (const id of pinnedIds(this.#directory))
+      if (!ids.has(id)) rmSync(join(this.#directory, PROGRAMS, String(id)), { force: true });
   }
 
   #failed(index: number, what: string, error: number): string {
@@ -212,6 +287,16 @@ export class DataPathPrograms {
     if (error === EPERM || error === EACCES) return `${name}: ${what}: this needs CAP_NET_ADMIN and CAP_BPF`;
     return `${name}: ${what}: ${errnoName(error)}`;
   }
+}
+
+function pinnedIds(directory: string): number[] {
+  const path = join(directory, PROGRAMS);
+  return directory !== "" && existsSync(path) ? readdirSync(path).map(Number) : [];
+}
+
+function tcxOf(wanted: ReadonlySet<number>, index: number, ingress: boolean): number[] {
+  const found = native.listTcx(index, ingress);
+  return typeof found === "number" ? [] : found.filter((id) => wanted.has(id));
 }
 
 function filtersOf(wanted: number, index: number, ingress: boolean): TrafficFilter[] {
@@ -253,7 +338,7 @@ function versionsIn(directory: string): string[] {
 function removeFilesystem(directory: string): void {
   if (!native.isBpf(directory)) return;
   // Somebody else's copy of the mount must not keep them.
-  for (const entry of [...versionsIn(directory), CARPDEVS])
+  for (const entry of [...versionsIn(directory), PROGRAMS, CARPDEVS])
     rmSync(join(directory, entry), { recursive: true, force: true });
   // Else an engine that ends has somebody who still may.
   if (native.unmount(directory) === 0) rmdirSync(directory);
@@ -261,10 +346,13 @@ function removeFilesystem(directory: string): void {
 
 function abandon(object: BpfObject, directory: string, handle: number, obstacle: string): string {
   // An earlier engine, which could, may have left programs behind: nobody renews the leases that they go by.
+  const pinned = new Set(pinnedIds(directory));
   for (const index of native.interfaceIndexes())
-    for (const [program, ingress] of programs)
+    for (const [program, ingress] of programs) {
       for (const { priority } of filtersOf(handle, index, ingress))
         object.detach(program, index, ingress, priority, handle);
+      for (const id of tcxOf(pinned, index, ingress)) native.detachTcx(id, index, ingress);
+    }
   object.close();
   removeFilesystem(directory);
   return obstacle;

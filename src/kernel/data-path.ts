@@ -9,12 +9,13 @@ import {
   COUNTERS,
   type DataPathLayout,
   type Entry,
+  HINTS,
   INTERFACES,
   MACS,
   MAX_NODES,
   type Slot,
 } from "./data-path-layout.ts";
-import { DataPathPrograms } from "./data-path-programs.ts";
+import { DataPathPrograms, type Hook } from "./data-path-programs.ts";
 import type { DataPath, DataPathInterface, PacketCounts } from "./kernel.ts";
 import { type BpfObject, errnoName, native } from "./native.ts";
 
@@ -22,12 +23,14 @@ export interface DataPathOptions {
   readonly runDir: string;
   /** Something a person should read that prevents nothing. */
   readonly complain: (text: string) => void;
+  /** Where its programs get to see packets; what the kernel lacks is replaced. */
+  readonly hook?: Hook;
 }
 
 /** Takes over what an earlier engine of this run directory left: its leases are in force. */
 export function createDataPath(options: DataPathOptions): DataPath {
   try {
-    const programs = DataPathPrograms.load(options.runDir, options.complain);
+    const programs = DataPathPrograms.load(options.runDir, options.complain, options.hook);
     return typeof programs === "string" ? without(programs) : new KernelDataPath(programs);
   } catch (error) {
     return without(error instanceof Error ? error.message : String(error));
@@ -79,6 +82,8 @@ class KernelDataPath implements DataPath {
   readonly #layout: DataPathLayout;
   readonly #object: BpfObject;
   readonly #placed = new Map<string, Placed>();
+  /** As they are in the kernel. */
+  readonly #hints: number[];
 
   constructor(programs: DataPathPrograms) {
     this.#programs = programs;
@@ -86,8 +91,11 @@ class KernelDataPath implements DataPath {
     this.#object = programs.object;
     const error = this.#object.share(INTERFACES);
     if (error !== 0) throw new Error(`the leases cannot be mapped: ${errnoName(error)}`);
+    this.#hints = Array.from(
+      { length: this.#layout.maxEntries(HINTS) },
+      (_, bucket) => this.#object.lookup(HINTS, this.#layout.number(bucket))?.[0] ?? 0,
+    );
     if (programs.adopted) this.#adopt();
-    for (const index of programs.attached) programs.attach(index);
   }
 
   configure(wanted: DataPathInterface): string | undefined {
@@ -228,9 +236,24 @@ class KernelDataPath implements DataPath {
       addresses.push(...this.#layout.addressEntries(wanted, slot));
     }
     const failed = this.#put(ADDRESSES, addresses) ?? this.#put(MACS, macs);
+    this.#hint();
     this.#removeStale(ADDRESSES, addresses);
     this.#removeStale(MACS, macs);
+    this.#hint();
     return failed;
+  }
+
+  /** Makes the hints lead to everything that MACS leads to. */
+  #hint(): void {
+    const macs = this.#object.keys(MACS).flatMap((key) => {
+      const value = this.#object.lookup(MACS, key);
+      return value === undefined ? [] : [{ key, value }];
+    });
+    for (const [bucket, hint] of this.#layout.hints(macs).entries()) {
+      if (this.#hints[bucket] === hint) continue;
+      this.#object.update(HINTS, this.#layout.number(bucket), Uint8Array.of(hint));
+      this.#hints[bucket] = hint;
+    }
   }
 
   #put(map: Directory, entries: readonly Entry[]): string | undefined {

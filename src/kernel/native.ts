@@ -119,6 +119,13 @@ export interface BpfObject {
   attach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
   /** @returns 0 or an errno. */
   detach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
+  /** As the kernel numbers it; 0 when it is not loaded. */
+  programId(program: string): number;
+  /**
+   * On a device, by TCX: in the place of the program that is pinned there, without a packet between, else before all
+   * others. What is there already is refused with EEXIST. @returns 0 or an errno.
+   */
+  attachTcx(program: string, index: number, ingress: boolean, replaced: string | undefined): number;
   /** Runs a program on a frame as if it were on that device: nothing is sent or received. An errno if it fails. */
   run(program: string, frame: Uint8Array, index: number, repeat: number): TestRun | number;
   close(): void;
@@ -176,6 +183,10 @@ interface Native {
   sendByte(socket: number, byte: number, descriptor: number): number;
   /** Two stream sockets, closed on exec; or an errno. */
   socketPair(): readonly [number, number] | number;
+  /** Ids of programs, in the order in which they are asked; an errno when there is no such device or no TCX. */
+  listTcx(index: number, ingress: boolean): number[] | number;
+  /** @returns 0 or an errno. */
+  detachTcx(id: number, index: number, ingress: boolean): number;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
   /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */

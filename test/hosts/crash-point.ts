@@ -30,6 +30,8 @@ const HARMLESS = new Set([
   "bpfLayout",
   "isBpf",
   "listFilters",
+  "listTcx",
+  "programId",
   "sendDatagram",
   "dropPrivileges",
   "unlimitLockedMemory",

@@ -10,6 +10,7 @@
 #include "local.h"
 #include "netlink.h"
 #include "privileges.h"
+#include "tcx.h"
 #include "wire.h"
 
 namespace {
@@ -23,6 +24,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initLocal(env, exports);
   carp::initNetlink(env, exports);
   carp::initPrivileges(env, exports);
+  carp::initTcx(env, exports);
   carp::initWire(env, exports);
   return exports;
 }

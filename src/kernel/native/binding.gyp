@@ -38,6 +38,7 @@
         'raw_socket.cc',
         'receiver.cc',
         'static_libraries.cc',
+        'tcx.cc',
         'wire.cc',
       ],
       'include_dirs': [

@@ -15,6 +15,8 @@
 
 #include "arguments.h"
 #include "bpf_layout.h"
+#include "descriptor.h"
+#include "tcx.h"
 
 // The bytes of the compiled carp.bpf.c, between two symbols.
 asm(".section .rodata\n"
@@ -86,6 +88,8 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                              InstanceMethod<&BpfObject::keys>("keys"),
                                              InstanceMethod<&BpfObject::attach>("attach"),
                                              InstanceMethod<&BpfObject::detach>("detach"),
+                                             InstanceMethod<&BpfObject::programId>("programId"),
+                                             InstanceMethod<&BpfObject::attachTcx>("attachTcx"),
                                              InstanceMethod<&BpfObject::run>("run"),
                                              InstanceMethod<&BpfObject::close>("close"),
                                          }));
@@ -250,6 +254,24 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = info[4].As<Napi::Number>().Uint32Value(),
                 .priority = info[3].As<Napi::Number>().Uint32Value());
     return number(info.Env(), -bpf_tc_detach(&hook, &options));
+  }
+
+  // programId(program): as the kernel numbers it; 0 when there is none
+  Napi::Value programId(const Napi::CallbackInfo& info) {
+    bpf_prog_info found{};
+    uint32_t length = sizeof found;
+    const int error = bpf_obj_get_info_by_fd(program(info[0]), &found, &length);
+    return number(info.Env(), error == 0 ? found.id : 0);
+  }
+
+  // attachTcx(program, ifindex, ingress, replaced?): 0 or an errno. `replaced` is where a program is pinned.
+  Napi::Value attachTcx(const Napi::CallbackInfo& info) {
+    const bool replaces = info[3].IsString();
+    const Descriptor replaced(replaces ? bpf_obj_get(text(info[3]).c_str()) : -1);
+    if (replaces && !replaced.open()) return number(info.Env(), errno);
+    const uint32_t ifindex = info[1].As<Napi::Number>().Uint32Value();
+    return number(info.Env(),
+                  carp::attachTcx(program(info[0]), ifindex, info[2].As<Napi::Boolean>(), replaced.get()));
   }
 
   // run(program, frame, ifindex, repeat): { verdict, frame, ns } | errno. BPF_PROG_TEST_RUN.

@@ -15,7 +15,10 @@ always_inline bool has_vlan(const struct __sk_buff *skb)
 // The index of the node whose lease decides; the caller knows that there is one.
 always_inline __u32 node_of(const struct carp_interface *interface, const struct subject *subject)
 {
-	return interface->nodes ? (subject->fold % interface->nodes) & (CARP_MAX_NODES - 1) : 0;
+	const __u32 nodes = interface->nodes;
+	// A division takes longer than all the rest of the choice; most have two or four nodes.
+	if ((nodes & (nodes - 1)) == 0) return nodes ? subject->fold & (nodes - 1) & (CARP_MAX_NODES - 1) : 0;
+	return (subject->fold % nodes) & (CARP_MAX_NODES - 1);
 }
 
 always_inline int accept(struct __sk_buff *skb, const struct carp_interface *interface)
@@ -71,20 +74,37 @@ always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
 	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
 }
 
+// The interface whose MAC this is, when the hint names it.
+always_inline struct carp_interface *find_hinted(__u32 carpdev, const struct carp_mac *mac, enum carp_hint hint)
+{
+	if (hint == CARP_HINT_ASK) return 0;
+	struct carp_interface *interface = find_slot(hint - 1);
+	if (!interface || interface->carpdev != carpdev || interface->real_mac) return 0;
+	return same_mac(mac, &interface->given_mac) || same_mac(mac, &interface->device_mac) ? interface : 0;
+}
+
 SEC("tc")
 int carp_ingress(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
 	if (!ethernet) return TC_ACT_UNSPEC;
-	const struct carp_mac *destination = (const void *)ethernet->h_dest;
-	const struct carp_mac_key key = {skb->ifindex, *destination, 0};
-	const struct carp_mac_entry *entry = bpf_map_lookup_elem(&carp_macs, &key);
-	if (!entry || has_vlan(skb)) return TC_ACT_UNSPEC;
+	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
+	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
+	if (!hint || *hint == CARP_HINT_NOBODY || has_vlan(skb)) return TC_ACT_UNSPEC;
+	const struct carp_mac destination = *(const struct carp_mac *)(const void *)ethernet->h_dest;
 	const __u16 ethertype = ethernet->h_proto;
-	struct carp_interface *interface = 0;
-	if (entry->judged == CARP_JUDGED_ALL) {
-		interface = find_slot(entry->slot);
-		if (!interface || has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
+	struct carp_interface *interface = find_hinted(skb->ifindex, &destination, *hint);
+	if (!interface) {
+		const struct carp_mac_key key = {skb->ifindex, destination, 0};
+		const struct carp_mac_entry *entry = bpf_map_lookup_elem(&carp_macs, &key);
+		if (!entry) return TC_ACT_UNSPEC;
+		if (entry->judged == CARP_JUDGED_ALL) {
+			interface = find_slot(entry->slot);
+			if (!interface) return TC_ACT_UNSPEC;
+		}
+	}
+	if (interface) {
+		if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
 		// Plain failover needs no hash.
 		if (interface->nodes == 1) {
 			struct carp_counters *counters = counters_of(interface, 0);

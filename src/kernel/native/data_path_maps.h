@@ -119,6 +119,22 @@ struct {
 	__type(value, struct carp_mac_entry);
 } carp_macs SEC(".maps");
 
+enum carp_hint {
+	// No MAC of carp_macs has this hint.
+	CARP_HINT_NOBODY,
+	// Look into carp_macs. Anything between is a slot, plus one, that may be asked first.
+	CARP_HINT_ASK = 255,
+} __attribute__((packed));
+
+// By the last byte of a MAC, XOR the last of the carpdev's index: who may be meant. It spares most packets, above all
+// those that are not carp's, the hash. One byte each, so that none is ever read half written.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, enum carp_hint);
+} carp_hints SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
@@ -126,7 +142,7 @@ struct {
 	__type(value, struct carp_address_entry);
 } carp_addresses SEC(".maps");
 
-// Carpdevs our programs are on, by index; 1: the clsact qdisc was made by us. Its shape never changes, so that every
+// Carpdevs our programs are on, by index; 1: by a clsact qdisc that was made by us. Its shape never changes, so that every
 // version can undo what another did.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

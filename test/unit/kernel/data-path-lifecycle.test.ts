@@ -8,6 +8,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { createClock } from "../../../src/kernel/clock.ts";
 import { createDataPath, dataPathObstacle } from "../../../src/kernel/data-path.ts";
 import type { DataPath, DataPathInterface } from "../../../src/kernel/kernel.ts";
+import { native } from "../../../src/kernel/native.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { cable, type End, enterNamespace, ip } from "./namespace.ts";
 import * as packet from "./packets.ts";
@@ -34,8 +35,12 @@ afterEach(() => {
   removeDirectory(runDir);
 });
 
-function start(directory = runDir): DataPath {
-  const dataPath = createDataPath({ runDir: directory, complain: (text) => assert.fail(text) });
+function start(directory = runDir, hook?: "tcx" | "clsact"): DataPath {
+  const dataPath = createDataPath({
+    runDir: directory,
+    complain: (text) => assert.fail(text),
+    ...(hook && { hook }),
+  });
   assert.equal(dataPath.obstacle, undefined);
   open.push(dataPath);
   return dataPath;
@@ -81,6 +86,15 @@ function tc(words: string): string {
 
 const filters = (direction: "ingress" | "egress") => tc(`filter show dev eth0 ${direction}`);
 const ourFilters = (direction: "ingress" | "egress") => filters(direction).match(/ carp_\w+:\[\d+\] /g) ?? [];
+const byTcx = (ingress: boolean) => {
+  const ids = native.listTcx(eth0.index, ingress);
+  return typeof ids === "number" ? [] : ids;
+};
+/** How many programs are on the carpdev: for what comes in and for what goes out. */
+const counts = {
+  tcx: () => [byTcx(true).length, byTcx(false).length],
+  clsact: () => [ourFilters("ingress").length, ourFilters("egress").length],
+};
 const mountsBelow = (directory: string) =>
   readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
@@ -130,8 +144,9 @@ test("the carpdev of what is forgotten is left as it was found", () => {
   const first = start();
   first.configure(plain());
   die(first);
-  assert.equal(ourFilters("ingress").length, 1);
+  assert.deepEqual(counts.tcx(), [1, 1]);
   start().removeLeftovers();
+  assert.deepEqual(counts.tcx(), [0, 0]);
   assert.equal(tc("qdisc show dev eth0").includes("clsact"), false);
 });
 
@@ -176,22 +191,22 @@ test("two interfaces that answer under the carpdev's own MAC are judged each by 
   assert.equal(verdict(mac), PASS);
 });
 
-test("other people's filters stay, and keep their place", () => {
+test("without TCX other people's filters stay, and keep their place", () => {
   tc("qdisc add dev eth0 clsact");
   tc("filter add dev eth0 ingress prio 1 protocol ip u32 match u32 0 0 flowid 1:1");
   tc("filter add dev eth0 egress prio 7 protocol ip u32 match u32 0 0 flowid 1:1");
   const before = [filters("ingress"), filters("egress")];
-  const dataPath = start();
+  const dataPath = start(runDir, "clsact");
   assert.equal(dataPath.configure(plain()), undefined);
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+  assert.deepEqual(counts.clsact(), [1, 1]);
   dataPath.configure(plain());
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+  assert.deepEqual(counts.clsact(), [1, 1]);
   dataPath.remove("carp0");
   assert.deepEqual([filters("ingress"), filters("egress")], before);
 });
 
-test("a qdisc that was there stays, one of our own goes, unless others use it by then", () => {
-  const dataPath = start();
+test("without TCX a qdisc that was there stays, one of our own goes, unless others use it by then", () => {
+  const dataPath = start(runDir, "clsact");
   const hasQdisc = () => tc("qdisc show dev eth0").includes("clsact");
   dataPath.configure(plain());
   dataPath.remove("carp0");
@@ -207,6 +222,85 @@ test("a qdisc that was there stays, one of our own goes, unless others use it by
   assert.equal(hasQdisc(), true);
 });
 
+test("other people's programs and filters are left alone by TCX, and asked after ours", () => {
+  tc("qdisc add dev eth0 clsact");
+  tc("filter add dev eth0 ingress prio 1 protocol ip u32 match u32 0 0 flowid 1:1");
+  const before = filters("ingress");
+  const other = makeDirectory("other");
+  const theirs = start(other);
+  theirs.configure(plain({ mac: "00:00:5e:00:01:0b", vhids: [11], addresses: [] }));
+  const [their] = byTcx(true);
+  const mine = start();
+  mine.configure(plain());
+  assert.equal(byTcx(true)[1], their);
+  mine.remove("carp0");
+  assert.deepEqual(byTcx(true), [their]);
+  assert.equal(filters("ingress"), before);
+  theirs.shutdown();
+  open = [mine];
+  removeDirectory(other);
+});
+
+test("the next engine's programs take the very place of its predecessor's", () => {
+  const first = start();
+  first.configure(plain());
+  const before = byTcx(true);
+  const other = makeDirectory("other");
+  const theirs = start(other);
+  theirs.configure(plain({ mac: "00:00:5e:00:01:0b", vhids: [11], addresses: [] }));
+  const [their] = byTcx(true);
+  die(first);
+  start();
+  const [still, mine, ...more] = byTcx(true);
+  assert.equal(still, their);
+  assert.notEqual(mine, before[0]);
+  assert.deepEqual(more, []);
+  assert.equal(readdirSync(join(runDir, "bpf", "programs")).length, 2);
+  theirs.shutdown();
+  open = open.filter((each) => each !== theirs);
+  removeDirectory(other);
+});
+
+for (const [from, to] of [
+  ["clsact", "tcx"],
+  ["tcx", "clsact"],
+] as const) {
+  test(`what an engine left by ${from} the next one replaces by ${to}, with the leases`, () => {
+    const first = start(runDir, from);
+    first.configure(plain());
+    const untilUs = soonUs();
+    first.lease("carp0", 10, untilUs);
+    assert.deepEqual(
+      [counts[from](), counts[to]()],
+      [
+        [1, 1],
+        [0, 0],
+      ],
+    );
+    die(first);
+    const second = start(runDir, to);
+    assert.deepEqual(
+      [counts[from](), counts[to]()],
+      [
+        [0, 0],
+        [1, 1],
+      ],
+    );
+    assert.equal(tc("qdisc show dev eth0").includes("clsact"), to === "clsact");
+    assert.equal(second.leaseUntilUs("carp0", 10), untilUs);
+    assert.equal(verdict(), PASS);
+    second.removeLeftovers();
+    assert.deepEqual(
+      [counts[from](), counts[to]()],
+      [
+        [0, 0],
+        [0, 0],
+      ],
+    );
+    assert.equal(tc("qdisc show dev eth0").includes("clsact"), false);
+  });
+}
+
 test("two engines on one carpdev do not disturb each other", () => {
   const other = makeDirectory("other");
   const mine = start();
@@ -215,25 +309,34 @@ test("two engines on one carpdev do not disturb each other", () => {
   theirs.configure(plain({ mac: "00:00:5e:00:01:0b", vhids: [11], addresses: [] }));
   mine.lease("carp0", 10, soonUs());
   assert.deepEqual([verdict(), verdict("00:00:5e:00:01:0b", other)], [PASS, DROP]);
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [2, 2]);
+  assert.deepEqual(counts.tcx(), [2, 2]);
   theirs.shutdown();
   open = [mine];
   assert.equal(verdict(), PASS);
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+  assert.deepEqual(counts.tcx(), [1, 1]);
   removeDirectory(other);
 });
 
-test("programs that somebody took off the carpdev are put back", () => {
-  const dataPath = start();
-  dataPath.configure(plain());
-  assert.deepEqual(dataPath.repair(), []);
-  for (const damage of ["filter delete dev eth0 egress", "qdisc delete dev eth0 clsact"]) {
-    tc(damage);
-    assert.deepEqual(dataPath.repair(), ["eth0: somebody removed the eBPF programs: put back"]);
-    assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+const damages = {
+  tcx: [
+    () => native.detachTcx(byTcx(false)[0] ?? 0, eth0.index, false),
+    () => native.detachTcx(byTcx(true)[0] ?? 0, eth0.index, true),
+  ],
+  clsact: [() => tc("filter delete dev eth0 egress"), () => tc("qdisc delete dev eth0 clsact")],
+};
+for (const hook of ["tcx", "clsact"] as const) {
+  test(`programs that somebody took off the carpdev are put back by ${hook}`, () => {
+    const dataPath = start(runDir, hook);
+    dataPath.configure(plain());
     assert.deepEqual(dataPath.repair(), []);
-  }
-});
+    for (const damage of damages[hook]) {
+      damage();
+      assert.deepEqual(dataPath.repair(), ["eth0: somebody removed the eBPF programs: put back"]);
+      assert.deepEqual(counts[hook](), [1, 1]);
+      assert.deepEqual(dataPath.repair(), []);
+    }
+  });
+}
 
 test("a carpdev that is gone is told, and nothing is left to be judged by", () => {
   const dataPath = start();
@@ -241,17 +344,20 @@ test("a carpdev that is gone is told, and nothing is left to be judged by", () =
   assert.equal(dataPath.counts("carp0"), undefined);
 });
 
-test("a clean stop leaves nothing: no filter, no mount, no directory", () => {
-  const dataPath = start();
-  dataPath.configure(plain());
-  assert.equal(mountsBelow(runDir).length, 1);
-  dataPath.shutdown();
-  open = [];
-  assert.deepEqual(mountsBelow(runDir), []);
-  assert.equal(existsSync(join(runDir, "bpf")), false);
-  assert.equal(tc("qdisc show dev eth0").includes("clsact"), false);
-  assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
-});
+for (const hook of ["tcx", "clsact"] as const) {
+  test(`a clean stop leaves nothing by ${hook}: no program, no mount, no directory`, () => {
+    const dataPath = start(runDir, hook);
+    dataPath.configure(plain());
+    assert.equal(mountsBelow(runDir).length, 1);
+    dataPath.shutdown();
+    open = [];
+    assert.deepEqual(mountsBelow(runDir), []);
+    assert.equal(existsSync(join(runDir, "bpf")), false);
+    assert.deepEqual(counts.tcx(), [0, 0]);
+    assert.equal(tc("qdisc show dev eth0").includes("clsact"), false);
+    assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
+  });
+}
 
 test("what another version left is replaced, its carpdevs given back", () => {
   const first = start();
@@ -267,7 +373,7 @@ test("what another version left is replaced, its carpdevs given back", () => {
     [version],
   );
   assert.equal(second.leaseUntilUs("carp0", 10), 0);
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+  assert.deepEqual(counts.tcx(), [1, 1]);
   second.removeLeftovers();
   assert.equal(tc("qdisc show dev eth0").includes("clsact"), false);
 });
@@ -295,7 +401,26 @@ test("asking whether there could be a data path disturbs none and leaves nothing
   dataPath.lease("carp0", 10, soonUs());
   assert.equal(dataPathObstacle(), undefined);
   assert.equal(verdict(), PASS);
-  assert.deepEqual([ourFilters("ingress").length, ourFilters("egress").length], [1, 1]);
+  assert.deepEqual(counts.tcx(), [1, 1]);
+});
+
+test("MACs that share a hint are told apart, and one that is left is still found", () => {
+  const dataPath = start();
+  const twins = ["00:00:5e:00:01:0a", "02:00:00:00:00:0a"];
+  for (const [n, mac] of twins.entries())
+    dataPath.configure(plain({ name: `carp${n}`, mac, vhids: [10 + n], addresses: [] }));
+  dataPath.lease("carp0", 10, soonUs());
+  assert.deepEqual(
+    [...twins, "02:00:00:00:77:0a"].map((mac) => verdict(mac)),
+    [PASS, DROP, PASS],
+  );
+  dataPath.remove("carp0");
+  assert.deepEqual(
+    [...twins, "02:00:00:00:77:0a"].map((mac) => verdict(mac)),
+    [PASS, DROP, PASS],
+  );
+  dataPath.remove("carp1");
+  assert.equal(verdict(twins[1]), PASS);
 });
 
 test("a run directory that does not exist yet is made", () => {
