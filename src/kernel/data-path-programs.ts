@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } f
 import { join } from "node:path";
 import { CARPDEVS, DataPathLayout } from "./data-path-layout.ts";
 import { type BpfFailure, type BpfObject, errnoName, native, type TrafficFilter } from "./native.ts";
+import { recordedPrograms, recordPrograms } from "./program-record.ts";
 
 const programs = [
   ["carp_ingress", true],
@@ -28,7 +29,7 @@ const NOT_OURS = 0;
 const OURS = 1;
 
 const VERSION_PREFIX = "version-";
-/** By id: a program that is pinned is known by it, to whoever may look there. Every version finds them. */
+/** By id: only a program that can be had from here can be replaced without a packet between. In every version. */
 const PROGRAMS = "programs";
 
 /** How programs get to see packets: TCX (Linux 6.6) goes past the queueing disciplines, which takes time. */
@@ -44,8 +45,11 @@ export class DataPathPrograms {
   readonly object: BpfObject;
   /** Whether the maps were there before: an earlier engine's, with what it put in them. */
   readonly adopted: boolean;
-  readonly #directory: string;
+  /** undefined: nothing is to be found by anybody later. */
+  readonly #runDir: string | undefined;
   readonly #handle: number;
+  /** By TCX, ours and those of the engines before us. */
+  readonly #known: Set<number>;
   /** The clsact qdisc of a carpdev we are on was made by us. */
   readonly #attached = new Map<number, { made: boolean }>();
   #hook: Hook;
@@ -53,7 +57,7 @@ export class DataPathPrograms {
   private constructor(
     layout: DataPathLayout,
     object: BpfObject,
-    directory: string,
+    runDir: string | undefined,
     handle: number,
     adopted: boolean,
     hook: Hook,
@@ -61,9 +65,10 @@ export class DataPathPrograms {
     this.layout = layout;
     this.object = object;
     this.adopted = adopted;
-    this.#directory = directory;
+    this.#runDir = runDir;
     this.#handle = handle;
     this.#hook = hook;
+    this.#known = new Set([...this.#ids, ...(runDir === undefined ? [] : formerPrograms(runDir))]);
     for (const key of object.keys(CARPDEVS)) {
       const index = layout.readNumber(key);
       const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(NOT_OURS)) === OURS;
@@ -101,19 +106,19 @@ export class DataPathPrograms {
       (map) => [map, map === CARPDEVS ? join(directory, map) : join(versions, map)] as const,
     );
     const failure = object.load(persistent ? pins : []);
-    if (failure !== undefined) return abandon(object, directory, handle, inWords(failure));
-    // Without pins the next engine would not know whose a program is, as it knows by a filter's handle.
-    const hook = persistent ? preferred : "clsact";
-    const result = new DataPathPrograms(layout, object, directory, handle, adopted, hook);
-    if (persistent) result.#pinPrograms(complain);
+    if (failure !== undefined) return abandon(object, runDir, handle, inWords(failure));
+    const result = new DataPathPrograms(layout, object, runDir, handle, adopted, preferred);
+    result.#record(complain);
+    if (persistent) result.#pinPrograms(directory, complain);
     const obstacle = result.#tryOut();
-    if (obstacle !== undefined) return abandon(object, directory, handle, obstacle);
+    if (obstacle !== undefined) return abandon(object, runDir, handle, obstacle);
     if (!persistent)
       complain(
         `${directory}: no bpffs can be mounted (${errnoName(mountError)}): leases end with the engine`,
       );
+    result.#findLeftBehind();
     for (const index of [...result.#attached.keys()]) result.attach(index);
-    result.#unpinFormer();
+    result.#forgetFormer();
     return result;
   }
 
@@ -124,7 +129,14 @@ export class DataPathPrograms {
     const object = new native.BpfObject();
     const failure = object.load([]);
     if (failure !== undefined) return inWords(failure);
-    const probed = new DataPathPrograms(new DataPathLayout(read), object, "", process.pid, false, "tcx");
+    const probed = new DataPathPrograms(
+      new DataPathLayout(read),
+      object,
+      undefined,
+      process.pid,
+      false,
+      "tcx",
+    );
     const obstacle = probed.#tryOut();
     object.close();
     return obstacle;
@@ -140,10 +152,11 @@ export class DataPathPrograms {
     for (const [program, ingress] of programs) {
       const [former, ...more] = this.#oursByTcx(index, ingress);
       if (former === this.object.programId(program)) continue;
-      const replaced = former === undefined ? undefined : join(this.#directory, PROGRAMS, String(former));
-      const error = this.object.attachTcx(program, index, ingress, replaced);
+      const pin = former === undefined ? undefined : this.#pinOf(former);
+      const error = this.object.attachTcx(program, index, ingress, pin);
       if (error !== 0)
         return this.#failed(index, `no program can be put on its ${ingress ? "ingress" : "egress"}`, error);
+      if (former !== undefined && pin === undefined) more.push(former);
       for (const id of more) native.detachTcx(id, index, ingress);
     }
     this.#leaveClsact(index);
@@ -206,7 +219,9 @@ export class DataPathPrograms {
   remove(): void {
     for (const index of [...this.#attached.keys()]) this.detach(index);
     this.object.close();
-    removeFilesystem(this.#directory);
+    if (this.#runDir === undefined) return;
+    removeFilesystem(bpfDirectory(this.#runDir));
+    recordPrograms(this.#runDir, []);
   }
 
   /** @param made whether the clsact qdisc is ours to remove */
@@ -224,10 +239,13 @@ export class DataPathPrograms {
     return filtersOf(this.#handle, index, ingress);
   }
 
-  /** Our programs and those of the engines before us. */
   #oursByTcx(index: number, ingress: boolean): number[] {
-    const ours = new Set([...pinnedIds(this.#directory), ...this.#ids]);
-    return tcxOf(ours, index, ingress);
+    return tcxOf(this.#known, index, ingress);
+  }
+
+  #pinOf(id: number): string | undefined {
+    const path = this.#runDir === undefined ? "" : join(bpfDirectory(this.#runDir), PROGRAMS, String(id));
+    return path !== "" && existsSync(path) ? path : undefined;
   }
 
   get #ids(): number[] {
@@ -262,22 +280,48 @@ export class DataPathPrograms {
     return obstacle;
   }
 
-  #pinPrograms(complain: (text: string) => void): void {
-    mkdirSync(join(this.#directory, PROGRAMS), { recursive: true });
-    for (const [program] of programs) {
-      const path = join(this.#directory, PROGRAMS, String(this.object.programId(program)));
-      const error = this.object.pin(program, path);
-      if (error === 0) continue;
+  /** Before any of them is on a device. */
+  #record(complain: (text: string) => void): void {
+    if (this.#runDir === undefined || this.#hook !== "tcx") return;
+    try {
+      recordPrograms(this.#runDir, this.#known);
+    } catch (error) {
+      // The next engine would not know whose they are, as it knows a filter by its handle.
       this.#hook = "clsact";
-      complain(`${path}: cannot pin: ${errnoName(error)}`);
+      complain(`${this.#runDir}: what is put on devices cannot be recorded: ${(error as Error).message}`);
+    }
+  }
+
+  #pinPrograms(directory: string, complain: (text: string) => void): void {
+    mkdirSync(join(directory, PROGRAMS), { recursive: true });
+    for (const [program] of programs) {
+      const path = join(directory, PROGRAMS, String(this.object.programId(program)));
+      const error = this.object.pin(program, path);
+      if (error !== 0) complain(`${path}: cannot pin: ${errnoName(error)}`);
+    }
+  }
+
+  /** Carpdevs of an engine before us whose maps are gone. */
+  #findLeftBehind(): void {
+    for (const index of native.interfaceIndexes()) {
+      if (this.#attached.has(index)) continue;
+      const left = [true, false].some(
+        (ingress) => this.#oursByTcx(index, ingress).length > 0 || this.#ours(index, ingress).length > 0,
+      );
+      if (left) this.#remember(index, false);
     }
   }
 
   /** Those of engines before us, once they are on no carpdev any more. */
-  #unpinFormer(): void {
+  #forgetFormer(): void {
     const ids = new Set(this.#ids);
-    for (const id of pinnedIds(this.#directory))
-      if (!ids.has(id)) rmSync(join(this.#directory, PROGRAMS, String(id)), { force: true });
+    for (const id of this.#known) {
+      if (ids.has(id)) continue;
+      const pin = this.#pinOf(id);
+      if (pin !== undefined) rmSync(pin, { force: true });
+      this.#known.delete(id);
+    }
+    if (this.#hook === "tcx" && this.#runDir !== undefined) recordPrograms(this.#runDir, this.#known);
   }
 
   #failed(index: number, what: string, error: number): string {
@@ -289,9 +333,10 @@ export class DataPathPrograms {
   }
 }
 
-function pinnedIds(directory: string): number[] {
-  const path = join(directory, PROGRAMS);
-  return directory !== "" && existsSync(path) ? readdirSync(path).map(Number) : [];
+/** Those of engines before: of which some may be on devices still. */
+function formerPrograms(runDir: string): number[] {
+  const pins = join(bpfDirectory(runDir), PROGRAMS);
+  return [...recordedPrograms(runDir), ...(existsSync(pins) ? readdirSync(pins).map(Number) : [])];
 }
 
 function tcxOf(wanted: ReadonlySet<number>, index: number, ingress: boolean): number[] {
@@ -344,17 +389,18 @@ function removeFilesystem(directory: string): void {
   if (native.unmount(directory) === 0) rmdirSync(directory);
 }
 
-function abandon(object: BpfObject, directory: string, handle: number, obstacle: string): string {
+function abandon(object: BpfObject, runDir: string, handle: number, obstacle: string): string {
   // An earlier engine, which could, may have left programs behind: nobody renews the leases that they go by.
-  const pinned = new Set(pinnedIds(directory));
+  const former = new Set(formerPrograms(runDir));
   for (const index of native.interfaceIndexes())
     for (const [program, ingress] of programs) {
       for (const { priority } of filtersOf(handle, index, ingress))
         object.detach(program, index, ingress, priority, handle);
-      for (const id of tcxOf(pinned, index, ingress)) native.detachTcx(id, index, ingress);
+      for (const id of tcxOf(former, index, ingress)) native.detachTcx(id, index, ingress);
     }
   object.close();
-  removeFilesystem(directory);
+  removeFilesystem(bpfDirectory(runDir));
+  recordPrograms(runDir, []);
   return obstacle;
 }
 

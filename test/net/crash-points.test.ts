@@ -173,6 +173,16 @@ async function settled(host: Host, engine: Engine): Promise<void> {
   await host.waitForAddresses("carp0", ["2001:db8::1/64"]);
 }
 
+/** How many there are on eth0, for what comes in and for what goes out. */
+const PROGRAMS_BY_TCX = `
+  import { native } from ${JSON.stringify(join(import.meta.dirname, "../../src/kernel/native.ts"))};
+  const index = native.interfaceIndexes().find((each) => native.interfaceName(each) === "eth0");
+  for (const ingress of [true, false]) {
+    const ids = native.listTcx(index, ingress);
+    console.log("by TCX:", typeof ids === "number" ? 0 : ids.length);
+  }
+`;
+
 /** The kernel and the run directory, less the numbers that are never given twice. */
 async function everything(host: Host): Promise<string> {
   const filters = await host.run(
@@ -180,7 +190,8 @@ async function everything(host: Host): Promise<string> {
     "-c",
     "for way in ingress egress; do tc filter show dev eth0 $way; done",
   );
-  const text = `${await traces(host)}\n${filters}\n${readdirSync(host.runDirectory).sort().join(" ")}`;
+  const programs = await host.run(process.execPath, "--input-type=module", "--eval", PROGRAMS_BY_TCX);
+  const text = `${await traces(host)}\n${filters}\n${programs}\n${readdirSync(host.runDirectory).sort().join(" ")}`;
   return text.replace(/^\d+(:\s+carp\d+)/gm, "N$1").replace(/:\[\d+\]|\bid \d+/g, "");
 }
 
