@@ -248,6 +248,7 @@ test("a carpdev that is gone, made again or renamed does no harm", async () => {
   );
   links.prepareCarpdev("eth0");
   assert.deepEqual(arp(), [1, 2]);
+  ip("link set eth0 down");
   ip("link set eth0 name wan0");
   await events.until(() => events.linkNamed("wan0"));
   links.restoreCarpdev("eth0");
