@@ -267,7 +267,8 @@ export class Station implements Plugged {
     for (const effect of effects)
       if (effect.kind === "transition") {
         this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
-      } else if (effect.kind === "advertise") this.#rememberCounter(effect);
+      } else if (effect.kind === "destroyed") this.#forget(effect.interface);
+      else if (effect.kind === "advertise") this.#rememberCounter(effect);
     if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
     if (cause.kind === "command" || cause.kind === "shutdown")
       for (const name of this.configurations.keys())
@@ -295,15 +296,14 @@ export class Station implements Plugged {
   left(name: string): void {
     if (!this.engine?.host.isLeaving(name)) this.#leaving.delete(name);
     const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
-    if (configuration === undefined) this.#forget(name);
+    if (configuration === undefined) this.configurations.delete(name);
     else this.configurations.set(name, configuration);
     this.#settings.clear();
     this.#learnSecrets();
   }
 
-  /** It is destroyed: another one by the same name has sent and heard nothing yet. */
+  /** Another one by the same name has sent and heard nothing yet. */
   #forget(name: string): void {
-    this.configurations.delete(name);
     for (const counters of [this.ownCounters, this.latestCounters])
       for (const key of [...counters.keys()]) if (key.startsWith(`${name}/`)) counters.delete(key);
   }
