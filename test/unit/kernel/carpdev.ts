@@ -17,6 +17,13 @@ import { Programs } from "./programs.ts";
 
 export const SHARED_MAC = "00:00:5e:00:01:0a";
 
+const LOOPBACK = 1;
+
+/** What this kernel has programs put on devices by: TCX needs Linux 6.6. */
+export const HOOK = typeof native.listTcx(LOOPBACK, true) === "number" ? "clsact" : "tcx";
+/** For a test of TCX itself. */
+export const OF_TCX = { skip: HOOK === "tcx" ? false : "this kernel has no TCX" };
+
 const clock = createClock();
 
 export class Carpdev {
