@@ -1,7 +1,8 @@
 /**
  * How late a MASTER's advertisements are, and how much memory its engine takes, while strangers do their worst: each
  * kind of flood is compared with quiet times of the same run. Words: how many seconds each lasts (default 10). Fails
- * when an advertisement is later than a tenth of its interval, when the BACKUP takes over, or memory is not bounded.
+ * when an advertisement is later than a tenth of its interval, when the BACKUP takes over, when memory is not bounded,
+ * when the log tells of fewer frames than were discarded or in more lines than it may, or when a flood was none.
  */
 
 import { readFileSync } from "node:fs";
@@ -17,6 +18,10 @@ const MEMORY_LIMIT_MB = 160;
 const PASS = "sesame";
 const SHARED = "10.0.0.1";
 const CONNECTIONS = 1000;
+/** What a log may say in a second of what strangers cause, the line about those left out included. */
+const LINES_A_SECOND = 51;
+/** Less than this part of the rate that is asked for is another flood. */
+const REACHED = 0.9;
 
 const seconds = Number(process.argv[2] ?? 10);
 if (!(seconds >= 3)) {
@@ -71,12 +76,19 @@ try {
       [b, "BACKUP"],
     ] as const) {
       if ((await host.engine.state("carp0")) === state) continue;
-      console.log(`${name}: ${host.name} is not ${state} any more`);
-      process.exitCode = 1;
+      fails(`${name}: ${host.name} is not ${state} any more`);
     }
   };
-  const frames = (frame: Uint8Array, rate: number) => async () =>
-    `${(await sendAtRate(stranger, frame, rate)).trim()} frames`;
+  const fails = (why: string) => {
+    console.log(why);
+    process.exitCode = 1;
+  };
+  const frames = (frame: Uint8Array, rate: number) => async () => {
+    const sent = Number(await sendAtRate(stranger, frame, rate));
+    const reached = Math.round(sent / seconds);
+    if (reached < REACHED * rate) fails(`only ${reached} of ${rate} frames a second were sent`);
+    return `${sent} frames, ${reached}/s`;
+  };
 
   await measure("quiet", async () => {
     await sleep(seconds * 1000);
@@ -86,7 +98,9 @@ try {
   for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.strict_replay=1");
   await measure("replayed, 50,000 a second", frames(replayed, 50_000));
   for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=7");
+  const logs = await Promise.all([a, b].map(logOf));
   await measure("forged, everything logged", frames(forged, 20_000));
+  for (const log of logs) for (const why of await log.faults()) fails(why);
   for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=2");
   await measure(`${CONNECTIONS} control connections`, () => connections(a));
 
@@ -100,8 +114,7 @@ try {
   const over = measured.filter(
     ({ latestUs, megabytes }) => latestUs > LATE_LIMIT_US || megabytes > MEMORY_LIMIT_MB,
   );
-  for (const { name } of over) console.log(`${name}: over the limit`);
-  if (over.length > 0) process.exitCode = 1;
+  for (const { name } of over) fails(`${name}: over the limit`);
   await Promise.all([a, b].map((host) => host.engine.stop()));
 } finally {
   lan.destroy();
@@ -112,6 +125,33 @@ async function sendAtRate(host: Host, frame: Uint8Array, rate: number): Promise<
   const input = Buffer.from(frame).toString("hex");
   const { stdout } = await host.exec("python3", [script, "eth0", String(rate), String(seconds)], { input });
   return stdout;
+}
+
+/** What an engine logs of frames that it discards, from now on. */
+async function logOf(host: Host) {
+  const discarded = async () => (await host.engine.request("statistics", {})).badAuthentication;
+  const from = host.engine.log.length;
+  const before = await discarded();
+  return {
+    async faults(): Promise<string[]> {
+      // The second in which the flood ended has to end too.
+      await sleep(1500);
+      const lines = host.engine.log.lines
+        .slice(from)
+        .filter(({ text }) => /incorrect hash|left out/.test(text));
+      const leftOut = lines.map(({ text }) => Number(/(\d+) more lines like these/.exec(text)?.[1] ?? 0));
+      const told = leftOut.reduce((sum, each) => sum + each, 0) + leftOut.filter((each) => each === 0).length;
+      const count = (await discarded()) - before;
+      const most = LINES_A_SECOND * (seconds + 2);
+      console.log(`${host.name}: ${count} frames discarded, ${told} told of in ${lines.length} lines`);
+      return [
+        ...(told === count ? [] : [`${host.name}: ${count} frames were discarded, the log tells of ${told}`]),
+        ...(lines.length <= most
+          ? []
+          : [`${host.name}: ${lines.length} lines, at most ${most} were allowed`]),
+      ];
+    },
+  };
 }
 
 /** Half of them say nothing, the others ask for everything again and again and read slowly. */

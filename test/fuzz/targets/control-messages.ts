@@ -263,6 +263,6 @@ export const controlMessages: Target = {
     ],
     ...['"__proto__":', '"constructor":', "[[[[", "\n", "\0", "\u2028"],
   ],
-  tries: 300,
+  tries: 200,
   open,
 };

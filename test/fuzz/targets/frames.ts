@@ -145,6 +145,6 @@ export const frames: Target = {
     (bytes) => mended(bytes, false),
     (bytes) => mended(bytes, true),
   ),
-  tries: 2000,
+  tries: 1500,
   open,
 };

@@ -145,6 +145,6 @@ export const hostnameFiles: Target = {
     ],
     ...["net.inet.carp.preempt=1\n", "net.inet.carp.log = 9", " = ", "\ufeff"],
   ],
-  tries: 500,
+  tries: 300,
   open,
 };

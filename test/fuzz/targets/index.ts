@@ -2,9 +2,21 @@
 
 import type { Target } from "../target.ts";
 import { commandLines } from "./command-lines.ts";
+import { completion } from "./completion.ts";
 import { controlMessages } from "./control-messages.ts";
 import { frames } from "./frames.ts";
 import { hostnameFiles } from "./hostname-files.ts";
+import { rtnetlink } from "./rtnetlink.ts";
+import { runnerMessages } from "./runner-messages.ts";
 import { savedState } from "./saved-state.ts";
 
-export const targets: readonly Target[] = [frames, controlMessages, savedState, commandLines, hostnameFiles];
+export const targets: readonly Target[] = [
+  frames,
+  controlMessages,
+  savedState,
+  commandLines,
+  hostnameFiles,
+  completion,
+  runnerMessages,
+  rtnetlink,
+];

@@ -1,0 +1,131 @@
+/**
+ * What the engine and its runner say to each other, as bytes that arrive in any pieces: every line before the first
+ * that is no message is taken, nothing after it, and how the bytes were cut makes no difference.
+ */
+
+import assert from "node:assert/strict";
+import { Socket } from "node:net";
+import fc from "fast-check";
+import type { z } from "zod";
+import { MAX_OUTPUT_BYTES, Report, Run, readLines } from "../../../src/engine/runner/messages.ts";
+import type { Target, Trial } from "../target.ts";
+import { withOneChanged } from "./leaves.ts";
+
+interface Read<T> {
+  readonly messages: T[];
+  readonly garbled: string[];
+}
+
+/** As if they had arrived one after the other. */
+function readFrom<T>(schema: z.ZodType<T>, pieces: readonly Uint8Array[]): Read<T> {
+  const socket = new Socket();
+  const read: Read<T> = { messages: [], garbled: [] };
+  readLines(
+    socket,
+    schema,
+    (message) => {
+      assert.equal(read.garbled.length, 0, "a message after what was none");
+      read.messages.push(message);
+    },
+    (why) => read.garbled.push(why),
+  );
+  for (const piece of pieces) socket.emit("data", Buffer.from(piece));
+  socket.destroy();
+  return read;
+}
+
+function cut(bytes: Uint8Array, every: number): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += every) pieces.push(bytes.subarray(at, at + every));
+  return pieces;
+}
+
+function holds<T>(schema: z.ZodType<T>, input: Uint8Array, check: (message: T) => void): void {
+  const whole = readFrom(schema, [input]);
+  assert.ok(whole.garbled.length <= 1);
+  for (const every of [1 + (input.length % 7), 64]) {
+    if (input.length > 4096 && every < 64) continue;
+    assert.deepEqual(readFrom(schema, cut(input, every)), whole);
+  }
+  const lines = Buffer.from(input).toString("latin1").split("\n").length - 1;
+  assert.equal(
+    whole.messages.length + whole.garbled.length,
+    whole.garbled.length > 0 ? whole.messages.length + 1 : lines,
+  );
+  for (const message of whole.messages) check(message);
+  const again = whole.messages.map((message) => Buffer.from(`${JSON.stringify(message)}\n`));
+  assert.deepEqual(readFrom(schema, again), { messages: whole.messages, garbled: [] });
+}
+
+/** A group of processes that may be killed: never this one's own, nor everybody's. */
+function checkReport(report: Report): void {
+  if (report.kind !== "ran") assert.ok(Number.isSafeInteger(report.pid) && report.pid > 1);
+  else
+    for (const { outcome, output } of report.results) {
+      assert.ok(["passed", "failed", "refused"].includes(outcome));
+      assert.ok(output.length <= MAX_OUTPUT_BYTES);
+    }
+}
+
+function checkRun({ id, limitMs, directories }: Run): void {
+  assert.ok(id > 0 && limitMs > 0 && directories.length <= 64);
+}
+
+const text = fc.string({ unit: "binary", maxLength: 20 });
+const id = fc.integer({ min: 1, max: 1000 });
+const report = fc.oneof(
+  fc.record({ kind: fc.constantFrom("began", "ended"), id, pid: fc.integer({ min: -1, max: 40_000 }) }),
+  fc.record({
+    kind: fc.constant("ran"),
+    id,
+    results: fc.array(
+      fc.record({
+        name: text,
+        path: text,
+        outcome: fc.constantFrom("passed", "failed", "refused"),
+        why: fc.option(text, { nil: undefined }),
+        output: text,
+      }),
+      { maxLength: 3 },
+    ),
+  }),
+);
+const asked = fc.record({
+  id,
+  directories: fc.array(text, { maxLength: 3 }),
+  together: fc.boolean(),
+  limitMs: fc.constantFrom(1, 10_000, 0, -1),
+  environment: fc.dictionary(text, text, { maxKeys: 3 }),
+});
+const message = fc.oneof(report, asked).map((each) => Buffer.from(JSON.stringify(each)));
+const lines = fc
+  .array(fc.oneof({ weight: 4, arbitrary: message }, { weight: 1, arbitrary: withOneChanged(message) }), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  .map((all) => Buffer.from(all.map((each) => `${Buffer.from(each)}\n`).join("")));
+
+export const runnerMessages: Target = {
+  name: "runner-messages",
+  sensible: lines,
+  tokens: [
+    "\n",
+    "\n\n",
+    "\r\n",
+    '"kind":"began"',
+    '"pid":1',
+    '"pid":-1',
+    '"id":0',
+    "null",
+    "\u2028",
+    "\0",
+    "{}",
+  ],
+  tries: 300,
+  open: (): Trial => ({
+    feed(input) {
+      holds(Report, input, checkReport);
+      holds(Run, input, checkRun);
+    },
+  }),
+};
