@@ -64,7 +64,8 @@ function addressBody({ index, family, address, prefixLength, broadcast, flags }:
     Buffer.from([family === 4 ? 2 : 10, prefixLength, 0, 0]),
     u32(index),
     attribute(1, bytesOf(address)),
-    attribute(2, bytesOf(address)),
+    // IPv6 tells its own address so only where there is another end.
+    ...(family === 4 ? [attribute(2, bytesOf(address))] : []),
     attribute(8, u32(flags)),
     ...(broadcast === undefined ? [] : [attribute(4, bytesOf(broadcast))]),
   ]);
