@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "arguments.h"
+
 namespace carp {
 namespace {
 
@@ -30,6 +32,7 @@ Napi::Value socketPair(const Napi::CallbackInfo& info) {
 
 // sendByte(socket, byte, descriptor): never waits; a descriptor goes along unless it is negative. 0 or an errno.
 Napi::Value sendByte(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32, Argument::int32, Argument::int32})) return {};
   char byte = static_cast<char>(info[1].As<Napi::Number>().Int32Value());
   const int descriptor = info[2].As<Napi::Number>().Int32Value();
   alignas(cmsghdr) char room[CMSG_SPACE(sizeof descriptor)]{};
@@ -51,12 +54,14 @@ Napi::Value sendByte(const Napi::CallbackInfo& info) {
 
 // keepAcrossExec(fd, keep): 0 or an errno
 Napi::Value keepAcrossExec(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32, Argument::boolean})) return {};
   const int flags = info[1].As<Napi::Boolean>() ? 0 : FD_CLOEXEC;
   return result(info, fcntl(info[0].As<Napi::Number>().Int32Value(), F_SETFD, flags) < 0);
 }
 
 // reap(pid): waits for a child that is ending. 0 or an errno.
 Napi::Value reap(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
   pid_t waited;
   do {
     waited = waitpid(info[0].As<Napi::Number>().Int32Value(), nullptr, 0);

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "arguments.h"
+
 namespace carp {
 namespace {
 
@@ -25,11 +27,17 @@ Napi::Value failure(Napi::Env env, const char* call) {
 
 // dropPrivileges(kept): the numbers of the capabilities to keep, of those there are. undefined, or a failure.
 Napi::Value dropPrivileges(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::list})) return {};
   const Napi::Env env = info.Env();
   const auto list = info[0].As<Napi::Array>();
   uint64_t kept = 0;
-  for (uint32_t i = 0; i < list.Length(); i++)
-    kept |= uint64_t{1} << list.Get(i).As<Napi::Number>().Uint32Value();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Value capability = list.Get(i);
+    if (!takes(capability, Argument::uint32, "a capability")) return {};
+    // There are no more than fit; one that is not known is not there to be kept.
+    const uint32_t number = capability.As<Napi::Number>().Uint32Value();
+    if (number < 64) kept |= uint64_t{1} << number;
+  }
 
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};

@@ -30,6 +30,17 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["int32", 1],
     ["boolean", true],
   ],
+  sendByte: [
+    ["int32", -1],
+    ["int32", 1],
+    ["int32", -1],
+  ],
+  keepAcrossExec: [
+    ["int32", -1],
+    ["boolean", true],
+  ],
+  reap: [["int32", -1]],
+  dropPrivileges: [["list", [0]]],
   sendDatagram: [
     ["text", NOWHERE],
     ["bytes", bytes(2)],
@@ -178,7 +189,7 @@ for (const [what, on, methods] of [
 
 test("every call of the addon that takes anything is tried here", () => {
   const takesNothing = [
-    ...["bpfLayout", "interfaceIndexes", "clockIsSynchronised"],
+    ...["bpfLayout", "interfaceIndexes", "clockIsSynchronised", "socketPair", "unlimitLockedMemory"],
     ...["openRaw", "closeRaw", "ready", "drain", "shutdown", "port", "close", "constructor", "BpfObject"],
   ];
   const all = [native, sockets, netlink, object].flatMap((each) => [
@@ -200,6 +211,10 @@ test("what is inside a list is looked at too", () => {
   assert.throws(() => pins(["x"]), { name: "TypeError", message: /^a pin: must be an array$/ });
   assert.throws(() => pins([["x", 1]]), { name: "TypeError", message: /^the path of a pin: must be / });
   assert.throws(() => pins([[]]), { name: "TypeError", message: /^the map of a pin: must be / });
+  assert.throws(() => Reflect.apply(Reflect.get(native, "dropPrivileges"), native, [["x"]]), {
+    name: "TypeError",
+    message: /^a capability: must be /,
+  });
   const throwing = Object.defineProperty([0], 0, {
     get: () => {
       throw new RangeError("a getter's own");
