@@ -91,7 +91,20 @@ async function assertDumped(host: Station): Promise<void> {
   assert.ok(!("error" in again) && again.changed === false, JSON.stringify(again));
 }
 
-const line = fc.array(word, { maxLength: 6 }).map((words) => words.join(" "));
+/** Mostly one that is taken: a file with one line that is not is refused as a whole. */
+const good = fc.oneof(
+  fc.tuple(fc.constantFrom("advbase", "advskew"), fc.constantFrom(0, 1, 2, 100, 254)),
+  fc.tuple(
+    fc.constantFrom("inet alias", "inet6"),
+    fc.constantFrom("10.0.0.7/24", "2001:db8::7 64", "fe80::7"),
+  ),
+  fc.tuple(fc.constantFrom("mtu", "group", "balancing"), fc.constantFrom(1400, "www", "none", "ip")),
+  fc.constantFrom(["up"], ["down"], ["-group carp"], ["carppeer 10.0.0.9"], ["lladdr 02:00:00:00:00:77"]),
+);
+const line = fc.oneof(
+  { weight: 1, arbitrary: fc.array(word, { maxLength: 6 }).map((words) => words.join(" ")) },
+  { weight: 3, arbitrary: good.map((words) => words.join(" ")) },
+);
 const quoted = fc
   .tuple(fc.constantFrom("description", "pass", "group"), fc.string({ unit: "binary", maxLength: 20 }))
   .map((words) => quotedWords(words));

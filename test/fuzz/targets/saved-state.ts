@@ -16,7 +16,7 @@ import { counterFloor, countersNow } from "../../../src/engine/counter-floor.ts"
 import { StateFile } from "../../../src/engine/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { change, command } from "../../unit/core/arbitraries.ts";
-import { link, SECOND, Station, World } from "../../unit/core/driver.ts";
+import { link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
 import { advertisement } from "../../unit/core/peer.ts";
 import type { Target, Trial } from "../target.ts";
 import { assertWithinBounds } from "./bounds.ts";
@@ -103,6 +103,7 @@ const saved = fc
   )
   .map(([changes, commands, counterCeiling]) => {
     const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    station.set("carp7", PLAIN);
     for (const [n, each] of changes.entries())
       station.command({ kind: "change", name: `carp${n}`, change: each });
     for (const each of commands) station.command(each);
