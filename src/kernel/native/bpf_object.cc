@@ -258,6 +258,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // programId(program): as the kernel numbers it; 0 when there is none
   Napi::Value programId(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
     bpf_prog_info found{};
     uint32_t length = sizeof found;
     const int error = bpf_obj_get_info_by_fd(program(info[0]), &found, &length);
@@ -266,7 +267,9 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   // attachTcx(program, ifindex, ingress, replaced?): 0 or an errno. `replaced` is where a program is pinned.
   Napi::Value attachTcx(const Napi::CallbackInfo& info) {
-    const bool replaces = info[3].IsString();
+    if (!takes(info, {Argument::text, Argument::uint32, Argument::boolean})) return {};
+    const bool replaces = !info[3].IsUndefined();
+    if (replaces && !takes(info[3], Argument::text, "argument 4")) return {};
     const Descriptor replaced(replaces ? bpf_obj_get(text(info[3]).c_str()) : -1);
     if (replaces && !replaced.open()) return number(info.Env(), errno);
     const uint32_t ifindex = info[1].As<Napi::Number>().Uint32Value();

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "arguments.h"
+
 namespace carp {
 namespace {
 
@@ -78,6 +80,7 @@ Programs programsOn(uint32_t ifindex, uint32_t type) {
 
 // listTcx(ifindex, ingress): the programs' ids | errno
 Napi::Value listTcx(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
   const Napi::Env env = info.Env();
   const Programs programs = programsOn(info[0].As<Napi::Number>().Uint32Value(), typeOf(info[1]));
   if (programs.error != 0) return Napi::Number::New(env, programs.error);
@@ -88,6 +91,7 @@ Napi::Value listTcx(const Napi::CallbackInfo& info) {
 
 // detachTcx(id, ifindex, ingress): 0 or an errno. By its place, as a process that may load no programs can.
 Napi::Value detachTcx(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::uint32, Argument::uint32, Argument::boolean})) return {};
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
   Attachment attachment{};
   attachment.ifindex = info[1].As<Napi::Number>().Uint32Value();

@@ -7,17 +7,22 @@ import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { parseMessages } from "netlink";
+import { canonical } from "../../../src/kernel/netlink-bytes.ts";
 import { addressKey, Observed } from "../../../src/kernel/observed.ts";
 import {
-  canonical,
   type KernelAddress,
   type KernelLink,
-  MESSAGE,
   type Notice,
   parseNotice,
-  prefixOf,
 } from "../../../src/kernel/rtnetlink-messages.ts";
+import { prefixOf } from "../../../src/kernel/subnets.ts";
 import type { Target, Trial } from "../target.ts";
+
+/** linux/rtnetlink.h */
+const NEWLINK = 16;
+const DELLINK = 17;
+const NEWADDR = 20;
+const DELADDR = 21;
 
 function u16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
@@ -39,8 +44,9 @@ function attribute(type: number, data: Uint8Array): Buffer {
 const terminated = (text: string) => Buffer.from(`${text}\0`);
 
 /** As linux/if_link.h has it. */
-function linkBody(link: KernelLink): Buffer {
-  const { index, name, type, flags, mac, mtu, parentIndex, kind, bridgeMode, alias, protoDown } = link;
+function linkBody(link: Omit<KernelLink, "settings">): Buffer {
+  const { index, name, type, flags, mac, mtu, parentIndex, masterIndex, kind, bridgeMode, alias, protoDown } =
+    link;
   const mode = kind === "macvlan" && bridgeMode ? attribute(2, attribute(1, u32(4))) : Buffer.alloc(0);
   return Buffer.concat([
     Buffer.from([0, 0]),
@@ -52,6 +58,7 @@ function linkBody(link: KernelLink): Buffer {
     attribute(4, u32(mtu)),
     ...(mac === "" ? [] : [attribute(1, Buffer.from(mac.replaceAll(":", ""), "hex"))]),
     ...(parentIndex === 0 ? [] : [attribute(5, u32(parentIndex))]),
+    ...(masterIndex === 0 ? [] : [attribute(10, u32(masterIndex))]),
     ...(kind === undefined ? [] : [attribute(18, Buffer.concat([attribute(1, terminated(kind)), mode]))]),
     ...(alias === undefined ? [] : [attribute(20, terminated(alias))]),
     attribute(39, Buffer.from([protoDown ? 1 : 0])),
@@ -81,10 +88,14 @@ function bytesOf(address: string): Buffer {
   return Buffer.from([...head, ...zeros, ...tail].map((word) => word.padStart(4, "0")).join(""), "hex");
 }
 
+/** What its settings are comes in a form of its own. */
 function saidAgain(notice: Notice): Notice | undefined {
-  return notice.kind === "link"
-    ? parseNotice(notice.gone ? MESSAGE.DELLINK : MESSAGE.NEWLINK, linkBody(notice.link))
-    : parseNotice(notice.gone ? MESSAGE.DELADDR : MESSAGE.NEWADDR, addressBody(notice.address));
+  if (notice.kind === "route-gone") return notice;
+  if (notice.kind === "address")
+    return parseNotice(notice.gone ? DELADDR : NEWADDR, addressBody(notice.address));
+  const again = parseNotice(notice.gone ? DELLINK : NEWLINK, linkBody(notice.link));
+  const { settings } = notice.link;
+  return again?.kind === "link" ? { ...again, link: { ...again.link, settings } } : undefined;
 }
 
 function checkNotice(notice: Notice): void {
@@ -92,7 +103,7 @@ function checkNotice(notice: Notice): void {
     const { name, mac, index } = notice.link;
     assert.ok(!name.includes("\0") && Number.isInteger(index));
     assert.match(mac, /^([0-9a-f]{2}(:[0-9a-f]{2})*)?$/);
-  } else {
+  } else if (notice.kind === "address") {
     const { family, address } = notice.address;
     assert.equal(isIP(address), family);
     assert.equal(canonical(address), address);
@@ -133,6 +144,7 @@ const link = fc.record({
   mac: fc.constantFrom("", "02:00:00:00:00:01", "00:00:5e:00:01:01"),
   mtu: fc.constantFrom(68, 1500, 65_536),
   parentIndex: fc.constantFrom(0, 2),
+  masterIndex: fc.constantFrom(0, 3),
   kind: fc.constantFrom(undefined, "macvlan", "veth"),
   bridgeMode: fc.boolean(),
   alias: fc.constantFrom(undefined, "", "carpctl /run/carp"),
@@ -148,8 +160,10 @@ const address = fc
   })
   .map((each): KernelAddress => ({ ...each, family: each.address.includes(":") ? 6 : 4 }));
 const one = fc.oneof(
-  fc.tuple(fc.constantFrom(16, 17), link).map(([type, each]) => message(type, linkBody(each))),
-  fc.tuple(fc.constantFrom(20, 21), address).map(([type, each]) => message(type, addressBody(each))),
+  fc.tuple(fc.constantFrom(NEWLINK, DELLINK), link).map(([type, each]) => message(type, linkBody(each))),
+  fc
+    .tuple(fc.constantFrom(NEWADDR, DELADDR), address)
+    .map(([type, each]) => message(type, addressBody(each))),
 );
 
 export const rtnetlink: Target = {

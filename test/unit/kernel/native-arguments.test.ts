@@ -30,6 +30,15 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["int32", 1],
     ["boolean", true],
   ],
+  listTcx: [
+    ["uint32", 1],
+    ["boolean", true],
+  ],
+  detachTcx: [
+    ["uint32", 1],
+    ["uint32", 1],
+    ["boolean", true],
+  ],
   sendByte: [
     ["int32", -1],
     ["int32", 1],
@@ -101,6 +110,8 @@ const ofObject: typeof free = {
   keys: [map],
   attach: [program, ...place],
   detach: [program, ...place],
+  programId: [program],
+  attachTcx: [program, ["uint32", 1], ["boolean", true]],
   run: [program, ["bytes", bytes(60)], ["uint32", 1], ["int32", 1]],
 };
 
@@ -222,6 +233,13 @@ test("what is inside a list is looked at too", () => {
   });
   assert.throws(() => pins([throwing]), { name: "RangeError", message: "a getter's own" });
   assert.throws(() => groups(throwing), { name: "RangeError", message: "a getter's own" });
+});
+
+test("what may be left out is looked at when it is there", () => {
+  const attach = (replaced: unknown) =>
+    Reflect.apply(Reflect.get(object, "attachTcx"), object, ["none", 1, true, replaced]);
+  for (const replaced of [null, 1, {}, bytes(1)])
+    assert.throws(() => attach(replaced), { name: "TypeError", message: "argument 4: must be a string" });
 });
 
 test("sizes: what is too short or lies outside is refused, and never read or written", () => {
