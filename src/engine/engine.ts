@@ -39,7 +39,7 @@ export interface EngineOptions {
 const COUNTER_RESERVE_US = 3_600_000_000n;
 const SAVE_EVERY_MS = 1_200_000;
 /** Nothing tells when somebody makes this host a router, changes a setting or takes our programs off a device. */
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 800;
 
 const NOTHING: HostConfiguration = { interfaces: [], sysctl: [] };
 
@@ -285,10 +285,8 @@ export class Engine {
 
   #lookAround(): void {
     this.#links.look();
-    for (const what of this.#dataPath.repair()) {
-      this.log(2, what);
-      this.feed.tell({ kind: "complaint", text: what });
-    }
+    for (const { carpdev, what } of this.#dataPath.repair())
+      this.handle({ kind: "repaired", interface: carpdev, what });
     this.#lookAtForwarding();
   }
 

@@ -16,8 +16,9 @@ import {
   type Slot,
 } from "./data-path-layout.ts";
 import { DataPathPrograms, type Hook } from "./data-path-programs.ts";
-import type { DataPath, DataPathInterface, PacketCounts } from "./kernel.ts";
+import type { CarpdevRepair, DataPath, DataPathInterface, PacketCounts } from "./kernel.ts";
 import { type BpfObject, errnoName, native } from "./native.ts";
+import { Quarrel } from "./quarrel.ts";
 
 export interface DataPathOptions {
   readonly runDir: string;
@@ -31,7 +32,7 @@ export interface DataPathOptions {
 export function createDataPath(options: DataPathOptions): DataPath {
   try {
     const programs = DataPathPrograms.load(options.runDir, options.complain, options.hook);
-    return typeof programs === "string" ? without(programs) : new KernelDataPath(programs);
+    return typeof programs === "string" ? without(programs) : new KernelDataPath(programs, options.complain);
   } catch (error) {
     return without(error instanceof Error ? error.message : String(error));
   }
@@ -84,9 +85,14 @@ class KernelDataPath implements DataPath {
   readonly #placed = new Map<string, Placed>();
   /** As they are in the kernel. */
   readonly #hints: number[];
+  readonly #complain: (text: string) => void;
+  /** By carpdev: who takes the programs off, and why they cannot be put back. */
+  readonly #quarrels = new Map<string, Quarrel>();
+  readonly #obstacles = new Map<string, string>();
 
-  constructor(programs: DataPathPrograms) {
+  constructor(programs: DataPathPrograms, complain: (text: string) => void) {
     this.#programs = programs;
+    this.#complain = complain;
     this.#layout = programs.layout;
     this.#object = programs.object;
     const error = this.#object.share(INTERFACES);
@@ -172,15 +178,18 @@ class KernelDataPath implements DataPath {
     };
   }
 
-  repair(): string[] {
-    const repaired: string[] = [];
-    for (const index of this.#carpdevs()) {
-      const name = native.interfaceName(index);
-      if (name === undefined || this.#programs.isAttached(index)) continue;
+  repair(): readonly CarpdevRepair[] {
+    return [...this.#carpdevs()].flatMap((index) => {
+      const carpdev = native.interfaceName(index);
+      if (carpdev === undefined || this.#programs.isAttached(index)) return [];
+      const what = "eBPF programs were removed";
+      if (!this.#quarrel(carpdev).allows([what])) return [];
       const obstacle = this.#programs.attach(index);
-      repaired.push(obstacle ?? `${name}: somebody removed the eBPF programs: put back`);
-    }
-    return repaired;
+      if (obstacle === undefined) return [{ carpdev, what }];
+      if (this.#obstacles.get(carpdev) !== obstacle) this.#complain(obstacle);
+      this.#obstacles.set(carpdev, obstacle);
+      return [];
+    });
   }
 
   removeLeftovers(): void {
@@ -190,13 +199,27 @@ class KernelDataPath implements DataPath {
   }
 
   close(): void {
+    this.#letGo();
     this.#object.close();
-    this.#placed.clear();
   }
 
   shutdown(): void {
-    this.#placed.clear();
+    this.#letGo();
     this.#programs.remove();
+  }
+
+  #letGo(): void {
+    for (const quarrel of this.#quarrels.values()) quarrel.close();
+    this.#placed.clear();
+  }
+
+  #quarrel(subject: string): Quarrel {
+    const known = this.#quarrels.get(subject);
+    if (known !== undefined) return known;
+    // The next look comes by itself.
+    const quarrel = new Quarrel({ subject, complain: this.#complain, again: () => {} });
+    this.#quarrels.set(subject, quarrel);
+    return quarrel;
   }
 
   #adopt(): void {

@@ -91,6 +91,11 @@ export interface PacketCounts {
   readonly withheld: number;
 }
 
+export interface CarpdevRepair {
+  readonly carpdev: string;
+  readonly what: string;
+}
+
 /**
  * The programs in the kernel that hold every packet against the leases. They go on without an engine; nothing here
  * waits, and what fails comes back as a text that a person can read.
@@ -111,8 +116,8 @@ export interface DataPath {
   /** The lease that is in force or ran out last; 0: none. Also of an interface left by an earlier engine. */
   leaseUntilUs(name: string, vhid: number): Micros;
   counts(name: string): PacketCounts | undefined;
-  /** Programs that somebody took off a carpdev are put back. @returns what was, in words. */
-  repair(): string[];
+  /** What somebody took off carpdevs is put back; to be called now and then. @returns what it was, in words */
+  repair(): readonly CarpdevRepair[];
   /** Forgets what an earlier engine left and nobody has configured since. */
   removeLeftovers(): void;
   /** Lets go; the kernel goes on deciding by the leases as they stand. */

@@ -178,6 +178,31 @@ describe("what somebody else changes on a carp device", () => {
     });
   }
 
+  const leftAlone = () => master.engine.waitForLog(/carp1: left alone for 10 s/);
+
+  test("another program that keeps at it is complained of once, and put right less and less often", async () => {
+    const from = master.engine.log.length;
+    const flush = `while :; do ip address flush dev ${first.name}; sleep 0.02; done`;
+    const other = master.spawn("sh", ["-c", flush]);
+    await master.engine.waitForLog(/<3>carp1: changed again \(address.* were removed\).*keeps changing it/, {
+      from,
+    });
+    await eventually(
+      async () => repairs(master, from).length,
+      (count) => count >= 7,
+    );
+    other.kill("SIGKILL");
+    await master.waitForAddresses(first.name, [`${first.ipv4}/24`, `${first.ipv6}/64`]);
+    const lines = master.engine.log.lines.slice(from).map(({ text }) => text);
+    assert.equal(lines.filter((text) => text.includes("keeps changing it")).length, 1);
+    // Five at once, and after that only with pauses that double.
+    assert.ok(repairs(master, from).length <= 11, lines.join("\n"));
+    assert.deepEqual(
+      lines.filter((text) => text.includes("transition")),
+      [],
+    );
+  });
+
   test("whatever it is, it is as it was before long, told of once and counted, and the BACKUP remains one", async () => {
     const from = master.engine.log.length;
     const states = await statesOf(backup);
@@ -224,6 +249,37 @@ describe("what somebody else changes on a carp device", () => {
       assert.deepEqual(lines, [`<2>eth0: repaired: ${setting} was changed to ${to}`]);
     });
   }
+
+  test("what is done while the kernel tells of more than the engine can take is put back all the same", async () => {
+    const on = tabled[0] as Tabled;
+    const sound = await Promise.all([second, on].map(({ name }) => everythingOf(master, name)));
+    const from = master.engine.log.length;
+    const flood = Array.from({ length: 12_000 }, (_, n) => {
+      const address = `192.168.${n >> 8}.${n & 255}/32`;
+      return [`address add ${address} dev noise0`, `address delete ${address} dev noise0`];
+    }).flat();
+    await master.namespace.ip(["link add noise0 type bridge", "link set noise0 up"]);
+    master.engine.signal("SIGSTOP");
+    await master.namespace.ip([
+      ...flood,
+      `link delete ${second.name}`,
+      `route delete fe80::/64 dev ${on.name}`,
+      "link delete noise0",
+    ]);
+    master.engine.signal("SIGCONT");
+    await master.engine.waitForLog(/carp2: repaired: device was deleted/, { from });
+    await master.engine.waitForLog(new RegExp(`${on.name}: repaired: route to fe80::/64 was removed`), {
+      from,
+    });
+    await eventually(
+      () => Promise.all([second, on].map(({ name }) => everythingOf(master, name))),
+      (now) => now.join() === sound.join(),
+    );
+    assert.deepEqual(repairs(master, from).sort(), [
+      `${on.name}: route to fe80::/64 was removed`,
+      "carp2: device was deleted",
+    ]);
+  });
 
   test("a MASTER's addresses flushed by `ip address flush` come back, in however many rounds it works", async () => {
     const before = await described(master, third.name);
@@ -279,6 +335,26 @@ describe("what somebody else changes on a carp device", () => {
     await assertBackupIsSilent(third);
     assert.deepEqual(await backup.addresses(name), []);
     assert.deepEqual(repairs(backup, from), []);
+  });
+
+  test("a carpdev that is moved to another network namespace and back carries everything again", async () => {
+    const names = ["carp1", ...tabled.map(({ name }) => name)];
+    const states = () => Promise.all(names.map((name) => backup.engine.state(name)));
+    const are = (wanted: string) => eventually(states, (all) => all.every((state) => state === wanted));
+    const before = await described(backup, first.name);
+    await are("BACKUP");
+    await backup.run("ip", "link", "set", "eth0", "netns", client.namespace.name, "name", "taken0");
+    await are("INIT");
+    await client.run("ip", "link", "set", "taken0", "netns", backup.namespace.name, "name", "eth0");
+    await backup.namespace.ip(["link set eth0 up", "address add 10.0.0.3/24 dev eth0"]);
+    await are("BACKUP");
+    assert.deepEqual(await described(backup, first.name), before);
+    assert.match(await backup.run("cat", "/proc/sys/net/ipv4/conf/eth0/arp_ignore"), /^[1-9]/);
+    assert.match(await backup.run("cat", "/proc/net/dev_mcast"), / eth0 .* 01005e000012\n/);
+  });
+
+  test("a quarrel that is over is told of", async () => {
+    await leftAlone();
   });
 
   /** While the client asks and is answered, nothing about the addresses leaves the BACKUP. */
