@@ -162,6 +162,31 @@ export class Host {
     await bridge.ip([`link set ${port} master br0`]);
   }
 
+  /** Somebody moves the device to another network namespace. @returns what brings it back, set up as it was */
+  async moveAway(name = "eth0"): Promise<() => Promise<void>> {
+    const { switch: elsewhere, port } = this.#cable(name);
+    const addresses = await this.addresses(name);
+    const there = `${port.slice(0, 12)}-aw`;
+    await this.namespace.ip([`link set ${name} netns ${elsewhere.name} name ${there}`]);
+    return async () => {
+      await elsewhere.ip([`link set ${there} netns ${this.namespace.name} name ${name}`]);
+      await this.namespace.ip([
+        `link set ${name} up`,
+        ...addresses.map((each) => `address add ${each} dev ${name}${each.includes(":") ? " nodad" : ""}`),
+      ]);
+    };
+  }
+
+  /** Somebody changes addresses elsewhere on this host faster than anybody can follow, and does this at the end. */
+  async floodNetlink(last: readonly string[] = [], times = 12_000): Promise<void> {
+    const flood = Array.from({ length: times }, (_, n) => {
+      const address = `192.168.${n >> 8}.${n & 255}/32`;
+      return [`address add ${address} dev noise0`, `address delete ${address} dev noise0`];
+    });
+    const lines = ["link add noise0 type bridge", "link set noise0 up", ...flood.flat(), ...last];
+    await this.namespace.ip([...lines, "link delete noise0"]);
+  }
+
   /** At both ends of the cable. */
   async setMtu(mtu: number, name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);

@@ -254,18 +254,8 @@ describe("what somebody else changes on a carp device", () => {
     const on = tabled[0] as Tabled;
     const sound = await Promise.all([second, on].map(({ name }) => everythingOf(master, name)));
     const from = master.engine.log.length;
-    const flood = Array.from({ length: 12_000 }, (_, n) => {
-      const address = `192.168.${n >> 8}.${n & 255}/32`;
-      return [`address add ${address} dev noise0`, `address delete ${address} dev noise0`];
-    }).flat();
-    await master.namespace.ip(["link add noise0 type bridge", "link set noise0 up"]);
     master.engine.signal("SIGSTOP");
-    await master.namespace.ip([
-      ...flood,
-      `link delete ${second.name}`,
-      `route delete fe80::/64 dev ${on.name}`,
-      "link delete noise0",
-    ]);
+    await master.floodNetlink([`link delete ${second.name}`, `route delete fe80::/64 dev ${on.name}`]);
     master.engine.signal("SIGCONT");
     await master.engine.waitForLog(/carp2: repaired: device was deleted/, { from });
     await master.engine.waitForLog(new RegExp(`${on.name}: repaired: route to fe80::/64 was removed`), {
@@ -343,10 +333,9 @@ describe("what somebody else changes on a carp device", () => {
     const are = (wanted: string) => eventually(states, (all) => all.every((state) => state === wanted));
     const before = await described(backup, first.name);
     await are("BACKUP");
-    await backup.run("ip", "link", "set", "eth0", "netns", client.namespace.name, "name", "taken0");
+    const bringBack = await backup.moveAway();
     await are("INIT");
-    await client.run("ip", "link", "set", "taken0", "netns", backup.namespace.name, "name", "eth0");
-    await backup.namespace.ip(["link set eth0 up", "address add 10.0.0.3/24 dev eth0"]);
+    await bringBack();
     await are("BACKUP");
     assert.deepEqual(await described(backup, first.name), before);
     assert.match(await backup.run("cat", "/proc/sys/net/ipv4/conf/eth0/arp_ignore"), /^[1-9]/);

@@ -29,6 +29,20 @@ async function deafen(host: Host, hook: "ingress" | "egress"): Promise<void> {
   await host.run("nft", rules.join("; "));
 }
 
+/** What brings a host's carpdev back. */
+const moved = new Map<Host, () => Promise<void>>();
+
+/** Everything that filters on the host's devices goes, whoever put it there. */
+const STRIP = `
+  const { native } = await import(${JSON.stringify(new URL("../../src/kernel/native.ts", import.meta.url).href)});
+  for (const index of native.interfaceIndexes()) {
+    native.deleteClsact(index);
+    for (const ingress of [true, false]) {
+      const programs = native.listTcx?.(index, ingress);
+      for (const id of Array.isArray(programs) ? programs : []) native.detachTcx(id, index, ingress);
+    }
+  }`;
+
 const undeafen = (host: Host) => host.run("nft", `delete table netdev ${CARP_TABLE}`);
 const nothing = async () => {};
 
@@ -123,6 +137,61 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 1000,
     begin: (host) => eachInterface(host, (name) => host.exec("ip", ["address", "flush", "dev", name])),
     end: nothing,
+  },
+  {
+    name: "devices given another MAC and MTU by somebody",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: (host) =>
+      eachInterface(host, (name) =>
+        host.exec("ip", ["link", "set", name, "address", "02:99:00:00:00:01", "mtu", "1400"]),
+      ),
+    end: nothing,
+  },
+  {
+    name: "routes flushed by somebody",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: (host) =>
+      eachInterface(host, async (name) => {
+        for (const family of ["-4", "-6"])
+          await host.exec("ip", [family, "route", "flush", "table", "all", "dev", name]);
+      }),
+    end: nothing,
+  },
+  {
+    name: "eBPF programs and their pins removed by somebody",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: async (host) => {
+      await host.exec(process.execPath, ["--input-type=module", "-e", STRIP]);
+      await host.exec("sh", ["-c", 'rm -rf "$CARP_RUN_DIR"/bpf/version-*']);
+    },
+    end: nothing,
+  },
+  {
+    name: "the carpdev's MTU lowered",
+    shortestMs: 500,
+    longestMs: 3000,
+    begin: (host) => host.setMtu(1400),
+    end: (host) => host.setMtu(1500),
+  },
+  {
+    name: "more told by the kernel than anybody can follow, and devices deleted",
+    shortestMs: 1000,
+    longestMs: 1000,
+    begin: async (host) => {
+      const { interfaces } = await host.engine.request("interfaces", {});
+      await host.floodNetlink(interfaces.map(({ name }) => `link delete ${name}`));
+    },
+    end: nothing,
+  },
+  {
+    name: "carpdev moved to another network namespace",
+    shortestMs: 500,
+    longestMs: 6000,
+    begin: async (host) => moved.set(host, await host.moveAway()),
+    end: async (host) => moved.get(host)?.(),
   },
 ];
 
