@@ -11,7 +11,6 @@ import {
   changedAddresses,
   creation,
   foreignChanges,
-  localRouteKey,
   macvlanSteps,
   ownRoutes,
   removal,
@@ -257,14 +256,16 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
   const departures = (step: Step) =>
     step.kind === "add-address" ? context.observed.departures(step.address.index) : 0;
   const before = steps.map(departures);
+  // Before it is asked for: what is told from now on may be that it is gone once more.
+  const lost = steps.map((step) => step.kind === "route" && kept.lost.delete(step.route.key));
   const results = await context.perform(steps.map(({ request }) => request));
   kept.creating = false;
   let sensible = true;
-  let lost = false;
+  let overrun = false;
   const told: Promise<void>[] = [];
   for (const [at, step] of steps.entries()) {
     const error = results[at];
-    if (error === LOST) lost = true;
+    if (error === LOST) overrun = true;
     if (error === "ECANCELED") sensible = false;
     if (step.kind === "add-address") {
       const { address, key } = step;
@@ -275,9 +276,8 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
       if (error === undefined || ABSENT.has(error)) kept.placed.delete(step.key);
     } else if (step.kind === "route") {
       const { key, what } = step.route;
-      const wasLost = kept.lost.delete(key);
       if (error === LOST) kept.asked.add(key);
-      if (error === undefined && wasLost) kept.restored.push(`route ${what} was removed`);
+      if (error === undefined && lost[at]) kept.restored.push(`route ${what} was removed`);
       // Where IPv6 is disabled the addresses have said so.
       if (error === undefined || error === "EEXIST") kept.complaints.delete(step.kind);
       else if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN")
@@ -293,7 +293,7 @@ async function carryOut(context: PassContext, kept: Kept, steps: readonly Step[]
         complain(context, kept, step.kind, failure(step.kind, kept, error));
     }
   }
-  if (lost) await context.reread();
+  if (overrun) await context.reread();
   await received(context, told);
   return sensible;
 }
@@ -337,8 +337,6 @@ function additionAnswered(
 ): void {
   const { key, address } = step;
   const { observed } = context;
-  // With the address its routes were made.
-  kept.lost.delete(localRouteKey(address));
   const otherLength = observed.addresses(address.index).find((other) => other.address === address.address);
   if (
     error === undefined ||

@@ -211,6 +211,18 @@ test("an IPv6 address that is removed again before its return was acknowledged c
   await eventually(async () => there(), Boolean);
 });
 
+test("routes that are removed again as soon as they are back come back, too", async () => {
+  await links.apply("carp0", carp0());
+  const there = () => ip("route show table local dev carp0").includes("local 10.0.0.1");
+  const remove = () => ip("route del local 10.0.0.1 dev carp0 table local");
+  remove();
+  while (there()) await nextTurn();
+  // Nothing is heard while these commands run: the answer and the removal are told of together.
+  while (!there()) await nextTurn();
+  remove();
+  await eventually(async () => there(), Boolean);
+});
+
 for (const [words, what] of [
   ["link set carp0 down", "link was set down"],
   ["link set carp0 protodown on", "protodown was set"],
