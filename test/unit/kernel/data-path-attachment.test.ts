@@ -159,7 +159,7 @@ for (const hook of ["tcx", "clsact"] as const) {
       assert.deepEqual(dataPath.repair(), []);
       for (const damage of damages[hook]) {
         damage();
-        assert.deepEqual(dataPath.repair(), ["eth0: somebody removed the eBPF programs: put back"]);
+        assert.deepEqual(dataPath.repair(), [{ carpdev: "eth0", what: "eBPF programs were removed" }]);
         assert.deepEqual(carpdev.count(hook), [1, 1]);
         assert.deepEqual(dataPath.repair(), []);
       }
