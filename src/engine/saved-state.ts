@@ -125,7 +125,10 @@ export class StateFile {
       file = await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      return code === "ENOENT" ? undefined : { unusable: `${this.#path}: ${code}` };
+      if (code === "ENOENT") return undefined;
+      // An engine has no privilege to read what is not its user's.
+      const why = code === "EACCES" ? "others may have written it" : code;
+      return { unusable: `${this.#path}: ${why}` };
     }
     try {
       const { uid, mode, size } = await file.stat();

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
-import { commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
+import { childrenOf, commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
 
 const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const NOBODY = 65534;
@@ -288,6 +288,29 @@ test("a killed runner takes what it runs along, and is there again", async () =>
     (pids) => pids.length === 0,
   );
   check("hang", "exit 0");
+  await serviceStatus(0);
+});
+
+test("without its keeper an engine runs checks with its own privileges and says so; the next one has another", async () => {
+  check("held", "grep CapEff /proc/self/status; exit 1");
+  const [own] = /CapEff.*/.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  const held = async () => (await a.engine.request("service-status", {})).checks[0]?.output.trim();
+  const hooks = async (): Promise<string | undefined> => {
+    const { findings } = JSON.parse((await a.tryCarpctl("doctor", "--json")).stdout);
+    return findings.find(({ subject }: { subject: string }) => subject === "hooks")?.level;
+  };
+  assert.deepEqual([await held(), await hooks()], [own, undefined]);
+  const begin = a.engine.log.length;
+  const [keeper = 0] = childrenOf(a.engine.pid).filter((pid) => commandOf(pid).includes("carp-keeper"));
+  process.kill(keeper, "SIGKILL");
+  await a.engine.waitForLog(/<4>the keeper is gone: hooks and service checks have only/, { from: begin });
+  assert.deepEqual([await held(), await hooks()], ["CapEff:\t000000c000003000", "warning"]);
+  const { log } = a.engine;
+  await a.engine.stop();
+  assert.match(`${log}`, /<4>\/.*\/bpf stays mounted: no keeper runs$/m);
+  await start();
+  assert.deepEqual([await held(), await hooks()], [own, undefined]);
+  rmSync(join(checks, "held"));
   await serviceStatus(0);
 });
 

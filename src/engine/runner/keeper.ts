@@ -146,6 +146,7 @@ export class Keeper {
   /** Whoever waits for an answer gets one, if only that it is gone. */
   #insist(): void {
     clearTimeout(this.#late);
+    if (!this.#isThere) return;
     this.#late = setTimeout(() => process.kill(this.#ends.pid, "SIGKILL"), ANSWER_MS);
   }
 
