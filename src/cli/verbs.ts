@@ -205,8 +205,8 @@ export const VERBS: readonly Verb[] = [
 export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names);
 
 async function runEngineHere(given: Arguments, { options }: Setting): Promise<Outcome> {
-  const { runEngine } = await import("../engine/daemon.ts");
+  const { beginEngine } = await import("../engine/privileged-start.ts");
   const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
-  const status = await runEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
+  const status = await beginEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
   return { kind: "exited", status };
 }

@@ -16,8 +16,7 @@ import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
 import { counterFloor } from "./counter-floor.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { createMethods } from "./methods.ts";
-import { type Started, startReduced } from "./privileged-start.ts";
-import { makeRunDirectory } from "./run-directory.ts";
+import type { Started } from "./privileged-start.ts";
 import type { Keeper } from "./runner/keeper.ts";
 import { StateFile } from "./saved-state.ts";
 import { obstacleToSuccessor, succeed } from "./successor.ts";
@@ -26,32 +25,25 @@ import { applyVariables } from "./variables-file.ts";
 /** How long an engine that met a bug may take to leave in order. */
 const CRASH_STOP_MS = 2000;
 
-/** @returns the exit status; resolves when the engine has stopped */
-export async function runEngine(options: EngineOptions): Promise<number> {
+/**
+ * In a run directory that there is, with the privileges that were left.
+ *
+ * @returns the exit status; resolves when the engine has stopped
+ */
+export async function runEngine(options: EngineOptions, { keeper, failure }: Started): Promise<number> {
   const { runDir } = options;
   const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
-  if (process.geteuid?.() !== 0) {
-    complain("permission denied: the engine needs root");
-    return 1;
-  }
   const state = new StateFile(runDir);
   let engine: Engine;
   let server: ControlServer;
-  let started: Started;
-  const unusable = await makeRunDirectory(runDir);
-  if (unusable !== undefined) {
-    complain(`run directory ${runDir}: ${unusable}`);
-    return 1;
-  }
   try {
     // Before anything of an engine that runs is touched.
     const path = join(runDir, SOCKET_NAME);
     if (await isAnswered(path)) throw new AlreadyRunning(path);
-    started = startReduced(runDir);
     const saved = await state.load();
     const known = saved !== undefined && "counterCeiling" in saved ? saved : undefined;
     const floor = counterFloor(known, createClock().now());
-    engine = new Engine({ ...options, keeper: started.keeper }, state, floor);
+    engine = new Engine({ ...options, keeper }, state, floor);
     const rpc = createMethods(engine, () => native.groupId("carp"));
     server = new ControlServer({ path, rpc, identify });
     await server.listen();
@@ -60,7 +52,6 @@ export async function runEngine(options: EngineOptions): Promise<number> {
     else complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  const { keeper, failure } = started;
   if (failure !== undefined) engine.log(4, `the engine has more privileges than it needs: ${failure}`);
   else if (keeper === undefined && engine.scriptsAreConfined)
     engine.log(4, "no keeper runs: hooks and service checks have only the engine's privileges");

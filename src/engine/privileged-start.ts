@@ -2,6 +2,7 @@
  * The beginning of an engine's process, the only part that has whatever privileges it was started with: does what
  * needs them, starts the keeper, gives up all but what the engine needs, and goes on as the next image of the same
  * process, since an exec alone takes privileges from every thread. What the engine then has is read from the kernel.
+ * Of the engine it loads no more than that, since all of it is loaded again.
  */
 
 import { accessSync, closeSync, constants, readdirSync } from "node:fs";
@@ -10,8 +11,10 @@ import { resolve } from "node:path";
 import { bpfDirectory, mountFilesystem } from "../kernel/data-path-programs.ts";
 import { native } from "../kernel/native.ts";
 import { areReduced, privileges, reducePrivileges } from "../kernel/privileges.ts";
+import type { EngineOptions } from "./engine.ts";
+import { installedProgram } from "./installed-program.ts";
+import { makeRunDirectory } from "./run-directory.ts";
 import { handOn, Keeper, startKeeper, takeOver } from "./runner/keeper.ts";
-import { installedProgram } from "./successor.ts";
 
 /** Set in an image that was started with reduced privileges, lest one that has others all the same does it for ever. */
 const VARIABLE = "CARPCTL_REDUCED";
@@ -23,8 +26,24 @@ export interface Started {
   readonly failure: string | undefined;
 }
 
+/** @returns the exit status; resolves when the engine has stopped */
+export async function beginEngine(options: EngineOptions): Promise<number> {
+  const { runDir } = options;
+  if (process.geteuid?.() !== 0) return refuse("permission denied: the engine needs root");
+  const unusable = await makeRunDirectory(runDir);
+  if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
+  const started = startReduced(runDir);
+  const { runEngine } = await import("./daemon.ts");
+  return runEngine(options, started);
+}
+
+function refuse(why: string): number {
+  process.stderr.write(`carpctl: ${why}\n`);
+  return 1;
+}
+
 /** Returns in an engine that may do no more than it needs, or at once where that cannot be had. */
-export function startReduced(runDir: string): Started {
+function startReduced(runDir: string): Started {
   goFirst();
   const isNext = process.env[VARIABLE] !== undefined;
   delete process.env[VARIABLE];
@@ -48,7 +67,7 @@ function goOnReduced(runDir: string): string {
   }
   mountFilesystem(runDir);
   const { execPath, execArgv } = process;
-  const program = installedProgram ?? [execPath, ...execArgv, script];
+  const program = installedProgram === undefined ? [execPath, ...execArgv, script] : [installedProgram];
   const ends = startKeeper(bpfDirectory(resolve(runDir)), program);
   native.unlimitLockedMemory();
   const failure = reducePrivileges();

@@ -3,16 +3,10 @@
  * is whatever is installed by now under the name that this one was started by, and it is tried before anything ends.
  */
 
-import { resolve } from "node:path";
 import { execa } from "execa";
+import { installedProgram as program } from "./installed-program.ts";
 
 const TRIAL_MS = 10_000;
-
-/** As it was when we started: a relative name is no use from another directory. */
-const program = process.env.CARPCTL_ARGV0 === undefined ? undefined : resolve(process.env.CARPCTL_ARGV0);
-
-/** What is installed by now, as the words of a command; undefined when it is not known by what this one was started. */
-export const installedProgram: readonly string[] | undefined = program === undefined ? undefined : [program];
 
 /** @returns why there can be none, in words; undefined when what is installed runs. */
 export async function obstacleToSuccessor(): Promise<string | undefined> {
