@@ -162,6 +162,7 @@ async function connections(host: Host): Promise<string> {
   let requests = 0;
   let over = false;
   const connectOne = (asks: boolean) => {
+    if (over) return;
     const socket = createConnection(path);
     open.add(socket);
     socket.on("error", () => {});
