@@ -24,22 +24,22 @@ enum carp_mode {
 };
 
 // One carp interface. Written by the engine through shared memory while packets are judged by it. What is read
-// for every packet, from the number of nodes to the leases of the first four, lies in one line of the cache.
+// for every packet, from the carpdev to the leases of the first three nodes, lies in one line of the cache.
 struct carp_interface {
 	__u8 vhids[CARP_MAX_NODES];
 	char name[16];
-	__u32 carpdev;
-	// What ARP and neighbour discovery give out.
-	struct carp_mac given_mac;
 	// The Ethernet source of everything that is sent; all zero: as it comes.
 	struct carp_mac source_mac;
+	__u32 carpdev __attribute__((aligned(64)));
+	// What ARP and neighbour discovery give out.
+	struct carp_mac given_mac;
+	// What the Linux device carries: the same as is given out, without the multicast bit.
+	struct carp_mac device_mac;
 	// 0: this slot is free.
 	__u32 nodes;
 	enum carp_mode mode;
 	// Where the counters of node 0 are; those of the others follow.
 	__u32 counters;
-	// What the Linux device carries: the same as is given out, without the multicast bit.
-	struct carp_mac device_mac;
 	// The addresses are on the carpdev itself, under its own MAC.
 	__u8 real_mac;
 	// The latest of the leases, so that "MASTER of anything" is one comparison. CLOCK_BOOTTIME; 0 is none.
@@ -51,15 +51,15 @@ struct carp_interface {
 // Of one node, on one processor.
 struct carp_counters {
 	__u64 accepted;
+	// When held() last looked at the clock for this node. CLOCK_BOOTTIME. Here because it is at hand.
+	__u64 look_jiffies;
+	__u64 look_ns;
 	__u64 dropped_by_hash;
 	// These two belong to the interface and are kept with its first node.
 	__u64 dropped_by_lease;
 	__u64 malformed;
 	// Not sent, because this host was not entitled to.
 	__u64 withheld;
-	// When held() last looked at the clock for this node. CLOCK_BOOTTIME. Here because it is at hand.
-	__u64 look_jiffies;
-	__u64 look_ns;
 };
 
 struct carp_mac_key {
