@@ -64,17 +64,24 @@ export class BalancedHost {
     return new BalancedHost(network, host, client);
   }
 
-  /** The data path, with the lease of the first of two nodes; none: no data path. */
-  async balance(mode: Exclude<DataPathInterface["balancing"], "none"> | undefined): Promise<void> {
+  /** No data path, and nothing where it would be. */
+  async leaveAlone(): Promise<void> {
     await this.#visit({ shutdown: true });
-    if (mode === undefined) return;
+  }
+
+  /** The data path, with the lease of the first of two nodes. @param mac another one has all packets pass unjudged */
+  async balance(
+    mode: Exclude<DataPathInterface["balancing"], "none">,
+    mac = mode === "ip" ? MULTICAST_MAC : DEVICE_MAC,
+  ): Promise<void> {
+    await this.leaveAlone();
     const [{ ifindex, address }] = JSON.parse(await this.#host.run("ip", "-json", "link", "show", "eth0"));
     await this.#visit({
       configure: {
         name: "carp0",
         carpdev: ifindex,
         carpdevMac: address,
-        mac: mode === "ip" ? MULTICAST_MAC : DEVICE_MAC,
+        mac,
         realMac: false,
         balancing: mode,
         vhids: [10, 11],

@@ -10,14 +10,16 @@ import { BalancedHost, DEVICE_MAC, type Flow, MULTICAST_MAC } from "./balanced-h
 import { programCosts } from "./program-cost.ts";
 import { figures, median, type Samples, samples, withSpread } from "./samples.ts";
 
-const ROUNDS = 8;
-const ROUND_SECONDS = 0.3;
+const ROUNDS = 16;
+const ROUND_SECONDS = 0.2;
 const FLOWS = 256;
+const ANOTHER_MAC = "00:00:5e:00:01:7f";
 
 /** By name: nanoseconds a packet, the median of each round. */
 const variants = {
   sending: "sent, and received by nobody",
   none: "no data path",
+  hook: "a program that has nothing to do",
   "ip-unicast": "balancing ip-unicast",
   ip: "balancing ip",
   cluster: "xt_cluster",
@@ -25,15 +27,18 @@ const variants = {
 type Variant = keyof typeof variants;
 type Rounds = Readonly<Record<Variant, number[]>>;
 
+/** What the kernel takes to run any program at all is not ours to save: it is told apart. */
 const targets = [
   { of: "ip-unicast", against: "none", target: 0.97 },
+  { of: "hook", against: "none", target: undefined },
+  { of: "ip-unicast", against: "hook", target: undefined },
   { of: "ip", against: "cluster", target: 1 },
 ] as const;
 
 interface Comparison {
   readonly of: Variant;
   readonly against: Variant;
-  readonly target: number;
+  readonly target: number | undefined;
   /** Packets a second, each round by itself. */
   readonly ratio: Samples;
   /** The same without what sending takes, which every variant has in common. */
@@ -59,7 +64,7 @@ const udp = Object.entries(variants).map(([variant, name]) => {
 });
 if (words.includes("--json")) console.log(JSON.stringify({ programs, udp, comparisons }, undefined, 2));
 else report();
-if (comparisons.some(({ ratio, target }) => ratio.median < target)) process.exitCode = 1;
+if (comparisons.some(isMissed)) process.exitCode = 1;
 
 function refuse(why: string): never {
   console.error(`data-path: ${why}`);
@@ -69,13 +74,17 @@ function refuse(why: string): never {
 async function receiveInTurns(): Promise<Rounds> {
   const carp = await BalancedHost.withCarp();
   const cluster = await BalancedHost.withCluster();
-  const taken: Rounds = { sending: [], none: [], "ip-unicast": [], ip: [], cluster: [] };
+  const taken: Rounds = { sending: [], none: [], hook: [], "ip-unicast": [], ip: [], cluster: [] };
   try {
     const flows = await flowsOfBoth(carp, cluster);
     const measure: Readonly<Record<Variant, () => Promise<number[]>>> = {
       sending: () => carp.sendNowhere(flows, ROUND_SECONDS),
       none: async () => {
-        await carp.balance(undefined);
+        await carp.leaveAlone();
+        return carp.receive({ flows, toMac: DEVICE_MAC }, ROUND_SECONDS);
+      },
+      hook: async () => {
+        await carp.balance("ip-unicast", ANOTHER_MAC);
         return carp.receive({ flows, toMac: DEVICE_MAC }, ROUND_SECONDS);
       },
       "ip-unicast": async () => {
@@ -133,6 +142,10 @@ function compare(
   };
 }
 
+function isMissed({ ratio, target }: Comparison): boolean {
+  return target !== undefined && ratio.median < target;
+}
+
 function report(): void {
   console.log("The program on a carpdev, for one packet over and over (median, lowest..highest):\n");
   console.log(figures([["", "ns"], ...programs.map(({ packet, ns }) => [packet, withSpread(ns)])]));
@@ -149,11 +162,11 @@ function report(): void {
       ...comparisons.map(({ of, against, ratio, target, ratioOfReceiving }) => [
         `${variants[of]} : ${variants[against]}`,
         withSpread(ratio, 3),
-        target.toFixed(2),
+        target?.toFixed(2) ?? "",
         withSpread(ratioOfReceiving, 3),
       ]),
     ]),
   );
-  for (const { of, ratio, target } of comparisons)
-    if (ratio.median < target) console.log(`${variants[of]} is below its target.`);
+  for (const each of comparisons)
+    if (isMissed(each)) console.log(`${variants[each.of]} is below its target.`);
 }
