@@ -67,7 +67,12 @@ export class Engine {
   constructor(options: EngineOptions, state: StateFile, counterFloor: bigint) {
     this.runDir = options.runDir;
     this.log = createLog(options.log);
-    this.#dataPath = createDataPath({ runDir: options.runDir, complain: (text) => this.#complain(text) });
+    const { keeper } = options;
+    this.#dataPath = createDataPath({
+      runDir: options.runDir,
+      complain: (text) => this.#complain(text),
+      ...(keeper && { remount: () => void keeper.mount().then(() => this.#lookAround()) }),
+    });
     const { obstacle } = this.#dataPath;
     const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
     this.host = new Host({ balancing, counterFloor });

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CARPDEVS, DataPathLayout } from "./data-path-layout.ts";
 import { type BpfFailure, type BpfObject, errnoName, native, type TrafficFilter } from "./native.ts";
 import { recordedPrograms, recordPrograms } from "./program-record.ts";
@@ -53,6 +53,8 @@ export class DataPathPrograms {
   /** The clsact qdisc of a carpdev we are on was made by us. */
   readonly #attached = new Map<number, { made: boolean }>();
   #hook: Hook;
+  /** Programs and maps, and where they are in the bpffs; none when there is no bpffs. */
+  #pins: readonly (readonly [name: string, path: string])[] = [];
 
   private constructor(
     layout: DataPathLayout,
@@ -109,7 +111,14 @@ export class DataPathPrograms {
     if (failure !== undefined) return abandon(object, runDir, handle, inWords(failure));
     const result = new DataPathPrograms(layout, object, runDir, handle, adopted, preferred);
     result.#record(complain);
-    if (persistent) result.#pinPrograms(directory, complain);
+    if (persistent) {
+      const pinned = programs.map(
+        ([name]) => [name, join(directory, PROGRAMS, String(object.programId(name)))] as const,
+      );
+      result.#pins = [...pins, ...pinned];
+      const failed = result.pin();
+      if (failed !== undefined) complain(failed);
+    }
     const obstacle = result.#tryOut();
     if (obstacle !== undefined) return abandon(object, runDir, handle, obstacle);
     if (!persistent)
@@ -140,6 +149,25 @@ export class DataPathPrograms {
     const obstacle = probed.#tryOut();
     object.close();
     return obstacle;
+  }
+
+  /** What somebody took away of all that the next engine has to find, in words. */
+  get unpinned(): string | undefined {
+    return this.#pins.every(([, path]) => existsSync(path)) ? undefined : "what is pinned was removed";
+  }
+
+  /** Makes it so that the next engine finds all. @returns why it cannot, in words */
+  pin(): string | undefined {
+    if (this.#runDir === undefined || this.#pins.length === 0) return undefined;
+    const error = mount(bpfDirectory(this.#runDir));
+    if (error !== 0) return `${bpfDirectory(this.#runDir)}: cannot be mounted: ${errnoName(error)}`;
+    for (const [name, path] of this.#pins) {
+      if (existsSync(path)) continue;
+      mkdirSync(dirname(path), { recursive: true });
+      const error = this.object.pin(name, path);
+      if (error !== 0) return `${path}: cannot be pinned: ${errnoName(error)}`;
+    }
+    return undefined;
   }
 
   /** @returns why it failed, in words. Doing it again replaces the programs, without a packet between them. */
@@ -289,15 +317,6 @@ export class DataPathPrograms {
       // The next engine would not know whose they are, as it knows a filter by its handle.
       this.#hook = "clsact";
       complain(`${this.#runDir}: what is put on devices cannot be recorded: ${(error as Error).message}`);
-    }
-  }
-
-  #pinPrograms(directory: string, complain: (text: string) => void): void {
-    mkdirSync(join(directory, PROGRAMS), { recursive: true });
-    for (const [program] of programs) {
-      const path = join(directory, PROGRAMS, String(this.object.programId(program)));
-      const error = this.object.pin(program, path);
-      if (error !== 0) complain(`${path}: cannot pin: ${errnoName(error)}`);
     }
   }
 

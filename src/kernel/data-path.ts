@@ -26,13 +26,15 @@ export interface DataPathOptions {
   readonly complain: (text: string) => void;
   /** Where its programs get to see packets; what the kernel lacks is replaced. */
   readonly hook?: Hook;
+  /** Has somebody mount the bpffs who may, when this process may not; `repair` goes on from there. */
+  readonly remount?: () => void;
 }
 
 /** Takes over what an earlier engine of this run directory left: its leases are in force. */
 export function createDataPath(options: DataPathOptions): DataPath {
   try {
     const programs = DataPathPrograms.load(options.runDir, options.complain, options.hook);
-    return typeof programs === "string" ? without(programs) : new KernelDataPath(programs, options.complain);
+    return typeof programs === "string" ? without(programs) : new KernelDataPath(programs, options);
   } catch (error) {
     return without(error instanceof Error ? error.message : String(error));
   }
@@ -86,13 +88,15 @@ class KernelDataPath implements DataPath {
   /** As they are in the kernel. */
   readonly #hints: number[];
   readonly #complain: (text: string) => void;
-  /** By carpdev: who takes the programs off, and why they cannot be put back. */
+  readonly #remount: (() => void) | undefined;
+  /** By carpdev, and of the bpffs: who takes things away, and why they cannot be put back. */
   readonly #quarrels = new Map<string, Quarrel>();
   readonly #obstacles = new Map<string, string>();
 
-  constructor(programs: DataPathPrograms, complain: (text: string) => void) {
+  constructor(programs: DataPathPrograms, { complain, remount }: DataPathOptions) {
     this.#programs = programs;
     this.#complain = complain;
+    this.#remount = remount;
     this.#layout = programs.layout;
     this.#object = programs.object;
     const error = this.#object.share(INTERFACES);
@@ -179,6 +183,24 @@ class KernelDataPath implements DataPath {
   }
 
   repair(): readonly CarpdevRepair[] {
+    return [...this.#repairPins(), ...this.#repairPrograms()];
+  }
+
+  #repairPins(): readonly CarpdevRepair[] {
+    const what = this.#programs.unpinned;
+    if (what === undefined || !this.#quarrel("eBPF").allows([what])) return [];
+    const obstacle = this.#programs.pin();
+    if (obstacle === undefined)
+      return [...this.#carpdevs()].flatMap((index) => {
+        const carpdev = native.interfaceName(index);
+        return carpdev === undefined ? [] : [{ carpdev, what }];
+      });
+    if (this.#remount !== undefined) this.#remount();
+    else this.#complainOnce("eBPF", obstacle);
+    return [];
+  }
+
+  #repairPrograms(): readonly CarpdevRepair[] {
     return [...this.#carpdevs()].flatMap((index) => {
       const carpdev = native.interfaceName(index);
       if (carpdev === undefined || this.#programs.isAttached(index)) return [];
@@ -186,10 +208,14 @@ class KernelDataPath implements DataPath {
       if (!this.#quarrel(carpdev).allows([what])) return [];
       const obstacle = this.#programs.attach(index);
       if (obstacle === undefined) return [{ carpdev, what }];
-      if (this.#obstacles.get(carpdev) !== obstacle) this.#complain(obstacle);
-      this.#obstacles.set(carpdev, obstacle);
+      this.#complainOnce(carpdev, obstacle);
       return [];
     });
+  }
+
+  #complainOnce(subject: string, obstacle: string): void {
+    if (this.#obstacles.get(subject) !== obstacle) this.#complain(obstacle);
+    this.#obstacles.set(subject, obstacle);
   }
 
   removeLeftovers(): void {

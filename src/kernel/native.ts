@@ -103,7 +103,7 @@ export interface TestRun {
 export interface BpfObject {
   /** A map that is pinned already is taken from there, else pinned. Every map that is named. */
   load(pins: readonly (readonly [map: string, path: string])[]): BpfFailure | undefined;
-  pin(program: string, path: string): number;
+  pin(programOrMap: string, path: string): number;
   /** Makes the memory of this array map what `read`, `write` and `storeUs` work on. @returns 0 or an errno. */
   share(map: string): number;
   read(offset: number, length: number): Uint8Array;

@@ -4,6 +4,8 @@
  */
 
 import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network, summary } from "../hosts/index.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
@@ -179,6 +181,17 @@ describe("what somebody else changes on a carp device", () => {
   }
 
   const leftAlone = () => master.engine.waitForLog(/carp1: left alone for 10 s/);
+
+  test("the bpffs that somebody unmounted is mounted again, with all that the next engine needs", async () => {
+    const bpffs = join(master.runDirectory, "bpf");
+    const from = master.engine.log.length;
+    const before = readdirSync(join(bpffs, "programs"));
+    await master.run("umount", bpffs);
+    await master.engine.waitForLog(/eth0: repaired: what is pinned was removed/, { from });
+    assert.deepEqual(readdirSync(join(bpffs, "programs")), before);
+    assert.ok(existsSync(join(bpffs, "carp_carpdevs")));
+    assert.deepEqual(repairs(master, from), []);
+  });
 
   test("another program that keeps at it is complained of once, and put right less and less often", async () => {
     const from = master.engine.log.length;

@@ -1,6 +1,6 @@
 /**
  * The engine's end of the keeper: the small process that keeps the privileges the engine gives up, to start the runner
- * with them and to unmount the bpffs (keeper.c). It outlives the images of the engine's process: each hands it on to
+ * with them and to mount and unmount the bpffs (keeper.c). It outlives the images of the engine's process: each hands it on to
  * the next. One that does not answer is killed; the engine is the less for it, and goes on.
  */
 
@@ -70,7 +70,8 @@ export class Keeper {
   #isThere = true;
   #said = "";
   #runnerEnded: ((how: string) => void) | undefined;
-  #unmounted: ((error: number | undefined) => void) | undefined;
+  /** Or unmounted: one of them at a time. */
+  #mounted: ((error: number | undefined) => void) | undefined;
   #late: NodeJS.Timeout | undefined;
 
   constructor(ends: KeeperEnds) {
@@ -88,7 +89,7 @@ export class Keeper {
       clearTimeout(this.#late);
       native.reap(ends.pid);
       this.#runnerEnded?.("what started it ended");
-      this.#unmounted?.(undefined);
+      this.#mounted?.(undefined);
     });
   }
 
@@ -123,11 +124,21 @@ export class Keeper {
   }
 
   /** Resolves with 0, an errno, or undefined when nobody did it. */
+  mount(): Promise<number | undefined> {
+    return this.#answer("m");
+  }
+
+  /** The same. */
   unmount(): Promise<number | undefined> {
+    return this.#answer("u");
+  }
+
+  #answer(order: "m" | "u"): Promise<number | undefined> {
     return new Promise((resolve) => {
-      this.#unmounted = resolve;
-      this.#insist();
-      if (!this.#isThere || this.#order("u") !== 0) resolve(undefined);
+      this.#mounted?.(undefined);
+      this.#mounted = resolve;
+      if (!this.#isThere || this.#order(order) !== 0) resolve(undefined);
+      else this.#insist();
     });
   }
 
@@ -150,7 +161,7 @@ export class Keeper {
     this.#late = setTimeout(() => process.kill(this.#ends.pid, "SIGKILL"), ANSWER_MS);
   }
 
-  #order(order: "r" | "k" | "u", descriptor = -1): number {
+  #order(order: "r" | "k" | "m" | "u", descriptor = -1): number {
     return native.sendByte(this.#ends.fd, order.charCodeAt(0), descriptor);
   }
 
@@ -158,7 +169,7 @@ export class Keeper {
     clearTimeout(this.#late);
     const [what, number] = line.split(" ");
     if (what === "ended") this.#runnerEnded?.(inWords(Number(number)));
-    if (what === "unmounted") this.#unmounted?.(Number(number));
+    if (what === "mounted" || what === "unmounted") this.#mounted?.(Number(number));
   }
 }
 

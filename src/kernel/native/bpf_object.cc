@@ -136,7 +136,9 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   // pin(program, path): 0 or an errno
   Napi::Value pin(const Napi::CallbackInfo& info) {
     if (!takes(info, {Argument::text, Argument::text})) return {};
-    return number(info.Env(), bpf_obj_pin(program(info[0]), text(info[1]).c_str()) == 0 ? 0 : errno);
+    const bpf_map* map = find(info[0]);
+    const int descriptor = map == nullptr ? program(info[0]) : bpf_map__fd(map);
+    return number(info.Env(), bpf_obj_pin(descriptor, text(info[1]).c_str()) == 0 ? 0 : errno);
   }
 
   // share(map): 0 or an errno. read, write and storeUs reach this map's memory, across its elements.

@@ -1,11 +1,13 @@
-// The keeper: a process that an engine starts before it gives its privileges up, and that has them still. It knows three
+// The keeper: a process that an engine starts before it gives its privileges up, and that has them still. It knows four
 // orders, each a byte on the socket that is its descriptor 3, and decides nothing else:
 //
 //   r  start the runner, whose descriptor 3 is the socket that comes with the byte
 //   k  kill it
-//   u  unmount the bpffs
+//   m  mount the bpffs, when there is none
+//   u  unmount it
 //
-// It answers with lines: "ended STATUS" (as from waitpid, or -ERRNO when it could not be started) and "unmounted ERRNO".
+// It answers with lines: "ended STATUS" (as from waitpid, or -ERRNO when it could not be started),
+// "mounted ERRNO" and "unmounted ERRNO".
 // What the runner is and where the bpffs is stands in its own words, which are the engine's of before. It ends when the
 // other end of the socket is closed.
 //
@@ -14,6 +16,7 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +25,8 @@
 #include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +76,15 @@ static void start(char* const* words, int descriptor, const sigset_t* signals) {
   _exit(127);
 }
 
+// One on top of the other would only hide what is pinned.
+static int mount_bpf(const char* path) {
+  struct statfs found;
+  if (mkdir(path, 0700) < 0 && errno != EEXIST) return errno;
+  if (statfs(path, &found) < 0) return errno;
+  if ((unsigned)found.f_type == BPF_FS_MAGIC) return 0;
+  return mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? errno : 0;
+}
+
 static void reap(void) {
   int status;
   const pid_t ended = waitpid(-1, &status, WNOHANG);
@@ -109,6 +123,7 @@ int main(int count, char** words) {
     if (order == 0) return 0;
     if (order == 'r') start(program, descriptor, &signals);
     if (order == 'k' && runner > 0) kill(runner, SIGKILL);
+    if (order == 'm') say("mounted", mount_bpf(words[1]));
     if (order == 'u') say("unmounted", umount2(words[1], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? errno : 0);
     if (descriptor >= 0) close(descriptor);
   }

@@ -96,10 +96,20 @@ test("there is one runner at a time, and one that is told to be killed is", asyn
   await eventuallyEmpty(pid);
 });
 
+test("the bpffs is mounted where there is none, once, and unmounted", async (context) => {
+  const { keeper } = kept(context);
+  const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split(directory).length - 1;
+  assert.equal(await keeper.mount(), 0);
+  assert.equal(await keeper.mount(), 0);
+  assert.deepEqual([native.isBpf(directory), mounts()], [true, 1]);
+  assert.equal(await keeper.unmount(), 0);
+  assert.deepEqual([native.isBpf(directory), mounts()], [false, 0]);
+});
+
 test("what is no order is none", async (context) => {
   const { keeper, fd, pid } = kept(context);
   for (let byte = 1; byte < 256; byte++)
-    if (!"rku".includes(String.fromCharCode(byte))) native.sendByte(fd, byte, 0);
+    if (!"rkmu".includes(String.fromCharCode(byte))) native.sendByte(fd, byte, 0);
   assert.equal(await keeper.unmount(), EINVAL);
   assert.equal(isThere(pid), true);
   const { parent } = running(context, keeper);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dataPathObstacle } from "../../../src/kernel/data-path.ts";
@@ -107,6 +107,26 @@ test("two interfaces that answer under the carpdev's own MAC are judged each by 
   dataPath.remove("carp0");
   assert.equal(carpdev.verdict(mac), PASS);
 });
+
+for (const [what, damage] of [
+  ["unpinned", () => rmSync(join(carpdev.runDir, "bpf", "programs"), { recursive: true })],
+  ["unmounted", () => execFileSync("umount", [join(carpdev.runDir, "bpf")])],
+] as const) {
+  test(`what somebody ${what} is there again for the next engine`, () => {
+    const first = carpdev.start();
+    first.configure(carpdev.plain());
+    const untilUs = soonUs();
+    first.lease("carp0", 10, untilUs);
+    assert.deepEqual(first.repair(), []);
+    damage();
+    assert.deepEqual(first.repair(), [{ carpdev: "eth0", what: "what is pinned was removed" }]);
+    assert.deepEqual(first.repair(), []);
+    carpdev.die(first);
+    const second = carpdev.start();
+    assert.equal(second.leaseUntilUs("carp0", 10), untilUs);
+    assert.equal(carpdev.verdict(), PASS);
+  });
+}
 
 test("a carpdev that is gone is told, and nothing is left to be judged by", () => {
   const dataPath = carpdev.start();
