@@ -8,7 +8,7 @@
 import { accessSync, closeSync, constants, readdirSync } from "node:fs";
 import { setPriority, constants as system } from "node:os";
 import { resolve } from "node:path";
-import { bpfDirectory, mountFilesystem } from "../kernel/data-path-programs.ts";
+import { bpfDirectory, mountBpffs } from "../kernel/bpffs.ts";
 import { native } from "../kernel/native.ts";
 import { areReduced, privileges, reducePrivileges } from "../kernel/privileges.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -65,7 +65,8 @@ function goOnReduced(runDir: string): string {
   } catch (error) {
     return (error as Error).message;
   }
-  mountFilesystem(runDir);
+  // Where it cannot be had, the engine says so.
+  mountBpffs(bpfDirectory(runDir));
   const { execPath, execArgv } = process;
   const program = installedProgram === undefined ? [execPath, ...execArgv, script] : [installedProgram];
   const ends = startKeeper(bpfDirectory(resolve(runDir)), program);

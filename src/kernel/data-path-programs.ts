@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { bpfDirectory, mountBpffs } from "./bpffs.ts";
 import { CARPDEVS, DataPathLayout } from "./data-path-layout.ts";
 import { type BpfFailure, type BpfObject, errnoName, native, type TrafficFilter } from "./native.ts";
 import { recordedPrograms, recordPrograms } from "./program-record.ts";
@@ -97,7 +98,7 @@ export class DataPathPrograms {
     // The same run directory, whatever it is called and whoever runs in it, has the same handle.
     const identity = createHash("sha256").update(realpathSync(runDir)).digest();
     const handle = (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
-    const mountError = mount(directory);
+    const mountError = mountBpffs(directory);
     const persistent = mountError === 0;
     const version = `${VERSION_PREFIX}${layout.version}`;
     const versions = join(directory, version);
@@ -159,7 +160,7 @@ export class DataPathPrograms {
   /** Makes it so that the next engine finds all. @returns why it cannot, in words */
   pin(): string | undefined {
     if (this.#runDir === undefined || this.#pins.length === 0) return undefined;
-    const error = mount(bpfDirectory(this.#runDir));
+    const error = mountBpffs(bpfDirectory(this.#runDir));
     if (error !== 0) return `${bpfDirectory(this.#runDir)}: cannot be mounted: ${errnoName(error)}`;
     for (const [name, path] of this.#pins) {
       if (existsSync(path)) continue;
@@ -367,24 +368,6 @@ function filtersOf(wanted: number, index: number, ingress: boolean): TrafficFilt
   const filters = native.listFilters(index, ingress);
   if (typeof filters === "number") return [];
   return filters.filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
-}
-
-export function bpfDirectory(runDir: string): string {
-  return join(runDir, "bpf");
-}
-
-/** Before the engine that loads the programs has given that privilege up. Where it cannot be had, loading says so. */
-export function mountFilesystem(runDir: string): void {
-  mount(bpfDirectory(runDir));
-}
-
-/** Mounts a bpffs, unless there is one. @returns 0 or an errno. */
-function mount(directory: string): number {
-  if (native.isBpf(directory)) return 0;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const error = native.mountBpf(directory);
-  if (error !== 0) rmSync(directory, { recursive: true, force: true });
-  return error;
 }
 
 /** Maps of any other version are of no use: the programs that still work with them are about to be replaced. */

@@ -200,9 +200,8 @@ describe("monitor", () => {
     await a.run("kill", "-TSTP", pid.replace(/\D/g, ""));
     await watch.log.waitFor(/\[\?25h.\[\?1049l/, { from });
     await watch.log.waitFor(/^stopped 148/, { from });
-    const again = watch.log.length;
-    await watch.log.waitFor(/\[\?1049h.\[\?25l.*\[H\d{4}-\d\d-\d\d /, { from: again });
-    await watch.log.waitFor(/^(NAME |no carp interfaces)/, { from: again });
+    await watch.log.waitFor(/\[\?1049h.\[\?25l.*\[H\d{4}-\d\d-\d\d /, { from });
+    await watch.log.waitFor(/^(NAME |no carp interfaces)/, { from: watch.log.length });
     await a.run("kill", "-INT", pid.replace(/\D/g, ""));
     assert.equal((await watch.exited).code, 0);
     assert.match(watch.log.lines.at(-1)?.text ?? "", /\[\?25h.\[\?1049l$/);
