@@ -89,6 +89,7 @@ class KernelDataPath implements DataPath {
   readonly #hints: number[];
   readonly #complain: (text: string) => void;
   readonly #remount: (() => void) | undefined;
+  #isClosed = false;
   /** By carpdev, and of the bpffs: who takes things away, and why they cannot be put back. */
   readonly #quarrels = new Map<string, Quarrel>();
   readonly #obstacles = new Map<string, string>();
@@ -183,6 +184,7 @@ class KernelDataPath implements DataPath {
   }
 
   repair(): readonly CarpdevRepair[] {
+    if (this.#isClosed) return [];
     return [...this.#repairPins(), ...this.#repairPrograms()];
   }
 
@@ -225,11 +227,13 @@ class KernelDataPath implements DataPath {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#letGo();
     this.#object.close();
   }
 
   shutdown(): void {
+    this.#isClosed = true;
     this.#letGo();
     this.#programs.remove();
   }
