@@ -117,8 +117,8 @@ describe("demotion", () => {
         await a.engine.waitForLog(line, { from: begin });
       await a.waitForState(`carp${lost}`, "BACKUP");
       await returnsToA();
-      assert.deepEqual(await a.addresses(`carp${lost}`), [`10.0.${lost}.1/24`]);
-      assert.deepEqual(await b.addresses(`carp${lost}`), []);
+      await a.waitForAddresses(`carp${lost}`, [`10.0.${lost}.1/24`]);
+      await b.waitForAddresses(`carp${lost}`, []);
     });
 
   /** A preempting BACKUP needs to hear the other MASTER: for once that may not take a minute. */
