@@ -197,14 +197,16 @@ describe("what somebody else changes on a carp device", () => {
     const from = master.engine.log.length;
     const flush = `while :; do ip address flush dev ${first.name}; sleep 0.02; done`;
     const other = master.spawn("sh", ["-c", flush]);
-    await master.engine.waitForLog(/<3>carp1: changed again \(address.* were removed\).*keeps changing it/, {
-      from,
-    });
-    await eventually(
-      async () => repairs(master, from).length,
-      (count) => count >= 7,
-    );
-    other.kill("SIGKILL");
+    try {
+      const complaint = /<3>carp1: changed again \(address.* removed\).*keeps changing it/;
+      await master.engine.waitForLog(complaint, { from });
+      await eventually(
+        async () => repairs(master, from).length,
+        (count) => count >= 7,
+      );
+    } finally {
+      other.kill("SIGKILL");
+    }
     await master.waitForAddresses(first.name, [`${first.ipv4}/24`, `${first.ipv6}/64`]);
     const lines = master.engine.log.lines.slice(from).map(({ text }) => text);
     assert.equal(lines.filter((text) => text.includes("keeps changing it")).length, 1);
