@@ -1,18 +1,20 @@
 /**
- * One host of two that share an address, a client, and the ways to decide which packets are this host's: our data
- * path without an engine, nothing at all, or xt_cluster as iptables-extensions(8) sets it up. Traffic stays in
- * namespaces of its own.
+ * One host of two that share an address, a client, and what decides which packets are this host's: our data path
+ * without an engine, nothing at all, or xt_cluster as iptables-extensions(8) sets it up. Any number of them may
+ * stand at the same time: traffic stays in namespaces of their own.
  */
 
 import { join } from "node:path";
+import { execa } from "execa";
 import type { DataPathInterface } from "../../src/kernel/kernel.ts";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
 import type { Visit } from "../net/data-path-once.ts";
 
 const ADDRESS = "10.0.0.1";
 const PORT = 7777;
-export const DEVICE_MAC = "00:00:5e:00:01:0a";
-export const MULTICAST_MAC = "01:00:5e:00:01:0a";
+const DEVICE_MAC = "00:00:5e:00:01:0a";
+const MULTICAST_MAC = "01:00:5e:00:01:0a";
+const ANOTHER_MAC = "00:00:5e:00:01:7f";
 const HOUR_S = 3600;
 
 const SEED = "0xdeadbeef";
@@ -26,126 +28,124 @@ const CLUSTER = [
   "iptables -A PREROUTING -t mangle -i eth0 -m mark ! --mark 0xffff -j DROP",
 ];
 
+/** What decides, in words. */
+export const deciding = {
+  none: "no data path",
+  hook: "a program that has nothing to do",
+  "ip-unicast": "balancing ip-unicast",
+  ip: "balancing ip",
+  cluster: "xt_cluster",
+} as const;
+export type Deciding = keyof typeof deciding;
+
 /** Source address and source port. */
 export type Flow = readonly [source: string, port: number];
 
-export interface Traffic {
+/** As udp-bursts.py takes it. */
+export interface Path {
+  readonly sender: string;
+  readonly device: string;
+  readonly fromMac: string;
   readonly toMac: string;
-  readonly flows: readonly Flow[];
+  /** null: it gets as far as the switch, which forwards it to nobody. */
+  readonly receiver: string | null;
+  readonly address: string;
+  readonly port: number;
 }
 
 export class BalancedHost {
+  /** From the client to the host. */
+  readonly path: Path;
   readonly #network: Network;
-  readonly #host: Host;
-  readonly #client: Host;
 
-  private constructor(network: Network, host: Host, client: Host) {
+  private constructor(network: Network, path: Path) {
     this.#network = network;
-    this.#host = host;
-    this.#client = client;
+    this.path = path;
   }
 
-  /** carp0 as an engine makes it, and no data path yet. */
-  static async withCarp(): Promise<BalancedHost> {
-    const { network, host, client } = await plugIn("10.0.0.2/24");
-    await host.namespace.ip([
-      `link add carp0 link eth0 address ${DEVICE_MAC} type macvlan mode bridge`,
-      "link set carp0 addrgenmode none",
-      "link set carp0 up",
-      `address add ${ADDRESS}/24 dev carp0 noprefixroute`,
-    ]);
-    return new BalancedHost(network, host, client);
+  static async create(by: Deciding): Promise<BalancedHost> {
+    const network = await createNetwork();
+    const own = by === "cluster" ? `${ADDRESS}/24` : "10.0.0.2/24";
+    const host = await network.host("host", { addresses: [own] });
+    const client = await network.host("client", { addresses: ["10.0.0.9/24"] });
+    if (by === "cluster") await joinCluster(host);
+    else await shareAddress(host);
+    if (by === "hook") await judge(host, "ip-unicast", ANOTHER_MAC);
+    if (by === "ip-unicast") await judge(host, by, DEVICE_MAC);
+    if (by === "ip") await judge(host, by, MULTICAST_MAC);
+    const path: Path = {
+      sender: client.namespace.name,
+      device: "eth0",
+      fromMac: await client.mac(),
+      toMac: by === "ip" || by === "cluster" ? MULTICAST_MAC : DEVICE_MAC,
+      receiver: host.namespace.name,
+      address: ADDRESS,
+      port: PORT,
+    };
+    return new BalancedHost(network, path);
   }
 
-  static async withCluster(): Promise<BalancedHost> {
-    const { network, host, client } = await plugIn(`${ADDRESS}/24`);
-    const script = CLUSTER.join("\n").replace("OWN_MAC", await host.mac());
-    await host.run("sh", "-ec", script);
-    return new BalancedHost(network, host, client);
-  }
-
-  /** No data path, and nothing where it would be. */
-  async leaveAlone(): Promise<void> {
-    await this.#visit({ shutdown: true });
-  }
-
-  /** The data path, with the lease of the first of two nodes. @param mac another one has all packets pass unjudged */
-  async balance(
-    mode: Exclude<DataPathInterface["balancing"], "none">,
-    mac = mode === "ip" ? MULTICAST_MAC : DEVICE_MAC,
-  ): Promise<void> {
-    await this.leaveAlone();
-    const [{ ifindex, address }] = JSON.parse(await this.#host.run("ip", "-json", "link", "show", "eth0"));
-    await this.#visit({
-      configure: {
-        name: "carp0",
-        carpdev: ifindex,
-        carpdevMac: address,
-        mac,
-        realMac: false,
-        balancing: mode,
-        vhids: [10, 11],
-        addresses: [{ family: 4, address: ADDRESS, prefixLength: 24, broadcast: "10.0.0.255" }],
-      },
-      leases: { 10: HOUR_S, 11: 0 },
-    });
-  }
-
-  /** The sources whose packets the host lets through, of these. */
-  accepted(traffic: Traffic): Promise<string[]> {
-    return this.#send({ what: "accepted", ...traffic });
-  }
-
-  /** Nanoseconds a packet, one figure a burst of all flows: sent, and received by a program on the host. */
-  async receive(traffic: Traffic, seconds: number): Promise<number[]> {
-    return perPacket(await this.#send({ what: "received", seconds, ...traffic }), traffic.flows);
-  }
-
-  /** The same up to the switch, which forwards it to nobody. */
-  async sendNowhere(flows: readonly Flow[], seconds: number): Promise<number[]> {
-    const toMac = await this.#client.mac();
-    return perPacket(await this.#send({ what: "sent", seconds, flows, toMac }), flows);
+  get pathToNobody(): Path {
+    return { ...this.path, toMac: this.path.fromMac, receiver: null };
   }
 
   destroy(): void {
     this.#network.destroy();
   }
-
-  async #send(wanted: object): Promise<[]> {
-    const fromMac = await this.#client.mac();
-    const receiver = this.#host.namespace.name;
-    const input = JSON.stringify({
-      device: "eth0",
-      receiver,
-      address: ADDRESS,
-      port: PORT,
-      fromMac,
-      ...wanted,
-    });
-    const script = join(import.meta.dirname, "udp-bursts.py");
-    const { exitCode, stdout, stderr } = await this.#client.exec("/usr/bin/python3", ["-IS", script], {
-      input,
-    });
-    if (exitCode !== 0) throw new Error(stderr);
-    return JSON.parse(stdout);
-  }
-
-  async #visit(visit: Omit<Visit, "runDir">): Promise<void> {
-    const script = join(import.meta.dirname, "../net/data-path-once.ts");
-    const argument = JSON.stringify({ runDir: this.#host.runDirectory, ...visit });
-    await this.#host.run(process.execPath, script, argument);
-  }
 }
 
-function perPacket(bursts: readonly number[], flows: readonly Flow[]): number[] {
-  return bursts.map((ns) => ns / flows.length);
+/** By path, the sources whose packets come through, of these. */
+export function accepted(flows: readonly Flow[], paths: readonly Path[]): Promise<string[][]> {
+  return run({ what: "accepted", flows, paths });
 }
 
-async function plugIn(own: string): Promise<{ network: Network; host: Host; client: Host }> {
-  const network = await createNetwork();
-  const [host, client] = await Promise.all([
-    network.host("host", { addresses: [own] }),
-    network.host("client", { addresses: ["10.0.0.9/24"] }),
+/** One row a turn, in which every path had one burst of all flows: nanoseconds a packet, sent and received. */
+export async function burstsInTurns(
+  flows: readonly Flow[],
+  paths: readonly Path[],
+  seconds: number,
+): Promise<number[][]> {
+  const turns: number[][] = await run({ what: "bursts", flows, paths, seconds });
+  return turns.map((turn) => turn.map((ns) => ns / flows.length));
+}
+
+async function run(wanted: object): Promise<[]> {
+  const script = join(import.meta.dirname, "udp-bursts.py");
+  const { stdout } = await execa("/usr/bin/python3", ["-IS", script], { input: JSON.stringify(wanted) });
+  return JSON.parse(stdout);
+}
+
+/** carp0 as an engine makes it, and no data path yet. */
+function shareAddress(host: Host): Promise<void> {
+  return host.namespace.ip([
+    `link add carp0 link eth0 address ${DEVICE_MAC} type macvlan mode bridge`,
+    "link set carp0 addrgenmode none",
+    "link set carp0 up",
+    `address add ${ADDRESS}/24 dev carp0 noprefixroute`,
   ]);
-  return { network, host, client };
+}
+
+/** The data path, with the lease of the first of two nodes. What goes to another MAC passes unjudged. */
+async function judge(host: Host, balancing: DataPathInterface["balancing"], mac: string): Promise<void> {
+  const [{ ifindex, address }] = JSON.parse(await host.run("ip", "-json", "link", "show", "eth0"));
+  const visit: Visit = {
+    runDir: host.runDirectory,
+    configure: {
+      name: "carp0",
+      carpdev: ifindex,
+      carpdevMac: address,
+      mac,
+      realMac: false,
+      balancing,
+      vhids: [10, 11],
+      addresses: [{ family: 4, address: ADDRESS, prefixLength: 24, broadcast: "10.0.0.255" }],
+    },
+    leases: { 10: HOUR_S, 11: 0 },
+  };
+  const script = join(import.meta.dirname, "../net/data-path-once.ts");
+  await host.run(process.execPath, script, JSON.stringify(visit));
+}
+
+async function joinCluster(host: Host): Promise<void> {
+  await host.run("sh", "-ec", CLUSTER.join("\n").replace("OWN_MAC", await host.mac()));
 }

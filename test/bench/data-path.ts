@@ -1,31 +1,35 @@
 /**
  * What the data path costs: nanoseconds a packet in its program, and UDP packets a second that reach a program on one
- * balanced host, against the same host without it and against xt_cluster. Only figures of one run may be compared:
- * the variants take turns in short rounds, all on one processor. Words: `--json`. Fails below a target.
+ * balanced host, against a host without it and against one with xt_cluster. Only figures of one run may be compared:
+ * the hosts all stand at the same time and take turns burst by burst, on one processor, so that whatever slows one
+ * down slows down the others as well. Words: `--json`. Fails below a target.
  */
 
 import { execaSync } from "execa";
 import { enterNamespace } from "../unit/kernel/namespace.ts";
-import { BalancedHost, DEVICE_MAC, type Flow, MULTICAST_MAC } from "./balanced-host.ts";
+import {
+  accepted,
+  BalancedHost,
+  burstsInTurns,
+  type Deciding,
+  deciding,
+  type Flow,
+  type Path,
+} from "./balanced-host.ts";
 import { programCosts } from "./program-cost.ts";
 import { figures, median, type Samples, samples, withSpread } from "./samples.ts";
 
-const ROUNDS = 16;
-const ROUND_SECONDS = 0.2;
+/** Each with hosts of its own: where memory lies makes some faster than others, by chance. */
+const ROUNDS = 8;
+const ROUND_SECONDS = 4;
 const FLOWS = 256;
-const ANOTHER_MAC = "00:00:5e:00:01:7f";
 
-/** By name: nanoseconds a packet, the median of each round. */
-const variants = {
-  sending: "sent, and received by nobody",
-  none: "no data path",
-  hook: "a program that has nothing to do",
-  "ip-unicast": "balancing ip-unicast",
-  ip: "balancing ip",
-  cluster: "xt_cluster",
-} as const;
+const kinds = Object.keys(deciding) as Deciding[];
+const variants = { sending: "sent, and received by nobody", ...deciding } as const;
 type Variant = keyof typeof variants;
-type Rounds = Readonly<Record<Variant, number[]>>;
+/** Nanoseconds a packet. */
+type Turn = Readonly<Record<Variant, number>>;
+type Round = readonly Turn[];
 
 /** What the kernel takes to run any program at all is not ours to save: it is told apart. */
 const targets = [
@@ -39,7 +43,7 @@ interface Comparison {
   readonly of: Variant;
   readonly against: Variant;
   readonly target: number | undefined;
-  /** Packets a second, each round by itself. */
+  /** Packets a second, each turn by itself: the median of each round. */
   readonly ratio: Samples;
   /** The same without what sending takes, which every variant has in common. */
   readonly ratioOfReceiving: Samples;
@@ -56,10 +60,10 @@ for (const command of ["iptables", "arptables"]) {
 enterNamespace(import.meta.url);
 
 const programs = programCosts();
-const rounds = await receiveInTurns();
-const comparisons = targets.map((each): Comparison => ({ ...each, ...compare(rounds, each) }));
+const rounds = await measureRounds();
+const comparisons = targets.map((each): Comparison => ({ ...each, ...compare(each.of, each.against) }));
 const udp = Object.entries(variants).map(([variant, name]) => {
-  const ns = samples(rounds[variant as Variant]);
+  const ns = overRounds((turn) => turn[variant as Variant]);
   return { variant, name, ns, packetsPerSecond: Math.round(1e9 / ns.median) };
 });
 if (words.includes("--json")) console.log(JSON.stringify({ programs, udp, comparisons }, undefined, 2));
@@ -71,74 +75,66 @@ function refuse(why: string): never {
   process.exit(2);
 }
 
-async function receiveInTurns(): Promise<Rounds> {
-  const carp = await BalancedHost.withCarp();
-  const cluster = await BalancedHost.withCluster();
-  const taken: Rounds = { sending: [], none: [], hook: [], "ip-unicast": [], ip: [], cluster: [] };
-  try {
-    const flows = await flowsOfBoth(carp, cluster);
-    const measure: Readonly<Record<Variant, () => Promise<number[]>>> = {
-      sending: () => carp.sendNowhere(flows, ROUND_SECONDS),
-      none: async () => {
-        await carp.leaveAlone();
-        return carp.receive({ flows, toMac: DEVICE_MAC }, ROUND_SECONDS);
-      },
-      hook: async () => {
-        await carp.balance("ip-unicast", ANOTHER_MAC);
-        return carp.receive({ flows, toMac: DEVICE_MAC }, ROUND_SECONDS);
-      },
-      "ip-unicast": async () => {
-        await carp.balance("ip-unicast");
-        return carp.receive({ flows, toMac: DEVICE_MAC }, ROUND_SECONDS);
-      },
-      ip: async () => {
-        await carp.balance("ip");
-        return carp.receive({ flows, toMac: MULTICAST_MAC }, ROUND_SECONDS);
-      },
-      cluster: () => cluster.receive({ flows, toMac: MULTICAST_MAC }, ROUND_SECONDS),
-    };
-    const order = Object.keys(measure) as Variant[];
-    for (let round = 0; round < ROUNDS; round++) {
-      // There and back, so that what slowly changes on the machine favours nobody.
-      for (const variant of round % 2 === 0 ? order : order.toReversed())
-        taken[variant].push(median(await measure[variant]()));
+async function measureRounds(): Promise<Round[]> {
+  const measured: Round[] = [];
+  let flows: Flow[] | undefined;
+  for (let n = 0; n < ROUNDS; n++) {
+    const hosts = new Map<Deciding, BalancedHost>();
+    try {
+      // Every kind comes first at times.
+      const order = kinds.map((_, i) => kinds[(i + n) % kinds.length] as Deciding);
+      for (const each of order) hosts.set(each, await BalancedHost.create(each));
+      flows ??= await flowsOfBoth(hosts);
+      measured.push(await measure(hosts, flows));
+    } finally {
+      for (const host of hosts.values()) host.destroy();
     }
-  } finally {
-    carp.destroy();
-    cluster.destroy();
   }
-  return taken;
+  return measured;
+}
+
+async function measure(hosts: ReadonlyMap<Deciding, BalancedHost>, flows: readonly Flow[]): Promise<Round> {
+  const paths = new Map<Variant, Path>();
+  for (const [kind, { path, pathToNobody }] of hosts) {
+    paths.set(kind, path);
+    if (kind === "none") paths.set("sending", pathToNobody);
+  }
+  const names = [...paths.keys()];
+  const turns = await burstsInTurns(flows, [...paths.values()], ROUND_SECONDS);
+  return turns.map((turn) => Object.fromEntries(turn.map((ns, n) => [names[n], ns])) as Turn);
 }
 
 /** Of many clients, those whose packets both hosts accept: everybody gets the very same packets. */
-async function flowsOfBoth(carp: BalancedHost, cluster: BalancedHost): Promise<Flow[]> {
+async function flowsOfBoth(hosts: ReadonlyMap<Deciding, BalancedHost>): Promise<Flow[]> {
   const clients = Array.from(
     { length: 6 * FLOWS },
     (_, n): Flow => [`198.18.${n >> 8}.${n & 255}`, 1024 + n],
   );
-  await carp.balance("ip");
-  const ours = new Set(await carp.accepted({ flows: clients, toMac: MULTICAST_MAC }));
-  const theirs = new Set(await cluster.accepted({ flows: clients, toMac: MULTICAST_MAC }));
-  for (const [who, { size }] of [["the data path", ours] as const, ["xt_cluster", theirs] as const]) {
+  const both = (["ip", "cluster"] as const).flatMap((kind) => hosts.get(kind)?.path ?? []);
+  const [ours, theirs] = (await accepted(clients, both)).map((sources) => new Set(sources));
+  for (const [who, size = 0] of [
+    ["the data path", ours?.size] as const,
+    ["xt_cluster", theirs?.size] as const,
+  ]) {
     if (Math.abs(size / clients.length - 0.5) > 0.1)
       throw new Error(
         `${who} accepts ${size} of ${clients.length} clients, which is not the half of one of two`,
       );
   }
-  const flows = clients.filter(([source]) => ours.has(source) && theirs.has(source)).slice(0, FLOWS);
+  const flows = clients.filter(([source]) => ours?.has(source) && theirs?.has(source)).slice(0, FLOWS);
   if (flows.length < FLOWS) throw new Error(`only ${flows.length} clients are accepted by both`);
   return flows;
 }
 
-function compare(
-  { sending, ...all }: Rounds,
-  { of, against }: { of: Exclude<Variant, "sending">; against: Exclude<Variant, "sending"> },
-): Pick<Comparison, "ratio" | "ratioOfReceiving"> {
-  const each = (ratio: (mine: number, his: number, common: number) => number) =>
-    samples(all[of].map((mine, n) => ratio(mine, all[against][n] ?? 0, sending[n] ?? 0)));
+/** Of the median of each round. */
+function overRounds(value: (turn: Turn) => number): Samples {
+  return samples(rounds.map((turns) => median(turns.map(value))));
+}
+
+function compare(of: Variant, against: Variant): Pick<Comparison, "ratio" | "ratioOfReceiving"> {
   return {
-    ratio: each((mine, his) => his / mine),
-    ratioOfReceiving: each((mine, his, common) => (his - common) / (mine - common)),
+    ratio: overRounds((turn) => turn[against] / turn[of]),
+    ratioOfReceiving: overRounds((turn) => (turn[against] - turn.sending) / (turn[of] - turn.sending)),
   };
 }
 
@@ -147,15 +143,17 @@ function isMissed({ ratio, target }: Comparison): boolean {
 }
 
 function report(): void {
+  const turns = Math.round(median(rounds.map(({ length }) => length)));
   console.log("The program on a carpdev, for one packet over and over (median, lowest..highest):\n");
   console.log(figures([["", "ns"], ...programs.map(({ packet, ns }) => [packet, withSpread(ns)])]));
   console.log(
     `UDP packets of ${FLOWS} flows from a client through a switch to a program on one of two hosts: everything on\n` +
-      `one processor, ${ROUNDS} rounds in turns, ${ROUND_SECONDS} s each (median of rounds, lowest..highest):\n`,
+      `one processor, burst by burst in turns, ${ROUNDS} rounds of ${ROUND_SECONDS} s and ${turns} turns, each with new\n` +
+      "hosts (median of the rounds' medians, lowest..highest of them):\n",
   );
   const rows = udp.map(({ name, ns, packetsPerSecond }) => [name, String(packetsPerSecond), withSpread(ns)]);
   console.log(figures([["", "packets/s", "ns a packet"], ...rows]));
-  console.log("Packets/s against each other, within each round:\n");
+  console.log("Packets/s against each other, within each turn:\n");
   console.log(
     figures([
       ["", "ratio", "target", "without sending"],

@@ -1,8 +1,9 @@
-"""Sends UDP packets in bursts from one namespace and receives each burst in another before it sends the next: all of
-it on one processor, so that nothing waits, nothing is lost, and the time of a burst is what its packets cost from
-the sender's packet socket through the network to the receiver's recvmmsg(2). Reads one JSON object, prints another."""
+"""Sends UDP packets in bursts from one namespace to another and receives each burst before it sends the next, by many
+paths in turns: all of it on one processor, so that nothing waits, nothing is lost, and the time of a burst is what its
+packets cost from the sender's packet socket through the network to the receiver's recvmmsg(2). Reads one JSON object,
+prints another."""
 
-import ctypes, json, os, socket, struct, sys, time
+import contextlib, ctypes, gc, json, os, random, socket, struct, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -65,77 +66,92 @@ def frame(to_mac, from_mac, source, source_port, destination, port):
     return bytes.fromhex((to_mac + from_mac).replace(":", "")) + b"\x08\x00" + ip + udp
 
 
-def receiver(namespace, address, port):
-    """A socket of the other namespace; this process stays where it is."""
+@contextlib.contextmanager
+def inside(namespace):
+    """What is opened here belongs to that namespace; this process does not."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
     other = os.open("/run/netns/" + namespace, os.O_RDONLY)
     checked(libc.setns(other, CLONE_NEWNET))
     try:
-        found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        found.bind((address, port))
+        yield
     finally:
         checked(libc.setns(own, CLONE_NEWNET))
-    found.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
-    return found
+        os.close(own)
+        os.close(other)
 
 
-def send(sender, sent):
-    done = checked(libc.sendmmsg(sender.fileno(), sent, len(sent), 0))
-    if done != len(sent):
-        raise OSError("only %d of %d frames could be sent" % (done, len(sent)))
+class Path:
+    """From a client to a host, or to nobody, for packets of these flows."""
 
+    def __init__(self, flows, sender, device, toMac, fromMac, receiver, address, port):
+        with inside(sender):
+            self.sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self.sender.bind((device, 0))
+        self.sender.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+        self.frames = [frame(toMac, fromMac, *flow, address, port) for flow in flows]
+        self.sent = messages([ctypes.create_string_buffer(each, len(each)) for each in self.frames])
+        self.room = messages([ctypes.create_string_buffer(len(PAYLOAD)) for _ in flows])
+        self.into = receiver and self.listen(receiver, address, port)
 
-def receive(into, room, count):
-    got = 0
-    while got < count:
-        got += checked(libc.recvmmsg(into.fileno(), room, len(room), MSG_WAITFORONE, None))
+    def listen(self, namespace, address, port):
+        with inside(namespace):
+            into = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            into.bind((address, port))
+        into.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        into.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        return into
 
-
-def accepted(sender, into, asked):
-    """The sources, of all that sent one packet, whose packet came through."""
-    found = []
-    for frame in asked:
-        sender.send(frame)
-    into.settimeout(0.3)
-    try:
-        while True:
-            found.append(into.recvfrom(64)[1][0])
-    except TimeoutError:
-        return found
-
-
-def bursts(sender, into, frames, seconds):
-    """How long each burst took, in nanoseconds."""
-    sent = messages([ctypes.create_string_buffer(each, len(each)) for each in frames])
-    room = messages([ctypes.create_string_buffer(len(PAYLOAD)) for _ in frames])
-    taken = []
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    def burst(self):
+        """How long it took, in nanoseconds."""
         began = time.perf_counter_ns()
-        send(sender, sent)
-        if into:
-            receive(into, room, len(sent))
-        taken.append(time.perf_counter_ns() - began)
+        done = checked(libc.sendmmsg(self.sender.fileno(), self.sent, len(self.sent), 0))
+        if done != len(self.sent):
+            raise OSError("only %d of %d frames could be sent" % (done, len(self.sent)))
+        got = 0
+        while self.into and got < done:
+            got += checked(libc.recvmmsg(self.into.fileno(), self.room, done, MSG_WAITFORONE, None))
+        return time.perf_counter_ns() - began
+
+    def accepted(self):
+        """The sources, of all that sent one packet, whose packet came through."""
+        found = []
+        for frame in self.frames:
+            self.sender.send(frame)
+        self.into.settimeout(0.3)
+        try:
+            while True:
+                found.append(self.into.recvfrom(64)[1][0])
+        except TimeoutError:
+            return found
+
+
+def bursts_in_turns(paths, seconds):
+    """One row a turn: what a burst by each path took."""
     # The first ones find caches cold and connections unknown.
-    return taken[len(taken) // 10 :]
+    warm = time.monotonic() + seconds / 10
+    until = warm + seconds
+    order = list(range(len(paths)))
+    turns = []
+    while time.monotonic() < until:
+        # Nobody always follows the same one, who leaves the caches as he does.
+        random.shuffle(order)
+        taken = [0] * len(paths)
+        for n in order:
+            taken[n] = paths[n].burst()
+        if time.monotonic() > warm:
+            turns.append(taken)
+    return turns
 
 
 def main():
     wanted = json.load(sys.stdin)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    sender.bind((wanted["device"], 0))
-    sender.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
-    into = receiver(wanted["receiver"], wanted["address"], wanted["port"])
-    frames = [
-        frame(wanted["toMac"], wanted["fromMac"], source, port, wanted["address"], wanted["port"])
-        for source, port in wanted["flows"]
-    ]
+    paths = [Path(wanted["flows"], **each) for each in wanted["paths"]]
+    gc.disable()
     if wanted["what"] == "accepted":
-        result = accepted(sender, into, frames)
+        result = [path.accepted() for path in paths]
     else:
-        result = bursts(sender, into if wanted["what"] == "received" else None, frames, wanted["seconds"])
+        result = bursts_in_turns(paths, wanted["seconds"])
     json.dump(result, sys.stdout)
 
 
