@@ -22,6 +22,7 @@ const LINES: Record<CounterName, Line> = {
   badAuthentication: (count) => `\t\t${count} discarded for bad authentication`,
   badVhid: (count) => `\t\t${count} discarded for unknown vhid`,
   badAddressList: (count) => `\t\t${count} discarded because of a bad address list`,
+  unexamined: (count) => `\t\t${count} discarded because too many of strangers came at once`,
   sentIpv4: (count, s) => `\t${count} packet${s} sent (IPv4)`,
   sentIpv6: (count, s) => `\t${count} packet${s} sent (IPv6)`,
   sendFailed: (count) => `\t\t${count} send failed due to mbuf memory error`,

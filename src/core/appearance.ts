@@ -6,7 +6,7 @@
 
 import { broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../protocol/advertisement.ts";
-import { Authentication } from "../protocol/authentication.ts";
+import { Authentication, type SignedForm } from "../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
   advertisementFrame,
@@ -67,6 +67,11 @@ export class Appearance {
       (each) => each.family === family && !shared.some(({ address }) => address === each.address),
     );
     return (own ?? shared[0])?.address;
+  }
+
+  /** The digests that `verify` takes for true. */
+  get signedForms(): SignedForm[] {
+    return [...this.#authentications.values()].flatMap(({ forms }) => forms);
   }
 
   verify({ vhid, counter, digest }: Advertisement): boolean {

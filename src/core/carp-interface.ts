@@ -5,6 +5,7 @@
  */
 
 import type { Advertisement } from "../protocol/advertisement.ts";
+import type { SignedForm } from "../protocol/authentication.ts";
 import { Appearance, identity, obstacleTo } from "./appearance.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
@@ -69,6 +70,7 @@ export class CarpInterface implements Owner {
   /** As last asked for, as text to compare. */
   #device: string | undefined;
   #filter: string | undefined;
+  #recognised = "[]";
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
 
   constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
@@ -152,6 +154,7 @@ export class CarpInterface implements Owner {
       this.#sends.forget();
     }
     this.#appearance = new Appearance(this.#configuration, link);
+    this.#recognise(this.#appearance.signedForms);
     if (lost !== this.#carpdevLost) {
       this.#carpdevLost = lost;
       if (lost) this.#host.demotion.begin(this, "carpdev");
@@ -216,6 +219,7 @@ export class CarpInterface implements Owner {
       () => {
         for (const node of this.#nodes) node.stop("it is destroyed", now);
         this.#makeSo(null, null);
+        this.#recognise([]);
         this.#host.demotion.forget(this);
         then();
       },
@@ -380,6 +384,13 @@ export class CarpInterface implements Owner {
 
   updateDevice(): void {
     this.#makeSo(this.#appearance.device(this.#master), this.#appearance.filter());
+  }
+
+  #recognise(forms: readonly SignedForm[]): void {
+    const described = JSON.stringify(forms.map(({ vhid, key, message }) => [vhid, [...key], [...message]]));
+    if (described === this.#recognised) return;
+    this.#recognised = described;
+    this.emit({ kind: "recognise", interface: this.name, forms });
   }
 
   /** The carpdev is back as a new device: what was built on the old one has to be built again. */

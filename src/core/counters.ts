@@ -12,6 +12,7 @@ const names = [
   "badAuthentication",
   "badVhid",
   "badAddressList",
+  "unexamined",
   "sentIpv4",
   "sentIpv6",
   "sendFailed",

@@ -3,6 +3,7 @@
  * interface strictly one after the other. Tests and the simulator read them instead.
  */
 
+import type { SignedForm } from "../protocol/authentication.ts";
 import type { Balancing } from "./configuration.ts";
 import type { Family, InterfaceAddress, Micros, TimerId } from "./event.ts";
 import type { News } from "./news.ts";
@@ -112,6 +113,11 @@ export type Effect =
   | { readonly kind: "listen"; readonly carpdev: string; readonly index: number }
   /** No longer; its settings are put back. Only when what was to be sent there has left. */
   | { readonly kind: "ignore"; readonly carpdev: string }
+  /**
+   * However many packets arrive, advertisements with one of these digests are not to be lost among them. Replaces what
+   * was said of the interface before.
+   */
+  | { readonly kind: "recognise"; readonly interface: string; readonly forms: readonly SignedForm[] }
   | {
       readonly kind: "log";
       readonly priority: Priority;

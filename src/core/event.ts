@@ -49,6 +49,8 @@ export type Event =
     }
   /** A CARP packet reached this host on a device that no socket of ours listens on. */
   | { readonly kind: "stray"; readonly device: string; readonly family: Family }
+  /** So many packets arrived on a device that these were not looked at. */
+  | { readonly kind: "unexamined"; readonly device: string; readonly family: Family; readonly count: number }
   | { readonly kind: "timer"; readonly timer: TimerId }
   /** What became of an `advertise` effect. `error` is the errno name when no transmission of it left. */
   | {

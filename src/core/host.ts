@@ -80,6 +80,9 @@ export class Host {
           this.#discard({ counter: "badInterface", priority: 6, text }, now);
         }
         break;
+      case "unexamined":
+        this.#leftOut(event);
+        break;
       case "timer":
         this.#timer(event.timer, now);
         break;
@@ -251,6 +254,15 @@ export class Host {
     this.#log(priority, text, true);
     of?.discarded(counter, text, now);
     this.#effects.push({ kind: "discarded", counter, interface: of?.name, text });
+  }
+
+  /** Had they been looked at, they would each have been one of the above: none was signed with a pass known here. */
+  #leftOut({ device, family, count }: Extract<Event, { kind: "unexamined" }>): void {
+    this.counters[family === 4 ? "receivedIpv4" : "receivedIpv6"] += count;
+    if (this.#sysctl.get("net.inet.carp.allow") === 0) return;
+    this.counters.unexamined += count;
+    const packets = count === 1 ? "1 carp packet" : `${count} carp packets`;
+    this.#log(4, `${device}: ${packets} of strangers not looked at: too many at once`);
   }
 
   #timer(timer: string, now: Instant): void {

@@ -103,6 +103,7 @@ export class Engine {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
       },
       stray: (device, family) => this.handle({ kind: "stray", device, family }),
+      unexamined: (device, family, count) => this.handle({ kind: "unexamined", device, family, count }),
     });
     this.#links = createLinks({
       runDir: options.runDir,

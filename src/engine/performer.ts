@@ -98,6 +98,9 @@ export class Performer {
       case "listen":
         this.#listen(effect.carpdev, effect.index);
         break;
+      case "recognise":
+        wire.recognise(effect.interface, effect.forms);
+        break;
       case "ignore":
         this.#ignored.add(effect.carpdev);
         void this.settled().then(() => this.#ignore(effect.carpdev));

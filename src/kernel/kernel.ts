@@ -5,6 +5,7 @@
 
 import type { Device, Filter, Transmission } from "../core/effect.ts";
 import type { Family, Instant, Link, Micros } from "../core/event.ts";
+import type { SignedForm } from "../protocol/authentication.ts";
 
 export interface Clock {
   now(): Instant;
@@ -25,6 +26,11 @@ export interface Wire {
   /** Receives frames for this multicast MAC too, whenever this device is open. `index` is the kernel's. */
   join(index: number, mac: string): void;
   leave(index: number, mac: string): void;
+  /**
+   * Delivers advertisements with one of these digests however many others arrive; without any, for no interface, there
+   * is nothing to prefer. Replaces those of the interface.
+   */
+  recognise(name: string, forms: readonly SignedForm[]): void;
   /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
   send(carpdev: string, transmission: Transmission): string | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
@@ -36,6 +42,8 @@ export interface WireEvents {
   frames(frames: readonly ReceivedFrame[]): void;
   /** CARP reached this host on a device no packet socket of ours listens on. */
   stray(device: string, family: Family): void;
+  /** More packets of strangers came than are delivered: so many were left out. */
+  unexamined(device: string, family: Family, count: number): void;
 }
 
 /** Links and addresses, seen and made so through rtnetlink. */

@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { getSystemErrorMap } from "node:util";
+import type { SignedForm } from "../protocol/authentication.ts";
 
 /** What an open call failed with. */
 export interface NativeFailure {
@@ -23,6 +24,11 @@ export interface NativeBatch {
   readonly frames: Float64Array;
   /** Two numbers a packet that no packet socket stands for: interface index, family (4 or 6). */
   readonly strays: Float64Array;
+  /**
+   * Three numbers for what was read and left out, because more came than is looked at: interface index, family, how
+   * many packets.
+   */
+  readonly unexamined: Float64Array;
 }
 
 export interface Sockets {
@@ -45,6 +51,11 @@ export interface Sockets {
     scope: number,
     payload: Uint8Array,
   ): number;
+  /**
+   * Advertisements with one of these digests are delivered however many others arrive; with no forms there is nothing
+   * to prefer, and no frame is left out. Replaces the forms. @returns false when this host cannot make such digests.
+   */
+  know(forms: readonly SignedForm[]): boolean;
   /** Asks for the next batch: none is delivered after one that was, until this is called. */
   ready(): void;
   /** Everything that has arrived, read from the sockets here and now. */

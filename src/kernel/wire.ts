@@ -6,6 +6,7 @@
 import type { Transmission } from "../core/effect.ts";
 import type { Family } from "../core/event.ts";
 import { macBytes } from "../protocol/address.ts";
+import type { SignedForm } from "../protocol/authentication.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "./kernel.ts";
 import { errnoException, errnoName, type NativeBatch, native } from "./native.ts";
 
@@ -28,6 +29,9 @@ const peerIsDown: ReadonlySet<string> = new Set([
 
 const linkLocal = /^fe[89ab]/i;
 
+const nameOf = (index: number) => native.interfaceName(index) ?? `if${index}`;
+const familyOf = (number: number | undefined): Family => (number === 4 ? 4 : 6);
+
 export function createWire(events: WireEvents): Wire {
   const sockets = new native.Sockets((batch) => {
     deliver(batch);
@@ -36,12 +40,14 @@ export function createWire(events: WireEvents): Wire {
   });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
+  /** By the interface. */
+  const recognised = new Map<string, readonly SignedForm[]>();
   /** Multicast MACs to receive, by the index of the carpdev. */
   const memberships = new Map<number, Set<string>>();
 
   function deliver(batch: NativeBatch): void {
     const heard: ReceivedFrame[] = [];
-    const { bytes, frames, strays } = batch;
+    const { bytes, frames, strays, unexamined } = batch;
     for (let at = 0; at < frames.length; at += 4) {
       const carpdev = carpdevs.get(frames[at] ?? 0);
       // Its socket was closed while the frame was queued.
@@ -54,8 +60,12 @@ export function createWire(events: WireEvents): Wire {
     for (let at = 0; at < strays.length; at += 2) {
       const index = strays[at] ?? 0;
       if (isListening(index)) continue;
-      const family: Family = strays[at + 1] === 4 ? 4 : 6;
-      events.stray(native.interfaceName(index) ?? `if${index}`, family);
+      events.stray(nameOf(index), familyOf(strays[at + 1]));
+    }
+
+    for (let at = 0; at < unexamined.length; at += 3) {
+      const [index = 0, family, count = 0] = unexamined.subarray(at);
+      events.unexamined(nameOf(index), familyOf(family), count);
     }
   }
 
@@ -108,6 +118,12 @@ export function createWire(events: WireEvents): Wire {
     close(carpdev) {
       forget(carpdev);
       if (listening.size === 0) sockets.closeRaw();
+    },
+
+    recognise(name, forms) {
+      if (forms.length === 0) recognised.delete(name);
+      else recognised.set(name, forms);
+      sockets.know([...recognised.values()].flat());
     },
 
     join(index, mac) {

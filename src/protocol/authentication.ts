@@ -1,6 +1,6 @@
 /**
- * The digest that makes an advertisement believable: HMAC-SHA1 over what a virtual host is and the counter. It holds
- * the pass as a key, never gives it out, and never says which byte of a digest was wrong.
+ * The digest that makes an advertisement believable: HMAC-SHA1 over what a virtual host is and the counter. It never
+ * says which byte of a digest was wrong.
  */
 
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
@@ -26,12 +26,21 @@ export interface AuthenticationOptions {
   readonly handSetLladdr?: string | undefined;
 }
 
+/** What a digest is made of: HMAC-SHA1 over `message`, whose last 8 bytes are the counter. */
+export interface SignedForm {
+  readonly vhid: number;
+  /** 20 bytes. */
+  readonly key: Uint8Array;
+  readonly message: Uint8Array;
+}
+
 /**
  * Signs and verifies for one virtual host as it is configured. All that does not change between two advertisements
  * is laid out once. (One HMAC over the whole message was measured to cost less than copying two kept hash states,
  * up to some sixty IPv6 addresses.)
  */
 export class Authentication {
+  readonly #vhid: number;
   readonly #key: KeyObject;
   /** The message with room for the counter at its end. */
   readonly #message: Uint8Array;
@@ -42,6 +51,7 @@ export class Authentication {
     const { vhid, addresses } = options;
     if (!Number.isInteger(vhid) || vhid < 1 || vhid > 255)
       throw new RangeError(`vhid ${vhid}: must be 1..255`);
+    this.#vhid = vhid;
     this.#key = createSecretKey(keyOf(options.pass));
     const global = addresses.filter((address) => !isLinkLocal(address));
     this.#message = layOut(options, global);
@@ -62,6 +72,20 @@ export class Authentication {
     if (timingSafeEqual(digest, this.#digest(this.#message, counter))) return true;
     if (this.#linkLocalMessage === undefined) return false;
     return timingSafeEqual(digest, this.#digest(this.#linkLocalMessage, counter));
+  }
+
+  /** All that it verifies, counters left at 0, for whoever has to know such digests without asking here. */
+  get forms(): SignedForm[] {
+    const messages = [
+      this.#message,
+      ...(this.#linkLocalMessage === undefined ? [] : [this.#linkLocalMessage]),
+    ];
+    const key = new Uint8Array(this.#key.export());
+    return messages.map((message) => ({
+      vhid: this.#vhid,
+      key,
+      message: message.slice().fill(0, message.length - COUNTER_BYTES),
+    }));
   }
 
   #digest(message: Uint8Array, counter: bigint): Uint8Array {

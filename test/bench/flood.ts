@@ -18,8 +18,9 @@ const MEMORY_LIMIT_MB = 160;
 const PASS = "sesame";
 const SHARED = "10.0.0.1";
 const CONNECTIONS = 1000;
-/** What a log may say in a second of what strangers cause, the line about those left out included. */
-const LINES_A_SECOND = 51;
+const SENDERS = 2;
+/** What a log may say in a second of what strangers cause, the two lines about what was left out included. */
+const LINES_A_SECOND = 52;
 /** Hosts and stranger share the processors of one machine, which may be too slow for all; below this it was no flood. */
 const REACHED = 0.5;
 
@@ -84,8 +85,11 @@ try {
     process.exitCode = 1;
   };
   const frames = (frame: Uint8Array, rate: number) => async () => {
-    const [sent = 0, took = seconds] = (await sendAtRate(stranger, frame, rate)).split(" ").map(Number);
-    const reached = Math.round(sent / took);
+    // What a frame costs on its way to all hosts is the sender's to pay: one alone is too slow.
+    const senders = Array.from({ length: SENDERS }, () => sendAtRate(stranger, frame, rate / SENDERS));
+    const results = (await Promise.all(senders)).map((output) => output.split(" ").map(Number));
+    const sent = results.reduce((sum, [each = 0]) => sum + each, 0);
+    const reached = Math.round(results.reduce((sum, [each = 0, took = seconds]) => sum + each / took, 0));
     if (reached < REACHED * rate) fails(`only ${reached} of ${rate} frames a second were sent`);
     return `${sent} frames, ${reached}/s`;
   };
@@ -129,7 +133,10 @@ async function sendAtRate(host: Host, frame: Uint8Array, rate: number): Promise<
 
 /** What an engine logs of frames that it discards, from now on. */
 async function logOf(host: Host) {
-  const discarded = async () => (await host.engine.request("statistics", {})).badAuthentication;
+  const discarded = async () => {
+    const { badAuthentication, unexamined } = await host.engine.request("statistics", {});
+    return badAuthentication + unexamined;
+  };
   const from = host.engine.log.length;
   const before = await discarded();
   const beganMs = performance.now();
@@ -139,9 +146,9 @@ async function logOf(host: Host) {
       await sleep(1500);
       const lines = host.engine.log.lines
         .slice(from)
-        .filter(({ text }) => /incorrect hash|left out/.test(text));
-      const leftOut = lines.map(({ text }) => Number(/(\d+) more lines like these/.exec(text)?.[1] ?? 0));
-      const told = leftOut.reduce((sum, each) => sum + each, 0) + leftOut.filter((each) => each === 0).length;
+        .filter(({ text }) => /incorrect hash|left out|not looked at/.test(text));
+      const tells = /(\d+) (?:more lines like these|carp packets? of strangers not looked at)/;
+      const told = lines.reduce((sum, { text }) => sum + Number(tells.exec(text)?.[1] ?? 1), 0);
       const count = (await discarded()) - before;
       const most = LINES_A_SECOND * Math.ceil((performance.now() - beganMs) / 1000);
       console.log(`${host.name}: ${count} frames discarded, ${told} told of in ${lines.length} lines`);

@@ -1,10 +1,9 @@
 """
 Sends the frames of standard input (hex, a line each) in turns: DEVICE, frames a second, seconds. Prints how many left,
-and in how many seconds. Goes before all else on the machine, as if it were another one.
+and in how many seconds.
 """
 
 import ctypes
-import os
 import socket
 import sys
 import time
@@ -52,7 +51,6 @@ for message, piece in zip(messages, pieces):
     message.header.pieces = ctypes.pointer(piece)
     message.header.count = 1
 sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
-os.nice(-20)
 
 begin = time.monotonic()
 sent = 0

@@ -43,6 +43,8 @@ bool is(const Napi::Value& value, Argument expected) {
       return isArrayOf(value, napi_float64_array);
     case Argument::list:
       return value.IsArray();
+    case Argument::object:
+      return value.IsObject();
     case Argument::function:
       return value.IsFunction();
   }
@@ -67,6 +69,8 @@ const char* nameOf(Argument expected) {
       return "a Float64Array";
     case Argument::list:
       return "an array";
+    case Argument::object:
+      return "an object";
     case Argument::function:
       return "a function";
   }

@@ -18,6 +18,7 @@ enum class Argument {
   bytes,
   doubles,
   list,
+  object,
   function,
 };
 

@@ -37,6 +37,7 @@
         'privileges.cc',
         'raw_socket.cc',
         'receiver.cc',
+        'recognition.cc',
         'static_libraries.cc',
         'tcx.cc',
         'wire.cc',

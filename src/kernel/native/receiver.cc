@@ -22,8 +22,14 @@ constexpr uint64_t kRaw6 = 6;
 
 constexpr int kErrorsInRowMeanDead = 8;
 // A clock that is set back makes new frames look old; whatever happens, draining a socket ends.
-constexpr size_t kDrainFramesPerSocket = 65'536;
-constexpr size_t kDrainStrays = 1024;
+constexpr int kDrainReadsPerSocket = 1024;
+constexpr int kDrainReadsOfStrays = 32;
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+// It costs the engine some 20 us to look at one.
+constexpr int64_t kStrangersASecond = 2000;
+constexpr int64_t kStrangersAtOnce = 1000;
+constexpr int64_t kTellLeftOutNs = kSecondNs;
 
 int64_t stampOf(msghdr& message) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
@@ -35,7 +41,17 @@ int64_t stampOf(msghdr& message) {
   return 0;
 }
 
+int familyOf(const uint8_t* frame) { return frame[12] == 0x08 ? 4 : 6; }
+
 }  // namespace
+
+bool Allowance::take(int64_t nowNs) {
+  constexpr int64_t each = kSecondNs / kStrangersASecond;
+  const int64_t spentNs = std::max(spentNs_, nowNs - kStrangersAtOnce * each) + each;
+  if (spentNs > nowNs) return false;
+  spentNs_ = spentNs;
+  return true;
+}
 
 Failure Receiver::start() {
   epoll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
@@ -136,16 +152,19 @@ void Receiver::excludeListened() {
 void Receiver::run() {
   pthread_setname_np(pthread_self(), "carp-reader");
   epoll_event events[kBatch];
+  bool leftOut = false;
   for (;;) {
-    const int count = epoll_wait(epoll_.get(), events, kBatch, -1);
+    // What was left out is told of even when nothing more comes.
+    const int count = epoll_wait(epoll_.get(), events, kBatch, leftOut ? kTellLeftOutNs / 1'000'000 : -1);
     if (count < 0 && errno != EINTR) return;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < std::max(count, 1); i++) {
       std::unique_lock<std::mutex> lock(mutex_);
       // A full queue stops all reading: the sockets' own buffers bound what waits.
       room_.wait(lock, [this] { return stopping_ || queue_.size() < kQueueLimit; });
       if (stopping_) return;
-      readReady(events[i].data.u64);
-      const bool wake = queue_.size() > 0 && !wakePending_;
+      if (i < count) readReady(events[i].data.u64);
+      leftOut = !queue_.unexamined.empty();
+      const bool wake = isWorthWaking() && !wakePending_;
       wakePending_ = wakePending_ || wake;
       lock.unlock();
       if (wake) wake_();
@@ -153,15 +172,49 @@ void Receiver::run() {
   }
 }
 
+bool Receiver::isWorthWaking() const {
+  if (queue_.size() > 0) return true;
+  return !queue_.unexamined.empty() && bootNs() - toldNs_ >= kTellLeftOutNs;
+}
+
+bool Receiver::know(const std::vector<SignedForm>& forms) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return recognition_.know(forms);
+}
+
+void Receiver::leaveOut(int ifindex, int family) {
+  for (Unexamined& each : queue_.unexamined) {
+    if (each.ifindex != ifindex || each.family != family) continue;
+    each.count++;
+    return;
+  }
+  queue_.unexamined.push_back({ifindex, family, 1});
+}
+
 // The socket may have been closed since epoll named it.
 void Receiver::readReady(uint64_t source) {
   const size_t space = kQueueLimit - queue_.size();
   if (source == kRaw4 || source == kRaw6) {
-    raw(static_cast<int>(source)).read(space, queue_.strays);
+    readStrays(raw(static_cast<int>(source)), space);
     return;
   }
   const auto found = listening_.find(static_cast<uint32_t>(source));
   if (found != listening_.end()) readFrames(found->first, found->second, space);
+}
+
+bool Receiver::readStrays(RawSocket& from, size_t limit) {
+  std::vector<Stray> strays;
+  const bool more = from.read(limit, strays);
+  const int64_t nowNs = bootNs();
+  Allowance& allowance = from.family() == 4 ? strays4_ : strays6_;
+  for (const Stray& stray : strays) {
+    if (queue_.strays.size() < kStrangersLimit && allowance.take(nowNs)) {
+      queue_.strays.push_back(stray);
+    } else {
+      leaveOut(stray.ifindex, stray.family);
+    }
+  }
+  return more;
 }
 
 Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t limit) {
@@ -190,6 +243,13 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
     const int64_t receivedNs = std::min(std::max({arrivedNs, from.emptyNs, from.latestNs}), now.bootNs);
     from.latestNs = receivedNs;
     const uint32_t length = buffers_.messages[i].msg_len;
+    if (!recognition_.recognises(buffers_.bytes[i], length)) {
+      if (queue_.unrecognised >= kStrangersLimit || !from.strangers.take(now.bootNs)) {
+        leaveOut(from.socket.ifindex(), familyOf(buffers_.bytes[i]));
+        continue;
+      }
+      queue_.unrecognised++;
+    }
     queue_.frames.push_back({handle, length, queue_.bytes.size(), receivedNs});
     queue_.bytes.insert(queue_.bytes.end(), buffers_.bytes[i], buffers_.bytes[i] + length);
   }
@@ -217,6 +277,12 @@ Receiver::Outcome Receiver::readFailed(Listening& from, int error, int64_t befor
 Batch Receiver::takeLocked() {
   Batch taken = std::move(queue_);
   queue_ = {};
+  const int64_t nowNs = bootNs();
+  if (nowNs - toldNs_ < kTellLeftOutNs) {
+    std::swap(queue_.unexamined, taken.unexamined);
+  } else if (!taken.unexamined.empty()) {
+    toldNs_ = nowNs;
+  }
   room_.notify_one();
   // Each socket's frames are in order already, and stay so: their times never decrease.
   std::stable_sort(taken.frames.begin(), taken.frames.end(),
@@ -232,7 +298,7 @@ Batch Receiver::take() {
 void Receiver::ready() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    wakePending_ = queue_.size() > 0;
+    wakePending_ = isWorthWaking();
     if (!wakePending_) return;
   }
   wake_();
@@ -243,14 +309,12 @@ Batch Receiver::drain() {
   const int64_t startNs = bootNs();
   for (auto& [handle, from] : listening_) {
     // Until empty, or until it yields what came after the call: under a flood the socket is never empty.
-    const size_t end = queue_.frames.size() + kDrainFramesPerSocket;
-    while (queue_.frames.size() < end && from.latestNs < startNs) {
+    for (int reads = 0; reads < kDrainReadsPerSocket && from.latestNs < startNs; reads++) {
       if (readFrames(handle, from, kBatch) == Outcome::empty) break;
     }
   }
   for (RawSocket* raw : {&raw4_, &raw6_}) {
-    const size_t end = queue_.strays.size() + kDrainStrays;
-    while (queue_.strays.size() < end && raw->read(kBatch, queue_.strays)) {
+    for (int reads = 0; reads < kDrainReadsOfStrays && readStrays(*raw, kBatch); reads++) {
     }
   }
   return takeLocked();

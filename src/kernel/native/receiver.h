@@ -1,6 +1,7 @@
 // Everything that is received, and the one thread that reads it. The thread moves frames from the sockets into a
 // bounded queue and says when there is something in it; drain() does the same on the caller's thread. One mutex
-// guards all reading, so a frame is either still in its socket or already in the queue.
+// guards all reading, so a frame is either still in its socket or already in the queue. Of frames that nobody with a
+// pass has signed, and of strays, it takes in only so many a second, and counts the others.
 #pragma once
 
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "descriptor.h"
 #include "packet_socket.h"
 #include "raw_socket.h"
+#include "recognition.h"
 
 namespace carp {
 
@@ -26,12 +28,32 @@ struct Frame {
   int64_t receivedNs;
 };
 
+// How many packets of a family were read from a device and dropped without a look inside.
+struct Unexamined {
+  int ifindex;
+  int family;
+  size_t count;
+};
+
 // Frames in the order of their arrival; their bytes lie in one piece of memory.
 struct Batch {
   std::vector<Frame> frames;
   std::vector<uint8_t> bytes;
   std::vector<Stray> strays;
+  std::vector<Unexamined> unexamined;
+  // Of the frames.
+  size_t unrecognised = 0;
   size_t size() const { return frames.size() + strays.size(); }
+  bool empty() const { return size() == 0 && unexamined.empty(); }
+};
+
+// So many at once, and so many a second after that.
+class Allowance {
+ public:
+  bool take(int64_t nowNs);
+
+ private:
+  int64_t spentNs_ = 0;
 };
 
 class Receiver {
@@ -55,6 +77,8 @@ class Receiver {
 
   // What is queued, in answer to `wake`.
   Batch take();
+  // Whose advertisements are taken in however many others come. False when that cannot be told here.
+  bool know(const std::vector<SignedForm>& forms);
   // Asks to be woken again: at once when there is something in the queue. Under a flood there always is, and
   // whoever took everything as it came would never do anything else.
   void ready();
@@ -66,6 +90,8 @@ class Receiver {
   static constexpr size_t kFrameBytes = 2048;
   // What is handled in one go, a millisecond or two's worth; the sockets' own buffers hold more.
   static constexpr size_t kQueueLimit = 128;
+  // Of these, so many at most of strangers: whoever has a pass always finds room.
+  static constexpr size_t kStrangersLimit = kQueueLimit / 2;
 
   struct Listening {
     PacketSocket socket;
@@ -74,6 +100,7 @@ class Receiver {
     int64_t latestNs = 0;
     int errorsInRow = 0;
     bool dead = false;
+    Allowance strangers;
   };
 
   enum class Outcome { more, empty };
@@ -82,6 +109,9 @@ class Receiver {
   void readReady(uint64_t source);
   Outcome readFrames(uint32_t handle, Listening& from, size_t limit);
   Outcome readFailed(Listening& from, int error, int64_t beforeNs);
+  bool readStrays(RawSocket& from, size_t limit);
+  void leaveOut(int ifindex, int family);
+  bool isWorthWaking() const;
   Failure watch(int fd, uint64_t source);
   void excludeListened();
   Batch takeLocked();
@@ -100,6 +130,11 @@ class Receiver {
   RawSocket raw4_{4};
   RawSocket raw6_{6};
   Batch queue_;
+  Recognition recognition_;
+  Allowance strays4_;
+  Allowance strays6_;
+  // What was left out has been told until then.
+  int64_t toldNs_ = 0;
 
   struct Buffers {
     mmsghdr messages[kBatch];

@@ -21,7 +21,8 @@ class Sockets;
 void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<Sockets, void, deliver>;
 
-// { bytes, frames: [handle, receivedUs, offset, length]*, strays: [ifindex, family]* }
+// { bytes, frames: [handle, receivedUs, offset, length]*, strays: [ifindex, family]*,
+//   unexamined: [ifindex, family, count]* }
 Napi::Object toObject(Napi::Env env, const Batch& batch) {
   Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, batch.bytes.size());
   if (!batch.bytes.empty()) std::memcpy(memory.Data(), batch.bytes.data(), batch.bytes.size());
@@ -39,10 +40,18 @@ Napi::Object toObject(Napi::Env env, const Batch& batch) {
     *at++ = stray.ifindex;
     *at++ = stray.family;
   }
+  Napi::Float64Array unexamined = Napi::Float64Array::New(env, batch.unexamined.size() * 3);
+  at = unexamined.Data();
+  for (const Unexamined& each : batch.unexamined) {
+    *at++ = each.ifindex;
+    *at++ = each.family;
+    *at++ = static_cast<double>(each.count);
+  }
   Napi::Object result = Napi::Object::New(env);
   result.Set("bytes", memory);
   result.Set("frames", frames);
   result.Set("strays", strays);
+  result.Set("unexamined", unexamined);
   return result;
 }
 
@@ -65,6 +74,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::openRaw>("openRaw"),
                                            InstanceMethod<&Sockets::closeRaw>("closeRaw"),
                                            InstanceMethod<&Sockets::sendUnicast>("sendUnicast"),
+                                           InstanceMethod<&Sockets::know>("know"),
                                            InstanceMethod<&Sockets::ready>("ready"),
                                            InstanceMethod<&Sockets::drain>("drain"),
                                            InstanceMethod<&Sockets::shutdown>("shutdown"),
@@ -166,6 +176,36 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
     return Napi::Number::New(info.Env(), error);
   }
 
+  // know(forms: { vhid, key, message }[])
+  Napi::Value know(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
+    const auto list = info[0].As<Napi::Array>();
+    std::vector<SignedForm> forms;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value value = list.Get(i);
+      if (!takes(value, Argument::object, "a form")) return {};
+      const auto form = value.As<Napi::Object>();
+      const Napi::Value vhid = form.Get("vhid"), key = form.Get("key"), message = form.Get("message");
+      if (!takes(vhid, Argument::uint32, "vhid") || !takes(key, Argument::bytes, "key") ||
+          !takes(message, Argument::bytes, "message")) {
+        return {};
+      }
+      SignedForm& added = forms.emplace_back(
+          SignedForm{static_cast<uint8_t>(vhid.As<Napi::Number>().Uint32Value()), bytesOf(key), bytesOf(message)});
+      if (added.key.size() != Recognition::kKeyBytes || added.message.size() < Recognition::kCounterBytes) {
+        Napi::TypeError::New(info.Env(), "a form: its key or message has not the length of one")
+            .ThrowAsJavaScriptException();
+        return {};
+      }
+    }
+    return Napi::Boolean::New(info.Env(), receiver_.know(forms));
+  }
+
+  static std::vector<uint8_t> bytesOf(const Napi::Value& value) {
+    const auto bytes = value.As<Napi::Uint8Array>();
+    return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
+  }
+
   void ready(const Napi::CallbackInfo&) { ready(); }
 
   Napi::Value drain(const Napi::CallbackInfo& info) { return toObject(info.Env(), receiver_.drain()); }
@@ -192,7 +232,7 @@ void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*) {
   if (env == nullptr || callback == nullptr) return;
   const Batch batch = sockets->take();
   // Somebody drained it in the meantime.
-  if (batch.size() == 0) return sockets->ready();
+  if (batch.empty()) return sockets->ready();
   callback.Call({toObject(env, batch)});
   if (env.IsExceptionPending()) {
     // Node only warns of what is thrown here; a bug must be as loud as anywhere else.

@@ -1,9 +1,12 @@
 /** What is checked of a frame before a virtual host hears of it: in which order, counted and logged how. */
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
 import type { InterfaceChange } from "../../../src/core/configuration.ts";
 import type { CounterName } from "../../../src/core/counters.ts";
+import type { Effect } from "../../../src/core/effect.ts";
+import { Authentication } from "../../../src/protocol/authentication.ts";
 import {
   backup,
   ipv4,
@@ -13,8 +16,9 @@ import {
   master,
   PLAIN,
   SECOND,
-  type Station,
+  Station,
   transitions,
+  World,
 } from "./driver.ts";
 import { advertisement, type Said } from "./peer.ts";
 
@@ -190,6 +194,20 @@ describe("where it arrives", () => {
     assert.deepEqual(logged(effects), ["6 carp packet received on eth5, which carries no carp interface"]);
   });
 
+  it("is counted and told of where so much arrived that it was not looked at", () => {
+    const station = listener();
+    const effects = [
+      station.handle({ kind: "unexamined", device: "eth0", family: 4, count: 70_000 }),
+      station.handle({ kind: "unexamined", device: "eth5", family: 6, count: 1 }),
+    ].flat();
+    assert.deepEqual(counted(station), { receivedIpv4: 70_000, receivedIpv6: 1, unexamined: 70_001 });
+    assert.deepEqual(logged(effects), [
+      "4 eth0: 70000 carp packets of strangers not looked at: too many at once",
+      "4 eth5: 1 carp packet of strangers not looked at: too many at once",
+    ]);
+    assert.deepEqual(counted(station, "carp0"), {});
+  });
+
   it("is an unknown vhid when that interface does not run", () => {
     const station = listener();
     station.set("carp1", { carpdev: "eth0", vhid: 2, up: false });
@@ -217,9 +235,51 @@ describe("net.inet.carp.allow=0", () => {
       station.hear(advertisement({ hopLimit: 1 })),
       station.hear(advertisement().subarray(0, 30)),
       station.handle({ kind: "stray", device: "eth5", family: 4 }),
+      station.handle({ kind: "unexamined", device: "eth0", family: 4, count: 4 }),
     ].flat();
     assert.deepEqual(effects, []);
-    assert.deepEqual(counted(station), { receivedIpv4: 3 });
+    assert.deepEqual(counted(station), { receivedIpv4: 7 });
+  });
+});
+
+describe("what is to be recognised", () => {
+  /** The digests that the effects name for carp0, for this counter. */
+  const named = (effects: readonly Effect[], counter: bigint) =>
+    effects
+      .filter((effect) => effect.kind === "recognise")
+      .map(({ forms }) =>
+        forms.map(({ vhid, key, message }) => {
+          const bytes = Buffer.from(message);
+          bytes.writeBigUInt64BE(counter, bytes.length - 8);
+          return `${vhid} ${createHmac("sha1", key).update(bytes).digest("hex")}`;
+        }),
+      );
+  const right = (vhid: number, counter: bigint, pass = "") => {
+    const of = { pass, vhid, addresses: ["10.0.0.1"] };
+    return `${vhid} ${Buffer.from(new Authentication(of).sign(counter)).toString("hex")}`;
+  };
+  const change = { carpdev: "eth0", addAddresses: [ipv4("10.0.0.1")] };
+
+  it("is what every node would believe, and is said when that changes", () => {
+    const station = new Station(new World());
+    const carpnodes = [
+      { vhid: 1, advskew: 0 },
+      { vhid: 2, advskew: 100 },
+    ];
+    assert.deepEqual(named(station.set("carp0", { ...change, carpnodes }), 7n).at(-1), [
+      right(1, 7n),
+      right(2, 7n),
+    ]);
+    assert.deepEqual(named(station.set("carp0", { advbase: 3 }), 7n), []);
+    assert.deepEqual(named(station.set("carp0", { pass: "sesame" }), 7n), [
+      [right(1, 7n, "sesame"), right(2, 7n, "sesame")],
+    ]);
+  });
+
+  it("is nothing when the interface is gone", () => {
+    const station = new Station(new World());
+    station.set("carp0", { ...change, vhid: 1, up: false });
+    assert.deepEqual(named(station.does({ kind: "destroy", name: "carp0" }), 7n), [[]]);
   });
 });
 

@@ -9,6 +9,8 @@ export interface Listener {
   readonly wire: Wire;
   readonly frames: ReceivedFrame[];
   readonly strays: string[];
+  /** How many packets were left out, by device and family. */
+  readonly unexamined: Map<string, number>;
   /** Resolves when the condition holds, looked at whenever something was heard. */
   until(what: string, condition: () => boolean): Promise<void>;
 }
@@ -16,6 +18,7 @@ export interface Listener {
 export function listen(): Listener {
   const frames: ReceivedFrame[] = [];
   const strays: string[] = [];
+  const unexamined = new Map<string, number>();
   let look = () => {};
   const wire = createWire({
     frames(heard) {
@@ -26,11 +29,17 @@ export function listen(): Listener {
       strays.push(`${device} ${family}`);
       look();
     },
+    unexamined(device, family, count) {
+      const of = `${device} ${family}`;
+      unexamined.set(of, (unexamined.get(of) ?? 0) + count);
+      look();
+    },
   });
   return {
     wire,
     frames,
     strays,
+    unexamined,
     until: (what, condition) =>
       new Promise((resolve, reject) => {
         const patience = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), PATIENCE_MS);

@@ -76,6 +76,7 @@ const ofSockets: typeof free = {
     ["int32", 0],
     ["bytes", bytes(36)],
   ],
+  know: [["list", []]],
 };
 
 const ofNetlink: typeof free = { send: [["bytes", bytes(16)]] };
@@ -185,6 +186,21 @@ function throwsForWrongTypes(on: object, name: string, right: readonly (readonly
       );
     }
 }
+
+test("a form is an object of a number, a key of 20 bytes and a message with room for a counter", () => {
+  const right = { vhid: 1, key: bytes(20), message: bytes(8) };
+  assert.equal(sockets.know([right]), true);
+  for (const wrong of [
+    ...values.filter(([, value]) => !(value instanceof Object)).map(([, value]) => value),
+    {},
+    { ...right, vhid: "1" },
+    { ...right, key: "key" },
+    { ...right, key: bytes(19) },
+    { ...right, message: bytes(7) },
+    { ...right, message: [...bytes(8)] },
+  ])
+    assert.throws(() => sockets.know([right, wrong as typeof right]), TypeError);
+});
 
 for (const [what, on, methods] of [
   ["the addon's functions", native, free],

@@ -118,6 +118,31 @@ describe("link-local addresses", () => {
   });
 });
 
+describe("its forms", () => {
+  it("are those that it verifies, in the hands of somebody else", () => {
+    const addresses = ["10.0.0.1", "fe80::1"];
+    const { forms } = new Authentication({ ...plain, addresses });
+    const digests = forms.map(({ vhid, key, message }) => {
+      const bytes = Buffer.from(message);
+      assert.deepEqual([vhid, bytes.readBigUInt64BE(bytes.length - 8)], [7, 0n]);
+      bytes.writeBigUInt64BE(counter, bytes.length - 8);
+      return createHmac("sha1", key).update(bytes).digest("hex");
+    });
+    assert.deepEqual(digests, [
+      hmac("secret", "02 01 07 0a000001 0102030405060708"),
+      hmac("secret", "02 01 07 0a000001 fe800000000000000000000000000001 0102030405060708"),
+    ]);
+    assert.equal(new Authentication(plain).forms.length, 1);
+  });
+
+  it("are copies: nobody can change by them what is signed", () => {
+    const authentication = new Authentication(plain);
+    const before = toHex(authentication.sign(counter));
+    for (const { key, message } of authentication.forms) for (const bytes of [key, message]) bytes.fill(0xff);
+    assert.equal(toHex(authentication.sign(counter)), before);
+  });
+});
+
 describe("a digest is refused", () => {
   it("when it is not 20 bytes long", () => {
     const authentication = new Authentication(plain);
