@@ -261,8 +261,7 @@ export class Host {
     this.counters[family === 4 ? "receivedIpv4" : "receivedIpv6"] += count;
     if (this.#sysctl.get("net.inet.carp.allow") === 0) return;
     this.counters.unexamined += count;
-    const packets = count === 1 ? "1 carp packet" : `${count} carp packets`;
-    this.#log(4, `${device}: ${packets} of strangers not looked at: too many at once`);
+    this.#log(4, `${device}: carp packets of strangers not looked at, too many at once: ${count}`);
   }
 
   #timer(timer: string, now: Instant): void {

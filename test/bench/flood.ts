@@ -147,8 +147,8 @@ async function logOf(host: Host) {
       const lines = host.engine.log.lines
         .slice(from)
         .filter(({ text }) => /incorrect hash|left out|not looked at/.test(text));
-      const tells = /(\d+) (?:more lines like these|carp packets? of strangers not looked at)/;
-      const told = lines.reduce((sum, { text }) => sum + Number(tells.exec(text)?.[1] ?? 1), 0);
+      const tells = /(?<left>\d+) more lines like these|not looked at.*: (?<left>\d+)$/;
+      const told = lines.reduce((sum, { text }) => sum + Number(tells.exec(text)?.groups?.left ?? 1), 0);
       const count = (await discarded()) - before;
       const most = LINES_A_SECOND * Math.ceil((performance.now() - beganMs) / 1000);
       console.log(`${host.name}: ${count} frames discarded, ${told} told of in ${lines.length} lines`);

@@ -202,8 +202,8 @@ describe("where it arrives", () => {
     ].flat();
     assert.deepEqual(counted(station), { receivedIpv4: 70_000, receivedIpv6: 1, unexamined: 70_001 });
     assert.deepEqual(logged(effects), [
-      "4 eth0: 70000 carp packets of strangers not looked at: too many at once",
-      "4 eth5: 1 carp packet of strangers not looked at: too many at once",
+      "4 eth0: carp packets of strangers not looked at, too many at once: 70000",
+      "4 eth5: carp packets of strangers not looked at, too many at once: 1",
     ]);
     assert.deepEqual(counted(station, "carp0"), {});
   });
