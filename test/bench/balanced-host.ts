@@ -14,6 +14,13 @@ const ADDRESS = "10.0.0.1";
 const PORT = 7777;
 const DEVICE_MAC = "00:00:5e:00:01:0a";
 const MULTICAST_MAC = "01:00:5e:00:01:0a";
+const macs = {
+  none: DEVICE_MAC,
+  hook: DEVICE_MAC,
+  "ip-unicast": DEVICE_MAC,
+  ip: MULTICAST_MAC,
+  cluster: MULTICAST_MAC,
+} as const;
 const ANOTHER_MAC = "00:00:5e:00:01:7f";
 const HOUR_S = 3600;
 
@@ -30,6 +37,7 @@ const CLUSTER = [
 
 /** What decides, in words. */
 export const deciding = {
+  nobody: "sent, and received by nobody",
   none: "no data path",
   hook: "a program that has nothing to do",
   "ip-unicast": "balancing ip-unicast",
@@ -47,7 +55,7 @@ export interface Path {
   readonly device: string;
   readonly fromMac: string;
   readonly toMac: string;
-  /** null: it gets as far as the switch, which forwards it to nobody. */
+  /** null: packets get as far as the switch, which forwards them to nobody. */
   readonly receiver: string | null;
   readonly address: string;
   readonly port: number;
@@ -77,16 +85,12 @@ export class BalancedHost {
       sender: client.namespace.name,
       device: "eth0",
       fromMac: await client.mac(),
-      toMac: by === "ip" || by === "cluster" ? MULTICAST_MAC : DEVICE_MAC,
-      receiver: host.namespace.name,
+      toMac: { ...macs, nobody: await client.mac() }[by],
+      receiver: by === "nobody" ? null : host.namespace.name,
       address: ADDRESS,
       port: PORT,
     };
     return new BalancedHost(network, path);
-  }
-
-  get pathToNobody(): Path {
-    return { ...this.path, toMac: this.path.fromMac, receiver: null };
   }
 
   destroy(): void {

@@ -14,7 +14,6 @@ import {
   type Deciding,
   deciding,
   type Flow,
-  type Path,
 } from "./balanced-host.ts";
 import { programCosts } from "./program-cost.ts";
 import { figures, median, type Samples, samples, withSpread } from "./samples.ts";
@@ -25,10 +24,8 @@ const ROUND_SECONDS = 4;
 const FLOWS = 256;
 
 const kinds = Object.keys(deciding) as Deciding[];
-const variants = { sending: "sent, and received by nobody", ...deciding } as const;
-type Variant = keyof typeof variants;
 /** Nanoseconds a packet. */
-type Turn = Readonly<Record<Variant, number>>;
+type Turn = Readonly<Record<Deciding, number>>;
 type Round = readonly Turn[];
 
 /** What the kernel takes to run any program at all is not ours to save: it is told apart. */
@@ -40,8 +37,8 @@ const targets = [
 ] as const;
 
 interface Comparison {
-  readonly of: Variant;
-  readonly against: Variant;
+  readonly of: Deciding;
+  readonly against: Deciding;
   readonly target: number | undefined;
   /** Packets a second, each turn by itself: the median of each round. */
   readonly ratio: Samples;
@@ -62,9 +59,9 @@ enterNamespace(import.meta.url);
 const programs = programCosts();
 const rounds = await measureRounds();
 const comparisons = targets.map((each): Comparison => ({ ...each, ...compare(each.of, each.against) }));
-const udp = Object.entries(variants).map(([variant, name]) => {
-  const ns = overRounds((turn) => turn[variant as Variant]);
-  return { variant, name, ns, packetsPerSecond: Math.round(1e9 / ns.median) };
+const udp = Object.entries(deciding).map(([by, name]) => {
+  const ns = overRounds((turn) => turn[by as Deciding]);
+  return { by, name, ns, packetsPerSecond: Math.round(1e9 / ns.median) };
 });
 if (words.includes("--json")) console.log(JSON.stringify({ programs, udp, comparisons }, undefined, 2));
 else report();
@@ -79,29 +76,22 @@ async function measureRounds(): Promise<Round[]> {
   const measured: Round[] = [];
   let flows: Flow[] | undefined;
   for (let n = 0; n < ROUNDS; n++) {
-    const hosts = new Map<Deciding, BalancedHost>();
-    try {
-      // Every kind comes first at times.
-      const order = kinds.map((_, i) => kinds[(i + n) % kinds.length] as Deciding);
-      for (const each of order) hosts.set(each, await BalancedHost.create(each));
-      flows ??= await flowsOfBoth(hosts);
-      measured.push(await measure(hosts, flows));
-    } finally {
-      for (const host of hosts.values()) host.destroy();
-    }
+    // Every kind comes first at times.
+    const order = kinds.map((_, i) => kinds[(i + n) % kinds.length] as Deciding);
+    const made = order.map(async (kind) => [kind, await BalancedHost.create(kind)] as const);
+    const hosts = new Map(await Promise.all(made));
+    flows ??= await flowsOfBoth(hosts);
+    measured.push(await measure(hosts, flows));
+    for (const host of hosts.values()) host.destroy();
   }
   return measured;
 }
 
 async function measure(hosts: ReadonlyMap<Deciding, BalancedHost>, flows: readonly Flow[]): Promise<Round> {
-  const paths = new Map<Variant, Path>();
-  for (const [kind, { path, pathToNobody }] of hosts) {
-    paths.set(kind, path);
-    if (kind === "none") paths.set("sending", pathToNobody);
-  }
-  const names = [...paths.keys()];
-  const turns = await burstsInTurns(flows, [...paths.values()], ROUND_SECONDS);
-  return turns.map((turn) => Object.fromEntries(turn.map((ns, n) => [names[n], ns])) as Turn);
+  const kinds = [...hosts.keys()];
+  const paths = [...hosts.values()].map(({ path }) => path);
+  const turns = await burstsInTurns(flows, paths, ROUND_SECONDS);
+  return turns.map((turn) => Object.fromEntries(turn.map((ns, n) => [kinds[n], ns])) as Turn);
 }
 
 /** Of many clients, those whose packets both hosts accept: everybody gets the very same packets. */
@@ -131,10 +121,10 @@ function overRounds(value: (turn: Turn) => number): Samples {
   return samples(rounds.map((turns) => median(turns.map(value))));
 }
 
-function compare(of: Variant, against: Variant): Pick<Comparison, "ratio" | "ratioOfReceiving"> {
+function compare(of: Deciding, against: Deciding): Pick<Comparison, "ratio" | "ratioOfReceiving"> {
   return {
     ratio: overRounds((turn) => turn[against] / turn[of]),
-    ratioOfReceiving: overRounds((turn) => (turn[against] - turn.sending) / (turn[of] - turn.sending)),
+    ratioOfReceiving: overRounds((turn) => (turn[against] - turn.nobody) / (turn[of] - turn.nobody)),
   };
 }
 
@@ -158,7 +148,7 @@ function report(): void {
     figures([
       ["", "ratio", "target", "without sending"],
       ...comparisons.map(({ of, against, ratio, target, ratioOfReceiving }) => [
-        `${variants[of]} : ${variants[against]}`,
+        `${deciding[of]} : ${deciding[against]}`,
         withSpread(ratio, 3),
         target?.toFixed(2) ?? "",
         withSpread(ratioOfReceiving, 3),
@@ -166,5 +156,5 @@ function report(): void {
     ]),
   );
   for (const each of comparisons)
-    if (isMissed(each)) console.log(`${variants[each.of]} is below its target.`);
+    if (isMissed(each)) console.log(`${deciding[each.of]} is below its target.`);
 }

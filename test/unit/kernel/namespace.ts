@@ -14,7 +14,7 @@ export function enterNamespace(file: string): void {
     ip("link set lo up");
     return;
   }
-  const command = [process.execPath, ...process.execArgv, fileURLToPath(file)];
+  const command = [process.execPath, ...process.execArgv, fileURLToPath(file), ...process.argv.slice(2)];
   const { status, error } = spawnSync("unshare", ["--net", ...command], {
     stdio: "inherit",
     env: { ...process.env, [mark]: "1" },
