@@ -3,7 +3,7 @@
  * ends: the engine refuses what does not fit it, the commands build what does and get the same error texts.
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { InterfaceConfiguration } from "../core/configuration.ts";
 import type { CounterName } from "../core/counters.ts";
 import type { News } from "../core/news.ts";

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { readDurable, writeDurably } from "./durable-file.ts";
 import { type LinkSettings, readSetting, type SettingName, writeSetting } from "./link-settings.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { readDurable, writeDurably } from "./durable-file.ts";
 
 const Placed = z.record(z.string(), z.object({ carpdev: z.string(), keys: z.array(z.string()) }));

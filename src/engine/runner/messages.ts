@@ -4,7 +4,7 @@
  */
 
 import type { Socket } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 
 /** The runner's end of the socket pair. */
 export const RUNNER_FD = 3;
