@@ -4,7 +4,7 @@
  */
 
 import ipaddr from "ipaddr.js";
-import { AttrStream, parseAttributes } from "netlink";
+import { AttrStream, parseAttributes } from "netlink/dist/structs.js";
 import type { Family } from "../core/event.ts";
 
 export const MESSAGE = {

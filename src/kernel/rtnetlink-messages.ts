@@ -4,7 +4,7 @@
  * It holds no socket and no state.
  */
 
-import type { AttrStream } from "netlink";
+import type { AttrStream } from "netlink/dist/structs.js";
 import type { InterfaceAddress } from "../core/event.ts";
 import { type LinkSettings, parseSettings } from "./link-settings.ts";
 import {

@@ -5,7 +5,7 @@
  */
 
 import { getSystemErrorName } from "node:util";
-import { formatMessage, parseError, parseMessages } from "netlink";
+import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
 import { errnoName, type NetlinkSocket, native } from "./native.ts";
 import { FLAG, MESSAGE, type Request } from "./netlink-bytes.ts";
 import { type Notice, parseNotice } from "./rtnetlink-messages.ts";

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
-import { parseMessages } from "netlink";
+import { parseMessages } from "netlink/dist/structs.js";
 import { canonical } from "../../../src/kernel/netlink-bytes.ts";
 import { addressKey, Observed } from "../../../src/kernel/observed.ts";
 import {
