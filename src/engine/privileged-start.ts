@@ -13,11 +13,9 @@ import { native } from "../kernel/native.ts";
 import { areReduced, privileges, reducePrivileges } from "../kernel/privileges.ts";
 import type { EngineOptions } from "./engine.ts";
 import { installedProgram } from "./installed-program.ts";
+import { handedOn } from "./next-image.ts";
 import { makeRunDirectory } from "./run-directory.ts";
 import { handOn, Keeper, startKeeper, takeOver } from "./runner/keeper.ts";
-
-/** Set in an image that was started with reduced privileges, lest one that has others all the same does it for ever. */
-const VARIABLE = "CARPCTL_REDUCED";
 
 export interface Started {
   /** undefined: what the engine starts has no more privileges than the engine, or the engine has them all. */
@@ -26,13 +24,16 @@ export interface Started {
   readonly failure: string | undefined;
 }
 
-/** @returns the exit status; resolves when the engine has stopped */
-export async function beginEngine(options: EngineOptions): Promise<number> {
+/**
+ * @param isNext this image was started with reduced privileges: it is the last, also when it has others all the same
+ * @returns the exit status; resolves when the engine has stopped
+ */
+export async function beginEngine(options: EngineOptions, isNext = false): Promise<number> {
   const { runDir } = options;
   if (process.geteuid?.() !== 0) return refuse("permission denied: the engine needs root");
   const unusable = await makeRunDirectory(runDir);
   if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
-  const started = startReduced(runDir);
+  const started = startReduced(options, isNext);
   const { runEngine } = await import("./daemon.ts");
   return runEngine(options, started);
 }
@@ -43,19 +44,18 @@ function refuse(why: string): number {
 }
 
 /** Returns in an engine that may do no more than it needs, or at once where that cannot be had. */
-function startReduced(runDir: string): Started {
+function startReduced(options: EngineOptions, isNext: boolean): Started {
   goFirst();
-  const isNext = process.env[VARIABLE] !== undefined;
-  delete process.env[VARIABLE];
   const ends = takeOver();
   const keeper = ends && new Keeper(ends);
   if (areReduced(privileges())) return { keeper, failure: undefined };
   if (isNext) return { keeper, failure: "the kernel gave them back" };
-  return { keeper, failure: goOnReduced(runDir) };
+  return { keeper, failure: goOnReduced(options) };
 }
 
 /** Comes back only with the reason why not. */
-function goOnReduced(runDir: string): string {
+function goOnReduced(options: EngineOptions): string {
+  const { runDir } = options;
   const [script = ""] = process.argv.slice(1);
   if (process.execve === undefined) return "this Node cannot exec";
   try {
@@ -79,7 +79,7 @@ function goOnReduced(runDir: string): string {
   if (ends !== undefined) handOn(ends);
   return process.execve(execPath, [execPath, ...execArgv, ...process.argv.slice(1)], {
     ...process.env,
-    [VARIABLE]: "1",
+    ...handedOn(options),
   });
 }
 
