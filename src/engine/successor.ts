@@ -3,7 +3,8 @@
  * is whatever is installed by now under the name that this one was started by, and it is tried before anything ends.
  */
 
-import { execa } from "execa";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { installedProgram as program } from "./installed-program.ts";
 
 const TRIAL_MS = 10_000;
@@ -11,9 +12,13 @@ const TRIAL_MS = 10_000;
 /** @returns why there can be none, in words; undefined when what is installed runs. */
 export async function obstacleToSuccessor(): Promise<string | undefined> {
   if (program === undefined) return "it is not known by what this engine was started";
-  const trial = await execa(program, ["--version"], { reject: false, timeout: TRIAL_MS, stdin: "ignore" });
-  if (!trial.failed) return undefined;
-  return `${program} --version: ${trial.stderr.split("\n")[0] || trial.shortMessage}`;
+  const trial = promisify(execFile)(program, ["--version"], { timeout: TRIAL_MS });
+  trial.child.stdin?.end();
+  return trial.then(
+    () => undefined,
+    ({ stderr, message }: Error & { readonly stderr?: string }) =>
+      `${program} --version: ${(stderr || message).split("\n")[0]}`,
+  );
 }
 
 /** Does not come back. The process id, the environment and the arguments stay. */

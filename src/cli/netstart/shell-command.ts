@@ -3,13 +3,14 @@
  * the command.
  */
 
-import { execa } from "execa";
 import type { GlobalOptions } from "../globals.ts";
 
 const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** @returns what went wrong */
 export async function runCommand(command: string, options: GlobalOptions): Promise<string | undefined> {
+  // Most files have none.
+  const { execa } = await import("execa");
   let running: { kill(signal: NodeJS.Signals): boolean } | undefined;
   let ended: NodeJS.Signals | undefined;
   const end = (signal: NodeJS.Signals) => {
