@@ -3,8 +3,8 @@
  * goes in lines of its own below the row. Nothing is ever cut or broken within a word.
  */
 
-import { stripVTControlCharacters } from "node:util";
 import { getBorderCharacters, table } from "table";
+import printed from "./printed-width.ts";
 
 export interface Column<Of> {
   readonly title: string;
@@ -51,11 +51,6 @@ export function wrapped(text: string, width: number, indent = ""): string[] {
   }
   if (line !== "") lines.push(line);
   return lines.map((each) => indent + each);
-}
-
-/** The width that a text takes on a terminal. */
-export function printed(text: string): number {
-  return stripVTControlCharacters(text).length;
 }
 
 function widths<Of>(columns: readonly Column<Of>[], rows: readonly Of[]): number[] {
