@@ -1,44 +1,7 @@
-/**
- * One visit to the data path of this run directory, for tests that have no engine: does what the JSON argument asks,
- * prints what it sees and leaves everything in the kernel as an engine that was killed does.
- */
+/** Makes the one visit that its JSON argument asks for, and prints what it sees. */
 
-import { createClock } from "../../src/kernel/clock.ts";
-import { createDataPath } from "../../src/kernel/data-path.ts";
-import type { DataPathInterface, PacketCounts } from "../../src/kernel/kernel.ts";
+import { visit } from "./data-path-visit.ts";
 
-export interface Visit {
-  readonly runDir: string;
-  readonly configure?: DataPathInterface;
-  /** Seconds from now, by vhid; 0 takes a lease away. */
-  readonly leases?: Readonly<Record<number, number>>;
-  readonly shutdown?: boolean;
-}
-
-export interface Seen {
-  /** The vhids whose leases had not run out when the visit began. */
-  readonly held: readonly number[];
-  readonly counts?: PacketCounts | undefined;
-}
-
-function visit({ runDir, configure, leases = {}, shutdown = false }: Visit): Seen {
-  const complain = (text: string) => {
-    throw new Error(text);
-  };
-  const dataPath = createDataPath({ runDir, complain });
-  if (dataPath.obstacle !== undefined) throw new Error(dataPath.obstacle);
-  const now = () => createClock().now().us;
-  const held = Object.keys(leases)
-    .map(Number)
-    .filter((vhid) => dataPath.leaseUntilUs("carp0", vhid) > now());
-  const failed = configure && dataPath.configure(configure);
-  if (failed !== undefined) throw new Error(failed);
-  for (const [vhid, seconds] of Object.entries(leases))
-    dataPath.lease("carp0", Number(vhid), seconds === 0 ? 0 : now() + seconds * 1e6);
-  const counts = dataPath.counts("carp0");
-  if (shutdown) dataPath.shutdown();
-  else dataPath.close();
-  return { held, counts };
-}
+export type { Seen, Visit } from "./data-path-visit.ts";
 
 process.stdout.write(`${JSON.stringify(visit(JSON.parse(process.argv[2] ?? "{}")))}\n`);

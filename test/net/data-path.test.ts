@@ -4,12 +4,14 @@
  */
 
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { DataPathInterface } from "../../src/kernel/kernel.ts";
 import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Frame, type Host, type Network } from "../hosts/index.ts";
-import type { Seen, Visit } from "./data-path-once.ts";
+import type { Seen, Visit } from "./data-path-visit.ts";
 
 const VIRTUAL = "10.0.0.1";
 const VIRTUAL6 = "2001:db8::1";
@@ -17,6 +19,8 @@ const DEVICE_MAC = "00:00:5e:00:01:0a";
 const VHIDS = [10, 11, 12];
 const PORT = 7777;
 const HOUR_S = 3600;
+
+const VISITOR = join(import.meta.dirname, "data-path-visitor.ts");
 
 const SOURCES = Array.from({ length: 200 }, (_, n) => `10.0.0.${n + 20}`);
 const SOURCES6 = Array.from({ length: 200 }, (_, n) => `2001:db8::${(n + 32).toString(16)}`);
@@ -85,16 +89,25 @@ async function plugIn({ hub }: { hub: boolean }): Promise<void> {
       lan.host(name, { addresses: [`10.0.0.${n + 2}/24`, `2001:db8::${n + 2}/64`] }),
     ),
   );
+  for (const host of hosts) {
+    const visitor = host.spawn(process.execPath, [VISITOR, visitSocket(host)]);
+    await visitor.log.waitFor(/^open$/);
+  }
   client = await lan.host("client", {
     addresses: [...SOURCES.map((each) => `${each}/24`), ...SOURCES6.map((each) => `${each}/64`)],
   });
 }
 
+function visitSocket(host: Host): string {
+  return join(host.runDirectory, "visits.sock");
+}
+
 async function visit(host: Host, wanted: Omit<Visit, "runDir">): Promise<Seen> {
-  const argument = JSON.stringify({ runDir: host.runDirectory, ...wanted });
-  return JSON.parse(
-    await host.run(process.execPath, join(import.meta.dirname, "data-path-once.ts"), argument),
-  );
+  const guest = connect(visitSocket(host));
+  guest.write(`${JSON.stringify({ runDir: host.runDirectory, ...wanted })}\n`);
+  const { failed, ...seen } = (await json(guest)) as Seen & { failed?: string };
+  assert.equal(failed, undefined);
+  return seen;
 }
 
 async function carpdevOf(host: Host): Promise<{ index: number; mac: string }> {
