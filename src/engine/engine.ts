@@ -108,7 +108,10 @@ export class Engine {
     this.#links = createLinks({
       runDir: options.runDir,
       events: {
-        link: (link) => this.handle({ kind: "link", link }),
+        link: (link) => {
+          this.#wire.mtuChanged(link.name, link.mtu);
+          this.handle({ kind: "link", link });
+        },
         linkGone: (name) => this.handle({ kind: "link-gone", name }),
         device: (name, index) => this.handle({ kind: "device", interface: name, index }),
         repaired: (name, what) => this.handle({ kind: "repaired", interface: name, what }),

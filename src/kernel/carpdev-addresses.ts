@@ -9,6 +9,7 @@ import type { Kept, PassContext } from "./device-pass.ts";
 import {
   type AddressStep,
   addressSteps,
+  fits,
   ownRoutes,
   routeSteps,
   type Step,
@@ -44,9 +45,9 @@ export function carpdevSteps(context: PassContext, kept: Kept, device: Device, c
   };
 }
 
-/** A carpdev that is down keeps no IPv6 address: it comes back with the link. */
+/** A carpdev that is down, or too small, keeps no IPv6 address: it comes back with the link. */
 export const wantedOn = (context: PassContext, device: Device, carpdev: KernelLink) =>
-  wanted(context, device).filter(({ address }) => address.family === 4 || (carpdev.flags & IFF_UP) !== 0);
+  wanted(context, device).filter(fits((carpdev.flags & IFF_UP) !== 0 ? carpdev.mtu : 0));
 
 /** Owned before it is there: see placed-addresses.ts. What is on the carpdev already stays its owner's. */
 export async function placeOnCarpdev(

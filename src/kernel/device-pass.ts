@@ -4,6 +4,7 @@
  */
 
 import type { Device } from "../core/effect.ts";
+import { IPV6_LEAST_MTU } from "../protocol/ip.ts";
 import { carpdevSteps, leaveCarpdev, placeOnCarpdev, wanted, wantedOn } from "./carpdev-addresses.ts";
 import {
   type AddressStep,
@@ -17,6 +18,7 @@ import {
   type Standing,
   type Step,
   takesLong,
+  wantedMtu,
 } from "./device-plan.ts";
 import type { LinkEvents } from "./kernel.ts";
 import {
@@ -114,7 +116,9 @@ export async function pass(context: PassContext, kept: Kept): Promise<boolean> {
 export function asWanted(context: PassContext, kept: Kept): void {
   kept.lost.clear();
   kept.asked.clear();
-  kept.carpdevMtu = context.observed.byName(kept.desired?.carpdev ?? "")?.mtu;
+  const carpdev = context.observed.byName(kept.desired?.carpdev ?? "");
+  kept.carpdevMtu = carpdev?.mtu;
+  if (carpdev !== undefined && kept.desired !== null) tellOfMtu(context, kept, kept.desired, carpdev);
 }
 
 /** Whatever may have happened to the routes was not told. */
@@ -217,6 +221,13 @@ async function nextSteps(
   if (steps.some((step) => step.kind === "add-address" && step.address.family === 6))
     allowIPv6(context, kept);
   return steps;
+}
+
+function tellOfMtu(context: PassContext, kept: Kept, device: Device, carpdev: KernelLink): void {
+  const mtu = wantedMtu(device, carpdev);
+  const hasIPv6 = device.addresses.some(({ family }) => family === 6);
+  if (!hasIPv6 || mtu >= IPV6_LEAST_MTU) kept.complaints.delete("mtu");
+  else complain(context, kept, "mtu", `an mtu of ${mtu} carries no IPv6: it is without its IPv6 addresses`);
 }
 
 /** A device just made, or one left by an engine that was killed: every address on it is ours. */

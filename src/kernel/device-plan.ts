@@ -6,6 +6,7 @@
 import type { Device } from "../core/effect.ts";
 import type { InterfaceAddress } from "../core/event.ts";
 import { isLinkLocal } from "../protocol/address.ts";
+import { IPV6_LEAST_MTU } from "../protocol/ip.ts";
 import { canonical, type Request } from "./netlink-bytes.ts";
 import { addressKey, type Observed } from "./observed.ts";
 import {
@@ -74,6 +75,12 @@ export function wantedAddresses(device: Device, neighbours: readonly InterfaceAd
   });
 }
 
+/** Below that the kernel takes IPv6 off a device, and gives it back with the mtu. */
+export const fits =
+  (mtu: number) =>
+  ({ address }: WantedAddress): boolean =>
+    address.family === 4 || mtu >= IPV6_LEAST_MTU;
+
 /** A macvlan on a macvlan is really one on the device below both. */
 export const parentOf = (carpdev: KernelLink): number =>
   carpdev.kind === "macvlan" ? carpdev.parentIndex : carpdev.index;
@@ -82,7 +89,7 @@ export const builtFor = (link: KernelLink, carpdev: KernelLink): boolean =>
   link.kind === "macvlan" && link.bridgeMode && link.parentIndex === parentOf(carpdev);
 
 /** The kernel lowers it with the carpdev's, and does not raise it again. */
-const wantedMtu = (device: Device, carpdev: KernelLink): number =>
+export const wantedMtu = (device: Device, carpdev: KernelLink): number =>
   Math.min(device.mtu ?? carpdev.mtu, carpdev.mtu);
 
 /** The kernel takes the mark in a request of its own; both go in one datagram, so a kill cannot part them. */
@@ -131,11 +138,11 @@ function captor({ link, observed }: Standing): KernelLink | undefined {
  */
 export function macvlanSteps(device: Device, standing: Standing): Step[] {
   const { link, carpdev, observed, lost } = standing;
-  const wanted = wantedAddresses(device, observed.addresses(carpdev.index));
+  const mtu = wantedMtu(device, carpdev);
+  const wanted = wantedAddresses(device, observed.addresses(carpdev.index)).filter(fits(mtu));
   const addresses = addressSteps(link.index, wanted, standing);
   const steps: Step[] = [...addresses.removals];
   const up = (link.flags & IFF_UP) !== 0;
-  const mtu = wantedMtu(device, carpdev);
   const change = {
     mac: link.mac === device.mac ? undefined : device.mac,
     mtu: link.mtu === mtu ? undefined : mtu,
@@ -231,7 +238,7 @@ export function foreignChanges(device: Device, standing: Standing): string[] {
   if (master !== undefined) found.push(`device was put into ${master.name}`);
   if (link.alias !== alias) found.push("alias was changed");
   // The kernel takes IPv6 addresses off a link that goes down: that is no second incident.
-  const wanted = wantedAddresses(device, []).filter(({ address }) => up || address.family === 4);
+  const wanted = wantedAddresses(device, []).filter(fits(up ? link.mtu : 0));
   return [...found, ...changedAddresses(link.index, wanted, standing)];
 }
 

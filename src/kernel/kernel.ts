@@ -23,6 +23,8 @@ export interface Wire {
   /** Opens the packet socket of a carpdev and joins carp's multicast groups there. Throws an ErrnoException. */
   open(carpdev: string, index: number): void;
   close(carpdev: string): void;
+  /** To be told of every change of a carpdev's MTU. */
+  mtuChanged(carpdev: string, mtu: number): void;
   /** Receives frames for this multicast MAC too, whenever this device is open. `index` is the kernel's. */
   join(index: number, mac: string): void;
   leave(index: number, mac: string): void;

@@ -39,6 +39,8 @@ export interface Sockets {
   send(handle: number, frame: Uint8Array): number;
   /** Joins or leaves a multicast MAC; counted, as the kernel does. @returns 0 or an errno. */
   membership(handle: number, mac: Uint8Array, join: boolean): number;
+  /** Joins carp's IPv6 group again, where the kernel has forgotten it. */
+  rejoin(handle: number): void;
   /** The raw IP sockets of both families. A family the host lacks is a failure; the other is open all the same. */
   openRaw(): NativeFailure | undefined;
   closeRaw(): void;

@@ -7,6 +7,7 @@ import type { Transmission } from "../core/effect.ts";
 import type { Family } from "../core/event.ts";
 import { macBytes } from "../protocol/address.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
+import { IPV6_LEAST_MTU } from "../protocol/ip.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "./kernel.ts";
 import { errnoException, errnoName, type NativeBatch, native } from "./native.ts";
 
@@ -40,6 +41,8 @@ export function createWire(events: WireEvents): Wire {
   });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
+  /** The kernel has taken IPv6 off these. */
+  const tooSmall = new Set<string>();
   /** By the interface. */
   const recognised = new Map<string, readonly SignedForm[]>();
   /** Multicast MACs to receive, by the index of the carpdev. */
@@ -118,6 +121,14 @@ export function createWire(events: WireEvents): Wire {
     close(carpdev) {
       forget(carpdev);
       if (listening.size === 0) sockets.closeRaw();
+    },
+
+    mtuChanged(carpdev, mtu) {
+      if (mtu < IPV6_LEAST_MTU) tooSmall.add(carpdev);
+      else if (tooSmall.delete(carpdev)) {
+        const on = listening.get(carpdev);
+        if (on !== undefined) sockets.rejoin(on.handle);
+      }
     },
 
     recognise(name, forms) {

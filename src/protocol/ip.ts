@@ -8,6 +8,8 @@ import { bytesOf, writeBytes } from "./ethernet.ts";
 
 export const IPV4_HEADER_BYTES = 20;
 export const IPV6_HEADER_BYTES = 40;
+/** A link that carries no packets of this size carries no IPv6 (RFC 8200, section 5). */
+export const IPV6_LEAST_MTU = 1280;
 const HOP_LIMIT = 255;
 const DONT_FRAGMENT = 0x4000;
 

@@ -4,7 +4,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Capture, createNetwork, type Frame, type Host, type Network } from "../hosts/index.ts";
+import {
+  type Capture,
+  createNetwork,
+  eventually,
+  type Frame,
+  type Host,
+  type Network,
+} from "../hosts/index.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
 
 const SHARED = ["10.0.0.1", "2001:db8::1"] as const;
@@ -171,6 +178,35 @@ describe("a carpdev", () => {
     assert.deepEqual(
       a.engine.log.lines.slice(from).filter(({ text }) => text.includes("repaired")),
       [],
+    );
+  });
+
+  test("whose MTU leaves no room for IPv6 goes on with IPv4; with room again it has all back, carp's group too", async () => {
+    const hasGroup = async () => /^\d+ +eth0 +ff020{26}12 /m.test(await a.run("cat", "/proc/self/net/igmp6"));
+    const transitions = a.engine.transitions.length;
+    assert.ok(await hasGroup());
+    const from = a.engine.log.length;
+    await a.setMtu(1200);
+    await a.engine.waitForLog(/carp0: an mtu of 1200 carries no IPv6: it is without its IPv6 addresses/, {
+      from,
+    });
+    await nextOf(["10.0.0.20"]);
+    assert.equal(await hasGroup(), false);
+    await assertReaches(client, "10.0.0.1", "10.0.0.20");
+    await a.setMtu(1500);
+    await a.run("ip", "address", "replace", "2001:db8::2/64", "dev", "eth0", "nodad");
+    await eventually(hasGroup, (has) => has);
+    await nextOf(["10.0.0.20", "2001:db8::2"]);
+    await a.waitForAddresses("carp0", ["10.0.0.1/24", "2001:db8::1/64"]);
+    await assertReaches(client, ...SHARED, "2001:db8::2");
+    assert.equal(a.engine.transitions.length, transitions);
+    assert.equal(
+      a.engine.log.lines.length,
+      from + 1,
+      a.engine.log.lines
+        .slice(from)
+        .map(({ text }) => text)
+        .join(),
     );
   });
 

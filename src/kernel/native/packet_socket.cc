@@ -104,6 +104,13 @@ Failure PacketSocket::open(int ifindex) {
   return {};
 }
 
+void PacketSocket::rejoin() {
+  // First: the kernel takes the former membership off the device when its socket is closed, and does not look whether
+  // it is still there or another's.
+  group6_ = Descriptor();
+  group6_ = joinGroup6(ifindex_);
+}
+
 int PacketSocket::send(const uint8_t* frame, size_t length) {
   int error = 0;
   // An error the device left behind (it was down for a moment) is reported to whoever comes first and then gone:

@@ -24,6 +24,9 @@ class PacketSocket {
   // Opens the socket on the interface and joins carp's groups.
   Failure open(int ifindex);
 
+  // The kernel forgets carp's IPv6 group with all that is IPv6 on a device, and does not join it again.
+  void rejoin();
+
   // 0, or the errno for which the frame did not leave.
   int send(const uint8_t* frame, size_t length);
 

@@ -71,6 +71,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::close>("close"),
                                            InstanceMethod<&Sockets::send>("send"),
                                            InstanceMethod<&Sockets::membership>("membership"),
+                                           InstanceMethod<&Sockets::rejoin>("rejoin"),
                                            InstanceMethod<&Sockets::openRaw>("openRaw"),
                                            InstanceMethod<&Sockets::closeRaw>("closeRaw"),
                                            InstanceMethod<&Sockets::sendUnicast>("sendUnicast"),
@@ -148,6 +149,11 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
       error = socket->membership(join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, mac);
     }
     return Napi::Number::New(info.Env(), error);
+  }
+
+  void rejoin(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32})) return;
+    if (PacketSocket* socket = receiver_.find(handleOf(info))) socket->rejoin();
   }
 
   Napi::Value openRaw(const Napi::CallbackInfo& info) {

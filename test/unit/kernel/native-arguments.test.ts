@@ -77,6 +77,7 @@ const ofSockets: typeof free = {
     ["bytes", bytes(36)],
   ],
   know: [["list", []]],
+  rejoin: [["uint32", 1]],
 };
 
 const ofNetlink: typeof free = { send: [["bytes", bytes(16)]] };
