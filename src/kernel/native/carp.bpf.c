@@ -9,7 +9,7 @@
 always_inline bool has_vlan(const struct __sk_buff *skb)
 {
 	// Such a frame belongs to a VLAN device. Number 0 names no VLAN: the kernel takes that as untagged.
-	return skb->vlan_present && (skb->vlan_tci & 0xfff);
+	return (skb->vlan_tci & 0xfff) && skb->vlan_present;
 }
 
 // The index of the node whose lease decides; the caller knows that there is one.
@@ -74,6 +74,8 @@ always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
 	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
 }
 
+always_inline bool is_group(const struct carp_mac *mac) { return mac->half[0] & bpf_htons(0x0100); }
+
 // The interface whose MAC this is, when the hint names it.
 always_inline struct carp_interface *find_hinted(__u32 carpdev, const struct carp_mac *mac, enum carp_hint hint)
 {
@@ -90,13 +92,16 @@ always_inline const struct carp_interface *accepts_at_once(const struct __sk_buf
 							    enum carp_hint hint)
 {
 	const struct iphdr *ip = (const void *)(ethernet + 1);
-	if ((void *)(ip + 1) > packet_end(skb) || ethernet->h_proto != bpf_htons(ETH_P_IP)) return 0;
+	// Of all Ethernet headers only this field lies where it can be read at once; the compiler does not know.
+	if (*(const __u16 *)((const void *)ethernet + offsetof(struct ethhdr, h_proto)) != bpf_htons(ETH_P_IP)) return 0;
 	const struct carp_interface *interface =
 		find_hinted(skb->ifindex, (const struct carp_mac *)(const void *)ethernet->h_dest, hint);
 	if (!interface || *(const __u8 *)ip != 0x45 || ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)
 		return 0;
-	const __u32 total = bpf_ntohs(ip->tot_len);
-	if (total < sizeof *ip || total > skb->len - ETH_HLEN || is_multicast4(ip->daddr)) return 0;
+	// One comparison for both ends: what is below the one becomes larger than the other.
+	if ((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip) return 0;
+	// Multicast, broadcast and what nobody uses.
+	if ((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb)) return 0;
 	const __u32 node = node_of(interface, fold4(ip->saddr, ip->daddr));
 	struct carp_counters *counters = counters_of(interface, node);
 	if (!counters || !held(counters, interface->leases_ns[node])) return 0;
@@ -104,48 +109,68 @@ always_inline const struct carp_interface *accepts_at_once(const struct __sk_buf
 	return interface;
 }
 
-SEC("tc")
-int carp_ingress(struct __sk_buff *skb)
+// A frame to a group must not carry a packet for one host (RFC 1122, 3.3.6). Linux takes it all the same, and so would
+// every host that has the address: a MAC that carp has given out before, a client that broadcasts.
+always_inline int judge_for_group(struct __sk_buff *skb, const struct subject *subject)
+{
+	// Whatever asks who has an address is answered by egress, or is not.
+	if (subject->kind != SUBJECT_FLOW) return TC_ACT_UNSPEC;
+	const struct carp_interface *interface = find_address(skb->ifindex, subject->destination, CARP_ADDRESS_VIRTUAL);
+	if (!interface) return TC_ACT_UNSPEC;
+	struct carp_counters *counters = counters_of(interface, 0);
+	if (counters) counters->malformed++;
+	return TC_ACT_SHOT;
+}
+
+// Whatever accepts_at_once() leaves over. A function of its own, so that what most packets take stays short.
+static __attribute__((noinline)) int judge_any(struct __sk_buff *skb, enum carp_hint hint)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
-	if (!ethernet) return TC_ACT_UNSPEC;
-	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
-	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
-	if (!hint || *hint == CARP_HINT_NOBODY || has_vlan(skb)) return TC_ACT_UNSPEC;
-	const struct carp_interface *takes = accepts_at_once(skb, ethernet, *hint);
-	if (takes) return accept(skb, takes);
+	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
 	const struct carp_mac destination = *(const struct carp_mac *)(const void *)ethernet->h_dest;
 	const __u16 ethertype = ethernet->h_proto;
-	struct carp_interface *interface = find_hinted(skb->ifindex, &destination, *hint);
-	if (!interface) {
+	if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
+	const struct carp_mac_entry *entry = 0;
+	struct carp_interface *interface = find_hinted(skb->ifindex, &destination, hint);
+	if (!interface && hint != CARP_HINT_NOBODY) {
 		const struct carp_mac_key key = {skb->ifindex, destination, 0};
-		const struct carp_mac_entry *entry = bpf_map_lookup_elem(&carp_macs, &key);
-		if (!entry) return TC_ACT_UNSPEC;
-		if (entry->judged == CARP_JUDGED_ALL) {
+		entry = bpf_map_lookup_elem(&carp_macs, &key);
+		if (entry && entry->judged == CARP_JUDGED_ALL) {
 			interface = find_slot(entry->slot);
 			if (!interface) return TC_ACT_UNSPEC;
 		}
 	}
-	if (interface) {
-		if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
-		// Plain failover needs no hash.
-		if (interface->nodes == 1) {
-			struct carp_counters *counters = counters_of(interface, 0);
-			if (counters && held(counters, interface->until_ns)) {
-				counters->accepted++;
-				return TC_ACT_UNSPEC;
-			}
+	if (!interface && !entry && !is_group(&destination)) return TC_ACT_UNSPEC;
+	// Plain failover needs no hash.
+	if (interface && interface->nodes == 1) {
+		struct carp_counters *counters = counters_of(interface, 0);
+		if (counters && held(counters, interface->until_ns)) {
+			counters->accepted++;
+			return TC_ACT_UNSPEC;
 		}
-	} else if (has_inner_vlan(skb, ethertype)) {
-		return TC_ACT_UNSPEC;
 	}
 	struct subject subject = {};
 	dissect(skb, ethertype, &subject);
+	if (!interface && !entry) return judge_for_group(skb, &subject);
 	if (!interface) {
 		if (subject.kind != SUBJECT_FLOW && subject.kind != SUBJECT_EVERYONES) return TC_ACT_UNSPEC;
 		interface = find_address(skb->ifindex, subject.destination, CARP_ADDRESS_VIRTUAL);
 	}
 	return interface ? judge(skb, interface, &subject) : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int carp_ingress(struct __sk_buff *skb)
+{
+	const struct ethhdr *ethernet = packet_start(skb);
+	if ((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb)) return judge_any(skb, CARP_HINT_ASK);
+	const struct carp_mac *destination = (const void *)ethernet->h_dest;
+	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
+	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
+	if (!hint) return TC_ACT_UNSPEC;
+	if (*hint == CARP_HINT_NOBODY) return is_group(destination) ? judge_any(skb, *hint) : TC_ACT_UNSPEC;
+	const struct carp_interface *takes = accepts_at_once(skb, ethernet, *hint);
+	return takes ? accept(skb, takes) : judge_any(skb, *hint);
 }
 
 SEC("tc")

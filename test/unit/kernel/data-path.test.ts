@@ -5,6 +5,7 @@ import { beforeEach, describe, test } from "node:test";
 import { createClock } from "../../../src/kernel/clock.ts";
 import { fold } from "../../../src/protocol/load-sharing.ts";
 import {
+  BROADCAST,
   balanced,
   CLIENT,
   CLIENT_MAC,
@@ -20,6 +21,7 @@ import {
   lease,
   MULTICAST_MAC,
   OUTSIDE,
+  OUTSIDE6,
   OWN_MAC,
   PASS,
   plain,
@@ -151,6 +153,69 @@ describe("balanced", () => {
         );
       }
     }
+  });
+});
+
+describe("frames to a group", () => {
+  const modes = [plain, ...(["ip", "ip-unicast", "ip-stealth"] as const).map((mode) => () => balanced(mode))];
+  const groups = ["ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01", "01:00:5e:00:00:12", "01:00:5e:00:01:44"];
+  /** One whose last byte is that of a MAC that is given out, and which is not given out itself. */
+  const similar = (mac: string) => (mac === MULTICAST_MAC ? "03:00:5e:00:01:0a" : MULTICAST_MAC);
+  const each = (judged: (mac: string) => void) => {
+    for (const mode of modes) {
+      const wanted = mode();
+      configure(wanted);
+      lease(10, 11, 12);
+      for (const mac of [...groups, similar(wanted.mac)]) judged(mac);
+    }
+  };
+
+  test("are dropped and counted when the packet is for a virtual address, also by a host that holds it", () => {
+    each((mac) => {
+      const frames = [
+        to(mac, packet.IPV4, udp4(CLIENT, VIRTUAL)),
+        to(mac, packet.IPV4, packet.ipv4(CLIENT, VIRTUAL, 1, packet.icmp(8))),
+        to(mac, packet.IPV4, udp4(CLIENT, VIRTUAL, { fragment: 0x0010 })),
+        to(mac, packet.IPV4, udp4(CLIENT, VIRTUAL), [0xe000]),
+        to(mac, packet.IPV6, udp6(CLIENT6, VIRTUAL6)),
+        to(mac, packet.IPV6, packet.ipv6(CLIENT6, VIRTUAL6, 6, Buffer.alloc(20))),
+      ];
+      const before = dataPath.counts("carp0")?.malformed ?? 0;
+      for (const frame of frames) expectIngress(frame, undefined);
+      assert.equal(dataPath.counts("carp0")?.malformed, before + frames.length);
+    });
+  });
+
+  test("pass when nobody's address or everybody's is meant, when they ask who has it, and when they are CARP", () => {
+    each((mac) => {
+      const frames = [
+        to(mac, packet.IPV4, udp4(CLIENT, OUTSIDE)),
+        to(mac, packet.IPV4, udp4(CLIENT, "224.0.0.251")),
+        to(mac, packet.IPV4, udp4(CLIENT, BROADCAST)),
+        to(mac, packet.IPV4, udp4(CLIENT, "255.255.255.255")),
+        to(mac, packet.IPV4, packet.ipv4(CLIENT, "224.0.0.18", 112, Buffer.alloc(36))),
+        to(mac, packet.IPV4, udp4(CLIENT, VIRTUAL), [7]),
+        to(mac, packet.IPV4, Buffer.alloc(3), [0]),
+        to(mac, packet.IPV6, udp6(CLIENT6, OUTSIDE6)),
+        to(mac, packet.IPV6, udp6(CLIENT6, "ff02::fb")),
+        to(mac, packet.IPV6, packet.neighbour(CLIENT6, VIRTUAL6, 135, VIRTUAL6, [[1, CLIENT_MAC]])),
+        to(mac, packet.ARP, packet.arp(1, CLIENT_MAC, CLIENT, "", VIRTUAL)),
+        to(mac, 0x88b5, Buffer.alloc(50)),
+      ];
+      for (const frame of frames) expectIngress(frame, frame);
+    });
+  });
+
+  test("pass for an address that is shared on another carpdev", () => {
+    configure(plain());
+    const frame = to("ff:ff:ff:ff:ff:ff", packet.IPV4, udp4(CLIENT, VIRTUAL));
+    assert.equal(programs.ingress(frame, 1).verdict, PASS);
+  });
+
+  test("are dropped for an address under the carpdev's own MAC", () => {
+    configure(plain({ mac: REAL_MAC, realMac: true }));
+    lease(10);
+    for (const mac of groups) expectIngress(to(mac, packet.IPV4, udp4(CLIENT, VIRTUAL)), undefined);
   });
 });
 
