@@ -1,6 +1,6 @@
 /**
- * Runs the checks and the tests: types and style first, then what needs no network, then real hosts. Says what it
- * leaves out and why, and fails when a test leaves anything behind. Named files are run instead of all.
+ * Runs the checks and the tests, what computes beside what waits. Says what it leaves out and why, and fails when a
+ * test leaves anything behind. Named files are run instead of all.
  */
 
 import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
@@ -21,30 +21,45 @@ const FILE_TIMEOUT_MS = 270_000;
 /** Somebody else makes and removes namespaces and mounts on this machine meanwhile: not blamed on the tests. */
 const othersAtWork = process.env.CARPCTL_TEST_OTHERS_AT_WORK === "1";
 
-/** The tests of one concurrency. Hosts wait most of the time, so several files of theirs fit on few processors. */
+interface Check {
+  readonly name: string;
+  readonly failed: boolean;
+  readonly output: string;
+}
+
+/** Tests that run so many files at a time, those of other phases beside them. */
 interface Phase {
   /** Patterns, of which those that end in .test.ts are tests. */
   readonly files: readonly string[];
   readonly concurrency: number;
   readonly needsRoot: boolean;
+  /** They only compute, and give way to those that have to be on time. */
+  readonly givesWay: boolean;
 }
 
 /** What shows that nothing is lost or late must not be starved by its neighbours. */
 const PUNCTUAL = "handover*|hostile*|input*";
 
-const phases: readonly Phase[] = [
-  {
-    files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*", "test/fuzz/*"],
-    concurrency: 2,
-    needsRoot: false,
-  },
-  { files: ["test/unit/kernel/**/*"], concurrency: 2, needsRoot: true },
-  {
-    files: ["test/soak/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
-    concurrency: 4,
-    needsRoot: true,
-  },
-  { files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true },
+/**
+ * Turns, one after the other, of phases side by side. Hosts wait most of the time: several files of theirs fit on few
+ * processors, and what computes takes the rest.
+ */
+const turns: readonly (readonly Phase[])[] = [
+  [
+    {
+      files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*", "test/fuzz/*"],
+      concurrency: 2,
+      needsRoot: false,
+      givesWay: true,
+    },
+    {
+      files: ["test/soak/**/*", "test/unit/kernel/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
+      concurrency: 4,
+      needsRoot: true,
+      givesWay: false,
+    },
+  ],
+  [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true, givesWay: false }],
 ];
 
 const interrupted = new AbortController();
@@ -63,7 +78,7 @@ if (absent.length > 0) {
   process.exit(2);
 }
 
-let failed = named.length === 0 && !(await checksPass());
+const checks = named.length === 0 ? runChecks() : [];
 // A process for each file, and all those that they start: what V8 made of our code is made once.
 const compiled = mkdtempSync(join(tmpdir(), `${run}-compiled-`));
 process.env.NODE_COMPILE_CACHE = compiled;
@@ -72,30 +87,37 @@ const temporary = mkdtempSync(join(tmpdir(), `${run}-`));
 process.env.TMPDIR = temporary;
 const notes: string[] = [];
 const before = machine();
-failed = (await testsFail()) || failed;
+let failed = await testsFail();
+failed = checksFail(await checks) || failed;
 failed = leaks() || failed;
 for (const note of notes) console.log(note);
 process.exit(interruptedBy > 0 ? 128 + interruptedBy : failed ? 1 : 0);
 
-async function checksPass(): Promise<boolean> {
-  const checks = [
+/** They take the processors that tests leave, and tell of it when those are done. */
+async function runChecks(): Promise<Check[]> {
+  const commands = [
     ["tsc", "--noEmit"],
     ["biome", "check", "."],
   ] as const;
-  const results = await Promise.all(
-    checks.map(([command, ...words]) =>
-      execa(join("node_modules/.bin", command), words, {
+  return Promise.all(
+    commands.map(async ([command, ...words]) => {
+      const program = join("node_modules/.bin", command);
+      const { failed, all } = await execa("nice", ["-n", "5", program, ...words], {
         all: true,
         reject: false,
         cancelSignal: interrupted.signal,
-      }),
-    ),
+      });
+      return { name: [command, ...words].join(" "), failed, output: all };
+    }),
   );
-  for (const [n, { failed, all }] of results.entries()) {
-    console.log(`${failed ? "✖" : "✔"} ${checks[n]?.join(" ")}`);
-    if (failed) console.log(all);
+}
+
+function checksFail(checks: readonly Check[]): boolean {
+  for (const { name, failed, output } of checks) {
+    console.log(`${failed ? "✖" : "✔"} ${name}`);
+    if (failed) console.log(output);
   }
-  return results.every(({ failed }) => !failed);
+  return checks.some(({ failed }) => failed);
 }
 
 async function testsFail(): Promise<boolean> {
@@ -103,23 +125,31 @@ async function testsFail(): Promise<boolean> {
   const totals = new Map<string, number>();
   let anyFailed = false;
 
+  function streamOf({ files: patterns, concurrency, needsRoot, givesWay }: Phase) {
+    const files = patterns
+      .flatMap((pattern) => globSync(`${pattern}.test.ts`).sort())
+      .map((file) => resolve(file))
+      .filter((file) => named.length === 0 || named.includes(file));
+    if (files.length === 0 || interrupted.signal.aborted) return [];
+    if (needsRoot && !isRoot) {
+      notes.push(`skipped: ${patterns.join(", ")} (${files.length} files): network namespaces need root`);
+      return [];
+    }
+    const execArgv = givesWay ? ["--import", join(import.meta.dirname, "gives-way.ts")] : [];
+    return [runFiles({ files, concurrency, execArgv, timeout: FILE_TIMEOUT_MS, signal: interrupted.signal })];
+  }
+
   async function* events() {
-    for (const { files: patterns, concurrency, needsRoot } of phases) {
-      const files = patterns
-        .flatMap((pattern) => globSync(`${pattern}.test.ts`).sort())
-        .map((file) => resolve(file))
-        .filter((file) => named.length === 0 || named.includes(file));
-      if (files.length === 0 || interrupted.signal.aborted) continue;
-      if (needsRoot && !isRoot) {
-        notes.push(`skipped: ${patterns.join(", ")} (${files.length} files): network namespaces need root`);
-        continue;
-      }
-      const stream = runFiles({ files, concurrency, timeout: FILE_TIMEOUT_MS, signal: interrupted.signal });
-      for await (const event of stream) {
-        if (event.type === "test:fail" && event.data.todo === undefined) anyFailed = true;
-        if (!addTotal(event)) yield event;
+    for (const turn of turns) {
+      // They all run from now on; what is read later is kept until then.
+      for (const stream of turn.flatMap(streamOf)) {
+        for await (const event of stream) {
+          if (event.type === "test:fail" && event.data.todo === undefined) anyFailed = true;
+          if (!addTotal(event)) yield event;
+        }
       }
     }
+    if (totals.size > 0) totals.set("duration_ms", performance.now());
     for (const [what, total] of totals) {
       yield {
         type: "test:diagnostic",
