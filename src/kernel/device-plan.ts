@@ -26,7 +26,7 @@ import {
   macvlanCreation,
 } from "./rtnetlink-messages.ts";
 import { IPV6_ROUTES, LINK_LOCAL, routeKey, routesOf, type WantedRoute } from "./rtnetlink-routes.ts";
-import { samePrefix } from "./subnets.ts";
+import { prefixOf } from "./subnets.ts";
 
 /** What a request is about, so that its failure can be judged and told. */
 export type Step =
@@ -65,11 +65,11 @@ export const normal = (address: InterfaceAddress): InterfaceAddress => ({
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];
+  const theirs = new Set(neighbours.map(prefixOf));
   return device.addresses.map((given) => {
     const address = normal(given);
     const alone = address.prefixLength === (address.family === 4 ? 32 : 128);
-    const routed =
-      !alone && (isLinkLocal(address.address) || !neighbours.some((other) => samePrefix(other, address)));
+    const routed = !alone && (isLinkLocal(address.address) || !theirs.has(prefixOf(address)));
     const noDad = address.family === 6 ? IFA_F_NODAD : 0;
     return { key: addressKey(address), address, flags: noDad | (routed ? 0 : IFA_F_NOPREFIXROUTE) };
   });
