@@ -4,6 +4,9 @@
 
 #include "data_path_egress.h"
 
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 #define SECOND_NS 1000000000ull
 
 always_inline bool has_vlan(const struct __sk_buff *skb)
@@ -36,7 +39,7 @@ always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
 {
 	if (!lease_ns) return false;
 	const __u64 jiffies = bpf_jiffies64();
-	if (counters->look_jiffies == jiffies && lease_ns > counters->look_ns + SECOND_NS) return true;
+	if (likely(counters->look_jiffies == jiffies) && lease_ns > counters->look_ns + SECOND_NS) return true;
 	counters->look_jiffies = jiffies;
 	counters->look_ns = bpf_ktime_get_boot_ns();
 	return lease_ns > counters->look_ns;
@@ -74,14 +77,20 @@ always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
 	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
 }
 
+always_inline const enum carp_hint *find_hint(const struct __sk_buff *skb, const struct ethhdr *ethernet)
+{
+	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
+	return bpf_map_lookup_elem(&carp_hints, &bucket);
+}
+
 always_inline bool is_group(const struct carp_mac *mac) { return mac->half[0] & bpf_htons(0x0100); }
 
-// The interface whose MAC this is, when the hint names it.
+// The interface whose MAC this is, when the hint names it. None with a real MAC is ever named.
 always_inline struct carp_interface *find_hinted(__u32 carpdev, const struct carp_mac *mac, enum carp_hint hint)
 {
 	if (hint == CARP_HINT_ASK) return 0;
 	struct carp_interface *interface = find_slot(hint - 1);
-	if (!interface || interface->carpdev != carpdev || interface->real_mac) return 0;
+	if (!interface || interface->carpdev != carpdev) return 0;
 	return same_mac(mac, &interface->given_mac) || same_mac(mac, &interface->device_mac) ? interface : 0;
 }
 
@@ -92,19 +101,20 @@ always_inline const struct carp_interface *accepts_at_once(const struct __sk_buf
 							    enum carp_hint hint)
 {
 	const struct iphdr *ip = (const void *)(ethernet + 1);
-	// Of all Ethernet headers only this field lies where it can be read at once; the compiler does not know.
-	if (*(const __u16 *)((const void *)ethernet + offsetof(struct ethhdr, h_proto)) != bpf_htons(ETH_P_IP)) return 0;
+	// Two bytes at an even address, though the compiler, told that the header is packed, would not trust in it.
+	const __u16 *ethertype = (const void *)&ethernet->h_proto;
+	if (unlikely(*ethertype != bpf_htons(ETH_P_IP))) return 0;
 	const struct carp_interface *interface =
 		find_hinted(skb->ifindex, (const struct carp_mac *)(const void *)ethernet->h_dest, hint);
-	if (!interface || *(const __u8 *)ip != 0x45 || ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)
-		return 0;
+	if (unlikely(!interface || *(const __u8 *)ip != 0x45)) return 0;
+	if (unlikely(ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)) return 0;
 	// One comparison for both ends: what is below the one becomes larger than the other.
-	if ((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip) return 0;
+	if (unlikely((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip)) return 0;
 	// Multicast, broadcast and what nobody uses.
-	if ((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb)) return 0;
+	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb))) return 0;
 	const __u32 node = node_of(interface, fold4(ip->saddr, ip->daddr));
 	struct carp_counters *counters = counters_of(interface, node);
-	if (!counters || !held(counters, interface->leases_ns[node])) return 0;
+	if (unlikely(!counters || !held(counters, interface->leases_ns[node]))) return 0;
 	counters->accepted++;
 	return interface;
 }
@@ -123,10 +133,12 @@ always_inline int judge_for_group(struct __sk_buff *skb, const struct subject *s
 }
 
 // Whatever accepts_at_once() leaves over. A function of its own, so that what most packets take stays short.
-static __attribute__((noinline)) int judge_any(struct __sk_buff *skb, enum carp_hint hint)
+static __attribute__((noinline)) int judge_any(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
 	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
+	const enum carp_hint *found = find_hint(skb, ethernet);
+	const enum carp_hint hint = found ? *found : CARP_HINT_NOBODY;
 	const struct carp_mac destination = *(const struct carp_mac *)(const void *)ethernet->h_dest;
 	const __u16 ethertype = ethernet->h_proto;
 	if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
@@ -163,14 +175,13 @@ SEC("tc")
 int carp_ingress(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = packet_start(skb);
-	if ((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb)) return judge_any(skb, CARP_HINT_ASK);
-	const struct carp_mac *destination = (const void *)ethernet->h_dest;
-	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
-	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
+	if (unlikely((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb))) return judge_any(skb);
+	const enum carp_hint *hint = find_hint(skb, ethernet);
 	if (!hint) return TC_ACT_UNSPEC;
-	if (*hint == CARP_HINT_NOBODY) return is_group(destination) ? judge_any(skb, *hint) : TC_ACT_UNSPEC;
+	if (unlikely(*hint == CARP_HINT_NOBODY))
+		return is_group((const void *)ethernet->h_dest) ? judge_any(skb) : TC_ACT_UNSPEC;
 	const struct carp_interface *takes = accepts_at_once(skb, ethernet, *hint);
-	return takes ? accept(skb, takes) : judge_any(skb, *hint);
+	return likely(takes) ? accept(skb, takes) : judge_any(skb);
 }
 
 SEC("tc")
