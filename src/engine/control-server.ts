@@ -41,14 +41,19 @@ export class AlreadyRunning extends Error {}
 
 export class ControlServer {
   readonly #options: ControlServerOptions;
-  readonly #server: Server;
+  #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #turns = new Turns();
   #inode: number | undefined;
+  #isClosed = false;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
-    this.#server = createServer((socket) => this.#accept(socket));
+    this.#server = this.#create();
+  }
+
+  #create(): Server {
+    return createServer((socket) => this.#accept(socket));
   }
 
   /**
@@ -61,6 +66,28 @@ export class ControlServer {
     const { path } = this.#options;
     if (await isAnswered(path)) throw new AlreadyRunning(path);
     await removeUnfinished(path);
+    await this.#take();
+  }
+
+  /**
+   * Takes the path again where somebody has removed the socket; who is connected stays so.
+   *
+   * @returns whether that was so
+   */
+  async restore(): Promise<boolean> {
+    const error = await stat(this.#options.path).then(
+      () => undefined,
+      ({ code }: NodeJS.ErrnoException) => code,
+    );
+    if (error !== "ENOENT" || this.#isClosed) return false;
+    this.#server.close();
+    this.#server = this.#create();
+    await this.#take();
+    return true;
+  }
+
+  async #take(): Promise<void> {
+    const { path } = this.#options;
     const temporary = `${path}.${process.pid}`;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);
@@ -78,6 +105,7 @@ export class ControlServer {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const ours = await this.isOurs();
     this.#server.close();
     for (const connection of this.#connections) connection.end();

@@ -24,6 +24,7 @@ import { applyVariables } from "./variables-file.ts";
 
 /** How long an engine that met a bug may take to leave in order. */
 const CRASH_STOP_MS = 2000;
+const LOOK_EVERY_MS = 800;
 
 /**
  * In a run directory that there is, with the privileges that were left.
@@ -65,6 +66,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
+  keepSocket(server, engine);
   notifyReady();
   engine.log(6, `carpd ${engine.version} started`);
   for await (const signal of signals) {
@@ -88,6 +90,14 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   await server.close();
   await keeper?.end();
   return 0;
+}
+
+/** Nothing tells when somebody removes it. Without it nobody could give a command, and another engine would start. */
+function keepSocket(server: ControlServer, engine: Engine): void {
+  const look = async () => {
+    if (await server.restore()) engine.log(2, "repaired: the control socket was removed");
+  };
+  setInterval(() => void look().catch(() => {}), LOOK_EVERY_MS).unref();
 }
 
 /** Leaves nothing behind, nor what the engine itself may not take away. */

@@ -297,6 +297,9 @@ export class Engine {
     for (const { carpdev, what } of this.#dataPath.repair())
       this.handle({ kind: "repaired", interface: carpdev, what });
     this.#lookAtForwarding();
+    if (this.#stopping || !this.#state.takeRemoval()) return;
+    this.log(2, "repaired: what is saved for the next engine was removed");
+    void this.save();
   }
 
   #complain(text: string): void {

@@ -3,7 +3,7 @@
  * may have sent. Only root can read it, it is whole or it is not there, and whatever looks otherwise is not used.
  */
 
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
@@ -112,6 +112,7 @@ export class StateFile {
   readonly #runDir: string;
   #writing: Promise<void> = Promise.resolve();
   #next: SavedState | undefined;
+  #isThere = false;
 
   constructor(runDir: string) {
     this.#runDir = runDir;
@@ -140,6 +141,7 @@ export class StateFile {
       if (format !== undefined && format > FORMAT)
         return { unusable: `${this.#path}: format ${format} is a newer version's, this one knows ${FORMAT}` };
       const saved = Saved.parse(json);
+      this.#isThere = true;
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
       return {
         configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups, reasons: saved.reasons },
@@ -170,8 +172,16 @@ export class StateFile {
     return aside;
   }
 
+  /** Whether somebody else has removed what was saved; says so once. */
+  takeRemoval(): boolean {
+    if (!this.#isThere || existsSync(this.#path)) return false;
+    this.#isThere = false;
+    return true;
+  }
+
   async remove(): Promise<void> {
     await this.#writing.catch(() => {});
+    this.#isThere = false;
     await rm(this.#path, { force: true });
   }
 
@@ -193,6 +203,7 @@ export class StateFile {
       await file.close();
     }
     await rename(temporary, this.#path);
+    this.#isThere = true;
     const directory = await open(this.#runDir, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       await directory.sync();

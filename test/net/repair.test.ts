@@ -4,11 +4,13 @@
  */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network, summary } from "../hosts/index.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
+
+const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 /** Minutes would pass before a BACKUP with this advbase took over for want of advertisements. */
 const ADVBASE = "60";
@@ -191,6 +193,27 @@ describe("what somebody else changes on a carp device", () => {
     assert.deepEqual(readdirSync(join(bpffs, "programs")), before);
     assert.ok(existsSync(join(bpffs, "carp_carpdevs")));
     assert.deepEqual(repairs(master, from), []);
+  });
+
+  test("the control socket and what is saved for the next engine are there again when somebody removed them", async () => {
+    const from = master.engine.log.length;
+    const files = ["engine.sock", "state.json"].map((name) => join(master.runDirectory, name));
+    const [, saved = ""] = files;
+    const before = JSON.parse(readFileSync(saved, "utf8"));
+    await master.run("rm", ...files);
+    await Promise.all([
+      master.engine.waitForLog(/<2>repaired: the control socket was removed/, { from }),
+      master.engine.waitForLog(/<2>repaired: what is saved for the next engine was removed/, { from }),
+    ]);
+    await eventually(
+      async () => existsSync(saved),
+      (exists) => exists,
+    );
+    assert.deepEqual(JSON.parse(readFileSync(saved, "utf8")).interfaces, before.interfaces);
+    assert.equal((await master.command("status")).exitCode, 0);
+    assert.equal(statSync(saved).mode & 0o777, 0o600);
+    const another = await master.exec("timeout", ["20", CARPCTL, "engine", "--log", "stderr"]);
+    assert.match(another.stderr, /an engine is running already/);
   });
 
   test("another program that keeps at it is complained of once, and put right less and less often", async () => {
