@@ -87,6 +87,8 @@ const SHELLS: Readonly<
   },
   fish: {
     files: {
+      // Where this is missing it reads all manual pages first, in a process that outlives it.
+      "fish/generated_completions/none.fish": "",
       "fish/config.fish": `function fish_prompt; echo -n 'READY> '; end\nset -g fish_greeting\nset fish_complete_path ${completions} $fish_complete_path\n`,
     },
     words: ["-i"],
