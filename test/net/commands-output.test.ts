@@ -277,6 +277,7 @@ net.inet.carp.strict_replay=0
 		N discarded for bad authentication
 		N discarded for unknown vhid
 		N discarded because of a bad address list
+		N discarded because too many of strangers came at once
 	N packets sent (IPv4)
 	N packets sent (IPv6)
 		N send failed due to mbuf memory error

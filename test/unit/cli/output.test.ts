@@ -131,6 +131,7 @@ test("no counter has counted anything", () => {
       "\t\t0 discarded for bad authentication\n" +
       "\t\t0 discarded for unknown vhid\n" +
       "\t\t0 discarded because of a bad address list\n" +
+      "\t\t0 discarded because too many of strangers came at once\n" +
       "\t0 packets sent (IPv4)\n" +
       "\t0 packets sent (IPv6)\n" +
       "\t\t0 send failed due to mbuf memory error\n" +
