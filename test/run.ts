@@ -47,10 +47,16 @@ const PUNCTUAL = "handover*|hostile*|input*";
 const turns: readonly (readonly Phase[])[] = [
   [
     {
-      files: ["test/unit/!(kernel)/**/*", "test/unit/*", "test/sim/**/*", "test/fuzz/*"],
-      concurrency: 2,
+      files: ["test/unit/@(core|protocol)/**/*", "test/unit/*", "test/sim/**/*", "test/fuzz/*"],
+      concurrency: 1,
       needsRoot: false,
       givesWay: true,
+    },
+    {
+      files: ["test/unit/!(kernel|core|protocol)/**/*"],
+      concurrency: 1,
+      needsRoot: false,
+      givesWay: false,
     },
     {
       files: ["test/soak/**/*", "test/unit/kernel/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
