@@ -177,7 +177,9 @@ describe("advertisements that are not believed", () => {
     for (const [n, host] of [a, b].entries())
       await eventually(
         () => statistics(host),
-        ({ badAuthentication }) => badAuthentication === (before[n]?.badAuthentication ?? 0) + frames.length,
+        ({ badAuthentication, unexamined }) =>
+          badAuthentication + unexamined ===
+          (before[n]?.badAuthentication ?? 0) + (before[n]?.unexamined ?? 0) + frames.length,
       );
     await undisturbed();
     const genuine = wire.frames

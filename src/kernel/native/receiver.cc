@@ -28,7 +28,7 @@ constexpr int kDrainReadsOfStrays = 32;
 constexpr int64_t kSecondNs = 1'000'000'000;
 // It costs the engine some 20 us to look at one.
 constexpr int64_t kStrangersASecond = 2000;
-constexpr int64_t kStrangersAtOnce = 1000;
+constexpr int64_t kStrangersAtOnce = kStrangersASecond;
 constexpr int64_t kTellLeftOutNs = kSecondNs;
 
 int64_t stampOf(msghdr& message) {
@@ -83,6 +83,8 @@ void Receiver::stop() {
   raw4_.close();
   raw6_.close();
   queue_ = {};
+  strangers_.clear();
+  strays_.clear();
   stopEvent_ = {};
   epoll_ = {};
 }
@@ -173,7 +175,7 @@ void Receiver::run() {
 }
 
 bool Receiver::isWorthWaking() const {
-  if (queue_.size() > 0) return true;
+  if (queue_.size() + strangers_.size() + strays_.size() > 0) return true;
   return !queue_.unexamined.empty() && bootNs() - toldNs_ >= kTellLeftOutNs;
 }
 
@@ -208,8 +210,8 @@ bool Receiver::readStrays(RawSocket& from, size_t limit) {
   const int64_t nowNs = bootNs();
   Allowance& allowance = from.family() == 4 ? strays4_ : strays6_;
   for (const Stray& stray : strays) {
-    if (queue_.strays.size() < kStrangersLimit && allowance.take(nowNs)) {
-      queue_.strays.push_back(stray);
+    if (strays_.size() < kStrangersAtOnce && allowance.take(nowNs)) {
+      strays_.push_back(stray);
     } else {
       leaveOut(stray.ifindex, stray.family);
     }
@@ -243,15 +245,14 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
     const int64_t receivedNs = std::min(std::max({arrivedNs, from.emptyNs, from.latestNs}), now.bootNs);
     from.latestNs = receivedNs;
     const uint32_t length = buffers_.messages[i].msg_len;
-    if (!recognition_.recognises(buffers_.bytes[i], length)) {
-      if (queue_.unrecognised >= kStrangersLimit || !from.strangers.take(now.bootNs)) {
-        leaveOut(from.socket.ifindex(), familyOf(buffers_.bytes[i]));
-        continue;
-      }
-      queue_.unrecognised++;
+    const uint8_t* bytes = buffers_.bytes[i];
+    if (recognition_.recognises(bytes, length)) {
+      add(handle, receivedNs, bytes, length);
+    } else if (strangers_.size() < kStrangersAtOnce && from.strangers.take(now.bootNs)) {
+      strangers_.push_back({handle, receivedNs, {bytes, bytes + length}});
+    } else {
+      leaveOut(from.socket.ifindex(), familyOf(bytes));
     }
-    queue_.frames.push_back({handle, length, queue_.bytes.size(), receivedNs});
-    queue_.bytes.insert(queue_.bytes.end(), buffers_.bytes[i], buffers_.bytes[i] + length);
   }
   if (count == static_cast<int>(wanted)) return Outcome::more;
   from.emptyNs = beforeNs;
@@ -274,7 +275,19 @@ Receiver::Outcome Receiver::readFailed(Listening& from, int error, int64_t befor
   return Outcome::more;
 }
 
+void Receiver::add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, size_t length) {
+  queue_.frames.push_back({handle, static_cast<uint32_t>(length), queue_.bytes.size(), receivedNs});
+  queue_.bytes.insert(queue_.bytes.end(), bytes, bytes + length);
+}
+
 Batch Receiver::takeLocked() {
+  for (size_t i = 0; i < kStrangersInOneGo && !strangers_.empty(); i++, strangers_.pop_front()) {
+    const Stranger& stranger = strangers_.front();
+    add(stranger.handle, stranger.receivedNs, stranger.bytes.data(), stranger.bytes.size());
+  }
+  for (size_t i = 0; i < kStrangersInOneGo && !strays_.empty(); i++, strays_.pop_front()) {
+    queue_.strays.push_back(strays_.front());
+  }
   Batch taken = std::move(queue_);
   queue_ = {};
   const int64_t nowNs = bootNs();

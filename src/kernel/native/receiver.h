@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -41,8 +42,6 @@ struct Batch {
   std::vector<uint8_t> bytes;
   std::vector<Stray> strays;
   std::vector<Unexamined> unexamined;
-  // Of the frames.
-  size_t unrecognised = 0;
   size_t size() const { return frames.size() + strays.size(); }
   bool empty() const { return size() == 0 && unexamined.empty(); }
 };
@@ -90,8 +89,9 @@ class Receiver {
   static constexpr size_t kFrameBytes = 2048;
   // What is handled in one go, a millisecond or two's worth; the sockets' own buffers hold more.
   static constexpr size_t kQueueLimit = 128;
-  // Of these, so many at most of strangers: whoever has a pass always finds room.
-  static constexpr size_t kStrangersLimit = kQueueLimit / 2;
+  // Of strangers' frames and of strays, so many at most are handled in one go. They wait beside the queue: whoever has
+  // a pass always finds room in it.
+  static constexpr size_t kStrangersInOneGo = 64;
 
   struct Listening {
     PacketSocket socket;
@@ -103,6 +103,12 @@ class Receiver {
     Allowance strangers;
   };
 
+  struct Stranger {
+    uint32_t handle;
+    int64_t receivedNs;
+    std::vector<uint8_t> bytes;
+  };
+
   enum class Outcome { more, empty };
 
   void run();
@@ -110,6 +116,7 @@ class Receiver {
   Outcome readFrames(uint32_t handle, Listening& from, size_t limit);
   Outcome readFailed(Listening& from, int error, int64_t beforeNs);
   bool readStrays(RawSocket& from, size_t limit);
+  void add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, size_t length);
   void leaveOut(int ifindex, int family);
   bool isWorthWaking() const;
   Failure watch(int fd, uint64_t source);
@@ -130,6 +137,8 @@ class Receiver {
   RawSocket raw4_{4};
   RawSocket raw6_{6};
   Batch queue_;
+  std::deque<Stranger> strangers_;
+  std::deque<Stray> strays_;
   Recognition recognition_;
   Allowance strays4_;
   Allowance strays6_;
