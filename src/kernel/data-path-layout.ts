@@ -131,6 +131,11 @@ export class DataPathLayout {
 
   // The slots: the shared memory of one array.
 
+  /** Where packets are judged soonest. */
+  bestSlot({ mac, carpdev }: DataPathInterface): number {
+    return bucketOf(macBytes(mac), carpdev);
+  }
+
   slotOffset(slot: number): number {
     return slot * this.slotBytes;
   }
@@ -207,7 +212,7 @@ export class DataPathLayout {
     const hints = new Uint8Array(this.maxEntries(HINTS)).fill(this.#constant("CARP_HINT_NOBODY"));
     for (const { key, value } of macs) {
       const { getNumber, getBytes } = this.#value("carp_mac_key", key);
-      const bucket = ((getBytes("mac")[5] ?? 0) ^ getNumber("carpdev")) & 0xff;
+      const bucket = bucketOf(getBytes("mac"), getNumber("carpdev"));
       const slot = this.slotOf(MACS, value);
       const hint = slot === undefined ? ask : Math.min(slot + 1, ask);
       hints[bucket] = [hint, this.#constant("CARP_HINT_NOBODY")].includes(hints[bucket] ?? ask) ? hint : ask;
@@ -316,6 +321,9 @@ function view(bytes: Uint8Array): DataView {
 function aligned(size: number): number {
   return Math.ceil(size / 8) * 8;
 }
+
+/** The same as in carp.bpf.c. */
+const bucketOf = (mac: Uint8Array, carpdev: number): number => ((mac[5] ?? 0) ^ carpdev) & 0xff;
 
 function identityOf(
   carpdev: number,

@@ -124,7 +124,7 @@ class KernelDataPath implements DataPath {
       this.#write(known.slot, wanted, known.is.counters, known.leasesUs);
       return this.#lead();
     }
-    const slot = this.#freeSlot();
+    const slot = this.#freeSlot(wanted);
     const counters = this.#freeCounters(vhids.length);
     if (slot === undefined || counters === undefined) return "the data path holds no more carp interfaces";
     this.#clear(slot);
@@ -345,8 +345,10 @@ class KernelDataPath implements DataPath {
     return Number(new BigUint64Array(Uint8Array.from(bytes).buffer)[0] ?? 0n) / 1000;
   }
 
-  #freeSlot(): number | undefined {
+  #freeSlot(wanted: DataPathInterface): number | undefined {
     const used = new Set([...this.#placed.values()].map(({ slot }) => slot));
+    const best = this.#layout.bestSlot(wanted);
+    if (!used.has(best)) return best;
     for (let slot = 0; slot < this.#layout.maxEntries(INTERFACES); slot++) if (!used.has(slot)) return slot;
     return undefined;
   }

@@ -77,10 +77,16 @@ always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
 	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
 }
 
-always_inline const enum carp_hint *find_hint(const struct __sk_buff *skb, const struct ethhdr *ethernet)
+// What carp_hints has by, and where in carp_interfaces the interface is unless another one was there first.
+always_inline __u32 bucket_of(__u32 carpdev, const struct ethhdr *ethernet)
 {
-	const __u32 bucket = (ethernet->h_dest[ETH_ALEN - 1] ^ skb->ifindex) & 0xff;
-	return bpf_map_lookup_elem(&carp_hints, &bucket);
+	return (ethernet->h_dest[ETH_ALEN - 1] ^ carpdev) & 0xff;
+}
+
+always_inline bool is_for(const struct carp_interface *interface, __u32 carpdev, const struct carp_mac *mac)
+{
+	if (interface->carpdev != carpdev) return false;
+	return same_mac(mac, &interface->given_mac) || same_mac(mac, &interface->device_mac);
 }
 
 always_inline bool is_group(const struct carp_mac *mac) { return mac->half[0] & bpf_htons(0x0100); }
@@ -90,33 +96,29 @@ always_inline struct carp_interface *find_hinted(__u32 carpdev, const struct car
 {
 	if (hint == CARP_HINT_ASK) return 0;
 	struct carp_interface *interface = find_slot(hint - 1);
-	if (!interface || interface->carpdev != carpdev) return 0;
-	return same_mac(mac, &interface->given_mac) || same_mac(mac, &interface->device_mac) ? interface : 0;
+	return interface && is_for(interface, carpdev, mac) ? interface : 0;
 }
 
-// The interface that takes what most packets are, plain IPv4 for a node that this host is MASTER of; 0 for all others,
-// also when they would be accepted. Everything it needs is in a row, in few lines of the processor's caches; the long
-// way comes to the same.
-always_inline const struct carp_interface *accepts_at_once(const struct __sk_buff *skb, const struct ethhdr *ethernet,
-							    enum carp_hint hint)
+// Whether the interface takes what most packets are, plain IPv4 for a node that this host is MASTER of; false for all
+// others, also when they would be accepted. Everything it needs is in a row, in few lines of the processor's caches;
+// the long way comes to the same.
+always_inline bool accepts_at_once(const struct __sk_buff *skb, const struct ethhdr *ethernet,
+				   const struct carp_interface *interface)
 {
 	const struct iphdr *ip = (const void *)(ethernet + 1);
 	// Two bytes at an even address, though the compiler, told that the header is packed, would not trust in it.
 	const __u16 *ethertype = (const void *)&ethernet->h_proto;
-	if (unlikely(*ethertype != bpf_htons(ETH_P_IP))) return 0;
-	const struct carp_interface *interface =
-		find_hinted(skb->ifindex, (const struct carp_mac *)(const void *)ethernet->h_dest, hint);
-	if (unlikely(!interface || *(const __u8 *)ip != 0x45)) return 0;
-	if (unlikely(ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)) return 0;
+	if (unlikely(*ethertype != bpf_htons(ETH_P_IP) || *(const __u8 *)ip != 0x45)) return false;
+	if (unlikely(ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)) return false;
 	// One comparison for both ends: what is below the one becomes larger than the other.
-	if (unlikely((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip)) return 0;
+	if (unlikely((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip)) return false;
 	// Multicast, broadcast and what nobody uses.
-	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb))) return 0;
+	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb))) return false;
 	const __u32 node = node_of(interface, fold4(ip->saddr, ip->daddr));
 	struct carp_counters *counters = counters_of(interface, node);
-	if (unlikely(!counters || !held(counters, interface->leases_ns[node]))) return 0;
+	if (unlikely(!counters || !held(counters, interface->leases_ns[node]))) return false;
 	counters->accepted++;
-	return interface;
+	return true;
 }
 
 // A frame to a group must not carry a packet for one host (RFC 1122, 3.3.6). Linux takes it all the same, and so would
@@ -137,7 +139,8 @@ static __attribute__((noinline)) int judge_any(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
 	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
-	const enum carp_hint *found = find_hint(skb, ethernet);
+	const __u32 bucket = bucket_of(skb->ifindex, ethernet);
+	const enum carp_hint *found = bpf_map_lookup_elem(&carp_hints, &bucket);
 	const enum carp_hint hint = found ? *found : CARP_HINT_NOBODY;
 	const struct carp_mac destination = *(const struct carp_mac *)(const void *)ethernet->h_dest;
 	const __u16 ethertype = ethernet->h_proto;
@@ -176,12 +179,18 @@ int carp_ingress(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = packet_start(skb);
 	if (unlikely((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb))) return judge_any(skb);
-	const enum carp_hint *hint = find_hint(skb, ethernet);
-	if (!hint) return TC_ACT_UNSPEC;
-	if (unlikely(*hint == CARP_HINT_NOBODY))
-		return is_group((const void *)ethernet->h_dest) ? judge_any(skb) : TC_ACT_UNSPEC;
-	const struct carp_interface *takes = accepts_at_once(skb, ethernet, *hint);
-	return likely(takes) ? accept(skb, takes) : judge_any(skb);
+	const __u32 carpdev = skb->ifindex;
+	const struct carp_mac *destination = (const void *)ethernet->h_dest;
+	const __u32 bucket = bucket_of(carpdev, ethernet);
+	const struct carp_interface *interface = bpf_map_lookup_elem(&carp_interfaces, &bucket);
+	if (unlikely(!interface || interface->real_mac || !is_for(interface, carpdev, destination))) {
+		const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
+		if (!hint) return TC_ACT_UNSPEC;
+		if (*hint == CARP_HINT_NOBODY) return is_group(destination) ? judge_any(skb) : TC_ACT_UNSPEC;
+		interface = find_hinted(carpdev, destination, *hint);
+		if (!interface) return judge_any(skb);
+	}
+	return likely(accepts_at_once(skb, ethernet, interface)) ? accept(skb, interface) : judge_any(skb);
 }
 
 SEC("tc")
