@@ -9,7 +9,8 @@ import type { Output } from "./namespace.ts";
  * looks at this machine's network does so here.
  */
 export async function command(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<Output> {
-  if (words.includes("engine")) throw new Error("an engine would take the place of this process");
+  if (words[0] === "engine" && !words.includes("--help"))
+    throw new Error("an engine would take the place of this process");
   const name = basename(environment.CARPCTL_ARGV0 ?? "carpctl");
   const outcome = await outcomeOf({ name, words, environment, version: "", outputIsRead: async () => true });
   const { status, ...said } = reportOf(outcome, name);
