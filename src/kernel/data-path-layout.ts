@@ -9,7 +9,8 @@ import { addressBytes, macBytes } from "../protocol/address.ts";
 import type { DataPathInterface } from "./kernel.ts";
 import type { BpfLayout } from "./native.ts";
 
-export const INTERFACES = "carp_interfaces";
+/** All slots in one element, under the name that libbpf gives to the programs' variables. */
+export const INTERFACES = "carp.bss";
 export const COUNTERS = "carp_count";
 export const MACS = "carp_macs";
 /** By the last bytes of MACs and carpdevs: see `hints`. */
@@ -36,6 +37,7 @@ const needed = {
     counters: 4,
     device_mac: 6,
     real_mac: 1,
+    fold_mask: 1,
     until_ns: 8,
     leases_ns: 8 * MAX_NODES,
   },
@@ -96,7 +98,6 @@ export class DataPathLayout {
     }
     for (const constant of constants) if (layout.enums[constant] === undefined) wrong.push(constant);
     const sizes = [
-      [INTERFACES, 4, "carp_interface"],
       [COUNTERS, 4, "carp_counters"],
       [MACS, layout.structs.carp_mac_key?.size, "carp_mac_entry"],
       [ADDRESSES, layout.structs.carp_address_key?.size, "carp_address_entry"],
@@ -105,6 +106,7 @@ export class DataPathLayout {
       const found = layout.maps[map];
       if (found?.keySize !== keySize || found?.valueSize !== layout.structs[value]?.size) wrong.push(map);
     }
+    if (layout.maps[INTERFACES]?.maxEntries !== 1 || this.slots < 1) wrong.push(INTERFACES);
     if (layout.maps[HINTS]?.keySize !== 4 || layout.maps[HINTS]?.valueSize !== 1) wrong.push(HINTS);
     if (layout.maps[CARPDEVS]?.keySize !== 4 || layout.maps[CARPDEVS]?.valueSize !== 4) wrong.push(CARPDEVS);
     if (wrong.length > 0) throw new Error(`the programs do not have the expected ${wrong.join(", ")}`);
@@ -130,6 +132,10 @@ export class DataPathLayout {
   }
 
   // The slots: the shared memory of one array.
+
+  get slots(): number {
+    return Math.floor((this.#layout.maps[INTERFACES]?.valueSize ?? 0) / this.slotBytes);
+  }
 
   /** Where packets are judged soonest. */
   bestSlot({ mac, carpdev }: DataPathInterface): number {
@@ -158,6 +164,7 @@ export class DataPathLayout {
     const value = this.#value("carp_interface");
     value.number("nodes", vhids.length);
     value.number("mode", this.#constant(modes[balancing]));
+    value.number("fold_mask", foldMask(vhids.length));
     value.number("counters", counters);
     value.number("carpdev", wanted.carpdev);
     value.bytes("given_mac", macBytes(mac));
@@ -324,6 +331,11 @@ function aligned(size: number): number {
 
 /** The same as in carp.bpf.c. */
 const bucketOf = (mac: Uint8Array, carpdev: number): number => ((mac[5] ?? 0) ^ carpdev) & 0xff;
+
+/** The same as `fold % nodes` is `fold & mask`, when there is such a mask. */
+function foldMask(nodes: number): number {
+  return (nodes & (nodes - 1)) === 0 ? nodes - 1 : MAX_NODES;
+}
 
 function identityOf(
   carpdev: number,

@@ -105,8 +105,9 @@ export class DataPathPrograms {
     if (persistent) prepareVersion(directory, version);
     const adopted = persistent && readdirSync(versions).length > 0;
     const object = new native.BpfObject();
+    // A bpffs takes no dots in names.
     const pins = layout.maps.map(
-      (map) => [map, map === CARPDEVS ? join(directory, map) : join(versions, map)] as const,
+      (map) => [map, join(map === CARPDEVS ? directory : versions, map.replace(".", "_"))] as const,
     );
     const failure = object.load(persistent ? pins : []);
     if (failure !== undefined) return abandon(object, runDir, handle, inWords(failure));

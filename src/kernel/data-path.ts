@@ -253,7 +253,7 @@ class KernelDataPath implements DataPath {
   }
 
   #adopt(): void {
-    for (let slot = 0; slot < this.#layout.maxEntries(INTERFACES); slot++) {
+    for (let slot = 0; slot < this.#layout.slots; slot++) {
       const is = this.#layout.readSlot(
         this.#object.read(this.#layout.slotOffset(slot), this.#layout.slotBytes),
       );
@@ -349,7 +349,7 @@ class KernelDataPath implements DataPath {
     const used = new Set([...this.#placed.values()].map(({ slot }) => slot));
     const best = this.#layout.bestSlot(wanted);
     if (!used.has(best)) return best;
-    for (let slot = 0; slot < this.#layout.maxEntries(INTERFACES); slot++) if (!used.has(slot)) return slot;
+    for (let slot = 0; slot < this.#layout.slots; slot++) if (!used.has(slot)) return slot;
     return undefined;
   }
 

@@ -15,13 +15,14 @@ always_inline bool has_vlan(const struct __sk_buff *skb)
 	return (skb->vlan_tci & 0xfff) && skb->vlan_present;
 }
 
-// The index of the node whose lease decides; the caller knows that there is one.
+// The index of the node whose lease decides.
 always_inline __u32 node_of(const struct carp_interface *interface, __u32 fold)
 {
-	const __u32 nodes = interface->nodes;
+	const __u32 mask = interface->fold_mask;
 	// A division takes longer than all the rest of the choice; most have two or four nodes.
-	if ((nodes & (nodes - 1)) == 0) return nodes ? fold & (nodes - 1) & (CARP_MAX_NODES - 1) : 0;
-	return (fold % nodes) & (CARP_MAX_NODES - 1);
+	if (likely(mask < CARP_MAX_NODES)) return fold & mask;
+	const __u32 nodes = interface->nodes;
+	return nodes ? (fold % nodes) & (CARP_MAX_NODES - 1) : 0;
 }
 
 always_inline int accept(struct __sk_buff *skb, const struct carp_interface *interface)
@@ -37,12 +38,15 @@ always_inline int accept(struct __sk_buff *skb, const struct carp_interface *int
 // still within a tick may then take a packet too many; it cannot answer one: egress looks at the clock every time.
 always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
 {
-	if (!lease_ns) return false;
 	const __u64 jiffies = bpf_jiffies64();
-	if (likely(counters->look_jiffies == jiffies) && lease_ns > counters->look_ns + SECOND_NS) return true;
-	counters->look_jiffies = jiffies;
-	counters->look_ns = bpf_ktime_get_boot_ns();
-	return lease_ns > counters->look_ns;
+	if (likely(counters->found_jiffies == jiffies && counters->found_lease_ns == lease_ns)) return true;
+	if (!lease_ns) return false;
+	const __u64 now_ns = bpf_ktime_get_boot_ns();
+	if (lease_ns > now_ns + SECOND_NS) {
+		counters->found_lease_ns = lease_ns;
+		counters->found_jiffies = jiffies;
+	}
+	return lease_ns > now_ns;
 }
 
 always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject)
@@ -77,6 +81,16 @@ always_inline bool has_inner_vlan(struct __sk_buff *skb, __u16 ethertype)
 	return is_vlan(ethertype) && bpf_skb_load_bytes(skb, ETH_HLEN, &tag, sizeof tag) == 0 && (tag & bpf_htons(0xfff));
 }
 
+// Whether the frame is for the MAC that the interface gives out, and that is not a real one. Eight bytes at an address
+// that may be odd: the kernel takes that from a program where the processor does.
+always_inline bool is_for_given(const struct carp_interface *interface, const struct ethhdr *ethernet)
+{
+	const __u64 frame = *(const __u64 *)(const void *)ethernet;
+	// Its first six bytes, and two of zero before them.
+	const __u64 destination = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? frame << 16 : frame >> 16;
+	return destination == *(const __u64 *)(const void *)&interface->real_mac;
+}
+
 // What carp_hints has by, and where in carp_interfaces the interface is unless another one was there first.
 always_inline __u32 bucket_of(__u32 carpdev, const struct ethhdr *ethernet)
 {
@@ -106,14 +120,14 @@ always_inline bool accepts_at_once(const struct __sk_buff *skb, const struct eth
 				   const struct carp_interface *interface)
 {
 	const struct iphdr *ip = (const void *)(ethernet + 1);
-	// Two bytes at an even address, though the compiler, told that the header is packed, would not trust in it.
-	const __u16 *ethertype = (const void *)&ethernet->h_proto;
-	if (unlikely(*ethertype != bpf_htons(ETH_P_IP) || *(const __u8 *)ip != 0x45)) return false;
+	// The ethertype, version and length of the header, and the type of service, which does not matter.
+	const __u32 *start = (const void *)&ethernet->h_proto;
+	if (unlikely((*start & bpf_htonl(0xffffff00)) != bpf_htonl(ETH_P_IP << 16 | 0x4500))) return false;
 	if (unlikely(ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)) return false;
 	// One comparison for both ends: what is below the one becomes larger than the other.
 	if (unlikely((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip)) return false;
 	// Multicast, broadcast and what nobody uses.
-	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || has_vlan(skb))) return false;
+	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || skb->vlan_tci)) return false;
 	const __u32 node = node_of(interface, fold4(ip->saddr, ip->daddr));
 	struct carp_counters *counters = counters_of(interface, node);
 	if (unlikely(!counters || !held(counters, interface->leases_ns[node]))) return false;
@@ -174,23 +188,29 @@ static __attribute__((noinline)) int judge_any(struct __sk_buff *skb)
 	return interface ? judge(skb, interface, &subject) : TC_ACT_UNSPEC;
 }
 
+// For most packets the end of the matter.
+always_inline int judge_for(struct __sk_buff *skb, const struct ethhdr *ethernet,
+			    const struct carp_interface *interface)
+{
+	return likely(accepts_at_once(skb, ethernet, interface)) ? accept(skb, interface) : judge_any(skb);
+}
+
 SEC("tc")
 int carp_ingress(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = packet_start(skb);
 	if (unlikely((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb))) return judge_any(skb);
 	const __u32 carpdev = skb->ifindex;
-	const struct carp_mac *destination = (const void *)ethernet->h_dest;
 	const __u32 bucket = bucket_of(carpdev, ethernet);
-	const struct carp_interface *interface = bpf_map_lookup_elem(&carp_interfaces, &bucket);
-	if (unlikely(!interface || interface->real_mac || !is_for(interface, carpdev, destination))) {
-		const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
-		if (!hint) return TC_ACT_UNSPEC;
-		if (*hint == CARP_HINT_NOBODY) return is_group(destination) ? judge_any(skb) : TC_ACT_UNSPEC;
-		interface = find_hinted(carpdev, destination, *hint);
-		if (!interface) return judge_any(skb);
-	}
-	return likely(accepts_at_once(skb, ethernet, interface)) ? accept(skb, interface) : judge_any(skb);
+	const struct carp_interface *interface = interface_at(bucket);
+	if (likely(interface->carpdev == carpdev && is_for_given(interface, ethernet)))
+		return judge_for(skb, ethernet, interface);
+	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
+	if (!hint) return TC_ACT_UNSPEC;
+	const struct carp_mac *destination = (const void *)ethernet->h_dest;
+	if (*hint == CARP_HINT_NOBODY) return is_group(destination) ? judge_any(skb) : TC_ACT_UNSPEC;
+	interface = find_hinted(carpdev, destination, *hint);
+	return interface ? judge_for(skb, ethernet, interface) : judge_any(skb);
 }
 
 SEC("tc")

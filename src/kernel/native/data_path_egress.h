@@ -36,10 +36,20 @@ always_inline bool same_mac(const struct carp_mac *a, const struct carp_mac *b)
 
 always_inline bool is_zero_mac(const struct carp_mac *mac) { return (mac->half[0] | mac->half[1] | mac->half[2]) == 0; }
 
+// The caller knows that there is such a slot.
+always_inline struct carp_interface *interface_at(__u32 slot)
+{
+	struct carp_interface *interface = &carp_interfaces[slot];
+	// Where it is would be computed anew for every use.
+	barrier_var(interface);
+	return interface;
+}
+
 always_inline struct carp_interface *find_slot(__u32 slot)
 {
-	struct carp_interface *found = bpf_map_lookup_elem(&carp_interfaces, &slot);
-	return found && found->nodes ? found : 0;
+	if (slot >= CARP_MAX_INTERFACES) return 0;
+	struct carp_interface *found = interface_at(slot);
+	return found->nodes ? found : 0;
 }
 
 always_inline struct carp_interface *find_address(__u32 carpdev, const __u32 *address, enum carp_address_kind kind)

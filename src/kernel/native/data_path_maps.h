@@ -31,17 +31,20 @@ struct carp_interface {
 	// The Ethernet source of everything that is sent; all zero: as it comes.
 	struct carp_mac source_mac;
 	__u32 carpdev __attribute__((aligned(64)));
-	// What ARP and neighbour discovery give out.
-	struct carp_mac given_mac;
-	// What the Linux device carries: the same as is given out, without the multicast bit.
-	struct carp_mac device_mac;
-	// 0: this slot is free.
-	__u32 nodes;
-	enum carp_mode mode;
 	// Where the counters of node 0 are; those of the others follow.
 	__u32 counters;
 	// The addresses are on the carpdev itself, under its own MAC.
-	__u8 real_mac;
+	__u8 real_mac __attribute__((aligned(8)));
+	__u8 zero;
+	// What ARP and neighbour discovery give out. With the two bytes before, one comparison: see is_for_given().
+	struct carp_mac given_mac;
+	// What the Linux device carries: the same as is given out, without the multicast bit.
+	struct carp_mac device_mac;
+	// The number of nodes less one, when any fold's node is what this leaves of it; otherwise CARP_MAX_NODES.
+	__u8 fold_mask;
+	// 0: this slot is free.
+	__u32 nodes;
+	enum carp_mode mode;
 	// The latest of the leases, so that "MASTER of anything" is one comparison. CLOCK_BOOTTIME; 0 is none.
 	__u64 until_ns;
 	// In the order of the nodes: MASTER of node i as long as this lies in the future.
@@ -51,9 +54,9 @@ struct carp_interface {
 // Of one node, on one processor.
 struct carp_counters {
 	__u64 accepted;
-	// When held() last looked at the clock for this node. CLOCK_BOOTTIME. Here because it is at hand.
-	__u64 look_jiffies;
-	__u64 look_ns;
+	// The lease that held() last found to last for more than a second, and when. Here because it is at hand.
+	__u64 found_jiffies;
+	__u64 found_lease_ns;
 	__u64 dropped_by_hash;
 	// These two belong to the interface and are kept with its first node.
 	__u64 dropped_by_lease;
@@ -96,13 +99,8 @@ struct carp_address_entry {
 	enum carp_address_kind kind;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, CARP_MAX_INTERFACES);
-	__type(key, __u32);
-	__type(value, struct carp_interface);
-} carp_interfaces SEC(".maps");
+// A map with one element, as libbpf makes it of variables: the programs reach into it without any look-up.
+struct carp_interface carp_interfaces[CARP_MAX_INTERFACES];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

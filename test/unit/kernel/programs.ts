@@ -19,7 +19,8 @@ export class Programs {
     const pins: [string, string][] = [["carp_carpdevs", join(root, "carp_carpdevs")]];
     for (const version of readdirSync(root).filter((name) => name.startsWith("version-"))) {
       const maps = readdirSync(join(root, version));
-      for (const map of maps) pins.push([map, join(root, version, map)]);
+      // A bpffs has no dots in names.
+      for (const map of maps) pins.push([map.replace("_bss", ".bss"), join(root, version, map)]);
     }
     assert.equal(pins.length, 6);
     assert.equal(this.#object.load(pins), undefined);
