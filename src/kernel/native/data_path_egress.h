@@ -39,7 +39,10 @@ always_inline bool is_zero_mac(const struct carp_mac *mac) { return (mac->half[0
 // The caller knows that there is such a slot.
 always_inline struct carp_interface *interface_at(__u32 slot)
 {
-	struct carp_interface *interface = &carp_interfaces[slot];
+	// A compiler that knows the limit leaves the mask out, and Linux 5.10 does not see what it knew.
+	__u64 bounded = slot;
+	barrier_var(bounded);
+	struct carp_interface *interface = &carp_interfaces[bounded & (CARP_MAX_INTERFACES - 1)];
 	// Where it is would be computed anew for every use.
 	barrier_var(interface);
 	return interface;
