@@ -3,7 +3,7 @@
  * shares with the other nodes of its carp interface, the frames, the device, the settings, it asks of its `Owner`.
  */
 
-import { compareAddresses } from "../protocol/address.ts";
+import { comparePrecedence } from "../protocol/address.ts";
 import type { Effective } from "./demotion.ts";
 import type { Effect, VirtualHostState } from "./effect.ts";
 import type { Family, Instant, InterfaceAddress, Micros } from "./event.ts";
@@ -306,8 +306,8 @@ export class VirtualHost {
 
   /**
    * Two masters with nothing to choose between them. OpenBSD sends both to BACKUP and leaves it to the timers; here
-   * the higher source address stays, at once and without an outage. Both hosts must look at the same pair of
-   * addresses: IPv4's where it gets through.
+   * one of the source addresses has precedence, at once and without an outage. Both hosts must look at the same pair
+   * of addresses: IPv4's where it gets through.
    */
   #breakTie(his: Heard & { intervalUs: Micros }, now: Instant): void {
     const own = this.#owner.source(his.family);
@@ -319,9 +319,9 @@ export class VirtualHost {
       this.#assert(his, now);
       return;
     }
-    const order = own === undefined ? 0 : compareAddresses(own, his.source);
+    const order = own === undefined ? 0 : comparePrecedence(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
-    const stays = order === 0 ? his.counter < this.#counters.last : order > 0;
+    const stays = order === 0 ? his.counter < this.#counters.last : order < 0;
     if (stays) this.#assert(his, now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }

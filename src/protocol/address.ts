@@ -78,9 +78,13 @@ export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address);
 }
 
-/** By family, then in network order: the order of the digest and of the tie-break. */
-export function compareAddresses(a: string, b: string): number {
-  return compareBytes(addressBytes(a), addressBytes(b));
+/**
+ * Which of two equal masters has precedence, by their source addresses: negative when it is `a`. The lower one, from
+ * the last byte to the first: that is how ucarp compares them (on a machine of little endian), and with any other order
+ * both would stay MASTER, or neither.
+ */
+export function comparePrecedence(a: string, b: string): number {
+  return compareBytes(addressBytes(a).toReversed(), addressBytes(b).toReversed());
 }
 
 /** Shorter first, which puts IPv4 before IPv6. */

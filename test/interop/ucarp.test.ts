@@ -9,11 +9,11 @@ const VHID = 7;
 const PASS = "secret";
 
 /** A network of its own for each, since both sides take their time: they run side by side. */
-async function withUcarp(test: (network: Mixed) => Promise<void>): Promise<void> {
+async function withUcarp(test: (network: Mixed) => Promise<void>, own = "10.0.0.2"): Promise<void> {
   const lan = await createNetwork();
   try {
     const [ours, theirs, client] = await Promise.all([
-      lan.host("ours", { addresses: ["10.0.0.2/24"] }),
+      lan.host("ours", { addresses: [`${own}/24`] }),
       lan.host("theirs", { addresses: ["10.0.0.3/24"] }),
       lan.host("client", { addresses: ["10.0.0.9/24"] }),
     ]);
@@ -133,6 +133,27 @@ describe("interop with ucarp", { concurrency: true }, () => {
       await it.reached();
       assert.equal(await it.refusals(), 0);
     }));
+
+  for (const { own, stays } of [
+    { own: "10.0.0.2", stays: "we stay" },
+    { own: "10.0.0.4", stays: "it stays" },
+  ])
+    test(`both MASTER with equal settings when they hear each other again, we as ${own}: ${stays}`, () =>
+      withUcarp(async (it) => {
+        const peer = it.ucarp();
+        await peer.waitForState("MASTER");
+        await it.theirs.silence();
+        await it.carp();
+        await it.ours.waitForState("carp0", "MASTER");
+        await it.theirs.unsilence();
+        if (stays === "we stay") await peer.waitForState("BACKUP");
+        else await it.ours.waitForState("carp0", "BACKUP");
+        // For longer than either waits for the other.
+        for (let n = 0; n < 5; n += 1) await it.advertisement(stays === "we stay" ? own : "10.0.0.3");
+        const states = [await it.ours.engine.state("carp0"), peer.state];
+        assert.deepEqual(states, stays === "we stay" ? ["MASTER", "BACKUP"] : ["BACKUP", "MASTER"]);
+        await it.reached();
+      }, own));
 
   test("we go in order, and it takes over at once", () =>
     withUcarp(async (it) => {

@@ -197,7 +197,7 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
     ["lower", 0],
     ["higher", 1],
   ] as const) {
-    test(`a healed partition of equals: the higher stays, without an outage, the ${was} having been first`, async () => {
+    test(`a healed partition of equals: the lower stays, without an outage, the ${was} having been first`, async () => {
       await onCarpHosts({ count: 2 }, async (network) => {
         const [lower, higher] = network.hosts as [Host, Host];
         const hosts = [network.hosts[cutOff], network.hosts[1 - cutOff]] as [Host, Host];
@@ -207,14 +207,14 @@ describe("hosts that share addresses", { concurrency: 4 }, () => {
         const served = await Client.start(network.client);
         await advertises(network.wire, hosts[1], 1);
         await hosts[0].unsilence();
-        await lower.waitForState("carp0", "BACKUP");
-        await advertises(network.wire, higher, 2);
+        await higher.waitForState("carp0", "BACKUP");
+        await advertises(network.wire, lower, 2);
         await served.isServed();
         assertNothingLost(await served.stop());
 
-        assert.deepEqual(statesEntered(higher.engine), ["BACKUP", "MASTER"]);
-        assert.deepEqual(statesEntered(lower.engine), ["BACKUP", "MASTER", "BACKUP"]);
-        await assertHolder(higher, [lower]);
+        assert.deepEqual(statesEntered(lower.engine), ["BACKUP", "MASTER"]);
+        assert.deepEqual(statesEntered(higher.engine), ["BACKUP", "MASTER", "BACKUP"]);
+        await assertHolder(lower, [higher]);
       });
     });
   }

@@ -5,7 +5,7 @@
 
 import type { Command } from "../../src/core/configuration.ts";
 import type { Micros } from "../../src/core/event.ts";
-import { compareAddresses } from "../../src/protocol/address.ts";
+import { comparePrecedence } from "../../src/protocol/address.ts";
 import {
   ADVERTISEMENT_BYTES,
   encodeAdvertisement,
@@ -220,7 +220,7 @@ export class Foreign implements Plugged {
     if (isBowOut(his) || his.demote > this.#demote || his.intervalUs > ownUs) return false;
     if (his.intervalUs < ownUs) return true;
     // The BSDs both yield and leave it to their timers; of two ucarps the lower address stays.
-    return this.kind !== "ucarp" || compareAddresses(his.source, own) < 0;
+    return this.kind !== "ucarp" || comparePrecedence(his.source, own) < 0;
   }
 
   #takeOver(vh: VirtualHost): void {

@@ -170,11 +170,19 @@ export const MUTATIONS: readonly Mutation[] = [
     violates: "cause",
   },
   {
-    title: "of two equal masters the lower address stays",
-    plan: "lower-stays",
+    title: "of two equal masters the higher address stays",
+    plan: "higher-stays",
     file: "core/virtual-host.ts",
-    text: ": order > 0;",
-    by: ": order < 0;",
+    text: ": order < 0;",
+    by: ": order > 0;",
+    violates: "cause",
+  },
+  {
+    title: "of a tie with ucarp both make themselves the winner",
+    plan: "tie-with-ucarp",
+    file: "core/virtual-host.ts",
+    text: ": order < 0;",
+    by: ": order > 0;",
     violates: "cause",
   },
   {

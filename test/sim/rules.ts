@@ -5,7 +5,7 @@
 
 import type { Effect, Transition, VirtualHostState } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/event.ts";
-import { compareAddresses } from "../../src/protocol/address.ts";
+import { comparePrecedence } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
 import { acceptable, type Heard, isBowOut } from "./hearing.ts";
 import type { Settings } from "./settings.ts";
@@ -226,5 +226,5 @@ function dueState(
       : "MASTER";
   const source = station.sourceOf(key, his.source);
   if (his.source.includes(":") || source === undefined || source === his.source) return undefined;
-  return compareAddresses(source, his.source) > 0 ? "MASTER" : "BACKUP";
+  return comparePrecedence(source, his.source) < 0 ? "MASTER" : "BACKUP";
 }

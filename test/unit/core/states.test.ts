@@ -258,7 +258,7 @@ describe("a MASTER that hears another", () => {
       station.world.run(1.5 * SECOND);
       station.take();
       const his = { addresses: ["10.0.0.1", "2001:db8::1"], counter: 77n };
-      const first = station.hear(advertisement({ ...his, source: "10.0.0.1" }));
+      const first = station.hear(advertisement({ ...his, source: "10.0.0.9" }));
       const second = station.hear(advertisement({ ...his, source }));
       for (const effects of [first, second]) assert.equal(only(effects, "announce").length, 1);
       assert.equal(only([...first, ...second], "advertise").length, 1);
@@ -278,9 +278,10 @@ describe("a MASTER that hears another", () => {
 describe("two masters with equal settings", () => {
   const withIpv6 = { addAddresses: [ipv6("2001:db8::1")] };
   const cases = [
-    { title: "the lower source gives way", source: "10.0.0.9", becomes: GIVES_WAY },
-    { title: "the higher source stays", source: "10.0.0.1", becomes: STAYS },
-    { title: "sources are compared as numbers", source: "10.0.0.10", becomes: GIVES_WAY },
+    { title: "the lower source stays", source: "10.0.0.9", becomes: STAYS },
+    { title: "the higher source gives way", source: "10.0.0.1", becomes: GIVES_WAY },
+    { title: "sources are compared as numbers", source: "10.0.0.10", becomes: STAYS },
+    { title: "from the last byte to the first", source: "10.0.9.1", becomes: GIVES_WAY },
   ];
   for (const { title, source, becomes } of cases)
     it(`over IPv4: ${title}`, () => {
@@ -294,8 +295,8 @@ describe("two masters with equal settings", () => {
     });
 
   for (const [source, becomes] of [
-    ["fe80::1", STAYS],
-    ["fe80::9", GIVES_WAY],
+    ["fe80::1", GIVES_WAY],
+    ["fe80::9", STAYS],
   ] as const)
     it(`over IPv6 alone: ${source} against fe80::2`, () => {
       const station = new Station(new World());
@@ -324,24 +325,24 @@ describe("two masters with equal settings", () => {
 
   it("over both families: IPv4 decides, whatever IPv6 says", () => {
     const station = dualStack();
-    station.hear(advertisement({ source: "10.0.0.1", addresses }));
-    station.hear(advertisement({ source: "fe80::9", addresses }));
+    station.hear(advertisement({ source: "10.0.0.9", addresses }));
+    station.hear(advertisement({ source: "fe80::1", addresses }));
     assert.deepEqual(transitions(station.effects), STAYS);
   });
 
   it("over both families with IPv4 lost: IPv6 decides", () => {
     const station = dualStack();
-    station.hear(advertisement({ source: "10.0.0.1", addresses }));
+    station.hear(advertisement({ source: "10.0.0.9", addresses }));
     station.world.run(3.1 * SECOND);
-    station.hear(advertisement({ source: "fe80::9", addresses }));
+    station.hear(advertisement({ source: "fe80::1", addresses }));
     assert.deepEqual(transitions(station.effects), GIVES_WAY);
   });
 
   it("over both families with IPv4 never heard: IPv6 decides", () => {
     const station = dualStack();
-    station.hear(advertisement({ source: "fe80::1", addresses }));
-    assert.deepEqual(transitions(station.effects), STAYS);
     station.hear(advertisement({ source: "fe80::9", addresses }));
+    assert.deepEqual(transitions(station.effects), STAYS);
+    station.hear(advertisement({ source: "fe80::1", addresses }));
     assert.deepEqual(transitions(station.effects), GIVES_WAY);
   });
 

@@ -152,8 +152,8 @@ describe("canonical addresses and bytes", () => {
     }
   });
 
-  it("order by family, then as network numbers", () => {
-    const sorted = ["9.255.255.255", "10.0.0.2", "10.0.0.10", "192.0.2.1", "::9", "::a", "::100", "fe80::1"];
+  it("have precedence by family, then as numbers from the last byte to the first", () => {
+    const sorted = ["192.0.2.1", "10.0.0.2", "10.0.0.10", "9.255.255.255", "::100", "fe80::1", "::9", "::a"];
     const shuffled = [
       "fe80::1",
       "10.0.0.10",
@@ -164,8 +164,8 @@ describe("canonical addresses and bytes", () => {
       "::a",
       "9.255.255.255",
     ];
-    assert.deepEqual(shuffled.sort(protocol.compareAddresses), sorted);
-    assert.equal(protocol.compareAddresses("::1", "::1"), 0);
+    assert.deepEqual(shuffled.sort(protocol.comparePrecedence), sorted);
+    assert.equal(protocol.comparePrecedence("::1", "::1"), 0);
   });
 });
 
