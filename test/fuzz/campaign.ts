@@ -1,8 +1,11 @@
 /** Feeding a target: as many inputs as asked, or for as long, all that follows from one seed. */
 
+import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { inputsFor } from "./inputs.ts";
 import type { Target } from "./target.ts";
+
+const EXECUTIONS_A_TURN = 100;
 
 export interface Campaign {
   readonly executions: number;
@@ -24,7 +27,12 @@ export interface Extent {
 export async function fuzz(target: Target, { seed, executions, ms }: Extent): Promise<Campaign> {
   const trial = await target.open();
   try {
-    const property = fc.asyncProperty(inputsFor(target), async (input) => trial.feed(input));
+    let fed = 0;
+    const property = fc.asyncProperty(inputsFor(target), async (input) => {
+      // What waits for the next turn of the event loop would otherwise wait, and be held, until the end.
+      if (++fed % EXECUTIONS_A_TURN === 0) await setImmediate();
+      await trial.feed(input);
+    });
     const { numRuns, failed, counterexample, errorInstance } = await fc.check(property, {
       seed,
       numRuns: executions,
