@@ -19,8 +19,8 @@ import { programCosts } from "./program-cost.ts";
 import { figures, median, type Samples, samples, withSpread } from "./samples.ts";
 
 /** Each with hosts of its own: where memory lies makes some faster than others, by chance. */
-const ROUNDS = 8;
-const ROUND_SECONDS = 4;
+const ROUNDS = 16;
+const ROUND_SECONDS = 2;
 const FLOWS = 256;
 
 const kinds = Object.keys(deciding) as Deciding[];
