@@ -244,6 +244,7 @@ export class Host {
     if (verdict === undefined) return;
     if ("counter" in verdict) {
       this.#discard(verdict, now);
+      verdict.echo?.node.heardEcho(verdict.echo.heard, now);
       return;
     }
     verdict.carpInterface.accept(verdict.node, verdict.heard, now);

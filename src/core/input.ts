@@ -17,6 +17,8 @@ export interface Discarded {
   readonly text: string;
   /** The interface it was meant for, by the vhid it names; undefined when there is none. */
   readonly carpInterface?: CarpInterface | undefined;
+  /** Set when it says what we have said ourselves. */
+  readonly echo?: Pick<Accepted, "node" | "heard">;
 }
 
 export interface Accepted {
@@ -85,9 +87,12 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
   if (!carpInterface.verify(parsed.advertisement))
     return discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`);
-  if (node.isOwn(counter))
-    return discarded("badAuthentication", 4, `${virtualHost}: replay or network loop detected`);
+  const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
+  if (node.isOwn(counter)) {
+    const what = `${virtualHost}: replay or network loop detected`;
+    return { ...discarded("badAuthentication", 4, what), echo: { node, heard } };
+  }
   if (strictReplay && carpInterface.isReplay(vhid, source, counter))
     return discarded("badAuthentication", 4, `${virtualHost}: replay detected: the counter did not increase`);
-  return { carpInterface, node, heard: { family, source, advbase, advskew, demote, counter, receivedUs } };
+  return { carpInterface, node, heard };
 }

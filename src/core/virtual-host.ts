@@ -192,6 +192,16 @@ export class VirtualHost {
     return this.#counters.has(counter);
   }
 
+  /**
+   * What we have said, from elsewhere: not to be believed. But a host that became MASTER with us, and whose clock shows
+   * the same microsecond, says it too, and takes ours for its own: what we say next tells it who we are.
+   */
+  heardEcho(heard: Heard, now: Instant): void {
+    const own = this.#owner.source(heard.family);
+    if (own === undefined || comparePrecedence(own, heard.source) === 0 || isBowOut(heard)) return;
+    if (this.#state === "MASTER" && !this.#leaving && now.us <= this.#masterUntilUs) this.#assert(heard, now);
+  }
+
   masterDownTimer(now: Instant): void {
     this.#followPeers(now);
     if (this.#state !== "BACKUP") return;

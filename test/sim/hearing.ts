@@ -47,7 +47,23 @@ const authentications = new Map<string, Authentication>();
 const judged = new WeakMap<Frame, { readonly secret: string; readonly isRight: boolean }>();
 
 /** What the host has to take note of; undefined: of nothing in this frame. */
-export function acceptable(station: Station, { carpdev, frame, receivedUs }: Received): Heard | undefined {
+export function acceptable(station: Station, received: Received): Heard | undefined {
+  const heard = signed(station, received);
+  if (heard === undefined || isOwn(station, heard)) return undefined;
+  return station.strictReplay && isReplay(station, heard) ? undefined : heard;
+}
+
+/** Whether it is what the host has said itself, from another address: a master that says so may be answered. */
+export function isEchoFromElsewhere(station: Station, received: Received): boolean {
+  const heard = signed(station, received);
+  if (heard === undefined || isBowOut(heard) || !isOwn(station, heard)) return false;
+  return (
+    station.states.get(heard.key) === "MASTER" && station.sourceOf(heard.key, heard.source) !== heard.source
+  );
+}
+
+/** An advertisement for one of its virtual hosts, with the digest it must have. */
+function signed(station: Station, { carpdev, frame, receivedUs }: Received): Heard | undefined {
   if (!station.allows) return undefined;
   const said = read(frame);
   if (said === undefined) return undefined;
@@ -59,8 +75,6 @@ export function acceptable(station: Station, { carpdev, frame, receivedUs }: Rec
     const peer = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
     if ((peer === undefined) !== said.multicast) continue;
     if (!isRight(frame, secret, configuration, said)) return undefined;
-    if (station.ownCounters.get(key)?.has(said.counter)) return undefined;
-    if (station.strictReplay && isReplay(station, key, said)) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
     return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };
   }
@@ -116,7 +130,11 @@ function isRight(
   return verdict.isRight;
 }
 
-function isReplay(station: Station, key: string, { source, counter }: Said): boolean {
+function isOwn(station: Station, { key, counter }: Heard): boolean {
+  return station.ownCounters.get(key)?.has(counter) ?? false;
+}
+
+function isReplay(station: Station, { key, source, counter }: Heard): boolean {
   const latest = station.latestCounters.get(`${key} ${source}`);
   return latest !== undefined && counter <= latest;
 }

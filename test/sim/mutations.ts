@@ -201,4 +201,12 @@ export const MUTATIONS: readonly Mutation[] = [
     by: "if (false)",
     violates: "no effect",
   },
+  {
+    title: "two masters that say the same take each other for an echo",
+    plan: "same-microsecond",
+    file: "core/virtual-host.ts",
+    text: "if (own === undefined || comparePrecedence(own, heard.source) === 0 || isBowOut(heard)) return;",
+    by: "if (true) return;",
+    violates: "no two leases",
+  },
 ];

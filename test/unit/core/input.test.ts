@@ -326,7 +326,7 @@ describe("an interface with a unicast peer", () => {
 });
 
 describe("our own advertisement that comes back", () => {
-  it("is told from a peer's by its counter, and changes nothing", () => {
+  it("is told from a peer's by its counter, and is not believed", () => {
     const station = master();
     station.sysctl("log", 4);
     station.world.run(2.5 * SECOND);
@@ -339,6 +339,25 @@ describe("our own advertisement that comes back", () => {
     }
     assert.equal(station.host.counters.badAuthentication, 2);
     assert.equal(station.state(), "MASTER");
+  });
+
+  it("is answered by a MASTER once when it comes from elsewhere: another one may have said the same just then", () => {
+    const station = master();
+    const told = station.host.counterFloor;
+    const answers = (effects: readonly Effect[]) =>
+      effects.flatMap((each) => (each.kind === "advertise" ? each : []));
+    const hear = (overrides: Parameters<typeof advertisement>[0]) =>
+      answers(station.hear(advertisement({ counter: told, source: "10.0.0.9", ...overrides })));
+    const [answer, ...more] = hear({});
+    assert.ok(answer !== undefined && more.length === 0);
+    assert.ok(station.host.counterFloor > told);
+    assert.deepEqual(hear({}), []);
+    assert.deepEqual(hear({ counter: station.host.counterFloor, source: "10.0.0.2" }), []);
+    assert.deepEqual(hear({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }), []);
+    assert.equal(station.state(), "MASTER");
+    station.set("carp0", { state: "backup" });
+    assert.deepEqual(hear({}), []);
+    assert.equal(station.state(), "BACKUP");
   });
 
   it("is told after it has become BACKUP, too: a bow-out that comes back is no reason to take over", () => {
