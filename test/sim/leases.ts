@@ -26,6 +26,13 @@ export function longestLeaseUs(
 
 interface Together {
   sinceUs: Micros;
+  /** Of both, when it began. */
+  readonly settings: string;
+}
+
+function settingsOfBoth(a: Station, b: Station, key: string): string {
+  const [first, second] = a.id < b.id ? [a, b] : [b, a];
+  return JSON.stringify([first.settings(key), second.settings(key)]);
 }
 
 export class Leases {
@@ -169,7 +176,7 @@ export class Leases {
       const goesOn = otherEndUs > us && untilUs > station.now.us;
       if (!goesOn) this.#together.delete(of);
       else if (together === undefined || Math.min(endUs, otherEndUs) < us)
-        this.#together.set(of, { sinceUs: us });
+        this.#together.set(of, { sinceUs: us, settings: settingsOfBoth(station, other, key) });
     }
   }
 
@@ -185,7 +192,9 @@ export class Leases {
     // Of more than two that take over together each hears what others said before they gave way, and takes over again;
     // whoever stays answers eight of them at once, and the next one within an eighth of its interval.
     const isCrowd = this.#others(a, key).length > 1;
-    const shortUs = 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 : 0);
+    // Who has become better meanwhile, its sends having succeeded again, is answered by what it has said before.
+    const rounds = together.settings === settingsOfBoth(a, b, key) ? 1 : 2;
+    const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 : 0);
     // A fault that long ago has no part in it: neither lost an advertisement, nor is anybody still waiting.
     const isFaultless = together.sinceUs - hearingUs > 10 * interval;
     const fromUs = isFaultless
