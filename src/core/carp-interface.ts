@@ -4,6 +4,7 @@
  * command changes what is decided in reconfigure.ts.
  */
 
+import { addressBytes } from "../protocol/address.ts";
 import type { Advertisement } from "../protocol/advertisement.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 import { Appearance, identity, obstacleTo } from "./appearance.ts";
@@ -262,11 +263,14 @@ export class CarpInterface implements Owner {
     return this.#appearance.verify(advertisement);
   }
 
-  /** Whether a source sends, for this vhid, a counter no greater than one it has sent before. */
-  isReplay(vhid: number, source: string, counter: bigint): boolean {
+  /** Whether its counter is no greater than others of this vhid, heard or sent; if it is, ours will be greater still. */
+  isReplay(vhid: number, heard: Heard): boolean {
     const window = this.#replayWindows.get(vhid) ?? new ReplayWindow();
     this.#replayWindows.set(vhid, window);
-    return window.isReplay(source, counter);
+    const own = this.#counters.get(vhid);
+    if (window.isReplay(heard, own?.lastSent ?? 0n)) return true;
+    own?.follow(heard.counter, heard.receivedUs);
+    return false;
   }
 
   /** An advertisement with a valid digest arrived for one of the nodes. */
@@ -347,6 +351,11 @@ export class CarpInterface implements Owner {
     return this.#appearance.source(family);
   }
 
+  get counterTag(): number {
+    const source = this.source(4) ?? this.source(6);
+    return source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
+  }
+
   send(
     vhid: number,
     fields: { advbase: number; advskew: number; demote: number; counter: bigint },
@@ -414,8 +423,8 @@ export class CarpInterface implements Owner {
   greatestCounter(now: Instant): bigint {
     let greatest = 0n;
     for (const counters of this.#counters.values()) {
-      const following = counters.following(now);
-      if (following > greatest) greatest = following;
+      const next = counters.greatestNext(now);
+      if (next > greatest) greatest = next;
     }
     return greatest;
   }

@@ -118,6 +118,8 @@ export type Effect =
    * was said of the interface before.
    */
   | { readonly kind: "recognise"; readonly interface: string; readonly forms: readonly SignedForm[] }
+  /** Save the host's greatest counter: it has gone ahead of what the next engine would begin with. */
+  | { readonly kind: "save-counters" }
   | {
       readonly kind: "log";
       readonly priority: Priority;

@@ -7,6 +7,7 @@ import { obstacleTo } from "./appearance.ts";
 import { CarpInterface, type Host as HostOfInterfaces } from "./carp-interface.ts";
 import { Carpdevs } from "./carpdevs.ts";
 import type { Command, HostConfiguration, InterfaceConfiguration, SysctlWrite } from "./configuration.ts";
+import { CounterReserve } from "./counter-reserve.ts";
 import { type CounterName, type Counters, zeroCounters } from "./counters.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect, Priority } from "./effect.ts";
@@ -61,6 +62,7 @@ export class Host {
   /** Interfaces whose settings changed, and whether their peers must hear of it at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
   #counterFloor: bigint;
+  readonly #reserve = new CounterReserve();
   #isRouter = false;
 
   constructor(options: HostOptions) {
@@ -175,7 +177,7 @@ export class Host {
     return this.#settled(now);
   }
 
-  /** The greatest counter sent so far, or the floor given. */
+  /** No counter sent so far or followed is greater, nor the floor given. */
   get counterFloor(): bigint {
     let floor = this.#counterFloor;
     for (const each of this.#interfaces.values())
@@ -185,7 +187,8 @@ export class Host {
 
   /** No counter that was sent or may be sent now is greater; those to come grow no faster than the clock from here. */
   greatestCounter(now: Instant): bigint {
-    let greatest = this.#counterFloor;
+    const reserved = this.#reserve.at(now);
+    let greatest = reserved > this.#counterFloor ? reserved : this.#counterFloor;
     for (const each of this.#interfaces.values()) {
       const its = each.greatestCounter(now);
       if (its > greatest) greatest = its;
@@ -244,9 +247,11 @@ export class Host {
     if (verdict === undefined) return;
     if ("counter" in verdict) {
       this.#discard(verdict, now);
-      verdict.echo?.node.heardEcho(verdict.echo.heard, now);
+      verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
+    if (strictReplay && this.#reserve.follow(verdict.heard.counter, now))
+      this.#effects.push({ kind: "save-counters" });
     verdict.carpInterface.accept(verdict.node, verdict.heard, now);
   }
 

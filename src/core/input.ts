@@ -17,8 +17,8 @@ export interface Discarded {
   readonly text: string;
   /** The interface it was meant for, by the vhid it names; undefined when there is none. */
   readonly carpInterface?: CarpInterface | undefined;
-  /** Set when it says what we have said ourselves. */
-  readonly echo?: Pick<Accepted, "node" | "heard">;
+  /** Set when it has the digest and says nothing new. */
+  readonly stale?: Pick<Accepted, "node" | "heard">;
 }
 
 export interface Accepted {
@@ -88,11 +88,12 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
   if (!carpInterface.verify(parsed.advertisement))
     return discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`);
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
-  if (node.isOwn(counter)) {
-    const what = `${virtualHost}: replay or network loop detected`;
-    return { ...discarded("badAuthentication", 4, what), echo: { node, heard } };
-  }
-  if (strictReplay && carpInterface.isReplay(vhid, source, counter))
-    return discarded("badAuthentication", 4, `${virtualHost}: replay detected: the counter did not increase`);
+  const stale = (what: string): Discarded => ({
+    ...discarded("badAuthentication", 4, `${virtualHost}: ${what}`),
+    stale: { node, heard },
+  });
+  if (node.isOwn(counter)) return stale("replay or network loop detected");
+  if (strictReplay && carpInterface.isReplay(vhid, heard))
+    return stale("replay detected: the counter is not new");
   return { carpInterface, node, heard };
 }

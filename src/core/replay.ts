@@ -1,25 +1,63 @@
 /**
- * net.inet.carp.strict_replay: where every host draws its counters from a clock, a counter that does not increase
- * is a recorded advertisement. Kept for a bounded number of sources.
+ * net.inet.carp.strict_replay: where every host's counters exceed all that it has heard, one that is far below is that
+ * of a recorded advertisement, and so is one for the second time, whatever address it comes from: the digest does not
+ * cover that. A sliding window, as IPsec has it (RFC 4303, 3.4.3): hosts may say something at the same time.
  */
 
-const MAX_SOURCES = 256;
+import { SECOND } from "./timing.ts";
+import type { Heard } from "./virtual-host.ts";
 
+/** How far below the greatest a new one may be; counters are microseconds. */
+const WINDOW = BigInt(10 * SECOND);
+/** More than a host sends in that time at advbase 0. */
+const REMEMBERED = 4096;
+
+/** Of one virtual host. */
 export class ReplayWindow {
-  readonly #latest = new Map<string, bigint>();
+  #greatest = 0n;
+  /** In the order in which they were heard. */
+  readonly #heard = new Map<bigint, { readonly first: Heard; hasTwin: boolean }>();
+  /** None that is no greater is new: those have been forgotten. */
+  #floor = 0n;
 
-  /** Remembers the counter if it is greater than every one this source sent before; if not, it is a replay. */
-  isReplay(source: string, counter: bigint): boolean {
-    const latest = this.#latest.get(source);
-    if (latest !== undefined && counter <= latest) return true;
-    this.#latest.delete(source);
-    this.#latest.set(source, counter);
-    if (this.#latest.size > MAX_SOURCES) {
-      for (const oldest of this.#latest.keys()) {
-        this.#latest.delete(oldest);
-        break;
-      }
+  /**
+   * Remembers it if it is none.
+   *
+   * @param sent the greatest counter of our own advertisements
+   */
+  isReplay(heard: Heard, sent: bigint): boolean {
+    const { counter } = heard;
+    const greatest = sent > this.#greatest ? sent : this.#greatest;
+    if (counter <= this.#floor || counter + WINDOW <= greatest) return true;
+    const known = this.#heard.get(counter);
+    if (known !== undefined) {
+      if (known.hasTwin || !isTwin(heard, known.first)) return true;
+      known.hasTwin = true;
+      return false;
     }
+    this.#heard.set(counter, { first: heard, hasTwin: false });
+    if (counter > this.#greatest) this.#greatest = counter;
+    this.#forget();
     return false;
   }
+
+  #forget(): void {
+    for (const oldest of this.#heard.keys()) {
+      const isBelow = oldest + WINDOW <= this.#greatest;
+      if (!isBelow && this.#heard.size <= REMEMBERED) return;
+      this.#heard.delete(oldest);
+      if (!isBelow && oldest > this.#floor) this.#floor = oldest;
+    }
+  }
+}
+
+/** An advertisement goes out once over each family, one right after the other. */
+function isTwin(heard: Heard, first: Heard): boolean {
+  return (
+    heard.family !== first.family &&
+    heard.advbase === first.advbase &&
+    heard.advskew === first.advskew &&
+    heard.demote === first.demote &&
+    heard.receivedUs - first.receivedUs < SECOND
+  );
 }

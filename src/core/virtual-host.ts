@@ -34,6 +34,8 @@ export interface Owner {
   effective(advskew: number): Effective;
   /** Our source address in that family's advertisements. */
   source(family: Family): string | undefined;
+  /** Other than that of the other hosts on the segment, unless these are more than 256. */
+  readonly counterTag: number;
   /** Puts the advertisement on the wire, unless it is later than `untilUs` by then. */
   send(
     vhid: number,
@@ -79,6 +81,7 @@ export class VirtualHost {
   /** When we last answered other masters, as long as that counts. */
   #answersUs: Micros[] = [];
   #answeredCounter: bigint | undefined;
+  #staleAnsweredUs = Number.NEGATIVE_INFINITY;
   readonly #correctedAtUs = new Map<Family, Micros>();
   #leaving = false;
   readonly #counters: OwnCounters;
@@ -97,7 +100,7 @@ export class VirtualHost {
     return this.#state;
   }
 
-  /** The greatest counter sent so far. */
+  /** Its counters will be greater. */
   get lastCounter(): bigint {
     return this.#counters.last;
   }
@@ -145,7 +148,7 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#leaving = true;
     this.#cancel("advertise");
-    const counter = this.#counters.next(now);
+    const counter = this.#counters.next(now, this.#owner.counterTag);
     this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter }, this.#masterUntilUs);
   }
 
@@ -193,13 +196,18 @@ export class VirtualHost {
   }
 
   /**
-   * What we have said, from elsewhere: not to be believed. But a host that became MASTER with us, and whose clock shows
-   * the same microsecond, says it too, and takes ours for its own: what we say next tells it who we are.
+   * What has been said before is not to be believed. But it may be what another MASTER says that does not hear us yet
+   * or no more: one that began in the same microsecond, and takes our advertisement for its own, or one whose counters
+   * are behind (strict_replay). It gives way to what we say now, or says why not with a counter that is ahead.
    */
-  heardEcho(heard: Heard, now: Instant): void {
+  heardStale(heard: Heard, now: Instant): void {
     const own = this.#owner.source(heard.family);
     if (own === undefined || comparePrecedence(own, heard.source) === 0 || isBowOut(heard)) return;
-    if (this.#state === "MASTER" && !this.#leaving && now.us <= this.#masterUntilUs) this.#assert(heard, now);
+    if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs) return;
+    // Once: it could not get ahead of somebody who goes on with everything it says.
+    if (now.us - this.#staleAnsweredUs < this.#intervalUs) return;
+    this.#staleAnsweredUs = now.us;
+    this.#assert(heard, now);
   }
 
   masterDownTimer(now: Instant): void {
@@ -331,7 +339,7 @@ export class VirtualHost {
     }
     const order = own === undefined ? 0 : comparePrecedence(own, his.source);
     // Hosts without addresses of their own speak from the shared one; the counter then tells them apart.
-    const stays = order === 0 ? his.counter < this.#counters.last : order < 0;
+    const stays = order === 0 ? his.counter < this.#counters.lastSent : order < 0;
     if (stays) this.#assert(his, now);
     else this.#yield("an equal master has precedence", his.receivedUs, now);
   }
@@ -410,7 +418,7 @@ export class VirtualHost {
   #advertise(now: Instant): void {
     const effective = this.#effective;
     const stepUs = this.#intervalUs;
-    const counter = this.#counters.next(now);
+    const counter = this.#counters.next(now, this.#owner.counterTag);
     this.#promisedUs = this.#leaseUs;
     this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter }, this.#masterUntilUs);
     // From when it was due, so that small delays do not add up; from now after a long one.

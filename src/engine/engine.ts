@@ -127,6 +127,7 @@ export class Engine {
         dataPath: this.#dataPath,
         timers: this.#timers,
         log,
+        save: () => void this.save(),
         tell: (news) => {
           this.feed.tell(news);
           if (news.kind === "transition") for (const follower of this.#followers) follower(news);

@@ -18,6 +18,8 @@ export interface Kernel {
   readonly dataPath: DataPath;
   readonly timers: Timers;
   readonly log: (priority: Priority, text: string) => void;
+  /** Saves the state, counters included. */
+  readonly save: () => void;
   /** Tells whoever follows what happens. */
   readonly tell: (news: News) => void;
 }
@@ -97,6 +99,9 @@ export class Performer {
         break;
       case "listen":
         this.#listen(effect.carpdev, effect.index);
+        break;
+      case "save-counters":
+        this.#kernel.save();
         break;
       case "recognise":
         wire.recognise(effect.interface, effect.forms);

@@ -208,16 +208,18 @@ describe("advertisements that are not believed", () => {
 
   test("a recorded advertisement keeps a BACKUP down, unless net.inet.carp.strict_replay=1", async () => {
     /** The MASTER falls silent while its last words are repeated, for many master-down times. */
-    const replay = async () => {
+    const replay = async (source: (n: number) => string) => {
       const recorded = await heard(1);
       const begin = wire.frames.length;
-      const ended = stranger.injectAll("eth0", Array<Buffer>(20).fill(recorded.bytes), { pauseUs: 100_000 });
+      const payload = recorded.bytes.subarray(34);
+      const frames = Array.from({ length: 20 }, (_, n) => forge.ipv4Frame({ source: source(n), payload }));
+      const ended = stranger.injectAll("eth0", frames, { pauseUs: 100_000 });
       await wire.waitFor(({ carp }) => carp?.counter === recorded.carp?.counter, { from: begin });
       await a.silence();
       return { ended };
     };
     const before = await statistics(b);
-    await (await replay()).ended;
+    await (await replay(() => "10.0.0.2")).ended;
     assert.equal(await b.engine.state("carp0"), "BACKUP");
     assert.equal((await statistics(b)).badAuthentication, before.badAuthentication);
     await a.unsilence();
@@ -227,7 +229,8 @@ describe("advertisements that are not believed", () => {
     await b.command("sysctl", "net.inet.carp.strict_replay=1");
     const begin = b.engine.log.length;
     let over = false;
-    const { ended } = await replay();
+    // No digest covers the address.
+    const { ended } = await replay((n) => (n % 2 === 0 ? "10.0.0.2" : `10.0.0.${100 + n}`));
     ended.finally(() => {
       over = true;
     });

@@ -3,7 +3,7 @@
  */
 
 import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
-import { altered } from "./frames.ts";
+import { altered, fromElsewhere } from "./frames.ts";
 import type { Attack, Step } from "./plan.ts";
 import type { Random } from "./random.ts";
 import type { Segment } from "./segment.ts";
@@ -46,6 +46,8 @@ export class Attacker {
         return recorded;
       case "alter":
         return altered(recorded, this.#fields());
+      case "disguise":
+        return fromElsewhere(altered(recorded, this.#fields()), random.integer(1, 7));
       case "forge": {
         const bytes = altered(recorded, this.#fields());
         const digest = bytes.length - ADVERTISEMENT_BYTES + 16 + random.integer(0, 19);

@@ -254,6 +254,9 @@ export class Engine {
       case "ignore":
         this.#ignored.add(effect.carpdev);
         break;
+      case "save-counters":
+        this.#save();
+        break;
       case "left":
         this.#station.left(effect.interface);
         break;

@@ -6,7 +6,7 @@
 import { addressBytes, macBytes } from "../../src/protocol/address.ts";
 import { ADVERTISEMENT_BYTES, CARP_PROTOCOL } from "../../src/protocol/advertisement.ts";
 import { internetChecksum } from "../../src/protocol/checksum.ts";
-import { EtherType, ethernetFrame, writeBytes } from "../../src/protocol/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "../../src/protocol/ethernet.ts";
 import { writeIpv4Header, writeIpv6Header } from "../../src/protocol/ip.ts";
 
 const ROUTER_MAC = macBytes("02:00:00:00:ff:01");
@@ -51,5 +51,19 @@ export function altered(
   const view = new DataView(message.buffer, message.byteOffset);
   view.setUint16(6, 0);
   view.setUint16(6, internetChecksum(message));
+  return bytes;
+}
+
+/** The same from an address that differs in these bits of its last byte. */
+export function fromElsewhere(frame: Uint8Array, bits: number): Uint8Array {
+  const bytes = Uint8Array.from(frame);
+  const header = bytes.subarray(ETHERNET_HEADER_BYTES);
+  const isIpv4 = (header[0] ?? 0) >> 4 === 4;
+  const last = isIpv4 ? 15 : 23;
+  header[last] = (header[last] ?? 0) ^ bits;
+  if (!isIpv4) return bytes;
+  const view = new DataView(header.buffer, header.byteOffset);
+  view.setUint16(10, 0);
+  view.setUint16(10, internetChecksum(header.subarray(0, 20)));
   return bytes;
 }

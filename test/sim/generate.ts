@@ -189,7 +189,7 @@ function drawStep(cluster: Cluster, at: Micros): Step {
     case 9:
       return { ...lasting, kind: "slow-devices", host, deviceUs: short };
     case 10: {
-      const attack = random.pick("garbage", "forge", "replay", "alter", "damage");
+      const attack = random.pick("garbage", "forge", "replay", "alter", "disguise", "damage");
       return {
         atUs,
         forUs: 0,

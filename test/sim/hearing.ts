@@ -53,10 +53,10 @@ export function acceptable(station: Station, received: Received): Heard | undefi
   return station.strictReplay && isReplay(station, heard) ? undefined : heard;
 }
 
-/** Whether it is what the host has said itself, from another address: a master that says so may be answered. */
-export function isEchoFromElsewhere(station: Station, received: Received): boolean {
+/** Whether it says nothing new, but is signed and from another address: a MASTER may answer. */
+export function isStaleFromElsewhere(station: Station, received: Received): boolean {
   const heard = signed(station, received);
-  if (heard === undefined || isBowOut(heard) || !isOwn(station, heard)) return false;
+  if (heard === undefined || isBowOut(heard) || acceptable(station, received) !== undefined) return false;
   return (
     station.states.get(heard.key) === "MASTER" && station.sourceOf(heard.key, heard.source) !== heard.source
   );
@@ -134,9 +134,29 @@ function isOwn(station: Station, { key, counter }: Heard): boolean {
   return station.ownCounters.get(key)?.has(counter) ?? false;
 }
 
-function isReplay(station: Station, { key, source, counter }: Heard): boolean {
-  const latest = station.latestCounters.get(`${key} ${source}`);
-  return latest !== undefined && counter <= latest;
+/** How far below the greatest that was heard or sent a new one may be. */
+const WINDOW = 10_000_000n;
+
+/** Far below, or for the second time; but for the same over the other family, once and at once. */
+function isReplay(station: Station, { key, ...heard }: Heard): boolean {
+  const known = station.heard.get(key) ?? [];
+  const greater = (greatest: bigint, { counter }: Heard) => (counter > greatest ? counter : greatest);
+  if (heard.counter + WINDOW <= known.reduce(greater, station.latestSent.get(key) ?? 0n)) return true;
+  const [first, second] = known.filter(({ counter }) => counter === heard.counter);
+  if (first === undefined) return false;
+  return (
+    second !== undefined ||
+    heard.source.includes(":") === first.source.includes(":") ||
+    heard.receivedUs - first.receivedUs >= 1e6 ||
+    (["advbase", "advskew", "demote"] as const).some((field) => heard[field] !== first[field])
+  );
+}
+
+/** Once it has been accepted. */
+export function remember(station: Station, heard: Heard): void {
+  const known = station.heard.get(heard.key) ?? [];
+  const recent = known.filter(({ counter }) => counter + WINDOW > heard.counter);
+  station.heard.set(heard.key, [...recent, heard]);
 }
 
 /** Since when the two have been hearing each other about a virtual host, all faults considered; undefined: they do not. */

@@ -46,6 +46,8 @@ export type Attack =
   | "replay"
   /** What was recorded, with other values in the fields that no digest covers. */
   | "alter"
+  /** The same, and from another address: no digest covers that either. */
+  | "disguise"
   /** What was recorded, with a bit turned round anywhere. */
   | "damage";
 

@@ -7,7 +7,7 @@ import type { Effect, Transition, VirtualHostState } from "../../src/core/effect
 import type { Micros } from "../../src/core/event.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
-import { acceptable, type Heard, isBowOut, isEchoFromElsewhere } from "./hearing.ts";
+import { acceptable, type Heard, isBowOut, isStaleFromElsewhere, remember } from "./hearing.ts";
 import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
@@ -28,7 +28,7 @@ interface Rule {
   readonly holds: (situation: Situation) => boolean;
 }
 
-/** What a packet that is not acceptable may do, and what it may do besides when it says what we have said. */
+/** What a packet that is not acceptable may do, and what it may do besides when it is signed and not new. */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded"];
 const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm"];
 
@@ -136,14 +136,14 @@ export class Rules {
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
     const his = cause.kind === "frame" ? acceptable(station, cause) : undefined;
     if (cause.kind === "frame" && his === undefined) {
-      const allowed = isEchoFromElsewhere(station, cause) ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
+      const allowed = isStaleFromElsewhere(station, cause) ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
       const done = effects.find(({ kind }) => !allowed.includes(kind));
       if (done !== undefined)
         throw new Violation("no effect", `${station.name}: a packet that is not acceptable: ${done.kind}`);
       return;
     }
     if (his !== undefined) {
-      if (station.strictReplay) station.latestCounters.set(`${his.key} ${his.source}`, his.counter);
+      if (station.strictReplay) remember(station, his);
       this.#heard(station, his);
       if (!isBowOut(his)) this.#wasQuietUntil(station, his.key, his.receivedUs);
     }

@@ -11,10 +11,11 @@ import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
-import { secretOf } from "./hearing.ts";
+import { type Heard, secretOf } from "./hearing.ts";
 import type { Random } from "./random.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { type Settings, settingsOf } from "./settings.ts";
+import { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** How many of its own counters a host knows again. */
@@ -60,8 +61,12 @@ export class Station implements Plugged {
   secrets = new Map<string, string>();
   /** Counters of advertisements that this engine made. */
   readonly ownCounters = new Map<string, Set<bigint>>();
-  /** By virtual host and source, for strict_replay. */
-  readonly latestCounters = new Map<string, bigint>();
+  /** The greatest of them. */
+  readonly latestSent = new Map<string, bigint>();
+  /** Of all engines so far. */
+  readonly #everSent = new Map<string, bigint>();
+  /** With strict_replay, the latest that were accepted. */
+  readonly heard = new Map<string, readonly Heard[]>();
   allows = true;
   preempts = false;
   strictReplay = false;
@@ -214,7 +219,8 @@ export class Station implements Plugged {
     this.#settings.clear();
     this.secrets.clear();
     this.ownCounters.clear();
-    this.latestCounters.clear();
+    this.latestSent.clear();
+    this.heard.clear();
     this.disturbed();
   }
 
@@ -285,7 +291,13 @@ export class Station implements Plugged {
     const key = `${name}/${vhid}`;
     const own = this.ownCounters.get(key) ?? new Set();
     this.ownCounters.set(key, own);
-    own.add(messageOf(bytes).getBigUint64(8));
+    const counter = messageOf(bytes).getBigUint64(8);
+    this.latestSent.set(key, counter);
+    const before = this.#everSent.get(key) ?? 0n;
+    if (counter <= before)
+      throw new Violation("counters grow", `${this.name} ${key}: ${before - counter} us less than before`);
+    this.#everSent.set(key, counter);
+    own.add(counter);
     if (own.size <= REMEMBERED_COUNTERS) return;
     for (const oldest of own) {
       own.delete(oldest);
@@ -304,7 +316,7 @@ export class Station implements Plugged {
 
   /** Another one by the same name has sent and heard nothing yet. */
   #forget(name: string): void {
-    for (const counters of [this.ownCounters, this.latestCounters])
+    for (const counters of [this.ownCounters, this.latestSent, this.heard])
       for (const key of [...counters.keys()]) if (key.startsWith(`${name}/`)) counters.delete(key);
   }
 

@@ -10,6 +10,8 @@ export const INVARIANTS = {
   "one accepts":
     "While each node of a balanced interface has one MASTER, every packet is accepted by exactly one host.",
   cause: "Every change of state names a rule, and that rule's conditions are met.",
+  "counters grow":
+    "What a virtual host says has a greater counter than all it has said before, whatever became of its engine and its clock.",
   "no effect": "A packet that is not acceptable changes nothing, and no input makes the engine fail.",
 } as const;
 

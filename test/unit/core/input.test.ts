@@ -20,7 +20,7 @@ import {
   transitions,
   World,
 } from "./driver.ts";
-import { advertisement, type Said } from "./peer.ts";
+import { advertisement, type Said, said } from "./peer.ts";
 
 /** The counters that are not 0, of the host or of one interface. */
 function counted(station: Station, name?: string): Partial<Record<CounterName, number>> {
@@ -387,19 +387,108 @@ describe("net.inet.carp.strict_replay", () => {
     assert.deepEqual(counted(station), { receivedIpv4: 3 });
   });
 
-  it("on refuses, of every source and vhid, what does not increase", () => {
+  const strict = () => {
     const station = listener();
     station.sysctl("strict_replay", 1);
+    station.take();
+    return station;
+  };
+  const refusals = (station: Station) => station.host.counters.badAuthentication;
+
+  it("on refuses what it has heard before, whatever address it comes from", () => {
+    const station = strict();
     station.hear(advertisement({ counter: 5n }));
-    const effects = station.hear(advertisement({ counter: 5n, demote: 9 }));
-    assert.deepEqual(logged(effects), [
-      "4 carp0: vhid 1: replay detected: the counter did not increase from 10.0.0.9 on eth0",
-    ]);
-    station.hear(advertisement({ counter: 4n, demote: 9 }));
+    for (const source of ["10.0.0.9", "10.0.0.8"])
+      assert.deepEqual(logged(station.hear(advertisement({ counter: 5n, source, demote: 9 }))), [
+        `4 carp0: vhid 1: replay detected: the counter is not new from ${source} on eth0`,
+      ]);
     assert.deepEqual(counted(station), { receivedIpv4: 3, badAuthentication: 2 });
-    station.hear(advertisement({ counter: 4n, source: "10.0.0.8" }));
-    station.hear(advertisement({ counter: 6n }));
-    assert.equal(station.host.counters.badAuthentication, 2);
+    station.hear(advertisement({ counter: 6n, source: "10.0.0.8" }));
+    assert.equal(refusals(station), 2);
+  });
+
+  it("on takes what hosts say at the same time, in any order, and nothing that is 10 seconds behind", () => {
+    const station = strict();
+    const last = 3_600n * 1_000_000n;
+    for (const counter of [last, last - 1n, last + 1n, last - 9_999_998n])
+      station.hear(advertisement({ counter }));
+    assert.equal(refusals(station), 0);
+    for (const counter of [last - 9_999_999n, 5n]) station.hear(advertisement({ counter, demote: 9 }));
+    assert.equal(refusals(station), 2);
+  });
+
+  it("on remembers what it must, however much is said", () => {
+    const station = strict();
+    station.sysctl("log", 0);
+    const many = 5000n;
+    for (let counter = 1n; counter <= many; counter++) station.hear(advertisement({ counter }));
+    for (const counter of [1n, many - 4096n, many - 4095n, many])
+      station.hear(advertisement({ counter, demote: 9 }));
+    assert.equal(refusals(station), 4);
+    assert.equal(station.state(), "BACKUP");
+  });
+
+  it("on takes the same once over the other family, at once and unchanged", () => {
+    const station = strict();
+    const over4 = (counter: bigint) => station.hear(advertisement({ counter }));
+    const over6 = (said: Said) => station.hear(advertisement({ source: "fe80::9", ...said }));
+    over4(5n);
+    over6({ counter: 5n });
+    assert.equal(refusals(station), 0);
+    over6({ counter: 5n });
+    assert.equal(refusals(station), 1);
+    over4(6n);
+    over6({ counter: 6n, demote: 9 });
+    assert.equal(refusals(station), 2);
+    station.world.run(SECOND);
+    over6({ counter: 6n });
+    assert.equal(refusals(station), 3);
+    assert.equal(station.state(), "BACKUP");
+  });
+
+  it("on refuses what this host has said before, however long ago", () => {
+    const station = master();
+    station.sysctl("strict_replay", 1);
+    const early = station.host.counterFloor;
+    station.world.run(1100 * 1.1 * SECOND);
+    station.hear(advertisement({ counter: early, source: "10.0.0.8", advskew: 0 }));
+    assert.equal(refusals(station), 1);
+  });
+
+  it("on makes this host's counters exceed those that it hears", () => {
+    const ahead = 2n ** 60n;
+    const station = strict();
+    station.hear(advertisement({ counter: ahead }));
+    const [first] = said(station.hear(advertisement({ counter: ahead + 7n, demote: 1 })));
+    assert.ok(first !== undefined && first.counter > ahead + 7n);
+  });
+
+  it("on has counters saved that are far ahead of the clock, but not each", () => {
+    const station = strict();
+    const clock = () => BigInt(Math.trunc(station.now.epochUs));
+    const isSaved = (counter: bigint) =>
+      station.hear(advertisement({ counter })).some(({ kind }) => kind === "save-counters");
+    assert.equal(isSaved(clock() - 5_000_000n), false);
+    const ahead = 3_600_000_000n;
+    assert.equal(isSaved(clock() + ahead), true);
+    for (let n = 0; n < 30; n++) {
+      station.world.run(SECOND);
+      const counter = clock() + ahead;
+      assert.equal(isSaved(counter), false);
+      assert.ok(station.host.greatestCounter(station.now) > counter);
+    }
+    assert.equal(isSaved(clock() + 2n * ahead), true);
+  });
+
+  it("on has a MASTER answer once an interval what may come from a master whose counters are behind", () => {
+    const station = master();
+    station.sysctl("strict_replay", 1);
+    const answers = (counter: bigint) =>
+      said(station.hear(advertisement({ counter, source: "10.0.0.9", advskew: 0 }))).length;
+    assert.deepEqual([answers(5n), answers(6n), answers(7n)], [1, 0, 0]);
+    assert.equal(station.state(), "MASTER");
+    station.world.run(2 * SECOND);
+    assert.equal(answers(8n), 1);
   });
 
   it("on learns nothing from what is not authentic", () => {
