@@ -37,6 +37,8 @@ export interface Host {
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
   /** For this interface and for the host. */
   count(counter: CounterName, of: CarpInterface): void;
+  /** Of what is sent, or what others have sent that is to be followed. */
+  counted(counter: bigint): void;
   /** What its nodes advertise has changed: they are told when all is done that changes with it. */
   settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
   /** It has left, or ceased to leave: nothing else may be left on its carpdev. */
@@ -270,6 +272,7 @@ export class CarpInterface implements Owner {
     const own = this.#counters.get(vhid);
     if (window.isReplay(heard, own?.lastSent ?? 0n)) return true;
     own?.follow(heard.counter, heard.receivedUs);
+    this.#host.counted(heard.counter);
     return false;
   }
 
@@ -365,6 +368,7 @@ export class CarpInterface implements Owner {
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
     const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
     const bowsOut = isBowOut(fields);
+    this.#host.counted(fields.counter);
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
   }
 
@@ -417,16 +421,6 @@ export class CarpInterface implements Owner {
     if (filterChanges && filter !== null) this.emit({ kind: "filter", interface: name, filter });
     if (deviceChanges) this.emit({ kind: "device", interface: name, device });
     if (filterChanges && filter === null) this.emit({ kind: "filter", interface: name, filter });
-  }
-
-  /** No counter that it has sent or may send now is greater, of any vhid that it has had. */
-  greatestCounter(now: Instant): bigint {
-    let greatest = 0n;
-    for (const counters of this.#counters.values()) {
-      const next = counters.greatestNext(now);
-      if (next > greatest) greatest = next;
-    }
-    return greatest;
   }
 
   #build(now: Instant): void {

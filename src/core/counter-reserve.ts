@@ -1,29 +1,26 @@
 /**
- * How far counters may go before the next engine has to be told. They may follow those of others, far ahead of the
- * clock, and an engine that is killed must not leave the next one with smaller ones. What is reserved has room for the
- * others to go on as fast as the clock, so that it is not saved again for each.
+ * How far counters may go before the next engine has to be told. They may jump, with the clock or to follow those of
+ * others, and an engine that is killed must not leave the next one with smaller ones. What is reserved grows with the
+ * clock that nobody sets, and has room for what differs from it: it is seldom to be saved again.
  */
 
 import type { Instant, Micros } from "./event.ts";
 import { SECOND } from "./timing.ts";
 
-const ROOM = BigInt(60 * SECOND);
-/** Our own counters exceed what they follow, by steps. */
-const STEPS = BigInt(SECOND);
+const ROOM = BigInt(5 * SECOND);
 
 export class CounterReserve {
   #upTo = 0n;
   #atUs: Micros = 0;
 
-  /** Grows with the clock. */
   at(now: Instant): bigint {
     return this.#upTo === 0n ? 0n : this.#upTo + BigInt(Math.ceil(now.us - this.#atUs));
   }
 
-  /** @returns whether more had to be reserved, and has to be saved */
-  follow(counter: bigint, now: Instant): boolean {
-    const isEnough = (upTo: bigint) => counter + STEPS <= upTo;
-    if (isEnough(BigInt(Math.trunc(now.epochUs))) || isEnough(this.at(now))) return false;
+  /** @returns whether so much had not been reserved; now it is, and has to be saved */
+  take(counter: bigint, now: Instant): boolean {
+    // What is about to be said exceeds this by little.
+    if (counter + BigInt(SECOND) <= this.at(now)) return false;
     this.#upTo = counter + ROOM;
     this.#atUs = now.us;
     return true;

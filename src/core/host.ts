@@ -63,6 +63,8 @@ export class Host {
   readonly #changed = new Map<CarpInterface, boolean>();
   #counterFloor: bigint;
   readonly #reserve = new CounterReserve();
+  /** The greatest counter since it was last looked at. */
+  #counted = 0n;
   #isRouter = false;
 
   constructor(options: HostOptions) {
@@ -187,13 +189,8 @@ export class Host {
 
   /** No counter that was sent or may be sent now is greater; those to come grow no faster than the clock from here. */
   greatestCounter(now: Instant): bigint {
-    const reserved = this.#reserve.at(now);
-    let greatest = reserved > this.#counterFloor ? reserved : this.#counterFloor;
-    for (const each of this.#interfaces.values()) {
-      const its = each.greatestCounter(now);
-      if (its > greatest) greatest = its;
-    }
-    return greatest;
+    const [sent, reserved] = [this.counterFloor, this.#reserve.at(now)];
+    return reserved > sent ? reserved : sent;
   }
 
   /** Whether a `down` or `destroy` of it is still under way; a `left` effect says when it is over. */
@@ -250,8 +247,6 @@ export class Host {
       verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
-    if (strictReplay && this.#reserve.follow(verdict.heard.counter, now))
-      this.#effects.push({ kind: "save-counters" });
     verdict.carpInterface.accept(verdict.node, verdict.heard, now);
   }
 
@@ -428,6 +423,9 @@ export class Host {
     emit: (effect: Effect) => void host.#effects.push(effect),
     log: (priority: Priority, text: string) => host.#log(priority, text),
     count: (counter: CounterName, of: CarpInterface) => host.#count(counter, of),
+    counted: (counter: bigint) => {
+      if (counter > host.#counted) host.#counted = counter;
+    },
   }))(this);
 
   #count(counter: CounterName, of?: CarpInterface): void {
@@ -448,6 +446,9 @@ export class Host {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
+    if (this.#counted > 0n && this.#reserve.take(this.#counted, now))
+      this.#effects.push({ kind: "save-counters" });
+    this.#counted = 0n;
     const effects = this.#effects;
     this.#effects = [];
     return effects;

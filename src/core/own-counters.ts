@@ -52,11 +52,6 @@ export class OwnCounters {
     return this.#last;
   }
 
-  /** `next` would be no greater: whatever waits longer gets further ahead, but by no more than it waits. */
-  greatestNext(now: Instant): bigint {
-    return this.#following(now) + TAGS - 1n;
-  }
-
   #following(now: Instant): bigint {
     const clock = BigInt(Math.trunc(now.epochUs));
     const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));

@@ -9,6 +9,8 @@ import type { Heard } from "./virtual-host.ts";
 
 /** How far below the greatest a new one may be; counters are microseconds. */
 const WINDOW = BigInt(10 * SECOND);
+/** No clock shows this much for 292,000 years: a host of another implementation, and nothing to follow. */
+const NO_CLOCK = 2n ** 63n;
 /** More than a host sends in that time at advbase 0. */
 const REMEMBERED = 4096;
 
@@ -29,6 +31,7 @@ export class ReplayWindow {
     const { counter } = heard;
     const greatest = sent > this.#greatest ? sent : this.#greatest;
     if (counter <= this.#floor || counter + WINDOW <= greatest) return true;
+    if (counter >= NO_CLOCK) return true;
     const known = this.#heard.get(counter);
     if (known !== undefined) {
       if (known.hasTwin || !isTwin(heard, known.first)) return true;

@@ -5,7 +5,7 @@
 
 import type { Instant, Micros } from "../core/event.ts";
 
-/** What an engine saves of its counters now and then. None grows faster than the clock, but when somebody sets that. */
+/** What an engine saves of its counters. They grow no faster than the clock from there, or are saved again. */
 export interface SavedCounters {
   /** No greater one had been sent by then, nor could have been. */
   readonly upTo: bigint;

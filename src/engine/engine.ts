@@ -127,7 +127,8 @@ export class Engine {
         dataPath: this.#dataPath,
         timers: this.#timers,
         log,
-        save: () => void this.save(),
+        // One that stops saves what it has to when all has been said.
+        save: () => void (this.#stopping || this.save()),
         tell: (news) => {
           this.feed.tell(news);
           if (news.kind === "transition") for (const follower of this.#followers) follower(news);

@@ -30,7 +30,7 @@ interface Rule {
 
 /** What a packet that is not acceptable may do, and what it may do besides when it is signed and not new. */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded"];
-const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm"];
+const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save-counters"];
 
 /** Clocks are no exacter than this in here. */
 const ROUNDING_US = 1;

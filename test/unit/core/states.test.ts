@@ -364,12 +364,12 @@ describe("taking over", () => {
     return effects.filter((effect) => effect.kind !== "log").map((effect) => effect.kind);
   }
 
-  it("is done in this order: state, addresses, lease, advertisement and the lease it earns, announcement", () => {
+  it("is done in this order: state, addresses, lease, advertisement and the lease it earns, announcement, what is saved", () => {
     const station = backup();
     const effects = station.set("carp0", { state: "master" });
     assert.deepEqual(
       order(effects).filter((kind) => kind !== "arm" && kind !== "cancel"),
-      ["transition", "device", "lease", "advertise", "lease", "announce"],
+      ["transition", "device", "lease", "advertise", "lease", "announce", "save-counters"],
     );
     assert.equal(only(effects, "device")[0]?.device?.active, true);
     assert.deepEqual(order(effects).slice(0, 1), ["cancel"]);
