@@ -126,7 +126,7 @@ describe("unicast peers across a router", () => {
       "advbase",
       "0",
       "advskew",
-      "20",
+      "100",
     );
     await a.waitForState("carp1", "MASTER");
     const forged = (vhid: number, address: string) =>
