@@ -27,6 +27,7 @@ class Station {
       },
       links: { apply: () => this.applied.promise },
       dataPath: { lease: () => {} },
+      save: () => void this.sent.push("saved"),
     };
     this.performer = new Performer(kernel as unknown as Kernel, (event) => void this.reported.push(event));
   }
@@ -52,6 +53,12 @@ test("an advertisement leaves over both families, then is reported", () => {
   assert.deepEqual(station.sent, ["over IPv4", "over IPv6", "ARP", "NA"]);
   const report = { kind: "advertised", interface: "carp0", vhid: 1, leftUs: 1000, left: [4, 6] };
   assert.deepEqual(station.reported, [{ ...report, error: undefined }]);
+});
+
+test("counters are saved when what was counted has been said", () => {
+  const station = new Station();
+  station.performer.perform([advertise, { kind: "save-counters" }]);
+  assert.deepEqual(station.sent, ["over IPv4", "over IPv6", "saved"]);
 });
 
 test("an engine stopped within an advertisement sends no more of it, and counts from when peers may have heard it", () => {
