@@ -7,7 +7,8 @@
 import type { Instant, Micros } from "./event.ts";
 import { SECOND } from "./timing.ts";
 
-const ROOM = BigInt(5 * SECOND);
+/** No more: the next engine begins so far ahead of the clock. */
+const ROOM = BigInt(SECOND);
 
 export class CounterReserve {
   #upTo = 0n;
@@ -20,7 +21,7 @@ export class CounterReserve {
   /** @returns whether so much had not been reserved; now it is, and has to be saved */
   take(counter: bigint, now: Instant): boolean {
     // What is about to be said exceeds this by little.
-    if (counter + BigInt(SECOND) <= this.at(now)) return false;
+    if (counter + ROOM / 2n <= this.at(now)) return false;
     this.#upTo = counter + ROOM;
     this.#atUs = now.us;
     return true;

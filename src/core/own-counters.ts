@@ -5,6 +5,9 @@
 
 import type { Instant, Micros } from "./event.ts";
 
+/** Microseconds as no clock tells them for 30,000 years, and far enough from the end of a counter's 64 bits. */
+export const HIGHEST_COUNTER = 10n ** 18n;
+
 const REMEMBERED = 1024;
 
 /** The low bits of a counter say who counts: hosts whose clocks agree, or that follow the same, must not say the same. */

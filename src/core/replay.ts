@@ -4,13 +4,12 @@
  * cover that. A sliding window, as IPsec has it (RFC 4303, 3.4.3): hosts may say something at the same time.
  */
 
+import { HIGHEST_COUNTER } from "./own-counters.ts";
 import { SECOND } from "./timing.ts";
 import type { Heard } from "./virtual-host.ts";
 
 /** How far below the greatest a new one may be; counters are microseconds. */
 const WINDOW = BigInt(10 * SECOND);
-/** No clock shows this much for 292,000 years: a host of another implementation, and nothing to follow. */
-const NO_CLOCK = 2n ** 63n;
 /** More than a host sends in that time at advbase 0. */
 const REMEMBERED = 4096;
 
@@ -31,7 +30,8 @@ export class ReplayWindow {
     const { counter } = heard;
     const greatest = sent > this.#greatest ? sent : this.#greatest;
     if (counter <= this.#floor || counter + WINDOW <= greatest) return true;
-    if (counter >= NO_CLOCK) return true;
+    // A host of another implementation, and nothing to follow.
+    if (counter >= HIGHEST_COUNTER) return true;
     const known = this.#heard.get(counter);
     if (known !== undefined) {
       if (known.hasTwin || !isTwin(heard, known.first)) return true;

@@ -24,6 +24,7 @@ import {
   Pass,
 } from "../control/messages.ts";
 import type { HostConfiguration } from "../core/host.ts";
+import { HIGHEST_COUNTER } from "../core/own-counters.ts";
 import { newInterface } from "../core/reconfigure.ts";
 import { SYSCTL_VARIABLES } from "../core/sysctl.ts";
 import type { SavedCounters } from "./counter-floor.ts";
@@ -54,9 +55,6 @@ const SavedInterface = z.strictObject({
   mtu: Mtu.optional(),
   addresses: z.array(SavedAddress),
 });
-
-/** Microseconds as no clock tells them for 30,000 years, and far enough from the end of a counter's 64 bits. */
-const HIGHEST_COUNTER = 10n ** 18n;
 
 const Counter = z
   .string()

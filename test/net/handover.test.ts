@@ -1,7 +1,8 @@
 /** How a host gives the address away, and how it comes back: orderly, killed, and stopped in its tracks. */
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Host } from "../hosts/index.ts";
 import {
@@ -110,6 +111,52 @@ describe("an orderly handover", () => {
         assertNothingLost(await served.stop());
       }
       await advertises(wire, b, 1);
+    });
+  });
+});
+
+describe("a handover with strict_replay", () => {
+  /** As after a kill, on a host whose clock has been ahead. */
+  function putAhead({ runDirectory }: Host, byUs: bigint): void {
+    const file = join(runDirectory, "state.json");
+    const state = JSON.parse(readFileSync(file, "utf8"));
+    state.counters.upTo = String(BigInt(state.counters.upTo) + byUs);
+    writeFileSync(file, JSON.stringify(state));
+  }
+
+  test("between hosts whose counters are hours apart is believed, there and back", async () => {
+    await onCarpHosts({ count: 2 }, async ({ hosts, wire }) => {
+      const [a, b] = hosts as [Host, Host];
+      for (const host of hosts) await host.command("sysctl", "net.inet.carp.strict_replay=1");
+      await configure(a);
+      await a.engine.kill("SIGKILL");
+      putAhead(a, 7_200_000_000n);
+      await a.startEngine();
+      await a.waitForState("carp0", "MASTER");
+      await advertises(wire, a, 1);
+      await configure(b);
+      await b.waitForState("carp0", "BACKUP");
+      await advertises(wire, a, 1);
+
+      await a.engine.kill("SIGKILL");
+      await b.waitForState("carp0", "MASTER");
+      await advertises(wire, b, 1);
+      await a.startEngine();
+      await a.waitForState("carp0", "BACKUP");
+      await advertises(wire, b, 2);
+      await b.command("carp0", "down");
+      await a.waitForState("carp0", "MASTER");
+      await advertises(wire, a, 1);
+
+      const counters = wire.frames.flatMap(({ carp, ipv4 }) => (carp && ipv4 ? [carp.counter] : []));
+      assert.ok(counters.length > 6);
+      assert.ok(counters.every((counter, n) => n === 0 || counter > (counters[n - 1] as bigint)));
+      for (const { engine } of hosts)
+        assert.deepEqual(
+          engine.log.lines.filter(({ text }) => text.includes("replay")),
+          [],
+        );
+      await assertHolder(a, [b]);
     });
   });
 });

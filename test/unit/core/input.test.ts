@@ -456,7 +456,7 @@ describe("net.inet.carp.strict_replay", () => {
   });
 
   it("on makes this host's counters exceed those that it hears", () => {
-    const ahead = 2n ** 60n;
+    const ahead = 10n ** 17n;
     const station = strict();
     station.hear(advertisement({ counter: ahead }));
     const [first] = said(station.hear(advertisement({ counter: ahead + 7n, demote: 1 })));
@@ -469,7 +469,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(refusals(station), 1);
     station.hear(advertisement({ counter: 5n }));
     assert.equal(refusals(station), 1);
-    assert.ok(station.host.greatestCounter(station.now) < 2n ** 63n);
+    assert.ok(station.host.greatestCounter(station.now) < 10n ** 18n);
   });
 
   it("on has counters saved that others have made jump, but not each", () => {
