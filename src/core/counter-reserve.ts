@@ -1,13 +1,15 @@
 /**
  * How far counters may go before the next engine has to be told. They may jump, with the clock or to follow those of
  * others, and an engine that is killed must not leave the next one with smaller ones. What is reserved grows with the
- * clock that nobody sets, and has room for what differs from it: it is seldom to be saved again.
+ * clock that nobody sets.
  */
 
 import type { Instant, Micros } from "./event.ts";
-import { SECOND } from "./timing.ts";
+import { MILLISECOND, SECOND } from "./timing.ts";
 
-/** No more: the next engine begins so far ahead of the clock. */
+/** The low bits of counters, which are not the clock's. */
+const MARGIN = BigInt(MILLISECOND);
+/** For those that follow others', whose clocks run a little faster: not to be saved at each. */
 const ROOM = BigInt(SECOND);
 
 export class CounterReserve {
@@ -20,9 +22,9 @@ export class CounterReserve {
 
   /** @returns whether so much had not been reserved; now it is, and has to be saved */
   take(counter: bigint, now: Instant): boolean {
-    // What is about to be said exceeds this by little.
-    if (counter + ROOM / 2n <= this.at(now)) return false;
-    this.#upTo = counter + ROOM;
+    if (counter <= this.at(now)) return false;
+    const clock = BigInt(Math.trunc(now.epochUs));
+    this.#upTo = counter + MARGIN + (counter > clock + MARGIN ? ROOM : 0n);
     this.#atUs = now.us;
     return true;
   }

@@ -19,7 +19,7 @@ export class ReplayWindow {
   /** In the order in which they were heard. */
   readonly #heard = new Map<bigint, { readonly first: Heard; hasTwin: boolean }>();
   /** None that is no greater is new: those have been forgotten. */
-  #floor = 0n;
+  #floor = -1n;
 
   /**
    * Remembers it if it is none.

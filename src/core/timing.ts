@@ -6,6 +6,7 @@
 import type { Micros } from "./event.ts";
 
 export const SECOND: Micros = 1_000_000;
+export const MILLISECOND: Micros = 1_000;
 
 /** advbase and advskew that no host can be configured with: the sender leaves. */
 export const BOW_OUT = { advbase: 255, advskew: 255 } as const;
