@@ -34,7 +34,7 @@ export interface Owner {
   effective(advskew: number): Effective;
   /** Our source address in that family's advertisements. */
   source(family: Family): string | undefined;
-  /** Other than that of the other hosts on the segment, unless these are more than 256. */
+  /** 0 to 255; on most segments another one on each host. */
   readonly counterTag: number;
   /** Puts the advertisement on the wire, unless it is later than `untilUs` by then. */
   send(
