@@ -129,6 +129,9 @@ describe("unicast peers across a router", () => {
       "100",
     );
     await a.waitForState("carp1", "MASTER");
+    // A busy machine may have had b take over from it meanwhile.
+    await a.command("carp0", "state", "master");
+    await a.waitForState("carp0", "MASTER");
     const forged = (vhid: number, address: string) =>
       forge.advertisement({ vhid, pass: PASS, addresses: [address], counter: 1n, advbase: 0, advskew: 1 });
     const frames = [
