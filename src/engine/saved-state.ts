@@ -23,6 +23,7 @@ import {
   NamedDemotion,
   Pass,
 } from "../control/messages.ts";
+import { shown } from "../control/shown.ts";
 import type { HostConfiguration } from "../core/host.ts";
 import { HIGHEST_COUNTER } from "../core/own-counters.ts";
 import { newInterface } from "../core/reconfigure.ts";
@@ -148,7 +149,7 @@ export class StateFile {
       };
     } catch (error) {
       const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
-      return { unusable: `${this.#path}: ${why}` };
+      return { unusable: `${this.#path}: ${shown(why)}` };
     } finally {
       await file.close();
     }
