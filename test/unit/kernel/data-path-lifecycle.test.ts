@@ -161,7 +161,7 @@ test("where eBPF is withheld the reason is told in words, and nothing is left", 
     import { createDataPath } from ${JSON.stringify(join(import.meta.dirname, "../../../src/kernel/data-path.ts"))};
     const dataPath = createDataPath({ runDir: ${JSON.stringify(carpdev.runDir)}, complain: () => {} });
     console.log(dataPath.obstacle);
-    console.log(dataPath.configure({}), dataPath.leaseUntilUs("carp0", 1));
+    console.log(dataPath.configure({}), String(dataPath.leaseUntilUs("carp0", 1)));
   `;
   const node = [process.execPath, "--input-type=module", "--eval", program];
   const { stdout } = spawnSync("setpriv", ["--bounding-set=-bpf,-sys_admin", ...node], { encoding: "utf8" });
