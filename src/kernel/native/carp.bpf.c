@@ -7,6 +7,10 @@
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
+// A function of its own that few packets need: whatever leads to it lies behind what most packets take. libbpf finds
+// functions in this section only, where a compiler would not put them.
+#define seldom static __attribute__((noinline, cold, section(".text")))
+
 #define SECOND_NS 1000000000ull
 
 always_inline bool has_vlan(const struct __sk_buff *skb)
@@ -25,21 +29,25 @@ always_inline __u32 node_of(const struct carp_interface *interface, __u32 fold)
 	return nodes ? (fold % nodes) & (CARP_MAX_NODES - 1) : 0;
 }
 
-always_inline int accept(struct __sk_buff *skb, const struct carp_interface *interface)
+// What is for the MAC that is given out.
+always_inline int accept_given(struct __sk_buff *skb, const struct carp_interface *interface)
 {
 	// No Linux device can have the multicast MAC: carp0 gets the frame under its own.
-	if (interface->mode == CARP_MODE_IP && !interface->real_mac)
+	if (interface->mode == CARP_MODE_IP)
 		bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), interface->device_mac.half, ETH_ALEN, 0);
 	return TC_ACT_UNSPEC;
+}
+
+always_inline int accept(struct __sk_buff *skb, const struct carp_interface *interface)
+{
+	return interface->real_mac ? TC_ACT_UNSPEC : accept_given(skb, interface);
 }
 
 // Whether a lease lies in the future, for what is received. Looking at the clock takes as long as all the rest, so a
 // lease that had more than a second left is good until the next tick of the timer, 10 ms at most. A machine that stands
 // still within a tick may then take a packet too many; it cannot answer one: egress looks at the clock every time.
-always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
+seldom bool holds_by_clock(struct carp_counters *counters, __u64 lease_ns, __u64 jiffies)
 {
-	const __u64 jiffies = bpf_jiffies64();
-	if (likely(counters->found_jiffies == jiffies && counters->found_lease_ns == lease_ns)) return true;
 	if (!lease_ns) return false;
 	const __u64 now_ns = bpf_ktime_get_boot_ns();
 	if (lease_ns > now_ns + SECOND_NS) {
@@ -47,6 +55,13 @@ always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
 		counters->found_jiffies = jiffies;
 	}
 	return lease_ns > now_ns;
+}
+
+always_inline bool held(struct carp_counters *counters, __u64 lease_ns)
+{
+	const __u64 jiffies = bpf_jiffies64();
+	if (likely(counters->found_jiffies == jiffies && counters->found_lease_ns == lease_ns)) return true;
+	return holds_by_clock(counters, lease_ns, jiffies);
 }
 
 always_inline int judge(struct __sk_buff *skb, const struct carp_interface *interface, const struct subject *subject)
@@ -125,7 +140,9 @@ always_inline bool accepts_at_once(const struct __sk_buff *skb, const struct eth
 	if (unlikely((*start & bpf_htonl(0xffffff00)) != bpf_htonl(ETH_P_IP << 16 | 0x4500))) return false;
 	if (unlikely(ip->protocol == IPPROTO_ICMP || ip->protocol == CARP_PROTOCOL)) return false;
 	// One comparison for both ends: what is below the one becomes larger than the other.
-	if (unlikely((__u32)bpf_ntohs(ip->tot_len) - sizeof *ip > skb->len - ETH_HLEN - sizeof *ip)) return false;
+	const __u32 header = sizeof *ip;
+	const __u32 room = skb->len - ETH_HLEN - header;
+	if (unlikely(bpf_ntohs(ip->tot_len) - header > room)) return false;
 	// Multicast, broadcast and what nobody uses.
 	if (unlikely((ip->daddr & bpf_htonl(0xe0000000)) == bpf_htonl(0xe0000000) || skb->vlan_tci)) return false;
 	const __u32 node = node_of(interface, fold4(ip->saddr, ip->daddr));
@@ -148,8 +165,8 @@ always_inline int judge_for_group(struct __sk_buff *skb, const struct subject *s
 	return TC_ACT_SHOT;
 }
 
-// Whatever accepts_at_once() leaves over. A function of its own, so that what most packets take stays short.
-static __attribute__((noinline)) int judge_any(struct __sk_buff *skb)
+// Whatever accepts_at_once() leaves over.
+seldom int judge_any(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
 	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
@@ -192,7 +209,7 @@ static __attribute__((noinline)) int judge_any(struct __sk_buff *skb)
 always_inline int judge_for(struct __sk_buff *skb, const struct ethhdr *ethernet,
 			    const struct carp_interface *interface)
 {
-	return likely(accepts_at_once(skb, ethernet, interface)) ? accept(skb, interface) : judge_any(skb);
+	return likely(accepts_at_once(skb, ethernet, interface)) ? accept_given(skb, interface) : judge_any(skb);
 }
 
 SEC("tc")
@@ -201,10 +218,13 @@ int carp_ingress(struct __sk_buff *skb)
 	const struct ethhdr *ethernet = packet_start(skb);
 	if (unlikely((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb))) return judge_any(skb);
 	const __u32 carpdev = skb->ifindex;
-	const __u32 bucket = bucket_of(carpdev, ethernet);
-	const struct carp_interface *interface = interface_at(bucket);
+	const struct carp_interface *interface = interface_at(ethernet->h_dest[ETH_ALEN - 1] ^ carpdev);
 	if (likely(interface->carpdev == carpdev && is_for_given(interface, ethernet)))
 		return judge_for(skb, ethernet, interface);
+	// Computed anew: most packets need no memory for it.
+	__u32 same = carpdev;
+	barrier_var(same);
+	const __u32 bucket = bucket_of(same, ethernet);
 	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
 	if (!hint) return TC_ACT_UNSPEC;
 	const struct carp_mac *destination = (const void *)ethernet->h_dest;
