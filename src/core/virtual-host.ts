@@ -201,11 +201,11 @@ export class VirtualHost {
    * are behind (strict_replay). It gives way to what we say now, or says why not with a counter that is ahead.
    */
   heardStale(heard: Heard, now: Instant): void {
-    const own = this.#owner.source(heard.family);
-    if (own === undefined || comparePrecedence(own, heard.source) === 0 || isBowOut(heard)) return;
     if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs) return;
     // Once: it could not get ahead of somebody who goes on with everything it says.
-    if (now.us - this.#staleAnsweredUs < this.#intervalUs) return;
+    if (now.us - this.#staleAnsweredUs < this.#intervalUs || isBowOut(heard)) return;
+    const own = this.#owner.source(heard.family);
+    if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
     this.#staleAnsweredUs = now.us;
     this.#assert(heard, now);
   }

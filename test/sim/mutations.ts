@@ -229,7 +229,7 @@ export const MUTATIONS: readonly Mutation[] = [
     title: "a master whose counters are behind is not answered",
     plan: "counters-behind",
     file: "core/virtual-host.ts",
-    text: "if (own === undefined || comparePrecedence(own, heard.source) === 0 || isBowOut(heard)) return;",
+    text: "if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;",
     by: "if (true) return;",
     violates: "no two leases",
   },
