@@ -4,7 +4,7 @@
  * them changes: that is rare, advertisements are not.
  */
 
-import { broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
+import { addressBytes, broadcastAddress, multicastMac, virtualMac } from "../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../protocol/advertisement.ts";
 import { Authentication, type SignedForm } from "../protocol/authentication.ts";
 import {
@@ -30,6 +30,8 @@ export class Appearance {
   readonly #link: Link | undefined;
   readonly #authentications: ReadonlyMap<number, Authentication>;
   readonly #sources: Readonly<Record<Family, string | undefined>>;
+  /** What its counters end in, 0 to 255; on most segments another one on each host. */
+  readonly counterTag: number;
   /** Frames of advertisements as they were built last, by family. */
   readonly #layouts = new Map<Family, Layout>();
 
@@ -38,6 +40,8 @@ export class Appearance {
     this.#link = link;
     this.#authentications = authentications(configuration, link);
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
+    const source = this.#sources[4] ?? this.#sources[6];
+    this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
   }
 
   /** Balancing as it is in force: one node has nothing to balance, several always balance. */

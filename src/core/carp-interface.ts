@@ -4,7 +4,6 @@
  * command changes what is decided in reconfigure.ts.
  */
 
-import { addressBytes } from "../protocol/address.ts";
 import type { Advertisement } from "../protocol/advertisement.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 import { Appearance, identity, obstacleTo } from "./appearance.ts";
@@ -265,7 +264,7 @@ export class CarpInterface implements Owner {
     return this.#appearance.verify(advertisement);
   }
 
-  /** Whether its counter is no greater than others of this vhid, heard or sent; if it is, ours will be greater still. */
+  /** Whether it has been heard before, or is far behind what was heard or sent; if not, our counters will be greater. */
   isReplay(vhid: number, heard: Heard): boolean {
     const window = this.#replayWindows.get(vhid) ?? new ReplayWindow();
     this.#replayWindows.set(vhid, window);
@@ -355,8 +354,7 @@ export class CarpInterface implements Owner {
   }
 
   get counterTag(): number {
-    const source = this.source(4) ?? this.source(6);
-    return source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
+    return this.#appearance.counterTag;
   }
 
   send(
