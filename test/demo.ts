@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: two hosts share an address, the master's cable is pulled and plugged in again, and a client says
- * what it noticed. Real commands, real frames, in network namespaces that are gone afterwards.
+ * `npm run demo`: two hosts share an address, the master's cable is pulled and plugged in again, and a client
+ * counts its lost pings. Real commands and real frames, in network namespaces that are removed afterwards.
  */
 
 import chalk from "chalk";
@@ -28,7 +28,7 @@ async function demonstrate(): Promise<void> {
   ]);
   await Promise.all([a.startEngine(), b.startEngine()]);
 
-  tell(`Hosts a and b share ${ADDRESS}, and a is MASTER when it can. A client is watching.`);
+  tell(`Hosts a and b share ${ADDRESS}; a is the preferred MASTER. A client pings the address.`);
   for (const host of [a, b]) await type(host, "sysctl net.inet.carp.preempt=1");
   await type(a, `carp0 ${ADDRESS}/24 carpdev eth0 vhid 1 pass sesame`);
   await a.waitForState("carp0", "MASTER");
@@ -44,22 +44,22 @@ async function demonstrate(): Promise<void> {
 
   const duringFailure = client.startPing(ADDRESS, { intervalMs: 10 });
   await duringFailure.waitForReply();
-  tell("\nThe client pings every 10 ms. Now a's cable is pulled:");
+  tell("\nThe client pings every 10 ms. The cable of a is pulled:");
   await a.pullCable();
   await Promise.all([a.waitForState("carp0", "INIT"), b.waitForState("carp0", "MASTER")]);
   await duringFailure.waitForReply();
   await type(b, "status");
-  noticed(await duringFailure.stop());
+  report(await duringFailure.stop());
 
   const duringReturn = client.startPing(ADDRESS, { intervalMs: 10 });
   await duringReturn.waitForReply();
-  tell("\nAnd plugged in again:");
+  tell("\nThe cable is plugged in again:");
   await a.plugCable();
   await Promise.all([a.waitForState("carp0", "MASTER"), b.waitForState("carp0", "BACKUP")]);
   await duringReturn.waitForReply();
   await type(a, "status");
   await type(b, "status");
-  noticed(await duringReturn.stop());
+  report(await duringReturn.stop());
 
   await Promise.all([a.engine.stop(), b.engine.stop()]);
 }
@@ -73,7 +73,7 @@ async function type(host: Host, command: string): Promise<void> {
   process.stdout.write((await host.carpctl(...command.split(" "))).stdout);
 }
 
-function noticed({ sent, received, longestGapMs }: PingReport): void {
+function report({ sent, received, longestGapMs }: PingReport): void {
   const longest =
     longestGapMs < 1000 ? `${Math.round(longestGapMs)} ms` : `${(longestGapMs / 1000).toFixed(2)} s`;
   const text = `The client: ${received} of ${sent} pings answered, the longest time without an answer ${longest}.`;

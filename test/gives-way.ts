@@ -1,4 +1,7 @@
-/** Loaded before a test that only computes: it gives way to what has to be on time, and so does all that it starts. */
+/**
+ * Lowers the priority of the process that loads it and of all that it starts: for tests that only compute,
+ * beside hosts that have to be on time.
+ */
 
 import { setPriority } from "node:os";
 

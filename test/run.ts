@@ -1,6 +1,7 @@
 /**
- * Runs the checks and the tests, what computes beside what waits. Says what it leaves out and why, and fails when a
- * test leaves anything behind. Named files are run instead of all.
+ * Runs the checks (types, style) and the tests, or the test files that are named. Tests that compute run
+ * beside tests that wait. Prints which tests it skips and why; fails when a test leaves a process, namespace,
+ * mount, device or file.
  */
 
 import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
@@ -10,15 +11,18 @@ import { Readable } from "node:stream";
 import { run as runFiles } from "node:test";
 import { spec } from "node:test/reporters";
 import { execa } from "execa";
+import { FailureReport } from "./failure-report.ts";
 import { leftoversOf, RUN_PREFIX, removeDirectory, run, sweep } from "./hosts/resources.ts";
 
 const tree = join(import.meta.dirname, "..");
 process.chdir(tree);
 
-/** A test or a file that takes longer hangs. */
-const FILE_TIMEOUT_MS = 270_000;
+/** A test file that takes longer hangs. On a busy machine the longest takes a third of it. */
+const FILE_TIMEOUT_MS = 900_000;
 
-/** Somebody else makes and removes namespaces and mounts on this machine meanwhile: not blamed on the tests. */
+/**
+ * Other programs make namespaces and mounts on this machine meanwhile: they are not leftovers of the tests.
+ */
 const othersAtWork = process.env.CARPCTL_TEST_OTHERS_AT_WORK === "1";
 
 interface Check {
@@ -27,22 +31,22 @@ interface Check {
   readonly output: string;
 }
 
-/** Tests that run so many files at a time, those of other phases beside them. */
+/** Test files that run `concurrency` at a time; the phases of one turn run side by side. */
 interface Phase {
-  /** Patterns, of which those that end in .test.ts are tests. */
+  /** Patterns without the ending `.test.ts`. */
   readonly files: readonly string[];
   readonly concurrency: number;
   readonly needsRoot: boolean;
-  /** They only compute, and give way to those that have to be on time. */
+  /** Runs at a lower priority: these tests only compute, and the hosts of the others have to be on time. */
   readonly givesWay: boolean;
 }
 
-/** What shows that nothing is lost or late must not be starved by its neighbours. */
+/** Tests that count lost packets get few neighbours. */
 const PUNCTUAL = "handover*|hostile*|input*";
 
 /**
- * Turns, one after the other, of phases side by side. Hosts wait most of the time: several files of theirs fit on few
- * processors, and what computes takes the rest.
+ * The turns run one after the other. Hosts wait most of the time: several files of net tests fit on few
+ * processors, and tests that compute take the rest.
  */
 const turns: readonly (readonly Phase[])[] = [
   [
@@ -84,11 +88,12 @@ if (absent.length > 0) {
   process.exit(2);
 }
 
+const report = new FailureReport(tmpdir());
 const checks = named.length === 0 ? runChecks() : [];
-// A process for each file, and all those that they start: what V8 made of our code is made once.
+// Each file is a process and starts others: V8 compiles our code once for all of them.
 const compiled = mkdtempSync(join(tmpdir(), `${run}-compiled-`));
 process.env.NODE_COMPILE_CACHE = compiled;
-// Temporary files of every test land here, whoever makes them.
+// The temporary files of all tests and of the programs that they start.
 const temporary = mkdtempSync(join(tmpdir(), `${run}-`));
 process.env.TMPDIR = temporary;
 const notes: string[] = [];
@@ -99,7 +104,9 @@ failed = leaks() || failed;
 for (const note of notes) console.log(note);
 process.exit(interruptedBy > 0 ? 128 + interruptedBy : failed ? 1 : 0);
 
-/** They take the processors that tests leave, and tell of it when those are done. */
+/**
+ * Runs tsc and biome with what the tests leave of the processors; their results are printed after the tests.
+ */
 async function runChecks(): Promise<Check[]> {
   const commands = [
     ["tsc", "--noEmit"],
@@ -121,7 +128,7 @@ async function runChecks(): Promise<Check[]> {
 function checksFail(checks: readonly Check[]): boolean {
   for (const { name, failed, output } of checks) {
     console.log(`${failed ? "✖" : "✔"} ${name}`);
-    if (failed) console.log(output);
+    if (failed) console.log(report.shortenOutput(name, output));
   }
   return checks.some(({ failed }) => failed);
 }
@@ -132,10 +139,7 @@ async function testsFail(): Promise<boolean> {
   let anyFailed = false;
 
   function streamOf({ files: patterns, concurrency, needsRoot, givesWay }: Phase) {
-    const files = patterns
-      .flatMap((pattern) => globSync(`${pattern}.test.ts`).sort())
-      .map((file) => resolve(file))
-      .filter((file) => named.length === 0 || named.includes(file));
+    const files = filesOf(patterns).filter((file) => named.length === 0 || named.includes(file));
     if (files.length === 0 || interrupted.signal.aborted) return [];
     if (needsRoot && !isRoot) {
       notes.push(`skipped: ${patterns.join(", ")} (${files.length} files): network namespaces need root`);
@@ -146,12 +150,13 @@ async function testsFail(): Promise<boolean> {
   }
 
   async function* events() {
-    for (const turn of turns) {
-      // They all run from now on; what is read later is kept until then.
+    for (const turn of [...turns, outsideTheSuite()]) {
+      // All phases of the turn run from now on; the events of a later one wait in its stream.
       for (const stream of turn.flatMap(streamOf)) {
         for await (const event of stream) {
           if (event.type === "test:fail" && event.data.todo === undefined) anyFailed = true;
-          if (!addTotal(event)) yield event;
+          if (event.type === "test:fail") yield { ...event, data: report.shorten(event.data) };
+          else if (!addTotal(event)) yield event;
         }
       }
     }
@@ -164,7 +169,10 @@ async function testsFail(): Promise<boolean> {
     }
   }
 
-  /** The closing lines of each phase become those of the whole run. */
+  /**
+   * Adds the closing lines of a phase up to those of the whole run. @returns whether the event was one of
+   * them
+   */
   function addTotal(event: { readonly type: string; readonly data: unknown }): boolean {
     if (event.type === "test:summary") return true;
     if (event.type !== "test:diagnostic") return false;
@@ -181,7 +189,20 @@ async function testsFail(): Promise<boolean> {
   return anyFailed || !totals.has("tests");
 }
 
-/** What tests could leave on the machine itself without the name of this or another run on it. */
+function filesOf(patterns: readonly string[]): string[] {
+  return patterns.flatMap((pattern) => globSync(`${pattern}.test.ts`).sort()).map((file) => resolve(file));
+}
+
+/** Named files that belong to no phase of the suite. */
+function outsideTheSuite(): readonly Phase[] {
+  const suite = turns.flat().flatMap(({ files }) => filesOf(files));
+  const files = named.filter((file) => !suite.includes(file)).map((file) => file.replace(/\.test\.ts$/, ""));
+  return [{ files, concurrency: 1, needsRoot: false, givesWay: false }];
+}
+
+/**
+ * Namespaces, devices, pins and mounts of the machine that carry no run's name: a test could have left them.
+ */
 function machine(): Set<string> {
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").trimEnd().split("\n");
   const things = [
@@ -202,7 +223,7 @@ function leaks(): boolean {
   ];
   sweep(run);
   for (const directory of [temporary, compiled]) removeDirectory(directory);
-  // Interrupted tests are swept up after, not blamed.
+  // Interrupted tests cannot clean up: what they left is removed and not reported.
   if (interruptedBy > 0) return true;
   const after = machine();
   if (!othersAtWork) left.push(...[...after].filter((thing) => !before.has(thing)));

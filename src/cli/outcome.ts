@@ -1,5 +1,5 @@
 /**
- * What a command comes to, as a value: the text it prints, or why it did not do what it was asked. Only program.ts
+ * The outcome of a command as a value: the text to print, or why the command was refused. Only command-line.ts
  * turns it into output and an exit status.
  */
 
@@ -9,20 +9,24 @@ export type Outcome =
   | { readonly kind: "done"; readonly output: string; readonly warnings?: readonly string[] | undefined }
   /** The engine ran in this process and has ended. */
   | { readonly kind: "exited"; readonly status: number }
-  /** Exit status 1: some of it was done, or what was found is bad, and all about it has been said. */
+  /** Exit status 1: done in part, or with bad findings, all of which have been printed. */
   | { readonly kind: "failed"; readonly output: string }
   /** Exit status 1, `carpctl: MESSAGE`. */
   | { readonly kind: "refused"; readonly message: string }
-  /** Exit status 2: the words make no command. `usage` is one line, without `usage: `. */
+  /** Exit status 2: the words are not a command. `usage` is one line, without `usage: `. */
   | { readonly kind: "misused"; readonly usage: string; readonly message?: string | undefined };
 
 export function done(output = "", warnings: readonly string[] = []): Outcome {
   return { kind: "done", output, warnings };
 }
 
-/** What `--json` prints: indented, one document. */
+/** The output of `--json`: one indented document. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
 export function json(value: unknown): Outcome {
-  return done(`${JSON.stringify(value, undefined, 2)}\n`);
+  return done(jsonText(value));
 }
 
 export function refused(message: string): Outcome {

@@ -1,21 +1,24 @@
 /**
- * The commands' end of the control socket: one connection, one JSON object a line, JSON-RPC 2.0. Turns whatever can
- * go wrong on the way into one sentence for a person; never retries and never prints.
+ * The commands' end of the control socket: one connection, one JSON object a line, JSON-RPC 2.0. Turns every
+ * failure into one sentence for a person; never retries and never prints.
  */
 
 import { connect as openSocket, type Socket } from "node:net";
 import { join } from "node:path";
 import { JSONRPCClient, JSONRPCErrorException, type JSONRPCResponse } from "json-rpc-2.0";
+import { jsonIn, jsonLine, readLines } from "./framing.ts";
 import { EVENT_METHOD, MAX_REQUEST_BYTES } from "./limits.ts";
-import type { Method, Params, Results, ToldEvent } from "./messages.ts";
+import type { EventNotification, Method, Params, Results } from "./messages.ts";
 
 export const SOCKET_NAME = "engine.sock";
-/** A reply is never that long; something else is at the other end of the socket. */
+/** No engine sends a longer reply. */
 const MAX_REPLY_BYTES = 256 * 1024 * 1024;
 const ANSWER_TIMEOUT_MS = 10_000;
 const UNREACHABLE = -32_000;
+const NO_ENGINE = "what answers on the engine's socket is not an engine";
 
-/** Why a call was not done. `code` is the engine's JSON-RPC error code, or -32000 when there was no answer. */
+/** Why a call failed. `code` is the engine's JSON-RPC error code, or -32000 when there was no answer.
+ */
 export class ControlError extends Error {
   readonly code: number;
 
@@ -34,10 +37,10 @@ export interface Connection {
 }
 
 export interface ConnectionOptions {
-  /** How long the engine may take to answer. */
+  /** Time for the engine to answer. */
   readonly timeoutMs?: number | undefined;
-  /** Gets what the engine tells without being asked, once `monitor` was called. */
-  readonly told?: ((told: ToldEvent) => void) | undefined;
+  /** Gets the events of the engine once `monitor` was called. */
+  readonly onEvent?: ((notification: EventNotification) => void) | undefined;
 }
 
 /** Rejects with a ControlError when no engine listens in `runDir`. */
@@ -79,25 +82,27 @@ function whyNot(path: string, { code }: NodeJS.ErrnoException): string {
 class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
-  readonly #told: (told: ToldEvent) => void;
+  readonly #onEvent: (notification: EventNotification) => void;
   readonly #end: () => void;
   readonly closed: Promise<void>;
   readonly #rpc: JSONRPCClient;
-  /** Of a line that has not ended yet. */
-  #pieces: Buffer[] = [];
-  #pendingBytes = 0;
   /** Set once nothing more can come. */
   #broken: string | undefined;
 
-  constructor(socket: Socket, { timeoutMs = ANSWER_TIMEOUT_MS, told = () => {} }: ConnectionOptions) {
+  constructor(socket: Socket, { timeoutMs = ANSWER_TIMEOUT_MS, onEvent = () => {} }: ConnectionOptions) {
     this.#socket = socket;
     this.#timeoutMs = timeoutMs;
-    this.#told = told;
+    this.#onEvent = onEvent;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#end = resolve;
     this.#rpc = new JSONRPCClient((request: unknown) => this.#send(request));
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    readLines(
+      socket,
+      MAX_REPLY_BYTES,
+      (line) => this.#answer(line),
+      () => this.#break(NO_ENGINE),
+    );
     socket.on("error", () => this.#break("the engine closed the connection before it answered"));
     socket.on("close", () => this.#break("the engine closed the connection before it answered"));
   }
@@ -124,34 +129,19 @@ class SocketConnection implements Connection {
 
   #send(request: unknown): void {
     if (this.#broken !== undefined) throw new Error(this.#broken);
-    const line = `${JSON.stringify(request)}\n`;
+    const line = jsonLine(request);
     if (Buffer.byteLength(line) > MAX_REQUEST_BYTES) throw new Error("too much for one command");
     this.#socket.write(line);
   }
 
-  #receive(chunk: Buffer): void {
-    let rest = chunk;
-    for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
-      const line = Buffer.concat([...this.#pieces, rest.subarray(0, end)]).toString();
-      this.#pieces = [];
-      this.#pendingBytes = 0;
-      rest = rest.subarray(end + 1);
-      this.#answer(line);
-    }
-    this.#pieces.push(rest);
-    this.#pendingBytes += rest.length;
-    if (this.#pendingBytes > MAX_REPLY_BYTES)
-      this.#break("what answers on the engine's socket is not an engine");
-  }
-
-  #answer(line: string): void {
+  #answer(line: Buffer): void {
     const message = parseMessage(line);
-    if (message !== undefined && "told" in message) {
-      this.#told(message.told);
+    if (message !== undefined && "notification" in message) {
+      this.#onEvent(message.notification);
       return;
     }
     const response = message?.response;
-    if (response === undefined) this.#break("what answers on the engine's socket is not an engine");
+    if (response === undefined) this.#break(NO_ENGINE);
     // Without an id the engine could not read the request, so nothing it was asked will be answered.
     else if (response.id === null) this.#break(response.error?.message ?? "the engine refused the request");
     else this.#rpc.receive(response);
@@ -166,19 +156,14 @@ class SocketConnection implements Connection {
   }
 }
 
-/** Undefined: nothing that an engine would say. */
+/** Undefined: not a message of an engine. */
 function parseMessage(
-  line: string,
-): { readonly response: JSONRPCResponse } | { readonly told: ToldEvent } | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+  line: Buffer,
+): { readonly response: JSONRPCResponse } | { readonly notification: EventNotification } | undefined {
+  const value = jsonIn(line);
   if (typeof value !== "object" || value === null || !("jsonrpc" in value)) return undefined;
   if ("method" in value && value.method === EVENT_METHOD && "params" in value)
-    return { told: value.params as ToldEvent };
+    return { notification: value.params as EventNotification };
   if (!("id" in value)) return undefined;
   const answered = "result" in value || ("error" in value && isRpcError(value.error));
   return answered ? { response: value as JSONRPCResponse } : undefined;

@@ -1,21 +1,21 @@
 /**
- * The numbers of the control protocol that both ends need before a message is looked at. Apart from messages.ts so
+ * The numbers of the control protocol that both ends need before a message is read. Apart from messages.ts so
  * that a command which only reads loads no schema.
  */
 
 /** A request is one line of at most this many bytes, the newline included. */
 export const MAX_REQUEST_BYTES = 65_536;
 
-/** The longest name of a sysctl variable that is looked at at all. */
+/** A longer name of a sysctl variable is unknown without a search. */
 export const MAX_VARIABLE_NAME = 256;
 
-/** The method of the notifications that follow `monitor`; their params are a ToldEvent. */
+/** The method of the notifications that follow `monitor`; their params are a EventNotification. */
 export const EVENT_METHOD = "event";
 
 /** JSON-RPC error codes of our own. `message` is what a person reads after `carpctl: `. */
 export const ErrorCode = { refused: 1, permission: 2, invalid: -32602 } as const;
 
-/** The ranges of the numbers a user can set; the commands name them before a number was even given. */
+/** The ranges of the numbers that a user can set. */
 export const LIMITS = {
   vhid: [1, 255],
   advbase: [0, 254],
@@ -25,5 +25,4 @@ export const LIMITS = {
   demote: [1, 1_048_576],
 } as const;
 
-/** carpN: what Linux takes as a device name, and no more digits than it can hold. */
-export const INTERFACE_NAME = /^carp(0|[1-9][0-9]{0,9})$/;
+export { compareInterfaceNames, INTERFACE_NAME } from "../core/interface/name.ts";

@@ -4,28 +4,28 @@
  */
 
 import * as z from "zod";
-import type { InterfaceConfiguration } from "../core/configuration.ts";
-import type { CounterName } from "../core/counters.ts";
-import type { News } from "../core/news.ts";
+import type { News } from "../core/effect.ts";
+import type { InterfaceConfiguration } from "../core/interface/configuration.ts";
+import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { INTERFACE_NAME, LIMITS, MAX_VARIABLE_NAME } from "./limits.ts";
-import { shown } from "./shown.ts";
+import { hasControlCharacter, printable } from "./printable.ts";
 import { isUnicast } from "./unicast.ts";
 
 /** An integer in a range, refused as `vhid 256: must be 1..255`. */
 function bounded(name: string, [min, max]: readonly [number, number]) {
-  const error = (issue: { input?: unknown }) => `${name} ${shown(issue.input)}: must be ${min}..${max}`;
+  const error = (issue: { input?: unknown }) => `${name} ${printable(issue.input)}: must be ${min}..${max}`;
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-/** Text that no C string and no file of lines would cut short. */
-function sized(name: string, max: number) {
+/** Text for one line: a file of lines and a terminal show it as it is. */
+function lineOfText(name: string, max: number) {
   const error = `${name}: at most ${max} characters`;
   return z
     .string({ error })
     .max(max, { error })
-    .refine((text) => !text.includes("\0"), { error: `${name}: a NUL cannot be part of it` });
+    .refine((text) => !hasControlCharacter(text), { error: `${name}: control characters are not allowed` });
 }
 
 const Vhid = bounded("vhid", LIMITS.vhid);
@@ -37,15 +37,15 @@ export const BALANCING_MODES = ["none", "ip", "ip-unicast", "ip-stealth"] as con
 export const STATES = ["master", "backup", "init"] as const;
 
 export const Balancing = z.enum(BALANCING_MODES, {
-  error: (issue) => `balancing ${shown(issue.input)}: unknown mode (${BALANCING_MODES.join(", ")})`,
+  error: (issue) => `balancing ${printable(issue.input)}: unknown mode (${BALANCING_MODES.join(", ")})`,
 });
 export const State = z.enum(STATES, {
-  error: (issue) => `state ${shown(issue.input)}: unknown state (${STATES.join(", ")})`,
+  error: (issue) => `state ${printable(issue.input)}: unknown state (${STATES.join(", ")})`,
 });
 
 /** Text of a certain form; whatever else it is, also no text at all, is refused in the same words. */
 function matching(form: RegExp, refusal: (input: string) => string) {
-  const error = (issue: { input?: unknown }) => refusal(shown(issue.input));
+  const error = (issue: { input?: unknown }) => refusal(printable(issue.input));
   return z.string({ error }).regex(form, { error });
 }
 
@@ -54,11 +54,13 @@ export const InterfaceName = matching(
   (text) => `${text}: not a carp interface name (carp0, carp1, ...)`,
 );
 
-/** Any Linux device name. */
+/** A Linux device name without control characters. */
 export const DeviceName = matching(
   /^(?!\.{1,2}$)[^\s/:\p{Cc}]{1,15}$/u,
   (text) => `carpdev ${text}: not a device name`,
-);
+).refine((text) => !hasControlCharacter(text), {
+  error: ({ input }) => `carpdev ${printable(input)}: not a device name`,
+});
 
 export const GroupName = matching(
   /^[A-Za-z0-9_.-]{0,14}[A-Za-z_.-]$/,
@@ -73,7 +75,7 @@ export const MacAddress = matching(
 /** Canonical text of an address, of one family or of either; `what` goes before it in a refusal. */
 function address(family: 4 | 6 | undefined, what = "") {
   const kind = family === undefined ? "an address" : `an IPv${family} address`;
-  const error = (issue: { input?: unknown }) => `${what}${shown(issue.input)}: not ${kind}`;
+  const error = (issue: { input?: unknown }) => `${what}${printable(issue.input)}: not ${kind}`;
   const fits = (text: string) => {
     const parsed = parseAddress(text);
     return parsed?.address === text && (family ?? parsed.family) === parsed.family;
@@ -83,12 +85,12 @@ function address(family: 4 | 6 | undefined, what = "") {
 
 function unicast(family: 4 | 6, what = "") {
   return address(family, what).refine(isUnicast, {
-    error: (issue) => `${what}${shown(issue.input)}: not a unicast address`,
+    error: (issue) => `${what}${printable(issue.input)}: not a unicast address`,
   });
 }
 
-export const Pass = sized("pass", 1024);
-export const Description = sized("description", 63);
+export const Pass = lineOfText("pass", 1024);
+export const Description = lineOfText("description", 63);
 export const Carppeer = unicast(4, "carppeer ");
 export const Carppeer6 = unicast(6, "carppeer6 ");
 export const IPv4 = address(4);
@@ -127,7 +129,7 @@ export const CarpNodes = z
   })
   .overwrite((nodes) => nodes.toSorted((a, b) => a.vhid - b.vhid));
 
-/** At most so many of something in one command. */
+/** A list with a greatest length. */
 function atMost<T extends z.ZodType>(max: number, what: string, item: T) {
   return z.array(item).max(max, { error: `at most ${max} ${what} in one command` });
 }
@@ -155,9 +157,9 @@ export const InterfaceChange = z.strictObject({
 });
 export type InterfaceChange = z.infer<typeof InterfaceChange>;
 
-/** How much a command may add to a group's demote count or take from it. */
+/** A change of a group's demote count by one command. */
 const demoteError = (issue: { input?: unknown }) =>
-  `carpdemote ${shown(issue.input).replace(/^-/, "")}: must be ${LIMITS.carpdemote.join("..")}`;
+  `carpdemote ${printable(issue.input).replace(/^-/, "")}: must be ${LIMITS.carpdemote.join("..")}`;
 const DemoteStep = z
   .int({ error: demoteError })
   .min(-LIMITS.carpdemote[1], { error: demoteError })
@@ -172,7 +174,7 @@ export const NamedDemotion = z.strictObject({ reason: Reason, by: bounded("demot
 
 const VariableName = z
   .string()
-  .max(MAX_VARIABLE_NAME, { error: (issue) => `${shown(issue.input)}: no such variable` });
+  .max(MAX_VARIABLE_NAME, { error: (issue) => `${printable(issue.input)}: no such variable` });
 
 const SysctlWrite = z.strictObject({
   name: VariableName,
@@ -181,11 +183,11 @@ const SysctlWrite = z.strictObject({
 
 const nothing = z.strictObject({});
 
-/** What each method takes. Results are typed below; the engine is trusted to send what it says. */
+/** The parameters of each method. Results are typed below and not checked: commands trust the engine. */
 export const methods = {
   /** -> Hello. */
   hello: nothing,
-  /** From now on everything that happens comes as a notification over this connection: ToldEvent -> Hello. */
+  /** Subscribes this connection to events, each a notification with an EventNotification -> Hello. */
   monitor: nothing,
   /** Every carp interface, in numeric order -> InterfaceView[]. */
   interfaces: nothing,
@@ -195,11 +197,11 @@ export const methods = {
   "sysctl-get": z.strictObject({ names: atMost(64, "names", VariableName) }),
   /** All of them in this order, or none -> SysctlChange[]. */
   "sysctl-set": z.strictObject({ writes: atMost(64, "values", SysctlWrite).min(1) }),
-  /** Of the host, or of one interface -> Statistics. */
+  /** The statistics of the host, or of one interface -> Statistics. */
   statistics: z.strictObject({ name: InterfaceName.optional() }),
   /** Whether the host is able: the engine examines itself and its surroundings -> Finding[]. */
   doctor: nothing,
-  /** What became of packets for the shared addresses, by interface; none where there is no data path -> Packets[]. */
+  /** Packet counts for the shared addresses, by interface; none without a data path -> Packets[]. */
   packets: nothing,
   /** Without a name the next free one -> { name }. */
   create: z.strictObject({ name: InterfaceName.optional() }),
@@ -208,19 +210,19 @@ export const methods = {
   /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
   change: z.strictObject({ name: InterfaceName, change: InterfaceChange }),
   /**
-   * Makes of the interface what the change makes of a new one; what stays the same is left alone. Root's, because it
-   * decides on the pass even where it says nothing of it. A dry run only says what would come of it -> Replaced.
+   * Configures the interface as the change would a new one; settings that stay the same are left alone. For root
+   * only, because a change without a pass removes it. A dry run changes nothing -> Replaced.
    */
   replace: z.strictObject({
     name: InterfaceName,
     change: InterfaceChange,
     dryRun: z.boolean().optional(),
   }),
-  /** What was set, in numeric order; secrets only for root -> Configuration. */
+  /** The configuration, interfaces in numeric order; secrets only for root -> Configuration. */
   configuration: nothing,
   /** Adds to a group's carp demote count, never below 0 -> {}. */
   "demote-group": z.strictObject({ group: GroupName, by: DemoteStep }),
-  /** What net.inet.carp.demotion is made of -> DemotionView. */
+  /** The parts of net.inet.carp.demotion -> DemotionView. */
   demotion: nothing,
   /** Adds to net.inet.carp.demotion under a name, instead of what that name added before -> {}. */
   demote: NamedDemotion,
@@ -268,26 +270,29 @@ export interface Replaced {
 }
 
 export interface Configuration {
-  /** Without a pass: the asker may not see it. */
+  /** Without a pass for a user who may not see it. */
   readonly interfaces: readonly (Omit<InterfaceConfiguration, "pass"> & { readonly pass?: string })[];
-  /** Demotion as somebody set it, without what faults add. */
+  /** The demotion counter as it was set, without what faults add. */
   readonly sysctl: readonly (Sysctl & { readonly initial: number })[];
 }
 
-/** Counters by name; see src/core/counters.ts for what each counts. */
-export type Statistics = Record<CounterName, number>;
+/** Counts by name; src/core/statistics.ts has what each counts. */
+export type Statistics = Record<StatisticName, number>;
 
+/** An event of the host as `monitor` tells it. */
 export type HostEvent =
-  | News
-  /** Something that a person should read. */
-  | { readonly kind: "complaint"; readonly text: string }
-  /** The reader was too slow: so many events are missing here. */
+  | Exclude<News, { kind: "transition" }>
+  | (Omit<Extract<News, { kind: "transition" }>, "reason"> & {
+      /** The rule or the event behind it, for people. */
+      readonly reason: string;
+    })
+  /** The subscriber read too slowly: `count` events are missing here. */
   | { readonly kind: "left-out"; readonly count: number };
 
-export interface ToldEvent {
+export interface EventNotification {
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
-  /** How often it has happened since it was last told. */
+  /** Number of events of this kind since the last notification. */
   readonly times: number;
   readonly event: HostEvent;
 }
@@ -299,13 +304,13 @@ export interface Packets {
   readonly nodes: readonly {
     readonly vhid: number;
     readonly accepted: number;
-    /** Left to the host that holds this node, when it was not held here. */
+    /** Packets of this node while another host held it. */
     readonly droppedByHash: number;
   }[];
-  /** No node was held here. */
+  /** Packets while no node was held here. */
   readonly droppedByLease: number;
   readonly malformed: number;
-  /** Frames of this host's own that it was not entitled to send. */
+  /** This host's own frames that it was not entitled to send. */
   readonly withheld: number;
 }
 
@@ -316,23 +321,23 @@ export interface ServiceCheck {
   readonly outcome: "passed" | "failed" | "refused";
   /** In words; absent when it passed. */
   readonly why?: string | undefined;
-  /** What it wrote first; empty when it passed, and for everybody but root. */
+  /** The beginning of its output; empty when it passed, and for every user but root. */
   readonly output: string;
 }
 
 export interface ServiceStatus {
   /** Whether the host is demoted for its services now. */
   readonly demoted: boolean;
-  /** By name. */
+  /** The checks, in the order of their names. */
   readonly checks: readonly ServiceCheck[];
 }
 
-/** One thing that was looked at. */
+/** One result of the examination. */
 export interface Finding {
   readonly level: "ok" | "unknown" | "warning" | "error";
   readonly subject: string;
   readonly text: string;
-  /** What to do about it. */
+  /** The action to take. */
   readonly todo?: string | undefined;
 }
 
@@ -359,6 +364,6 @@ export interface Results {
   "service-status": ServiceStatus;
 }
 
-export type { CounterName } from "../core/counters.ts";
+export type { StatisticName } from "../core/statistics.ts";
 export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
 export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";

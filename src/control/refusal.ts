@@ -1,4 +1,4 @@
-/** The reason why something that was given cannot be taken, as a value. */
+/** The reason why an input is refused, as a value. */
 
 export interface Refusal {
   readonly refusal: string;

@@ -1,6 +1,6 @@
 /**
- * Which addresses one host may answer for on a network, by the special ranges of RFC 6890. Says nothing about
- * which addresses make sense on a given segment.
+ * Tells whether a host may have an address for its own, by the special ranges of RFC 6890. Knows no segment
+ * and no prefix.
  */
 
 import { parseAddress } from "../protocol/address.ts";

@@ -1,17 +1,21 @@
 /**
- * The Ethernet devices of this host, as the kernel last told of them, and which of them carp listens on. What a
- * device means to an interface on it is the interface's business.
+ * Carpdevs: the Ethernet devices of this host as the kernel last described them, and the ones that carp
+ * listens on. Decides nothing about carp interfaces: interface/carp-interface.ts does, when a device changes.
  */
 
-import type { CarpInterface } from "./carp-interface.ts";
 import type { Effect } from "./effect.ts";
-import type { Link } from "./event.ts";
+import type { CarpInterface } from "./interface/carp-interface.ts";
+import type { Link } from "./model.ts";
 
 export class Carpdevs {
   readonly links = new Map<string, Link>();
+  /** Kernel indexes of the carpdevs that carp listens on, by name. */
   readonly #listening = new Map<string, number>();
 
-  /** Listens on the carpdevs of the interfaces that are up, as long as they exist, and on no other device. */
+  /**
+   * Returns the effects that make the host listen on the carpdevs of interfaces that are up, and on no other
+   * device.
+   */
   listen(interfaces: Iterable<CarpInterface>): Effect[] {
     const effects: Effect[] = [];
     const wanted = new Map<string, number>();
@@ -31,5 +35,13 @@ export class Carpdevs {
       effects.push({ kind: "listen", carpdev, index });
     }
     return effects;
+  }
+
+  /**
+   * Returns the effect that tries to listen again after a failure; none when the carpdev is no longer wanted.
+   */
+  listenAgain(carpdev: string): Effect[] {
+    const index = this.#listening.get(carpdev);
+    return index === undefined ? [] : [{ kind: "listen", carpdev, index }];
   }
 }

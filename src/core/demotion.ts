@@ -1,27 +1,32 @@
 /**
- * Who gives way: a carp demote count for each interface group, and the host's global counter (a sysctl variable),
- * which is the sum of what was written to it, of reasons with a name, and of the faults of interfaces. Both end up
- * in what a virtual host advertises and compares: `effective`.
+ * Demotion: a carp demote count for each interface group, and the host's demotion counter
+ * (net.inet.carp.demotion), which is the sum of the writes to it, of named reasons, and of the faults of
+ * interfaces. `effective` makes of both the advskew and demote that a virtual host advertises.
  */
 
-import type { DemotionCommand } from "./configuration.ts";
-import type { DemotionChange } from "./news.ts";
+import type { DemotionCommand } from "./command.ts";
+import type { DemotionChange } from "./effect.ts";
 import type { SysctlTree } from "./sysctl.ts";
 import type { DemotionView, NamedDemotion } from "./view.ts";
 
-/** What a virtual host advertises: its own settings with demotion added. */
+/** The advskew and demote that a virtual host advertises: its configuration with demotion added. */
 export interface Effective {
   readonly advskew: number;
   readonly demote: number;
 }
 
-/** FreeBSD and ucarp ignore the demote byte: to make them give way too, advskew grows, up to this. */
+/**
+ * FreeBSD and ucarp ignore the demote byte: demotion raises advskew too, up to this, so that they take over.
+ */
 const MAX_DEMOTED_ADVSKEW = 240;
 
-/** A host in maintenance gives way to everybody; what its services are worth is above anything else, and one bit. */
+/** Demotion by maintenance: by as much as a lost carpdev, so that the other hosts take over. */
 export const MAINTENANCE = { reason: "maintenance", by: 240 } as const;
+/**
+ * Demotion by failed services: far above every other demotion, and the same for any number of failed checks.
+ */
 export const SERVICES = { reason: "services", by: 2 ** 20 } as const;
-/** Reasons that commands of their own stand for. */
+/** Reserved reasons, by the command that sets and clears each. */
 const COMMAND_OF = new Map<string, string>([
   [MAINTENANCE.reason, "carpctl maintenance"],
   [SERVICES.reason, "carpctl service-status"],
@@ -33,23 +38,23 @@ export interface GroupCount {
   readonly carpDemoteCount: number;
 }
 
-/** What demotes an interface by itself: its carpdev is lost, or its advertisements do not leave. */
+/** A fault that demotes an interface: its carpdev is lost, or its advertisements do not leave. */
 export type Fault = "carpdev" | "snderrors";
 
-/** Whoever is demoted: a carp interface. */
+/** A carp interface, as demotion knows it. */
 export interface Demoted {
   readonly name: string;
   readonly groups: readonly string[];
 }
 
 export interface DemotionEvents {
-  /** The count of a group, or (undefined) of the whole host, has changed. */
+  /** Called when the count of a group, or (undefined) the counter of the whole host, has changed. */
   changed(group: string | undefined, rose: boolean): void;
   tell(change: DemotionChange): void;
   log(priority: 2 | 3, text: string): void;
 }
 
-const WORDS = {
+const FAULT_TEXTS = {
   carpdev: { begins: "carpdev", ends: "carpdev", globally: ["interface down", "interface up"] },
   snderrors: { begins: "> snderrors", ends: "< snderrors", globally: ["> snderrors", "< snderrors"] },
 } as const;
@@ -58,9 +63,9 @@ export class Demotion {
   readonly #sysctl: SysctlTree;
   readonly #events: DemotionEvents;
   readonly #groups = new Map<string, number>();
-  /** By reason: its part of the global counter. */
+  /** The part of the global counter that each named reason adds. */
   readonly #named = new Map<string, number>();
-  /** By interface and fault: what was demoted for it, to take back exactly that. */
+  /** The demotion by each interface's faults, so that exactly as much is taken back. */
   readonly #faults = new Map<
     string,
     Map<Fault, { readonly groups: readonly string[]; readonly by: number }>
@@ -75,7 +80,7 @@ export class Demotion {
     return this.#sysctl.get("net.inet.carp.demotion");
   }
 
-  /** What the global counter is made of. `written` is what is left: the sum of the writes to the variable. */
+  /** The parts of the global counter. `written`, the sum of the writes to the variable, is the rest. */
   get view(): DemotionView {
     const reasons = [...this.#named].map(([reason, by]) => ({ reason, by }));
     const faults = [...this.#faults].flatMap(([name, its]) =>
@@ -85,8 +90,9 @@ export class Demotion {
     return { counter: this.global, written: this.global - named, reasons, faults };
   }
 
-  /** The counts as somebody has set them: without what the faults of interfaces add, for the time they last. */
-  get asSet(): {
+  /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
+  /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
+  get withoutFaults(): {
     readonly written: number;
     readonly reasons: readonly NamedDemotion[];
     readonly groups: readonly GroupCount[];
@@ -103,12 +109,15 @@ export class Demotion {
     };
   }
 
-  /** Before there are interfaces: nobody has to hear of it. */
+  /** Restores the group counts. Called before there are interfaces, so no change is reported. */
   restoreGroups(counts: readonly GroupCount[]): void {
     for (const { name, carpDemoteCount } of counts) this.#groups.set(name, carpDemoteCount);
   }
 
-  /** Before there are interfaces, and on top of what is in the counter. */
+  /**
+   * Restores named reasons on top of the counter. Called before there are interfaces, so no change is
+   * reported.
+   */
   restoreReasons(reasons: readonly NamedDemotion[]): void {
     for (const { reason, by } of reasons) {
       this.#named.set(reason, by);
@@ -116,21 +125,25 @@ export class Demotion {
     }
   }
 
-  /** @returns why it is refused; undefined when it is done, also when it was so already */
+  /**
+   * Carries out a demotion command.
+   *
+   * @returns why it is refused; undefined: it is carried out, or changes nothing
+   */
   carryOut(command: DemotionCommand): string | undefined {
     switch (command.kind) {
       case "demote":
-        return this.#refusalOf(command) ?? this.#name(command.reason, command.by);
+        return this.#refusalOf(command) ?? this.#setReason(command.reason, command.by);
       case "promote":
-        return this.#refusalOf(command) ?? this.#name(command.reason, 0);
+        return this.#refusalOf(command) ?? this.#setReason(command.reason, 0);
       case "maintenance":
-        return this.#name(MAINTENANCE.reason, command.on ? MAINTENANCE.by : 0);
+        return this.#setReason(MAINTENANCE.reason, command.on ? MAINTENANCE.by : 0);
       case "services":
         return this.#services(command.failed);
     }
   }
 
-  /** @param log tells of it in words of its own; undefined: as of every other change */
+  /** Adds to the global counter. @param log writes the log line; undefined: the line that every change has */
   adjustGlobal(by: number, why: string, log?: () => void): void {
     if (by === 0) return;
     this.#sysctl.set("net.inet.carp.demotion", this.global + by);
@@ -151,8 +164,8 @@ export class Demotion {
     return `promote ${reason}: nothing is demoted for it: ${known}`;
   }
 
-  /** @param by 0: no longer */
-  #name(reason: string, by: number, log?: () => void): string | undefined {
+  /** Sets the part of the counter that a named reason adds. @param by 0 removes the reason */
+  #setReason(reason: string, by: number, log?: () => void): string | undefined {
     const before = this.#named.get(reason) ?? 0;
     const { error } = { error: undefined, ...this.#sysctl.afterWrite("net.inet.carp.demotion", by - before) };
     if (error !== undefined) return error;
@@ -162,21 +175,22 @@ export class Demotion {
     return undefined;
   }
 
-  /** Demoted once, whatever else fails meanwhile, and with the lines that scripts of other systems write. */
+  /** Demotes once for any number of failed services. The log lines are those of other systems' scripts. */
   #services(failed: readonly string[]): string | undefined {
     const { reason, by } = SERVICES;
     const text =
       failed.length > 0
         ? `carp demoted by ${by} due to service disruption (services: ${failed.join(", ")})`
         : `carp promoted by ${by} due to service recovery`;
-    return this.#name(reason, failed.length > 0 ? by : 0, () => this.#events.log(2, text));
+    return this.#setReason(reason, failed.length > 0 ? by : 0, () => this.#events.log(2, text));
   }
 
+  /** The carp demote count of a group. */
   ofGroup(group: string): number {
     return this.#groups.get(group) ?? 0;
   }
 
-  /** A count is never below 0. */
+  /** Adds to the count of a group, which is never below 0. */
   adjustGroup(group: string, by: number, who: string, why: string): void {
     const before = this.ofGroup(group);
     const count = Math.max(0, before + by);
@@ -188,31 +202,33 @@ export class Demotion {
     this.#events.changed(group, count > before);
   }
 
+  /** A fault of this interface begins: demotes its groups by 1 and the host by the fault's factor. */
   begin({ name, groups }: Demoted, fault: Fault): void {
     const by = this.#sysctl.get(
       fault === "carpdev" ? "net.inet.carp.ifdown_demotion_factor" : "net.inet.carp.senderr_demotion_factor",
     );
     const faults = this.#faults.get(name) ?? new Map();
     this.#faults.set(name, faults.set(fault, { groups, by }));
-    for (const group of groups) this.adjustGroup(group, 1, name, WORDS[fault].begins);
-    this.adjustGlobal(by, WORDS[fault].globally[0]);
+    for (const group of groups) this.adjustGroup(group, 1, name, FAULT_TEXTS[fault].begins);
+    this.adjustGlobal(by, FAULT_TEXTS[fault].globally[0]);
   }
 
+  /** A fault of this interface ends: takes back what `begin` added. */
   end({ name }: Demoted, fault: Fault): void {
     const begun = this.#faults.get(name)?.get(fault);
     if (begun === undefined) return;
     this.#faults.get(name)?.delete(fault);
-    for (const group of begun.groups) this.adjustGroup(group, -1, name, WORDS[fault].ends);
-    this.adjustGlobal(-begun.by, WORDS[fault].globally[1]);
+    for (const group of begun.groups) this.adjustGroup(group, -1, name, FAULT_TEXTS[fault].ends);
+    this.adjustGlobal(-begun.by, FAULT_TEXTS[fault].globally[1]);
   }
 
-  /** The interface is no more, and neither are its faults. */
+  /** Ends all faults of an interface that is destroyed. */
   forget(demoted: Demoted): void {
     for (const fault of [...(this.#faults.get(demoted.name)?.keys() ?? [])]) this.end(demoted, fault);
     this.#faults.delete(demoted.name);
   }
 
-  /** Its groups are others now: what it is demoted for goes with it. */
+  /** Moves the faults of an interface to its new groups. */
   regroup({ name, groups }: Demoted): void {
     for (const [fault, begun] of this.#faults.get(name) ?? []) {
       for (const group of begun.groups)
@@ -224,8 +240,10 @@ export class Demotion {
   }
 
   /**
+   * Adds demotion to a node's configuration.
+   *
    * @param advskew as configured
-   * @param groups of the interface
+   * @param groups the groups of its interface
    */
   effective(advskew: number, groups: readonly string[]): Effective {
     const ofGroups = groups.reduce((sum, group) => sum + this.ofGroup(group), 0);

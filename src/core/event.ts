@@ -1,43 +1,35 @@
 /**
- * What can happen to a CARP host. Events come from src/kernel (the network, the clock) and from the engine
- * (commands); `Host.handle` and `Host.command` are the only ways in. An event carries facts, never decisions.
+ * Events: what can happen to a CARP host. They come from src/kernel (the network, the clock, the outcome of
+ * effects) and from the engine; `Host.handle` and `Host.command` are the only ways into the core. An event
+ * carries facts, never decisions.
  */
 
-/** Microseconds of CLOCK_BOOTTIME: since boot, the time asleep included. */
-export type Micros = number;
+import type { Family, Link, Micros } from "./model.ts";
 
-/** When something happens: on the clock that timers use, and on the one that advertisement counters use. */
-export interface Instant {
-  readonly us: Micros;
-  /** Microseconds since the Unix epoch. May jump when somebody sets the clock; nothing is timed by it. */
-  readonly epochUs: number;
-}
+/**
+ * A timer of the core: `advertise` and `master-down` belong to a virtual host, `leave` to an interface,
+ * `retry` to the host. The core makes one object for each timer and arms and cancels it by that object.
+ */
+export type Timer =
+  | {
+      readonly kind: "advertise" | "master-down";
+      readonly interface: string;
+      readonly vhid: number;
+    }
+  | { readonly kind: "leave"; readonly interface: string }
+  | { readonly kind: "retry" };
 
-export type Family = 4 | 6;
-
-export interface InterfaceAddress {
-  readonly family: Family;
-  /** Canonical text: `10.0.0.1`, `2001:db8::1`. */
-  readonly address: string;
-  readonly prefixLength: number;
-  /** IPv4 only; derived from the prefix when absent. */
-  readonly broadcast?: string | undefined;
-}
-
-/** A network device that could be, or is, a carpdev. */
-export interface Link {
-  readonly name: string;
-  readonly index: number;
-  /** Lower-case, colon-separated. */
-  readonly mac: string;
-  readonly mtu: number;
-  /** Administratively up (IFF_UP). */
-  readonly up: boolean;
-  /** Carrier present (IFF_LOWER_UP). */
-  readonly carrier: boolean;
-  /** Its addresses in the kernel's order, tentative and failed ones left out. */
-  readonly addresses: readonly InterfaceAddress[];
-}
+/** A thing that effects put in place in the kernel or on disk, which can fail. */
+export type Part =
+  /** The Linux device of a carp interface with its addresses and routes. */
+  | { readonly kind: "device"; readonly interface: string }
+  /** The interface's entry in the data path, which lets packets pass only under its leases. */
+  | { readonly kind: "filter"; readonly interface: string }
+  /** Membership in the multicast MAC that balancing mode `ip` gives out. */
+  | { readonly kind: "membership"; readonly interface: string }
+  /** The sockets of a carpdev. */
+  | { readonly kind: "listening"; readonly carpdev: string }
+  | { readonly kind: "saved-state" };
 
 export type Event =
   /** A frame with IP protocol 112 arrived on a carpdev. `receivedUs` is the kernel's time of receipt. */
@@ -47,12 +39,17 @@ export type Event =
       readonly bytes: Uint8Array;
       readonly receivedUs: Micros;
     }
-  /** A CARP packet reached this host on a device that no socket of ours listens on. */
+  /** A CARP packet reached this host on a device that none of its sockets listens on. */
   | { readonly kind: "stray"; readonly device: string; readonly family: Family }
-  /** So many packets arrived on a device that these were not looked at. */
-  | { readonly kind: "unexamined"; readonly device: string; readonly family: Family; readonly count: number }
-  | { readonly kind: "timer"; readonly timer: TimerId }
-  /** What became of an `advertise` effect. `error` is the errno name when no transmission of it left. */
+  /** The rate limit dropped unauthenticated CARP packets unread. */
+  | {
+      readonly kind: "rate-limited";
+      readonly device: string;
+      readonly family: Family;
+      readonly count: number;
+    }
+  | { readonly kind: "timer"; readonly timer: Timer }
+  /** The outcome of an `advertise` effect. `error` is the errno name when no transmission of it left. */
   | {
       readonly kind: "advertised";
       readonly interface: string;
@@ -62,15 +59,23 @@ export type Event =
       readonly left: readonly Family[];
       readonly error?: string | undefined;
     }
-  /** A link appeared or anything about it changed. */
+  /** A frame of an `announce` effect did not leave; `error` is the errno name. */
+  | {
+      readonly kind: "announcement-failed";
+      readonly interface: string;
+      readonly vhid: number;
+      readonly error: string;
+    }
+  /** The outcome of the effect that puts this part in place. No errors: the part is in place. */
+  | { readonly kind: "performed"; readonly part: Part; readonly errors: readonly string[] }
+  /** A link appeared, or one of its properties changed. */
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "link-gone"; readonly name: string }
-  /** The kernel adapter put back something that somebody else had changed on a device of ours, or on this carpdev. */
+  /**
+   * The kernel adapter undid a change that another program had made to a device of ours or to this carpdev.
+   */
   | { readonly kind: "repaired"; readonly interface: string; readonly what: string }
-  /** Whether this host forwards IPv6, so that its neighbour advertisements call it a router. */
+  /** IPv6 forwarding was read: with it, neighbour advertisements have the router flag. */
   | { readonly kind: "forwarding"; readonly ipv6: boolean }
-  /** The kernel index of our own device became known, or it is gone (0). */
+  /** The kernel index of our own device became known, or the device is gone (0). */
   | { readonly kind: "device"; readonly interface: string; readonly index: number };
-
-/** `advertise` and `master-down` belong to a virtual host, `leave` to an interface. */
-export type TimerId = string;

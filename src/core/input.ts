@@ -1,23 +1,23 @@
 /**
- * What is checked of a packet before a virtual host hears of it: the checks and their order are the protocol's, each
- * with its counter and its log priority. Nothing here changes state but the memory of strict_replay.
+ * The checks of a received packet, before a virtual host hears of it. Checks and their order are the
+ * protocol's; each has its statistic and its log priority. Changes no state but the replay window of
+ * strict_replay.
  */
 
 import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
-import type { CarpInterface } from "./carp-interface.ts";
-import type { CounterName } from "./counters.ts";
-import type { Priority } from "./effect.ts";
-import type { Family, Micros } from "./event.ts";
-import type { Heard, VirtualHost } from "./virtual-host.ts";
+import type { VirtualHost } from "./election/virtual-host.ts";
+import type { CarpInterface } from "./interface/carp-interface.ts";
+import type { Family, Heard, Micros, Priority } from "./model.ts";
+import type { StatisticName } from "./statistics.ts";
 
 export interface Discarded {
-  readonly counter: CounterName;
+  readonly statistic: StatisticName;
   readonly priority: Priority;
   readonly text: string;
-  /** The interface it was meant for, by the vhid it names; undefined when there is none. */
+  /** The interface with the vhid that the packet names; undefined when there is none. */
   readonly carpInterface?: CarpInterface | undefined;
-  /** Set when it has the digest and says nothing new. */
+  /** Set when the digest is valid but the counter is not new. */
   readonly stale?: Pick<Accepted, "node" | "heard">;
 }
 
@@ -27,7 +27,7 @@ export interface Accepted {
   readonly heard: Heard;
 }
 
-/** What the checks need to know besides the frame. */
+/** The circumstances of a frame, which the checks need besides its bytes. */
 export interface Reception {
   readonly carpdev: string;
   readonly receivedUs: Micros;
@@ -38,18 +38,19 @@ export interface Reception {
 }
 
 export interface Checked {
-  /** Set as soon as it is a packet at all: it counts as received. */
+  /** Set when the frame holds a whole CARP packet, which counts as received. */
   readonly family?: Family;
-  /** Absent when it is nothing to us. */
+  /** Absent when the frame is ignored. */
   readonly verdict?: Discarded | Accepted;
 }
 
+/** Checks a frame that arrived on a carpdev. */
 export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
   const frame = parseCarpFrame(bytes);
   if ("reason" in frame) {
     if (frame.reason === "not-carp" || !reception.allow) return {};
     const text = `${reception.carpdev}: malformed carp packet (${frame.reason})`;
-    return { verdict: { counter: "shorterThanHeader", priority: 6, text } };
+    return { verdict: { statistic: "shorterThanHeader", priority: 6, text } };
   }
   const { family } = frame.packet;
   return reception.allow ? { family, verdict: judge(frame.packet, reception) } : { family };
@@ -60,14 +61,14 @@ type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["p
 function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Reception): Discarded | Accepted {
   const { family, source, addresses, multicast, hopLimit, message } = packet;
   const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
-  const discarded = (counter: CounterName, priority: Priority, what: string): Discarded => ({
-    counter,
+  const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
+    statistic,
     priority,
     text: `${what} from ${source} on ${carpdev}`,
     carpInterface: named,
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
-  // A router between unicast peers has decremented it; what is multicast can only come from the segment itself.
+  // A router between unicast peers has decremented the TTL; multicast can only come from the segment itself.
   const routed = !multicast && here.some((each) => each.isUnicast(family));
   if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);

@@ -1,9 +1,9 @@
 /**
- * The sysctl variables of carp: one table that drives reading, writing, bounds and documentation, and the values
- * of one host. `net.inet.carp.demotion` is a counter: writing adds to it.
+ * The sysctl variables of carp: one table that drives reading, writing, bounds and documentation, and the
+ * values of one host. `net.inet.carp.demotion` is a counter: writing adds to it.
  */
 
-import type { SysctlWrite } from "./configuration.ts";
+import type { SysctlWrite } from "./command.ts";
 
 export interface SysctlVariable {
   readonly name: string;
@@ -95,12 +95,12 @@ export class SysctlTree {
     return value;
   }
 
-  /** Sets without asking; for values known to be good. */
+  /** Sets a variable without a check; for values known to be in range. */
   set(name: SysctlName, value: number): void {
     this.#values.set(name, value);
   }
 
-  /** @returns the value that a write makes, or why it is refused */
+  /** Checks a write. @returns the variable's value after it, or why it is refused */
   afterWrite(name: string, written: number): { name: SysctlName; value: number } | { error: string } {
     const variable: SysctlVariable | undefined = SYSCTL_VARIABLES.find((each) => each.name === name);
     if (variable === undefined) return { error: `${name}: no such variable` };
@@ -110,7 +110,7 @@ export class SysctlTree {
     return { name: variable.name as SysctlName, value };
   }
 
-  /** Why writes done one after the other would be refused; undefined when they would not. Changes nothing. */
+  /** Checks several writes in order. @returns why they are refused; undefined when they are not */
   refusalOf(writes: readonly SysctlWrite[]): string | undefined {
     const trial = new SysctlTree();
     for (const [name, value] of this.#values) trial.set(name, value);
@@ -123,8 +123,9 @@ export class SysctlTree {
   }
 
   /**
-   * @param name a variable, or a prefix of some (`net.inet.carp`)
-   * @returns the variables of that name or below it, in table order; none when there is no such name
+   * Reads the variables of that name or below it, in table order; none when there is no such name.
+   *
+   * @param name a variable, a prefix such as `net.inet.carp`, or "" for all
    */
   matching(name: string): { name: SysctlName; value: number }[] {
     return SYSCTL_VARIABLES.filter(

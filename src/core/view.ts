@@ -1,23 +1,22 @@
 /**
- * What can be read of a host: plain data that the engine answers with and the commands render. No secrets in it.
+ * Views: the state of a host as plain data, which the engine sends to clients and the commands render. A view
+ * never holds a secret.
  */
 
-import type { Balancing } from "./configuration.ts";
-import type { CounterName } from "./counters.ts";
-import type { VirtualHostState } from "./effect.ts";
-import type { InterfaceAddress, Micros } from "./event.ts";
-import type { Peer } from "./peers.ts";
-import type { SendFailure } from "./send-record.ts";
+import type { Peer } from "./election/peers.ts";
+import type { SendFailure } from "./interface/send-record.ts";
+import type { Balancing, InterfaceAddress, Micros, VirtualHostState } from "./model.ts";
+import type { StatisticName } from "./statistics.ts";
 
 export interface NodeView {
   readonly vhid: number;
-  /** As configured. */
+  /** The configured advskew. */
   readonly advskew: number;
-  /** As advertised: demotion added. */
+  /** The advertised advskew: demotion added. */
   readonly effectiveAdvskew: number;
   readonly demote: number;
   readonly state: VirtualHostState;
-  /** When it came into that state. */
+  /** When it entered that state. */
   readonly sinceUs: Micros;
   readonly transitions: number;
   /** The other host last heard for this vhid, if any. */
@@ -30,14 +29,14 @@ export interface NodeView {
         readonly atUs: Micros;
       }
     | undefined;
-  /** The other hosts that advertise it at present. */
+  /** The other hosts that advertise this virtual host at present. */
   readonly peers: readonly Peer[];
 }
 
-/** Something was received for an interface and not believed. */
+/** A packet that was received for an interface and discarded. */
 export interface DiscardView {
-  readonly counter: CounterName;
-  /** What was wrong with it, from whom. */
+  readonly counter: StatisticName;
+  /** The reason for the discard, and the packet's source. */
   readonly text: string;
   readonly atUs: Micros;
 }
@@ -47,7 +46,7 @@ export interface InterfaceView {
   readonly up: boolean;
   readonly running: boolean;
   readonly mtu: number;
-  /** What carp gives out; undefined before there is a vhid or a hand-set lladdr. */
+  /** The MAC given out for the addresses; undefined before there is a vhid or a hand-set lladdr. */
   readonly lladdr: string | undefined;
   readonly description: string | undefined;
   /** Kernel index of the device; 0 while there is none. */
@@ -61,13 +60,13 @@ export interface InterfaceView {
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];
   readonly status: "master" | "backup" | "invalid";
-  /** How often something that somebody else had changed was put back, here or on the carpdev. */
+  /** Number of changes by other programs that were undone, on this device or on its carpdev. */
   readonly repairs: number;
   /** Why its advertisements do not leave; undefined when they do. */
   readonly sendFailure: SendFailure | undefined;
-  /** The last of each kind since the interface was created. */
+  /** The last discarded packet for each reason since the interface was created. */
   readonly discarded: readonly DiscardView[];
-  /** Why it does not run, in words a person can act on; undefined when it runs. */
+  /** The text of the obstacle that keeps it from running; undefined when it runs. */
   readonly notRunning: string | undefined;
 }
 
@@ -77,13 +76,13 @@ export interface GroupView {
   readonly interfaces: readonly string[];
 }
 
-/** A part of `net.inet.carp.demotion` that somebody gave a name. */
+/** A part of `net.inet.carp.demotion` with a name. */
 export interface NamedDemotion {
   readonly reason: string;
   readonly by: number;
 }
 
-/** What `net.inet.carp.demotion` is made of: the counter is the sum of all the others. */
+/** `net.inet.carp.demotion` and its parts: the counter is the sum of all the others. */
 export interface DemotionView {
   readonly counter: number;
   /** The sum of what was written to the variable. */

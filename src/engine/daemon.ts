@@ -1,51 +1,49 @@
 /**
- * The process that an engine lives in: one for a run directory, with its control socket, until a signal ends it or
- * starts it anew. Nothing here knows CARP or the kernel's devices.
+ * The engine's process: one for each run directory, with its control socket, until a signal stops or restarts
+ * it. Knows nothing of CARP or of the kernel's devices.
  */
 
 import { rmdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { SOCKET_NAME } from "../control/client.ts";
-import { bpfDirectory } from "../kernel/bpffs.ts";
-import { createClock } from "../kernel/clock.ts";
-import { errnoName, native } from "../kernel/native.ts";
-import { notifyReady, notifyReloading, notifyStopping } from "../kernel/notify.ts";
-import type { Peer } from "./authorisation.ts";
-import { AlreadyRunning, ControlServer, isAnswered } from "./control-server.ts";
-import { counterFloor } from "./counter-floor.ts";
+import { bpfDirectory } from "../kernel/data-path/bpffs.ts";
+import { nativeBpf } from "../kernel/data-path/native-bpf.ts";
+import { errnoName } from "../kernel/native.ts";
+import { createClock } from "../kernel/process/clock.ts";
+import { nativeProcess } from "../kernel/process/native-process.ts";
+import { notifyReady, notifyReloading, notifyStopping } from "../kernel/process/notify.ts";
+import type { Peer } from "./control/authorisation.ts";
+import { createMethods } from "./control/methods.ts";
+import { AlreadyRunning, ControlServer, isAnswered } from "./control/server.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
-import { createMethods } from "./methods.ts";
 import type { Started } from "./privileged-start.ts";
-import type { Keeper } from "./runner/keeper.ts";
-import { StateFile } from "./saved-state.ts";
-import { obstacleToSuccessor, succeed } from "./successor.ts";
-import { applyVariables } from "./variables-file.ts";
+import { execInstalledProgram, obstacleToReExec } from "./re-exec.ts";
+import type { Keeper } from "./scripts/runner/keeper.ts";
+import { State } from "./state/state.ts";
+import { applyVariables } from "./state/variables-file.ts";
 
-/** How long an engine that met a bug may take to leave in order. */
+/** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 2000;
-const LOOK_EVERY_MS = 800;
+const SOCKET_CHECK_EVERY_MS = 800;
 
 /**
- * In a run directory that there is, with the privileges that were left.
+ * Runs an engine until a signal ends it. The run directory exists, and privileges have been given up.
  *
- * @returns the exit status; resolves when the engine has stopped
+ * @returns the exit status, when the engine has stopped
  */
 export async function runEngine(options: EngineOptions, { keeper, failure }: Started): Promise<number> {
   const { runDir } = options;
   const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
-  const state = new StateFile(runDir);
   let engine: Engine;
   let server: ControlServer;
   try {
-    // Before anything of an engine that runs is touched.
+    // Checked before a file of a running engine is touched.
     const path = join(runDir, SOCKET_NAME);
     if (await isAnswered(path)) throw new AlreadyRunning(path);
-    const saved = await state.load();
-    const known = saved !== undefined && "counterCeiling" in saved ? saved : undefined;
-    const floor = counterFloor(known, createClock().now());
-    engine = new Engine({ ...options, keeper }, state, floor);
-    const rpc = createMethods(engine, () => native.groupId("carp"));
+    const state = await State.read(options, createClock().now());
+    engine = new Engine({ ...options, keeper }, state);
+    const rpc = createMethods(engine, () => nativeProcess.groupId("carp"));
     server = new ControlServer({ path, rpc, identify });
     await server.listen();
   } catch (error) {
@@ -56,8 +54,8 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   if (failure !== undefined) engine.log(4, `the engine has more privileges than it needs: ${failure}`);
   else if (keeper === undefined && engine.scriptsAreConfined)
     engine.log(4, "no keeper runs: hooks and service checks have only the engine's privileges");
-  const signals = signalled();
-  process.on("SIGHUP", () => void reconsider(engine, options.etcDir));
+  const signals = terminationSignals();
+  process.on("SIGHUP", () => void reload(engine, options.etcDir));
   process.on("uncaughtException", (error) => void crash(engine, keeper, error));
   await engine.start();
   if (!(await server.isOurs())) {
@@ -71,7 +69,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   engine.log(6, `carpd ${engine.version} started`);
   for await (const signal of signals) {
     if (signal === "SIGUSR2") {
-      const obstacle = await obstacleToSuccessor();
+      const obstacle = await obstacleToReExec();
       if (obstacle !== undefined) {
         engine.log(3, `not started anew: ${obstacle}`);
         continue;
@@ -80,7 +78,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
       await engine.abandon();
       await server.close();
       keeper?.handOn();
-      succeed();
+      execInstalledProgram();
     }
     notifyStopping();
     if (signal === "SIGUSR1") await engine.abandon();
@@ -92,26 +90,29 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   return 0;
 }
 
-/** Nothing tells when somebody removes it. Without it nobody could give a command, and another engine would start. */
+/**
+ * Restores the control socket when it was removed, which the kernel does not report. Without it no command
+ * could reach the engine, and a second engine would start.
+ */
 function keepSocket(server: ControlServer, engine: Engine): void {
-  const look = async () => {
+  const restore = async () => {
     if (await server.restore()) engine.log(2, "repaired: the control socket was removed");
   };
-  setInterval(() => void look().catch(() => {}), LOOK_EVERY_MS).unref();
+  setInterval(() => void restore().catch(() => {}), SOCKET_CHECK_EVERY_MS).unref();
 }
 
-/** Leaves nothing behind, nor what the engine itself may not take away. */
+/** Stops the engine and removes its bpffs, which only the keeper has the privilege to unmount. */
 async function stop(engine: Engine, keeper: Keeper | undefined): Promise<void> {
   await engine.stop();
   const directory = bpfDirectory(resolve(engine.runDir));
-  if (!native.isBpf(directory)) return;
+  if (!nativeBpf.isBpf(directory)) return;
   const error = await keeper?.unmount();
   if (error === 0) rmdirSync(directory);
   else
     engine.log(4, `${directory} stays mounted: ${error === undefined ? "no keeper runs" : errnoName(error)}`);
 }
 
-/** A bug: better no address than one that nobody looks after. */
+/** Stops the engine after an internal error, so that no address stays with a host that no engine controls. */
 async function crash(engine: Engine, keeper: Keeper | undefined, error: Error): Promise<never> {
   engine.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
   setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
@@ -119,8 +120,8 @@ async function crash(engine: Engine, keeper: Keeper | undefined, error: Error): 
   process.exit(70);
 }
 
-/** Those that end an engine or start it anew, from now on and in their order. */
-function signalled(): AsyncIterable<NodeJS.Signals> {
+/** Yields the signals that stop or restart the engine, from now on and in their order. */
+function terminationSignals(): AsyncIterable<NodeJS.Signals> {
   const arrived: NodeJS.Signals[] = [];
   let arrival = Promise.withResolvers<void>();
   for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"] as const)
@@ -137,8 +138,8 @@ function signalled(): AsyncIterable<NodeJS.Signals> {
   })();
 }
 
-/** What a command would have told whoever gave it. */
-async function reconsider(engine: Engine, etcDir: string): Promise<void> {
+/** SIGHUP: reads sysctl.conf again and runs the service checks; logs what a command would print. */
+async function reload(engine: Engine, etcDir: string): Promise<void> {
   await engine.ready;
   await applyVariables(engine, etcDir);
   const evaluation = await engine.serviceStatus();
@@ -148,7 +149,8 @@ async function reconsider(engine: Engine, etcDir: string): Promise<void> {
       if (outcome === "refused") engine.log(3, `service check ${name} is not run: ${why}`);
 }
 
+/** The credentials of a client of the control socket. */
 function identify(socket: Socket): Peer | undefined {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
-  return handle === undefined ? undefined : native.peerCredentials(handle.fd);
+  return handle === undefined ? undefined : nativeProcess.peerCredentials(handle.fd);
 }

@@ -1,7 +1,9 @@
-/** By what name this program was started, and what is installed under that name by now is found. */
+/** The name that this program was started by, under which an upgrade installs the next version. */
 
 import { resolve } from "node:path";
 
-/** As it was when we started: a relative name is no use from another directory. undefined: it is not known. */
+/**
+ * Absolute, because a relative name means nothing after a change of directory; undefined: it is not known.
+ */
 export const installedProgram =
   process.env.CARPCTL_ARGV0 === undefined ? undefined : resolve(process.env.CARPCTL_ARGV0);

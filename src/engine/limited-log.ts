@@ -1,10 +1,10 @@
 /**
- * Log lines that strangers can cause, kept to so many a second, with a word about how many more there were. What an
- * engine says of itself is never left out.
+ * LimitedLog: rate limit for log lines that any host on the network can cause; a last line tells how many
+ * were left out. Lines about the engine itself do not pass through it.
  */
 
-import type { Priority } from "../core/effect.ts";
-import type { Log } from "../kernel/syslog.ts";
+import type { Priority } from "../core/model.ts";
+import type { Log } from "../kernel/process/syslog.ts";
 
 const WINDOW_MS = 1000;
 const LINES_A_WINDOW = 50;
@@ -13,7 +13,7 @@ export class LimitedLog {
   readonly #log: Log;
   #lines = 0;
   #leftOut = 0;
-  /** The most important of those left out. */
+  /** The most important priority among the lines left out. */
   #priority: Priority = 7;
   #window: NodeJS.Timeout | undefined;
 

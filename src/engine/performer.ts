@@ -1,67 +1,83 @@
 /**
- * Performs the core's effects on the kernel and brings back what came of them. What concerns one interface is done
- * in the order given; nothing of it waits for another interface. Knows no CARP rule.
+ * Performer: performs the core's effects on the kernel and reports their outcomes as events. The effects of
+ * one interface are performed in the order given; none waits for another interface. Knows no CARP rule.
  */
 
-import type { Effect, Filter, Priority } from "../core/effect.ts";
-import type { Event, Family } from "../core/event.ts";
-import type { News } from "../core/news.ts";
+import type { Effect, News } from "../core/effect.ts";
+import type { Event, Part } from "../core/event.ts";
+import type { Family, Filter, Priority } from "../core/model.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
 import type { Timers } from "./timers.ts";
 
-export interface Kernel {
+/** The kernel adapters that effects are performed on, and the engine's log, save and subscribers. */
+export interface Adapters {
   readonly clock: Clock;
   readonly wire: Wire;
   readonly links: Links;
   readonly dataPath: DataPath;
-  readonly timers: Timers;
   readonly log: (priority: Priority, text: string) => void;
-  /** Saves the state, counters included. */
+  /** Saves the state, counters included, and reports `performed`. */
   readonly save: () => void;
-  /** Tells whoever follows what happens. */
+  /** Passes news on to subscribers. */
   readonly tell: (news: News) => void;
 }
 
+export interface PerformerOptions {
+  readonly adapters: Adapters;
+  readonly timers: Pick<Timers, "arm" | "cancel">;
+  /** Reports an outcome to the core: handled after the effects that are being performed. */
+  readonly report: (event: Event) => void;
+  /** Runs the steps after a slow one: after the effects that are being performed. */
+  readonly enter: (work: () => void) => void;
+}
+
 export class Performer {
-  readonly #kernel: Kernel;
-  readonly #report: (event: Event) => void;
+  readonly #options: PerformerOptions;
   readonly #sequences = new Map<string, Sequence>();
+  /** Carpdevs to be closed when the packets to be sent there have left. */
   readonly #ignored = new Set<string>();
-  /** How often each virtual host's lease has been taken away. */
-  readonly #taken = new Map<string, number>();
-  /** Multicast MACs that interfaces have asked the carpdevs' network cards for. */
-  readonly #received = new Map<string, { readonly carpdev: number; readonly mac: string }>();
+  /** Number of times the lease of each virtual host (`carp0/1`) has been taken away. */
+  readonly #revocations = new Map<string, number>();
+  /** Multicast MACs joined for balancing mode `ip`, by interface. */
+  readonly #joined = new Map<string, { readonly carpdev: number; readonly mac: string }>();
   readonly #leaving = new Map<string, (() => void)[]>();
   readonly #provoked: LimitedLog;
 
-  /** @param report takes what came of an effect back to the core */
-  constructor(kernel: Kernel, report: (event: Event) => void) {
-    this.#kernel = kernel;
-    this.#report = report;
-    this.#provoked = new LimitedLog(kernel.log);
+  constructor(options: PerformerOptions) {
+    this.#options = options;
+    this.#provoked = new LimitedLog(options.adapters.log);
   }
 
+  /** Performs the effects in order. */
   perform(effects: readonly Effect[]): void {
     for (const effect of effects) this.#perform(effect);
   }
 
-  /** Resolves when the interface has left, at the next `left` effect. */
-  left(name: string): Promise<void> {
-    return new Promise((resolve) => {
-      this.#leaving.set(name, [...(this.#leaving.get(name) ?? []), resolve]);
-    });
+  /** Calls back at the interface's next `left` effect. */
+  whenLeft(name: string, callback: () => void): void {
+    this.#leaving.set(name, [...(this.#leaving.get(name) ?? []), callback]);
   }
 
-  /** Resolves when the kernel has everything as it was asked for so far. */
-  async settled(name?: string): Promise<void> {
-    if (name !== undefined) return this.#sequences.get(name)?.idle();
-    for (const sequence of this.#sequences.values()) await sequence.idle();
+  /** Calls back when the effects so far of one interface, or of all, are done. */
+  whenSettled(callback: () => void, name?: string): void {
+    const named = name === undefined ? [...this.#sequences.values()] : [this.#sequences.get(name)];
+    const busy = named.filter((each) => each !== undefined && !each.isIdle);
+    let left = busy.length;
+    if (left === 0) callback();
+    for (const sequence of busy) sequence?.whenIdle(() => --left === 0 && callback());
+  }
+
+  /** Whether all effects so far are done. */
+  get isSettled(): boolean {
+    for (const sequence of this.#sequences.values()) if (!sequence.isIdle) return false;
+    return true;
   }
 
   #perform(effect: Effect): void {
-    const { clock, links, log, timers, wire } = this.#kernel;
+    const { adapters, timers } = this.#options;
+    const { links, log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
         timers.arm(effect.timer, effect.atUs);
@@ -74,22 +90,23 @@ export class Performer {
         else log(effect.priority, effect.text);
         break;
       case "advertise": {
-        const isHeld = this.#lookAfter(effect);
+        const isRevoked = this.#watchLease(effect);
         this.#sequence(effect.interface).push(() => {
-          if (effect.bowsOut || isHeld()) this.#advertise(effect);
+          if (effect.bowsOut || !isRevoked()) this.#advertise(effect);
         });
         break;
       }
       case "announce": {
-        const isHeld = this.#lookAfter(effect);
+        const isRevoked = this.#watchLease(effect);
         this.#sequence(effect.interface).push(() => {
-          for (const frame of effect.frames)
-            if (isHeld() && clock.now().us <= effect.untilUs) wire.send(effect.carpdev, { family: 4, frame });
+          if (!isRevoked()) this.#announce(effect);
         });
         break;
       }
       case "device":
-        this.#sequence(effect.interface).push(() => links.apply(effect.interface, effect.device));
+        this.#sequence(effect.interface).pushSlow((done) =>
+          links.apply(effect.interface, effect.device, done),
+        );
         break;
       case "filter":
         this.#sequence(effect.interface).push(() => this.#filter(effect.interface, effect.filter));
@@ -100,83 +117,89 @@ export class Performer {
       case "listen":
         this.#listen(effect.carpdev, effect.index);
         break;
-      case "save-counters":
-        this.#kernel.save();
+      case "save":
+        save();
         break;
-      case "recognise":
-        wire.recognise(effect.interface, effect.forms);
+      case "expect-digests":
+        wire.expectDigests(effect.interface, effect.forms);
         break;
       case "ignore":
         this.#ignored.add(effect.carpdev);
-        void this.settled().then(() => this.#ignore(effect.carpdev));
+        this.whenSettled(() => this.#ignore(effect.carpdev));
         break;
       case "left": {
         const waiting = this.#leaving.get(effect.interface) ?? [];
         this.#leaving.delete(effect.interface);
-        for (const resolve of waiting) resolve();
+        for (const callback of waiting) callback();
         break;
       }
       default:
-        this.#kernel.tell(effect);
+        tell(effect);
         break;
     }
   }
 
-  /** Given in its place among the effects, when the device is there; taken away at once, and then not given any more. */
+  /**
+   * Grants a lease in its place among the effects, after the device is there. Takes a lease away at once, and
+   * with it the grants that still wait.
+   */
   #lease(effect: Extract<Effect, { kind: "lease" }>): void {
     const { interface: name, vhid, untilUs } = effect;
-    const { dataPath } = this.#kernel;
+    const { dataPath } = this.#options.adapters;
     if (untilUs === 0) {
       const key = `${name}/${vhid}`;
-      this.#taken.set(key, (this.#taken.get(key) ?? 0) + 1);
+      this.#revocations.set(key, (this.#revocations.get(key) ?? 0) + 1);
       dataPath.lease(name, vhid, 0);
       return;
     }
-    const isHeld = this.#lookAfter(effect);
+    const isRevoked = this.#watchLease(effect);
     this.#sequence(name).push(() => {
-      if (isHeld()) dataPath.lease(name, vhid, untilUs);
+      if (!isRevoked()) dataPath.lease(name, vhid, untilUs);
     });
   }
 
-  /** @returns whether the lease of a virtual host has not been taken away since now */
-  #lookAfter(of: { readonly interface: string; readonly vhid: number }): () => boolean {
+  /** @returns a function that tells whether the virtual host's lease has been taken away since this call */
+  #watchLease(of: { readonly interface: string; readonly vhid: number }): () => boolean {
     const key = `${of.interface}/${of.vhid}`;
-    const taken = this.#taken.get(key);
-    return () => this.#taken.get(key) === taken;
+    const before = this.#revocations.get(key);
+    return () => this.#revocations.get(key) !== before;
   }
 
   #filter(name: string, filter: Filter | null): void {
-    const { dataPath, log } = this.#kernel;
-    this.#receiveShared(name, filter);
+    const { dataPath } = this.#options.adapters;
+    this.#joinShared(name, filter);
+    let error: string | undefined;
     if (filter === null) dataPath.remove(name);
-    else if (dataPath.obstacle === undefined) {
-      const failure = dataPath.configure({ name, ...filter });
-      if (failure !== undefined) log(3, `${name}: its packets are not held against its leases: ${failure}`);
-    }
+    else if (dataPath.obstacle === undefined) error = dataPath.configure({ name, ...filter });
+    this.#report({ kind: "filter", interface: name }, error);
   }
 
-  /** In mode `ip` the shared MAC is multicast: a network card receives it only when asked to. */
-  #receiveShared(name: string, filter: Filter | null): void {
-    const { wire } = this.#kernel;
-    const former = this.#received.get(name);
+  /**
+   * Joins the shared MAC of balancing mode `ip`, which is multicast: a network card receives it only when
+   * joined.
+   */
+  #joinShared(name: string, filter: Filter | null): void {
+    const { wire } = this.#options.adapters;
+    const former = this.#joined.get(name);
     const wanted = filter?.balancing === "ip" ? { carpdev: filter.carpdev, mac: filter.mac } : undefined;
     if (former?.carpdev === wanted?.carpdev && former?.mac === wanted?.mac) return;
     if (former !== undefined) wire.leave(former.carpdev, former.mac);
-    this.#received.delete(name);
-    if (wanted === undefined) return;
-    wire.join(wanted.carpdev, wanted.mac);
-    this.#received.set(name, wanted);
+    this.#joined.delete(name);
+    const error = wanted && wire.join(wanted.carpdev, wanted.mac);
+    if (wanted !== undefined && error === undefined) this.#joined.set(name, wanted);
+    this.#report({ kind: "membership", interface: name }, error);
   }
 
   #advertise(effect: Extract<Effect, { kind: "advertise" }>): void {
-    const { clock, wire } = this.#kernel;
+    const { clock, wire } = this.#options.adapters;
     const left: Family[] = [];
     let leftUs = clock.now().us;
     let error: string | undefined;
     for (const transmission of effect.transmissions) {
-      // Read before: peers may hear it long before this process runs on, and count from then.
+      // Read before the send: peers may receive the packet, and count from then, long before this process
+      // runs on.
       const beforeUs = clock.now().us;
-      // The engine may have been stopped meanwhile, or have waited long for the device.
+      // The process may have been stopped meanwhile, or have waited long for the device.
       if (beforeUs > effect.untilUs) break;
       const failure = wire.send(effect.carpdev, transmission);
       if (failure !== undefined) error ??= failure;
@@ -184,32 +207,48 @@ export class Performer {
     }
     if (left.length === 0 && error === undefined) return;
     const { interface: name, vhid } = effect;
-    this.#report({ kind: "advertised", interface: name, vhid, leftUs, left, error });
+    this.#options.report({ kind: "advertised", interface: name, vhid, leftUs, left, error });
+  }
+
+  #announce({
+    interface: name,
+    vhid,
+    carpdev,
+    frames,
+    untilUs,
+  }: Extract<Effect, { kind: "announce" }>): void {
+    const { clock, wire } = this.#options.adapters;
+    let error: string | undefined;
+    for (const frame of frames) {
+      if (clock.now().us > untilUs) break;
+      error ??= wire.send(carpdev, { family: 4, frame });
+    }
+    if (error !== undefined)
+      this.#options.report({ kind: "announcement-failed", interface: name, vhid, error });
   }
 
   #listen(carpdev: string, index: number): void {
-    const { links, log, wire } = this.#kernel;
+    const { links, wire } = this.#options.adapters;
     if (this.#ignored.has(carpdev)) this.#ignore(carpdev);
-    try {
-      links.prepareCarpdev(carpdev);
-      wire.open(carpdev, index);
-    } catch (error) {
-      log(3, `${carpdev}: cannot listen: ${error instanceof Error ? error.message : String(error)}`);
-    }
+    links.prepareCarpdev(carpdev);
+    this.#report({ kind: "listening", carpdev }, wire.open(carpdev, index));
   }
 
   #ignore(carpdev: string): void {
     if (!this.#ignored.delete(carpdev)) return;
-    this.#kernel.wire.close(carpdev);
-    this.#kernel.links.restoreCarpdev(carpdev);
+    const { links, wire } = this.#options.adapters;
+    wire.close(carpdev);
+    links.restoreCarpdev(carpdev);
+  }
+
+  #report(part: Part, error: string | undefined): void {
+    this.#options.report({ kind: "performed", part, errors: error === undefined ? [] : [error] });
   }
 
   #sequence(name: string): Sequence {
     const known = this.#sequences.get(name);
     if (known !== undefined) return known;
-    const failed = (error: unknown) =>
-      this.#kernel.log(3, `${name}: ${error instanceof Error ? error.message : String(error)}`);
-    const sequence = new Sequence(failed);
+    const sequence = new Sequence(this.#options.enter);
     this.#sequences.set(name, sequence);
     return sequence;
   }

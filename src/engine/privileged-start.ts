@@ -1,32 +1,35 @@
 /**
- * The beginning of an engine's process, the only part that has whatever privileges it was started with: does what
- * needs them, starts the keeper, gives up all but what the engine needs, and goes on as the next image of the same
- * process, since an exec alone takes privileges from every thread. What the engine then has is read from the kernel.
- * Of the engine it loads no more than that, since all of it is loaded again.
+ * The privileged first image of the engine's process: mounts the bpffs, starts the keeper, gives up all
+ * privileges but the engine's, and execs the next image, because only an exec takes privileges from every
+ * thread. Reads from the kernel which privileges remain. Imports nothing else of the engine, which the next
+ * image loads again.
  */
 
 import { accessSync, closeSync, constants, readdirSync } from "node:fs";
 import { setPriority, constants as system } from "node:os";
 import { resolve } from "node:path";
-import { bpfDirectory, mountBpffs } from "../kernel/bpffs.ts";
-import { native } from "../kernel/native.ts";
-import { areReduced, privileges, reducePrivileges } from "../kernel/privileges.ts";
+import { bpfDirectory, mountBpffs } from "../kernel/data-path/bpffs.ts";
+import { nativeProcess } from "../kernel/process/native-process.ts";
+import { areReduced, privileges, reducePrivileges } from "../kernel/process/privileges.ts";
 import type { EngineOptions } from "./engine.ts";
 import { installedProgram } from "./installed-program.ts";
 import { handedOn } from "./next-image.ts";
-import { makeRunDirectory } from "./run-directory.ts";
-import { handOn, Keeper, startKeeper, takeOver } from "./runner/keeper.ts";
+import { handOn, Keeper, startKeeper, takeOver } from "./scripts/runner/keeper.ts";
+import { makeRunDirectory } from "./state/run-directory.ts";
 
 export interface Started {
-  /** undefined: what the engine starts has no more privileges than the engine, or the engine has them all. */
+  /** undefined: scripts have the privileges of the engine, reduced or not. */
   readonly keeper: Keeper | undefined;
-  /** Why the engine has more than it needs, in words. */
+  /** Why the engine has more privileges than it needs. */
   readonly failure: string | undefined;
 }
 
 /**
- * @param isNext this image was started with reduced privileges: it is the last, also when it has others all the same
- * @returns the exit status; resolves when the engine has stopped
+ * Makes the run directory, reduces privileges and runs the engine.
+ *
+ * @param isNext this image was started with reduced privileges: it runs the engine even when they were not
+ * reduced
+ * @returns the exit status, when the engine has stopped
  */
 export async function beginEngine(options: EngineOptions, isNext = false): Promise<number> {
   const { runDir } = options;
@@ -43,18 +46,20 @@ function refuse(why: string): number {
   return 1;
 }
 
-/** Returns in an engine that may do no more than it needs, or at once where that cannot be had. */
+/**
+ * Returns in the image that runs the engine: with reduced privileges, or with the reason why they are not.
+ */
 function startReduced(options: EngineOptions, isNext: boolean): Started {
-  goFirst();
+  raisePriority();
   const ends = takeOver();
   const keeper = ends && new Keeper(ends);
   if (areReduced(privileges())) return { keeper, failure: undefined };
-  if (isNext) return { keeper, failure: "the kernel gave them back" };
-  return { keeper, failure: goOnReduced(options) };
+  if (isNext) return { keeper, failure: "the exec did not take them away" };
+  return { keeper, failure: execReduced(options) };
 }
 
-/** Comes back only with the reason why not. */
-function goOnReduced(options: EngineOptions): string {
+/** Execs the next image with reduced privileges; returns only when that fails, with the reason. */
+function execReduced(options: EngineOptions): string {
   const { runDir } = options;
   const [script = ""] = process.argv.slice(1);
   if (process.execve === undefined) return "this Node cannot exec";
@@ -65,12 +70,12 @@ function goOnReduced(options: EngineOptions): string {
   } catch (error) {
     return (error as Error).message;
   }
-  // Where it cannot be had, the engine says so.
+  // A failure to mount is not fatal: the engine logs that it has no data path.
   mountBpffs(bpfDirectory(runDir));
   const { execPath, execArgv } = process;
   const program = installedProgram === undefined ? [execPath, ...execArgv, script] : [installedProgram];
   const ends = startKeeper(bpfDirectory(resolve(runDir)), program);
-  native.unlimitLockedMemory();
+  nativeProcess.unlimitLockedMemory();
   const failure = reducePrivileges();
   if (failure !== undefined) {
     if (ends !== undefined) closeSync(ends.fd);
@@ -84,14 +89,15 @@ function goOnReduced(options: EngineOptions): string {
 }
 
 /**
- * A busy host is no reason to be late. On Linux each thread has a priority of its own, and one that waits for another
- * (as for the collection of garbage) is as late as that; threads begun later inherit it.
+ * Raises the priority of every thread, so that advertisements leave in time on a busy host. On Linux each
+ * thread has a priority of its own, and waiting for another thread (for garbage collection) makes it as late
+ * as that one. Threads started later inherit the priority.
  */
-function goFirst(): void {
+function raisePriority(): void {
   try {
     for (const thread of readdirSync("/proc/self/task"))
       setPriority(Number(thread), system.priority.PRIORITY_HIGHEST);
   } catch {
-    // A container may not; it is only less punctual.
+    // A container may be refused this; the engine is then only less punctual.
   }
 }

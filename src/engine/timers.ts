@@ -1,40 +1,54 @@
 /**
- * The core's timers on Node's: armed for a time on the engine's clock, replaced when armed again. A timer is
- * delivered when its time has come and never twice; how late it is, the core can see.
+ * Timers: the core's timers on the kernel's alarms. A timer that is put off again and again (a BACKUP's
+ * master-down time) keeps its alarm and is checked when that rings, so that most arms set no alarm. A timer
+ * is delivered once and never before its time; it may be late.
  */
 
-import type { Micros, TimerId } from "../core/event.ts";
+import type { Timer } from "../core/event.ts";
+import type { Micros } from "../core/model.ts";
+import type { Alarms, Clock } from "../kernel/kernel.ts";
 
-/** setTimeout takes no more than this many milliseconds; a timer further off is looked at again then. */
-const LONGEST_MS = 2 ** 31 - 1;
+interface Armed {
+  readonly timer: Timer;
+  atUs: Micros;
+  /** When the alarm rings; infinite: no alarm is set. */
+  ringsAtUs: Micros;
+  cancelAlarm: () => void;
+}
 
 export class Timers {
-  readonly #now: () => Micros;
-  readonly #due: (timer: TimerId) => void;
-  readonly #armed = new Map<TimerId, { readonly atUs: Micros; readonly timeout: NodeJS.Timeout }>();
+  readonly #clock: Clock;
+  readonly #alarms: Alarms;
+  readonly #due: (timer: Timer) => void;
+  readonly #armed = new Map<Timer, Armed>();
 
-  constructor(now: () => Micros, due: (timer: TimerId) => void) {
-    this.#now = now;
+  /** @param due called with a timer whose time has come; it asks `take` whether that is still so */
+  constructor(clock: Clock, alarms: Alarms, due: (timer: Timer) => void) {
+    this.#clock = clock;
+    this.#alarms = alarms;
     this.#due = due;
   }
 
-  arm(timer: TimerId, atUs: Micros): void {
-    this.cancel(timer);
-    const waitMs = Math.min(LONGEST_MS, Math.max(0, Math.ceil((atUs - this.#now()) / 1000)));
-    this.#armed.set(timer, { atUs, timeout: setTimeout(() => this.#due(timer), waitMs) });
+  /** Arms the timer for this time, replacing an earlier one. */
+  arm(timer: Timer, atUs: Micros): void {
+    const known = this.#armed.get(timer);
+    const armed = known ?? { timer, atUs, ringsAtUs: Number.POSITIVE_INFINITY, cancelAlarm: () => {} };
+    if (known === undefined) this.#armed.set(timer, armed);
+    armed.atUs = atUs;
+    this.#setAlarm(armed);
   }
 
-  cancel(timer: TimerId): void {
-    clearTimeout(this.#armed.get(timer)?.timeout);
+  cancel(timer: Timer): void {
+    this.#armed.get(timer)?.cancelAlarm();
     this.#armed.delete(timer);
   }
 
-  /** Whether the timer is armed for a time that has come; if so it is spent. If not, it is armed again as it was. */
-  take(timer: TimerId): boolean {
+  /** Disarms a timer whose time has come. @returns whether it has */
+  take(timer: Timer): boolean {
     const armed = this.#armed.get(timer);
     if (armed === undefined) return false;
-    if (armed.atUs > this.#now()) {
-      this.arm(timer, armed.atUs);
+    if (armed.atUs > this.#clock.now().us) {
+      this.#setAlarm(armed);
       return false;
     }
     this.cancel(timer);
@@ -43,5 +57,18 @@ export class Timers {
 
   cancelAll(): void {
     for (const timer of [...this.#armed.keys()]) this.cancel(timer);
+  }
+
+  #setAlarm(armed: Armed): void {
+    if (armed.ringsAtUs <= armed.atUs) return;
+    armed.cancelAlarm();
+    armed.ringsAtUs = armed.atUs;
+    armed.cancelAlarm = this.#alarms.set(armed.atUs, () => this.#ring(armed));
+  }
+
+  #ring(armed: Armed): void {
+    armed.ringsAtUs = Number.POSITIVE_INFINITY;
+    if (armed.atUs > this.#clock.now().us) this.#setAlarm(armed);
+    else this.#due(armed.timer);
   }
 }

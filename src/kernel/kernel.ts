@@ -1,14 +1,27 @@
 /**
- * What the engine needs of Linux, as interfaces. The adapters beside this file implement them with real sockets and
- * netlink; they know no CARP rule.
+ * The interfaces between the engine and Linux: clock, wire, links, data path. The adapters in this room implement them
+ * with real sockets, netlink and eBPF; they hold no CARP rule.
  */
 
-import type { Device, Filter, Transmission } from "../core/effect.ts";
-import type { Family, Instant, Link, Micros } from "../core/event.ts";
+import type { Device, Family, Filter, Instant, Link, Micros, Transmission } from "../core/model.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 
 export interface Clock {
   now(): Instant;
+}
+
+/** A small JSON document that outlives the engine: read once at the start, replaced whole. */
+export interface Document {
+  /** The document that an earlier engine left; undefined: there is none that can be read. */
+  readonly saved: unknown;
+  /** On disk when this returns; undefined removes the document. Throws an ErrnoException. */
+  write(value: unknown): void;
+}
+
+/** Wakes the engine once for each alarm, at its time or later; one that is very far off may ring early. */
+export interface Alarms {
+  /** @returns a function that cancels the alarm; harmless once it has rung */
+  set(atUs: Micros, ring: () => void): () => void;
 }
 
 export interface ReceivedFrame {
@@ -20,19 +33,22 @@ export interface ReceivedFrame {
 
 /** Packet sockets on carpdevs and raw sockets to unicast peers. Sending is synchronous: it has left or it failed. */
 export interface Wire {
-  /** Opens the packet socket of a carpdev and joins carp's multicast groups there. Throws an ErrnoException. */
-  open(carpdev: string, index: number): void;
+  /** Opens the packet socket of a carpdev and joins CARP's multicast groups there. @returns why it failed */
+  open(carpdev: string, index: number): string | undefined;
   close(carpdev: string): void;
-  /** To be told of every change of a carpdev's MTU. */
+  /** Must be called at every change of a carpdev's MTU. */
   mtuChanged(carpdev: string, mtu: number): void;
-  /** Receives frames for this multicast MAC too, whenever this device is open. `index` is the kernel's. */
-  join(index: number, mac: string): void;
+  /**
+   * Receives frames for this multicast MAC too, whenever this device is open. `index` is the kernel's.
+   * @returns why it failed
+   */
+  join(index: number, mac: string): string | undefined;
   leave(index: number, mac: string): void;
   /**
-   * Delivers advertisements with one of these digests however many others arrive; without any, for no interface, there
-   * is nothing to prefer. Replaces those of the interface.
+   * Advertisements with the digest of one of these forms pass without a rate limit; all others are unauthenticated.
+   * Replaces the forms of the carp interface; while no interface has any, nothing is limited.
    */
-  recognise(name: string, forms: readonly SignedForm[]): void;
+  expectDigests(name: string, forms: readonly SignedForm[]): void;
   /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
   send(carpdev: string, transmission: Transmission): string | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
@@ -44,26 +60,26 @@ export interface WireEvents {
   frames(frames: readonly ReceivedFrame[]): void;
   /** CARP reached this host on a device no packet socket of ours listens on. */
   stray(device: string, family: Family): void;
-  /** More packets of strangers came than are delivered: so many were left out. */
-  unexamined(device: string, family: Family, count: number): void;
+  /** The rate limit dropped so many unauthenticated packets. */
+  rateLimited(device: string, family: Family, count: number): void;
 }
 
-/** Links and addresses, seen and made so through rtnetlink. */
+/** Links and addresses: watched, and those of carp interfaces made and repaired, through rtnetlink. */
 export interface Links {
   /** Reads every link and address, reports each through `LinkEvents.link`, then follows changes. */
   start(): Promise<void>;
   /**
-   * Makes the device of this carp interface be so, and keeps it so: whatever somebody else changes is put back and
-   * reported. null removes it. Resolves when the kernel has it so, or when the carpdev is missing (built when it is
-   * back). Never rejects for what a device that went away causes.
+   * Makes and keeps the device of a carp interface as described; a change by another program is undone and reported.
+   * null removes it. `placed` tells what is not in place; then `done` is called once: when the kernel has the device
+   * so, when that failed, or when the carpdev is missing (the device is built when it is back).
    */
-  apply(name: string, device: Device | null): Promise<void>;
-  /** arp_ignore and arp_announce as carp needs them; the former values are kept and put back by `restore`. */
+  apply(name: string, device: Device | null, done: () => void): void;
+  /** Sets arp_ignore and arp_announce as carp needs them; `restoreCarpdev` puts the former values back. */
   prepareCarpdev(carpdev: string): void;
   restoreCarpdev(carpdev: string): void;
-  /** Devices an engine of this run directory left behind when it was killed: removed unless their names are listed. */
+  /** Removes devices that a killed engine of this run directory left behind, except these names. */
   removeLeftovers(keep: ReadonlySet<string>): Promise<void>;
-  /** Asks for what the kernel tells nobody of when it changes; to be called now and then. */
+  /** Asks the kernel for what it does not notify of (link settings); to be called now and then. */
   look(): void;
   close(): void;
 }
@@ -72,32 +88,34 @@ export interface LinkEvents {
   /** An Ethernet link appeared or changed; never one of our own carp devices. */
   link(link: Link): void;
   linkGone(name: string): void;
+  /** The parts of a carp interface's device that are not in place, in words; none when all are. Told at every change. */
+  placed(name: string, errors: readonly string[]): void;
   /** Our device's kernel index; 0 when it is gone. */
   device(name: string, index: number): void;
-  /** What somebody else did, in words, has been put back. `name`: of a carp interface, or of a carpdev. */
+  /** A change by another program, in words, has been undone. `name`: of a carp interface, or of a carpdev. */
   repaired(name: string, what: string): void;
-  /** Something a person should read that is no event of the protocol. */
+  /** A message for the administrator that is no event of the protocol. */
   complaint(text: string): void;
 }
 
-/** One carp interface, as the data path has to know it. */
+/** The configuration of one carp interface in the data path. */
 export interface DataPathInterface extends Filter {
   readonly name: string;
 }
 
-/** What the kernel did with packets for the virtual addresses; numbers of packets since the interface was set up. */
+/** Packet counts of a carp interface in the data path, since it was configured. */
 export interface PacketCounts {
   /** In the order of the nodes. */
   readonly nodes: readonly {
     readonly vhid: number;
     readonly accepted: number;
-    /** Another host's: this node was not held here. */
+    /** The hash named this node, and another host holds it. */
     readonly droppedByHash: number;
   }[];
-  /** No node was held here. */
+  /** Dropped while this host held no lease of the interface at all. */
   readonly droppedByLease: number;
   readonly malformed: number;
-  /** Frames of this host's own that it was not entitled to send. */
+  /** Frames of this host that use a virtual address without a lease: not sent. */
   readonly withheld: number;
 }
 
@@ -107,31 +125,31 @@ export interface CarpdevRepair {
 }
 
 /**
- * The programs in the kernel that hold every packet against the leases. They go on without an engine; nothing here
- * waits, and what fails comes back as a text that a person can read.
+ * The eBPF programs that accept or drop every packet for the virtual addresses by the leases, also while no engine
+ * runs. Calls never wait; errors come back as text for the administrator.
  */
 export interface DataPath {
-  /** Why there is none on this host, in words; undefined when there is. Everything else then does nothing. */
+  /** Why this host has no data path, in words; undefined when it has one. Without it every other call does nothing. */
   readonly obstacle: string | undefined;
   /**
-   * From now on the kernel decides so for this interface. Leases outlast it while carpdev, MAC, balancing and nodes
-   * remain as they are, also those an engine before this one left; otherwise there are none.
-   * @returns why it could not be done; nothing of this interface's is accepted then.
+   * Configures this interface in the kernel. Its leases, also those of an earlier engine, stay in force while carpdev,
+   * MAC, balancing and nodes are the same; otherwise it has none.
+   * @returns why it failed; then no packet of this interface is accepted
    */
   configure(wanted: DataPathInterface): string | undefined;
-  /** Packets are no longer held against its leases. Its device has to be gone first. */
+  /** Removes the interface from the data path. Its device has to be gone first. */
   remove(name: string): void;
-  /** MASTER of this node until then; 0: not. For an interface the data path does not know nothing happens. */
+  /** MASTER of this node until then; 0: not. Does nothing for an interface that is not configured. */
   lease(name: string, vhid: number, untilUs: Micros): void;
-  /** The lease that is in force or ran out last; 0: none. Also of an interface left by an earlier engine. */
+  /** The lease in force, or the last one; 0: none. Also of an interface that an earlier engine configured. */
   leaseUntilUs(name: string, vhid: number): Micros;
   counts(name: string): PacketCounts | undefined;
-  /** What somebody took off carpdevs is put back; to be called now and then. @returns what it was, in words */
+  /** Puts back programs and pins that another program removed; to be called now and then. */
   repair(): readonly CarpdevRepair[];
-  /** Forgets what an earlier engine left and nobody has configured since. */
+  /** Removes interfaces that an earlier engine configured and this one has not. */
   removeLeftovers(): void;
-  /** Lets go; the kernel goes on deciding by the leases as they stand. */
+  /** Closes the maps; the programs stay on the carpdevs and go on by the leases as they stand. */
   close(): void;
-  /** Takes everything out of the kernel. */
+  /** Takes the programs and maps out of the kernel. */
   shutdown(): void;
 }

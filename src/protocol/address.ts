@@ -1,6 +1,6 @@
 /**
- * IP and MAC addresses as canonical text and as bytes, and arithmetic on them. Strict in what it reads: one address,
- * one text. It must never look a name up, nor know which addresses this machine has.
+ * IP and MAC addresses as canonical text and as bytes. Strict in what it reads: one address, one text. It must never
+ * look a name up, nor know which addresses this machine has. Prefixes and subnets are in subnet.ts.
  */
 
 import ipaddr from "ipaddr.js";
@@ -42,7 +42,9 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return Uint8Array.from(ipaddr.IPv6.parse(words).toByteArray());
 }
 
-/** ipaddr.js reads octal in a dotted quad, and `::10.0.0.1` as if it were IPv4-mapped: it gets to see none. */
+/**
+ * ipaddr.js reads octal in a dotted quad, and `::10.0.0.1` as if it were IPv4-mapped: it gets to see none.
+ */
 function embeddedIpv4AsWords(text: string): string | undefined {
   const start = text.lastIndexOf(":") + 1;
   if (!text.includes(".", start)) return text;
@@ -79,9 +81,9 @@ export function isLinkLocal(address: string): boolean {
 }
 
 /**
- * Which of two equal masters has precedence, by their source addresses: negative when it is `a`. The lower one, from
- * the last byte to the first: that is how ucarp compares them (on a machine of little endian), and with any other order
- * both would stay MASTER, or neither.
+ * Compares the source addresses of two equal masters: negative when `a` has precedence. The lower one has, compared
+ * from the last byte to the first: ucarp does so (on little-endian machines), and with any other order both would stay
+ * MASTER, or neither.
  */
 export function comparePrecedence(a: string, b: string): number {
   return compareBytes(addressBytes(a).toReversed(), addressBytes(b).toReversed());
@@ -90,70 +92,6 @@ export function comparePrecedence(a: string, b: string): number {
 /** Shorter first, which puts IPv4 before IPv6. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length || Buffer.compare(a, b);
-}
-
-/** Whether an address is inside network/prefixLength; bits of `network` behind the prefix do not matter. */
-export function contains(network: string, prefixLength: number, address: string): boolean {
-  const net = addressBytes(network);
-  const bytes = addressBytes(address);
-  requirePrefixLength(prefixLength, net.length * 8);
-  if (net.length !== bytes.length) return false;
-  return net.every((byte, i) => {
-    const mask = maskByte(prefixLength, i);
-    return (byte & mask) === ((bytes[i] ?? 0) & mask);
-  });
-}
-
-/** The mask's byte number i. */
-function maskByte(prefixLength: number, i: number): number {
-  const bits = Math.min(8, Math.max(0, prefixLength - i * 8));
-  return (0xff00 >> bits) & 0xff;
-}
-
-function requirePrefixLength(prefixLength: number, most: number): void {
-  if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > most) {
-    throw new RangeError(`prefix length ${prefixLength}: must be 0..${most}`);
-  }
-}
-
-/** The IPv4 netmask: 24 -> 255.255.255.0. */
-export function netmask(prefixLength: number): string {
-  requirePrefixLength(prefixLength, 32);
-  return formatAddress(Uint8Array.from([0, 1, 2, 3], (i) => maskByte(prefixLength, i)));
-}
-
-/** Of an IPv4 netmask, as 255.255.255.0 or 0xffffff00; undefined when it is neither, or has holes. */
-export function prefixLengthOf(mask: string): number | undefined {
-  const bits = maskBits(mask);
-  if (bits === undefined) return undefined;
-  const prefixLength = Math.clz32(~bits);
-  const hostBits = 2 ** (32 - prefixLength);
-  return bits === 2 ** 32 - hostBits ? prefixLength : undefined;
-}
-
-function maskBits(mask: string): number | undefined {
-  if (/^0x[0-9a-f]{1,8}$/i.test(mask)) return Number(mask);
-  const bytes = parseIpv4(mask);
-  return bytes?.reduce((bits, byte) => bits * 256 + byte, 0);
-}
-
-/** The IPv4 address with every host bit set. */
-export function broadcastAddress(address: string, prefixLength: number): string {
-  requirePrefixLength(prefixLength, 32);
-  return formatAddress(ipv4Bytes(address).map((byte, i) => byte | (0xff & ~maskByte(prefixLength, i))));
-}
-
-/** What an IPv4 address without a netmask gets: its class's, and class C's beyond the classes. */
-export function classfulPrefixLength(address: string): number {
-  const first = ipv4Bytes(address)[0] ?? 0;
-  if (first < 128) return 8;
-  return first < 192 ? 16 : 24;
-}
-
-function ipv4Bytes(address: string): Uint8Array {
-  const bytes = addressBytes(address);
-  if (bytes.length !== 4) throw new TypeError(`${address}: not an IPv4 address`);
-  return bytes;
 }
 
 /** Any case, one or two digits an octet, as ifconfig takes it. The result is canonical: `02:00:5e:0a:00:01`. */
@@ -183,7 +121,7 @@ export function virtualMac(vhid: number): string {
   return `00:00:5e:00:01:${hexVhid(vhid)}`;
 }
 
-/** What mode `ip` gives out, so that every host of the cluster gets every frame: 01:00:5e:00:01:VHID. */
+/** The MAC of mode `ip`, so that every host of the cluster gets every frame: 01:00:5e:00:01:VHID. */
 export function multicastMac(vhid: number): string {
   return `01:00:5e:00:01:${hexVhid(vhid)}`;
 }

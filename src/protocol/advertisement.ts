@@ -1,6 +1,6 @@
 /**
- * The 36 bytes of a CARP version 2 advertisement, as they lie behind an IP header. Reading one says only that it
- * arrived whole: whether its version is ours and its digest right is for the receiver to judge, in that order.
+ * The 36 bytes of a CARP version 2 advertisement, as they lie behind an IP header. Parsing checks only that
+ * it arrived whole: version and digest are the receiver's to check, in that order.
  */
 
 import type { Authentication } from "./authentication.ts";
@@ -29,7 +29,7 @@ export interface Advertisement {
   readonly type: number;
   readonly vhid: number;
   readonly advskew: number;
-  /** 32-bit words of counter and digest. Every sender writes 7, no receiver minds. */
+  /** 32-bit words of counter and digest. Every sender writes 7, no receiver checks it. */
   readonly authLength: number;
   readonly demote: number;
   readonly advbase: number;
@@ -64,7 +64,7 @@ export function encodeAdvertisement(fields: AdvertisementFields, authentication:
   return message;
 }
 
-/** Of an IP packet. */
+/** Source and destination of an IP packet. */
 export interface AddressPair {
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
@@ -72,7 +72,7 @@ export interface AddressPair {
 
 /**
  * @param message what an IP packet carries; bytes beyond the 36th are no part of it.
- * @param addresses of an IPv6 packet: NetBSD's checksum covers the pseudo-header since 2023, nobody else's does.
+ * @param addresses of an IPv6 packet: NetBSD's checksum has covered the pseudo-header since 2023, no other's does.
  */
 export function parseAdvertisement(
   message: Uint8Array,
@@ -98,7 +98,9 @@ export function parseAdvertisement(
   };
 }
 
-/** The vhid that a message names, whatever else is wrong with it; undefined when it is too short to name one. */
+/**
+ * The vhid that a message names, whatever else is wrong with it; undefined when it is too short to name one.
+ */
 export function vhidIn(message: Uint8Array): number | undefined {
   return message[offset.vhid];
 }

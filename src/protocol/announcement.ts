@@ -45,7 +45,7 @@ export interface NeighbourAdvertisement {
   readonly address: string;
   /** Whether this host forwards IPv6. */
   readonly router: boolean;
-  /** Where it differs from the MAC that is announced. */
+  /** Set when it differs from the MAC that is announced. */
   readonly ethernetSource?: string | undefined;
 }
 

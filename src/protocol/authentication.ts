@@ -1,6 +1,6 @@
 /**
- * The digest that makes an advertisement believable: HMAC-SHA1 over what a virtual host is and the counter. It never
- * says which byte of a digest was wrong.
+ * The digest of an advertisement: HMAC-SHA1 over the configuration of a virtual host and the counter. It
+ * never tells which byte of a digest was wrong.
  */
 
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
@@ -17,7 +17,7 @@ const COUNTER_BYTES = 8;
 export interface AuthenticationOptions {
   readonly pass: string;
   readonly vhid: number;
-  /** Of both families, any order, canonical. */
+  /** Addresses of both families, in any order, canonical. */
   readonly addresses: readonly string[];
   /**
    * Only for the first node, and only when set by hand to neither the virtual MAC nor the carpdev's own: the
@@ -26,7 +26,7 @@ export interface AuthenticationOptions {
   readonly handSetLladdr?: string | undefined;
 }
 
-/** What a digest is made of: HMAC-SHA1 over `message`, whose last 8 bytes are the counter. */
+/** The input of a digest: HMAC-SHA1 over `message`, whose last 8 bytes are the counter. */
 export interface SignedForm {
   readonly vhid: number;
   /** 20 bytes. */
@@ -44,7 +44,7 @@ export class Authentication {
   readonly #key: KeyObject;
   /** The message with room for the counter at its end. */
   readonly #message: Uint8Array;
-  /** The other form of it in use, with the link-local addresses; undefined when there are none. */
+  /** The message with the link-local addresses, the other form in use; undefined when there are none. */
   readonly #linkLocalMessage: Uint8Array | undefined;
 
   constructor(options: AuthenticationOptions) {
@@ -74,7 +74,7 @@ export class Authentication {
     return timingSafeEqual(digest, this.#digest(this.#linkLocalMessage, counter));
   }
 
-  /** All that it verifies, counters left at 0, for whoever has to know such digests without asking here. */
+  /** Every form that it verifies, counters 0, for the native receiver, which checks digests by itself. */
   get forms(): SignedForm[] {
     const messages = [
       this.#message,

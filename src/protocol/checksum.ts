@@ -1,6 +1,6 @@
 /**
- * The Internet checksum (RFC 1071) that IPv4, ICMPv6 and CARP share. Sums only: where a checksum lies in a packet
- * is known to whoever lays that packet out.
+ * The Internet checksum (RFC 1071) of IPv4, ICMPv6 and CARP. Sums only: the place of a checksum in a packet
+ * is the caller's to know.
  */
 
 /**
@@ -14,7 +14,7 @@ export function onesComplementSum(bytes: Uint8Array, initial = 0): number {
   return sum;
 }
 
-/** What goes into the checksum field, computed while that field is 0. */
+/** The value of the checksum field, computed while that field is 0. */
 export function internetChecksum(bytes: Uint8Array, initial = 0): number {
   return ~onesComplementSum(bytes, initial) & 0xffff;
 }

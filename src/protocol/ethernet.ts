@@ -1,12 +1,9 @@
-/**
- * Ethernet headers, the part that every frame of ours begins with. Untagged only: a frame with a VLAN tag belongs to
- * the VLAN's own device.
- */
+/** Ethernet headers, untagged only: a frame with a VLAN tag belongs to the VLAN's own device. */
 
 export const ETHERNET_HEADER_BYTES = 14;
 export const EtherType = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
 
-/** A frame that is all zeros behind its Ethernet header, and a view of what is to be written there. */
+/** A frame that is all zeros behind its Ethernet header, and a view of that payload. */
 export function ethernetFrame(
   destinationMac: Uint8Array,
   sourceMac: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * Whole Ethernet frames that carry CARP over IPv4 or IPv6: built for the multicast groups, read from any sender.
- * Reading trusts no length that a frame claims, and says nothing about the advertisement inside.
+ * Whole Ethernet frames that carry CARP over IPv4 or IPv6: built for the multicast groups, parsed from any
+ * sender. Parsing trusts no length in a frame, and does not read the advertisement inside.
  */
 
 import { addressBytes, type Family, formatAddress, macBytes } from "./address.ts";
@@ -58,24 +58,26 @@ export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
 export interface CarpPacket {
   readonly family: Family;
   readonly source: string;
-  /** Both, as bytes: a checksum may cover them. Views of the frame, not copies. */
+  /** Both addresses as bytes: a checksum may cover them. Views of the frame, not copies. */
   readonly addresses: AddressPair;
   /** Whether the IP destination is multicast, of any group. */
   readonly multicast: boolean;
   /** TTL in IPv4. */
   readonly hopLimit: number;
-  /** All that the IP header says it carries; a view of the frame, not a copy. */
+  /** The whole payload by the IP header's length; a view of the frame, not a copy. */
   readonly message: Uint8Array;
 }
 
 export type ParsedFrame =
   | { readonly packet: CarpPacket }
-  /** `bad-header`: the IP header contradicts itself. A packet socket sees it before the kernel has checked it. */
+  /**
+   * `bad-header`: the IP header contradicts itself. A packet socket sees it before the kernel has checked it.
+   */
   | { readonly reason: "not-carp" | "truncated" | "fragment" | "bad-header" };
 
 /**
- * What lies behind the length that the IP header gives is Ethernet's padding, and cut off. Where the frame says it
- * came from is nobody's business: others send from a MAC that tells nothing of who they are.
+ * Parses a frame. Bytes behind the IP header's length are Ethernet padding and cut off. The source MAC is ignored: it
+ * may be the virtual host's, which does not identify the sender.
  */
 export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
   if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };

@@ -1,6 +1,6 @@
 /**
- * IPv4 and IPv6 headers as the frames of this protocol have them: no options written, hop limit 255 always, which
- * proves to the receiver that no router was in between.
+ * IPv4 and IPv6 headers of the frames that this host sends: no options, and hop limit 255, which proves to
+ * the receiver that no router was in between.
  */
 
 import { internetChecksum } from "./checksum.ts";

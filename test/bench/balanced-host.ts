@@ -1,7 +1,7 @@
 /**
- * One host of two that share an address, a client, and what decides which packets are this host's: our data path
- * without an engine, nothing at all, or xt_cluster as iptables-extensions(8) sets it up. Any number of them may
- * stand at the same time: traffic stays in namespaces of their own.
+ * One host of two that share an address, a client, and the program that selects this host's packets: our data
+ * path without an engine, none, or xt_cluster as in iptables-extensions(8). Any number of them may exist at
+ * the same time, each in its own namespaces.
  */
 
 import { join } from "node:path";
@@ -25,7 +25,7 @@ const ANOTHER_MAC = "00:00:5e:00:01:7f";
 const HOUR_S = 3600;
 
 const SEED = "0xdeadbeef";
-/** As iptables-extensions(8) has it under `cluster`. */
+/** The rules that iptables-extensions(8) shows under `cluster`. */
 const CLUSTER = [
   `ip maddress add ${MULTICAST_MAC} dev eth0`,
   `arptables -A OUTPUT -o eth0 --h-length 6 -j mangle --mangle-mac-s ${MULTICAST_MAC}`,
@@ -35,9 +35,9 @@ const CLUSTER = [
   "iptables -A PREROUTING -t mangle -i eth0 -m mark ! --mark 0xffff -j DROP",
 ];
 
-/** What decides, in words. */
+/** The programs that select packets, in words. */
 export const deciding = {
-  nobody: "sent, and received by nobody",
+  sending: "sent, and not received",
   none: "no data path",
   hook: "a program that has nothing to do",
   "ip-unicast": "balancing ip-unicast",
@@ -49,13 +49,13 @@ export type Deciding = keyof typeof deciding;
 /** Source address and source port. */
 export type Flow = readonly [source: string, port: number];
 
-/** As udp-bursts.py takes it. */
+/** The form that udp-bursts.py takes. */
 export interface Path {
   readonly sender: string;
   readonly device: string;
   readonly fromMac: string;
   readonly toMac: string;
-  /** null: packets get as far as the switch, which forwards them to nobody. */
+  /** null: the switch drops the packets. */
   readonly receiver: string | null;
   readonly address: string;
   readonly port: number;
@@ -85,8 +85,8 @@ export class BalancedHost {
       sender: client.namespace.name,
       device: "eth0",
       fromMac: await client.mac(),
-      toMac: { ...macs, nobody: await client.mac() }[by],
-      receiver: by === "nobody" ? null : host.namespace.name,
+      toMac: { ...macs, sending: await client.mac() }[by],
+      receiver: by === "sending" ? null : host.namespace.name,
       address: ADDRESS,
       port: PORT,
     };
@@ -98,12 +98,15 @@ export class BalancedHost {
   }
 }
 
-/** By path, the sources whose packets come through, of these. */
+/** The sources whose packets are received, by path. */
 export function accepted(flows: readonly Flow[], paths: readonly Path[]): Promise<string[][]> {
   return run({ what: "accepted", flows, paths });
 }
 
-/** One row a turn, in which every path had one burst of all flows: nanoseconds a packet, sent and received. */
+/**
+ * Sends one burst of all flows on every path per turn. @returns by turn, nanoseconds a packet, sent and
+ * received
+ */
 export async function burstsInTurns(
   flows: readonly Flow[],
   paths: readonly Path[],
@@ -119,7 +122,7 @@ async function run(wanted: object): Promise<[]> {
   return JSON.parse(stdout);
 }
 
-/** carp0 as an engine makes it, and no data path yet. */
+/** Makes carp0 as an engine does, without a data path. */
 function shareAddress(host: Host): Promise<void> {
   return host.namespace.ip([
     `link add carp0 link eth0 address ${DEVICE_MAC} type macvlan mode bridge`,
@@ -129,7 +132,7 @@ function shareAddress(host: Host): Promise<void> {
   ]);
 }
 
-/** The data path, with the lease of the first of two nodes. What goes to another MAC passes unjudged. */
+/** Attaches the data path, with the lease of the first of two nodes. It ignores packets to other MACs. */
 async function judge(host: Host, balancing: DataPathInterface["balancing"], mac: string): Promise<void> {
   const [{ ifindex, address }] = JSON.parse(await host.run("ip", "-json", "link", "show", "eth0"));
   const visit: Visit = {

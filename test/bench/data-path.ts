@@ -1,8 +1,8 @@
 /**
- * What the data path costs: nanoseconds a packet in its program, and UDP packets a second that reach a program on one
- * balanced host, against a host without it and against one with xt_cluster. Only figures of one run may be compared:
- * the hosts all stand at the same time and take turns burst by burst, on one processor, so that whatever slows one
- * down slows down the others as well. Words: `--json`. Fails below a target.
+ * Benchmark of the data path: nanoseconds a packet in its program, and UDP packets a second that reach a
+ * program on one balanced host, against a host without it and against one with xt_cluster. Only figures of
+ * one run may be compared: the hosts take turns burst by burst on one processor, so that disturbances slow
+ * all of them down. Words: `--json`. Fails below a target.
  */
 
 import { execaSync } from "execa";
@@ -18,7 +18,7 @@ import {
 import { programCosts } from "./program-cost.ts";
 import { figures, median, type Samples, samples, withSpread } from "./samples.ts";
 
-/** Each with hosts of its own: where memory lies makes some faster than others, by chance. */
+/** Each round makes new hosts: their place in memory makes some faster than others, by chance. */
 const ROUNDS = 16;
 const ROUND_SECONDS = 2;
 const FLOWS = 256;
@@ -28,7 +28,7 @@ const kinds = Object.keys(deciding) as Deciding[];
 type Turn = Readonly<Record<Deciding, number>>;
 type Round = readonly Turn[];
 
-/** What the kernel takes to run any program at all is not ours to save: it is told apart. */
+/** The cost of running any program, which ours cannot save, is reported separately. */
 const targets = [
   { of: "ip-unicast", against: "none", target: 0.97 },
   { of: "hook", against: "none", target: undefined },
@@ -76,7 +76,7 @@ async function measureRounds(): Promise<Round[]> {
   const measured: Round[] = [];
   let flows: Flow[] | undefined;
   for (let n = 0; n < ROUNDS; n++) {
-    // Every kind comes first at times.
+    // Each kind is the first in some rounds.
     const order = kinds.map((_, i) => kinds[(i + n) % kinds.length] as Deciding);
     const made = order.map(async (kind) => [kind, await BalancedHost.create(kind)] as const);
     const hosts = new Map(await Promise.all(made));
@@ -94,7 +94,7 @@ async function measure(hosts: ReadonlyMap<Deciding, BalancedHost>, flows: readon
   return turns.map((turn) => Object.fromEntries(turn.map((ns, n) => [kinds[n], ns])) as Turn);
 }
 
-/** Of many clients, those whose packets both hosts accept: everybody gets the very same packets. */
+/** The flows that every host accepts: all hosts get the same packets. */
 async function flowsOfBoth(hosts: ReadonlyMap<Deciding, BalancedHost>): Promise<Flow[]> {
   const clients = Array.from(
     { length: 6 * FLOWS },
@@ -116,7 +116,7 @@ async function flowsOfBoth(hosts: ReadonlyMap<Deciding, BalancedHost>): Promise<
   return flows;
 }
 
-/** Of the median of each round. */
+/** Samples of the median of each round. */
 function overRounds(value: (turn: Turn) => number): Samples {
   return samples(rounds.map((turns) => median(turns.map(value))));
 }
@@ -124,7 +124,7 @@ function overRounds(value: (turn: Turn) => number): Samples {
 function compare(of: Deciding, against: Deciding): Pick<Comparison, "ratio" | "ratioOfReceiving"> {
   return {
     ratio: overRounds((turn) => turn[against] / turn[of]),
-    ratioOfReceiving: overRounds((turn) => (turn[against] - turn.nobody) / (turn[of] - turn.nobody)),
+    ratioOfReceiving: overRounds((turn) => (turn[against] - turn.sending) / (turn[of] - turn.sending)),
   };
 }
 

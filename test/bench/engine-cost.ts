@@ -1,7 +1,7 @@
 /**
- * What an idle engine costs: processor time and memory of a MASTER and of a BACKUP that hears it, each with one
- * interface, and memory once more when they have lived through as many advertisements as there are in an hour. Fails
- * when one of them is over its limit. Words: how many seconds to measure for (default 30).
+ * Benchmark of an idle engine: processor time and memory of a MASTER and of a BACKUP that hears it, each with
+ * one interface, and memory after as many advertisements as an hour has. Fails over a limit. Words: the
+ * seconds to measure for (default 30).
  */
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { createNetwork, type Host } from "../hosts/index.ts";
 
 const PROCESSOR_LIMIT_PERCENT = 0.3;
 const MEMORY_LIMIT_MB = 80;
-/** Starting up costs more than running: what is left of it is over by then. */
+/** The work of starting up is over by then. */
 const SETTLING_MS = 5000;
 const ADVERTISEMENTS_AN_HOUR = 3600;
 
@@ -70,7 +70,7 @@ try {
   lan.destroy();
 }
 
-/** Of all its threads. Finer than the hundredths of a second in /proc/PID/stat. */
+/** Processor time of all threads, finer than the hundredths of a second in /proc/PID/stat. */
 function processorNs({ engine }: Host): number {
   const tasks = `/proc/${engine.pid}/task`;
   return readdirSync(tasks)

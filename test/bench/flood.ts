@@ -1,8 +1,9 @@
 /**
- * How late a MASTER's advertisements are, and how much memory its engine takes, while strangers do their worst: each
- * kind of flood is compared with quiet times of the same run. Words: how many seconds each lasts (default 10). Fails
- * when an advertisement is later than a tenth of its interval, when the BACKUP takes over, when memory is not bounded,
- * when the log tells of fewer frames than were discarded or in more lines than it may, or when a flood was none.
+ * Benchmark under floods of hostile packets and clients: how late a MASTER's advertisements are and how much
+ * memory its engine takes, compared with quiet times of the same run. Words: the seconds of each flood
+ * (default 10). Fails when an advertisement is later than a tenth of its interval, when the BACKUP takes
+ * over, when memory grows over its limit, when the log accounts for fewer frames than were discarded or has
+ * too many lines, or when the flood was too slow.
  */
 
 import { readFileSync } from "node:fs";
@@ -19,9 +20,11 @@ const PASS = "sesame";
 const SHARED = "10.0.0.1";
 const CONNECTIONS = 1000;
 const SENDERS = 2;
-/** What a log may say in a second of what strangers cause, the two lines about what was left out included. */
+/**
+ * The limit of log lines a second about hostile packets, with the two lines about lines that were left out.
+ */
 const LINES_A_SECOND = 52;
-/** Hosts and stranger share the processors of one machine, which may be too slow for all; below this it was no flood. */
+/** Least part of the rate that has to be reached: sender and hosts share the processors of one machine. */
 const REACHED = 0.5;
 
 const seconds = Number(process.argv[2] ?? 10);
@@ -39,10 +42,10 @@ interface Measured {
 
 const lan = await createNetwork();
 try {
-  const [a, b, stranger] = await Promise.all(
+  const [a, b, attacker] = await Promise.all(
     [2, 3, 66].map((n) => lan.host(`h${n}`, { addresses: [`10.0.0.${n}/24`] })),
   );
-  if (!a || !b || !stranger) throw new Error("no hosts");
+  if (!a || !b || !attacker) throw new Error("no hosts");
   for (const host of [a, b]) {
     await host.startEngine({ logLevel: null });
     await host.carpctl("carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS);
@@ -56,7 +59,7 @@ try {
     source: "10.0.0.66",
     payload: forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n }),
   });
-  // From another MAC, so that neither the switch nor the capture takes it for the MASTER's own.
+  // From another MAC than the MASTER's, for the switch and the capture.
   const replayed = Buffer.from(recorded.bytes);
   replayed.set(macBytes("02:00:00:00:66:66"), 6);
 
@@ -85,8 +88,8 @@ try {
     process.exitCode = 1;
   };
   const frames = (frame: Uint8Array, rate: number) => async () => {
-    // What a frame costs on its way to all hosts is the sender's to pay: one alone is too slow.
-    const senders = Array.from({ length: SENDERS }, () => sendAtRate(stranger, frame, rate / SENDERS));
+    // The sender's processor carries each frame to all hosts: one sender is too slow.
+    const senders = Array.from({ length: SENDERS }, () => sendAtRate(attacker, frame, rate / SENDERS));
     const results = (await Promise.all(senders)).map((output) => output.split(" ").map(Number));
     const sent = results.reduce((sum, [each = 0]) => sum + each, 0);
     const reached = Math.round(results.reduce((sum, [each = 0, took = seconds]) => sum + each / took, 0));
@@ -131,7 +134,7 @@ async function sendAtRate(host: Host, frame: Uint8Array, rate: number): Promise<
   return stdout;
 }
 
-/** What an engine logs of frames that it discards, from now on. */
+/** Reads what an engine logs about discarded frames from now on. */
 async function logOf(host: Host) {
   const discarded = async () => {
     const { badAuthentication, unexamined } = await host.engine.request("statistics", {});
@@ -142,12 +145,12 @@ async function logOf(host: Host) {
   const beganMs = performance.now();
   return {
     async faults(): Promise<string[]> {
-      // The second in which the flood ended has to end too.
+      // The summary of the flood's last second comes after that second.
       await sleep(1500);
       const lines = host.engine.log.lines
         .slice(from)
-        .filter(({ text }) => /incorrect hash|left out|not looked at/.test(text));
-      const tells = /(?<left>\d+) more lines like these|not looked at.*: (?<left>\d+)$/;
+        .filter(({ text }) => /incorrect hash|left out|rate limit/.test(text));
+      const tells = /(?<left>\d+) more lines like these|rate limit: (?<left>\d+) unauthenticated/;
       const told = lines.reduce((sum, { text }) => sum + Number(tells.exec(text)?.groups?.left ?? 1), 0);
       const count = (await discarded()) - before;
       const most = LINES_A_SECOND * Math.ceil((performance.now() - beganMs) / 1000);
@@ -162,7 +165,7 @@ async function logOf(host: Host) {
   };
 }
 
-/** Half of them say nothing, the others ask for everything again and again and read slowly. */
+/** Half of the clients send nothing, the others send requests again and again and read slowly. */
 async function connections(host: Host): Promise<string> {
   const path = join(host.runDirectory, "engine.sock");
   const open = new Set<Socket>();
@@ -173,7 +176,7 @@ async function connections(host: Host): Promise<string> {
     const socket = createConnection(path);
     open.add(socket);
     socket.on("error", () => {});
-    // The engine sends away whoever is too many: they come again, as long as this lasts.
+    // The engine closes connections over its limit: the clients connect again.
     socket.on("close", () => {
       open.delete(socket);
       if (!over) setTimeout(() => connectOne(asks), 10);

@@ -61,6 +61,6 @@ while (elapsed := time.monotonic() - begin) < seconds:
         time.sleep(0.0005)
         continue
     left = sendmmsg(packets.fileno(), ctypes.byref(messages, at * ctypes.sizeof(Message)), due, 0)
-    # A queue that is full is what a flood comes to.
+    # A flood fills the queue: ENOBUFS is expected.
     sent += max(left, 0)
 print(sent, f"{elapsed:.3f}")

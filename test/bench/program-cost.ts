@@ -1,13 +1,15 @@
 /**
- * What the program on a carpdev's ingress takes for one packet, by the kernel's own test runs: one packet over and
- * over, so every cache is warm. To be called in a namespace of its own.
+ * The cost of one packet in the program on a carpdev's ingress, by the kernel's own test runs: the same packet again and
+ * again, so every cache is warm. To be called in a namespace of its own.
  */
 
-import { createClock } from "../../src/kernel/clock.ts";
-import { createDataPath } from "../../src/kernel/data-path.ts";
+import { join } from "node:path";
+import { openDocument } from "../../src/engine/state/document.ts";
+import { createDataPath } from "../../src/kernel/data-path/data-path.ts";
 import type { DataPathInterface } from "../../src/kernel/kernel.ts";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
+import { createClock } from "../../src/kernel/process/clock.ts";
 import { makeDirectory, removeDirectory } from "../hosts/resources.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { cable } from "../unit/kernel/namespace.ts";
 import * as packet from "../unit/kernel/packets.ts";
 import { DROP, PASS, Programs } from "../unit/kernel/programs.ts";
@@ -59,7 +61,7 @@ export function programCosts(): ProgramCost[] {
   const complain = (text: string) => {
     throw new Error(text);
   };
-  const dataPath = createDataPath({ runDir, complain });
+  const dataPath = createDataPath({ runDir, record: openDocument(join(runDir, "programs.json")), complain });
   if (dataPath.obstacle !== undefined) throw new Error(dataPath.obstacle);
   const programs = new Programs(runDir);
   try {

@@ -1,6 +1,6 @@
 /**
- * Runs the benchmarks one after the other, or the one that is named, with the words that follow its name. Fails when
- * one of them does.
+ * Runs the benchmarks one after the other, or the one that is named, with the words after its name. Fails
+ * when one fails.
  */
 
 import { join } from "node:path";

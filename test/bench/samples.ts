@@ -1,8 +1,8 @@
-/** Repeated measurements of one thing, and how they are shown. */
+/** Statistics of repeated measurements, and their tables. */
 
 import { getBorderCharacters, table } from "table";
 
-/** Of one or more measurements. */
+/** Median and range of one or more measurements. */
 export interface Samples {
   readonly median: number;
   readonly lowest: number;
@@ -25,7 +25,7 @@ export function withSpread({ median, lowest, highest }: Samples, digits = 0): st
   return `${median.toFixed(digits)} (${lowest.toFixed(digits)}..${highest.toFixed(digits)})`;
 }
 
-/** The first column is words, the others are figures. */
+/** A table whose first column is words and whose others are figures. */
 export function figures(rows: readonly (readonly string[])[]): string {
   return table(
     rows.map((row) => [...row]),

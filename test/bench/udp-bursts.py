@@ -68,7 +68,7 @@ def frame(to_mac, from_mac, source, source_port, destination, port):
 
 @contextlib.contextmanager
 def inside(namespace):
-    """What is opened here belongs to that namespace; this process does not."""
+    """Enters a namespace for the sockets that are opened in it; the process returns to its own."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
     other = os.open("/run/netns/" + namespace, os.O_RDONLY)
     checked(libc.setns(other, CLONE_NEWNET))
@@ -81,7 +81,7 @@ def inside(namespace):
 
 
 class Path:
-    """From a client to a host, or to nobody, for packets of these flows."""
+    """A path for packets of these flows from a client to a host, or to a switch that drops them."""
 
     def __init__(self, flows, sender, device, toMac, fromMac, receiver, address, port):
         with inside(sender):
@@ -102,7 +102,7 @@ class Path:
         return into
 
     def burst(self):
-        """How long it took, in nanoseconds."""
+        """Sends and receives one burst. Returns its nanoseconds."""
         began = time.perf_counter_ns()
         done = checked(libc.sendmmsg(self.sender.fileno(), self.sent, len(self.sent), 0))
         if done != len(self.sent):
@@ -113,7 +113,7 @@ class Path:
         return time.perf_counter_ns() - began
 
     def accepted(self):
-        """The sources, of all that sent one packet, whose packet came through."""
+        """Sends one packet from every source. Returns the sources whose packet was received."""
         found = []
         for frame in self.frames:
             self.sender.send(frame)
@@ -126,14 +126,14 @@ class Path:
 
 
 def bursts_in_turns(paths, seconds):
-    """One row a turn: what a burst by each path took."""
-    # The first ones find caches cold and connections unknown.
+    """Returns a row for each turn, with the nanoseconds of a burst on each path."""
+    # The first packets find cold caches and unknown connections.
     warm = time.monotonic() + seconds / 10
     until = warm + seconds
     order = list(range(len(paths)))
     turns = []
     while time.monotonic() < until:
-        # Nobody always follows the same one, who leaves the caches as he does.
+        # The order changes, because each path leaves the caches in another state.
         random.shuffle(order)
         taken = [0] * len(paths)
         for n in order:
@@ -146,7 +146,7 @@ def bursts_in_turns(paths, seconds):
 def main():
     wanted = json.load(sys.stdin)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    # Whoever else works on this machine waits: what they leave in the caches would be measured too.
+    # Keeps other processes off this processor: what they leave in its caches would be measured too.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     paths = [Path(wanted["flows"], **each) for each in wanted["paths"]]
     gc.disable()

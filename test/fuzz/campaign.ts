@@ -13,7 +13,7 @@ export interface Campaign {
 }
 
 export interface Finding {
-  /** As small as it gets. */
+  /** The smallest input found that still fails. */
   readonly input: Uint8Array;
   readonly error: unknown;
 }
@@ -29,7 +29,7 @@ export async function fuzz(target: Target, { seed, executions, ms }: Extent): Pr
   try {
     let fed = 0;
     const property = fc.asyncProperty(inputsFor(target), async (input) => {
-      // What waits for the next turn of the event loop would otherwise wait, and be held, until the end.
+      // Without a turn of the event loop its callbacks, and the memory they hold, would wait until the end.
       if (++fed % EXECUTIONS_A_TURN === 0) await setImmediate();
       await trial.feed(input);
     });

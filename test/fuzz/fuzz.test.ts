@@ -1,4 +1,4 @@
-/** Every target with its corpus, and with some inputs that nobody has thought of; `npm run fuzz` tries more. */
+/** Every fuzz target with its corpus and with some drawn inputs; `npm run fuzz` tries more. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -10,7 +10,7 @@ const SEED = 20260101;
 
 for (const target of targets) {
   describe(target.name, () => {
-    test("what is known", async () => {
+    test("the corpus", async () => {
       const trial = await target.open();
       try {
         const corpus = corpusOf(target);
@@ -23,7 +23,7 @@ for (const target of targets) {
       }
     });
 
-    test(`${target.tries} inputs that nobody has thought of`, async () => {
+    test(`${target.tries} drawn inputs`, async () => {
       const { executions, finding } = await fuzz(target, { seed: SEED, executions: target.tries });
       if (finding !== undefined) {
         const input = JSON.stringify(Buffer.from(finding.input).toString("latin1"));

@@ -1,6 +1,7 @@
 /**
- * Fuzzes every target, or those named, one after the other: `[--minutes N] [--seed N] [TARGET...]`, N minutes each.
- * What is found is written to test/fuzz/corpus, where the tests try it from then on, and fails the run.
+ * Fuzzes every target, or the named ones, one after the other: `[--minutes N] [--seed N] [TARGET...]`, N
+ * minutes each. A finding is written to test/fuzz/corpus, where the tests feed it from then on, and fails the
+ * run.
  */
 
 import { createHash } from "node:crypto";

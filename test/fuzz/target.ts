@@ -1,6 +1,6 @@
 /**
- * What a fuzz target is: somewhere that takes bytes from anybody, and what has to hold whatever they are. A target
- * knows nothing of where its inputs come from.
+ * A fuzz target: code that reads bytes from any sender, and the properties that hold for all of them. A
+ * target does not know the source of its inputs.
  */
 
 import type fc from "fast-check";
@@ -9,11 +9,11 @@ export interface Target {
   readonly name: string;
   /** Inputs that are taken apart further than noise is; mutations of the corpus come beside them. */
   readonly sensible: fc.Arbitrary<Uint8Array>;
-  /** What its inputs are made of: put whole into others. */
+  /** Tokens of its inputs, which are inserted whole into others. */
   readonly tokens: readonly (string | Uint8Array)[];
-  /** What may be done to an input after it was changed, so that more than its checksums are looked at. */
+  /** Repairs a changed input, so that more of it is read than its checksum. */
   readonly mend?: fc.Arbitrary<(bytes: Uint8Array) => Uint8Array>;
-  /** How many inputs the tests try. */
+  /** Number of inputs the tests try. */
   readonly tries: number;
   open(): Trial | Promise<Trial>;
 }

@@ -1,6 +1,6 @@
 /**
- * What goes over a wire, as frames, while it goes: tcpdump's stream, read as it grows. A capture that is started has
- * begun, and one that is stopped has lost nothing that came before.
+ * Captures frames live, by reading tcpdump's output as it grows. When start resolves, the capture has begun;
+ * when stop resolves, it holds every frame up to then.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,14 +9,17 @@ import { DEFAULT_TIMEOUT_MS } from "./log.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Spawned } from "./spawned.ts";
 
-/** The kernel keeps this much room for each frame that tcpdump has not read yet: with tcpdump's own limit, for eight. */
+/**
+ * The kernel reserves this much for each unread frame; with tcpdump's default the buffer would hold eight
+ * frames.
+ */
 const LONGEST_FRAME_BYTES = 2048;
 const BUFFER_KIB = 8192;
 
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
 
-/** A pcap stream (microseconds, this machine's byte order) as frames, however it is cut into chunks. */
+/** Reads frames from the chunks of a pcap stream (microseconds, this machine's byte order). */
 export class PcapReader {
   #rest: Buffer = Buffer.alloc(0);
   #headerSeen = false;
@@ -41,11 +44,11 @@ export class PcapReader {
   }
 }
 
-/** Times of asking, a millisecond or more apart. */
-const ENOUGH_TO_CATCH_UP = 300;
+/** Number of times tcpdump is asked whether it has written everything, a millisecond or more apart. */
+const CATCH_UP_LIMIT = 300;
 
 export class Capture {
-  /** So far, in order. */
+  /** The frames so far, in order. */
   readonly frames: Frame[] = [];
   readonly #tcpdump: Spawned;
   readonly #device: string;
@@ -72,7 +75,7 @@ export class Capture {
     return capture;
   }
 
-  /** The first frame, from the `from`th on, that is so. */
+  /** Waits for a frame. @returns the first, from number `from` on, that satisfies the predicate */
   waitFor(
     predicate: (frame: Frame) => boolean,
     { from = 0, timeoutMs = DEFAULT_TIMEOUT_MS }: { from?: number; timeoutMs?: number } = {},
@@ -98,7 +101,7 @@ export class Capture {
     });
   }
 
-  /** @returns everything the device saw from start to now. */
+  /** @returns all frames that the device sent or received from start to now */
   async stop(): Promise<Frame[]> {
     await this.#caughtUp();
     this.#tcpdump.kill("SIGINT");
@@ -107,18 +110,19 @@ export class Capture {
   }
 
   /**
-   * tcpdump says on SIGUSR1 how many packets the kernel has for it and how many of them it has written. What it sorts
-   * out itself, by direction, the kernel counts all the same: then it only gets the time to write what it has.
+   * Waits until tcpdump has written every packet that the kernel has for it; it prints both numbers on
+   * SIGUSR1. The kernel's number includes packets that tcpdump drops by direction: then this only gives
+   * tcpdump time to write.
    */
   async #caughtUp(): Promise<void> {
     const { log } = this.#tcpdump;
-    for (let asked = 0; asked < ENOUGH_TO_CATCH_UP; asked++) {
+    for (let asked = 0; asked < CATCH_UP_LIMIT; asked++) {
       const from = log.length;
       this.#tcpdump.kill("SIGUSR1");
       const { text } = await log.waitFor(/packets? captured.*received by filter/, { from });
       const [written = 0, received = 0, dropped = 0] = text.match(/\d+(?= packet)/g)?.map(Number) ?? [];
       if (dropped > 0) throw new Error(`tcpdump on ${this.#device} dropped ${dropped} packets`);
-      // On loopback the kernel counts each packet on its way out and on its way in; tcpdump writes one of them.
+      // On loopback the kernel counts each packet twice, outgoing and incoming; tcpdump writes one of them.
       if (written >= received || (this.#device === "lo" && written * 2 >= received)) return;
       await sleep(1);
     }
@@ -129,7 +133,7 @@ export class Capture {
   }
 }
 
-/** One line for messages. */
+/** A frame as one line, for messages. */
 export function summary(frame: Frame): string {
   const { arp, ipv4, ipv6, carp, icmp, nd } = frame;
   const parts = [`${(frame.timeUs / 1e6).toFixed(6)} ${frame.ethernetSource} > ${frame.ethernetDestination}`];

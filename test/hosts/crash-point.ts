@@ -1,18 +1,19 @@
 /**
- * Loaded into an engine before its own code (NODE_OPTIONS=--import): counts its steps on the kernel and on its files,
- * and ends it with SIGKILL right before the one that CRASH_BEFORE names. Changes nothing else about the engine.
+ * Loaded into an engine before its own code (NODE_OPTIONS=--import): counts its steps on the kernel and on
+ * its files, and kills it with SIGKILL before the step with number CRASH_BEFORE. Changes nothing else about
+ * the engine.
  */
 
 import fs from "node:fs";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
-/** Number of the step never taken, from 1; absent: none. */
+/** Number of the step that is not taken, from 1; absent: the engine is not killed. */
 const crashBefore = Number(process.env.CRASH_BEFORE ?? 0);
-/** Where to write the name of each step, a line each. */
+/** File for the names of the steps, a line each. */
 const { CRASH_LIST: listPath } = process.env;
 const list = listPath === undefined ? undefined : fs.openSync(listPath, "a");
 
-/** What only looks, or belongs to the process alone and is gone with it. */
+/** Calls that only read, or whose effects end with the process. */
 const HARMLESS = new Set([
   "ready",
   "drain",
@@ -41,11 +42,11 @@ const HARMLESS = new Set([
 
 type Call = (...words: unknown[]) => unknown;
 
-/** A MASTER goes on advertising: only the first of a row is worth a step of its own. */
+/** Calls of a MASTER that repeat with every advertisement: only the first in a row count as steps. */
 const ADVERTISING = new Set(["Sockets.send", "BpfObject.storeUs"]);
 const ADVERTISEMENTS = 3;
 
-/** They go on in the image that an engine becomes without the privileges it does not need. */
+/** Counted on after the engine has executed itself again with fewer privileges. */
 let steps = Number(process.env.CRASH_STEPS ?? 0);
 let advertising = 0;
 
@@ -58,7 +59,7 @@ function step(name: string): void {
   if (steps === crashBefore) process.kill(process.pid, "SIGKILL");
 }
 
-/** RTM_GET... messages change nothing; every fourth type is one. */
+/** Is the netlink message an RTM_GET...? They change nothing; every fourth type is one. */
 function isQuestion(datagram: Uint8Array): boolean {
   return new DataView(datagram.buffer, datagram.byteOffset).getUint16(4, true) % 4 === 2;
 }
@@ -73,7 +74,7 @@ function stepping(owner: string, name: string, call: Call): Call {
   };
 }
 
-/** An object whose methods are steps; native methods insist on their own `this`. */
+/** Wraps an object so that its methods count as steps; native methods need their own `this`. */
 function watched(owner: string, object: object): object {
   return new Proxy(object, {
     get(target, name) {

@@ -1,6 +1,6 @@
 /**
- * Asking a shared address from many client addresses, by UDP and by ping, and telling which host answered each
- * question: hosts that are numbered answer with a hop limit of their own, whatever MAC or address they speak from.
+ * Sends questions to a shared address from many client addresses, by UDP and by ping, and tells which host
+ * answered each: a numbered host answers with its own hop limit, from any MAC or address.
  */
 
 import { isIPv6 } from "node:net";
@@ -9,10 +9,10 @@ import type { Spawned } from "./spawned.ts";
 
 const PORT = 7;
 
-/** Hop limits that no system uses by itself. */
+/** The first of the hop limits, which no system uses by default. */
 const FIRST_HOP_LIMIT = 101;
 
-/** Sends back what it gets, from the address that was asked, also when that address comes later. */
+/** Sends each datagram back from the address that was asked, also from one that the host gets later. */
 const RESPONDER = `
 import select, socket, sys
 sockets = []
@@ -95,7 +95,7 @@ while not stopped and (rounds == 0 or sequence < rounds):
         collect(pause)
     print("round", sequence, len(open_questions), flush=True)
     sequence += 1
-# Late answers, and then those that should not come.
+# Late answers, then duplicates.
 end = time.monotonic() + asked["patienceMs"] / 1000
 while open_questions and time.monotonic() < end: collect(0.02)
 collect(0.2)
@@ -111,19 +111,19 @@ export type EchoProtocol = "udp" | "icmp";
 
 export interface Asked extends Question {
   readonly protocol: EchoProtocol;
-  /** The round it was asked in. */
+  /** The number of its round. */
   readonly sequence: number;
-  /** The numbers of the hosts that answered, once for each answer, in order. */
+  /** The number of the answering host, one for each answer, in order. */
   readonly by: readonly number[];
 }
 
 export interface AskingOptions {
   readonly protocols?: readonly EchoProtocol[];
-  /** After each question. */
+  /** Pause after each question. */
   readonly pauseMs?: number;
 }
 
-/** From now on the answers of this host tell that they are its. */
+/** Sets the hop limit of a host, by which its answers are recognised. */
 export async function number(host: Host, number: number, device = "eth0"): Promise<void> {
   const hopLimit = FIRST_HOP_LIMIT + number;
   await host.namespace.sysctl({
@@ -133,16 +133,16 @@ export async function number(host: Host, number: number, device = "eth0"): Promi
   });
 }
 
-/** The number of the host that sent a packet with this TTL or hop limit. */
+/** The number of the host that a TTL or hop limit belongs to. */
 export const numberOf = (hopLimit: number): number => hopLimit - FIRST_HOP_LIMIT;
 
-/** Answers UDP on these addresses whenever the host has them, until the host is destroyed. */
+/** Answers UDP on these addresses while the host has them, until the host is destroyed. */
 export async function respond(host: Host, addresses: readonly string[]): Promise<void> {
   const responder = host.spawn("/usr/bin/python3", ["-ISc", RESPONDER, ...addresses]);
   await responder.log.waitFor(/ready/);
 }
 
-/** Asks each question once and waits for its answer, and for a moment longer for those that should not come. */
+/** Asks each question once, waits for the answer, and a moment longer for duplicates. */
 export async function ask(
   client: Host,
   questions: readonly Question[],
@@ -151,7 +151,7 @@ export async function ask(
   return new Asking(client, questions, { ...options, rounds: 1 }).result();
 }
 
-/** Asks the question until it is answered: the client then knows the MAC. */
+/** Asks until the question is answered: the client then has the MAC in its cache. */
 export async function reach(client: Host, question: Question): Promise<void> {
   await client.run(
     "ping",
@@ -162,7 +162,7 @@ export async function reach(client: Host, question: Question): Promise<void> {
   );
 }
 
-/** Asks all the questions again and again until it is stopped. */
+/** Asks all questions again and again until it is stopped. */
 export class Asking {
   readonly #process: Spawned;
   readonly #questions: readonly Question[];
@@ -180,13 +180,13 @@ export class Asking {
       protocols,
       pauseMs,
       rounds,
-      // Who asks on and on lets some questions go unanswered on purpose.
-      patienceMs: rounds > 0 ? 5000 : 500,
+      // A client that asks on and on may leave questions unanswered on purpose.
+      patienceMs: rounds > 0 ? 20_000 : 500,
     };
     this.#process = client.spawn("/usr/bin/python3", ["-ISc", CLIENT, JSON.stringify(asked)]);
   }
 
-  /** Resolves when the round under way and so many after it have been asked. @returns the number of the last. */
+  /** Resolves after the current round and `count` more. @returns the number of the last */
   async rounds(count: number): Promise<number> {
     let text = "";
     for (let n = 0; n <= count; n += 1)
@@ -199,7 +199,7 @@ export class Asking {
     return this.result();
   }
 
-  /** Every question that was asked, in order of rounds. */
+  /** All questions that were asked, in order of rounds. */
   async result(): Promise<Asked[]> {
     const { text } = await this.#process.log.waitFor(/^result /);
     const result: Result = JSON.parse(text.slice("result ".length));

@@ -1,12 +1,12 @@
 /**
- * An engine that runs on a test host: its log, its states, its end.
+ * An engine that runs on a test host: its log, its state transitions, control messages to it, its end.
  */
 
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Method, Params, Results } from "../../src/control/messages.ts";
-import type { VirtualHostState } from "../../src/core/effect.ts";
+import type { VirtualHostState } from "../../src/core/model.ts";
 import { DEFAULT_TIMEOUT_MS, type LogLine, type WaitOptions } from "./log.ts";
 import type { Exit, Spawned } from "./spawned.ts";
 
@@ -23,13 +23,18 @@ export interface Transition {
 
 export interface EngineOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  /** Another name for carpctl than the one in this tree. */
+  /** Path of carpctl; default: the one in this tree. */
   readonly program?: string;
   /** More words for `carpctl engine`. */
   readonly words?: readonly string[];
-  /** A command that becomes the one behind it, for an engine that may do less: `setpriv`, its options and `--`. */
+  /**
+   * A command that executes the one behind it, for an engine with fewer privileges: `setpriv`, its options
+   * and `--`.
+   */
   readonly through?: readonly string[];
-  /** net.inet.carp.log, set as soon as the engine answers; null leaves its default. 7: every line can be waited for. */
+  /**
+   * net.inet.carp.log, set as soon as the engine answers; null leaves its default. At 7 every line is logged.
+   */
   readonly logLevel?: number | null;
 }
 
@@ -44,7 +49,7 @@ export class Engine {
     this.#name = name;
   }
 
-  /** Resolves when the engine that was just spawned answers. */
+  /** Resolves when the engine that was spawned answers. */
   static async attach(process: Spawned, runDirectory: string, name: string): Promise<Engine> {
     const engine = new Engine(process, runDirectory, name);
     const ended = process.exited.then(() => {
@@ -66,7 +71,7 @@ export class Engine {
     return this.#process.exited;
   }
 
-  /** In order, since it was started; those from and to INIT only with net.inet.carp.log at 4 or more. */
+  /** All transitions so far, in order; those from and to INIT only with net.inet.carp.log at 4 or more. */
   get transitions(): Transition[] {
     return this.log.lines.flatMap(({ text, atMs }) => {
       const [, name, vhid, from, to] = TRANSITION.exec(text) ?? [];
@@ -76,12 +81,15 @@ export class Engine {
     });
   }
 
-  /** `from: engine.log.length` waits for what comes after now. */
+  /** With `from: engine.log.length` waits for a line that comes after now. */
   waitForLog(pattern: RegExp, options: WaitOptions = {}): Promise<LogLine> {
     return this.log.waitFor(pattern, options);
   }
 
-  /** @param vhid needed where the interface has several nodes. Resolves at once when it is in that state already. */
+  /**
+   * @param vhid needed where the interface has several nodes. Resolves at once when it is in that state
+   * already.
+   */
   async waitForState(
     name: string,
     state: VirtualHostState,
@@ -92,7 +100,7 @@ export class Engine {
     const node = vhid === undefined ? "(?: \\(vhid \\d+\\))?" : `(?: \\(vhid ${vhid}\\))?`;
     const pattern = new RegExp(`\\b${name}: state transition${node}: \\w+ -> ${state}`);
     const logged = this.log.waitFor(pattern, { from: this.log.length, timeoutMs, signal: found.signal });
-    // The log tells of changes only: ask as well, after listening has begun, so that nothing falls between.
+    // The log has changes only: ask as well, after listening has begun, so that no change is missed.
     const asked = this.state(name, vhid).then((now) => (now === state ? undefined : logged));
     logged.catch(() => {});
     await Promise.race([logged, asked]);
@@ -106,7 +114,7 @@ export class Engine {
     return (vhid === undefined ? nodes[0] : nodes.find((node) => node.vhid === vhid))?.state;
   }
 
-  /** One control message, without the cost of starting carpctl. Rejects with the engine's own message. */
+  /** Sends one control message, without starting carpctl. Rejects with the engine's own message. */
   async request<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
     const socket = await connect(this.#socketPath);
     try {
@@ -123,7 +131,7 @@ export class Engine {
     }
   }
 
-  /** Leaves nothing behind: SIGTERM bows out and removes the devices. */
+  /** Ends it by SIGTERM: it bows out and removes its devices. */
   stop(): Promise<Exit> {
     return this.kill("SIGTERM");
   }
@@ -159,7 +167,7 @@ function connect(path: string): Promise<Socket> {
   });
 }
 
-/** readline would end a line at a line separator inside a string as well. */
+/** Splits at newlines alone: readline would split at U+2028 inside a string as well. */
 async function* linesFrom(socket: Socket): AsyncGenerator<string> {
   let pending = "";
   try {
@@ -169,6 +177,6 @@ async function* linesFrom(socket: Socket): AsyncGenerator<string> {
       yield* lines;
     }
   } catch {
-    // Reset by an engine that was killed: the lines end, which says it all.
+    // Reset by an engine that was killed: there are no more lines.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Frames for tests to inject: advertisements with a digest of our own making, in IP packets of our own making, and
- * recorded ones with something changed. Written against the RFCs and carp(4) alone and shares nothing with
- * src/protocol, on purpose, as in frames.ts.
+ * Makes frames for tests to inject: advertisements and the IP packets around them, and recorded frames with a
+ * change. Written from the RFCs and carp(4) alone: it must not use src/protocol, whose mistakes it would
+ * repeat.
  */
 
 import { createHmac } from "node:crypto";
@@ -14,7 +14,7 @@ const CARP = 112;
 export interface Advertised {
   readonly vhid: number;
   readonly pass: string;
-  /** The shared ones, IPv4 only, ascending. */
+  /** The shared IPv4 addresses, ascending. */
   readonly addresses: readonly string[];
   readonly counter: bigint;
   readonly advbase?: number;
@@ -23,7 +23,7 @@ export interface Advertised {
   readonly version?: number;
 }
 
-/** The 36 bytes of an advertisement that whoever knows the pass believes. */
+/** The 36 bytes of an advertisement with a valid digest for the pass. */
 export function advertisement(what: Advertised): Buffer {
   const { vhid, pass, addresses, counter, advbase = 1, advskew = 0, demote = 0, version = 2 } = what;
   const bytes = Buffer.alloc(36);
@@ -39,15 +39,15 @@ export function advertisement(what: Advertised): Buffer {
 export interface Packet {
   readonly source: string;
   readonly payload: Uint8Array;
-  /** Default: carp's group. */
+  /** Default: CARP's multicast group. */
   readonly destination?: string;
-  /** The Ethernet destination; default: carp's group. */
+  /** The Ethernet destination; default: CARP's multicast group. */
   readonly mac?: string;
   readonly hops?: number;
   readonly protocol?: number;
   /** Flags and offset. */
   readonly fragment?: number;
-  /** What the header claims, instead of the truth. */
+  /** The length in the header, instead of the true one. */
   readonly totalLength?: number;
   readonly headerWords?: number;
 }
@@ -78,10 +78,10 @@ export function ipv6Frame(packet: Packet): Buffer {
 
 export interface WhoHas {
   readonly target: string;
-  /** Who asks. */
+  /** The sender. */
   readonly address: string;
   readonly mac: string;
-  /** The Ethernet destination; default: everybody. */
+  /** The Ethernet destination; default: broadcast. */
   readonly to?: string;
 }
 
@@ -91,7 +91,7 @@ export function arpRequest({ target, address, mac, to = "ff:ff:ff:ff:ff:ff" }: W
   return Buffer.concat([macBytes(to), macBytes(mac), head, sender, Buffer.alloc(6), ipv4Bytes(target)]);
 }
 
-/** To all nodes, or to the target itself when a MAC is given: the packet goes where the frame goes. */
+/** To all nodes, or with a MAC to the target itself. */
 export function neighbourSolicitation({ target, address, mac, to }: WhoHas): Buffer {
   const message = Buffer.alloc(32);
   message[0] = 135;
@@ -106,7 +106,7 @@ export function neighbourSolicitation({ target, address, mac, to }: WhoHas): Buf
   return frame;
 }
 
-/** An IPv4 frame with another TTL, the rest of it still right. */
+/** An IPv4 frame with another TTL and a valid checksum. */
 export function withTtl(frame: Buffer, ttl: number): Buffer {
   const changed = Buffer.from(frame);
   changed[14 + 8] = ttl;
@@ -114,7 +114,7 @@ export function withTtl(frame: Buffer, ttl: number): Buffer {
   return changed;
 }
 
-/** An advertisement over IPv4 with one byte of it changed and its checksum right again. */
+/** An advertisement over IPv4 with one byte changed and a valid checksum. */
 export function withByte(frame: Buffer, offset: number, value: number): Buffer {
   const changed = Buffer.from(frame);
   changed[34 + offset] = value;
@@ -122,13 +122,13 @@ export function withByte(frame: Buffer, offset: number, value: number): Buffer {
   return changed;
 }
 
-/** The frame in a VLAN. */
+/** The frame with a VLAN tag. */
 export function tagged(frame: Buffer, vlan: number): Buffer {
   const tag = Buffer.from([0x81, 0x00, vlan >> 8, vlan & 0xff]);
   return Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
 }
 
-/** Puts the Internet checksum of the bytes in its place. */
+/** Writes the Internet checksum of the bytes at the offset. */
 function withChecksum(bytes: Buffer, at: number): Buffer {
   bytes.writeUInt16BE(0, at);
   let sum = 0;

@@ -1,6 +1,6 @@
 /**
- * Ethernet frames taken apart for tests to look at. Written against the RFCs and carp(4) alone and shares nothing with
- * src/protocol, on purpose: a mistake made there must not be repeated here.
+ * Dissects Ethernet frames for tests. Written from the RFCs and carp(4) alone: it must not use src/protocol,
+ * whose mistakes it would repeat.
  */
 
 import { isIPv6 } from "node:net";
@@ -89,7 +89,7 @@ const CARP = 112;
 const ICMP = 1;
 const ICMPV6 = 58;
 
-/** Frames cut short have the parts that are whole. */
+/** Dissects a frame; of one that is cut short only the complete parts. */
 export function dissect(bytes: Buffer, timeUs: number): Frame {
   const tagged = bytes.length >= 18 && bytes.readUInt16BE(12) === 0x8100;
   const etherType = bytes.length < 14 ? 0 : bytes.readUInt16BE(tagged ? 16 : 12);
@@ -219,7 +219,7 @@ function dotted(bytes: Buffer): string {
   return bytes.join(".");
 }
 
-/** Canonical text (RFC 5952), by way of the URL parser, which writes it. */
+/** Canonical text of an IPv6 address (RFC 5952), as the URL parser writes it. */
 function colons(bytes: Buffer): string {
   const words = Array.from({ length: 8 }, (_, n) => bytes.readUInt16BE(n * 2).toString(16)).join(":");
   const text = new URL(`http://[${words}]`).hostname.slice(1, -1);

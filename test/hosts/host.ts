@@ -1,6 +1,6 @@
 /**
- * A test host: a network namespace with interfaces of its own, in which commands, engines, captures and peers run.
- * Networks make hosts; see network.ts.
+ * A test host: a network namespace with its own interfaces, in which commands, engines, captures and peers
+ * run. Networks make hosts; see network.ts.
  */
 
 import { mkdirSync } from "node:fs";
@@ -20,11 +20,11 @@ const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 export interface ExecOptions {
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** Another user, without supplementary groups. */
+  /** Runs as this user, without supplementary groups. */
   readonly uid?: number;
 }
 
-/** Where an interface is plugged in: the bridge of a network. */
+/** The port of a network's bridge that an interface is plugged into. */
 export interface Cable {
   readonly switch: Namespace;
   readonly port: string;
@@ -64,17 +64,17 @@ export class Host {
     return host;
   }
 
-  /** The network that plugs a cable in says so. */
+  /** Called by the network that plugs a cable in. */
   plugged(name: string, cable: Cable): void {
     this.#cables.set(name, cable);
   }
 
-  /** Forwards packets between its interfaces. */
+  /** Makes the host forward packets between its interfaces. */
   async becomeRouter(): Promise<void> {
     await this.namespace.sysctl({ "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 });
   }
 
-  /** @returns what it printed. Rejects when it fails. */
+  /** Runs a command. @returns its output. Rejects when it fails. */
   async run(command: string, ...words: string[]): Promise<string> {
     const output = await this.exec(command, words);
     return succeeded(this.name, [command, ...words], output).stdout;
@@ -88,7 +88,7 @@ export class Host {
     return this.namespace.execute("setpriv", user, { input, environment });
   }
 
-  /** Runs beside the test, until it ends or the host is destroyed. */
+  /** Starts a command that runs beside the test, until it ends or the host is destroyed. */
   spawn(
     command: string,
     words: readonly string[] = [],
@@ -98,7 +98,7 @@ export class Host {
     return this.namespace.spawn(command, words, { name: `${command} on ${this.name}`, environment });
   }
 
-  /** Rejects with what it said when it fails: for commands that are to fail, see `tryCarpctl`. */
+  /** Runs carpctl. Rejects with its output when it fails; `tryCarpctl` is for commands that are to fail. */
   async carpctl(...words: string[]): Promise<Output> {
     return succeeded(this.name, ["carpctl", ...words], await this.exec(CARPCTL, words));
   }
@@ -107,7 +107,7 @@ export class Host {
     return this.exec(CARPCTL, words);
   }
 
-  /** What `carpctl` does, without starting it: for tests of the engine. See command.ts. */
+  /** Runs a carpctl command in this process. See command.ts. */
   async command(...words: string[]): Promise<Output> {
     const output = await this.tryCommand(...words);
     return succeeded(this.name, ["carpctl", ...words], output);
@@ -123,7 +123,7 @@ export class Host {
     return this.#engine;
   }
 
-  /** Resolves when it answers. Again after it has ended: a new engine in the same run directory. */
+  /** Resolves when the engine answers. After it has ended, starts another in the same run directory. */
   async startEngine(options: EngineOptions = {}): Promise<Engine> {
     const { words = [], environment, logLevel = 7, program = CARPCTL, through = [] } = options;
     const [command, ...rest] = [...through, program, "engine", "--log", "stderr", ...words] as [string];
@@ -140,7 +140,7 @@ export class Host {
     return this.engine.waitForState(...parameters);
   }
 
-  /** The port of the switch goes down: carrier is lost here. */
+  /** Sets the port of the switch down: this host loses carrier. */
   async pullCable(name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);
     await bridge.ip([`link set ${port} down`]);
@@ -151,7 +151,7 @@ export class Host {
     await bridge.ip([`link set ${port} up`]);
   }
 
-  /** The switch forwards nothing from or to here; carrier stays. */
+  /** Takes the port out of the switch: nothing is forwarded, and carrier stays. */
   async silence(name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);
     await bridge.ip([`link set ${port} nomaster`]);
@@ -162,7 +162,9 @@ export class Host {
     await bridge.ip([`link set ${port} master br0`]);
   }
 
-  /** Somebody moves the device to another network namespace. @returns what brings it back, set up as it was */
+  /**
+   * Moves the device to another network namespace. @returns a function that brings it back, set up as before
+   */
   async moveAway(name = "eth0"): Promise<() => Promise<void>> {
     const { switch: elsewhere, port } = this.#cable(name);
     const addresses = await this.addresses(name);
@@ -177,7 +179,9 @@ export class Host {
     };
   }
 
-  /** Somebody changes addresses elsewhere on this host faster than anybody can follow, and does this at the end. */
+  /**
+   * Overflows netlink sockets with changes of another device's addresses; then runs the last lines of `ip`.
+   */
   async floodNetlink(last: readonly string[] = [], times = 12_000): Promise<void> {
     const flood = Array.from({ length: times }, (_, n) => {
       const address = `192.168.${n >> 8}.${n & 255}/32`;
@@ -187,19 +191,19 @@ export class Host {
     await this.namespace.ip([...lines, "link delete noise0"]);
   }
 
-  /** At both ends of the cable. */
+  /** Sets the MTU at both ends of the cable. */
   async setMtu(mtu: number, name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);
     await bridge.ip([`link set ${port} mtu ${mtu}`]);
     await this.namespace.ip([`link set ${name} mtu ${mtu}`]);
   }
 
-  /** Everything that goes in and out of a device. */
+  /** Captures the frames that go in and out of a device. */
   capture(device: string, filter?: string): Promise<Capture> {
     return Capture.start(this.namespace, device, filter);
   }
 
-  /** In the background, until it is stopped. */
+  /** Pings in the background until it is stopped. */
   startPing(address: string, options: Omit<PingOptions, "count"> = {}): Ping {
     return new Ping(this.namespace, address, options);
   }
@@ -208,12 +212,12 @@ export class Host {
     return new Ping(this.namespace, address, { count: 3, ...options }).finished();
   }
 
-  /** Sends a whole Ethernet frame, as it is. Resolves when it has left as often as asked. */
+  /** Sends a whole Ethernet frame unchanged. Resolves when it has left `count` times. */
   inject(device: string, frame: Uint8Array, { count = 1 }: { count?: number } = {}): Promise<void> {
     return this.injectAll(device, Array<Uint8Array>(count).fill(frame));
   }
 
-  /** Sends whole Ethernet frames one after the other. @param pauseUs after each; 0: as fast as it goes. */
+  /** Sends whole Ethernet frames one after the other. @param pauseUs after each; 0: as fast as possible */
   async injectAll(
     device: string,
     frames: readonly Uint8Array[],
@@ -244,7 +248,10 @@ export class Host {
     return links[0]?.address ?? "";
   }
 
-  /** The addresses of a device with their lengths, link-local ones left out; none when there is no such device. */
+  /**
+   * The addresses of a device with their lengths, link-local ones left out; none when there is no such
+   * device.
+   */
   async addresses(device = "eth0"): Promise<string[]> {
     interface Entry {
       readonly ifname?: string;
@@ -257,7 +264,7 @@ export class Host {
       .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
   }
 
-  /** A state is logged before the kernel has the addresses that go with it: this waits for the kernel. */
+  /** Waits until the kernel has the addresses, which it gets after the state is logged. */
   async waitForAddresses(device: string, expected: readonly string[]): Promise<void> {
     const deadline = performance.now() + DEFAULT_TIMEOUT_MS;
     let found = await this.addresses(device);
@@ -272,7 +279,7 @@ export class Host {
     }
   }
 
-  /** Kills what runs here and removes it. */
+  /** Kills the processes of the host and removes it. */
   destroy(): void {
     this.namespace.destroy();
     removeDirectory(this.#directory);

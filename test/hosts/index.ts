@@ -1,10 +1,13 @@
-/** Real hosts, real frames, a real kernel: what the net and interop tests, the benchmarks and the demo stand on. */
+/**
+ * Test hosts in network namespaces, with real frames and the real kernel: for the net, interop and soak
+ * tests, the benchmarks and the demo.
+ */
 
 export type { Capture } from "./capture.ts";
 export { summary } from "./capture.ts";
 export * as echo from "./echo.ts";
 export type { Engine } from "./engine.ts";
-export { eventually } from "./eventually.ts";
+export { eventually, eventuallyEqual } from "./eventually.ts";
 export * as forge from "./forge.ts";
 export type { Frame } from "./frames.ts";
 export { macBytes } from "./frames.ts";

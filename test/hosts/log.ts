@@ -1,21 +1,21 @@
 /**
- * The lines a process writes, as they come, and waiting for one of them. Waiting never polls and never sleeps.
+ * Log: the lines that a process writes, and waiting for one that matches a pattern. Waiting never polls.
  */
 
 export interface LogLine {
   readonly text: string;
-  /** performance.now() when it was read. */
+  /** performance.now() when the line was read. */
   readonly atMs: number;
 }
 
 export interface WaitOptions {
-  /** Lines before this one do not count. 0: also what was written before the call. */
+  /** Number of the first line that counts. 0: also lines from before the call. */
   readonly from?: number;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
-export const DEFAULT_TIMEOUT_MS = 30_000;
+export const DEFAULT_TIMEOUT_MS = 60_000;
 
 export class Log {
   readonly lines: LogLine[] = [];
@@ -28,7 +28,7 @@ export class Log {
     this.#name = name;
   }
 
-  /** What to pass as `from` to wait for what comes after now. */
+  /** The number of lines: as `from` it waits for a line that comes after now. */
   get length(): number {
     return this.lines.length;
   }
@@ -40,7 +40,7 @@ export class Log {
     this.#wake();
   }
 
-  /** The process closed it: whoever waits for a line that has not come by now waits in vain. */
+  /** The process has closed its output: waits for further lines fail. */
   end(): void {
     if (this.#partial !== "") this.append("\n");
     this.#ended = true;

@@ -1,5 +1,5 @@
 /**
- * A network namespace of this run, and running things in it.
+ * Namespace: a network namespace of this run, in which commands run.
  */
 
 import { execFile } from "node:child_process";
@@ -20,7 +20,7 @@ export class Namespace {
     this.name = uniqueName(what);
   }
 
-  /** Synchronous, so that no signal handler runs, and removes it, before it is there. */
+  /** Synchronous, so that no signal handler removes the namespace before it exists. */
   static create(what: string): Namespace {
     const namespace = new Namespace(what);
     ownNamespace(namespace.name);
@@ -28,12 +28,15 @@ export class Namespace {
     return namespace;
   }
 
-  /** Runs beside the test, with a pid of its own. */
+  /** Starts a command that runs beside the test. */
   spawn(command: string, words: readonly string[], options: SpawnOptions): Spawned {
     return spawn("nsenter", this.#enter(command, words), options);
   }
 
-  /** Runs to its end, which is never an exception. Thousands do in a run of the tests: not by execa, which takes twice as long. */
+  /**
+   * Runs a command to its end; never rejects. Not by execa, which takes twice as long: a run of the tests has
+   * thousands of commands.
+   */
   execute(
     command: string,
     words: readonly string[],
@@ -45,30 +48,30 @@ export class Namespace {
         const status = error === null ? 0 : error.code;
         resolve({ stdout, stderr, exitCode: typeof status === "number" ? status : -1 });
       });
-      // A command that ends without reading its input is no failure.
+      // A command may end without reading its input.
       child.stdin?.on("error", () => {}).end(input);
     });
   }
 
-  /** Runs `ip` once with many lines. */
+  /** Runs `ip -batch` on many lines. */
   async ip(lines: readonly string[]): Promise<void> {
     const { stderr, exitCode } = await this.execute("ip", ["-batch", "-"], { input: lines.join("\n") });
     if (exitCode !== 0) throw new Error(`ip in ${this.name}:\n${lines.join("\n")}\n${stderr}`);
   }
 
-  /** Values of /proc/sys/net, by path below it. */
+  /** Sets values by their path below /proc/sys/net. */
   async sysctl(values: Readonly<Record<string, number>>): Promise<void> {
     const script = Object.entries(values).map(([path, value]) => `echo ${value} >/proc/sys/net/${path}`);
     const { stderr, exitCode } = await this.execute("sh", ["-ec", script.join("\n")]);
     if (exitCode !== 0) throw new Error(`sysctl in ${this.name}: ${stderr}`);
   }
 
-  /** Kills what runs in it. */
+  /** Kills the processes in it and removes it. */
   destroy(): void {
     removeNamespace(this.name);
   }
 
-  /** nsenter becomes the command: `ip netns exec` would also hide /sys/fs/bpf and the mounts made meanwhile. */
+  /** Enters with nsenter, which executes the command: `ip netns exec` would hide /sys/fs/bpf and later mounts. */
   #enter(command: string, words: readonly string[]): string[] {
     return [`--net=/run/netns/${this.name}`, "--", command, ...words];
   }

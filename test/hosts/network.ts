@@ -1,6 +1,6 @@
 /**
- * Networks for tests: a switch (a bridge in a namespace of its own, so that nothing shows in the machine's own
- * network) and the hosts plugged into it. The bridge forwards multicast to every port, as a hub does.
+ * Networks for tests: a switch (a bridge in its own namespace, invisible in the machine's network) and the
+ * hosts plugged into it. The bridge forwards multicast to every port, as a hub does.
  *
  *     const lan = await createNetwork();
  *     const a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
@@ -49,7 +49,7 @@ export class Network {
     this.#number = number;
   }
 
-  /** A new host, plugged in with its eth0. It is gone when this network is. */
+  /** Makes a host, plugged in with its eth0. It is destroyed with this network. */
   async host(name: string, attachment: Attachment = {}): Promise<Host> {
     const host = await Host.create(name);
     this.#hosts.push(host);
@@ -57,7 +57,7 @@ export class Network {
     return host;
   }
 
-  /** One more interface of a host of another network, plugged in here. @returns its name. */
+  /** Plugs in one more interface of a host. @returns its name */
   async attach(host: Host, { addresses = [], interface: named }: Attachment = {}): Promise<string> {
     const device = named ?? (await nextDevice(host));
     const port = `${host.name}-${device}`;
@@ -78,24 +78,26 @@ export class Network {
     return device;
   }
 
-  /** From now on every frame goes to every port, as on a hub: the switch remembers nobody. */
+  /** Makes the switch send every frame to every port, as a hub does: it learns no MACs. */
   flood(): Promise<void> {
     return this.#switch.ip(["link set br0 type bridge ageing_time 0"]);
   }
 
-  /** Every frame that is forwarded, once. */
+  /** Captures every frame that is forwarded, once. */
   capture(filter?: string): Promise<Capture> {
     return Capture.start(this.#switch, "br0", filter);
   }
 
-  /** The hosts made here, and everything that runs on them. */
+  /** Destroys the hosts made here with all their processes. */
   destroy(): void {
     for (const host of this.#hosts) host.destroy();
     this.#switch.destroy();
   }
 }
 
-/** A kernel with bridge netfilter drops what its IP stack would not take; a switch forwards everything. */
+/**
+ * Switches bridge netfilter off, which would drop packets that an IP stack refuses; a switch forwards all.
+ */
 async function forwardUnlooked(bridge: Namespace): Promise<void> {
   const settings = "/proc/sys/net/bridge/bridge-nf-call-*";
   await bridge.execute("sh", ["-c", `for each in ${settings}; do [ ! -e "$each" ] || echo 0 >"$each"; done`]);

@@ -2,26 +2,26 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Those whose command line has this in it, words parted by blanks; the asking process excepted. */
+/** Processes whose command line, words separated by blanks, contains the text; this process excepted. */
 export function processesWith(text: string): number[] {
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => Number.isInteger(pid) && pid !== process.pid && commandOf(pid).includes(text));
 }
 
-/** Children of a process, whoever their leader is. */
+/** Children of a process, of any session. */
 export function childrenOf(parent: number): number[] {
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => Number.isInteger(pid) && parentOf(pid) === parent);
 }
 
-/** Its children, theirs, and so on. */
+/** Children of a process, their children, and so on. */
 export function descendantsOf(ancestor: number): number[] {
   return childrenOf(ancestor).flatMap((child) => [child, ...descendantsOf(child)]);
 }
 
-/** What its threads may do beyond what their user may: each line of /proc that says so, of every thread. */
+/** The lines of /proc about the capabilities of all threads of a process. */
 export function privilegesOf(pid: number): string[] {
   const lines = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     read(pid, `task/${thread}/status`)
@@ -36,7 +36,7 @@ export function commandOf(pid: number): string {
 }
 
 function parentOf(pid: number): number {
-  // The name before it is in parentheses and may hold anything.
+  // The name before the state is in parentheses and may hold any character.
   return Number(
     read(pid, "stat")
       .replace(/^.*\) /s, "")

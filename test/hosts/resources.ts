@@ -1,7 +1,7 @@
 /**
- * What a test run has to give back: processes, network namespaces, mounts, directories. Everything made here carries
- * the name of the run, so that what a killed test file left behind can be found and swept by test/run. It never
- * touches anything that does not carry that name.
+ * Resources of a test run: processes, network namespaces, mounts, directories. All carry the name of the run,
+ * so that test/run finds and removes what a killed test file left behind. Never touches anything
+ * without that name.
  */
 
 import { execFileSync } from "node:child_process";
@@ -10,10 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const RUN_VARIABLE = "CARPCTL_TEST_RUN";
-/** What the names of all runs begin with. */
+/** The prefix of the names of all runs. */
 export const RUN_PREFIX = "carptest-";
 
-/** The name of this run, in the names of its namespaces and directories and in the environment of its processes. */
+/**
+ * The name of this run, in the names of its namespaces and directories and in the environment of its
+ * processes.
+ */
 export const run =
   process.env[RUN_VARIABLE] ?? `${RUN_PREFIX}${process.pid.toString(36)}${Date.now().toString(36)}`;
 process.env[RUN_VARIABLE] = run;
@@ -23,14 +26,14 @@ const namespaces = new Set<string>();
 const directories = new Set<string>();
 let named = 0;
 
-/** A name no other process of this run uses. */
+/** A name that no other process of this run uses. */
 export function uniqueName(what: string): string {
   named += 1;
   return `${run}-${process.pid}-${named}-${what}`;
 }
 
 export function ownChild(pid: number): void {
-  giveBackAtExit();
+  removeAtExit();
   children.add(pid);
 }
 
@@ -39,18 +42,18 @@ export function childIsGone(pid: number): void {
 }
 
 export function ownNamespace(name: string): void {
-  giveBackAtExit();
+  removeAtExit();
   namespaces.add(name);
 }
 
 export function makeDirectory(what: string): string {
-  giveBackAtExit();
+  removeAtExit();
   const path = mkdtempSync(join(tmpdir(), `${uniqueName(what)}-`));
   directories.add(path);
   return path;
 }
 
-/** Kills what runs in it, then removes it. */
+/** Kills the processes in the namespace and removes it. */
 export function removeNamespace(name: string): void {
   for (const pid of pidsIn(name)) killNow(pid);
   ip("netns", "delete", name);
@@ -63,7 +66,7 @@ export function removeDirectory(path: string): void {
   directories.delete(path);
 }
 
-/** Everything of this process, at once and without waiting: also for the way out after a crash. */
+/** Removes all resources of this process, synchronously: it also runs at exit after a crash. */
 export function removeEverything(): void {
   for (const pid of children) killNow(pid);
   children.clear();
@@ -73,8 +76,8 @@ export function removeEverything(): void {
 
 let watching = false;
 
-/** From the first thing on that has to be given back. */
-function giveBackAtExit(): void {
+/** Installs, with the first resource, the handlers that remove all of them at exit. */
+function removeAtExit(): void {
   if (watching) return;
   watching = true;
   process.once("exit", removeEverything);
@@ -89,7 +92,7 @@ export interface Leftovers {
   readonly directories: readonly string[];
 }
 
-/** What carries the name of a run, the asking process excepted. */
+/** Everything that carries the name of a run, this process excepted. */
 export function leftoversOf(runName: string): Leftovers {
   return {
     processes: processesOf(runName).map(({ pid, command }) => `${pid} ${command}`),
@@ -100,7 +103,7 @@ export function leftoversOf(runName: string): Leftovers {
   };
 }
 
-/** Removes what carries the name of a run. */
+/** Removes everything that carries the name of a run. */
 export function sweep(runName: string): void {
   for (const { pid } of processesOf(runName)) killNow(pid);
   const found = leftoversOf(runName);
@@ -120,7 +123,7 @@ function processesOf(runName: string): { pid: number; command: string }[] {
         command: readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").trim(),
       });
     } catch {
-      // Gone meanwhile, or another user's.
+      // Ended meanwhile, or another user's.
     }
   }
   return found;
@@ -142,7 +145,7 @@ function killNow(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // Gone already.
+    // Ended already.
   }
 }
 

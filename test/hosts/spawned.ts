@@ -1,6 +1,6 @@
 /**
- * Processes that run beside a test: their output as logs, their end as a promise. Each is registered, so that none
- * outlives the test process.
+ * Starts processes that run beside a test: output as a log, end as a promise. Each is registered as a
+ * resource, so that none outlives the test process.
  */
 
 import type { Readable } from "node:stream";
@@ -22,15 +22,18 @@ export interface Spawned {
 }
 
 export interface SpawnOptions {
-  /** For messages. */
+  /** The name in messages. */
   readonly name: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** Which output the log holds. With `stderr`, `stdout` goes to `onOutput`. */
+  /** The output that the log holds. With `stderr`, `stdout` goes to `onOutput`. */
   readonly logOf?: "stdout" | "stderr" | "all";
   readonly onOutput?: (bytes: Buffer) => void;
 }
 
-/** `command` must exec what it starts: `pid` and signals are then those of the program itself. */
+/**
+ * Starts a process. A wrapper must exec the program, so that `pid` and signals are those of the program
+ * itself.
+ */
 export function spawn(command: string, words: readonly string[], options: SpawnOptions): Spawned {
   const { name, environment = {}, logOf = "all", onOutput } = options;
   const log = new Log(name);

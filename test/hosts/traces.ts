@@ -1,8 +1,8 @@
-/** What carp changes in a host's kernel, as text to compare: before and after, or with another way to the same state. */
+/** traces: the kernel state of a host that carp changes, as text for comparison. */
 
 import type { Host } from "./host.ts";
 
-/** Whatever carp changes on a host: devices, addresses, routes, filters, memberships, settings. */
+/** Devices, addresses, routes, filters, memberships and settings of a host. */
 export function traces(host: Host): Promise<string> {
   const families = ["ipv4", "ipv6"].flatMap((family) => [`${family}/conf`, `${family}/neigh`]);
   const commands = [
@@ -13,7 +13,7 @@ export function traces(host: Host): Promise<string> {
     "ip maddress",
     "tc qdisc",
     "nft list ruleset",
-    // Some of them cannot be read.
+    // Some of the files cannot be read.
     `grep -rs . ${families.map((family) => `/proc/sys/net/${family}`).join(" ")} || true`,
   ];
   return host.run("sh", "-ec", commands.join("\n"));

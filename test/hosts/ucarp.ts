@@ -1,5 +1,5 @@
 /**
- * Debian's ucarp as the other host: a CARP implementation that none of us wrote.
+ * Debian's ucarp as the other host: an independent implementation of CARP.
  */
 
 import { writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ export interface UcarpOptions {
 export class Ucarp {
   readonly #process: Spawned;
 
-  /** @param directory for the up and down scripts. */
+  /** @param directory for the up and down scripts */
   constructor(namespace: Namespace, directory: string, name: string, options: UcarpOptions) {
     const { vhid, pass, address, source, advbase = 1, advskew = 0, preempt = false, deadRatio } = options;
     const script = (verb: "add" | "del") => {
@@ -49,7 +49,7 @@ export class Ucarp {
     return this.#process.log;
   }
 
-  /** As the last line about it says; ucarp begins as BACKUP. */
+  /** The state in the last log line about it; ucarp begins as BACKUP. */
   get state(): "MASTER" | "BACKUP" {
     const last = this.log.lines.findLast(({ text }) => text.includes("Switching to state"));
     return last?.text.endsWith("MASTER") ? "MASTER" : "BACKUP";

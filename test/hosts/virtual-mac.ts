@@ -1,6 +1,6 @@
 /**
- * What a capture says about who has the shared addresses: every frame that pairs one of them with a MAC, and the
- * frames that announce them. Judges frames by the RFCs alone and knows nothing of the engine that sent them.
+ * Checks captured frames about the shared addresses: every frame that pairs an address with a MAC, and
+ * announcements. Judges frames by the RFCs alone and knows nothing of the engine that sent them.
  */
 
 import assert from "node:assert/strict";
@@ -8,21 +8,23 @@ import { summary } from "./capture.ts";
 import type { Frame } from "./frames.ts";
 
 export interface Shared {
-  /** Without prefix lengths, canonical text. */
+  /** Canonical text, without prefix lengths. */
   readonly addresses: readonly string[];
   /** The MAC that carp gives out for them. */
   readonly mac: string;
-  /** Where what tells of the addresses may be sent from another MAC, as in balancing: those MACs. */
+  /** The MACs that ARP and ND about the addresses may be sent from, if not `mac`, as in balancing. */
   readonly ethernetSources?: readonly string[];
-  /** More MACs that ordinary packets from the addresses may be sent from: carpdevs with a route to the subnet. */
+  /**
+   * More MACs that ordinary packets from the addresses may be sent from: carpdevs with a route to the subnet.
+   */
   readonly packetSources?: readonly string[];
 }
 
-/** A frame that tells whoever sees it, or shows that whoever sent it believes, that an address is at a MAC. */
+/** A statement in a frame, or an assumption of its sender, that an address is at a MAC. */
 interface Pairing {
   readonly address: string;
   readonly mac: string;
-  /** Where in the frame. */
+  /** The place in the frame. */
   readonly by: string;
 }
 
@@ -34,10 +36,10 @@ export function virtualMac(vhid: number): string {
 }
 
 /**
- * Fails on the first frame that pairs a shared address with another MAC than the one carp gives out: ARP's sender and
- * answered target, the link-layer options of neighbour discovery, the Ethernet source of what comes from the address,
- * and the Ethernet destination of what goes to it (a client that was told something wrong). Fails too when no frame
- * speaks of the addresses at all: then there was nothing to judge.
+ * Fails on the first frame that pairs a shared address with another MAC than the one carp gives out: ARP's
+ * sender and answered target, the link-layer options of neighbour discovery, the Ethernet source of what
+ * comes from the address, and the Ethernet destination of packets to it (a client that learned a wrong MAC).
+ * Fails too when no frame is about the addresses at all.
  */
 export function assertOnlyVirtualMac(frames: readonly Frame[], ...shared: readonly Shared[]): void {
   for (const { addresses, mac, ethernetSources = [mac], packetSources = [] } of shared) {
@@ -87,7 +89,7 @@ export function isAnnouncement({ arp, nd }: Frame, address: string): boolean {
   return nd?.type === "advertisement" && nd.target === address && !nd.solicited;
 }
 
-/** Fails unless the frame announces the address as carp(4) does: to everybody, overriding what they knew before. */
+/** Fails unless the frame announces the address as carp(4) does: to all, overriding their caches. */
 export function assertAnnouncement(frame: Frame, { address, mac }: { address: string; mac: string }): void {
   const { arp, nd, ipv6 } = frame;
   const said = summary(frame);

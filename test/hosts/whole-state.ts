@@ -1,6 +1,7 @@
 /**
- * Everything a command could have changed on a host, for comparing before and after: what the engine says of itself,
- * what it saved, what the kernel has, and what was logged. Leaves out what changes by itself.
+ * wholeState: everything that a command could change on a host, to be compared before and after: the engine's
+ * views, the saved state, the kernel's devices and addresses, and the log. Leaves out what changes by itself.
+ * Only for a host whose elections are over.
  */
 
 import { readFileSync } from "node:fs";
@@ -15,7 +16,9 @@ export async function wholeState(host: Host) {
     engine.request("sysctl-get", { names: ["net"] }),
     host.run("ip", "-json", "-details", "address", "show"),
   ]);
-  const saved = readFileSync(join(host.runDirectory, "state.json"), "utf8");
+  const { counters: _advance, ...saved } = JSON.parse(
+    readFileSync(join(host.runDirectory, "state.json"), "utf8"),
+  );
   const log = engine.log.lines.map(({ text }) => text);
   return { interfaces, groups, sysctl, links: JSON.parse(links), saved, log };
 }

@@ -1,4 +1,4 @@
-/** tcpdump, which none of us wrote, reads what we send: every field, in either family. */
+/** tcpdump, an independent decoder, reads our advertisements: every field, in either family. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -55,7 +55,7 @@ describe("tcpdump decodes our advertisements", () => {
     const [, second = ""] = await decoded("ip proto 112", [], line);
     assert.ok(BigInt(second) > BigInt(first));
 
-    // tcpdump does not print the demote byte: that it finds nothing wrong with the rest must do.
+    // tcpdump does not print the demote byte; that it reports no error has to do.
     const wire = await a.capture("eth0", "ip proto 112");
     await a.carpctl("-g", "carp", "carpdemote", "5");
     const from = wire.frames.length;
@@ -72,7 +72,7 @@ describe("tcpdump decodes our advertisements", () => {
     assert.deepEqual([protocol, length, more], ["112", "56", ""]);
   });
 
-  test("the same in IPv6", async () => {
+  test("the IPv6 header around it", async () => {
     const line =
       /^.*2001:db8::2 > ff02::12: CARPv2-advertise 36: vhid=9 advbase=0 advskew=50 authlen=7 counter=\d+$/;
     const [text] = await decoded("ip6 proto 112", ["-v"], line);

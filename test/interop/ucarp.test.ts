@@ -1,4 +1,6 @@
-/** Debian's ucarp as the other host, in both directions. It ignores the demote byte and never leaves quietly. */
+/**
+ * Debian's ucarp as the other host, in both directions. It ignores the demote byte and never leaves quietly.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -8,7 +10,7 @@ const SHARED = "10.0.0.1";
 const VHID = 7;
 const PASS = "secret";
 
-/** A network of its own for each, since both sides take their time: they run side by side. */
+/** Each test has its own network, so that they run side by side. */
 async function withUcarp(test: (network: Mixed) => Promise<void>, own = "10.0.0.2"): Promise<void> {
   const lan = await createNetwork();
   try {
@@ -65,7 +67,7 @@ class Mixed {
     await ping.stop();
   }
 
-  /** ucarp's address stays behind where it is killed. */
+  /** A killed ucarp leaves its address; this removes it. */
   forgetTheirs() {
     return this.theirs.run("ip", "address", "flush", "to", `${SHARED}/32`);
   }
@@ -78,13 +80,13 @@ class Mixed {
 }
 
 describe("interop with ucarp", { concurrency: true }, () => {
-  test("it is MASTER and we back up; it dies and we take over; it comes back and takes it back", () =>
+  test("ucarp is MASTER and carpctl BACKUP; ucarp dies, carpctl takes over; ucarp returns and takes the address back", () =>
     withUcarp(async (it) => {
       const first = it.ucarp({ advskew: 10 });
       await first.waitForState("MASTER");
       await it.carp("advskew", "100");
       await it.ours.waitForState("carp0", "BACKUP");
-      // Two further ones heard, and still BACKUP.
+      // BACKUP after two further advertisements.
       for (let n = 0; n < 2; n += 1) await it.advertisement("10.0.0.3");
       await eventually(
         () => it.ours.engine.request("interfaces", {}),
@@ -111,14 +113,14 @@ describe("interop with ucarp", { concurrency: true }, () => {
       );
     }));
 
-  test("we are MASTER and it backs up; we die and it takes over; we come back and take it back", () =>
+  test("carpctl is MASTER and ucarp BACKUP; carpctl dies, ucarp takes over; carpctl returns and takes the address back", () =>
     withUcarp(async (it) => {
       await it.ours.carpctl("sysctl", "net.inet.carp.preempt=1");
       await it.carp("advskew", "10");
       await it.ours.waitForState("carp0", "MASTER");
       const peer = it.ucarp({ advskew: 100 });
       await peer.waitForState("BACKUP");
-      // Longer than its patience, were we not believed.
+      // Longer than ucarp's master-down time: it accepts the advertisements.
       for (let n = 0; n < 5; n += 1) await it.advertisement("10.0.0.2");
       assert.equal(peer.state, "BACKUP");
       await it.reached();
@@ -135,10 +137,10 @@ describe("interop with ucarp", { concurrency: true }, () => {
     }));
 
   for (const { own, stays } of [
-    { own: "10.0.0.2", stays: "we stay" },
-    { own: "10.0.0.4", stays: "it stays" },
+    { own: "10.0.0.2", stays: "carpctl" },
+    { own: "10.0.0.4", stays: "ucarp" },
   ])
-    test(`both MASTER with equal settings when they hear each other again, we as ${own}: ${stays}`, () =>
+    test(`both MASTER with equal settings after a partition, carpctl as ${own}: ${stays} stays MASTER`, () =>
       withUcarp(async (it) => {
         const peer = it.ucarp();
         await peer.waitForState("MASTER");
@@ -146,16 +148,16 @@ describe("interop with ucarp", { concurrency: true }, () => {
         await it.carp();
         await it.ours.waitForState("carp0", "MASTER");
         await it.theirs.unsilence();
-        if (stays === "we stay") await peer.waitForState("BACKUP");
+        if (stays === "carpctl") await peer.waitForState("BACKUP");
         else await it.ours.waitForState("carp0", "BACKUP");
-        // For longer than either waits for the other.
-        for (let n = 0; n < 5; n += 1) await it.advertisement(stays === "we stay" ? own : "10.0.0.3");
+        // Longer than either's master-down time.
+        for (let n = 0; n < 5; n += 1) await it.advertisement(stays === "carpctl" ? own : "10.0.0.3");
         const states = [await it.ours.engine.state("carp0"), peer.state];
-        assert.deepEqual(states, stays === "we stay" ? ["MASTER", "BACKUP"] : ["BACKUP", "MASTER"]);
+        assert.deepEqual(states, stays === "carpctl" ? ["MASTER", "BACKUP"] : ["BACKUP", "MASTER"]);
         await it.reached();
       }, own));
 
-  test("we go in order, and it takes over at once", () =>
+  test("carpctl stops in order, and ucarp takes over at once", () =>
     withUcarp(async (it) => {
       await it.carp("advskew", "10");
       await it.ours.waitForState("carp0", "MASTER");
@@ -167,7 +169,7 @@ describe("interop with ucarp", { concurrency: true }, () => {
       await it.reached();
     }));
 
-  test("net.inet.carp.demotion moves it although ucarp ignores the demote byte, and back", () =>
+  test("net.inet.carp.demotion moves the address and back, although ucarp ignores the demote byte", () =>
     withUcarp(async (it) => {
       await it.ours.carpctl("sysctl", "net.inet.carp.preempt=1");
       await it.carp("advskew", "0");
@@ -177,7 +179,7 @@ describe("interop with ucarp", { concurrency: true }, () => {
       for (let n = 0; n < 4; n += 1) await it.advertisement("10.0.0.2");
       assert.equal(peer.state, "BACKUP");
 
-      // The byte alone does nothing to it.
+      // ucarp ignores the byte alone.
       const { stdout } = await it.ours.carpctl("sysctl", "net.inet.carp.demotion=240");
       assert.equal(stdout, "net.inet.carp.demotion: 0 -> 240\n");
       const demoted = await it.wire.waitFor(({ carp }) => carp?.demote === 240);

@@ -1,11 +1,18 @@
 /**
- * Where the shared addresses are, as everybody on the wire sees it: at the one MAC that carp gives out, whatever
- * Linux would do by itself, and without harm to the host's own addresses.
+ * ARP and neighbour discovery for the shared addresses: every frame pairs them with the one MAC that carp
+ * gives out, against Linux's defaults, and the host's own addresses stay reachable.
  */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Capture, createNetwork, type Frame, type Host, type Network } from "../hosts/index.ts";
+import {
+  type Capture,
+  createNetwork,
+  eventuallyEqual,
+  type Frame,
+  type Host,
+  type Network,
+} from "../hosts/index.ts";
 import {
   assertAnnouncement,
   assertOnlyVirtualMac,
@@ -28,7 +35,7 @@ async function onNetwork(body: (lan: Network) => Promise<void>): Promise<void> {
 
 const ownAddresses = (digit: number) => ({ addresses: [`10.0.0.${digit}/24`, `2001:db8::${digit}/64`] });
 
-/** Minutes pass before a BACKUP takes over by itself. */
+/** A BACKUP with this advbase takes over by a timer after minutes. */
 const configure = (host: Host, ...words: string[]) =>
   host.command("carp0", ...ADDRESSES, "carpdev", "eth0", "vhid", "1", "advbase", "60", ...words);
 
@@ -45,7 +52,7 @@ async function assertReaches(from: Host, ...targets: readonly string[]): Promise
 }
 
 async function assertReachesFrom(source: string, host: Host, target: string): Promise<void> {
-  const output = await host.run("ping", "-n", "-c", "2", "-i", "0.01", "-I", source, target);
+  const output = await host.run("ping", "-n", "-c", "2", "-w", "20", "-i", "0.01", "-I", source, target);
   assert.match(output, /2 received/, output);
 }
 
@@ -56,8 +63,8 @@ async function neighbour(host: Host, address: string): Promise<string | undefine
   return / lladdr (\S+) /.exec(await host.run("ip", "neighbour", "show", address))?.[1];
 }
 
-describe("nobody but carp tells where a shared address is", () => {
-  test("on a host with another interface in the same subnet, whoever asks and whoever begins", () =>
+describe("a shared address is announced and answered for by carp alone", () => {
+  test("on a host with another interface in the same subnet, for packets of the client and of the host", () =>
     onNetwork(async (lan) => {
       const host = await lan.host("a", ownAddresses(2));
       const client = await lan.host("c", ownAddresses(9));
@@ -69,10 +76,10 @@ describe("nobody but carp tells where a shared address is", () => {
       const [own, other] = [await host.mac("eth0"), await host.mac("eth1")];
 
       await assertReaches(client, ...SHARED, "10.0.0.2", "2001:db8::2", "10.0.0.22", "2001:db8::22");
-      // Replies from the shared addresses make the host ask who has the client's.
+      // To reply from a shared address the host asks for the client's MAC.
       await forgetNeighbours(host);
       await assertReaches(client, ...SHARED);
-      // And so does what it begins itself, from any of its addresses, to a client that asks back.
+      // So it does to send from any of its addresses, and the client asks for the host's MAC.
       for (const [source, target] of [
         ["10.0.0.1", "10.0.0.9"],
         ["2001:db8::1", "2001:db8::9"],
@@ -226,8 +233,9 @@ describe("nobody but carp tells where a shared address is", () => {
         }
         const requests = (frames: readonly Frame[]) =>
           frames.filter(({ icmp }) => icmp?.type === 8 || icmp?.type === 128).length;
-        assert.equal(requests(await flooded.stop()), 40);
-        assert.equal(requests(await forwarded.stop()), 40);
+        const sent = requests(await flooded.stop());
+        assert.ok(sent >= 40);
+        assert.equal(requests(await forwarded.stop()), sent);
       } finally {
         far.destroy();
       }
@@ -260,7 +268,7 @@ describe("lladdr", () => {
       for (const address of SHARED) assert.equal(await neighbour(client, address), BY_HAND);
       const packetSources = await Promise.all([a.mac(), b.mac()]);
 
-      // Equal on both sides: believed. Anything else on one side: counted, and without effect.
+      // With the same MAC on both hosts advertisements are accepted, with different MACs discarded.
       await advertisementsFrom(wire, 2, wire.frames.length);
       assert.equal(await badAuthentications(b), 0);
       for (const other of [["lladdr", "02:11:22:33:44:66"], ["-lladdr"], ["lladdr", await b.mac()]]) {
@@ -286,17 +294,15 @@ describe("lladdr", () => {
       await Promise.all(hosts.map((host) => host.startEngine()));
       await configure(a, "advbase", "1", "lladdr", macA);
       await becomeMaster(a);
-      // Each gives out another MAC, and neither is part of the digest: they believe each other.
+      // Their MACs differ, and neither is part of the digest: each accepts the other's advertisements.
       await configure(b, "advskew", "100", "lladdr", macB);
       await advertisementsFrom(wire, 2, wire.frames.length);
       assert.deepEqual([await badAuthentications(b), await b.engine.state("carp0")], [0, "BACKUP"]);
-      assert.deepEqual((await a.addresses("eth0")).toSorted(), [
-        "10.0.0.1/24",
-        "10.0.0.2/24",
-        "2001:db8::1/64",
-        "2001:db8::2/64",
-      ]);
-      assert.deepEqual(await b.addresses("eth0"), ["10.0.0.3/24", "2001:db8::3/64"]);
+      await eventuallyEqual(
+        async () => (await a.addresses("eth0")).sort(),
+        ["10.0.0.1/24", "10.0.0.2/24", "2001:db8::1/64", "2001:db8::2/64"],
+      );
+      await b.waitForAddresses("eth0", ["10.0.0.3/24", "2001:db8::3/64"]);
       for (const host of hosts)
         await assert.rejects(host.run("ip", "link", "show", "carp0"), /does not exist/);
       await assertReaches(client, ...SHARED, "10.0.0.2", "2001:db8::2");
@@ -308,7 +314,7 @@ describe("lladdr", () => {
       await assertReaches(client, "10.0.0.1");
       const moving = wire.frames.length;
 
-      // The client is not made to ask: what it believes is corrected by the announcements alone.
+      // The client does not ask again: the announcements alone correct its cache.
       await a.command("carp0", "down");
       await b.waitForState("carp0", "MASTER");
       for (const address of SHARED) {
@@ -317,7 +323,7 @@ describe("lladdr", () => {
       }
       await assertReaches(client, ...SHARED, "10.0.0.2", "2001:db8::2", "10.0.0.3", "2001:db8::3");
       for (const address of SHARED) assert.equal(await neighbour(client, address), macB);
-      assert.deepEqual(await a.addresses("eth0"), ["10.0.0.2/24", "2001:db8::2/64"]);
+      await a.waitForAddresses("eth0", ["10.0.0.2/24", "2001:db8::2/64"]);
       await assertReachesFrom("10.0.0.3", b, "10.0.0.9");
 
       await Promise.all(hosts.map((host) => host.engine.stop()));
@@ -330,7 +336,7 @@ describe("lladdr", () => {
     }));
 });
 
-test("a command that changes everything shows on the wire as a whole: the old bows out, then there is only the new", () =>
+test("a command that changes everything is sent as a whole: a bow-out of the old vhid, then only the new one", () =>
   onNetwork(async (lan) => {
     const [a, b] = await Promise.all([lan.host("a", ownAddresses(2)), lan.host("b", ownAddresses(3))]);
     await Promise.all([a.startEngine(), b.startEngine()]);
@@ -350,7 +356,7 @@ test("a command that changes everything shows on the wire as a whole: the old bo
       "lladdr",
       mac,
     ];
-    // Counts every advertisement that is not wholly the new.
+    // Counts every advertisement that is not all new.
     await b.command("carp0", ...fresh, "carpdev", "eth0", "advbase", "60", "advskew", "9");
     const changed = wire.frames.length;
     await a.command(
@@ -372,7 +378,10 @@ test("a command that changes everything shows on the wire as a whole: the old bo
     assert.deepEqual([sent[0]?.vhid, sent[0]?.advbase, sent[0]?.advskew], [1, 255, 255]);
     assert.deepEqual(new Set(sent.slice(1).map((each) => each?.vhid)), new Set([7]));
     assert.equal(await badAuthentications(b), 0);
-    assert.deepEqual((await a.addresses("carp0")).toSorted(), ["10.0.0.51/24", "2001:db8::51/64"]);
+    await eventuallyEqual(
+      async () => (await a.addresses("carp0")).sort(),
+      ["10.0.0.51/24", "2001:db8::51/64"],
+    );
     for (const address of SHARED) assert.ok(!frames.some((frame) => isAnnouncement(frame, address)), address);
     assertOnlyVirtualMac(frames, {
       addresses: ["10.0.0.51", "2001:db8::51"],
@@ -397,7 +406,7 @@ async function badAuthentications(host: Host): Promise<number> {
   return (await host.engine.request("statistics", {})).badAuthentication;
 }
 
-/** Addresses, routes and ARP settings of a host: everything that carp may have touched. */
+/** Addresses, routes and ARP settings of a host: everything that carp may change. */
 async function addressing(host: Host): Promise<string> {
   const commands = ["ip -o address", "ip route", "ip -6 route", "grep -r . /proc/sys/net/ipv4/conf"];
   return host.run("sh", "-c", commands.join("; "));

@@ -1,11 +1,10 @@
 /**
- * Three hosts with engines that share the load of addresses of both families, a client with two hundred addresses of
- * each, and everything that each host sends. What the client is answered is held against the fold as src/protocol
- * computes it; who has to hold which node follows from the advskews alone.
+ * Three hosts with engines that balance addresses of both families, a client with two hundred addresses of
+ * each, and a capture of everything that each host sends. The answers are compared with the hash of
+ * test/oracle; the advskews alone determine which host holds which node.
  */
 
 import assert from "node:assert/strict";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import {
   type Capture,
   createNetwork,
@@ -17,6 +16,7 @@ import {
   type Network,
   summary,
 } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { balancing } from "../unit/protocol/vectors.ts";
 
 export const MODES = ["ip", "ip-unicast", "ip-stealth"] as const;
@@ -24,12 +24,12 @@ export type Mode = (typeof MODES)[number];
 
 export const SHARED = "10.0.0.1";
 export const SHARED6 = "2001:db8::1";
-/** Two more, of the recorded vectors, in subnets of which the carpdevs have no address. */
+/** With two addresses of the recorded vectors, in subnets in which the carpdevs have no address. */
 export const VIRTUAL: readonly string[] = [SHARED, SHARED6, "10.9.0.100", "192.0.2.1"];
 export const VHIDS = [1, 2, 3];
-/** Every node has one host to hold it, one that is next in line and one that is last. */
+/** The carpnodes of each host: each node has one preferred host, one next in line and one last. */
 export const CARPNODES = ["1:0,2:200,3:100", "1:100,2:0,3:200", "1:200,2:100,3:0"] as const;
-/** Each node's holder with all hosts there, and the one next in line, as places among the hosts. */
+/** The holder of each node while all hosts run, and the next in line, as indexes of hosts. */
 export const HOLDERS: readonly number[] = [0, 1, 2];
 export const HEIRS: readonly number[] = [1, 2, 0];
 
@@ -44,7 +44,7 @@ export const questions6: readonly echo.Question[] = Array.from({ length: SOURCES
   target: SHARED6,
 }));
 
-/** Recorded, each with the node it belongs to. */
+/** Recorded packets, each with the node that its hash selects. */
 export const vectors: readonly (echo.Question & { readonly node: number })[] = balancing.map(
   ({ source, destination, index }) => ({ source, target: destination, node: index["3"] ?? Number.NaN }),
 );
@@ -54,10 +54,10 @@ const isIPv6 = (address: string) => address.includes(":");
 
 export interface BalancedHosts {
   readonly lan: Network;
-  /** Their own addresses end in 11, 12 and 13, in decimal digits both. */
+  /** Their own addresses of both families end in 11, 12 and 13. */
   readonly hosts: readonly [Host, Host, Host];
   readonly client: Host;
-  /** What each host has sent since before there was anything to share. */
+  /** Everything that each host has sent since before it was configured. */
   readonly sent: readonly Capture[];
 }
 
@@ -87,7 +87,7 @@ export async function createBalancedHosts(): Promise<BalancedHosts> {
   return { lan, hosts: hosts as [Host, Host, Host], client, sent };
 }
 
-/** In one command each, as an administrator would; then at once to where the rules lead in a few seconds. */
+/** Configures each host with one command; then lets the elections end at once instead of in a few seconds. */
 export async function balance(
   { hosts }: BalancedHosts,
   mode: Mode,
@@ -104,8 +104,8 @@ export async function balance(
 }
 
 /**
- * Each host claims everything once: the rules take from it at once what another has a better claim to.
- * @param holders each node's, as a place among the hosts
+ * Forces every node to MASTER on each host in turn: the better host answers at once and takes its node.
+ * @param holders by node, as indexes of hosts
  */
 export async function settle(
   hosts: readonly Host[],
@@ -118,8 +118,8 @@ export async function settle(
 }
 
 /**
- * Resolves when each node is held where it is to be, and nowhere else.
- * @param gone the host that does not take part
+ * Resolves when each node is MASTER on its holder and BACKUP on the other hosts.
+ * @param gone index of a host that does not take part
  */
 export async function holds(
   hosts: readonly Host[],
@@ -135,7 +135,7 @@ export async function holds(
 export const givenMac = (mode: Mode | "none", leader = 1): string =>
   `${mode === "ip" ? "01" : "00"}:00:5e:00:01:${leader.toString(16).padStart(2, "0")}`;
 
-/** Every question has one answer, from the host that holds the node its fold names. */
+/** Checks that every question has one answer, from the holder of the node that its hash selects. */
 export function assertAnswered(asked: readonly echo.Asked[], holders: readonly number[] = HOLDERS): void {
   assert.ok(asked.length > 0);
   const wrong = asked.filter(
@@ -157,7 +157,7 @@ export const isClaim = ({ arp, nd }: Frame): boolean =>
       (arp.operation === "reply" || arp.targetAddress === arp.senderAddress)
     : nd?.type === "advertisement" && VIRTUAL.includes(nd.target);
 
-/** Asks who has the addresses, as a client does that knows nothing and as one that makes sure. */
+/** Sends ARP requests and neighbour solicitations, to all and to the MAC that the client knows. */
 export async function whoHas({ client }: BalancedHosts, mode: Mode): Promise<void> {
   const mac = await client.mac();
   const [{ source: address }] = questions4 as [echo.Question];
@@ -170,7 +170,7 @@ export async function whoHas({ client }: BalancedHosts, mode: Mode): Promise<voi
 }
 
 /**
- * Fails unless a host has sent nothing but what its mode allows, from the MACs that it allows.
+ * Fails when a host has sent a frame, or from a MAC, that its mode forbids.
  * @param own the MAC of its carpdev
  * @returns how often it answered for the shared addresses
  */
@@ -190,7 +190,7 @@ export function assertSentAs(mode: Mode | "none", own: string, frames: readonly 
     else if (isShared || carp || isClaim(frame)) assert.equal(ethernetSource, given, said);
     else assert.ok([own, given].includes(ethernetSource), said);
     if (isVirtual(arp?.senderAddress)) assert.equal(arp?.senderMac, given, said);
-    // To who asks the MAC itself, the kernel need not say it again.
+    // A unicast solicitation may be answered without the link-layer option.
     if (nd && (isClaim(frame) || isShared))
       assert.deepEqual([nd.linkLayerAddress ?? given, nd.checksumIsGood], [given, true], said);
     if (!isClaim(frame)) continue;

@@ -1,4 +1,6 @@
-/** Engines that balance are given other modes and other nodes while clients ask: what was before leaves no trace. */
+/**
+ * Changes of balancing mode and nodes while clients ask: the former MAC, filters and announcements are gone.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -26,15 +28,15 @@ interface Change {
   readonly words: readonly string[];
   readonly mode: Mode | "none";
   readonly vhids: readonly number[];
-  /** Each node's, as places among the hosts. */
+  /** The host of each node, as an index of hosts. */
   readonly holders: readonly number[];
 }
 
 const questions = [...questions4.slice(0, 40), ...questions6.slice(0, 40)];
 
 /**
- * Nobody answers what goes to a MAC that is no longer given out, or to everybody's: Linux would, on every host that has
- * the address.
+ * Checks that no host answers packets to the former MAC or to the broadcast MAC: Linux would, on every host
+ * that has the address.
  */
 async function assertForgotten({ hosts, client }: BalancedHosts, formerMac: string): Promise<void> {
   // Pings: the kernel answers in the order in which it is asked.
@@ -65,7 +67,7 @@ async function takeOn(balanced: BalancedHosts, change: Change, formerMac: string
   await Promise.all(hosts.map((host, n) => host.command("carp0", ...(words[n] as string).split(" "))));
   await settle(hosts, holders, vhids);
   const settledUs = Date.now() * 1000;
-  // What the change brought to the client's attention is not what this is about.
+  // The client forgets what the change itself announced.
   await client.run("ip", "neighbour", "flush", "dev", "eth0");
   for (const each of [questions4, questions6]) await echo.reach(client, each[0] as echo.Question);
   assertAnswered(await echo.ask(client, questions), holders);
@@ -85,7 +87,7 @@ async function takeOn(balanced: BalancedHosts, change: Change, formerMac: string
 }
 
 describe("hosts that balance", { concurrency: true }, () => {
-  test("take on every mode from every other, without a trace of the one before", async () => {
+  test("change to every mode from every other and leave nothing of the one before", async () => {
     const balanced = await createBalancedHosts();
     try {
       await balanced.lan.flood();
@@ -114,7 +116,7 @@ describe("hosts that balance", { concurrency: true }, () => {
     }
   });
 
-  test("are given more nodes, and fewer, and another leader", async () => {
+  test("take more nodes, fewer nodes, and another leader", async () => {
     const balanced = await createBalancedHosts();
     try {
       await balance(balanced, "ip");

@@ -1,13 +1,13 @@
-/** The examples of OpenBSD's carp(4), typed as they stand there, with `carpctl` for `ifconfig`. */
+/** The examples of OpenBSD's carp(4), typed literally, with `carpctl` for `ifconfig`. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, echo, type Host, type Network } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { givenMac, MODES } from "./balanced-hosts.ts";
 import { assertNothingLost } from "./carp-hosts.ts";
 
-/** A command as it stands in a manual. */
+/** Types a command as a manual shows it. */
 function type(host: Host, line: string) {
   const [command, ...words] = line.split(" ");
   return command === "ifconfig" ? host.carpctl(...words) : host.carpctl(command as string, ...words);
@@ -23,7 +23,7 @@ async function onNetworks(count: number, scene: (lans: readonly Network[]) => Pr
   }
 }
 
-/** Its engine runs; em0 and em1 are on the networks, with its own addresses there. */
+/** A host with a running engine, and em0 and em1 on the networks with its own addresses. */
 async function physicalHost(lans: readonly Network[], name: string, digit: number): Promise<Host> {
   const [first, second] = lans as readonly [Network, Network?];
   const host = await first.host(name, { interface: "em0", addresses: [`192.168.1.${digit}/24`] });
@@ -40,7 +40,7 @@ async function areIn(host: Host, state: "MASTER" | "BACKUP", interfaces: readonl
 const SHARED = "192.168.1.10";
 const questions = Array.from({ length: 60 }, (_, n) => ({ source: `192.168.1.${100 + n}`, target: SHARED }));
 
-/** Every source is answered once: by the host, named by its digit, that holds its node. */
+/** Checks that every source is answered once, by the host (named by its digit) that holds its node. */
 async function assertShared(client: Host, holders: readonly number[]): Promise<void> {
   await echo.reach(client, questions[0] as echo.Question);
   for (const { source, by } of await echo.ask(client, questions, { protocols: ["icmp"] }))
@@ -72,7 +72,7 @@ describe("carp(4)'s examples", { concurrency: true }, () => {
       await areIn(a, "MASTER", both);
       await areIn(b, "BACKUP", both);
       await answered();
-      // One interface fails, and both addresses move.
+      // When one interface fails, both addresses move.
       await a.pullCable("em0");
       await areIn(b, "MASTER", both);
       await areIn(a, "BACKUP", ["carp1"]);
@@ -108,7 +108,7 @@ describe("carp(4)'s examples", { concurrency: true }, () => {
       });
     });
 
-  test("a group of three nodes: shares follow the advskews, and the last comes in when the others have failed", async () => {
+  test("a group of three nodes: the advskews set the shares, and the last host takes over when the others have failed", async () => {
     await onNetworks(1, async ([lan]) => {
       const hosts = [physicalHost([lan as Network], "a", 2), physicalHost([lan as Network], "b", 3)] as const;
       const [a, b, client] = await Promise.all([...hosts, clientOf(lan as Network)]);

@@ -1,9 +1,12 @@
-/** What a balanced host sends of its own accord: from its own address as ever; from the shared one at its peril. */
+/**
+ * Traffic that a balanced host begins: answers to its own address arrive, those to the shared one may go
+ * elsewhere.
+ */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Host } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { balance } from "./shared-load.ts";
 
 const IPV4 = "10.0.0.1";
@@ -11,7 +14,7 @@ const IPV6 = "2001:db8::1";
 const PEERS = Array.from({ length: 6 }, (_, n) => `10.0.0.${100 + n}`);
 const PEERS6 = Array.from({ length: 6 }, (_, n) => `2001:db8::${(100 + n).toString(16)}`);
 
-test("answers to the shared address are divided like everything else", async () => {
+test("answers to the shared address are divided by the hash like other packets", async () => {
   const lan = await createNetwork();
   try {
     const hosts = await Promise.all(

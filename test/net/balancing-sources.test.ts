@@ -1,9 +1,9 @@
-/** Three hosts that share the load of addresses of either family, through the real engine, in each mode. */
+/** Three hosts with real engines that balance addresses of both families, in each mode. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { type Capture, echo, type Frame, type Host } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import {
   assertAnswered,
   assertSentAs,
@@ -23,7 +23,7 @@ import {
   whoHas,
 } from "./balanced-hosts.ts";
 
-/** By node: packets accepted, and left to the other hosts. */
+/** Packets that each node accepted, and dropped because another host takes them. */
 async function counted(host: Host): Promise<readonly (readonly [number, number])[]> {
   const [packets] = await host.engine.request("packets", {});
   return packets?.nodes.map(({ accepted, droppedByHash }) => [accepted, droppedByHash] as const) ?? [];
@@ -31,7 +31,7 @@ async function counted(host: Host): Promise<readonly (readonly [number, number])
 
 const questions = [...questions4, ...questions6, ...vectors];
 
-// They wait most of the time.
+// The hosts wait most of the time.
 describe("three hosts", { concurrency: true }, () => {
   for (const mode of MODES)
     describe(`balancing ${mode}`, { concurrency: 1 }, () => {
@@ -44,7 +44,7 @@ describe("three hosts", { concurrency: true }, () => {
       });
       after(() => balanced.lan.destroy());
 
-      test("every source is answered by the one host the fold names, and that host has counted it", async () => {
+      test("every source is answered and counted by the one host that its hash selects", async () => {
         const { client, hosts } = balanced;
         for (const target of VIRTUAL)
           await echo.reach(client, questions.find((question) => question.target === target) as echo.Question);
@@ -73,7 +73,7 @@ describe("three hosts", { concurrency: true }, () => {
         assert.deepEqual(since, expected);
       });
 
-      test("one host answers who has the addresses, nobody announces them, and every frame has the MACs of the mode", async () => {
+      test("one host answers ARP and ND requests, no host announces, and every frame has the MACs of the mode", async () => {
         const { hosts, sent, client } = balanced;
         const [wire] = sent as [Capture];
         const from = wire.frames.length;

@@ -1,9 +1,12 @@
-/** A balanced host whose engine stands still for ten seconds: its node goes over once, and it says no word about it. */
+/**
+ * A balanced host whose engine is stopped for ten seconds: its node moves once, and it claims nothing
+ * afterwards.
+ */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Frame, type Host, macBytes, virtualMac } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { answer, Conversations } from "./conversations.ts";
 import { balance, vhidOf } from "./shared-load.ts";
 
@@ -28,7 +31,7 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     const client = await lan.host("client", { addresses: SOURCES.map((each) => `${each}/24`) });
     await Promise.all(hosts.flatMap((host) => [host.startEngine(), answer(host)]));
     await balance(hosts, { addresses: [`${IPV4}/24`], mode: "ip-stealth" });
-    // What it had it may not take back by itself.
+    // Without preempt it does not take its node back.
     await a.command("sysctl", "net.inet.carp.preempt=0");
     const talk = new Conversations(client, IPV4, SOURCES);
     await talk.answered();
@@ -43,7 +46,7 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     await b.waitForState("carp0", "MASTER", vhidOf(0));
     const orphans = SOURCES.filter((source) => nodeIndex(source, IPV4, 2) === 0);
     await talk.answered(orphans, { by: "b" });
-    // Both kernels hear who asks for the address.
+    // Both kernels receive the request for the address.
     await client.run("ip", "neighbour", "flush", "dev", "eth0");
     await talk.goesOn();
     const byHeir = () => wire.frames.filter(advertises("10.0.0.3"));
@@ -53,7 +56,7 @@ test("SIGSTOP until its heir has advertised ten times, then SIGCONT", async () =
     const stoppedUs = (byHeir().at(-1)?.timeUs ?? 0) - own.timeUs;
     assert.ok(stoppedUs > 10_000_000, `only ${stoppedUs} us`);
 
-    // Whatever is sent through the device, even what is too short to be anything, has its MAC.
+    // Every frame that is sent through the device has its MAC, even one that is too short for a packet.
     const mac = macBytes(virtualMac(vhidOf(0)));
     for (const type of [0x0800, 0x0806, 0x86dd]) {
       const frame = Buffer.concat([Buffer.alloc(6, 0xff), mac, Buffer.from([type >> 8, type & 0xff, 0x45])]);

@@ -1,9 +1,9 @@
-/** Two hosts that share the load of one address, configured as carp(4) shows it, in each mode. */
+/** Two hosts that balance one address, configured as in carp(4), in each mode. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Frame, virtualMac } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 
 const SHARED = "10.0.0.1";
 const SOURCES = Array.from({ length: 40 }, (_, n) => `10.0.0.${100 + n}`);
@@ -45,7 +45,7 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
         const replies = (await wire.stop()).filter(isReply);
         const answered = replies.map(({ ipv4 }) => ipv4?.destination ?? "");
         assert.deepEqual(answered, SOURCES);
-        // In mode ip-unicast both speak from the shared MAC: on the wire nobody can tell which of them it was.
+        // In mode ip-unicast both send from the shared MAC: a frame does not show which host it came from.
         const macs = [await a.mac(), await b.mac()];
         const expected = answered.map((source) =>
           mode === "ip-unicast" ? virtualMac(1) : macs[nodeIndex(source, SHARED, 2)],
@@ -55,7 +55,7 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           expected,
         );
 
-        // On each host, what it shows of the packets: those it answered, and those it left to the other.
+        // The statistics of each host: packets it answered, and packets it left to the other.
         const mine = [1, 2].map(
           (vhid) => answered.filter((source) => nodeIndex(source, SHARED, 2) === vhid - 1).length,
         );
@@ -71,7 +71,8 @@ describe("carpnodes 1:0,2:100 and 1:100,2:0", () => {
           assert.equal(nodes[own]?.accepted, mine[own]);
           assert.equal(nodes[other]?.accepted, 0);
           assert.equal(nodes[own]?.droppedByHash, 0);
-          // A switch that has learned where the shared MAC is brings the other host's share nowhere else.
+          // A switch that has learned a port for the shared MAC delivers the other host's share there as
+          // well.
           if (mode === "ip") assert.equal(nodes[other]?.droppedByHash, mine[other]);
           const { stdout } = await host.command("status");
           assert.match(stdout, new RegExp(`^carp0 +${own + 1} +${mine[own]} +\\d+% +0$`, "m"));

@@ -1,7 +1,7 @@
 /**
- * The network most tests of carp itself need: hosts that share an address of either family, a client that uses it,
- * and the wire between them. Whatever a test does, at its end the wire is judged: nobody may have paired a shared
- * address with another MAC than the virtual one.
+ * The network of most tests of carp: hosts that share an address of either family, a client, and a capture of
+ * the wire. At the end of every test the capture is checked: no frame may pair a shared address with a MAC
+ * other than the virtual one.
  */
 
 import assert from "node:assert/strict";
@@ -10,6 +10,7 @@ import {
   type Capture,
   createNetwork,
   type Engine,
+  eventuallyEqual,
   type Frame,
   type Host,
   isAnnouncement,
@@ -25,10 +26,13 @@ export const MAC = virtualMac(VHID);
 
 export interface CarpHosts {
   readonly lan: Network;
-  /** Each with a running engine; the nth with 10.0.0.(10+n) and 2001:db8::(10+n), in decimal digits both. */
+  /**
+   * Each with a running engine; the nth, from 1, with 10.0.0.(10+n) and 2001:db8::(10+n), both in decimal
+   * digits.
+   */
   readonly hosts: readonly Host[];
   readonly client: Host;
-  /** Everything that is forwarded. */
+  /** Every frame that the switch forwards. */
   readonly wire: Capture;
 }
 
@@ -77,13 +81,13 @@ export async function configure(host: Host, settings: Settings = {}): Promise<vo
 
 export const isAdvertisement = ({ carp }: Frame) => carp?.vhid === VHID;
 
-/** An advertisement of that host, by its own addresses, which end in the same digits. */
+/** @returns a predicate: is the frame an advertisement of that host, by its source address? */
 export async function isFrom(host: Host): Promise<(frame: Frame) => boolean> {
   const own = (await host.addresses("eth0")).map((address) => address.split("/")[0]);
   return (frame) => isAdvertisement(frame) && own.includes((frame.ipv4 ?? frame.ipv6)?.source);
 }
 
-/** Resolves when the host has advertised that many times after now, counted over one family. */
+/** Resolves when the host has advertised that many times from now on, counted in one family. */
 export async function advertises(wire: Capture, host: Host, times: number): Promise<void> {
   const fromHost = await isFrom(host);
   let version: number | undefined;
@@ -99,11 +103,11 @@ export async function advertises(wire: Capture, host: Host, times: number): Prom
   );
 }
 
-/** Advertisements and announcements: what only a MASTER sends. */
+/** Advertisements and announcements, which only a MASTER sends. */
 export const isClaim = (frame: Frame) =>
   isAdvertisement(frame) || isAnnouncement(frame, IPV4) || isAnnouncement(frame, IPV6);
 
-/** What a host itself claims, from now on. */
+/** Captures the claims that a host sends from now on. */
 export const claimsOf = (host: Host): Promise<Capture> =>
   host.capture("eth0", "outbound and (arp or icmp6 or proto 112 or ip6 proto 112)");
 
@@ -113,15 +117,16 @@ export const statesOf = (hosts: readonly Host[]) =>
 /** The states entered, in order. */
 export const statesEntered = (engine: Engine) => engine.transitions.map(({ to }) => to);
 
-/** Fails unless exactly the first has the shared addresses, on a device with the virtual MAC. */
+/** Resolves when the holder alone has the shared addresses, on a device with the virtual MAC. */
 export async function assertHolder(holder: Host, others: readonly Host[], addresses = [IPV4, IPV6]) {
-  const has = (await holder.addresses("carp0")).map((address) => address.split("/")[0]);
-  assert.deepEqual(has.toSorted(), [...addresses].sort());
+  const shared = async (host: Host) =>
+    (await host.addresses("carp0")).map((address) => address.split("/")[0] ?? "").sort();
+  await eventuallyEqual(() => shared(holder), [...addresses].sort());
   assert.equal(await holder.mac("carp0"), MAC);
-  for (const other of others) assert.deepEqual(await other.addresses("carp0"), [], other.name);
+  for (const other of others) await eventuallyEqual(() => shared(other), []);
 }
 
-/** Pings of every address every 10 ms, all along. */
+/** A client that pings every address every 10 ms. */
 export class Client {
   readonly #pings;
 
@@ -129,7 +134,7 @@ export class Client {
     this.#pings = addresses.map((address) => host.startPing(address, { intervalMs: 10 }));
   }
 
-  /** Resolves when each is answered. */
+  /** Resolves when each address has answered. */
   static async start(host: Host, addresses: readonly string[] = [IPV4, IPV6]): Promise<Client> {
     const client = new Client(host, addresses);
     await client.isServed();

@@ -1,5 +1,6 @@
 /**
- * What becomes of carp when its carpdev goes, comes, or changes, and which devices can be one.
+ * The carpdev: carp interfaces when it is deleted, renamed, set down or changed, and the kinds of device that
+ * can be one.
  */
 
 import assert from "node:assert/strict";
@@ -7,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import {
   type Capture,
   createNetwork,
-  eventually,
+  eventuallyEqual,
   type Frame,
   type Host,
   type Network,
@@ -46,7 +47,7 @@ describe("a carpdev", () => {
   let b: Host;
   let client: Host;
   let wire: Capture;
-  /** Of a's carpdevs, one after the other. */
+  /** The MACs of the hosts' carpdevs so far. */
   const carpdevMacs: string[] = [];
 
   before(async () => {
@@ -87,23 +88,23 @@ describe("a carpdev", () => {
     assert.deepEqual(await arpSettings(a, "eth0"), ["1", "2"]);
     await a.run("ip", "link", "delete", "eth0");
     await Promise.all([a.waitForState("carp0", "INIT"), b.waitForState("carp0", "MASTER")]);
-    assert.equal(await notRunning(a), "carpdev eth0 is missing");
-    assert.equal(await demotion(a), "240");
-    assert.deepEqual(await a.addresses("carp0"), []);
+    await eventuallyEqual(() => notRunning(a), "carpdev eth0 is missing");
+    await eventuallyEqual(() => demotion(a), "240");
+    await a.waitForAddresses("carp0", []);
     await assertReaches(client, ...SHARED);
 
     const from = a.engine.log.length;
     await lan.attach(a, { interface: "eth0", addresses: OWN_A });
     carpdevMacs.push(await a.mac());
     await a.waitForState("carp0", "BACKUP");
-    assert.equal(await demotion(a), "0");
-    assert.deepEqual(await arpSettings(a, "eth0"), ["1", "2"]);
+    await eventuallyEqual(() => demotion(a), "0");
+    await eventuallyEqual(() => arpSettings(a, "eth0"), ["1", "2"]);
     const announced = wire.frames.length;
     await returnToA();
     for (const address of SHARED)
       await wire.waitFor((frame) => isAnnouncement(frame, address), { from: announced });
     await assertReaches(client, ...SHARED, "10.0.0.2", "2001:db8::2");
-    // Nobody meddled with carp's device: it went and came with its carpdev.
+    // No repair is logged: carp0 went and came with its carpdev.
     assert.deepEqual(
       a.engine.log.lines.slice(from).filter(({ text }) => text.includes("repaired")),
       [],
@@ -114,12 +115,12 @@ describe("a carpdev", () => {
     const from = a.engine.log.length;
     await a.run("ip", "link", "set", "eth0", "down");
     await Promise.all([a.waitForState("carp0", "INIT"), b.waitForState("carp0", "MASTER")]);
-    assert.equal(await notRunning(a), "carpdev eth0 is down");
+    await eventuallyEqual(() => notRunning(a), "carpdev eth0 is down");
     await assertReaches(client, ...SHARED);
     await a.run("ip", "link", "set", "eth0", "up");
     await a.run("ip", "address", "replace", "2001:db8::2/64", "dev", "eth0", "nodad");
     await a.waitForState("carp0", "BACKUP");
-    assert.equal(await demotion(a), "0");
+    await eventuallyEqual(() => demotion(a), "0");
     await returnToA();
     await assertReaches(client, ...SHARED, "10.0.0.2", "2001:db8::2");
     assert.deepEqual(
@@ -128,7 +129,7 @@ describe("a carpdev", () => {
     );
   });
 
-  test("that is renamed is left as it was before carp; carp is back with the name", async () => {
+  test("that is renamed gets its former settings back; carp returns with the name", async () => {
     const rename = (from: string, to: string) =>
       a.namespace.ip([
         `link set ${from} down`,
@@ -138,13 +139,14 @@ describe("a carpdev", () => {
       ]);
     await rename("eth0", "lan0");
     await Promise.all([a.waitForState("carp0", "INIT"), b.waitForState("carp0", "MASTER")]);
-    assert.equal(await notRunning(a), "carpdev eth0 is missing");
-    assert.deepEqual(await arpSettings(a, "lan0"), ["0", "0"]);
+    // It was set down first, and renamed a moment later.
+    await eventuallyEqual(() => notRunning(a), "carpdev eth0 is missing");
+    await eventuallyEqual(() => arpSettings(a, "lan0"), ["0", "0"]);
     await rename("lan0", "eth0");
     await a.waitForState("carp0", "BACKUP");
     await returnToA();
     await assertReaches(client, ...SHARED);
-    assert.deepEqual(await arpSettings(a, "eth0"), ["1", "2"]);
+    await eventuallyEqual(() => arpSettings(a, "eth0"), ["1", "2"]);
   });
 
   test("whose MAC is changed by hand changes nothing for the shared addresses", async () => {
@@ -167,12 +169,12 @@ describe("a carpdev", () => {
 
     await a.run("ip", "address", "delete", "10.0.0.2/24", "dev", "eth0");
     await nextOf(["10.0.0.1", "2001:db8::2"]);
-    assert.equal(await subnetRoute(), "carp0");
+    await eventuallyEqual(subnetRoute, "carp0");
     await assertReaches(client, ...SHARED);
 
     await a.run("ip", "address", "add", "10.0.0.20/24", "dev", "eth0");
     await nextOf(["10.0.0.20", "2001:db8::2"]);
-    assert.equal(await subnetRoute(), "eth0");
+    await eventuallyEqual(subnetRoute, "eth0");
     await assertReaches(client, ...SHARED, "10.0.0.20");
     assert.equal(a.engine.transitions.length, transitions);
     assert.deepEqual(
@@ -191,11 +193,11 @@ describe("a carpdev", () => {
       from,
     });
     await nextOf(["10.0.0.20"]);
-    assert.equal(await hasGroup(), false);
+    await eventuallyEqual(hasGroup, false);
     await assertReaches(client, "10.0.0.1", "10.0.0.20");
     await a.setMtu(1500);
     await a.run("ip", "address", "replace", "2001:db8::2/64", "dev", "eth0", "nodad");
-    await eventually(hasGroup, (has) => has);
+    await eventuallyEqual(hasGroup, true);
     await nextOf(["10.0.0.20", "2001:db8::2"]);
     await a.waitForAddresses("carp0", ["10.0.0.1/24", "2001:db8::1/64"]);
     await assertReaches(client, ...SHARED, "2001:db8::2");
@@ -215,7 +217,7 @@ describe("a carpdev", () => {
     await a.command("carp0", "destroy");
     assert.deepEqual(await arpSettings(a, "eth0"), ["1", "2"]);
     await a.command("carp1", "destroy");
-    assert.deepEqual(await arpSettings(a, "eth0"), ["0", "0"]);
+    await eventuallyEqual(() => arpSettings(a, "eth0"), ["0", "0"]);
     assertOnlyVirtualMac(await wire.stop(), { addresses: SHARED, mac: VHID_MAC, packetSources: carpdevMacs });
   });
 });
@@ -236,7 +238,7 @@ for (const { what, device, make } of [
     ],
   },
 ]) {
-  test(`${what} is a carpdev as good as any: it elects, serves and hands over`, async () => {
+  test(`${what} works as a carpdev: hosts elect a master, serve and hand over`, async () => {
     const lan = await createNetwork();
     try {
       const hosts = await Promise.all([lan.host("a"), lan.host("b"), lan.host("c")]);
@@ -248,11 +250,11 @@ for (const { what, device, make } of [
       await Promise.all([a.startEngine(), b.startEngine()]);
       const wire = await client.capture(device);
       await configure(a, "carpdev", device, "state", "master");
-      // Only a bow-out can make this one take over within minutes.
+      // With this advbase b takes over within minutes only after a bow-out.
       await configure(b, "carpdev", device, "advbase", "60");
       await a.waitForState("carp0", "MASTER");
       await wire.waitFor(({ carp }) => carp !== undefined, { from: wire.frames.length });
-      assert.equal(await b.engine.state("carp0"), "BACKUP");
+      await b.waitForState("carp0", "BACKUP");
       await assertReaches(client, ...SHARED);
       await a.engine.stop();
       await b.waitForState("carp0", "MASTER");

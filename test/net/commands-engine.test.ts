@@ -1,6 +1,6 @@
 /**
- * The engine as a program: its run directory, its socket, what it saves and takes up again, its signals, and many
- * commands at the same time.
+ * The engine as a program: its run directory, its socket, its saved state, its signals, and many commands at
+ * the same time.
  */
 
 import assert from "node:assert/strict";
@@ -42,9 +42,9 @@ describe("the engine", () => {
       ({ ifname }) => ifname,
     );
   const view = async () => (await a.engine.request("interfaces", {})).interfaces;
-  /** One that does not refuse to run is not waited for. */
+  /** Starts an engine that is to refuse to run; one that runs is ended after a minute. */
   const engineWith = (words: string) =>
-    a.exec("timeout", ["20", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
+    a.exec("timeout", ["60", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
 
   test("a second engine in the same run directory says so and exits 1", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
@@ -64,7 +64,7 @@ describe("the engine", () => {
     assert.equal((await a.carpctl("-g", "carp")).exitCode, 0);
   });
 
-  test("killed and started again it is as it was, and its stale socket is replaced", async () => {
+  test("killed and started again, it has the same configuration and replaces the stale socket", async () => {
     const words =
       "carp0 10.0.0.1/24 alias 10.0.0.11/32 inet6 2001:db8::1/64 vhid 7 advskew 9 carppeer6 2001:db8::3 group web description www mtu 1400";
     await a.command(...split(words));
@@ -117,7 +117,7 @@ describe("the engine", () => {
       "ELOOP",
     ],
   ] as const)
-    test(`saved state that is ${what} is reported and not used, and what it was about is gone`, async () => {
+    test(`saved state that is ${what} is reported and not used, and its interfaces are gone`, async () => {
       await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
       await a.command("carp0", "state", "master");
       assert.ok((await devices()).includes("carp0"));
@@ -150,12 +150,12 @@ describe("the engine", () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
     await a.command("carp0", "state", "master");
     assert.deepEqual(await a.engine.kill("SIGUSR1"), { code: 0, signal: null });
-    assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24"]);
+    await a.waitForAddresses("carp0", ["10.0.0.1/24"]);
     await a.startEngine();
     assert.equal((await view())[0]?.nodes[0]?.vhid, 1);
   });
 
-  test("two engines started in the same moment: one stays, the other says so and exits 1", async () => {
+  test("two engines started at the same moment: one runs, the other says so and exits 1", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
     await a.engine.kill("SIGKILL");
     const engines = [1, 2].map(() => a.spawn(CARPCTL, ["engine", "--log", "stderr"]));
@@ -166,12 +166,12 @@ describe("the engine", () => {
     assert.ok(other);
     const engine = await Engine.attach(other, a.runDirectory, a.name);
     await engine.waitForState("carp0", "MASTER");
-    assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24"]);
+    await a.waitForAddresses("carp0", ["10.0.0.1/24"]);
     await engine.stop();
     await a.startEngine();
   });
 
-  test("--run-dir goes before CARP_RUN_DIR; the directory is made, for all to look into", async () => {
+  test("--run-dir overrides CARP_RUN_DIR; the directory is made, readable for all", async () => {
     const directory = join(a.etcDirectory, "elsewhere");
     const words = ["-c", 'umask 077; exec "$@"', "sh", CARPCTL, "--run-dir", directory, "engine"];
     const process = a.spawn("sh", words);
@@ -207,7 +207,7 @@ describe("the engine", () => {
     assert.match(stderr, /^carpctl: .*engine\.sock.*\n$/);
   });
 
-  test("twenty commands at once: each is done once, as a whole", async () => {
+  test("of twenty commands at once each is done once and completely", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
     const { interfaces: before } = await a.engine.request("interfaces", {});
     const aliases = Array.from({ length: 8 }, (_, n) => `10.0.0.${101 + n}`);
@@ -235,7 +235,7 @@ describe("the engine", () => {
     await a.command(...split("sysctl -q net.inet.carp.demotion=-6"));
   });
 
-  test("who reads while others change never sees half a change", async () => {
+  test("a reader never sees half of another client's change", async () => {
     const change = (n: number) => ({ advbase: 60 + n, advskew: n, description: String(n) });
     for (let n = 0; n < 30; n++) {
       const changed = a.engine.request("change", { name: "carp0", change: change(n) });
@@ -247,7 +247,7 @@ describe("the engine", () => {
     }
   });
 
-  test("a command that is interrupted is done as a whole or not at all", async () => {
+  test("an interrupted command is done completely or not at all", async () => {
     const listening = async () =>
       (await a.run("cat", "/proc/net/unix")).split("\n").filter((line) => line.includes(a.runDirectory))
         .length;

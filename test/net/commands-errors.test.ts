@@ -1,15 +1,15 @@
 /**
- * What is refused, in which words and with which exit status, and that a refusal leaves the engine, the kernel and the
- * saved state exactly as they were and nothing in the log. The real program says so where the words make no command,
- * and where one bad word stands among good ones.
+ * Refusals: the message and exit status of each, and that a refusal changes nothing in the engine, the
+ * kernel, the saved state and the log. The real program runs where the words are no command, and where one
+ * bad word stands among good ones; the others are tried in this process.
  */
 
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { KEYWORDS } from "../../src/cli/ifconfig/keywords.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
+import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
+import { VERBS } from "../../src/cli/grammar/verbs.ts";
 import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
 
 const LONG = "x".repeat(64);
@@ -19,8 +19,8 @@ const GROUP = "must be 1..15 characters and not end in a digit";
 const nodes = (count: number) => Array.from({ length: count }, (_, n) => `${n + 1}:0`).join();
 
 /**
- * Words behind `carpctl` and the message. There are carp0 (MASTER, vhid 1 on eth0, 10.0.0.1 and 2001:db8::1) and
- * carp1 (down, vhid 2 on eth0, 10.0.0.11, group www); eth0 has 10.0.0.2, eth1 10.0.1.2.
+ * Words after `carpctl`, and the message. There are carp0 (MASTER, vhid 1 on eth0, 10.0.0.1 and 2001:db8::1)
+ * and carp1 (down, vhid 2 on eth0, 10.0.0.11, group www); eth0 has 10.0.0.2, eth1 10.0.1.2.
  */
 const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 vhid 256", "vhid 256: must be 1..255"],
@@ -191,7 +191,7 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   [`sysctl net.inet.carp.demotion=${"9".repeat(17)}`, `net.inet.carp.demotion=${"9".repeat(17)}: too large`],
 ];
 
-/** Good words with one bad one among them: the bad one alone is to be named, and none of the others done. */
+/** Good words with one bad word: the message names that word, and none of the others is applied. */
 const ONE_BAD_WORD: readonly (readonly [words: string, message: string])[] = [
   ["carp0 advbase 5 vhid 256 advskew 7 down", "vhid 256: must be 1..255"],
   ["carp0 10.0.0.9/24 description new carpdev eth9 mtu 1400 up", "carpdev eth9: no such device"],
@@ -214,7 +214,7 @@ const USAGE = "usage: carpctl [-aAC] [-g GROUP [carpdemote [N]]] [INTERFACE [PAR
 const OPTIONS_USAGE = "usage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n";
 const SYSCTL_USAGE = "usage: carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...\n";
 
-/** What makes no command at all: one line of usage, exit 2. */
+/** Words that are no command: a message and one line of usage, exit 2. */
 const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["-x", `carpctl: -x: unknown option\n${USAGE}`],
   ["-g", USAGE],
@@ -264,7 +264,8 @@ describe("a refused command changes nothing", () => {
       ),
     );
     await a.carpctl("carp0", "state", "master");
-    assert.deepEqual(await a.addresses("carp0"), ["10.0.0.1/24", "2001:db8::1/64"]);
+    await a.waitForState("carp0", "MASTER");
+    await a.waitForAddresses("carp0", ["10.0.0.1/24", "2001:db8::1/64"]);
     untouched = await wholeState(a);
   });
   after(() => lan.destroy());
@@ -306,7 +307,7 @@ describe("a refused command changes nothing", () => {
     assert.deepEqual(await wholeState(a), untouched);
   });
 
-  test("a file of two lines as pass: the first counts; one that holds no text is refused", async () => {
+  test("passfile: a file without text in its first line is refused", async () => {
     const file = join(a.etcDirectory, "binary");
     writeFileSync(file, Buffer.from([0x70, 0xff, 0x0a]));
     const { stderr, exitCode } = await a.tryCarpctl("carp0", "advskew", "9", "passfile", file);
@@ -315,7 +316,7 @@ describe("a refused command changes nothing", () => {
     assert.deepEqual(await wholeState(a), untouched);
   });
 
-  test("without an engine every command names the socket that is not there", async () => {
+  test("without an engine every command names the missing socket", async () => {
     const elsewhere = join(a.etcDirectory, "no-engine");
     const stderr = `carpctl: the engine is not running (no ${elsewhere}/engine.sock): start it with 'systemctl start carpd' or 'carpctl engine'\n`;
     const commands = [

@@ -1,5 +1,5 @@
 /**
- * What the commands print, byte for byte, in every state an interface can be in: scripts written for OpenBSD read it.
+ * Output of the commands, byte for byte, in every state of an interface: scripts written for OpenBSD read it.
  */
 
 import assert from "node:assert/strict";
@@ -31,7 +31,7 @@ describe("output", () => {
   const sh = (script: string) =>
     a.exec("bash", ["-c", `set -o pipefail; ${script}`], { environment: { CARPCTL } });
 
-  test("without interfaces there is nothing to show, but the cloner and the group", async () => {
+  test("without interfaces only the cloner and the group are shown", async () => {
     for (const words of ["", "-a", "-A", "carp"]) assert.equal(await out(a, words), "", words);
     assert.equal(await out(a, "-C"), "carp\n");
     assert.equal(await out(a, "-g carp"), "carp: carp demote count 0\n");
@@ -172,7 +172,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
     );
   });
 
-  test("status says what is advertised instead while the host is demoted, and why", async () => {
+  test("status of a demoted host shows the advertised advskew and the reasons", async () => {
     await a.carpctl("sysctl", "-q", "net.inet.carp.demotion=7");
     await a.carpctl("-g", "carp", "carpdemote", "2");
     const text = await out(a, "status");
@@ -257,7 +257,7 @@ net.inet.carp.strict_replay=0
   });
 
   test("netstat prints OpenBSD's text, with or without netstat's own options", async () => {
-    /** Without the numbers, and with every plural. */
+    /** Without numbers, and with plural nouns. */
     const text = async (words: string) =>
       (await out(a, words))
         .replace(/^(\t*)\d+/gm, "$1N")
@@ -277,7 +277,7 @@ net.inet.carp.strict_replay=0
 		N discarded for bad authentication
 		N discarded for unknown vhid
 		N discarded because of a bad address list
-		N discarded because too many of strangers came at once
+		N discarded by the rate limit for unauthenticated packets
 	N packets sent (IPv4)
 	N packets sent (IPv6)
 		N send failed due to mbuf memory error
@@ -294,7 +294,7 @@ net.inet.carp.strict_replay=0
     assert.equal((await sh(`"$CARPCTL" status --json | jq -r '.interfaces[].status'`)).stdout, "master\n");
   });
 
-  test("a reader that has seen enough is no failure and no noise", async () => {
+  test("a reader that closes the pipe early is not an error", async () => {
     for (const words of ["", "carp0", "status", "status --json", "netstat", "sysctl -a", "--help"]) {
       const { exitCode, stderr } = await sh(`"$CARPCTL" ${words} | true`);
       assert.deepEqual([exitCode, stderr], [0, ""], words);
@@ -314,7 +314,7 @@ net.inet.carp.strict_replay=0
     });
   });
 
-  test("called through a link it is the command of that name", async () => {
+  test("called through a link named like a command, it runs that command", async () => {
     const link = join(a.etcDirectory, "ifconfig");
     await a.run("ln", "-s", CARPCTL, link);
     assert.equal(await a.run(link, "carp0"), await out(a, "carp0"));

@@ -1,13 +1,13 @@
 /**
- * Who may do what, with the real program and a real engine: anybody may read, root and group `carp` may change, secrets
- * are root's; and no secret is ever shown. Group `carp` is put before the engine's eyes alone.
+ * Rights, with the real program and a real engine: every local user may read, root and group `carp` may
+ * change, only root may set a pass or see it. Group `carp` exists only in the engine's own mount namespace.
  */
 
 import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { VERB_NAMES } from "../../src/cli/verbs.ts";
+import { VERB_NAMES } from "../../src/cli/grammar/verbs.ts";
 import { Engine } from "../hosts/engine.ts";
 import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
 
@@ -17,7 +17,7 @@ const CARP_GROUP = 54321;
 const PASS = "open-sesame-please";
 const ADDED_PASS = "not-for-your-eyes";
 
-/** Everything that only reads. */
+/** Commands that only read. */
 const READS = [
   "",
   "carp0",
@@ -40,11 +40,11 @@ const READS = [
   "help vhid",
 ];
 
-/** Tried below, and in the tests of service checks and of monitor. */
+/** Commands with tests of their own, below or in the tests of service checks and of monitor. */
 const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor"];
 
-/** Everything that changes something, and what a denial calls it. */
-const CHANGES: readonly (readonly [words: string, what: string])[] = [
+/** Commands that change something, and the name of it in a denial. */
+const CHANGES: readonly (readonly [words: string, changed: string])[] = [
   ["create", "carp interfaces"],
   ["carp7 create", "carp7"],
   ["create carp7", "carp7"],
@@ -71,8 +71,8 @@ interface User {
 }
 
 /**
- * As another user. The capability to look into directories stays, because the tree may lie where only root can look;
- * it opens no socket and changes nothing.
+ * Runs a command as another user, who keeps the capability to read directories, because only root may be able
+ * to read the tree; it opens no socket and changes nothing.
  */
 function as(host: Host, user: User, command: string, ...words: string[]): Promise<Output> {
   const groups = user.groups?.length ? [`--groups=${user.groups.join()}`] : ["--clear-groups"];
@@ -90,13 +90,21 @@ function as(host: Host, user: User, command: string, ...words: string[]): Promis
 const split = (words: string) => words.split(" ").filter(Boolean);
 const configuration = `carp0 10.0.0.1/24 vhid 1 carpdev eth0 pass ${PASS}`;
 
+/** MASTER with its address in place: nothing changes by itself from now on. */
+async function becomeMaster(host: Host, engine = host.engine): Promise<void> {
+  await host.carpctl(...split(configuration));
+  await host.carpctl("carp0", "state", "master");
+  await engine.waitForState("carp0", "MASTER");
+  await host.waitForAddresses("carp0", ["10.0.0.1/24"]);
+}
+
 describe("rights without a group carp", () => {
   let lan: Network;
   let a: Host;
-  /** Whatever any command has said. */
+  /** The output of all commands. */
   let said = "";
 
-  const nobody = async (words: string) => {
+  const asNobody = async (words: string) => {
     const output = await as(a, { uid: NOBODY }, CARPCTL, ...split(words));
     said += output.stdout + output.stderr;
     return output;
@@ -106,58 +114,57 @@ describe("rights without a group carp", () => {
     lan = await createNetwork();
     a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
     await a.startEngine();
-    await a.carpctl(...split(configuration));
-    await a.carpctl("carp0", "state", "master");
+    await becomeMaster(a);
   });
   after(() => lan.destroy());
 
   for (const words of READS)
-    test(`anybody may: carpctl ${words}`, async () => {
-      const { exitCode, stderr, stdout } = await nobody(words);
+    test(`every user may: carpctl ${words}`, async () => {
+      const { exitCode, stderr, stdout } = await asNobody(words);
       assert.deepEqual([exitCode, stderr], [0, ""]);
       assert.notEqual(stdout, "");
     });
 
-  for (const [words, what] of CHANGES)
-    test(`nobody but root may: carpctl ${words}`, async () => {
+  for (const [words, changed] of CHANGES)
+    test(`only root may: carpctl ${words}`, async () => {
       const untouched = await wholeState(a);
-      const stderr = `carpctl: permission denied: changing ${what} needs root\n`;
-      assert.deepEqual(await nobody(words), { stdout: "", stderr, exitCode: 1 });
+      const stderr = `carpctl: permission denied: changing ${changed} needs root\n`;
+      assert.deepEqual(await asNobody(words), { stdout: "", stderr, exitCode: 1 });
       assert.deepEqual(await wholeState(a), untouched);
     });
 
-  test("every command has been tried", () => {
+  test("the tables hold every command", () => {
     const words = [...READS, ...CHANGES.map(([each]) => each)].map((each) => each.split(" ")[0] ?? "");
     const untried = VERB_NAMES.filter((name) => ![...words, ...ELSEWHERE, "stats"].includes(name));
     assert.deepEqual(untried, []);
   });
 
-  test("a pass is root's to set", async () => {
+  test("only root may set a pass", async () => {
     const untouched = await wholeState(a);
     const stderr = "carpctl: permission denied: changing the pass of carp0 needs root\n";
     for (const words of [`carp0 pass ${ADDED_PASS}`, `carp0 up pass ${ADDED_PASS}`])
-      assert.deepEqual(await nobody(words), { stdout: "", stderr, exitCode: 1 });
+      assert.deepEqual(await asNobody(words), { stdout: "", stderr, exitCode: 1 });
     assert.deepEqual(await wholeState(a), untouched);
   });
 
   test("dump leaves the pass out for all but root", async () => {
-    const { stdout } = await nobody("dump carp0");
-    assert.match(stdout, /^# pass left out: it is root's to see\ncarpdev eth0 vhid 1\n/);
-    const [carp0] = JSON.parse((await nobody("dump --json")).stdout).interfaces;
+    const { stdout } = await asNobody("dump carp0");
+    assert.match(stdout, /^# pass omitted: only root may see it\ncarpdev eth0 vhid 1\n/);
+    const [carp0] = JSON.parse((await asNobody("dump --json")).stdout).interfaces;
     assert.deepEqual([carp0.name, "pass" in carp0], ["carp0", false]);
     assert.match((await a.carpctl("dump")).stdout, new RegExp(`^carpdev eth0 vhid 1 pass ${PASS}$`, "m"));
   });
 
-  test("applying a file is root's", async () => {
+  test("only root may apply a file", async () => {
     const path = join(a.etcDirectory, "hostname.carp0");
     writeFileSync(path, "inet 10.0.0.1/24 vhid 1 carpdev eth0\n", { mode: 0o600 });
     const untouched = await wholeState(a);
     const stderr = `${path}: permission denied: replacing carp0 and its pass needs root\n`;
-    assert.deepEqual(await nobody("netstart"), { stdout: "", stderr, exitCode: 1 });
+    assert.deepEqual(await asNobody("netstart"), { stdout: "", stderr, exitCode: 1 });
     assert.deepEqual(await wholeState(a), untouched);
   });
 
-  test("what a message says of its sender is not believed", async () => {
+  test("a user named in a message grants nothing: only the kernel's credentials of the peer count", async () => {
     const script = `import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode() + b"\\n")
 print(s.makefile().readline(), end="")`;
@@ -178,14 +185,14 @@ print(s.makefile().readline(), end="")`;
   });
 
   test("only root can run an engine: one line, exit 1", async () => {
-    assert.deepEqual(await nobody("engine"), {
+    assert.deepEqual(await asNobody("engine"), {
       stdout: "",
       stderr: "carpctl: permission denied: the engine needs root\n",
       exitCode: 1,
     });
   });
 
-  test("the run directory is open to look into, its socket to all, the saved state to root alone", () => {
+  test("every user may list the run directory and connect to its socket; only root may read the saved state", () => {
     const mode = (path: string) => (statSync(join(a.runDirectory, path)).mode & 0o7777).toString(8);
     assert.equal(mode("."), "755");
     assert.equal(mode("engine.sock"), "666");
@@ -222,7 +229,7 @@ describe("rights with a group carp", () => {
     const words = ["sh", "-ec", script, groups, CARPCTL, "engine", "--log", "stderr"];
     const process = a.spawn("unshare", ["--mount", "--propagation", "private", ...words]);
     engine = await Engine.attach(process, a.runDirectory, a.name);
-    await a.carpctl(...split(configuration));
+    await becomeMaster(a, engine);
   });
   after(() => lan.destroy());
 
@@ -244,7 +251,7 @@ describe("rights with a group carp", () => {
     assert.match(stdout, / advskew 9$/m);
   });
 
-  test("as well when carp is the member's first group", async () => {
+  test("a member whose primary group is carp may change as well", async () => {
     const words = [`--reuid=${NOBODY}`, `--regid=${CARP_GROUP}`, "--clear-groups"];
     const capability = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"];
     const { exitCode } = await a.exec("setpriv", [...words, ...capability, "--", CARPCTL, "carp0", "up"]);
@@ -252,7 +259,7 @@ describe("rights with a group carp", () => {
   });
 
   test("a member may not set the pass", async () => {
-    const before = await engine.request("interfaces", {});
+    const before = await engine.request("configuration", {});
     writeFileSync(join(a.etcDirectory, "hostname.carp0"), "vhid 1\n", { mode: 0o600 });
     assert.deepEqual(await as(a, member, CARPCTL, "carp0", "advskew", "3", "pass", ADDED_PASS), {
       stdout: "",
@@ -264,7 +271,7 @@ describe("rights with a group carp", () => {
       replace.stderr,
       /hostname\.carp0: permission denied: replacing carp0 and its pass needs root\n$/,
     );
-    assert.deepEqual((await engine.request("interfaces", {})).interfaces, before.interfaces);
+    assert.deepEqual(await engine.request("configuration", {}), before);
     assert.ok(!readFileSync(join(a.runDirectory, "state.json"), "utf8").includes(ADDED_PASS));
   });
 

@@ -1,13 +1,13 @@
 /**
- * TCP connections from many addresses that ask every few milliseconds who answers, and start again when a connection
- * is lost: how applications live through a failover.
+ * TCP clients with one connection from each of many addresses, which ask every few milliseconds for the name
+ * of the server and connect again when a connection is lost: what applications notice of a failover.
  */
 
 import type { Host } from "../hosts/index.ts";
 
 const PORT = 7000;
 
-/** Answers every line with who it is; `get N` with N bytes. On whatever address it is asked. */
+/** Answers every line with its name, and `get N` with N bytes, on every address of the host. */
 const SERVER = `
 import asyncio, socket, sys
 async def serve(reader, writer):
@@ -19,7 +19,7 @@ async def serve(reader, writer):
     except OSError: pass
     finally: writer.transport.abort()
 async def main():
-    # One that only speaks IPv6 as well: Python makes [::] deaf to IPv4.
+    # Python's [::] takes no IPv4 connections.
     for address in ("0.0.0.0", "::"): await asyncio.start_server(serve, address, ${PORT}, backlog=200)
     print("ready", flush=True)
     await asyncio.Event().wait()
@@ -27,29 +27,26 @@ asyncio.run(main())
 `;
 
 /**
- * Prints "SOURCE HOST" for every connection that got an answer, and on SIGINT what became of each source. After SIGUSR1
- * it says when each has had five answers more.
+ * Prints "SOURCE HOST" for every connection that got an answer, "all go on" when after SIGUSR1 each source
+ * has had five more answers, and a report on SIGINT.
  */
 const CLIENT = `
-import asyncio, json, signal, sys, time
+import asyncio, json, signal, sys
 target, sources = sys.argv[1], sys.argv[2:]
-report = {source: {"answeredBy": [], "exchanges": 0, "longestGapMs": 0} for source in sources}
+report = {source: {"answeredBy": [], "exchanges": 0} for source in sources}
 goals = {}
 def set_goals(): goals.update({source: entry["exchanges"] + 5 for source, entry in report.items()})
 async def converse(source):
-    entry, last = report[source], None
+    entry = report[source]
     while True:
         writer, answered = None, False
         try:
             connecting = asyncio.open_connection(target, ${PORT}, local_addr=(source, 0))
-            reader, writer = await asyncio.wait_for(connecting, 1)
+            reader, writer = await asyncio.wait_for(connecting, 2)
             while True:
                 writer.write(b"who\\n")
-                answer = (await asyncio.wait_for(reader.readline(), 3)).decode().strip()
+                answer = (await asyncio.wait_for(reader.readline(), 6)).decode().strip()
                 if not answer: break
-                now = time.monotonic()
-                if last is not None: entry["longestGapMs"] = max(entry["longestGapMs"], (now - last) * 1000)
-                last = now
                 entry["exchanges"] += 1
                 if not answered:
                     answered = True
@@ -76,13 +73,12 @@ asyncio.run(main())
 `;
 
 export interface Conversation {
-  /** One for each connection that was answered at all. */
+  /** The name of the server, one for each connection that got an answer. */
   readonly answeredBy: readonly string[];
   readonly exchanges: number;
-  readonly longestGapMs: number;
 }
 
-/** A server on every address of the host, those it will get as well. */
+/** Starts a server on every address of the host, present and future. */
 export async function answer(host: Host): Promise<void> {
   const server = host.spawn("/usr/bin/python3", ["-ISc", SERVER, host.name]);
   await server.log.waitFor(/ready/);
@@ -97,7 +93,10 @@ export class Conversations {
     this.#sources = sources;
   }
 
-  /** Each of these sources has had an answer from such a host, on a connection made after line `from` of the log. */
+  /**
+   * Resolves when each source has had an answer from a server of that name, on a connection after log line
+   * `from`.
+   */
   async answered(sources = this.#sources, { by = ".*", from = 0 } = {}): Promise<void> {
     for (const source of sources) {
       const word = source.replaceAll(".", "\\.");
@@ -105,7 +104,7 @@ export class Conversations {
     }
   }
 
-  /** Each is answered some times more. */
+  /** Resolves when each source has had five more answers. */
   async goesOn(): Promise<void> {
     const from = this.#client.log.length;
     this.#client.kill("SIGUSR1");
@@ -124,7 +123,7 @@ export class Conversations {
   }
 }
 
-/** Asks for that many bytes from each source at once. @returns how many came, by source. */
+/** Fetches that many bytes from each source address at once. @returns how many came, by source */
 export async function fetchAll(
   host: Host,
   target: string,

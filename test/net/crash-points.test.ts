@@ -1,7 +1,8 @@
 /**
- * An engine that is killed between any two steps on the kernel or on its files: the next one finds a state it can go
- * on from. What was acknowledged is there, what was under way is done or undone, and in the end the kernel is as if
- * nothing had happened. Every one of the points with CARPCTL_CRASH_POINTS=all (`npm run crash-points`).
+ * An engine that is killed before any of its steps on the kernel or on its files: the next engine goes on.
+ * Acknowledged commands are applied, the one under way is done or undone, and in the end the kernel is as
+ * without a kill. Some of the points in an ordinary run, all of them with CARPCTL_CRASH_POINTS=all (`npm run
+ * crash-points`).
  */
 
 import assert from "node:assert/strict";
@@ -11,10 +12,10 @@ import { test } from "node:test";
 import type { InterfaceChange } from "../../src/control/messages.ts";
 import { createNetwork, type Engine, type Host, traces } from "../hosts/index.ts";
 
-/** Tried in an ordinary run: one in so many, so that all kinds of steps are among them. */
+/** An ordinary run tries one point in so many, so that all kinds of steps are among them. */
 const STRIDE = process.env.CARPCTL_CRASH_POINTS === "all" ? 1 : 13;
 const HOSTS = 3;
-/** How many fewer steps a round may have than another: what happens by itself falls between them or not. */
+/** A round may have this many fewer steps than another: timers fall between the commands or not. */
 const UNCERTAIN_STEPS = 8;
 const PRELOAD = `--import=${join(import.meta.dirname, "../hosts/crash-point.ts")}`;
 
@@ -26,7 +27,7 @@ interface Command {
   readonly change: InterfaceChange | "destroy";
 }
 
-/** Commands, each of which may be given again when it is done already. */
+/** Commands that may be repeated when they are done already. */
 const COMMANDS: readonly Command[] = [
   {
     name: "carp0",
@@ -52,7 +53,7 @@ const COMMANDS: readonly Command[] = [
   { name: "carp0", change: { balancing: "ip-stealth", removeAddresses: ["10.0.0.1"], state: "master" } },
 ];
 
-test("killed before any step, an engine leaves what the next can go on from", async (t) => {
+test("after a kill before any step the next engine goes on", async (t) => {
   const networks = await Promise.all(Array.from({ length: HOSTS }, () => createNetwork()));
   try {
     const hosts = await Promise.all(
@@ -75,12 +76,12 @@ test("killed before any step, an engine leaves what the next can go on from", as
 });
 
 interface Plan {
-  /** The name of each step that can be left out, in their order. */
+  /** The names of the steps, in order. */
   readonly steps: readonly string[];
-  /** The host without carp, and with everything carried out. */
+  /** The host without carp, and with all commands done. */
   readonly untouched: string;
   readonly finished: string;
-  /** What is configured when none, one, two, ... of the commands are carried out. */
+  /** The configuration after none, one, two, ... of the commands. */
   readonly configured: readonly string[];
 }
 
@@ -105,7 +106,7 @@ async function undisturbed(host: Host): Promise<Plan> {
   return { steps, untouched, finished, configured };
 }
 
-/** A point that fails must not fail the next. */
+/** Cleans up, so that a point that fails does not fail the next. */
 async function tried(host: Host, point: number, plan: Plan): Promise<void> {
   try {
     await killed(host, point, plan);
@@ -130,15 +131,15 @@ async function killed(host: Host, point: number, plan: Plan): Promise<void> {
     await settled(host, doomed);
     stopping = true;
     const { signal } = await doomed.stop();
-    // Not every round has exactly as many steps.
+    // Rounds differ by a few steps.
     if (signal !== "SIGKILL") assert.ok(point > plan.steps.length - UNCERTAIN_STEPS, "it was to be killed");
   } catch (error) {
     if (error instanceof assert.AssertionError) throw error;
-    // Refused or hung up on: it is dead, as it was to be.
+    // The connection failed because the engine was killed, as intended.
   }
   await doomed?.exited;
   const engine = await host.startEngine({ logLevel: null });
-  // What the engine was stopped with is either still to be had, or was removed with everything else.
+  // The configuration is either still there, or removed with everything else.
   const possible = plan.configured.slice(acknowledged, acknowledged + 2);
   if (stopping) possible.push(plan.configured[0] ?? "");
   assert.ok(possible.includes(await configuration(engine)), `${await configuration(engine)}\n${engine.log}`);
@@ -166,24 +167,25 @@ async function configuration(engine: Engine): Promise<string> {
   return JSON.stringify(configured);
 }
 
-/** MASTER of every node, as the kernel has it too. */
+/** Resolves when the host is MASTER of every node, in the engine and in the kernel. */
 async function settled(host: Host, engine: Engine): Promise<void> {
   await engine.waitForState("carp0", "MASTER", 2);
   await engine.waitForState("carp0", "MASTER", 3);
   await host.waitForAddresses("carp0", ["2001:db8::1/64"]);
 }
 
-/** How many there are on eth0, for what comes in and for what goes out. */
+/** The number of filters on eth0, ingress and egress. */
 const PROGRAMS_BY_TCX = `
   import { native } from ${JSON.stringify(join(import.meta.dirname, "../../src/kernel/native.ts"))};
+  import { nativeBpf } from ${JSON.stringify(join(import.meta.dirname, "../../src/kernel/data-path/native-bpf.ts"))};
   const index = native.interfaceIndexes().find((each) => native.interfaceName(each) === "eth0");
   for (const ingress of [true, false]) {
-    const ids = native.listTcx(index, ingress);
+    const ids = nativeBpf.listTcx(index, ingress);
     console.log("by TCX:", typeof ids === "number" ? 0 : ids.length);
   }
 `;
 
-/** The kernel and the run directory, less the numbers that are never given twice. */
+/** The kernel and the run directory, without numbers that are never used twice. */
 async function everything(host: Host): Promise<string> {
   const filters = await host.run(
     "sh",
@@ -195,7 +197,7 @@ async function everything(host: Host): Promise<string> {
   return text.replace(/^\d+(:\s+carp\d+)/gm, "N$1").replace(/:\[\d+\]|\bid \d+/g, "");
 }
 
-/** Line by line: the whole texts are too long to be read. */
+/** Compares line by line: the whole texts are too long to read. */
 function assertSame(actual: string, expected: string): void {
   const lines = (of: string, without: string) => {
     const others = new Set(without.split("\n"));

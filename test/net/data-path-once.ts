@@ -1,4 +1,7 @@
-/** Makes the one visit that its JSON argument asks for, and prints what it sees. */
+/**
+ * Makes one visit to a data path, given as JSON in the argument, and prints the result. See
+ * data-path-visit.ts.
+ */
 
 import { visit } from "./data-path-visit.ts";
 

@@ -1,11 +1,13 @@
 /**
- * One visit to the data path of a run directory, for hosts that have no engine: does what was asked, tells what it sees
- * and leaves everything in the kernel as an engine that was killed does.
+ * One visit to the data path of a run directory, for hosts that have no engine: configures it, sets leases,
+ * reads counts and then leaves everything in the kernel, as an engine that was killed does.
  */
 
-import { createClock } from "../../src/kernel/clock.ts";
-import { createDataPath } from "../../src/kernel/data-path.ts";
+import { join } from "node:path";
+import { openDocument } from "../../src/engine/state/document.ts";
+import { createDataPath } from "../../src/kernel/data-path/data-path.ts";
 import type { DataPathInterface, PacketCounts } from "../../src/kernel/kernel.ts";
+import { createClock } from "../../src/kernel/process/clock.ts";
 
 export interface Visit {
   readonly runDir: string;
@@ -25,7 +27,7 @@ export function visit({ runDir, configure, leases = {}, shutdown = false }: Visi
   const complain = (text: string) => {
     throw new Error(text);
   };
-  const dataPath = createDataPath({ runDir, complain });
+  const dataPath = createDataPath({ runDir, record: openDocument(join(runDir, "programs.json")), complain });
   if (dataPath.obstacle !== undefined) throw new Error(dataPath.obstacle);
   const now = () => createClock().now().us;
   const held = Object.keys(leases)

@@ -1,6 +1,6 @@
 /**
- * Makes a visit to the data path for whoever connects to the socket that is its argument and says there, in a line of
- * JSON, which; the answer is another. To start a process for each visit would take a test most of its time.
+ * Serves visits to the data path on the Unix socket that is its argument: a line of JSON with the visit, a
+ * line with the result. A process for each visit would take most of a test's time. See data-path-visit.ts.
  */
 
 import { createServer } from "node:net";

@@ -1,6 +1,7 @@
 /**
- * The data path on real devices with real traffic and no engine at all: what the leases say is what a client sees.
- * Hosts share addresses by their leases alone; every packet is answered by one of them, the one the fold names.
+ * The data path on real devices with real traffic and without an engine: the leases alone decide which host
+ * answers a client. Of hosts that balance, exactly one answers each packet: the holder of the node that the
+ * hash selects.
  */
 
 import assert from "node:assert/strict";
@@ -9,8 +10,8 @@ import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { DataPathInterface } from "../../src/kernel/kernel.ts";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Frame, type Host, type Network } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import type { Seen, Visit } from "./data-path-visit.ts";
 
 const VIRTUAL = "10.0.0.1";
@@ -25,7 +26,7 @@ const VISITOR = join(import.meta.dirname, "data-path-visitor.ts");
 const SOURCES = Array.from({ length: 200 }, (_, n) => `10.0.0.${n + 20}`);
 const SOURCES6 = Array.from({ length: 200 }, (_, n) => `2001:db8::${(n + 32).toString(16)}`);
 
-/** Says who it is to whoever asks; two sockets, so that the answer comes from the address that was asked. */
+/** Answers with its name; two sockets, so that the answer comes from the address that was asked. */
 const RESPONDER = `
 import select, socket, sys
 sockets = []
@@ -42,10 +43,13 @@ while True:
         except OSError: pass
 `;
 
-/** Asks from every source and prints who answered which. The last question of each waits for silence. */
+/**
+ * Asks from every source and prints the answers by source. Waits until each has one, or as long as its
+ * patience, and then until no more come.
+ */
 const CLIENT = `
 import json, select, socket, sys, time
-target, count, sources = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+target, patience, sources = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 family = socket.AF_INET6 if ":" in target else socket.AF_INET
 answers, sockets = {source: [] for source in sources}, {}
 for source in sources:
@@ -53,26 +57,27 @@ for source in sources:
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     s.bind((source, 0))
     sockets[s] = source
-def collect(quiet):
+def collect():
+    deadline = time.monotonic() + patience
     while True:
-        ready = select.select(list(sockets), [], [], quiet)[0]
-        if not ready: return
+        waiting = not all(answers.values()) and time.monotonic() < deadline
+        ready = select.select(list(sockets), [], [], 0.3)[0]
+        if not ready and not waiting: return
         for s in ready:
             try: answers[sockets[s]].append(s.recv(100).decode())
             except OSError: pass
 def ask(asked):
-    # Slowly: a capture has room for few frames.
+    # Slowly, because a capture has room for few frames.
     for s in asked:
         s.sendto(b"who", (target, ${PORT}))
         time.sleep(0.003)
-# The first question resolves the neighbour; its answer counts for nothing.
+# The first question resolves the neighbour; its answer is ignored.
 probe = socket.socket(family, socket.SOCK_DGRAM)
 probe.bind((sources[0], 0))
 probe.sendto(b"who", (target, ${PORT}))
-select.select([probe], [], [], 0.5)
-for _ in range(count):
-    ask(sockets)
-    collect(0.3)
+select.select([probe], [], [], max(patience, 0.5))
+ask(sockets)
+collect()
 print(json.dumps(answers))
 `;
 
@@ -121,7 +126,7 @@ function givenMac(mode: Mode): string {
   return mode === "ip" ? "01:00:5e:00:01:0a" : DEVICE_MAC;
 }
 
-/** As an engine sets a host up: carp0 with the addresses, what Linux would get wrong about ARP, the data path. */
+/** Sets a host up as an engine does: carp0 with the addresses, the ARP settings, the data path. */
 async function setUp(host: Host, mode: Mode, held: readonly number[]): Promise<void> {
   const { index, mac } = await carpdevOf(host);
   const vhids = mode === "none" ? VHIDS.slice(0, 1) : VHIDS;
@@ -174,14 +179,15 @@ async function tearDown(): Promise<void> {
   await Promise.all(hosts.map(leave));
 }
 
-async function ask(family: 4 | 6, count = 1): Promise<Map<string, string[]>> {
+/** @param patienceS how long to wait for sources without an answer */
+async function ask(family: 4 | 6, patienceS = 20): Promise<Map<string, string[]>> {
   const target = family === 4 ? VIRTUAL : VIRTUAL6;
   const sources = family === 4 ? SOURCES : SOURCES6;
-  const words = ["-ISc", CLIENT, target, String(count), ...sources];
+  const words = ["-ISc", CLIENT, target, String(patienceS), ...sources];
   return new Map(Object.entries(JSON.parse(await client.run("/usr/bin/python3", ...words))));
 }
 
-/** Every source has been answered once, by the host that holds the node of its fold. */
+/** Checks that every source was answered once, by the host that holds the node its hash selects. */
 function assertAnswered(
   family: 4 | 6,
   answers: ReadonlyMap<string, readonly string[]>,
@@ -193,7 +199,7 @@ function assertAnswered(
   }
 }
 
-/** What a switch and every neighbour may learn from these frames is what the mode says. */
+/** Checks that the frames show a switch and the neighbours only the MACs of the mode. */
 function assertClean(
   frames: readonly Frame[],
   mode: Mode,
@@ -227,7 +233,7 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
     afterEach(tearDown);
 
     for (const family of [4, 6] as const) {
-      test(`IPv${family}: every source is answered by the one host the fold names`, async () => {
+      test(`IPv${family}: every source is answered by the one host that its hash selects`, async () => {
         const [leader = "", ...others] = own;
         const capture = await client.capture("eth0", "arp or ip or ip6");
         assertAnswered(family, await ask(family), ["a", "b", "c"]);
@@ -238,14 +244,14 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
             (arp?.operation === "reply" && arp.senderAddress === VIRTUAL) ||
             (nd?.type === "advertisement" && nd.target === VIRTUAL6),
         );
-        // However often the client asked, nobody but the leader's master has answered.
+        // Only the MASTER of the leader's node answers for the address.
         assert.ok(answers.length > 0);
         const answering = new Set(answers.map(({ ethernetSource }) => ethernetSource));
         assert.deepEqual([...answering], [mode === "ip-unicast" ? DEVICE_MAC : leader]);
       });
     }
 
-    test("a node that fails over takes its sources along, and back, and nobody else's", async () => {
+    test("a node that fails over moves its own sources, and back, and no others", async () => {
       const [a, b] = hosts as [Host, Host, Host];
       await visit(b, { leases: { 11: 0 } });
       await visit(a, { leases: { 11: HOUR_S } });
@@ -256,7 +262,7 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
       assertAnswered(4, await ask(4), ["a", "b", "c"]);
     });
 
-    test("the leader's node takes ARP and neighbour discovery along", async () => {
+    test("ARP and neighbour discovery move with the leader's node", async () => {
       const [a, b] = hosts as [Host, Host, Host];
       await visit(a, { leases: { 10: 0 } });
       await visit(b, { leases: { 10: HOUR_S } });
@@ -271,14 +277,14 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
       }
     });
 
-    test("the counts tell which share each node had", async () => {
+    test("the counts show the share of each node", async () => {
       await ask(4);
       const share = VHIDS.map(
         (_, node) => SOURCES.filter((each) => nodeIndex(each, VIRTUAL, 3) === node).length,
       );
       for (const [n, host] of hosts.entries()) {
         const { counts } = await visit(host, {});
-        // The client's first question comes on top.
+        // The client's first question adds one.
         const first = nodeIndex(SOURCES[0] ?? "", VIRTUAL, 3);
         for (const [node, { accepted, droppedByHash }] of (counts?.nodes ?? []).entries()) {
           const asked = (share[node] ?? 0) + (node === first ? 1 : 0);
@@ -287,11 +293,13 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
       }
     });
 
-    test("large packets reach the node whole: fragments are judged alike", async () => {
+    test("all fragments of a large packet reach the same node", async () => {
       const ping = await client.run(
         "ping",
         "-c",
         "3",
+        "-w",
+        "20",
         "-i",
         "0.2",
         "-s",
@@ -305,6 +313,8 @@ for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
         "ping",
         "-c",
         "3",
+        "-w",
+        "20",
         "-i",
         "0.2",
         "-s",
@@ -323,7 +333,7 @@ describe("plain failover", () => {
   after(() => lan.destroy());
   afterEach(tearDown);
 
-  /** Who holds the address answers, and nobody else does. */
+  /** The hosts that answer for the address. */
   async function answering(): Promise<string[]> {
     const answers = await ask(4);
     const answers6 = await ask(6);
@@ -347,11 +357,11 @@ describe("plain failover", () => {
     assert.deepEqual(await answering(), ["a"]);
     await visit(a, { leases: { 10: 0 } });
     const capture = await lan.capture();
-    // The client asks whom it knows, and whom it does not know any more; the host itself tries to speak up.
-    await ask(4);
+    // The client asks with the MAC in its cache and without; the host sends from the address itself.
+    await ask(4, 0);
     await client.run("ip", "neighbour", "flush", "dev", "eth0");
-    await ask(4);
-    await ask(6);
+    await ask(4, 0);
+    await ask(6, 0);
     await a.exec("ping", ["-c", "2", "-i", "0.2", "-W", "1", "-I", VIRTUAL, SOURCES[0] ?? ""]);
     await a.exec("ping", ["-c", "2", "-i", "0.2", "-W", "1", "-I", VIRTUAL6, SOURCES6[0] ?? ""]);
     const claims = (await capture.stop()).filter(
@@ -367,7 +377,7 @@ describe("plain failover", () => {
     assert.ok(counts && counts.droppedByLease > 0 && counts.withheld > 0);
   });
 
-  test("a lease is known to whoever comes next, and goes on without anybody", async () => {
+  test("a lease goes on without a process, and the next process reads it", async () => {
     const [a] = hosts as [Host, Host, Host];
     await setUp(a, "none", [10]);
     const ping = client.startPing(VIRTUAL);

@@ -1,4 +1,4 @@
-/** Demotions with a name, through the commands: what moves, what is shown, and what outlives the engine. */
+/** Demotions with a reason, by command: addresses move, the reasons are shown, some outlive the engine. */
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -69,7 +69,7 @@ test("an engine that was killed leaves its demotions to the next", async () => {
   await a.command("sysctl", "net.inet.carp.demotion=-7");
 });
 
-test("maintenance is remembered when the engine is killed and when it is stopped, other reasons are not", async () => {
+test("maintenance outlives a stopped engine, other reasons only a killed one", async () => {
   for (let twice = 0; twice < 2; twice++) await a.carpctl("maintenance", "on");
   assert.deepEqual([await counter(), (await a.carpctl("maintenance")).stdout], [240, "on\n"]);
   await a.carpctl("demote", "backup", "5");
@@ -86,7 +86,7 @@ test("maintenance is remembered when the engine is killed and when it is stopped
   assert.equal(await counter(), 0);
 });
 
-test("maintenance that cannot be remembered is refused, and nothing has changed", async () => {
+test("maintenance that cannot be saved is refused and changes nothing", async () => {
   const directory = join(a.etcDirectory, "carp");
   rmSync(directory, { recursive: true });
   writeFileSync(directory, "");

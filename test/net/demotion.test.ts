@@ -1,4 +1,4 @@
-/** Who gives way, and at once: every advbase here is so long that no timer can explain a takeover. */
+/** Demotion: which host gives way, at once. Every advbase here is so long that no timer causes a takeover. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -11,7 +11,7 @@ describe("demotion", () => {
   let a: Host;
   let b: Host;
 
-  /** Two firewalls between two networks, a before b, both networks at a. */
+  /** Two firewalls between two networks; a is preferred and MASTER of both addresses. */
   before(async () => {
     const [outside, inside] = await Promise.all([createNetwork(), createNetwork()]);
     networks.push(outside, inside);
@@ -105,7 +105,7 @@ describe("demotion", () => {
         (await a.command("status")).stdout,
         new RegExp(`^carp${lost}: carpdev eth${lost} has no carrier$`, "m"),
       );
-      // Of the network that was cut off b can only know by its timers, or by being told.
+      // On the network that was cut off only a timer would make b take over; this is quicker.
       await b.command(`carp${lost}`, "state", "master");
       await b.waitForState(`carp${lost}`, "MASTER");
 
@@ -121,7 +121,9 @@ describe("demotion", () => {
       await b.waitForAddresses(`carp${lost}`, []);
     });
 
-  /** A preempting BACKUP needs to hear the other MASTER: for once that may not take a minute. */
+  /**
+   * A BACKUP that preempts has to hear the MASTER: with this advbase it waits a second instead of a minute.
+   */
   async function returnsToA(names = ["carp0", "carp1"]): Promise<void> {
     const advertise = async (advbase: number) => {
       for (const host of [a, b])
@@ -148,7 +150,7 @@ describe("demotion for send errors", () => {
     await a.command("carp0", "10.0.0.1/24", ...words);
     await a.waitForState("carp0", "MASTER");
     const begin = a.engine.log.length;
-    // A queue without room for anything: what is sent fails with ENOBUFS.
+    // A queue without room: every send fails with ENOBUFS.
     await a.run("tc", "qdisc", "add", "dev", "eth0", "root", "pfifo", "limit", "0");
     await a.engine.waitForLog(/^<3>carp0 demoted group carp by 1 to 1 \(> snderrors\)$/, { from: begin });
     await a.engine.waitForLog(/^<3>demoted by 240 to 240 \(> snderrors\)$/, { from: begin });

@@ -1,4 +1,4 @@
-/** `doctor` on real hosts: one where all is well, and what it says when something is not. */
+/** `doctor` on real hosts: no findings on sound hosts, and the finding for each fault. */
 
 import assert from "node:assert/strict";
 import { chmodSync } from "node:fs";
@@ -34,13 +34,13 @@ describe("doctor", () => {
     );
     return found;
   };
-  /** Of this machine's clock nobody here knows anything. */
+  /** Findings without the one about the system clock, which depends on the machine. */
   const complaints = async (host: Host) =>
     (await findings(host))
       .filter(({ level, subject }) => level !== "ok" && subject !== "clock")
       .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
 
-  test("without an engine it looks at the kernel itself, and says that none runs", async () => {
+  test("without an engine it examines the kernel itself, and says that no engine runs", async () => {
     const found = await findings(a);
     assert.deepEqual(
       found.filter(({ level }) => level === "error").map(({ subject }) => subject),
@@ -59,7 +59,7 @@ describe("doctor", () => {
     chmodSync(a.runDirectory, 0o755);
   });
 
-  test("nothing is wrong with two hosts that share an address", async () => {
+  test("two hosts that share an address have no findings", async () => {
     await Promise.all([a.startEngine(), b.startEngine()]);
     await b.carpctl(...SHARED, "advskew", "100");
     await b.waitForState("carp0", "MASTER");
@@ -76,17 +76,17 @@ describe("doctor", () => {
       stdout,
       /^ok {7}privileges: the engine has CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON,\n +CAP_BPF, and can gain no more$/m,
     );
-    assert.match(stdout, /^ok {7}eth0: ARP settings, multicast and MTU are as they have to be$/m);
+    assert.match(stdout, /^ok {7}eth0: ARP settings, multicast and MTU are as required$/m);
     assert.match(stdout, /^ok {7}carp0 vhid 1: MASTER, 10\.0\.0\.3 heard \d+ s ago$/m);
     assert.match(stdout, /^no errors, (no|1) warnings?$/m);
   });
 
-  test("settings that somebody has changed behind the engine's back", async () => {
+  test("settings that another program changed", async () => {
     const expected = [
       "error eth0: arp_ignore is 0: it answers for shared addresses with its own MAC",
       "error carp0: rp_filter is strict: what arrives for the shared addresses is dropped",
     ];
-    // The engine may put them back before the doctor has looked.
+    // The engine may repair them before doctor reads them.
     await eventually(
       async () => {
         await a.namespace.sysctl({ "ipv4/conf/eth0/arp_ignore": 0, "ipv4/conf/carp0/rp_filter": 1 });
@@ -108,7 +108,7 @@ describe("doctor", () => {
     await b.waitForState("carp0", "BACKUP");
   });
 
-  test("a host with another pass: it is discarded here, and both are MASTER", async () => {
+  test("a host with another pass: its advertisements are discarded, and both are MASTER", async () => {
     const advertised = { vhid: 1, pass: "guessed", addresses: ["10.0.0.1"], counter: 1n };
     await b.inject(
       "eth0",

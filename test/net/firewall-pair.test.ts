@@ -1,12 +1,13 @@
 /**
- * Two stateful firewalls that share the load between an inside and an outside network, with a carp interface on each.
- * Nothing synchronises their connection tracking: a connection lives only where both its directions pass.
+ * Two stateful firewalls that balance the traffic between an inside and an outside network, with a carp
+ * interface on each. Their connection tracking is not synchronised: a connection works only if both its
+ * directions pass one firewall.
  */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { answer, Conversations } from "./conversations.ts";
 import { balance, MODES, type Mode, vhidOf } from "./shared-load.ts";
 
@@ -21,7 +22,10 @@ const LEGS = [
   { name: "carp1", carpdev: "eth1", addresses: ["10.1.0.1/24", "2001:db8:1::1/64"] },
 ];
 
-/** What comes in from the inside may begin a connection; everything else must belong to one. Counts what passed. */
+/**
+ * Packets from the inside may begin a connection; all others must belong to one. Counts the packets that
+ * pass.
+ */
 const RULES = `
 add table inet firewall
 add set inet firewall passed { type ipv4_addr . ipv4_addr; flags dynamic; }
@@ -85,7 +89,7 @@ async function balanceBothLegs(firewalls: readonly Host[], mode: Mode): Promise<
   await Promise.all(LEGS.map((leg) => balance(firewalls, { ...leg, mode })));
 }
 
-/** From every address a connection that goes on for a while. */
+/** Makes a connection from every address that goes on for a while. */
 async function converse(client: Host): Promise<void> {
   const talks = [new Conversations(client, OUTSIDE, clients), new Conversations(client, OUTSIDE6, clients6)];
   for (const talk of talks) await talk.answered();
@@ -95,7 +99,7 @@ async function converse(client: Host): Promise<void> {
       assert.deepEqual(answeredBy, ["server"], `${source}: one connection, never lost`);
 }
 
-/** "source > destination" of everything a firewall let pass since it was last asked, and what it refused. */
+/** "source > destination" of all that a firewall let pass since the last call, and all that it refused. */
 async function takeAccount(firewall: Host): Promise<{ passed: string[]; refused: number }> {
   const sets: Record<string, unknown[]> = {};
   for (const name of ["passed", "passed6", "refused"]) {
@@ -121,7 +125,7 @@ function bothDirections(nodes: readonly number[]): string[] {
 
 describe("two firewalls", { concurrency: true }, () => {
   for (const mode of MODES)
-    test(`balancing ${mode}: both directions of each connection pass the same one, also when one is dead`, async () => {
+    test(`balancing ${mode}: both directions of each connection pass the same firewall, also when one has failed`, async () => {
       await onFirewallPair(async ({ firewalls, client }) => {
         const [a, b] = firewalls;
         await balanceBothLegs(firewalls, mode);

@@ -1,9 +1,11 @@
-/** A host of three that balance leaves and comes back: its node goes along, and no other packet is touched. */
+/**
+ * One of three balanced hosts leaves and comes back: its node moves, and packets of other nodes are not lost.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { echo, type Host } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import {
   assertAnswered,
   assertSentAs,
@@ -18,7 +20,7 @@ import {
   whoHas,
 } from "./balanced-hosts.ts";
 
-/** Packets, of whichever node. */
+/** Packets of any node. */
 async function accepted(host: Host): Promise<number> {
   const [packets] = await host.engine.request("packets", {});
   return (packets?.nodes ?? []).reduce((sum, { accepted }) => sum + accepted, 0);
@@ -30,7 +32,7 @@ const following = (asked: echo.Asked) => ({ ...asked, sequence: asked.sequence +
 
 describe("the leader's host leaves and comes back", () => {
   for (const mode of MODES)
-    test(`balancing ${mode}: its node goes along, and no other packet is touched`, async () => {
+    test(`balancing ${mode}: its node moves, and packets of other nodes are not lost`, async () => {
       const balanced = await createBalancedHosts();
       try {
         if (mode === "ip-unicast") await balanced.lan.flood();
@@ -55,7 +57,7 @@ describe("the leader's host leaves and comes back", () => {
           const settled = await asking.rounds(0);
           await whoHas(balanced, mode);
           steady.push([settled + 1, await asking.rounds(1), holders]);
-          // Whatever comes for the shared MAC after that is left alone, IPv6 as well.
+          // Later packets for the shared MAC are ignored, IPv6 as well.
           if (atOnce !== undefined) assert.equal(await accepted(a), atOnce);
         }
         const asked = await asking.stop();
@@ -68,8 +70,8 @@ describe("the leader's host leaves and comes back", () => {
             own.filter(({ sequence }) => sequence >= from && sequence <= to),
             holders,
           );
-        // While both have it, both may answer. A packet that reaches the heir just before it has the node, and the
-        // one who leaves just after it had it, finds neither; the next one does.
+        // While both have the node, both may answer. A packet that reaches the heir just before it has the
+        // node and the leaving host just after it had it is lost; the next one is not.
         const unanswered = new Set(own.filter(({ by }) => by.length === 0).map(nameOf));
         assert.deepEqual(
           own.filter((each) => unanswered.has(nameOf(each)) && unanswered.has(nameOf(following(each)))),
@@ -77,7 +79,7 @@ describe("the leader's host leaves and comes back", () => {
         );
         for (const [n, capture] of claims.entries()) {
           const made = assertSentAs(mode, await (hosts[n] as Host).mac(), await capture.stop());
-          // The last in line may have had the node for as long as it took to hear the heir.
+          // The last in line may have had the node until it heard the heir.
           if (n < 2) assert.ok(made > 0);
         }
       } finally {

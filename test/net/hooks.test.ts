@@ -1,4 +1,7 @@
-/** State-change hooks through a real engine: what they hear, in which order, and that nobody waits for them. */
+/**
+ * State-change hooks through a real engine: arguments, order, and that a slow hook delays only its own
+ * interface.
+ */
 
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +19,7 @@ before(async () => {
   a = await lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] });
   hooks = join(a.etcDirectory, "carp/hooks.d");
   await a.startEngine();
-  // So slow that no timer changes a state while the test does.
+  // An advbase with which no timer changes a state meanwhile.
   const words = ["carpdev", "eth0", "pass", "sesame", "advbase", "60"];
   await a.command("carp0", "10.0.0.10/24", "inet6", "2001:db8::10/64", "vhid", "1", ...words);
   await a.command("carp1", "10.0.0.11/24", "vhid", "2", ...words);
@@ -52,7 +55,7 @@ async function changes(name: string, ...states: string[]): Promise<void> {
     await a.engine.request("change", { name, change: { state: state as "master" } });
 }
 
-test("every hook hears of every change, by name and in order", async () => {
+test("every hook runs for every change, in the order of hooks and changes", async () => {
   hook("20-second", tell(`second ${CHANGE}`));
   hook("10-first", `sleep 0.1; ${tell(`first ${CHANGE} "$CARP_ADDRESSES"`)}`);
   await changes("carp0", "backup", "master");
@@ -64,7 +67,7 @@ test("every hook hears of every change, by name and in order", async () => {
   ]);
 });
 
-test("a hook that hangs holds up its own interface, and the last change is told in the end", async () => {
+test("a hook that hangs delays only its own interface, and runs for the last change in the end", async () => {
   const begin = a.engine.log.length;
   hook(
     "hook",
@@ -73,9 +76,9 @@ test("a hook that hangs holds up its own interface, and the last change is told 
   await changes("carp0", ...Array.from({ length: 12 }, () => ["backup", "master"]).flat());
   await changes("carp1", "backup", "master");
   assert.deepEqual(await toldLines(2), ["carp1 2 MASTER BACKUP", "carp1 2 BACKUP MASTER"]);
-  await a.engine.waitForLog(/<4>hooks are behind and do not hear of carp0 vhid 1: /, { from: begin });
+  await a.engine.waitForLog(/<4>hooks are too slow and miss carp0 vhid 1: /, { from: begin });
   writeFileSync(note("go"), "");
-  // The one that was being told, and the eight latest.
+  // The change under way and the eight latest.
   const all = (await toldLines(11)).slice(2);
   assert.deepEqual(all.length, 9);
   assert.equal(all[0], "carp0 1 MASTER BACKUP");
@@ -102,7 +105,7 @@ test("a hook that fails or may not be run is reported, and the others go on", as
   await toldLines(2);
 });
 
-test("a change is told again when the runner died over it", async () => {
+test("a hook runs again for a change during which the runner died", async () => {
   hook("hook", `[ -e ${note("again")} ] || { touch ${note("again")}; exec sleep 4567890; }; ${tell(CHANGE)}`);
   await changes("carp0", "backup");
   await eventually(
@@ -117,7 +120,7 @@ test("a change is told again when the runner died over it", async () => {
   await toldLines(2);
 });
 
-test("an engine that stops lets the hooks hear that it bowed out", async () => {
+test("hooks run for the bow-out of an engine that stops", async () => {
   hook("hook", `sleep 0.2; ${tell(`${CHANGE} "$CARP_ADDRESSES"`)}`);
   await a.engine.stop();
   assert.deepEqual(told().sort(), [

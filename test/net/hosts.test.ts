@@ -1,8 +1,15 @@
-/** The test hosts themselves, with plain Linux and ucarp: what the other net tests take for granted. */
+/** The test hosts themselves, with plain Linux and ucarp: the other net tests rely on them. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createNetwork, type Frame, type Host, macBytes, type Network } from "../hosts/index.ts";
+import {
+  createNetwork,
+  eventuallyEqual,
+  type Frame,
+  type Host,
+  macBytes,
+  type Network,
+} from "../hosts/index.ts";
 
 const VIRTUAL = "10.0.0.1";
 
@@ -27,25 +34,26 @@ describe("test hosts", () => {
     }
   });
 
-  test("a capture holds every frame from its start to its stop, taken apart", async () => {
+  test("a capture holds every frame from its start to its stop, dissected", async () => {
     await a.run("ip", "neighbour", "flush", "dev", "eth0");
     const capture = await a.capture("eth0", "arp or icmp");
     await a.ping("10.0.0.3", { count: 20 });
     const frames = await capture.stop();
 
-    const requests = frames.filter(({ icmp }) => icmp?.type === 8);
+    const ofType = (type: number) => frames.filter(({ icmp }) => icmp?.type === type);
     assert.deepEqual(
-      requests.map(({ icmp }) => icmp?.sequence),
-      Array.from({ length: 20 }, (_, n) => n + 1),
+      ofType(8).map(({ icmp }) => icmp?.sequence),
+      ofType(8).map((_, n) => n + 1),
     );
-    assert.equal(frames.filter(({ icmp }) => icmp?.type === 0).length, 20);
+    assert.ok(ofType(8).length >= 20);
+    assert.ok(ofType(0).length >= 20);
     assert.ok(frames.every(({ ipv4, icmp }) => !icmp || (icmp.checksumIsGood && ipv4?.checksumIsGood)));
     const reply = frames.find(({ arp }) => arp?.operation === "reply" && arp.senderAddress === "10.0.0.3");
     assert.equal(reply?.arp?.senderMac, await b.mac());
     assert.equal(reply?.ethernetDestination, await a.mac());
   });
 
-  test("neighbour discovery is taken apart", async () => {
+  test("neighbour discovery is dissected", async () => {
     await a.run("ip", "neighbour", "flush", "dev", "eth0");
     const capture = await b.capture("eth0", "icmp6");
     await a.ping("2001:db8::3", { count: 1 });
@@ -84,9 +92,9 @@ describe("test hosts", () => {
       await ping.waitForReply();
       await cut();
       await ping.waitForLoss();
-      assert.equal(await hasCarrier(), carrierStays);
+      await eventuallyEqual(hasCarrier, carrierStays);
       await heal();
-      assert.equal(await hasCarrier(), true);
+      await eventuallyEqual(hasCarrier, true);
       await ping.waitForReply();
       assert.notDeepEqual((await ping.stop()).lost, []);
     }
@@ -135,7 +143,7 @@ describe("test hosts", () => {
       capture.frames.some(({ arp }) => arp?.senderAddress === VIRTUAL && arp.targetAddress === VIRTUAL),
     );
     await a.plugCable();
-    // ucarp sleeps for ten seconds when its interface fails, deaf to SIGTERM.
+    // ucarp sleeps for ten seconds when its interface fails, and ignores SIGTERM meanwhile.
     first.kill("SIGKILL");
     await Promise.all([capture.stop(), second.stop()]);
   });

@@ -1,4 +1,6 @@
-/** What arrives and is not believed: counted under its own name, logged at its own priority, and without effect. */
+/**
+ * Advertisements that are discarded: each reason has its statistic, its log line and priority, and no effect.
+ */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -16,27 +18,27 @@ import {
 const SHARED = "10.0.0.1";
 const PASS = "sesame";
 
-describe("advertisements that are not believed", () => {
+describe("advertisements that are discarded", () => {
   let lan: Network;
   /** MASTER of vhid 1. */
   let a: Host;
   /** BACKUP of vhid 1. */
   let b: Host;
-  let stranger: Host;
+  let attacker: Host;
   let wire: Capture;
 
   before(async () => {
     lan = await createNetwork();
-    [a, b, stranger] = await Promise.all([
+    [a, b, attacker] = await Promise.all([
       lan.host("a", { addresses: ["10.0.0.2/24", "2001:db8::2/64"] }),
       lan.host("b", { addresses: ["10.0.0.3/24", "2001:db8::3/64"] }),
-      lan.host("stranger", { addresses: ["10.0.0.66/24", "2001:db8::66/64"] }),
+      lan.host("attacker", { addresses: ["10.0.0.66/24", "2001:db8::66/64"] }),
     ]);
-    wire = await stranger.capture("eth0", "ip proto 112");
+    wire = await attacker.capture("eth0", "ip proto 112");
     await Promise.all([a.startEngine(), b.startEngine()]);
-    await share(a, 60);
+    await share(a, 0);
     await a.waitForState("carp0", "MASTER");
-    await share(b, 80);
+    await share(b, 20);
     await b.waitForState("carp0", "BACKUP");
     await heard(2);
   });
@@ -45,17 +47,17 @@ describe("advertisements that are not believed", () => {
   const share = (host: Host, advskew: number) =>
     host.command(
       ...["carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS],
-      ...["advbase", "0", "advskew", String(advskew)],
+      ...["advbase", "1", "advskew", String(advskew)],
     );
 
-  /** The last of so many further advertisements of the MASTER. */
+  /** Waits for further advertisements of the MASTER. @returns the last of them */
   const heard = async (count: number): Promise<Frame> => {
     const from = wire.frames.length;
     let seen = 0;
     return wire.waitFor(({ ipv4 }) => ipv4?.source === "10.0.0.2" && ++seen === count, { from });
   };
 
-  /** Injects frames and checks which counters of b changed, by how much, and what it logged of each. */
+  /** Injects frames and checks by how much b's statistics grew and the line that it logged of each frame. */
   async function refused(
     frames: readonly Buffer[],
     counted: Partial<Statistics>,
@@ -63,7 +65,7 @@ describe("advertisements that are not believed", () => {
   ): Promise<void> {
     const begin = b.engine.log.length;
     const before = await statistics(b);
-    await stranger.injectAll("eth0", frames);
+    await attacker.injectAll("eth0", frames);
     const lines = () => b.engine.log.lines.slice(begin).map(({ text }) => text);
     await eventually(
       async () => lines(),
@@ -79,7 +81,7 @@ describe("advertisements that are not believed", () => {
   }
 
   async function undisturbed(): Promise<void> {
-    await heard(4);
+    await heard(1);
     assert.deepEqual([await a.engine.state("carp0"), await b.engine.state("carp0")], ["MASTER", "BACKUP"]);
     assert.deepEqual(
       b.engine.transitions.filter(({ to }) => to === "MASTER"),
@@ -87,7 +89,7 @@ describe("advertisements that are not believed", () => {
     );
   }
 
-  /** One that would make a BACKUP take over if it were believed, and a MASTER yield. */
+  /** An advertisement that would make a BACKUP take over, and a MASTER yield. */
   const tempting = (pass: string, counter = 1n) =>
     forge.advertisement({ vhid: 1, pass, addresses: [SHARED], counter, advbase: 255, advskew: 255 });
   const from = (payload: Uint8Array) => forge.ipv4Frame({ source: "10.0.0.66", payload });
@@ -109,7 +111,7 @@ describe("advertisements that are not believed", () => {
     await refused(frames, { badTtl: 3 }, line);
   });
 
-  test("that say another address list", async () => {
+  test("with another address list", async () => {
     const payload = forge.advertisement({ vhid: 1, pass: PASS, addresses: ["10.0.0.9"], counter: 1n });
     await refused([from(payload)], { badAuthentication: 1 }, /^<6>carp0: vhid 1: incorrect hash/);
   });
@@ -132,7 +134,7 @@ describe("advertisements that are not believed", () => {
     await refused([from(other)], { badVhid: 1 }, /^<7>unknown vhid 9 from /);
   });
 
-  test("netstat says all that, to people and to programs", async () => {
+  test("netstat shows the statistics, as text and as JSON", async () => {
     const counted = await statistics(b);
     const { stdout } = await b.command("netstat");
     for (const text of [
@@ -146,11 +148,11 @@ describe("advertisements that are not believed", () => {
     for (const name of REFUSALS) assert.equal(shown[name], counted[name], name);
   });
 
-  test("our own advertisement that comes back is a replay or a loop", async () => {
+  test("a host's own advertisement that comes back is reported as a replay or a loop", async () => {
     const own = await heard(1);
     const from = a.engine.log.length;
     const before = await statistics(a);
-    await stranger.inject("eth0", own.bytes, { count: 3 });
+    await attacker.inject("eth0", own.bytes, { count: 3 });
     const { text } = await a.engine.waitForLog(/replay or network loop detected/, { from });
     assert.equal(text, "<4>carp0: vhid 1: replay or network loop detected from 10.0.0.2 on eth0");
     const now = await eventually(
@@ -161,19 +163,19 @@ describe("advertisements that are not believed", () => {
     await undisturbed();
   });
 
-  test("ten thousand forgeries change nothing, and the MASTER's advertisements keep coming", async () => {
+  test("thousands of forgeries change nothing, and the MASTER's advertisements keep coming", async () => {
     const begin = wire.frames.length;
     const recorded = await heard(1);
-    // Each with another counter, from a MAC that tells them from the genuine ones.
+    // Each with another counter, from a MAC that is not the MASTER's.
     const wrong = (Number.parseInt(recorded.carp?.digest.slice(0, 2) ?? "", 16) + 1) & 0xff;
-    const frames = Array.from({ length: 10_000 }, (_, n) => {
+    const frames = Array.from({ length: 20_000 }, (_, n) => {
       const counted = forge.withByte(forge.withByte(recorded.bytes, 14, n >> 8), 15, n & 0xff);
       const forged = forge.withByte(counted, 16, wrong);
       forged.set(macBytes("02:00:00:00:66:66"), 6);
       return forged;
     });
     const before = await Promise.all([statistics(a), statistics(b)]);
-    await stranger.injectAll("eth0", frames, { pauseUs: 50 });
+    await attacker.injectAll("eth0", frames, { pauseUs: 200 });
     for (const [n, host] of [a, b].entries())
       await eventually(
         () => statistics(host),
@@ -188,15 +190,15 @@ describe("advertisements that are not believed", () => {
     const counters = genuine.map(({ carp }) => carp?.counter ?? 0n);
     assert.ok(counters.every((counter, n) => n === 0 || counter > (counters[n - 1] ?? 0n)));
     const amid = wire.frames.findLastIndex((frame) => frame.ethernetSource !== recorded.ethernetSource);
-    assert.ok(genuine.filter((frame) => wire.frames.indexOf(frame) < amid).length >= 4);
+    assert.ok(genuine.filter((frame) => wire.frames.indexOf(frame) < amid).length >= 3);
   });
 
-  test("net.inet.carp.allow=0 believes nobody, and counts only what was received", async () => {
+  test("net.inet.carp.allow=0 ignores every advertisement, and counts only what was received", async () => {
     const before = await statistics(b);
     await b.command("sysctl", "net.inet.carp.allow=0");
-    // Deaf, it takes over; so does nobody else then.
+    // It hears no MASTER, so it takes over.
     await b.waitForState("carp0", "MASTER");
-    await stranger.inject("eth0", from(tempting("wrong")), { count: 5 });
+    await attacker.inject("eth0", from(tempting("wrong")), { count: 5 });
     const now = await eventually(
       () => statistics(b),
       ({ receivedIpv4 }) => receivedIpv4 >= before.receivedIpv4 + 5,
@@ -207,13 +209,13 @@ describe("advertisements that are not believed", () => {
   });
 
   test("a recorded advertisement keeps a BACKUP down, unless net.inet.carp.strict_replay=1", async () => {
-    /** The MASTER falls silent while its last words are repeated, for many master-down times. */
+    /** Silences the MASTER while its last advertisement is repeated for several master-down times. */
     const replay = async (source: (n: number) => string) => {
       const recorded = await heard(1);
       const begin = wire.frames.length;
       const payload = recorded.bytes.subarray(34);
-      const frames = Array.from({ length: 20 }, (_, n) => forge.ipv4Frame({ source: source(n), payload }));
-      const ended = stranger.injectAll("eth0", frames, { pauseUs: 100_000 });
+      const frames = Array.from({ length: 14 }, (_, n) => forge.ipv4Frame({ source: source(n), payload }));
+      const ended = attacker.injectAll("eth0", frames, { pauseUs: 500_000 });
       await wire.waitFor(({ carp }) => carp?.counter === recorded.carp?.counter, { from: begin });
       await a.silence();
       return { ended };
@@ -224,7 +226,7 @@ describe("advertisements that are not believed", () => {
     assert.equal((await statistics(b)).badAuthentication, before.badAuthentication);
     await a.unsilence();
     await b.waitForState("carp0", "BACKUP");
-    await heard(4);
+    await heard(2);
 
     await b.command("sysctl", "net.inet.carp.strict_replay=1");
     const begin = b.engine.log.length;

@@ -1,4 +1,4 @@
-/** IPv6 addresses that count on one link only: clients that ask from one, and one that is shared, as gateways' are. */
+/** Link-local IPv6 addresses: clients that ask from one, and shared ones, as gateways have. */
 
 import { describe, test } from "node:test";
 import { assertHolder, assertNothingLost, configure, IPV6, onCarpHosts } from "./carp-hosts.ts";
@@ -7,7 +7,7 @@ const GATEWAY = "fe80::1";
 const CLIENT = "fe80::99";
 
 describe("link-local addresses", () => {
-  test("a client with nothing else reaches every shared address, whoever has it", async () => {
+  test("a client that has no other address reaches every shared address, whichever host is MASTER", async () => {
     const addresses = [IPV6, GATEWAY];
     await onCarpHosts({ count: 2, addresses }, async ({ hosts, client }) => {
       const [a, b] = hosts as [(typeof hosts)[0], (typeof hosts)[0]];

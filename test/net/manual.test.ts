@@ -1,6 +1,6 @@
 /**
- * The examples of the manual pages, typed as they stand there on two hosts and a client: every command, and every
- * line of output that is shown. Each subsection is an example of its own, and so is what stands before the first.
+ * The examples of the manual pages, typed on two hosts and a client: every command, and every line of output
+ * that is shown. Each subsection is one example, and so is the text before the first subsection.
  */
 
 import assert from "node:assert/strict";
@@ -31,12 +31,15 @@ function examplesOf(path: string): Example[] {
   });
 }
 
-/** What mandoc would show: in a literal display only escapes and a protected dot are special. */
+/** The text that mandoc shows: in a literal display only escapes and a protected dot are special. */
 function plain(block: string): string {
   return block.replace(/^\\&/gm, "").replaceAll("\\e", "\\").replaceAll("\\(aq", "'").replaceAll("\\-", "-");
 }
 
-/** As in all the examples: eth0 in 10.0.0.0/24, eth1 in 192.0.2.0/24; the hosts are .2 and .3 in both. */
+/**
+ * Makes the networks of the examples: eth0 in 10.0.0.0/24, eth1 in 192.0.2.0/24; the hosts are .2 and .3 in
+ * both.
+ */
 async function onTwoHosts(test: (hosts: ReadonlyMap<string, Host>) => Promise<void>): Promise<void> {
   const networks: Network[] = [];
   const network = async () => {
@@ -65,14 +68,14 @@ async function onTwoHosts(test: (hosts: ReadonlyMap<string, Host>) => Promise<vo
 
 const carpd = readFileSync(join(pages, "carpd.8"), "utf8");
 
-/** Whatever an engine keeps in its run directory has an entry in carpd(8). */
-function assertFilesAreTold(host: Host): void {
+/** Every file in the run directory of an engine has an entry in carpd(8). */
+function assertFilesHaveEntries(host: Host): void {
   for (const name of readdirSync(host.runDirectory))
     assert.ok(carpd.includes(`\n.It Pa /run/carp/${name}\n`), `/run/carp/${name} is not in carpd.8`);
 }
 
 describe("the examples of the manual pages", { concurrency: 3 }, () => {
-  test("there are some", () => assert.ok(examples.length >= 4, `only ${examples.length}`));
+  test("at least four are found", () => assert.ok(examples.length >= 4, `only ${examples.length}`));
   for (const { title, lines } of examples)
     test(title, () =>
       onTwoHosts(async (hosts) => {
@@ -81,10 +84,10 @@ describe("the examples of the manual pages", { concurrency: 3 }, () => {
         if (!starts) await Promise.all(used.map((name) => hosts.get(name)?.startEngine()));
         for (const line of lines) {
           const host = hosts.get(line.host);
-          assert.ok(host, `nobody is called ${line.host}`);
+          assert.ok(host, `there is no host ${line.host}`);
           await type(line, host);
         }
-        for (const host of hosts.values()) assertFilesAreTold(host);
+        for (const host of hosts.values()) assertFilesHaveEntries(host);
       }),
     );
 });

@@ -1,4 +1,7 @@
-/** `monitor` with real engines: what happens as it happens, across a kill and a restart, to a slow reader and a fast. */
+/**
+ * `monitor` and `status --watch` with real engines: events as they happen, across restarts, to slow and fast
+ * readers.
+ */
 
 import assert from "node:assert/strict";
 import { createConnection } from "node:net";
@@ -33,9 +36,9 @@ describe("monitor", () => {
     assert.match(stderr, /^carpctl: the engine is not running \(no \/nonexistent\/engine\.sock\)/);
   });
 
-  test("everything that happens is a line, to people and to scripts, across a kill and a restart", async () => {
+  test("every event is a line of text or JSON, across a kill and a restart", async () => {
     const people = a.spawn(CARPCTL, ["monitor"]);
-    // Another user, who may look into the directories of the tree.
+    // Another user, who may read the directories of the tree.
     const capability = "-all,+dac_read_search";
     const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
     user.push(`--inh-caps=${capability}`, `--ambient-caps=${capability}`);
@@ -43,7 +46,7 @@ describe("monitor", () => {
     await people.log.waitFor(new RegExp(` following the engine \\(version \\S+, pid ${a.engine.pid}\\)$`));
     await scripts.log.waitFor(/"event":"following"/);
 
-    await a.carpctl(...SHARED, "advbase", "0", "advskew", "60");
+    await a.carpctl(...SHARED, "advbase", "1", "advskew", "60");
     await people.log.waitFor(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} carp0: created$/);
     await people.log.waitFor(/ carp0 vhid 1: INIT -> BACKUP: the interface runs$/);
     await people.log.waitFor(/ carp0 vhid 1: BACKUP -> MASTER: the master is silent$/);
@@ -61,11 +64,11 @@ describe("monitor", () => {
       reason,
     });
 
-    await b.carpctl(...SHARED, "advbase", "0", "advskew", "30");
+    await b.carpctl(...SHARED, "advbase", "1", "advskew", "30");
     await b.waitForState("carp0", "BACKUP");
     await a.carpctl("-g", "carp", "carpdemote", "2");
     await people.log.waitFor(/ carpctl demoted group carp by 2 to 2 \(carpdemote\)$/);
-    await people.log.waitFor(/ carp0 vhid 1: 10\.0\.0\.3 advertises \(advbase 0 advskew 30 demote 0\)$/);
+    await people.log.waitFor(/ carp0 vhid 1: 10\.0\.0\.3 advertises \(advbase 1 advskew 30 demote 0\)$/);
     await people.log.waitFor(/ carp0 vhid 1: MASTER -> BACKUP: /);
     await b.carpctl("carp0", "down");
     await people.log.waitFor(/ carp0 vhid 1: 10\.0\.0\.3 has left$/);
@@ -84,7 +87,7 @@ describe("monitor", () => {
     await a.carpctl("carp0", "destroy");
     await people.log.waitFor(/ carp0: destroyed$/, { from });
 
-    // One that stops in order takes its interfaces along; the next has others.
+    // An engine that stops in order removes its interfaces.
     await a.carpctl("carp5", "create");
     await people.log.waitFor(/ carp5: created$/, { from });
     await a.engine.stop();
@@ -103,7 +106,7 @@ describe("monitor", () => {
     for (const { text } of scripts.log.lines) assert.equal(typeof JSON.parse(text).event, "string", text);
   });
 
-  test("a flood is told once a second, with how often it came", async () => {
+  test("a flood is one event a second, with a count", async () => {
     await a.carpctl(...SHARED, "advbase", "100");
     await a.waitForState("carp0", "BACKUP");
     const monitor = a.spawn(CARPCTL, ["monitor", "--json"]);
@@ -129,7 +132,7 @@ describe("monitor", () => {
     await monitor.exited;
   });
 
-  test("who does not read what he asked for costs the engine nothing, and learns how much he missed", async () => {
+  test("a subscriber that does not read costs the engine nothing, and is told how many events it missed", async () => {
     const slow = createConnection(join(a.runDirectory, "engine.sock"));
     let received = "";
     slow.setEncoding("utf8").on("data", (text: string) => (received += text));
@@ -162,7 +165,7 @@ describe("monitor", () => {
     assert.equal(events.at(-1).kind, "left-out");
   });
 
-  test("it ends with whoever reads it, though nothing happens any more", async () => {
+  test("it ends with the program that reads it, even when nothing happens any more", async () => {
     const { exitCode, stdout } = await a.exec("bash", [
       "-c",
       '"$0" monitor | head -1; exit $PIPESTATUS',

@@ -1,6 +1,6 @@
 /**
- * Hosts that are configured by their files alone: they fail over, what is as its file says runs on, and what dump
- * prints makes the same again.
+ * Hosts that are configured by their files alone: they fail over, netstart leaves an interface alone that is
+ * as its file says, and the output of dump makes the same configuration again.
  */
 
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { checkParams } from "../../src/control/messages.ts";
-import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import { createNetwork, eventually, eventuallyEqual, type Host, type Network } from "../hosts/index.ts";
 import { configurationChange } from "../unit/cli/arbitraries.ts";
 import { assertHolder, assertNothingLost, Client, onCarpHosts, statesOf } from "./carp-hosts.ts";
 
@@ -33,7 +33,7 @@ async function transitions(host: Host): Promise<number | undefined> {
   return interfaces[0]?.nodes[0]?.transitions;
 }
 
-/** A script of somebody who is not root. The capability is for a tree that lies where only root can look. */
+/** Runs a script as another user. The capability is for a tree in a directory that only root can read. */
 async function script(host: Host, text: string): Promise<string> {
   const capability = "-all,+dac_read_search";
   const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -44,7 +44,7 @@ async function script(host: Host, text: string): Promise<string> {
   return output.stdout;
 }
 
-describe("two hosts with nothing but their files", () => {
+describe("two hosts that are configured by files", () => {
   const carp0 = (advskew: number, ...more: string[]) => [
     `advskew ${advskew}`,
     "inet 10.0.0.1 255.255.255.0 NONE description 'what clients ask for'",
@@ -72,7 +72,7 @@ describe("two hosts with nothing but their files", () => {
       assert.deepEqual((await configuration(a))[0]?.nodes, [{ vhid: 1, advskew: 5 }]);
       await asks.isServed();
       assert.deepEqual(await Promise.all([a, b].map(transitions)), before);
-      assert.deepEqual(await statesOf([a, b]), ["MASTER", "BACKUP"]);
+      await eventuallyEqual(() => statesOf([a, b]), ["MASTER", "BACKUP"]);
 
       const [polled] = await Promise.all([
         script(b, `until "$CARPCTL" carp0 | grep -q 'status: master'; do sleep 0.1; done; echo taken over`),
@@ -82,7 +82,7 @@ describe("two hosts with nothing but their files", () => {
       const read = `"$CARPCTL" status --json | jq -r '.interfaces[] | "\\(.name) \\(.status) \\(.nodes[0].state)"'`;
       assert.equal(await script(b, read), "carp0 master MASTER\n");
       await assertHolder(b, []);
-      // As at boot: the files are applied when the engine is up.
+      // The files are applied when the engine runs, as at boot.
       const started = a.carpctl("netstart", "--wait");
       await a.startEngine();
       assert.deepEqual(await started, quiet);
@@ -114,11 +114,11 @@ describe("one host", () => {
     }
   }
 
-  test("is again what dump printed, whatever it was", async () => {
+  test("has the same configuration again after its dump is applied", async () => {
     const drawn = fc.sample(configurationChange, 40);
     for (const [n, change] of drawn.entries()) {
       const checked = checkParams("replace", { name: `carp${n}`, change });
-      // What does not go with the others is not there.
+      // Without parameters that exclude others.
       if ("params" in checked) await a.engine.request("replace", checked.params).catch(() => {});
     }
     const before = await configuration(a);
@@ -138,7 +138,7 @@ describe("one host", () => {
     assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
   });
 
-  test("an interface becomes what its file says now, and one without a file is left alone", async () => {
+  test("an interface changes to what its file says, and one without a file is left alone", async () => {
     write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1 advskew 5 pass secret carppeer 10.0.0.3 mtu 1400");
     await a.carpctl("carp1", "10.0.0.9/24", "vhid", "9");
     await a.carpctl("netstart");
@@ -181,7 +181,7 @@ describe("one host", () => {
     assert.deepEqual([carp0, carp1, carp2?.name], [...before, "carp2"]);
   });
 
-  test("a netstart that is interrupted is made good by the next one", async () => {
+  test("the next netstart finishes what an interrupted one began", async () => {
     write(a, "hostname.carp0", "vhid 1", "!echo it is $$; exec sleep 60", "inet 10.0.0.1/24");
     const interrupted = a.spawn(CARPCTL, ["netstart"]);
     const { text } = await interrupted.log.waitFor(/it is \d+/);
@@ -197,7 +197,7 @@ describe("one host", () => {
     assert.equal((await configuration(a))[0]?.up, true);
   });
 
-  test("dump has the variables that are not as they are by default", async () => {
+  test("dump --sysctl has the variables that differ from their defaults", async () => {
     await a.carpctl(
       "sysctl",
       "-q",
@@ -210,7 +210,7 @@ describe("one host", () => {
     assert.equal((await a.carpctl("dump", "--sysctl")).stdout, "");
   });
 
-  test("SIGHUP sets the variables of the file again, and what is wrong with it is logged", async () => {
+  test("SIGHUP applies the file of variables again, and its errors are logged", async () => {
     const preempt = async () =>
       (await a.engine.request("sysctl-get", { names: ["net.inet.carp.preempt"] }))[0]?.value;
     write(a, "carp/sysctl.conf", "net.inet.carp.preempt=1", "net.inet.carp.dscp=4");

@@ -1,12 +1,12 @@
 /**
- * Clients behind a router whose link is narrower than everybody else's: what it says about a packet that is too big
- * reaches the host that sent it, whichever of the balanced hosts that is.
+ * Path MTU discovery of balanced hosts: the ICMP error about a packet that is too big for a router's link
+ * reaches the balanced host that sent the packet.
  */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
 import { createNetwork, type Frame, type Host, type Network } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { answer, fetchAll } from "./conversations.ts";
 import { balance, MODES } from "./shared-load.ts";
 
@@ -49,7 +49,7 @@ async function behindNarrowLink(test: (network: Behind) => Promise<void>): Promi
   }
 }
 
-/** Of an ICMP error: where the packet it is about was going. */
+/** The destination of the packet that an ICMP error is about. */
 function aboutDestination({ ipv4, ipv6 }: Frame): string {
   const bytes = ipv4 ? ipv4.payload.subarray(8 + 16, 8 + 20) : (ipv6?.payload.subarray(8 + 24, 8 + 40) ?? []);
   return Buffer.from(bytes).toString("hex");
@@ -75,7 +75,7 @@ describe("clients behind a narrow link", { concurrency: true }, () => {
           const got = await fetchAll(client, target, BYTES, sources);
           assert.deepEqual(got, new Map(sources.map((source) => [source, BYTES])));
         }
-        // Each connection goes to an address of its own: nobody knew its path before.
+        // Each connection has its own destination, for which no path MTU is known yet.
         const told = new Set((await errors.stop()).map(aboutDestination));
         assert.deepEqual([...told].sort(), [...SOURCES, ...SOURCES6].map(hexOf).sort());
 

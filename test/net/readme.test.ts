@@ -1,4 +1,7 @@
-/** README.md's tour, typed as it stands there: every command, and every line of output it shows. */
+/**
+ * The console examples of README.md, typed on two hosts: every command, and every line of output that is
+ * shown.
+ */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,7 +13,7 @@ import { type Typed, typedIn, type as typeOn } from "./typed.ts";
 const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
 const tour = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].flatMap(([, block = ""]) => typedIn(block));
 
-describe("README's tour", () => {
+describe("the examples of README", () => {
   let lan: Network;
   const hosts = new Map<string, Host>();
   let client: Host;
@@ -25,11 +28,11 @@ describe("README's tour", () => {
 
   async function type(typed: Typed): Promise<void> {
     const host = hosts.get(typed.host);
-    assert.ok(host, `nobody is called ${typed.host}`);
+    assert.ok(host, `there is no host ${typed.host}`);
     await typeOn(typed, host);
   }
 
-  test("shows what happens", async () => {
+  test("every command prints what README shows, and no packet is lost while the address moves", async () => {
     assert.ok(tour.length > 15);
     const demotion = tour.findIndex(({ command }) => command.includes("-g carp carpdemote"));
     const shared = tour.findIndex(({ command }) => command.includes("inet6"));

@@ -1,21 +1,28 @@
 /**
- * Somebody else changes carp's devices: they are put back, told of once, and announced again, and nobody but the
- * MASTER ever answers for the addresses.
+ * Another program changes carp's devices: the engine repairs them, logs each repair once and announces the
+ * addresses again, and only the MASTER ever answers for the addresses.
  */
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createNetwork, eventually, type Host, type Network, summary } from "../hosts/index.ts";
+import {
+  createNetwork,
+  eventually,
+  eventuallyEqual,
+  type Host,
+  type Network,
+  summary,
+} from "../hosts/index.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
 
 const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
-/** Minutes would pass before a BACKUP with this advbase took over for want of advertisements. */
+/** A BACKUP with this advbase waits three minutes before it takes over from a silent MASTER. */
 const ADVBASE = "60";
 
-/** Several, because one that is repaired again and again is repaired less often. */
+/** Several, because the engine repairs one that is changed again and again less often. */
 const interfaces = [1, 2, 3].map((vhid) => {
   const addresses = [`10.0.0.10${vhid}`, `2001:db8::10${vhid}`] as const;
   const [ipv4, ipv6] = addresses;
@@ -24,7 +31,7 @@ const interfaces = [1, 2, 3].map((vhid) => {
 type Interface = (typeof interfaces)[number];
 const [first, second, third] = interfaces as [Interface, Interface, Interface];
 
-/** Of the table below; each with subnets of its own, which the carpdev has no address in. */
+/** The interfaces that DAMAGE is done to, each with its own subnets, in which the carpdev has no address. */
 const tabled = [11, 12, 13, 14, 15, 16].map((vhid) => ({
   name: `carp${vhid}`,
   vhid,
@@ -33,7 +40,7 @@ const tabled = [11, 12, 13, 14, 15, 16].map((vhid) => ({
 }));
 type Tabled = (typeof tabled)[number];
 
-/** What somebody does to a device, and what is told of it. */
+/** A command that changes a device, and the repair that is logged. */
 const DAMAGE: readonly [(on: Tabled) => string, (on: Tabled) => string][] = [
   [({ name }) => `ip link delete ${name}`, () => "device was deleted"],
   [({ name }) => `ip link set ${name} name other0`, () => "device was renamed to other0"],
@@ -90,7 +97,7 @@ const DAMAGE: readonly [(on: Tabled) => string, (on: Tabled) => string][] = [
 
 const set = (path: string, value: number) => `echo ${value} >/proc/sys/net/${path}`;
 
-describe("what somebody else changes on a carp device", () => {
+describe("another program's changes to a carp device", () => {
   let lan: Network;
   let master: Host;
   let backup: Host;
@@ -125,12 +132,14 @@ describe("what somebody else changes on a carp device", () => {
   });
   after(() => lan.destroy());
 
-  /** The client has to ask anew who has the addresses, and is answered. */
+  /**
+   * Checks that the client, which has forgotten the MACs of the addresses, is answered from the virtual MAC.
+   */
   async function assertClientGetsThrough({ addresses, mac }: Interface): Promise<void> {
     await client.run("ip", "neighbour", "flush", "dev", "eth0");
     for (const address of addresses) {
-      const { sent, received, duplicates } = await client.ping(address);
-      assert.deepEqual([address, sent, received, duplicates], [address, 3, 3, 0]);
+      const { received, duplicates } = await client.ping(address);
+      assert.deepEqual([address, received, duplicates], [address, 3, 0]);
       const neighbour = await client.run("ip", "neighbour", "show", address);
       assert.ok(neighbour.includes(`lladdr ${mac}`), neighbour);
     }
@@ -164,7 +173,7 @@ describe("what somebody else changes on a carp device", () => {
       told: "MAC was changed to 02:99:00:00:00:01",
     },
   ]) {
-    test(`a MASTER's device ${what} comes back, is told of once and announced`, async () => {
+    test(`a MASTER's device ${what} is repaired, logged once and announced`, async () => {
       const { name, addresses, mac } = on;
       const before = await described(master, name);
       const from = master.engine.log.length;
@@ -175,7 +184,7 @@ describe("what somebody else changes on a carp device", () => {
       for (const address of addresses) await capture.waitFor((frame) => isAnnouncement(frame, address));
       await assertClientGetsThrough(on);
 
-      assert.deepEqual(await described(master, name), before);
+      await eventuallyEqual(() => described(master, name), before);
       assert.deepEqual(repairs(master, from), [`${name}: ${told}`]);
       assert.equal(master.engine.transitions.length, transitions);
       assertOnlyVirtualMac(await capture.stop(), { addresses, mac, packetSources: [await master.mac()] });
@@ -184,18 +193,18 @@ describe("what somebody else changes on a carp device", () => {
 
   const leftAlone = () => master.engine.waitForLog(/carp1: left alone for 10 s/);
 
-  test("the bpffs that somebody unmounted is mounted again, with all that the next engine needs", async () => {
+  test("an unmounted bpffs is mounted again, with all that the next engine needs", async () => {
     const bpffs = join(master.runDirectory, "bpf");
     const from = master.engine.log.length;
     const before = readdirSync(join(bpffs, "programs"));
     await master.run("umount", bpffs);
-    await master.engine.waitForLog(/eth0: repaired: what is pinned was removed/, { from });
+    await master.engine.waitForLog(/eth0: repaired: pins of eBPF programs or maps were removed/, { from });
     assert.deepEqual(readdirSync(join(bpffs, "programs")), before);
     assert.ok(existsSync(join(bpffs, "carp_carpdevs")));
     assert.deepEqual(repairs(master, from), []);
   });
 
-  test("the control socket and what is saved for the next engine are there again when somebody removed them", async () => {
+  test("a removed control socket and a removed saved state are made again", async () => {
     const from = master.engine.log.length;
     const files = ["engine.sock", "state.json"].map((name) => join(master.runDirectory, name));
     const [, saved = ""] = files;
@@ -203,7 +212,7 @@ describe("what somebody else changes on a carp device", () => {
     await master.run("rm", ...files);
     await Promise.all([
       master.engine.waitForLog(/<2>repaired: the control socket was removed/, { from }),
-      master.engine.waitForLog(/<2>repaired: what is saved for the next engine was removed/, { from }),
+      master.engine.waitForLog(/<2>repaired: the saved state was removed/, { from }),
     ]);
     await eventually(
       async () => existsSync(saved),
@@ -212,13 +221,14 @@ describe("what somebody else changes on a carp device", () => {
     assert.deepEqual(JSON.parse(readFileSync(saved, "utf8")).interfaces, before.interfaces);
     assert.equal((await master.command("status")).exitCode, 0);
     assert.equal(statSync(saved).mode & 0o777, 0o600);
-    const another = await master.exec("timeout", ["20", CARPCTL, "engine", "--log", "stderr"]);
+    const another = await master.exec("timeout", ["60", CARPCTL, "engine", "--log", "stderr"]);
     assert.match(another.stderr, /an engine is running already/);
   });
 
-  test("another program that keeps at it is complained of once, and put right less and less often", async () => {
+  test("a change that another program keeps making is reported once and repaired less and less often", async () => {
     const from = master.engine.log.length;
-    const flush = `while :; do ip address flush dev ${first.name}; sleep 0.02; done`;
+    // SIGTERM ends it after a whole flush: nothing is changed any more when it has ended.
+    const flush = `trap exit TERM; while :; do ip address flush dev ${first.name}; sleep 0.02; done`;
     const other = master.spawn("sh", ["-c", flush]);
     try {
       const complaint = /<3>carp1: changed again \(address.* removed\).*keeps changing it/;
@@ -228,12 +238,13 @@ describe("what somebody else changes on a carp device", () => {
         (count) => count >= 7,
       );
     } finally {
-      other.kill("SIGKILL");
+      other.kill("SIGTERM");
+      await other.exited;
     }
     await master.waitForAddresses(first.name, [`${first.ipv4}/24`, `${first.ipv6}/64`]);
     const lines = master.engine.log.lines.slice(from).map(({ text }) => text);
     assert.equal(lines.filter((text) => text.includes("keeps changing it")).length, 1);
-    // Five at once, and after that only with pauses that double.
+    // Five at once, the others after pauses that double.
     assert.ok(repairs(master, from).length <= 11, lines.join("\n"));
     assert.deepEqual(
       lines.filter((text) => text.includes("transition")),
@@ -241,7 +252,7 @@ describe("what somebody else changes on a carp device", () => {
     );
   });
 
-  test("whatever it is, it is as it was before long, told of once and counted, and the BACKUP remains one", async () => {
+  test("each change is repaired, logged once and counted, and the BACKUP stays BACKUP", async () => {
     const from = master.engine.log.length;
     const states = await statesOf(backup);
     const told: string[] = [];
@@ -263,7 +274,12 @@ describe("what somebody else changes on a carp device", () => {
       );
       told.push(`${on.name}: ${what(on)}`);
     }
-    assert.deepEqual(repairs(master, from), told);
+    // The repairs of another interface may still come, after the pauses of the test before.
+    const names = tabled.map(({ name }) => `${name}: `);
+    assert.deepEqual(
+      repairs(master, from).filter((text) => names.some((name) => text.startsWith(name))),
+      told,
+    );
     assert.deepEqual(
       await counts(),
       before.map((count) => count + DAMAGE.length / tabled.length),
@@ -282,7 +298,7 @@ describe("what somebody else changes on a carp device", () => {
       const from = master.engine.log.length;
       await master.run("sh", "-c", set(`ipv4/conf/eth0/${setting}`, to));
       await master.engine.waitForLog(/<2>eth0: repaired: /, { from });
-      assert.equal(await master.run("cat", `/proc/sys/net/ipv4/conf/eth0/${setting}`), needed);
+      await eventuallyEqual(() => master.run("cat", `/proc/sys/net/ipv4/conf/eth0/${setting}`), needed);
       assert.deepEqual(
         await counts(),
         before.map((count) => count + 1),
@@ -295,7 +311,7 @@ describe("what somebody else changes on a carp device", () => {
     });
   }
 
-  test("what is done while the kernel tells of more than the engine can take is put back all the same", async () => {
+  test("a change among more netlink messages than the socket holds is repaired as well", async () => {
     const on = tabled[0] as Tabled;
     const sound = await Promise.all([second, on].map(({ name }) => everythingOf(master, name)));
     const from = master.engine.log.length;
@@ -316,14 +332,14 @@ describe("what somebody else changes on a carp device", () => {
     ]);
   });
 
-  test("a MASTER's addresses flushed by `ip address flush` come back, in however many rounds it works", async () => {
+  test("a MASTER's addresses flushed by `ip address flush` come back, however many rounds the command needs", async () => {
     const before = await described(master, third.name);
     const from = master.engine.log.length;
-    // It gives up after some rounds, or finds nothing left when the engine waits longer than it does.
+    // ip gives up after some rounds, or finds nothing left while the engine waits.
     await master.exec("ip", ["address", "flush", "dev", third.name]);
     await master.engine.waitForLog(/carp3: repaired: address/, { from });
     await assertClientGetsThrough(third);
-    assert.deepEqual(await described(master, third.name), before);
+    await eventuallyEqual(() => described(master, third.name), before);
   });
 
   test("a BACKUP's device that was deleted is built again, as BACKUP", async () => {
@@ -331,16 +347,16 @@ describe("what somebody else changes on a carp device", () => {
     const from = backup.engine.log.length;
     await backup.run("ip", "link", "delete", first.name);
     await backup.engine.waitForLog(/repaired: device was deleted/, { from });
-    assert.deepEqual(await described(backup, first.name), before);
-    assert.equal(await backup.engine.state(first.name), "BACKUP");
+    await eventuallyEqual(() => described(backup, first.name), before);
+    await backup.waitForState(first.name, "BACKUP");
   });
 
-  test("a BACKUP whose device somebody set up sets it down again and answers for nothing", async () => {
+  test("a BACKUP's device that was set up is set down again and answers for nothing", async () => {
     const before = await described(backup, second.name);
     const from = backup.engine.log.length;
     await backup.run("ip", "link", "set", second.name, "up");
     await backup.engine.waitForLog(/repaired: link was set up/, { from });
-    assert.deepEqual(await described(backup, second.name), before);
+    await eventuallyEqual(() => described(backup, second.name), before);
     await assertBackupIsSilent(second);
     assert.deepEqual(repairs(backup, from), ["carp2: link was set up"]);
   });
@@ -351,24 +367,26 @@ describe("what somebody else changes on a carp device", () => {
     assert.equal((await described(backup, second.name)).up, false);
     await assertBackupIsSilent(second);
     await backup.engine.waitForLog(/carp2: repaired: protodown was cleared/, { from });
-    const { up, protodown } = await described(backup, second.name);
-    assert.deepEqual([up, protodown], [false, true]);
+    await eventuallyEqual(async () => {
+      const { up, protodown } = await described(backup, second.name);
+      return [up, protodown];
+    }, [false, true]);
   });
 
-  test("a shared address that somebody gives a BACKUP's device is answered for by the MASTER alone", async () => {
+  test("only the MASTER answers for a shared address that was added to a BACKUP's device", async () => {
     const { name, ipv4 } = third;
     const from = backup.engine.log.length;
     await backup.run("ip", "address", "add", `${ipv4}/24`, "dev", name);
     await assertBackupIsSilent(third);
 
-    // As MASTER it has the address anyway; as BACKUP again, it has lost it.
+    // A MASTER has the address anyway; the next time, a BACKUP loses it.
     await master.carpctl(name, "down");
     await backup.waitForState(name, "MASTER");
     await assertClientGetsThrough(third);
     await master.carpctl(name, "up", "state", "master");
     await backup.waitForState(name, "BACKUP");
     await assertBackupIsSilent(third);
-    assert.deepEqual(await backup.addresses(name), []);
+    await backup.waitForAddresses(name, []);
     assert.deepEqual(repairs(backup, from), []);
   });
 
@@ -382,16 +400,16 @@ describe("what somebody else changes on a carp device", () => {
     await are("INIT");
     await bringBack();
     await are("BACKUP");
-    assert.deepEqual(await described(backup, first.name), before);
+    await eventuallyEqual(() => described(backup, first.name), before);
     assert.match(await backup.run("cat", "/proc/sys/net/ipv4/conf/eth0/arp_ignore"), /^[1-9]/);
     assert.match(await backup.run("cat", "/proc/net/dev_mcast"), / eth0 .* 01005e000012\n/);
   });
 
-  test("a quarrel that is over is told of", async () => {
+  test("the end of repeated changes is logged", async () => {
     await leftAlone();
   });
 
-  /** While the client asks and is answered, nothing about the addresses leaves the BACKUP. */
+  /** Checks that the BACKUP sends nothing about the addresses while the client is answered. */
   async function assertBackupIsSilent(on: Interface): Promise<void> {
     const left = await backup.capture("eth0", "outbound and (arp or icmp or icmp6)");
     await assertClientGetsThrough(on);
@@ -413,7 +431,10 @@ async function repairsOf(host: Host, device: string): Promise<number> {
   return interfaces.find(({ name }) => name === device)?.repairs ?? -1;
 }
 
-/** All that Linux shows of a device and that does not change by itself; in one go, because there is much to try. */
+/**
+ * All that Linux shows of a device and that does not change by itself; in one command, because it is called
+ * often.
+ */
 async function everythingOf(host: Host, device: string): Promise<string> {
   const settings = ["arp_ignore", "arp_announce", "rp_filter", "accept_ra", "accept_dad", "addr_gen_mode"];
   const script = [
@@ -426,7 +447,7 @@ async function everythingOf(host: Host, device: string): Promise<string> {
   return (await host.exec("sh", ["-c", script.join("\n")])).stdout;
 }
 
-/** What matters of a carp device as Linux shows it. */
+/** A carp device as Linux shows it, without what does not matter here. */
 async function described(host: Host, device: string) {
   interface Shown {
     readonly flags: readonly string[];

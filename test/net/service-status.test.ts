@@ -1,4 +1,4 @@
-/** Service checks through a real engine: what they come to, who may ask, and that none of them delays anything. */
+/** Service checks through a real engine: results, rights, and that no check delays an advertisement. */
 
 import assert from "node:assert/strict";
 import {
@@ -54,7 +54,7 @@ beforeEach(() => {
 const counter = async () => Number((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout);
 const note = (name: string) => join(notes, name);
 
-/** @returns its path */
+/** Writes a service check. @returns its path */
 function check(name: string, script: string, directory = checks): string {
   const path = join(directory, name);
   writeFileSync(path, `#!/bin/sh\n${script}\n`);
@@ -74,18 +74,18 @@ function runner(): number {
   return found;
 }
 
-test("what fails demotes once, is named, and is taken back when all is well", async () => {
+test("failed checks demote once and are named; the demotion ends when all succeed", async () => {
   const begin = a.engine.log.length;
   assert.equal(await serviceStatus(0), "");
   check("good", "exit 0");
   assert.equal(await serviceStatus(0), "");
-  check("web", "echo port 80: nobody listens; exit 3");
+  check("web", "echo port 80: connection refused; exit 3");
   check("dns", "kill -SEGV $$", others);
   writeFileSync(join(checks, "README"), "no check");
   check(".web.swp", "exit 1");
   assert.equal(
     await serviceStatus(1),
-    "dns: failed (killed by SIGSEGV)\nweb: failed (exit status 3)\n\tport 80: nobody listens\n",
+    "dns: failed (killed by SIGSEGV)\nweb: failed (exit status 3)\n\tport 80: connection refused\n",
   );
   const { text } = await a.engine.waitForLog(DEMOTED, { from: begin });
   assert.equal(DEMOTED.exec(text)?.[1], "dns, web");
@@ -102,7 +102,7 @@ test("what fails demotes once, is named, and is taken back when all is well", as
   assert.equal(told.length, 2);
 });
 
-test("anybody may ask, and sees no output", async () => {
+test("every user may ask for the results, without the output", async () => {
   check("web", "echo secret; exit 1");
   const capability = "-all,+dac_read_search";
   const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
@@ -128,7 +128,7 @@ test("anybody may ask, and sees no output", async () => {
   );
 });
 
-test("what others could have written is not run, and nobody is promoted without it", async () => {
+test("a check that others can write is not run, and the demotion stays", async () => {
   check("web", "exit 1");
   await serviceStatus(1);
   rmSync(join(checks, "web"));
@@ -165,7 +165,7 @@ test("what others could have written is not run, and nobody is promoted without 
   assert.equal(await counter(), 0);
 });
 
-test("a check has nothing of the engine's: environment, priority, files, session", async () => {
+test("a check inherits nothing of the engine: environment, priority, files, session", async () => {
   check(
     "self",
     "env | sort; echo nice $(nice); for fd in /proc/$$/fd/*; do readlink $fd; done; pwd; umask; exit 1",
@@ -194,7 +194,7 @@ test("a check has nothing of the engine's: environment, priority, files, session
   );
 });
 
-test("who asks while checks run shares one more run with all who do", async () => {
+test("requests during a run of the checks share one further run", async () => {
   check(
     "slow",
     `echo >>${note("runs")}; while [ ! -e ${note("go")} ]; do sleep 0.02; done; echo done; exit 1`,
@@ -210,7 +210,7 @@ test("who asks while checks run shares one more run with all who do", async () =
   assert.equal(await runs(), 2);
 });
 
-test("SIGHUP runs the checks, and says what it may not run", async () => {
+test("SIGHUP runs the checks, and logs those that it may not run", async () => {
   const begin = a.engine.log.length;
   check("web", "exit 0");
   a.engine.signal("SIGHUP");
@@ -221,7 +221,7 @@ test("SIGHUP runs the checks, and says what it may not run", async () => {
 });
 
 test("checks that hang, flood or fork delay no advertisement, and end at their limit", async () => {
-  const words = ["carpdev", "eth0", "pass", "sesame", "advbase", "0"];
+  const words = ["carpdev", "eth0", "pass", "sesame", "advbase", "1"];
   for (const [host, advskews] of [
     [a, [20, 100]],
     [b, [100, 20]],
@@ -245,7 +245,7 @@ test("checks that hang, flood or fork delay no advertisement, and end at their l
   const wire = await lan.capture("proto 112");
   const asked = a.engine.request("service-status", {});
   const { demoted, checks: all } = await asked;
-  // Until it is demoted for them it is MASTER throughout.
+  // Until the failed checks demote it, a is MASTER throughout.
   const everything = await wire.stop();
   const end = everything.findIndex(({ ipv4, carp }) => ipv4?.source === "10.0.0.2" && carp?.demote !== 0);
   const frames = everything.slice(0, end === -1 ? undefined : end);
@@ -263,16 +263,16 @@ test("checks that hang, flood or fork delay no advertisement, and end at their l
   const sent = (source: string, vhid: number) =>
     frames.filter(({ ipv4, carp }) => ipv4?.source === source && carp?.vhid === vhid).length;
   const [disturbed, undisturbed] = [sent("10.0.0.2", 1), sent("10.0.0.3", 2)];
-  assert.ok(disturbed > 60 && disturbed >= 0.9 * undisturbed, `${disturbed} of ${undisturbed}`);
+  assert.ok(disturbed >= 6 && disturbed >= undisturbed - 2, `${disturbed} of ${undisturbed}`);
   assert.equal(sent("10.0.0.3", 1), 0, "the other host took over");
-  // Now it is demoted, and gives way.
+  // Demoted, it gives way.
   await b.waitForState("carp0", "MASTER");
   rmSync(checks, { recursive: true });
   await serviceStatus(0);
   await a.waitForState("carp0", "MASTER");
 });
 
-test("a killed runner takes what it runs along, and is there again", async () => {
+test("a killed runner ends its checks and is started again", async () => {
   check("hang", `touch ${note("hangs")}; exec sleep 2345678`);
   const begin = a.engine.log.length;
   const asked = assert.rejects(
@@ -291,7 +291,7 @@ test("a killed runner takes what it runs along, and is there again", async () =>
   await serviceStatus(0);
 });
 
-test("without its keeper an engine runs checks with its own privileges and says so; the next one has another", async () => {
+test("without its keeper an engine runs checks with its own privileges and says so; the next engine has a keeper", async () => {
   check("held", "grep CapEff /proc/self/status; exit 1");
   const [own] = /CapEff.*/.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
   const held = async () => (await a.engine.request("service-status", {})).checks[0]?.output.trim();
@@ -314,7 +314,7 @@ test("without its keeper an engine runs checks with its own privileges and says 
   await serviceStatus(0);
 });
 
-test("a killed engine leaves neither runner nor check, and the demotion to the next", async () => {
+test("a killed engine leaves no runner and no check; the next engine keeps the demotion", async () => {
   check("web", "exit 1");
   await serviceStatus(1);
   check("hang", `touch ${note("hangs")}; exec sleep 3456789`);

@@ -1,4 +1,4 @@
-/** Hosts that share one carp interface's load, each MASTER of a node of its own as long as all are well. */
+/** Configures hosts that balance one carp interface, each MASTER of its own node while all hosts run. */
 
 import type { Host } from "../hosts/index.ts";
 
@@ -7,20 +7,20 @@ export type Mode = "ip" | "ip-unicast" | "ip-stealth";
 export const MODES: readonly Mode[] = ["ip", "ip-unicast", "ip-stealth"];
 
 export interface Shared {
-  /** carp0 */
+  /** Default: carp0. */
   readonly name?: string;
-  /** eth0 */
+  /** Default: eth0. */
   readonly carpdev?: string;
   /** With prefix lengths. */
   readonly addresses: readonly string[];
   readonly mode: Mode;
   readonly advbase?: number;
-  /** What its own node has; the next node has `step` more, the one after that twice as much. */
+  /** The advskew of its own node; the next node has `step` more, the one after that twice as much. */
   readonly advskew?: number;
   readonly step?: number;
 }
 
-/** Node n belongs to the nth host; the host after it takes over first. */
+/** The vhid of the nth host's own node; the host after it takes over first. */
 export const vhidOf = (n: number) => n + 1;
 
 /** Resolves when every host is MASTER of its own node, and of no other, and has the addresses. */

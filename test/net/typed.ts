@@ -1,7 +1,7 @@
 /**
- * What a document shows being typed on hosts, typed as it stands there: every command, and every line of output it
- * shows. A command begins with the host's name and `# ` or `$ `; one that ends in a backslash goes on in the next line.
- * `cat` of a file in /etc shows what the file is to hold: it is written.
+ * Types the console examples of a document on test hosts and compares every line of output. A command begins
+ * with the host's name and `# ` or `$ `; one that ends in a backslash goes on in the next line. `cat` of a
+ * file in /etc shows the content of a file that is then written.
  */
 
 import assert from "node:assert/strict";
@@ -18,7 +18,7 @@ export interface Typed {
   readonly shown: string;
 }
 
-/** The commands of a console in a document, each with the output shown behind it. */
+/** The commands of a console example, each with the output that follows it. */
 export function typedIn(console: string): Typed[] {
   const pieces = console.split(/^(?=[a-z]*[#$] )/m);
   return pieces.map((piece): Typed => {
@@ -28,7 +28,7 @@ export function typedIn(console: string): Typed[] {
   });
 }
 
-/** Ages, indexes and the widths that follow from them differ from run to run. */
+/** Replaces ages, indexes and the widths that follow from them, which differ from run to run. */
 function comparable(text: string): string {
   return text
     .replace(/\\\n\s*/g, "")
@@ -39,18 +39,18 @@ function comparable(text: string): string {
     .trim();
 }
 
-/** What starts an engine. */
+/** Commands that start an engine. */
 export const ENGINE = /^(carpctl engine|carpd) &$/;
 
-/** What is read is what it comes to; what is changed is changed once. */
+/** Commands that only read: they are repeated until they print what is shown. */
 const READS =
   /^(ip -|ping |cat |grep |(carpctl|ifconfig)( status| -g \w+$|( carp\d*)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
 
-/** Tries for ten seconds: a takeover takes three. */
-const TRIES = 40;
+/** A takeover takes three seconds, and longer on a busy machine. */
+const TRIES = 160;
 const TRY_EVERY_MS = 250;
 
-/** Where an engine is started twice, the second is another example's: it begins anew. */
+/** A second start of an engine belongs to another example: the first is stopped. */
 const engines = new WeakMap<Host, Engine>();
 
 export async function type({ command, shown }: Typed, host: Host): Promise<void> {
@@ -81,7 +81,7 @@ async function run(command: string, host: Host): Promise<string> {
   return comparable((stdout + stderr).replaceAll(host.etcDirectory, "/etc"));
 }
 
-/** The host has an /etc of its own, seen by this command alone. */
+/** Runs the command with the host's own /etc mounted for it alone. */
 async function withEtc(command: string, host: Host): Promise<string[]> {
   await host.run("cp", "--archive", "--no-clobber", "/etc/.", host.etcDirectory);
   const script = 'mount --bind "$CARP_ETC_DIR" /etc && exec sh -c "$1"';

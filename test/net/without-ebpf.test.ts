@@ -1,4 +1,7 @@
-/** Where eBPF may not be used: addresses fail over all the same, and what cannot be had is refused with the reason. */
+/**
+ * An engine that may not use eBPF: addresses fail over without leases, and balancing is refused with the
+ * reason.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -6,9 +9,9 @@ import { createNetwork, type Host } from "../hosts/index.ts";
 import { advertises, assertHolder, Client, configure, IPV4, IPV6, statesEntered } from "./carp-hosts.ts";
 
 const WITHOUT = ["setpriv", "--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin", "--"];
-/** A quarter of a second between advertisements, and the successor waits two seconds. */
-const FAST = { advbase: 0, advskew: 60 };
-const SLOWER = { advbase: 0, advskew: 200 };
+/** The BACKUP waits five seconds, longer than the MASTER may be late. */
+const FAST = { advbase: 1, advskew: 0 };
+const SLOWER = { advbase: 1, advskew: 200 };
 const REASON =
   "this process may not use eBPF: it needs CAP_BPF and CAP_NET_ADMIN, which containers often withhold";
 
@@ -32,7 +35,7 @@ const linesAboutEbpf = ({ engine }: Host) =>
   engine.log.lines.map(({ text }) => text).filter((text) => /bpf/i.test(text));
 
 describe("an engine that may not use eBPF", () => {
-  test("says why once, fails over, and refuses balancing alone", async () => {
+  test("logs the reason once, fails over, and refuses only balancing", async () => {
     await onTwo(async (a, b, client) => {
       for (const host of [a, b]) await host.startEngine({ through: WITHOUT });
       await configure(a, FAST);
@@ -75,7 +78,7 @@ describe("an engine that may not use eBPF", () => {
     });
   });
 
-  test("after one that might: what that one left in the kernel stands in nobody's way", async () => {
+  test("takes over from an engine that might, whose programs are still in the kernel", async () => {
     await onTwo(async (a, _b, client) => {
       await a.startEngine();
       await configure(a, FAST);

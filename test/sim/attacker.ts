@@ -1,5 +1,6 @@
 /**
- * Somebody on the segment without the key: sends what it makes up and what it has recorded, as it was or changed.
+ * Attacker: a host on the segment without the key. Sends random frames and recorded advertisements, unchanged
+ * or changed.
  */
 
 import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
@@ -9,7 +10,7 @@ import type { Random } from "./random.ts";
 import type { Segment } from "./segment.ts";
 import type { World } from "./world.ts";
 
-const RECORDED = 64;
+const RECORDED_FRAMES = 64;
 
 export class Attacker {
   readonly #world: World;
@@ -23,20 +24,21 @@ export class Attacker {
     this.#segment = segment;
     this.#random = random;
     segment.tap = ({ bytes, from }) => {
-      if (from !== undefined) this.#recorded[this.#next++ % RECORDED] = bytes;
+      if (from !== undefined) this.#recorded[this.#next++ % RECORDED_FRAMES] = bytes;
     };
   }
 
+  /** Sends the frames of one attack, spread over time. */
   attack({ attack, times, everyUs }: Extract<Step, { kind: "attack" }>): void {
     for (let i = 0; i < times; i++)
       this.#world.at(this.#world.us + i * everyUs, () => {
-        const bytes = this.#made(attack);
+        const bytes = this.#frame(attack);
         if (bytes !== undefined)
           this.#segment.carry({ bytes, from: undefined, to: undefined, sentUs: this.#world.us });
       });
   }
 
-  #made(attack: Attack): Uint8Array | undefined {
+  #frame(attack: Attack): Uint8Array | undefined {
     const random = this.#random;
     const recorded = this.#recorded[random.integer(0, Math.max(0, this.#recorded.length - 1))];
     if (attack === "garbage" || recorded === undefined)

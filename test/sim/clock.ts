@@ -1,8 +1,9 @@
 /**
- * A host's clocks: the one its timers run by, which drifts, and its time of day, which somebody may set.
+ * The clocks of a simulated host: CLOCK_BOOTTIME, which drifts and runs its timers, and the system clock,
+ * which steps of a plan may set.
  */
 
-import type { Instant, Micros } from "../../src/core/event.ts";
+import type { Instant, Micros } from "../../src/core/model.ts";
 import type { World } from "./world.ts";
 
 const BOOTED_US: Micros = 1_000_000_000;
@@ -27,11 +28,12 @@ export class Clock {
     return { us, epochUs: EPOCH_AT_START_US + us + this.#aheadUs };
   }
 
-  /** A whole microsecond, by when it is so late here. */
+  /** Converts a time of this host to world time, rounded up to a whole microsecond. */
   worldTimeOf(us: Micros): Micros {
     return Math.ceil(this.#sinceUs + (us - this.#us) / this.#rate);
   }
 
+  /** Changes the rate of the clock from now on. */
   drift(ppm: number): void {
     this.#us = this.#at(this.#world.us);
     this.#sinceUs = this.#world.us;

@@ -1,32 +1,33 @@
 /**
- * HMAC-SHA1 that remembers. In a simulation every host that hears an advertisement computes what its sender has just
- * computed, of the very same bytes: here node:crypto is asked once. What the core gets is what it would have got.
+ * Caches HMAC-SHA1 for the simulator's speed: every receiver of an advertisement computes the digest that its
+ * sender has just computed. Replaces `createHmac` of node:crypto; the core gets the same digests as without
+ * the cache.
  */
 
 import crypto, { type BinaryLike, type KeyObject } from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 
-interface Known {
+interface CachedDigest {
   readonly key: string;
   readonly message: Uint8Array;
   readonly digest: Uint8Array;
 }
 
-/** As many as may be under way at once; a power of 2. */
-const PLACES = 4096;
+/** Slots of the cache; a power of 2, and more than advertisements are under way at once. */
+const SLOTS = 4096;
 
-const known: (Known | undefined)[] = new Array(PLACES).fill(undefined);
+const known: (CachedDigest | undefined)[] = new Array(SLOTS).fill(undefined);
 const keys = new WeakMap<KeyObject, string>();
 const { createHmac } = crypto;
 
-/** So that whoever imports `createHmac`, from now on or already, gets this one. */
+/** Replaces `createHmac` for every module that imports it, also for modules that already have. */
 Object.assign(crypto, {
   createHmac: (algorithm: string, key: BinaryLike | KeyObject) =>
-    algorithm === "sha1" && isKeyObject(key) ? new Remembering(key) : createHmac(algorithm, key),
+    algorithm === "sha1" && isKeyObject(key) ? new CachingHmac(key) : createHmac(algorithm, key),
 });
 syncBuiltinESMExports();
 
-class Remembering {
+class CachingHmac {
   readonly #key: KeyObject;
   #message: Uint8Array = new Uint8Array();
 
@@ -42,11 +43,11 @@ class Remembering {
   digest(): Uint8Array {
     const key = textOf(this.#key);
     const message = this.#message;
-    const place = hashOf(key, message);
-    const there = known[place];
-    if (there !== undefined && there.key === key && areEqual(there.message, message)) return there.digest;
+    const slot = hashOf(key, message);
+    const cached = known[slot];
+    if (cached !== undefined && cached.key === key && areEqual(cached.message, message)) return cached.digest;
     const digest = createHmac("sha1", this.#key).update(message).digest();
-    known[place] = { key, message: Uint8Array.from(message), digest };
+    known[slot] = { key, message: Uint8Array.from(message), digest };
     return digest;
   }
 }
@@ -61,11 +62,11 @@ function textOf(key: KeyObject): string {
   return text;
 }
 
-/** FNV-1a. */
+/** The FNV-1a hash of a message, as a slot. */
 function hashOf(key: string, message: Uint8Array): number {
   let hash = 0x811c9dc5 ^ key.charCodeAt(0);
   for (let i = 0; i < message.length; i++) hash = Math.imul(hash ^ (message[i] as number), 0x01000193);
-  return (hash ^ (hash >>> 15)) & (PLACES - 1);
+  return (hash ^ (hash >>> 15)) & (SLOTS - 1);
 }
 
 function areEqual(a: Uint8Array, b: Uint8Array): boolean {

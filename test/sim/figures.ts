@@ -1,13 +1,13 @@
 /**
- * How much was simulated, and how fast: all in all, and apart for clusters that are quick and slow to advertise, since
- * an hour of the one is a hundred times the work of an hour of the other. Of processor time: other programs may be
+ * Figures: how much was simulated and how fast, in total and by advbase, because an hour at advbase 0 is a
+ * hundred times the work of an hour at a high one. Speeds are by processor time, since other programs may be
  * running.
  */
 
 import type { Plan } from "./plan.ts";
 import type { Outcome } from "./simulation.ts";
 
-/** By the advbase that they end with, which is the greatest there is for the last. */
+/** The greatest advbase of each class. */
 const CLASSES = [0, 1, 9, 59, 254] as const;
 
 interface Sum {

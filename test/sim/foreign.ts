@@ -1,10 +1,10 @@
 /**
- * Hosts that run somebody else's CARP: OpenBSD's, FreeBSD's and ucarp's rules as far as another host can tell them
- * apart. They share what the services of the plan say, over IPv4, and have no leases.
+ * Foreign: a host that runs another CARP implementation. Models OpenBSD's, FreeBSD's and ucarp's rules as far
+ * as another host can tell them apart. Shares the services of the plan over IPv4, and has no leases.
  */
 
-import type { Command } from "../../src/core/configuration.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import {
   ADVERTISEMENT_BYTES,
@@ -34,14 +34,14 @@ interface VirtualHost {
   readonly authentication: Authentication;
   readonly secret: string;
   state: "BACKUP" | "MASTER";
-  /** Of its timer; another one replaces it. */
+  /** Number of its present timer: timers with another number do nothing. */
   generation: number;
   counter: bigint;
-  /** Whether it has heard a counter to go on from. */
+  /** Whether it has heard a counter, and counts on from that. */
   follows: boolean;
 }
 
-interface Said {
+interface Advertised {
   readonly source: string;
   readonly advbase: number;
   readonly advskew: number;
@@ -60,7 +60,7 @@ export class Foreign implements Plugged {
   readonly #segments = new Map<number, Segment>();
   readonly #virtualHosts: VirtualHost[];
   #isUp = false;
-  /** By how much somebody has demoted it. */
+  /** The sum of the demotions by commands. */
   #demotion = 0;
 
   constructor(
@@ -135,7 +135,7 @@ export class Foreign implements Plugged {
     }
   }
 
-  /** @param quietly without a bow-out, which ucarp does not send */
+  /** Stops the host. @param quietly without a bow-out, which ucarp never sends */
   stop(quietly: boolean): void {
     for (const vh of this.#virtualHosts) {
       if (vh.state === "MASTER" && !quietly && this.kind !== "ucarp") this.#send(vh, 255, 255);
@@ -145,7 +145,7 @@ export class Foreign implements Plugged {
     this.disturbedAtUs = this.#world.us;
   }
 
-  /** Of what is said to our hosts, what these know as well: to give way, or no longer. ucarp does not. */
+  /** Carries out the demotions among a plan's commands, except on ucarp, which has none. */
   command(command: Command): void {
     const by =
       command.kind === "demote-group"
@@ -161,7 +161,7 @@ export class Foreign implements Plugged {
       if (vh.state === "MASTER") this.#send(vh, vh.service.advbase, this.#advskew(vh));
   }
 
-  /** Told with the demote byte by OpenBSD, and in advskew by FreeBSD. */
+  /** The demote byte: OpenBSD advertises demotion with it, FreeBSD raises advskew instead. */
   get #demote(): number {
     return this.kind === "openbsd" ? Math.min(255, this.#demotion) : 0;
   }
@@ -188,7 +188,8 @@ export class Foreign implements Plugged {
     );
     if (version !== 2 || vh === undefined || !vh.authentication.verify(counter, digest)) return;
     if (from === undefined) this.disturbedAtUs = this.#world.us;
-    // OpenBSD keeps a cookie and knows it again; the others go on from what they hear.
+    // OpenBSD's counter never changes, and it recognises its own; the others count on from the counter they
+    // hear.
     if (this.kind === "openbsd" && counter === vh.counter) return;
     if (this.kind !== "openbsd") {
       vh.counter = counter;
@@ -198,29 +199,29 @@ export class Foreign implements Plugged {
     this.#heard(vh, segment, { ...said, source, intervalUs });
   }
 
-  #heard(vh: VirtualHost, segment: Segment, said: Said): void {
-    // Only OpenBSD looks at the demote byte, and has a count of its own.
-    const his = { ...said, demote: this.kind === "openbsd" ? said.demote : 0 };
+  #heard(vh: VirtualHost, segment: Segment, said: Advertised): void {
+    // Only OpenBSD has demote counts and compares the demote byte.
+    const other = { ...said, demote: this.kind === "openbsd" ? said.demote : 0 };
     const ownUs = this.#intervalUs(vh);
     if (vh.state === "MASTER") {
-      if (!this.#yieldsTo(his, ownUs, ownAddress(segment.index, this.id))) return;
+      if (!this.#yieldsTo(other, ownUs, ownAddress(segment.index, this.id))) return;
       if (this.kind === "ucarp") this.#send(vh, vh.service.advbase, this.#advskew(vh));
       vh.state = "BACKUP";
       this.#wait(vh);
       return;
     }
-    const isPreempted = this.#preempts && ownUs < his.intervalUs && his.demote >= this.#demote;
-    const isTooSlow = his.intervalUs > this.#slowestUs(vh);
-    if (isPreempted || his.demote > this.#demote || isTooSlow) this.#takeOver(vh);
+    const preempts = this.#preempts && ownUs < other.intervalUs && other.demote >= this.#demote;
+    const isTooSlow = other.intervalUs > this.#slowestUs(vh);
+    if (preempts || other.demote > this.#demote || isTooSlow) this.#takeOver(vh);
     else this.#wait(vh);
   }
 
-  #yieldsTo(his: Said, ownUs: Micros, own: string): boolean {
-    if (his.demote < this.#demote) return true;
-    if (isBowOut(his) || his.demote > this.#demote || his.intervalUs > ownUs) return false;
-    if (his.intervalUs < ownUs) return true;
-    // The BSDs both yield and leave it to their timers; of two ucarps the lower address stays.
-    return this.kind !== "ucarp" || comparePrecedence(his.source, own) < 0;
+  #yieldsTo(other: Advertised, ownUs: Micros, own: string): boolean {
+    if (other.demote < this.#demote) return true;
+    if (isBowOut(other) || other.demote > this.#demote || other.intervalUs > ownUs) return false;
+    if (other.intervalUs < ownUs) return true;
+    // Two BSD hosts both yield and leave the tie to their timers; of two ucarps the lower address stays.
+    return this.kind !== "ucarp" || comparePrecedence(other.source, own) < 0;
   }
 
   #takeOver(vh: VirtualHost): void {
@@ -233,13 +234,18 @@ export class Foreign implements Plugged {
     this.#after(vh, this.#intervalUs(vh), () => this.#advertise(vh));
   }
 
-  /** OpenBSD and FreeBSD wait three of their intervals, ucarp three advbases and one advskew. */
+  /**
+   * Waits for the master-down time: three intervals on OpenBSD and FreeBSD, three advbases and one advskew on
+   * ucarp.
+   */
   #wait(vh: VirtualHost): void {
     const waitUs = this.kind === "ucarp" ? this.#slowestUs(vh) : 3 * this.#intervalUs(vh);
     this.#after(vh, waitUs, () => this.#takeOver(vh));
   }
 
-  /** Who advertises less often than that is no master to wait for. ucarp makes no exception of an advbase of 0. */
+  /**
+   * The longest interval of a master that a BACKUP waits for. ucarp makes no exception for an advbase of 0.
+   */
   #slowestUs({ service: { advbase }, advskew }: VirtualHost): Micros {
     if (this.kind === "ucarp") return 3e6 * advbase + (advskew * 1e6) / 256;
     return advbase > 0 ? 3e6 * advbase : Number.POSITIVE_INFINITY;

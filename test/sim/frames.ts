@@ -1,6 +1,6 @@
 /**
- * Frames from whoever is not our core: what a kernel makes of a unicast advertisement, what other implementations
- * send, and what an attacker makes up. Kept apart from what is tested.
+ * Builds frames that do not come from our core: routed unicast advertisements and the changed frames of an
+ * attacker. Independent of the code under test where that matters.
  */
 
 import { addressBytes, macBytes } from "../../src/protocol/address.ts";
@@ -12,7 +12,7 @@ import { writeIpv4Header, writeIpv6Header } from "../../src/protocol/ip.ts";
 const ROUTER_MAC = macBytes("02:00:00:00:ff:01");
 const RECEIVER_MAC = macBytes("02:00:00:00:ff:02");
 
-/** What arrives of a CARP message that the sender's kernel has routed. */
+/** Builds the frame that arrives when the sender's kernel routes a CARP message. */
 export function routedFrame(sent: {
   readonly source: string;
   readonly destination: string;
@@ -38,7 +38,7 @@ export function routedFrame(sent: {
   return frame;
 }
 
-/** The fields of the advertisement at the end of a frame that no digest covers. */
+/** Changes the fields that no digest covers in the advertisement at the end of a frame. */
 export function altered(
   frame: Uint8Array,
   fields: { readonly advbase?: number; readonly advskew?: number; readonly demote?: number },
@@ -54,7 +54,7 @@ export function altered(
   return bytes;
 }
 
-/** The same from an address that differs in these bits of its last byte. */
+/** Changes the source address of a frame: flips these bits of its last byte. */
 export function fromElsewhere(frame: Uint8Array, bits: number): Uint8Array {
   const bytes = Uint8Array.from(frame);
   const header = bytes.subarray(ETHERNET_HEADER_BYTES);

@@ -1,10 +1,11 @@
 /**
- * Draws a plan from a seed: a cluster as somebody might build it, and episodes of trouble with time to recover in
- * between. What is drawn says how bad it gets; what must hold all the same is said elsewhere.
+ * Draws a plan from a seed: a plausible cluster, and episodes of faults with time to recover in between.
+ * Decides nothing about the invariants, which hold for every plan.
  */
 
-import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { InterfaceChange } from "../../src/core/interface/configuration.ts";
+import type { Micros } from "../../src/core/model.ts";
 import type { HostPlan, Kind, Plan, Service, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { Weather } from "./segment.ts";
@@ -13,22 +14,22 @@ import { configured } from "./setup.ts";
 const SECOND: Micros = 1_000_000;
 
 export interface Extent {
-  /** How many times trouble comes. */
+  /** Number of episodes of faults in the plan. */
   readonly episodes: number;
   /** Seconds of advbase, for all services; absent: drawn. */
   readonly advbase?: number | undefined;
   /** Absent: drawn. */
   readonly hosts?: number | undefined;
-  /** How much longer than usual it is quiet in between. */
+  /** Factor on the quiet time between episodes. */
   readonly quiet?: number | undefined;
 }
 
-/** What all draws have at hand. */
+/** The cluster that steps are drawn for. */
 interface Cluster {
   readonly random: Random;
   readonly services: readonly Service[];
   readonly hosts: readonly HostPlan[];
-  /** What counts as long here: more than the slowest interval. */
+  /** The unit of durations: longer than the slowest interval. */
   readonly unitUs: Micros;
 }
 
@@ -48,13 +49,13 @@ export function generate(seed: number, extent: Extent): Plan {
   return { seed, durationUs, segments, services: drawn, hosts, steps };
 }
 
-/** Most clusters leave it at 1; and as it grows, time passes faster. Where it is 0 and 1, things are most in a hurry. */
+/** Draws an advbase: mostly 0 and 1, where the timing is tightest, and all others at a falling rate. */
 function drawAdvbase(random: Random): number {
   if (random.chance(0.55)) return random.pick(0, 0, 1, 1, 1, 1, 1, 2);
   return Math.floor(3 * (255 / 3) ** random.next());
 }
 
-interface Basis {
+interface ClusterOptions {
   readonly hasForeign: boolean;
   readonly count: number;
   readonly advbase: number;
@@ -73,7 +74,7 @@ function fairWeather(random: Random): Weather {
 function drawService(
   random: Random,
   { segment, number }: { segment: number; number: number },
-  { hasForeign, count, advbase }: Basis,
+  { hasForeign, count, advbase }: ClusterOptions,
 ): Service {
   const isBalanced = !hasForeign && random.chance(0.3);
   const unicast = !hasForeign && !isBalanced && count === 2 && random.chance(0.2);
@@ -93,7 +94,7 @@ function drawService(
   };
 }
 
-function drawHosts(random: Random, services: readonly Service[], basis: Basis): HostPlan[] {
+function drawHosts(random: Random, services: readonly Service[], basis: ClusterOptions): HostPlan[] {
   const { hasForeign, count, advbase } = basis;
   const drifts = random.pick(0, 0, 100, 10_000);
   const preempt = random.chance(0.4);
@@ -109,7 +110,7 @@ function drawHosts(random: Random, services: readonly Service[], basis: Basis): 
       aheadUs: random.integer(-3, 3) * random.pick(17, SECOND, 3_600 * SECOND),
       preempt: isMixed ? random.chance(0.5) : preempt,
       strictReplay,
-      // With an advbase of 0 the skew is all there is: the quickest ones leave no time for anything.
+      // At advbase 0 the interval is advskew alone, and a low one leaves no time for flights and devices.
       advskews: services.map(({ vhids }, s) =>
         vhids.map((_, v) => {
           const rank = (id + s + v) % count;
@@ -120,11 +121,11 @@ function drawHosts(random: Random, services: readonly Service[], basis: Basis): 
       ),
     };
   });
-  // Who is first on the segment has the lowest address: it should not always be one of the same kind.
+  // The first host has the lowest address: it should not always run the same implementation.
   return random.chance(0.5) ? hosts : hosts.reverse();
 }
 
-// What happens.
+// Episodes and steps.
 
 function drawEpisodes(
   cluster: Cluster,
@@ -138,13 +139,37 @@ function drawEpisodes(
     const windowUs = unitUs * random.pick(0.01, 0.1, 1, 3, 10);
     let endUs = us;
     for (let n = random.pick(1, 1, 2, 3, 5); n > 0; n--) {
-      const step = drawStep(cluster, us + random.next() * windowUs);
-      steps.push(step);
-      endUs = Math.max(endUs, step.atUs + step.forUs);
+      for (const step of drawSteps(cluster, us + random.next() * windowUs)) {
+        steps.push(step);
+        endUs = Math.max(endUs, step.atUs + step.forUs);
+      }
     }
     us = endUs + unitUs * (isMixed ? 3 : 1) * quiet * random.pick(0.5, 4, 8, 15, 30);
   }
   return { steps: steps.sort((a, b) => a.atUs - b.atUs), durationUs: Math.ceil(us) };
+}
+
+const KERNEL_FAULTS = ["device-fails", "address-refused", "listen-fails", "filter-full"] as const;
+
+/** Draws a step, and with a kernel fault a second one that needs the kernel meanwhile. */
+function drawSteps(cluster: Cluster, at: Micros): readonly Step[] {
+  const step = drawStep(cluster, at);
+  if (step.kind !== "kernel-fault") return [step];
+  const { random, services } = cluster;
+  const { host } = step;
+  const service = random.pick(...(services as [Service, ...Service[]]));
+  const atUs = Math.round(step.atUs + random.next() * step.forUs);
+  const change = (change: InterfaceChange): Command => ({ kind: "change", name: service.name, change });
+  const commanded = { atUs, forUs: Math.round(random.next() * step.forUs), kind: "command", host } as const;
+  return [
+    step,
+    random.pick<Step>(
+      { atUs, forUs: 0, kind: "replug", host, segment: service.segment },
+      { ...commanded, command: change({ up: false }), undo: change({ up: true }) },
+      { ...commanded, command: change({ state: "master" }) },
+      { atUs, forUs: 0, kind: "crash", host },
+    ),
+  ];
 }
 
 function drawStep(cluster: Cluster, at: Micros): Step {
@@ -154,8 +179,8 @@ function drawStep(cluster: Cluster, at: Micros): Step {
   const atUs = Math.round(at);
   const short = Math.round(10 ** (3 + random.next() * 3.5));
   const forUs = Math.round(random.pick(short, random.next() * unitUs, random.next() * 8 * unitUs));
-  const lasting = { atUs, forUs };
-  switch (random.integer(0, 12)) {
+  const span = { atUs, forUs };
+  switch (random.integer(0, 15)) {
     case 0:
     case 1: {
       const all = hosts.map((_, id) => id);
@@ -163,19 +188,25 @@ function drawStep(cluster: Cluster, at: Micros): Step {
       const others = all.filter((id) => !one.includes(id));
       const both = random.chance(0.5);
       const [from, to] = random.pick([one, others], [others, one], [all, all]);
-      return { ...lasting, kind: "weather", segment, from, to, both, weather: foul(random, unitUs) };
+      return { ...span, kind: "weather", segment, from, to, both, weather: foul(random, unitUs) };
     }
     case 2:
-      return { ...lasting, kind: "no-carrier", host, segment };
+      return { ...span, kind: "no-carrier", host, segment };
     case 3:
-      return { ...lasting, kind: "sends-fail", host, error: random.pick("ENOBUFS", "ENETDOWN") };
+      return {
+        ...span,
+        kind: "sends-fail",
+        host,
+        error: random.pick("ENOBUFS", "ENETDOWN"),
+        chance: random.pick(1, 1, 0.7, 0.2),
+      };
     case 4:
     case 5:
-      return { ...lasting, kind: "stall", host, framesFirst: random.chance(0.3) };
+      return { ...span, kind: "stall", host, framesFirst: random.chance(0.3) };
     case 6:
-      return { ...lasting, kind: "crash", host };
+      return { ...span, kind: "crash", host };
     case 7:
-      return { ...lasting, kind: "stop", host };
+      return { ...span, kind: "stop", host };
     case 8:
       return random.chance(0.5)
         ? {
@@ -187,7 +218,7 @@ function drawStep(cluster: Cluster, at: Micros): Step {
           }
         : { atUs, forUs: 0, kind: "drift", host, ppm: random.integer(-10_000, 10_000) };
     case 9:
-      return { ...lasting, kind: "slow-devices", host, deviceUs: short };
+      return { ...span, kind: "slow-devices", host, deviceUs: short };
     case 10: {
       const attack = random.pick("garbage", "forge", "replay", "alter", "disguise", "damage");
       return {
@@ -200,8 +231,13 @@ function drawStep(cluster: Cluster, at: Micros): Step {
         everyUs: short,
       };
     }
+    case 11:
+    case 12:
+      return { ...span, kind: "kernel-fault", host, fault: random.pick(...KERNEL_FAULTS) };
+    case 13:
+      return { atUs, forUs: 0, kind: "replug", host, segment };
     default:
-      return { ...lasting, kind: "command", host, ...drawCommand(cluster, host) };
+      return { ...span, kind: "command", host, ...drawCommand(cluster, host) };
   }
 }
 

@@ -1,19 +1,19 @@
 /**
- * What hosts can hear of each other, found out without asking the core: which frames a host has to accept, and since
- * when two hosts have been hearing each other.
+ * Hearing: which frames a host has to accept, and since when two hosts hear each other. Computed from the
+ * frames and the plan's faults, never by asking the core.
  */
 
-import type { InterfaceConfiguration } from "../../src/core/configuration.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { isLinkLocal } from "../../src/protocol/address.ts";
 import { ADVERTISEMENT_BYTES, parseAdvertisement } from "../../src/protocol/advertisement.ts";
 import { Authentication } from "../../src/protocol/authentication.ts";
 import { parseCarpFrame } from "../../src/protocol/frame.ts";
-import type { Received } from "./engine.ts";
+import type { Received } from "./kernel.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
 
-/** An advertisement as it came. */
+/** An advertisement that a host has to accept, as it arrived. */
 export interface Heard {
   readonly key: string;
   readonly from: number | undefined;
@@ -34,7 +34,7 @@ export function isBowOut({ advbase, advskew }: { advbase: number; advskew: numbe
   return advbase === 255 && advskew === 255;
 }
 
-/** What an advertisement's digest depends on but its counter: hosts where it is the same believe each other. */
+/** The input of a digest except the counter: hosts with equal secrets accept each other's advertisements. */
 export function secretOf(
   { pass, addresses }: Pick<InterfaceConfiguration, "pass"> & { addresses: readonly string[] },
   vhid: number,
@@ -44,16 +44,16 @@ export function secretOf(
 }
 
 const authentications = new Map<string, Authentication>();
-const judged = new WeakMap<Frame, { readonly secret: string; readonly isRight: boolean }>();
+const verified = new WeakMap<Frame, { readonly secret: string; readonly isValid: boolean }>();
 
-/** What the host has to take note of; undefined: of nothing in this frame. */
+/** Returns the advertisement that the host has to accept; undefined: it must not accept this frame. */
 export function acceptable(station: Station, received: Received): Heard | undefined {
   const heard = signed(station, received);
   if (heard === undefined || isOwn(station, heard)) return undefined;
   return station.strictReplay && isReplay(station, heard) ? undefined : heard;
 }
 
-/** Whether it says nothing new, but is signed and from another address: a MASTER may answer. */
+/** Whether the digest is valid but the counter is not new, from another address: a MASTER may answer it. */
 export function isStaleFromElsewhere(station: Station, received: Received): boolean {
   const heard = signed(station, received);
   if (heard === undefined || isBowOut(heard) || acceptable(station, received) !== undefined) return false;
@@ -62,7 +62,7 @@ export function isStaleFromElsewhere(station: Station, received: Received): bool
   );
 }
 
-/** An advertisement for one of its virtual hosts, with the digest it must have. */
+/** Returns the advertisement in the frame if its digest is valid for one of the host's virtual hosts. */
 function signed(station: Station, { carpdev, frame, receivedUs }: Received): Heard | undefined {
   if (!station.allows) return undefined;
   const said = read(frame);
@@ -74,7 +74,7 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
     const peer = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
     if ((peer === undefined) !== said.multicast) continue;
-    if (!isRight(frame, secret, configuration, said)) return undefined;
+    if (!hasValidDigest(frame, secret, configuration, said)) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
     return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };
   }
@@ -95,16 +95,16 @@ interface Said {
 
 const readFrames = new WeakMap<Uint8Array, { readonly said: Said | undefined }>();
 
-/** A frame is read once, whoever hears it. */
+/** Parses a frame, once for all receivers. */
 function read({ bytes }: Frame): Said | undefined {
   const known = readFrames.get(bytes);
   if (known !== undefined) return known.said;
-  const said = readAnew(bytes);
+  const said = parse(bytes);
   readFrames.set(bytes, { said });
   return said;
 }
 
-function readAnew(bytes: Uint8Array): Said | undefined {
+function parse(bytes: Uint8Array): Said | undefined {
   const parsed = parseCarpFrame(bytes);
   if (!("packet" in parsed)) return undefined;
   const { family, source, multicast, hopLimit, message } = parsed.packet;
@@ -114,30 +114,34 @@ function readAnew(bytes: Uint8Array): Said | undefined {
   return version === 2 && type === 1 ? { family, source, multicast, ...said } : undefined;
 }
 
-function isRight(
+/** Whether the digest is valid for this secret. */
+function hasValidDigest(
   frame: Frame,
   secret: string,
   { pass, addresses }: InterfaceConfiguration,
   { vhid, counter, digest }: Said,
 ): boolean {
-  const known = judged.get(frame);
-  if (known?.secret === secret) return known.isRight;
+  const known = verified.get(frame);
+  if (known?.secret === secret) return known.isValid;
   const texts = addresses.map(({ address }) => address);
   const authentication = authentications.get(secret) ?? new Authentication({ pass, vhid, addresses: texts });
   authentications.set(secret, authentication);
-  const verdict = { secret, isRight: authentication.verify(counter, digest) };
-  judged.set(frame, verdict);
-  return verdict.isRight;
+  const verdict = { secret, isValid: authentication.verify(counter, digest) };
+  verified.set(frame, verdict);
+  return verdict.isValid;
 }
 
 function isOwn(station: Station, { key, counter }: Heard): boolean {
   return station.ownCounters.get(key)?.has(counter) ?? false;
 }
 
-/** How far below the greatest that was heard or sent a new one may be. */
+/** A new counter may be this far below the greatest one heard or sent. */
 const WINDOW = 10_000_000n;
 
-/** Far below, or for the second time; but for the same over the other family, once and at once. */
+/**
+ * Whether strict_replay must refuse it: far below, or heard before other than once over the other family, at
+ * once.
+ */
 function isReplay(station: Station, { key, ...heard }: Heard): boolean {
   const known = station.heard.get(key) ?? [];
   const greater = (greatest: bigint, { counter }: Heard) => (counter > greatest ? counter : greatest);
@@ -152,20 +156,21 @@ function isReplay(station: Station, { key, ...heard }: Heard): boolean {
   );
 }
 
-/** Once it has been accepted. */
+/** Remembers an accepted advertisement, for strict_replay. */
 export function remember(station: Station, heard: Heard): void {
   const known = station.heard.get(heard.key) ?? [];
   const recent = known.filter(({ counter }) => counter + WINDOW > heard.counter);
   station.heard.set(heard.key, [...recent, heard]);
 }
 
-/** Since when the two have been hearing each other about a virtual host, all faults considered; undefined: they do not. */
+/**
+ * Since when the two hosts hear each other's advertisements for a virtual host; undefined: a fault prevents
+ * it.
+ */
 export function hearingSinceUs(a: Station, b: Station, key: string): Micros | undefined {
   const secret = a.secrets.get(key);
   if (secret === undefined || b.secrets.get(key) !== secret) return undefined;
-  for (const each of [a, b])
-    if (each.engine === undefined || each.engine.isStalled || each.sendError !== undefined || !each.allows)
-      return undefined;
+  for (const each of [a, b]) if (each.engine === undefined || each.isImpaired) return undefined;
   const carpdev = carpdevOf(a, key);
   const segment = carpdev === carpdevOf(b, key) ? a.segmentOf(carpdev) : undefined;
   if (segment === undefined || carpdev === undefined) return undefined;
@@ -176,6 +181,7 @@ export function hearingSinceUs(a: Station, b: Station, key: string): Micros | un
   return Math.max(there, back, a.disturbedAtUs, b.disturbedAtUs);
 }
 
+/** The carpdev of a virtual host, by its key (`carp0/1`). */
 export function carpdevOf(station: Station, key: string): string | undefined {
   return station.configurations.get(key.slice(0, key.indexOf("/")))?.carpdev;
 }

@@ -1,21 +1,22 @@
 /**
- * Who holds a lease, for how long, and together with whom: that no lease outlasts what its last advertisement
- * allows, and that two hosts that hear each other do not hold one for the same virtual host.
+ * Leases: checks "bounded lease" (no lease outlasts what its last advertisement allows) and "no two leases"
+ * (two hosts that hear each other do not hold leases for one virtual host). Follows every lease that the data
+ * paths are given.
  */
 
 import type { Transition } from "../../src/core/effect.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { carpdevOf, type Heard, hearingSinceUs, intervalOf, isBowOut } from "./hearing.ts";
 import { type LastSaid, Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 
-/** Clocks run apart by up to 1 % either way. */
-const APART = 0.0202;
-/** Reading the socket, and a millisecond's rounding of timers. */
+/** Two clocks drift apart by at most this: each by 1 %. */
+const MAX_DRIFT = 0.0202;
+/** Time to read the socket, and the rounding of timers to milliseconds. */
 const PROCESSING_US: Micros = 3_000;
 const ROUNDING_US = 2;
 
-/** How long a lease may last, by what its advertisement says and what its sender has heard others say. */
+/** The longest lease that an advertisement allows, given the quickest peer that its sender has heard. */
 export function longestLeaseUs(
   { advbase, intervalUs }: { readonly advbase: number; readonly intervalUs: Micros },
   quickestPeerUs: Micros,
@@ -26,7 +27,7 @@ export function longestLeaseUs(
 
 interface Together {
   sinceUs: Micros;
-  /** Of both, when it began. */
+  /** The settings of both hosts when it began. */
   readonly settings: string;
 }
 
@@ -38,13 +39,13 @@ function settingsOfBoth(a: Station, b: Station, key: string): string {
 export class Leases {
   /** The shortest interval that each virtual host has heard since it runs, by `host0 carp0/1`. */
   readonly #quickestUs = new Map<string, Micros>();
-  /** The latest counter that a virtual host has heard of each other host, by `host0 carp0/1`. */
+  /** The latest counter that a virtual host has heard from each other host, by `host0 carp0/1`. */
   readonly #heard = new Map<string, Map<number, bigint>>();
-  /** Pairs that hold a lease together, by `host0 host1 carp0/1`. */
+  /** Pairs of hosts that hold leases for one virtual host, by `host0 host1 carp0/1`. */
   readonly #together = new Map<string, Together>();
-  /** Where a state or a lease has changed since they were looked at. */
+  /** Hosts where a state or lease has changed since the last check. */
   readonly #touched = new Set<Station>();
-  /** Given for an advertisement that is still to leave, by host. */
+  /** Leases granted for an advertisement that is still to leave, by host. */
   readonly #owed = new Map<Station, Set<string>>();
 
   heard(station: Station, heard: Heard): void {
@@ -52,7 +53,7 @@ export class Leases {
     if (!isBowOut(heard))
       this.#quickestUs.set(of, Math.min(this.#quickestUs.get(of) ?? heard.intervalUs, heard.intervalUs));
     if (heard.from === undefined) {
-      // Whoever sent that: what it makes hosts do to each other is no fault of theirs.
+      // A replayed frame was accepted: the hosts are not to blame for what follows.
       station.disturbed();
       return;
     }
@@ -64,10 +65,10 @@ export class Leases {
     this.#touched.add(station);
     const key = `${transition.interface}/${transition.vhid}`;
     if (transition.from === "INIT") this.#quickestUs.delete(`${station.name} ${key}`);
-    if (transition.reason === "the master is silent") this.#checkSilence(station, key, own.intervalUs);
+    if (transition.reason.kind === "master-silent") this.#checkSilence(station, key, own.intervalUs);
   }
 
-  /** Whoever was heard and is silent since has had to stop by now. */
+  /** A takeover for silence: the lease of each host that was heard must have ended. */
   #checkSilence(station: Station, key: string, intervalUs: Micros): void {
     const { us } = station.world;
     for (const other of this.#others(station, key)) {
@@ -77,7 +78,7 @@ export class Leases {
       const allowedUs = this.#allowedUs(other, key, said);
       if (3 * intervalUs < allowedUs) continue;
       const leftUs = other.leaseEndUs(key) - us;
-      if (leftUs > APART * allowedUs + ROUNDING_US)
+      if (leftUs > MAX_DRIFT * allowedUs + ROUNDING_US)
         throw new Violation(
           "no two leases",
           `${station.name} ${key}: takes over for silence while ${other.name}, whose last advertisement it has heard, holds its lease for ${leftUs} us more`,
@@ -92,20 +93,20 @@ export class Leases {
     this.#checkTogether(station, key, untilUs);
   }
 
-  /** All is done that came of something at once. */
+  /** Called when the immediate effects of an event are done. */
   done(station: Station): void {
     if (this.#touched.delete(station)) this.#checkStates(station);
     this.#checkOwed(station);
   }
 
-  /** What was given for an advertisement to come is taken back when that did not leave. */
+  /** Checks that a lease granted for an advertisement to come is taken back when that did not leave. */
   #checkOwed(station: Station): void {
     const owed = this.#owed.get(station);
     if (owed === undefined || owed.size === 0 || station.engine?.isBusy) return;
     for (const key of owed) {
       const said = station.lastSaid.get(key);
       const untilUs = station.leases.get(key) ?? 0;
-      // What it had when it bowed out it keeps for a moment: until its successor is there.
+      // A host that bowed out keeps its lease until its successor is heard.
       if (said !== undefined && isBowOut(said)) continue;
       if (untilUs > station.now.us && untilUs > this.#endUs(station, key, said))
         throw new Violation("bounded lease", `${station.name} ${key}: a lease without an advertisement`);
@@ -113,7 +114,7 @@ export class Leases {
     owed.clear();
   }
 
-  /** No state but MASTER has a lease. */
+  /** Checks that only a MASTER has a lease. */
   #checkStates(station: Station): void {
     for (const [key, state] of station.states)
       if (state !== "MASTER" && (station.leases.get(key) ?? 0) > station.now.us)
@@ -127,11 +128,12 @@ export class Leases {
       throw new Violation("bounded lease", `${station.name} ${key}: a lease is given in ${state}`);
     const endUs = this.#endUs(station, key, station.lastSaid.get(key));
     if (untilUs <= endUs) {
-      // Its advertisement has left: who is heard after that does not make this lease shorter.
+      // Its advertisement has left: a quicker peer heard after that does not shorten this lease.
       this.#owed.get(station)?.delete(key);
       return;
     }
-    // Decided before the device was ready: what was heard or set meanwhile counts when the advertisement has left.
+    // Granted before the device was ready: settings and peers of the meantime count when the advertisement
+    // has left.
     const { us } = station.now;
     const advbase = station.settings(key).advbase + 1;
     const mostUs = longestLeaseUs(
@@ -189,19 +191,21 @@ export class Leases {
     }
     const flightUs = a.segmentOf(carpdevOf(a, key))?.flightUs ?? 0;
     const interval = Math.max(...[a, b].map((each) => each.settings(key).intervalUs));
-    // Of more than two that take over together each hears what others said before they gave way, and takes over again;
-    // whoever stays answers eight of them at once, and the next one within an eighth of its interval.
+    // When more than two take over together, each hears advertisements from before the others gave way and
+    // takes over again; the one that stays answers eight of them at once, and the next one within an eighth
+    // of its interval.
     const isCrowd = this.#others(a, key).length > 1;
-    // Who has become better meanwhile, its sends having succeeded again, is answered by what it has said before.
+    // A host whose settings improved meanwhile is still answered by its earlier advertisement: one round
+    // more.
     const rounds = together.settings === settingsOfBoth(a, b, key) ? 1 : 2;
     const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 : 0);
-    // A fault that long ago has no part in it: neither lost an advertisement, nor is anybody still waiting.
+    // A fault that ended so long ago cannot be the cause: no advertisement was lost, and no host still waits.
     const isFaultless = together.sinceUs - hearingUs > 10 * interval;
     const fromUs = isFaultless
       ? together.sinceUs
       : Math.max(together.sinceUs, hearingUs, a.commandedAtUs, b.commandedAtUs);
     const forUs = untilUs - fromUs;
-    if (forUs > (isFaultless ? shortUs : shortUs + 2 * flightUs + interval * (1 + APART)))
+    if (forUs > (isFaultless ? shortUs : shortUs + 2 * flightUs + interval * (1 + MAX_DRIFT)))
       throw new Violation(
         "no two leases",
         `${key}: ${a.name} and ${b.name} hold a lease together for ${forUs} us${isFaultless ? "" : ", although they hear each other"}`,

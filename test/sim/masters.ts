@@ -1,22 +1,23 @@
 /**
- * Who is MASTER when a segment has been left alone for long enough: exactly one host, of every virtual host and
- * among those that believe each other. And that with balancing exactly one of them takes each packet.
+ * Masters: checks "one master" (a segment without faults for long enough has exactly one MASTER of each
+ * virtual host, among the hosts that accept each other's digests) and "one accepts" (with balancing exactly
+ * one host accepts each packet).
  */
 
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { addressBytes, formatAddress } from "../../src/protocol/address.ts";
-import { nodeIndex } from "../../src/protocol/load-sharing.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 import { Foreign } from "./foreign.ts";
 import { carpdevOf } from "./hearing.ts";
 import type { Plugged, Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 
-/** Clocks run apart by up to 1 % either way. */
-const APART = 1.0202;
-/** Timers, reading, changing devices, and telling of links. */
+/** The greatest ratio of two clocks' rates: each drifts by up to 1 %. */
+const MAX_DRIFT = 1.0202;
+/** Time for late timers, reads, changes of devices, and reports of links. */
 const PROCESSING_US: Micros = 50_000;
-/** Other implementations leave a tie to their timers, again and again. */
+/** Other implementations leave a tie to their timers, which may take several rounds. */
 const FOREIGN_ROUNDS = 4;
 
 const CLIENTS = {
@@ -30,7 +31,7 @@ interface Participant {
   readonly intervalUs: Micros;
 }
 
-/** How long a segment has to be left alone before `check` has anything to say of it; undefined: it never has. */
+/** Time a segment must be quiet before `checkMasters` applies; undefined: its hosts never settle. */
 export function settlesWithinUs(segment: Segment): Micros | undefined {
   let longestUs = 0;
   let shortestUs = Number.POSITIVE_INFINITY;
@@ -39,20 +40,20 @@ export function settlesWithinUs(segment: Segment): Micros | undefined {
     longestUs = Math.max(longestUs, ...intervals);
     shortestUs = Math.min(shortestUs, ...intervals);
     // A MASTER so slow that a BACKUP does not wait for its next advertisement is no cluster with it.
-    if (Math.max(...intervals) * APART + segment.flightUs + PROCESSING_US >= 3 * Math.min(...intervals))
+    if (Math.max(...intervals) * MAX_DRIFT + segment.flightUs + PROCESSING_US >= 3 * Math.min(...intervals))
       return undefined;
   }
   const rounds = segment.plugs.some((each) => each instanceof Foreign) ? FOREIGN_ROUNDS : 1;
-  return rounds * (4 * longestUs * APART + 4 * segment.flightUs + PROCESSING_US);
+  return rounds * (4 * longestUs * MAX_DRIFT + 4 * segment.flightUs + PROCESSING_US);
 }
 
-/** Since when nothing has been wrong with any host or way; undefined: something is. */
+/** Since when no host and no path of the segment has a fault; undefined: one has. */
 export function quietSinceUs(segment: Segment): Micros | undefined {
   let sinceUs = 0;
   for (const plugged of segment.plugs) {
     if (plugged instanceof Station) {
-      if (plugged.engine?.isStalled || plugged.sendError !== undefined || !plugged.allows) return undefined;
-      if (plugged.slowDeviceUs > 0 || plugged.engine?.isBusy || plugged.isStopping) return undefined;
+      if (plugged.isImpaired || plugged.slowDeviceUs > 0 || plugged.engine?.isBusy || plugged.isStopping)
+        return undefined;
       sinceUs = Math.max(sinceUs, plugged.disturbedAtUs, plugged.commandedAtUs);
     } else if (plugged instanceof Foreign) sinceUs = Math.max(sinceUs, plugged.disturbedAtUs);
     for (const other of segment.plugs) {
@@ -64,7 +65,7 @@ export function quietSinceUs(segment: Segment): Micros | undefined {
   return sinceUs;
 }
 
-/** Of a segment that had its time to settle. */
+/** Checks "one master" for a segment that had time to settle. */
 export function checkMasters(segment: Segment): void {
   for (const [group, participants] of groups(segment)) {
     const masters = participants.filter(({ isMaster }) => isMaster).map(({ host }) => host.name);
@@ -76,7 +77,7 @@ export function checkMasters(segment: Segment): void {
   }
 }
 
-/** Every packet to a balanced address is accepted by one host, as soon as each node is held by one. */
+/** Checks "one accepts": once each node has one lease, one host accepts each packet to a balanced address. */
 export function checkBalancing(segment: Segment): void {
   const stations = segment.plugs.filter((each) => each instanceof Station);
   const names = new Set(stations.flatMap(({ filters }) => [...filters.keys()]));
@@ -116,7 +117,7 @@ function holds(station: Station, key: string): boolean {
   return station.leaseEndUs(key) > station.world.us;
 }
 
-/** Hosts that believe each other about a virtual host, by what it is. */
+/** Groups the hosts that accept each other's digests for a virtual host, by its key and secret. */
 function groups(segment: Segment): Map<string, Participant[]> {
   const found = new Map<string, Participant[]>();
   for (const plugged of segment.plugs)

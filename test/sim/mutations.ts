@@ -1,236 +1,399 @@
 /**
- * What the simulator has to notice: the core with one thing wrong, for each invariant, and without what was mended
- * because the simulator had found it. As text to replace, and what has to be violated then.
+ * Mutations that the simulator has to report: for each invariant and for each fault that the simulator once
+ * found, one export of src replaced by one with that fault. The export's type holds the replacement to what
+ * src needs.
  */
 
 import type { Invariant } from "./violation.ts";
 
 export interface Mutation {
   readonly title: string;
-  /** The run that shows it, in found/: what was left of a seed's plan. */
-  readonly plan: string;
-  readonly file: string;
-  /** There exactly once. */
-  readonly text: string;
-  readonly by: string;
+  /** Name of the shrunk plan in found/ that shows the mutation. */
+  readonly name: string;
   readonly violates: Invariant;
+  /** Path below src. */
+  readonly module: string;
+  /** Name of the export. */
+  readonly replaces: string;
+  // biome-ignore lint/suspicious/noExplicitAny: `mutation` checks the types of each.
+  readonly replace: (original: any, module: any) => unknown;
 }
 
+/** The modules of src that mutations replace exports of. */
+interface Modules {
+  "core/counters/counter-reserve.ts": typeof import("../../src/core/counters/counter-reserve.ts");
+  "core/counters/own-counters.ts": typeof import("../../src/core/counters/own-counters.ts");
+  "core/counters/replay-window.ts": typeof import("../../src/core/counters/replay-window.ts");
+  "core/demotion.ts": typeof import("../../src/core/demotion.ts");
+  "core/election/answers.ts": typeof import("../../src/core/election/answers.ts");
+  "core/election/rules.ts": typeof import("../../src/core/election/rules.ts");
+  "core/election/timing.ts": typeof import("../../src/core/election/timing.ts");
+  "core/election/virtual-host.ts": typeof import("../../src/core/election/virtual-host.ts");
+  "core/failures.ts": typeof import("../../src/core/failures.ts");
+  "core/interface/appearance.ts": typeof import("../../src/core/interface/appearance.ts");
+  "core/interface/carp-interface.ts": typeof import("../../src/core/interface/carp-interface.ts");
+  "core/interface/reconfigure.ts": typeof import("../../src/core/interface/reconfigure.ts");
+  "engine/queue.ts": typeof import("../../src/engine/queue.ts");
+  "engine/state/counter-floor.ts": typeof import("../../src/engine/state/counter-floor.ts");
+  "protocol/frame.ts": typeof import("../../src/protocol/frame.ts");
+}
+
+function mutation<M extends keyof Modules, E extends keyof Modules[M] & string>(
+  name: string,
+  title: string,
+  violates: Invariant,
+  module: M,
+  replaces: E,
+  replace: (original: Modules[M][E], module: Modules[M]) => Modules[M][E],
+): Mutation {
+  return { title, name, violates, module, replaces, replace };
+}
+
+const WINDOW = 10_000_000n;
+
 export const MUTATIONS: readonly Mutation[] = [
-  {
-    title: "nobody takes over from a master that is silent",
-    plan: "nobody-takes-over",
-    file: "core/virtual-host.ts",
-    text: 'else this.#takeOver("the master is silent", now);',
-    by: "else this.#waitForMaster(now.us);",
-    violates: "one master",
-  },
-  {
-    title: "nobody gives way to a master that advertises more often",
-    plan: "nobody-gives-way",
-    file: "core/virtual-host.ts",
-    text: "else if (his.intervalUs < ownIntervalUs)",
-    by: "else if (his.intervalUs < 0)",
-    violates: "cause",
-  },
-  {
-    title: "a BACKUP waits for two intervals only",
-    plan: "impatient-backup",
-    file: "core/timing.ts",
-    text: "return 3 * ownIntervalUs;",
-    by: "return 2 * ownIntervalUs;",
-    violates: "cause",
-  },
-  {
-    title: "a lease lasts twice as long",
-    plan: "long-lease",
-    file: "core/timing.ts",
-    text: "return Math.max(least, peers);",
-    by: "return 2 * Math.max(least, peers);",
-    violates: "bounded lease",
-  },
-  {
-    title: "a lease stays although its advertisement did not leave",
-    plan: "unsent",
-    file: "core/virtual-host.ts",
-    text: 'if (this.#state !== "MASTER" || this.#hasAdvertised) return;',
-    by: "return;",
-    violates: "bounded lease",
-  },
-  {
-    title: "a MASTER that gives way keeps its lease",
-    plan: "kept-lease",
-    file: "core/virtual-host.ts",
-    text: 'if (from === "MASTER") this.#owner.emit({',
-    by: 'if (to === "INIT") this.#owner.emit({',
-    violates: "bounded lease",
-  },
-  {
-    title: "every host has its nodes in the order they were typed in",
-    plan: "unsorted-nodes",
-    file: "core/reconfigure.ts",
-    text: "[...change.carpnodes].sort((a, b) => a.vhid - b.vhid)",
-    by: "[...change.carpnodes]",
-    violates: "one accepts",
-  },
-  {
-    title: "a BACKUP preempts although it is told not to",
-    plan: "preempting",
-    file: "core/virtual-host.ts",
-    text: "if (preempt && this.#intervalUs < his.intervalUs",
-    by: "if (this.#intervalUs < his.intervalUs",
-    violates: "cause",
-  },
-  {
-    title: "every digest is right",
-    plan: "any-digest",
-    file: "core/input.ts",
-    text: "if (!carpInterface.verify(parsed.advertisement))",
-    by: "if (false)",
-    violates: "no effect",
-  },
-  {
-    title: "a frame's length is not looked at",
-    plan: "any-length",
-    file: "protocol/frame.ts",
-    text: 'if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };',
-    by: "",
-    violates: "no effect",
-  },
-  {
-    title: "a MASTER answers one other master an interval",
-    plan: "few-answers",
-    file: "core/virtual-host.ts",
-    text: "const MAX_ANSWERS_IN_AN_INTERVAL = 8;",
-    by: "const MAX_ANSWERS_IN_AN_INTERVAL = 1;",
-    violates: "no two leases",
-  },
-  {
-    title: "counters ahead of the clock are forgotten by a stop in order",
-    plan: "counters-forgotten",
-    file: "engine/counter-floor.ts",
-    text: "return floor > BigInt(Math.trunc(now.epochUs));",
-    by: "return false;",
-    violates: "counters grow",
-  },
-  {
-    title: "counters that are saved do not go on",
-    plan: "counters-standing",
-    file: "engine/counter-floor.ts",
-    text: "counters.upTo + BigInt(Math.ceil(now.us - counters.atUs))",
-    by: "counters.upTo",
-    violates: "counters grow",
-  },
-  {
-    title: "an engine that cannot run leaves the lease of the one before it",
-    plan: "lease-in-init",
-    file: "core/carp-interface.ts",
-    text: "if (leaseUntilUs(vhid) > now.us) this.emit(",
-    by: "if (leaseUntilUs(vhid) < 0) this.emit(",
-    violates: "bounded lease",
-  },
-  {
-    title: "an advertisement renews the lease by settings it does not tell of",
-    plan: "untold-settings",
-    file: "core/virtual-host.ts",
-    text: "Math.min(this.#leaseUs, this.#promisedUs)",
-    by: "this.#leaseUs",
-    violates: "bounded lease",
-  },
-  {
-    title: "a BACKUP does not mind that the master is demoted",
-    plan: "deaf-to-demotion",
-    file: "core/virtual-host.ts",
-    text: 'else if (his.demote > demote) this.#takeOver("the master is demoted", now);',
-    by: "",
-    violates: "cause",
-  },
-  {
-    title: "demotion raises advskew beyond what others know",
-    plan: "too-slow",
-    file: "core/demotion.ts",
-    text: "const MAX_DEMOTED_ADVSKEW = 240;",
-    by: "const MAX_DEMOTED_ADVSKEW = 254;",
-    violates: "cause",
-  },
-  {
-    title: "a demoted MASTER does not mind that another one is less so",
-    plan: "demoted-master",
-    file: "core/virtual-host.ts",
-    text: 'if (his.demote < demote) this.#yield("a master is less demoted", his.receivedUs, now);',
-    by: "if (false) return;",
-    violates: "cause",
-  },
-  {
-    title: "of two equal masters the higher address stays",
-    plan: "higher-stays",
-    file: "core/virtual-host.ts",
-    text: ": order < 0;",
-    by: ": order > 0;",
-    violates: "cause",
-  },
-  {
-    title: "of a tie with ucarp both make themselves the winner",
-    plan: "tie-with-ucarp",
-    file: "core/virtual-host.ts",
-    text: ": order < 0;",
-    by: ": order > 0;",
-    violates: "cause",
-  },
-  {
-    title: "strict_replay forgets what it has heard",
-    plan: "replayed",
-    file: "core/replay.ts",
-    text: "if (known.hasTwin || !isTwin(heard, known.first)) return true;",
-    by: "",
-    violates: "no effect",
-  },
-  {
-    title: "strict_replay knows what it has heard by the address it came from",
-    plan: "disguised",
-    file: "core/replay.ts",
-    text: "const known = this.#heard.get(counter);",
-    by: "const heardBefore = this.#heard.get(counter); const known = heardBefore?.first.source === heard.source ? heardBefore : undefined;",
-    violates: "no effect",
-  },
-  {
-    title: "strict_replay takes what is old for new",
-    plan: "long-ago",
-    file: "core/replay.ts",
-    text: "if (counter <= this.#floor || counter + WINDOW <= greatest) return true;",
-    by: "",
-    violates: "no effect",
-  },
-  {
-    title: "with strict_replay counters do not follow each other",
-    plan: "not-followed",
-    file: "core/carp-interface.ts",
-    text: "own?.follow(heard.counter, heard.receivedUs);",
-    by: "",
-    violates: "no two leases",
-  },
-  {
-    title: "a host does not know its own advertisements when they come back",
-    plan: "own-voice",
-    file: "core/input.ts",
-    text: "if (node.isOwn(counter))",
-    by: "if (false)",
-    violates: "no effect",
-  },
-  {
-    title: "counters that jump are not saved",
-    plan: "counters-unsaved",
-    file: "core/host.ts",
-    text: "if (this.#counted > 0n && this.#reserve.take(this.#counted, now))",
-    by: "if (false)",
-    violates: "counters grow",
-  },
-  {
-    title: "a master whose counters are behind is not answered",
-    plan: "counters-behind",
-    file: "core/virtual-host.ts",
-    text: "if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;",
-    by: "if (true) return;",
-    violates: "no two leases",
-  },
+  mutation(
+    "nobody-takes-over",
+    "no BACKUP takes over from a master that is silent",
+    "one master",
+    "core/election/timing.ts",
+    "masterDownUs",
+    () => () => Number.MAX_SAFE_INTEGER / 2,
+  ),
+  mutation(
+    "nobody-gives-way",
+    "no MASTER gives way to one that advertises more often",
+    "cause",
+    "core/election/rules.ts",
+    "decideAsMaster",
+    (decide) => (own, other) => {
+      const decision = decide(own, other);
+      return decision === "other-more-frequent" ? "answer" : decision;
+    },
+  ),
+  mutation(
+    "impatient-backup",
+    "a BACKUP takes over after two intervals",
+    "cause",
+    "core/election/timing.ts",
+    "masterDownUs",
+    () => (intervalUs) => 2 * intervalUs,
+  ),
+  mutation(
+    "long-lease",
+    "a lease lasts twice as long",
+    "bounded lease",
+    "core/election/timing.ts",
+    "leaseUs",
+    (leaseUs) =>
+      (...settings) =>
+        2 * leaseUs(...settings),
+  ),
+  mutation(
+    "unsent",
+    "a lease stays although its advertisement did not leave",
+    "bounded lease",
+    "core/election/virtual-host.ts",
+    "VirtualHost",
+    (VirtualHost) =>
+      class extends VirtualHost {
+        override advertisementFailed() {}
+      },
+  ),
+  mutation(
+    "kept-lease",
+    "a MASTER that gives way keeps its lease",
+    "bounded lease",
+    "core/interface/carp-interface.ts",
+    "CarpInterface",
+    (CarpInterface) =>
+      class extends CarpInterface {
+        override emit(effect: Parameters<InstanceType<typeof CarpInterface>["emit"]>[0]) {
+          if (effect.kind !== "lease" || effect.untilUs > 0) super.emit(effect);
+        }
+      },
+  ),
+  mutation(
+    "unsorted-nodes",
+    "each host keeps its nodes in the order in which they were given",
+    "one accepts",
+    "core/interface/reconfigure.ts",
+    "applyChange",
+    (applyChange) => (present, change, surroundings, before) => {
+      const after = applyChange(present, change, surroundings, before);
+      return "error" in after || change.carpnodes === undefined
+        ? after
+        : { ...after, nodes: change.carpnodes };
+    },
+  ),
+  mutation(
+    "preempting",
+    "a BACKUP preempts although preempt is off",
+    "cause",
+    "core/election/rules.ts",
+    "decideAsBackup",
+    (decide) => (own, other) => decide({ ...own, preempt: true }, other),
+  ),
+  mutation(
+    "any-digest",
+    "every digest is accepted",
+    "no effect",
+    "core/interface/appearance.ts",
+    "Appearance",
+    (Appearance) =>
+      class extends Appearance {
+        override verify() {
+          return true;
+        }
+      },
+  ),
+  mutation(
+    "any-length",
+    "a frame that is too short makes the engine fail",
+    "no effect",
+    "protocol/frame.ts",
+    "parseCarpFrame",
+    (parse) => (frame) => {
+      if (frame.length < 14) throw new RangeError("out of bounds");
+      return parse(frame);
+    },
+  ),
+  mutation(
+    "few-answers",
+    "a MASTER answers only one other master in an interval",
+    "no two leases",
+    "core/election/answers.ts",
+    "Answers",
+    (Answers) =>
+      class extends Answers {
+        #answeredUs = Number.NEGATIVE_INFINITY;
+        override to(...[other, intervalUs, nowUs]: Parameters<InstanceType<typeof Answers>["to"]>) {
+          if (nowUs - this.#answeredUs < intervalUs) return { kind: "none" } as const;
+          this.#answeredUs = nowUs;
+          return super.to(other, intervalUs, nowUs);
+        }
+      },
+  ),
+  mutation(
+    "counters-forgotten",
+    "a stop in order forgets counters that are ahead of the clock",
+    "counters grow",
+    "engine/state/counter-floor.ts",
+    "areAhead",
+    () => () => false,
+  ),
+  mutation(
+    "counters-standing",
+    "saved counters do not grow with the clock",
+    "counters grow",
+    "engine/state/counter-floor.ts",
+    "counterFloor",
+    (floor) => (saved, now) => floor(saved, saved === undefined ? now : { ...now, us: saved.atUs }),
+  ),
+  mutation(
+    "lease-in-init",
+    "an interface that cannot run keeps the lease of the earlier engine",
+    "bounded lease",
+    "core/interface/carp-interface.ts",
+    "CarpInterface",
+    (CarpInterface) =>
+      class extends CarpInterface {
+        override emit(effect: Parameters<InstanceType<typeof CarpInterface>["emit"]>[0]) {
+          const isTaken = effect.kind === "lease" && effect.untilUs === 0;
+          if (!isTaken || this.isRunning) super.emit(effect);
+        }
+      },
+  ),
+  mutation(
+    "untold-settings",
+    "an advertisement renews the lease by settings that it does not hold",
+    "bounded lease",
+    "core/election/timing.ts",
+    "renewedLeaseUs",
+    () => (presentUs) => presentUs,
+  ),
+  mutation(
+    "deaf-to-demotion",
+    "a BACKUP does not take over from a demoted master",
+    "cause",
+    "core/election/rules.ts",
+    "decideAsBackup",
+    (decide) => (own, other) => {
+      const decision = decide(own, other);
+      return decision === "master-demoted" ? "wait" : decision;
+    },
+  ),
+  mutation(
+    "too-slow",
+    "demotion raises advskew above 240",
+    "cause",
+    "core/demotion.ts",
+    "Demotion",
+    (Demotion) =>
+      class extends Demotion {
+        override effective(advskew: number, groups: readonly string[]) {
+          const effective = super.effective(advskew, groups);
+          const raised = Math.min(254, Math.max(0, advskew + this.global));
+          return this.global === 0 ? effective : { ...effective, advskew: raised };
+        }
+      },
+  ),
+  mutation(
+    "demoted-master",
+    "a demoted MASTER does not give way to one that is less demoted",
+    "cause",
+    "core/election/rules.ts",
+    "decideAsMaster",
+    (decide) => (own, other) => {
+      const decision = decide(own, other);
+      return decision === "other-less-demoted" ? "answer" : decision;
+    },
+  ),
+  mutation(
+    "higher-stays",
+    "of two equal masters the higher address stays",
+    "cause",
+    "core/election/rules.ts",
+    "staysAfterTie",
+    (stays) => (own, other) => !stays(own, other),
+  ),
+  mutation(
+    "tie-with-ucarp",
+    "in a tie with ucarp the higher address stays",
+    "cause",
+    "core/election/rules.ts",
+    "staysAfterTie",
+    (stays) => (own, other) => !stays(own, other),
+  ),
+  mutation(
+    "replayed",
+    "strict_replay forgets the counters that it has heard",
+    "no effect",
+    "core/counters/replay-window.ts",
+    "ReplayWindow",
+    (ReplayWindow) =>
+      class extends ReplayWindow {
+        #greatest = 0n;
+        override isReplay(...[{ counter }, sent]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
+          const greatest = sent > this.#greatest ? sent : this.#greatest;
+          if (counter > this.#greatest) this.#greatest = counter;
+          return counter + WINDOW <= greatest;
+        }
+      },
+  ),
+  mutation(
+    "disguised",
+    "strict_replay remembers counters by source address",
+    "no effect",
+    "core/counters/replay-window.ts",
+    "ReplayWindow",
+    (ReplayWindow) =>
+      class extends ReplayWindow {
+        readonly #windows = new Map<string, InstanceType<typeof ReplayWindow>>();
+        override isReplay(...[heard, sent]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
+          const window = this.#windows.get(heard.source) ?? new ReplayWindow();
+          this.#windows.set(heard.source, window);
+          return window.isReplay(heard, sent);
+        }
+      },
+  ),
+  mutation(
+    "long-ago",
+    "strict_replay accepts counters that are far behind",
+    "no effect",
+    "core/counters/replay-window.ts",
+    "ReplayWindow",
+    (ReplayWindow) =>
+      class extends ReplayWindow {
+        readonly #heard = new Set<string>();
+        override isReplay(...[heard]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
+          const key = `${heard.counter} ${heard.family}`;
+          if (this.#heard.has(key)) return true;
+          this.#heard.add(key);
+          return false;
+        }
+      },
+  ),
+  mutation(
+    "not-followed",
+    "with strict_replay a host's counters do not follow its peers'",
+    "no two leases",
+    "core/counters/own-counters.ts",
+    "OwnCounters",
+    (OwnCounters) =>
+      class extends OwnCounters {
+        override follow() {}
+      },
+  ),
+  mutation(
+    "own-voice",
+    "a host does not recognise its own advertisements when they come back",
+    "no effect",
+    "core/counters/own-counters.ts",
+    "OwnCounters",
+    (OwnCounters) =>
+      class extends OwnCounters {
+        override has() {
+          return false;
+        }
+      },
+  ),
+  mutation(
+    "counters-unsaved",
+    "counters that jump ahead are not saved",
+    "counters grow",
+    "core/counters/counter-reserve.ts",
+    "CounterReserve",
+    (CounterReserve) =>
+      class extends CounterReserve {
+        override take() {
+          return false;
+        }
+      },
+  ),
+  mutation(
+    "counters-behind",
+    "a master whose counters are behind is not answered",
+    "no two leases",
+    "core/election/virtual-host.ts",
+    "VirtualHost",
+    (VirtualHost) =>
+      class extends VirtualHost {
+        override heardStale() {}
+      },
+  ),
+  mutation(
+    "not-retried",
+    "a part that could not be put in place is not tried again",
+    "one master",
+    "core/failures.ts",
+    "Failures",
+    (Failures) =>
+      class extends Failures {
+        override retry() {
+          return [];
+        }
+      },
+  ),
+  mutation(
+    "re-entered",
+    "an outcome is handled while other effects are being performed",
+    "counters grow",
+    "engine/queue.ts",
+    "EventQueue",
+    (EventQueue) =>
+      class<E extends object> extends EventQueue<E> {
+        readonly #handled: (event: E) => void;
+        constructor(handle: (event: E) => void) {
+          super(handle);
+          this.#handled = handle;
+        }
+        override push(event: E) {
+          this.#handled(event);
+        }
+        override run(work: () => void) {
+          work();
+        }
+      },
+  ),
 ];

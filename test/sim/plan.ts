@@ -1,17 +1,17 @@
 /**
- * A simulation as plain data: the hosts, their segments, what they share, and everything that will happen to them,
- * each with its time. All chance but that of single frames is in here, so that a run that fails can be told again
- * with steps left out.
+ * Plan: a simulation as plain data: hosts, segments, shared services, and the steps that happen to them, each
+ * with its time. All chance except that of single frames is drawn beforehand, so that a failing run can be
+ * repeated with steps left out.
  */
 
-import type { Balancing, Command } from "../../src/core/configuration.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { Balancing, Micros } from "../../src/core/model.ts";
 import type { Weather } from "./segment.ts";
 
-/** Which implementation a host runs. */
+/** The CARP implementation of a host. */
 export type Kind = "carpctl" | "openbsd" | "freebsd" | "ucarp";
 
-/** One carp interface that all hosts of a segment have. */
+/** A carp interface that every host of a segment has. */
 export interface Service {
   /** carp0, carp1, ... */
   readonly name: string;
@@ -27,33 +27,39 @@ export interface Service {
 
 export interface HostPlan {
   readonly kind: Kind;
-  /** Of the clock that timers run by, in millionths. */
+  /** Drift of the clock that runs timers, in millionths. */
   readonly driftPpm: number;
-  /** Its time of day, ahead of the others'. */
+  /** Its system clock is ahead by this. */
   readonly aheadUs: Micros;
   readonly preempt: boolean;
   readonly strictReplay: boolean;
-  /** By service, then by vhid in their order. */
+  /** advskew by service, then by vhid, in their order. */
   readonly advskews: readonly (readonly number[])[];
 }
 
+/**
+ * A kernel call that fails: no device can be made, an address is refused, a socket cannot be opened, the data
+ * path has no room.
+ */
+export type KernelFault = "device-fails" | "address-refused" | "listen-fails" | "filter-full";
+
 export type Attack =
-  /** Bytes without sense. */
+  /** Random bytes. */
   | "garbage"
-  /** Right in all but the digest. */
+  /** An advertisement with a wrong digest. */
   | "forge"
-  /** What was recorded, unchanged. */
+  /** A recorded frame, unchanged. */
   | "replay"
-  /** What was recorded, with other values in the fields that no digest covers. */
+  /** A recorded frame with other values in the fields that no digest covers. */
   | "alter"
-  /** The same, and from another address: no digest covers that either. */
+  /** The same from another source address, which no digest covers either. */
   | "disguise"
-  /** What was recorded, with a bit turned round anywhere. */
+  /** A recorded frame with one bit flipped. */
   | "damage";
 
 export type Step = {
   readonly atUs: Micros;
-  /** What lasts ends then; 0: it happens once. */
+  /** Duration of the step; 0: it happens once. */
   readonly forUs: Micros;
 } & (
   | {
@@ -61,28 +67,33 @@ export type Step = {
       readonly segment: number;
       readonly from: readonly number[];
       readonly to: readonly number[];
-      /** On the ways back as well. */
+      /** Also in the other direction. */
       readonly both?: boolean;
       readonly weather: Weather;
     }
   | { readonly kind: "no-carrier"; readonly host: number; readonly segment: number }
-  | { readonly kind: "sends-fail"; readonly host: number; readonly error: string }
+  /** Each send fails with this probability: some of an advertisement's packets leave and others do not. */
+  | { readonly kind: "sends-fail"; readonly host: number; readonly error: string; readonly chance?: number }
+  /** Calls of one kind into the kernel fail. */
+  | { readonly kind: "kernel-fault"; readonly host: number; readonly fault: KernelFault }
+  /** The carpdev is taken away and comes back at once as a new device. */
+  | { readonly kind: "replug"; readonly host: number; readonly segment: number }
   | { readonly kind: "stall"; readonly host: number; readonly framesFirst: boolean }
-  /** kill -9, and a new engine afterwards. */
+  /** kill -9, and a new engine when the step ends. */
   | { readonly kind: "crash"; readonly host: number }
-  /** SIGTERM, and a start afterwards. */
+  /** SIGTERM, and a start when the step ends. */
   | { readonly kind: "stop"; readonly host: number }
   | {
       readonly kind: "command";
       readonly host: number;
       readonly command: Command;
-      /** What takes it back. */
+      /** The command that takes it back, when the step ends. */
       readonly undo?: Command | undefined;
     }
-  /** Somebody sets the time of day. */
+  /** The system clock is set. */
   | { readonly kind: "clock"; readonly host: number; readonly byUs: Micros }
   | { readonly kind: "drift"; readonly host: number; readonly ppm: number }
-  /** The kernel takes so long to change a device. */
+  /** Each change of a device takes this much longer. */
   | { readonly kind: "slow-devices"; readonly host: number; readonly deviceUs: Micros }
   | {
       readonly kind: "attack";

@@ -1,6 +1,6 @@
 /**
- * Numbers drawn from a seed, the same ones every time (the sfc32 generator). Whoever draws on its own account gets a
- * generator of its own, so that one event more or less for one host leaves the luck of all others as it was.
+ * Random: the sfc32 generator, which draws the same numbers for the same seed. Each host and each path has a
+ * stream of its own, so that one event more or less on one host does not change the draws of the others.
  */
 
 export class Random {
@@ -9,7 +9,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** @param stream which of the independent generators of this seed */
+  /** @param stream number of the independent stream of this seed */
   constructor(seed: number, stream = 0) {
     this.#a = seed >>> 0;
     this.#b = Math.floor(seed / 2 ** 32) >>> 0;
@@ -17,7 +17,7 @@ export class Random {
     for (let i = 0; i < 15; i++) this.next();
   }
 
-  /** From 0 up to, but not, 1. */
+  /** Draws a number from 0 up to, but not including, 1. */
   next(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -27,7 +27,7 @@ export class Random {
     return (sum >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** Draws a whole number, both ends included. */
   integer(min: number, max: number): number {
     return min + Math.floor(this.next() * (max - min + 1));
   }

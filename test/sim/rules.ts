@@ -1,10 +1,12 @@
 /**
- * Every change of state of a virtual host has a cause. The core says which rule it followed; here each rule's
- * conditions are looked up in what really happened: the frame, the clock, the command, the lease in the kernel.
+ * Rules: checks "cause" and "no effect". For each transition the core names the rule that it followed; this
+ * file checks that rule's conditions against the frame, the clock, the command and the lease in the kernel,
+ * and that a frame which is not acceptable has no effect.
  */
 
-import type { Effect, Transition, VirtualHostState } from "../../src/core/effect.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Effect, Transition } from "../../src/core/effect.ts";
+import type { Micros, VirtualHostState } from "../../src/core/model.ts";
+import type { TransitionReason } from "../../src/core/reason.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
 import { acceptable, type Heard, isBowOut, isStaleFromElsewhere, remember } from "./hearing.ts";
@@ -17,8 +19,8 @@ interface Situation {
   readonly key: string;
   readonly cause: Cause;
   readonly own: Settings;
-  /** What was heard, when that is the cause. */
-  readonly his: Heard | undefined;
+  /** The advertisement heard, when that is the cause. */
+  readonly other: Heard | undefined;
   readonly silentSinceUs: Micros;
 }
 
@@ -28,73 +30,79 @@ interface Rule {
   readonly holds: (situation: Situation) => boolean;
 }
 
-/** What a packet that is not acceptable may do, and what it may do besides when it is signed and not new. */
+/**
+ * The effects that an unacceptable packet may have, and further ones when its digest is valid but not new.
+ */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded"];
-const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save-counters"];
+const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save"];
 
-/** Clocks are no exacter than this in here. */
+/** Precision of the simulated clocks. */
 const ROUNDING_US = 1;
 
-/** By the reason that the core gives. */
-const RULES: Readonly<Record<string, Rule>> = {
-  "the interface runs": { from: "INIT", to: "BACKUP", holds: ({ cause }) => cause.kind !== "frame" },
-  "its lease is in force": {
+/** The rule for each reason of the core. The other reasons are checked by `forced` and `stops`. */
+const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
+  "interface-runs": { from: "INIT", to: "BACKUP", holds: ({ cause }) => cause.kind !== "frame" },
+  "lease-in-force": {
     from: "INIT",
     to: "MASTER",
     holds: ({ cause, station, key }) =>
       cause.kind === "restore" && (station.leases.get(key) ?? 0) > station.now.us,
   },
-  "the master is silent": {
+  "master-silent": {
     from: "BACKUP",
     to: "MASTER",
     holds: ({ cause, station, own, silentSinceUs }) =>
       cause.kind === "timer" && station.now.us - silentSinceUs >= 3 * own.intervalUs - ROUNDING_US,
   },
-  "preempting a slower master": {
+  "preempts-slower": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ station, own, his }) =>
-      his !== undefined && station.preempts && own.intervalUs < his.intervalUs && his.demote >= own.demote,
+    holds: ({ station, own, other }) =>
+      other !== undefined &&
+      station.preempts &&
+      own.intervalUs < other.intervalUs &&
+      other.demote >= own.demote,
   },
-  "the master is demoted": {
+  "master-demoted": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ own, his }) => his !== undefined && his.demote > own.demote,
+    holds: ({ own, other }) => other !== undefined && other.demote > own.demote,
   },
-  "the master left": {
+  "master-left": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ his }) => his !== undefined && isBowOut(his),
+    holds: ({ other }) => other !== undefined && isBowOut(other),
   },
-  "the master is too slow": {
+  "master-too-slow": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ own, his }) => his !== undefined && own.advbase > 0 && his.intervalUs > 3e6 * own.advbase,
+    holds: ({ own, other }) => other !== undefined && own.advbase > 0 && other.intervalUs > 3e6 * own.advbase,
   },
-  "a master is less demoted": {
+  "other-less-demoted": {
     from: "MASTER",
     to: "BACKUP",
-    holds: ({ own, his }) => his !== undefined && his.demote < own.demote,
+    holds: ({ own, other }) => other !== undefined && other.demote < own.demote,
   },
-  "a master advertises more often": {
+  "other-more-frequent": {
     from: "MASTER",
     to: "BACKUP",
-    holds: ({ own, his }) => his !== undefined && his.intervalUs < own.intervalUs && his.demote <= own.demote,
+    holds: ({ own, other }) =>
+      other !== undefined && other.intervalUs < own.intervalUs && other.demote <= own.demote,
   },
-  "an equal master has precedence": {
+  "other-has-precedence": {
     from: "MASTER",
     to: "BACKUP",
-    holds: ({ own, his }) =>
-      his !== undefined && his.intervalUs === own.intervalUs && his.demote === own.demote,
+    holds: ({ own, other }) =>
+      other !== undefined && other.intervalUs === own.intervalUs && other.demote === own.demote,
   },
-  "no advertisement has left in time": {
+  "lease-expired": {
     from: "MASTER",
     to: "BACKUP",
     holds: ({ station, key }) => (station.leases.get(key) ?? 0) <= station.now.us,
   },
 };
 
-/** `state master`, `state backup`. */
+/** The rule for `state master` and `state backup`. */
 function forced(to: VirtualHostState): Rule {
   const holds = ({ cause }: Situation) =>
     cause.kind === "command" &&
@@ -104,25 +112,29 @@ function forced(to: VirtualHostState): Rule {
   return { from: to === "MASTER" ? "BACKUP" : "MASTER", to, holds };
 }
 
-function told(own: Settings, his: Heard | undefined): string {
-  return JSON.stringify({ own, his: his && { ...his, digest: undefined, counter: `${his.counter}` } });
+function told(own: Settings, other: Heard | undefined): string {
+  return JSON.stringify({
+    own,
+    other: other && { ...other, digest: undefined, counter: `${other.counter}` },
+  });
 }
 
-/** It does not run any more: it was told so, its carpdev was lost, or, when it leaves, its successor is there. */
-function stops({ cause, his, station, key }: Situation, reason: string): boolean {
-  if (reason === "a successor is heard") return his !== undefined && station.isLeaving(key);
-  if (cause.kind === "frame") return his !== undefined && station.isLeaving(key);
-  if (cause.kind === "timer") return cause.timer.endsWith("/leave") && station.isLeaving(key);
+/** Whether a transition to INIT has a cause: a command, a lost carpdev, or, while leaving, a successor. */
+function stops({ cause, other, station, key }: Situation, reason: TransitionReason): boolean {
+  if (reason.kind === "successor-heard") return other !== undefined && station.isLeaving(key);
+  if (cause.kind === "frame") return other !== undefined && station.isLeaving(key);
+  if (cause.kind === "timer") return cause.timer.kind === "leave" && station.isLeaving(key);
   if (cause.kind !== "event") return cause.kind === "command" || cause.kind === "shutdown";
+  if (cause.event.kind === "link-gone") return true;
   return cause.event.kind === "link" && !(cause.event.link.up && cause.event.link.carrier);
 }
 
 export class Rules {
-  /** When each virtual host that is BACKUP last heard an advertisement, or began to wait for one. */
+  /** When each BACKUP last heard an advertisement, or began to wait for one. */
   readonly #silentSinceUs = new WeakMap<Station, Map<string, Micros>>();
-  /** Told of a frame that a host has to take note of. */
+  /** Called with each advertisement that a host has to accept. */
   readonly #heard: (station: Station, heard: Heard) => void;
-  /** Told of a change of state that has a cause. */
+  /** Called with each transition that has a cause. */
   readonly #changed: (station: Station, transition: Transition, own: Settings) => void;
 
   constructor(events: {
@@ -134,35 +146,35 @@ export class Rules {
   }
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
-    const his = cause.kind === "frame" ? acceptable(station, cause) : undefined;
-    if (cause.kind === "frame" && his === undefined) {
+    const other = cause.kind === "frame" ? acceptable(station, cause) : undefined;
+    if (cause.kind === "frame" && other === undefined) {
       const allowed = isStaleFromElsewhere(station, cause) ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
       const done = effects.find(({ kind }) => !allowed.includes(kind));
       if (done !== undefined)
         throw new Violation("no effect", `${station.name}: a packet that is not acceptable: ${done.kind}`);
       return;
     }
-    if (his !== undefined) {
-      if (station.strictReplay) remember(station, his);
-      this.#heard(station, his);
-      if (!isBowOut(his)) this.#wasQuietUntil(station, his.key, his.receivedUs);
+    if (other !== undefined) {
+      if (station.strictReplay) remember(station, other);
+      this.#heard(station, other);
+      if (!isBowOut(other)) this.#wasQuietUntil(station, other.key, other.receivedUs);
     }
     const states = new Map<string, VirtualHostState>();
-    const due = his && this.#due(station, cause, his);
+    const due = other && this.#due(station, cause, other);
     for (const effect of effects)
-      if (effect.kind === "transition") this.#checkTransition(station, cause, his, effect, states);
+      if (effect.kind === "transition") this.#checkTransition(station, cause, other, effect, states);
     if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
       throw new Violation(
         "cause",
-        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but what it hears makes it ${due.state}: ${told(due.own, his)}`,
+        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but the advertisement heard demands ${due.state}: ${told(due.own, other)}`,
       );
   }
 
-  #due(station: Station, cause: Cause, his: Heard) {
-    const { key } = his;
+  #due(station: Station, cause: Cause, other: Heard) {
+    const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
-    const situation = { station, key, cause, own, his, silentSinceUs: 0 };
+    const situation = { station, key, cause, own, other, silentSinceUs: 0 };
     const state = dueState(situation, was);
     return state && { state, was, key, own };
   }
@@ -178,22 +190,22 @@ export class Rules {
     const key = `${name}/${vhid}`;
     const was = states.get(key) ?? station.states.get(key) ?? "INIT";
     states.set(key, to);
-    const his = heard?.key === key ? heard : undefined;
+    const other = heard?.key === key ? heard : undefined;
     const own = station.settings(key);
     const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
-    const situation = { station, key, cause, own, his, silentSinceUs };
+    const situation = { station, key, cause, own, other, silentSinceUs };
     const rule =
       to === "INIT"
-        ? { from: was, to, holds: () => stops({ ...situation, his: heard }, reason) }
-        : reason === "forced"
+        ? { from: was, to, holds: () => stops({ ...situation, other: heard }, reason) }
+        : reason.kind === "forced"
           ? forced(to)
-          : RULES[reason];
-    const what = `${station.name} ${key}: ${from} -> ${to} (${reason}), caused by ${cause.kind}`;
+          : RULES[reason.kind];
+    const what = `${station.name} ${key}: ${from} -> ${to} (${reason.kind}), caused by ${cause.kind}`;
     if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
     if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
-      throw new Violation("cause", `${what}: ${told(own, his)}`);
-    // Who yields to a master has heard it.
-    if (to === "BACKUP") this.#wasQuietUntil(station, key, his?.receivedUs ?? station.now.us);
+      throw new Violation("cause", `${what}: ${told(own, other)}`);
+    // A host that gives way has heard the master it gives way to.
+    if (to === "BACKUP") this.#wasQuietUntil(station, key, other?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);
   }
 
@@ -204,32 +216,32 @@ export class Rules {
 }
 
 /**
- * What a virtual host has to do when it hears that, by the protocol's rules as they are written down, without a look at
- * what it does. Undefined: that depends on more than what it hears.
+ * The state that the protocol demands after an advertisement is heard, computed from the rules alone.
+ * Undefined: it depends on more than the advertisement.
  */
 function dueState(
-  { station, key, own, his }: Situation,
+  { station, key, own, other }: Situation,
   was: VirtualHostState,
 ): VirtualHostState | undefined {
-  if (his === undefined || was === "INIT") return undefined;
+  if (other === undefined || was === "INIT") return undefined;
   if (was === "BACKUP") {
-    // A bow-out comes over each family, and the second one is about a master that has left already.
-    if (isBowOut(his)) return undefined;
+    // A bow-out comes over each family, and the second copy is from a master that has left already.
+    if (isBowOut(other)) return undefined;
     const takesOver =
-      (station.preempts && own.intervalUs < his.intervalUs && his.demote >= own.demote) ||
-      his.demote > own.demote ||
-      (own.advbase > 0 && his.intervalUs > 3e6 * own.advbase);
+      (station.preempts && own.intervalUs < other.intervalUs && other.demote >= own.demote) ||
+      other.demote > own.demote ||
+      (own.advbase > 0 && other.intervalUs > 3e6 * own.advbase);
     return takesOver ? "MASTER" : "BACKUP";
   }
-  // One that leaves goes when it hears anybody; one without a lease (any more, or yet) has more to go by.
+  // A host that leaves stops when it hears a successor; without a lease the state depends on more than this.
   if (station.isLeaving(key)) return "INIT";
   if ((station.leases.get(key) ?? 0) <= station.now.us) return undefined;
-  if (isBowOut(his)) return "MASTER";
-  if (his.intervalUs !== own.intervalUs || his.demote !== own.demote)
-    return his.demote < own.demote || (his.demote === own.demote && his.intervalUs < own.intervalUs)
+  if (isBowOut(other)) return "MASTER";
+  if (other.intervalUs !== own.intervalUs || other.demote !== own.demote)
+    return other.demote < own.demote || (other.demote === own.demote && other.intervalUs < own.intervalUs)
       ? "BACKUP"
       : "MASTER";
-  const source = station.sourceOf(key, his.source);
-  if (his.source.includes(":") || source === undefined || source === his.source) return undefined;
-  return comparePrecedence(source, his.source) < 0 ? "MASTER" : "BACKUP";
+  const source = station.sourceOf(key, other.source);
+  if (other.source.includes(":") || source === undefined || source === other.source) return undefined;
+  return comparePrecedence(source, other.source) < 0 ? "MASTER" : "BACKUP";
 }

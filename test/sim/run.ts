@@ -1,7 +1,7 @@
 /**
- * Runs simulations from the command line: `npm run sim -- --hours 8`, or one again by its number: `--seed 42`. Prints
- * how much was simulated, and of a run that fails what is left of it when everything is left out that has no part in
- * it. `--save` keeps that as a file, and `--plan` runs such a file again.
+ * Runs simulations from the command line: many (`npm run sim -- --hours 8`), or one again by its seed
+ * (`--seed 42`). Prints how much was simulated, and a failing run shrunk to the steps that it needs to fail.
+ * `--save` writes that plan to a file, and `--plan` runs such a file again.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -71,12 +71,12 @@ process.exit(failures > 0 ? 1 : 0);
 function report(plan: Plan, { violation }: Outcome): void {
   if (violation === undefined) return;
   console.log(`seed ${plan.seed}: ${violation.invariant}: ${violation.what}`);
-  console.log(`again: npm run sim -- --seed ${plan.seed}${drawnOtherwise()}`);
+  console.log(`repeat with: npm run sim -- --seed ${plan.seed}${otherOptions()}`);
   const small = shrink(plan, violation.invariant);
   const trace = new Trace(Number(values.lines));
   const again = simulate(small, trace);
   if (values.save !== undefined) writeFileSync(values.save, JSON.stringify(small));
-  console.log(`what is left of its ${plan.steps.length} steps:`);
+  console.log(`shrunk from ${plan.steps.length} steps to ${small.steps.length}:`);
   for (const [i, host] of small.hosts.entries()) console.log(`  host${i} ${JSON.stringify(host)}`);
   for (const service of small.services) console.log(`  ${JSON.stringify(service)}`);
   for (const segment of small.segments) console.log(`  segment ${JSON.stringify(segment)}`);
@@ -85,8 +85,8 @@ function report(plan: Plan, { violation }: Outcome): void {
   console.log(`${again.violation?.invariant}: ${again.violation?.what}`);
 }
 
-/** What else decides which plan a seed stands for. */
-function drawnOtherwise(): string {
+/** The other options on which the plan of a seed depends. */
+function otherOptions(): string {
   const { episodes, advbase, quiet, hosts } = values;
   const given = Object.entries({ episodes: episodes === "20" ? undefined : episodes, advbase, quiet, hosts });
   return given.map(([name, value]) => (value === undefined ? "" : ` --${name} ${value}`)).join("");

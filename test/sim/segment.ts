@@ -1,23 +1,23 @@
 /**
- * A segment: a hub that carries what one host sends to all the others, each of which it reaches late, twice, out of
- * order or not at all, as the weather on the way from the one to the other is. Looks into no frame.
+ * Segment: a hub that carries each frame to all other hosts. The weather of the path between two hosts
+ * decides whether a frame arrives late, twice, out of order or not at all. Looks into no frame.
  */
 
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
-/** What is on its way. */
+/** A frame under way. */
 export interface Frame {
   readonly bytes: Uint8Array;
-  /** Absent: whoever is plugged in without being a host of ours. */
+  /** The sender; absent: the attacker. */
   readonly from: Plugged | undefined;
-  /** Only who has this address receives it; absent: all. */
+  /** Address of the one receiver; absent: all receive it. */
   readonly to: string | undefined;
   readonly sentUs: Micros;
 }
 
-/** Something with a network card. */
+/** A host with a network card on segments. */
 export interface Plugged {
   readonly id: number;
   readonly name: string;
@@ -25,22 +25,23 @@ export interface Plugged {
   owns(segment: Segment, address: string): boolean;
 }
 
+/** Loss, duplication and delay of the path from one host to another. */
 export interface Weather {
-  /** Of frames, 0 to 1. */
+  /** Share of frames lost, 0 to 1. */
   readonly loss: number;
   readonly duplication: number;
   readonly delayUs: Micros;
-  /** Up to so much more, each frame for itself: they overtake each other. */
+  /** Up to this much more for each frame, so that frames overtake each other. */
   readonly jitterUs: Micros;
 }
 
-/** From one to another. */
+/** The path from one host to another. */
 interface Way {
   readonly random: Random;
   weather: Weather;
-  /** Faults that are on it now. */
+  /** Faults of the path at present. */
   readonly faults: Weather[];
-  /** When the last of what the last fault delayed has arrived. */
+  /** When the last frame that a fault delayed has arrived. */
   clearSinceUs: Micros;
 }
 
@@ -48,11 +49,11 @@ export class Segment {
   readonly index: number;
   readonly fair: Weather;
   readonly plugs: Plugged[] = [];
-  /** Who listens to everything. */
+  /** Called with every frame. */
   tap: ((frame: Frame) => void) | undefined;
   readonly #world: World;
   readonly #random: (from: number, to: number) => Random;
-  /** By the sender's id, then the receiver's. */
+  /** The paths by the sender's id, then the receiver's. */
   readonly #ways: Way[][] = [];
 
   constructor(world: World, index: number, fair: Weather, random: (from: number, to: number) => Random) {
@@ -62,7 +63,7 @@ export class Segment {
     this.#random = random;
   }
 
-  /** The longest a frame takes where nothing is wrong. */
+  /** The longest time that a frame takes without faults. */
   get flightUs(): Micros {
     return this.fair.delayUs + this.fair.jitterUs;
   }
@@ -71,6 +72,7 @@ export class Segment {
     this.plugs.push(plugged);
   }
 
+  /** Carries a frame to every other host, as the weather of each path permits. */
   carry(frame: Frame): void {
     this.tap?.(frame);
     for (const to of this.plugs) {
@@ -87,21 +89,21 @@ export class Segment {
     }
   }
 
-  /** @returns a function that ends it */
+  /** Adds a fault to the path between two hosts. @returns a function that ends it */
   fault(from: Plugged, to: Plugged, fault: Weather): () => void {
     const way = this.#way(from.id, to.id);
     way.faults.push(fault);
     this.#judge(way);
     return () => {
       way.faults.splice(way.faults.indexOf(fault), 1);
-      // What was under way arrives yet.
+      // Frames under way still arrive late.
       const lateUs = 2 * fault.delayUs + fault.jitterUs;
       way.clearSinceUs = Math.max(way.clearSinceUs, this.#world.us + lateUs);
       this.#judge(way);
     };
   }
 
-  /** Since when frames get through from the one to the other; undefined while a fault is on the way. */
+  /** Since when the path is without faults; undefined while it has one. */
   clearSinceUs(from: Plugged, to: Plugged): Micros | undefined {
     const way = this.#way(from.id, to.id);
     return way.faults.length > 0 ? undefined : way.clearSinceUs;
@@ -118,7 +120,7 @@ export class Segment {
     return ways[to] as Way;
   }
 
-  /** Of several faults at once the worst of each kind. */
+  /** Combines several faults: the worst value of each kind. */
   #judge(way: Way): void {
     way.weather = [this.fair, ...way.faults].reduce((worst, each) => ({
       loss: Math.max(worst.loss, each.loss),

@@ -1,23 +1,24 @@
 /**
- * What a virtual host has to go by: what it is configured with, and how much it is demoted. Worked out anew, without
- * asking the core for what it makes of them.
+ * The settings that a virtual host has to advertise: its configuration with demotion added. Computed
+ * independently of the core's own computation.
  */
 
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { intervalOf } from "./hearing.ts";
 import type { Station } from "./station.ts";
 
-/** Demotion raises advskew no further, for those who do not know it. */
+/** The greatest advskew that demotion leads to. */
 const MAX_DEMOTED_ADVSKEW = 240;
 const MAX_DEMOTE = 255;
 
-/** As advertised. */
+/** The settings as advertised. */
 export interface Settings {
   readonly advbase: number;
   readonly intervalUs: Micros;
   readonly demote: number;
 }
 
+/** Computes the settings of a virtual host. @param key `carp0/1` */
 export function settingsOf({ engine, configurations }: Station, key: string): Settings {
   const [name = "", vhid] = key.split("/");
   const { advbase = 0, nodes = [], groups = [] } = configurations.get(name) ?? {};

@@ -1,12 +1,13 @@
 /**
- * What the files of a host say at its start: its carp interfaces, as commands.
+ * The command that configures a service on a host, as its hostname.if file would at the start.
  */
 
-import type { Command, InterfaceChange } from "../../src/core/configuration.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { InterfaceChange } from "../../src/core/interface/configuration.ts";
 import type { Service } from "./plan.ts";
 import { ownAddress } from "./station.ts";
 
-/** @param peer of two hosts the other one */
+/** Makes the command. @param peer the other host of two, for unicast */
 export function configured(
   service: Service,
   id: number,
@@ -17,7 +18,7 @@ export function configured(
   const nodes = vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 }));
   const change: InterfaceChange = {
     carpdev: `eth${segment}`,
-    // People type nodes in any order.
+    // Hosts list their nodes in different orders, as people do.
     carpnodes: id % 2 === 0 ? nodes : nodes.toReversed(),
     balancing,
     advbase,

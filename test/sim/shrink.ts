@@ -1,21 +1,22 @@
 /**
- * Makes a plan that fails as small as a person can read: leaves out services, hosts, segments and steps, and makes
- * numbers round, again and again, as long as the same invariant is still violated (delta debugging).
+ * Shrinks a failing plan until a person can read it (delta debugging): leaves out services, hosts, segments
+ * and steps, and rounds numbers, as long as the same invariant is still violated.
  */
 
 import type { Plan, Step } from "./plan.ts";
 import { simulate } from "./simulation.ts";
 import type { Invariant } from "./violation.ts";
 
-/** What is small enough comes sooner than what is as small as can be. */
+/** Limit on runs: a small plan soon is better than the smallest one late. */
 const MOST_TRIALS = 1500;
 
-/** What is left of a plan when something is left out; undefined: there is no such thing to leave out. */
+/** Returns the plan without its i-th part of a kind; undefined: there is no such part. */
 type Reduction = (plan: Plan, i: number) => Plan | undefined;
 
+/** Shrinks a plan that violates this invariant. */
 export function shrink(plan: Plan, invariant: Invariant): Plan {
   let trials = 0;
-  /** The candidate up to its violation, if it has that: what comes after has no part in it. */
+  /** Returns the candidate up to its violation of the invariant; undefined: it does not violate it. */
   const failing = (candidate: Plan): Plan | undefined => {
     if (trials++ >= MOST_TRIALS) return undefined;
     const { violation } = simulate(candidate);
@@ -50,7 +51,7 @@ function withFewerSteps(plan: Plan, failing: (candidate: Plan) => Plan | undefin
   return small;
 }
 
-/** Commands to it are left out with it. */
+/** Leaves out a service, and the commands to it. */
 const withoutService: Reduction = (plan, i) => {
   const service = plan.services[i];
   if (service === undefined) return undefined;
@@ -60,7 +61,7 @@ const withoutService: Reduction = (plan, i) => {
   return { ...plan, services: plan.services.toSpliced(i, 1), hosts, steps: plan.steps.filter(isOther) };
 };
 
-/** The last one, so that the others stay who they are. */
+/** Leaves out the last host, so that the ids of the others stay the same. */
 const withoutHost: Reduction = (plan, i) => {
   if (i > 0 || plan.hosts.length === 0) return undefined;
   const last = plan.hosts.length - 1;

@@ -1,6 +1,6 @@
 /**
- * Clusters in all kinds of trouble, the same ones every time: whatever happens to them, what has to hold does. More
- * of them: `npm run sim`.
+ * Simulates the clusters and faults of fixed seeds: no invariant is violated. `npm run sim` simulates more of
+ * them.
  */
 
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { type Extent, generate } from "./generate.ts";
 import { simulate } from "./simulation.ts";
 
-/** The seeds from `first`, each said with what it violates. */
+/** Simulates the seeds from `first` on, and returns a line for each violation. */
 function violations(first: number, runs: number, extent: Extent): string[] {
   return Array.from({ length: runs }, (_, i) => first + i).flatMap((seed) => {
     const { violation } = simulate(generate(seed, extent));
@@ -16,16 +16,16 @@ function violations(first: number, runs: number, extent: Extent): string[] {
   });
 }
 
-describe("hosts in trouble", () => {
+describe("simulated hosts with faults", () => {
   for (const [first, last] of [
     [1, 40],
     [41, 80],
   ] as const)
-    it(`keep to the protocol (seeds ${first} to ${last})`, () => {
+    it(`violate no invariant (seeds ${first} to ${last})`, () => {
       assert.deepEqual(violations(first, last - first + 1, { episodes: 20 }), []);
     });
 
-  it("are the same ones for the same seed", () => {
+  it("run the same for the same seed", () => {
     const [once, again] = [1, 2].map(() => generate(7, { episodes: 20 }));
     assert.ok(once !== undefined && again !== undefined);
     assert.deepEqual(once, again);

@@ -1,12 +1,12 @@
 /**
- * Runs a plan: builds the hosts and their segments, makes its steps happen, and watches. One run is a function of its
- * plan: the same plan ends the same way, to the microsecond.
+ * Runs a plan: builds its hosts and segments, performs its steps, and checks the invariants. A run is a
+ * function of its plan: the same plan ends the same way, to the microsecond.
  */
 
 import "./digests.ts";
-import type { Command } from "../../src/core/configuration.ts";
+import type { Command } from "../../src/core/command.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 import { Attacker } from "./attacker.ts";
 import type { Cause } from "./engine.ts";
 import { Foreign } from "./foreign.ts";
@@ -26,12 +26,12 @@ export interface Outcome {
   readonly violation:
     | { readonly invariant: Invariant; readonly what: string; readonly atUs: Micros }
     | undefined;
-  /** Time simulated, of all hosts together. */
+  /** Simulated time, summed over all hosts. */
   readonly hostUs: Micros;
   readonly checks: number;
 }
 
-/** Streams of chance that are not those of a host. */
+/** Random streams that belong to no host. */
 const WAY_STREAM = 1_000_000;
 const ATTACK_STREAM = 2_000_000;
 
@@ -120,7 +120,7 @@ class Simulation implements Witness {
     });
   }
 
-  /** @returns what ends it, if it lasts */
+  /** Applies a step. @returns a function that ends it, if it lasts */
   #apply(step: Step): (() => void) | undefined {
     if (step.kind === "weather") return this.#weather(step);
     if (step.kind === "attack") {
@@ -153,8 +153,13 @@ class Simulation implements Witness {
         return () => station.setCarrier(carpdev, true);
       }
       case "sends-fail":
-        station.setSendError(step.error);
-        return () => station.setSendError(undefined);
+        station.setSendFault({ error: step.error, chance: step.chance ?? 1 });
+        return () => station.setSendFault(undefined);
+      case "kernel-fault":
+        return station.setFault(step.fault);
+      case "replug":
+        station.replug(`eth${step.segment}`);
+        return undefined;
       case "stall":
         station.stall();
         return () => station.resume(step.framesFirst);
@@ -178,7 +183,8 @@ class Simulation implements Witness {
         return undo === undefined ? undefined : () => station.command(undo);
       }
       case "clock":
-        // Nobody can know what is set back while no engine runs: counters begin with that clock.
+        // Without an engine a clock that is set back goes unnoticed, and counters begin with it: not
+        // simulated.
         if (station.engine !== undefined) station.clock.setTimeOfDay(step.byUs);
         return undefined;
       case "drift":
@@ -212,9 +218,9 @@ class Simulation implements Witness {
     };
   }
 
-  // Looking on.
+  // Checks.
 
-  /** As soon as a segment has had its time to settle, and now and then as long as it is left alone. */
+  /** Checks a segment's masters when it has had time to settle, and at intervals as long as it is quiet. */
   #lookAfter(segment: Segment): void {
     const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
     let againUs = this.world.us + 2e6 * longestAdvbase;

@@ -1,30 +1,34 @@
 /**
- * A host that runs carpctl: its clock, its network cards, what its kernel keeps whatever becomes of the engine
- * (leases, filters), and the engine that runs on it, or does not. It tells its `Witness` everything that happens and
- * judges nothing.
+ * Station: a simulated host that runs carpctl: its clock, its network cards, the leases and filters that its
+ * kernel keeps without an engine, and the engine, if one runs. Reports everything to its `Witness` and checks
+ * nothing but that counters grow.
  */
 
-import type { Command, InterfaceConfiguration } from "../../src/core/configuration.ts";
-import type { Effect, Filter, Transmission, VirtualHostState } from "../../src/core/effect.ts";
-import type { Instant, Link, Micros } from "../../src/core/event.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { Effect } from "../../src/core/effect.ts";
+import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
+import type { Filter, Instant, Link, Micros, Transmission, VirtualHostState } from "../../src/core/model.ts";
 import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
 import { type Heard, secretOf } from "./hearing.ts";
+import type { KernelFault } from "./plan.ts";
 import type { Random } from "./random.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
-/** How many of its own counters a host knows again. */
+/** Number of its own counters that a host has to recognise. */
 const REMEMBERED_COUNTERS = 1024;
-const LINK_TOLD_WITHIN_US: Micros = 20_000;
+/** A failed part must be in place this soon after its fault: it is tried again every second. */
+const RECOVERS_WITHIN_US: Micros = 3_000_000;
+const LINK_REPORTED_WITHIN_US: Micros = 20_000;
 
 type Advertise = Extract<Effect, { kind: "advertise" }>;
 
-/** What a virtual host said when it really last advertised. */
+/** The last advertisement of a virtual host that left. */
 export interface LastSaid {
   readonly leftUs: Micros;
   readonly counter: bigint;
@@ -32,11 +36,11 @@ export interface LastSaid {
   readonly advskew: number;
 }
 
-/** Who looks on. */
+/** The observer of a simulation, which checks the invariants. */
 export interface Witness {
-  /** The core answers; the effects are not performed yet. */
+  /** The core has returned effects, which are not performed yet. */
   handled(station: Station, cause: Cause, effects: readonly Effect[]): void;
-  /** All is done that came of it at once. */
+  /** The immediate effects of an event are done. */
   done(station: Station): void;
   /** A lease is about to change; `untilUs` is on the host's clock. */
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void;
@@ -49,44 +53,48 @@ export class Station implements Plugged {
   readonly random: Random;
   readonly clock: Clock;
   readonly links = new Map<string, Link>();
-  /** carp interfaces as they are in force. */
+  /** The configurations in force, by carp interface. */
   configurations = new Map<string, InterfaceConfiguration>();
-  /** By `carp0/1`, as here all that is of one virtual host. */
+  /** The state of each virtual host, by its key (`carp0/1`), as all maps of virtual hosts here. */
   readonly states = new Map<string, VirtualHostState>();
-  /** On the host's clock; no entry: none. */
+  /** The end of each lease, on the host's clock; no entry: no lease. */
   readonly leases = new Map<string, Micros>();
   readonly lastSaid = new Map<string, LastSaid>();
   readonly filters = new Map<string, Filter>();
-  /** What the digests of a virtual host that is configured depend on. */
+  /** The secrets of the configured virtual hosts; see hearing.ts. */
   secrets = new Map<string, string>();
-  /** Counters of advertisements that this engine made. */
+  /** The latest counters that this engine sent. */
   readonly ownCounters = new Map<string, Set<bigint>>();
-  /** The greatest of them. */
+  /** The greatest counter that this engine sent. */
   readonly latestSent = new Map<string, bigint>();
-  /** Of all engines so far. */
+  /** The greatest counter that any engine of this host sent. */
   readonly #everSent = new Map<string, bigint>();
-  /** With strict_replay, the latest that were accepted. */
+  /** With strict_replay: the latest advertisements accepted. */
   readonly heard = new Map<string, readonly Heard[]>();
   allows = true;
   preempts = false;
   strictReplay = false;
   engine: Engine | undefined;
   saved: Saved | undefined;
-  sendError: string | undefined;
+  /** Sends fail with this error, each with this probability. */
+  sendFault: { readonly error: string; readonly chance: number } | undefined;
+  /** Kernel calls that fail at present. */
+  readonly faults = new Set<KernelFault>();
+  /** Parts that the kernel failed to put in place. */
+  readonly unplaced = new Set<string>();
   slowDeviceUs: Micros = 0;
   isStopping = false;
-  /** When something last happened that may have kept it from hearing or being heard. */
+  /** When a fault last began or ended that may have kept the host from hearing or being heard. */
   disturbedAtUs: Micros = 0;
-  /** When it was last told something. */
+  /** When the host last got a command. */
   commandedAtUs: Micros = 0;
   /** carp interfaces that have not left yet. */
   readonly #leaving = new Set<string>();
-  /** As long as nothing changes them. */
+  /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
   readonly #segments = new Map<string, Segment>();
   readonly #setup: readonly Command[];
-  #delivering = 0;
 
   constructor(
     world: World,
@@ -96,7 +104,7 @@ export class Station implements Plugged {
       readonly witness: Witness;
       readonly driftPpm: number;
       readonly aheadUs: Micros;
-      /** What its files say, at every start. */
+      /** The commands of its configuration files, at every start. */
       readonly setup: readonly Command[];
     },
   ) {
@@ -116,12 +124,45 @@ export class Station implements Plugged {
     return this.clock.now;
   }
 
-  setSendError(error: string | undefined): void {
-    this.sendError = error;
+  setSendFault(fault: Station["sendFault"]): void {
+    this.sendFault = fault;
     this.disturbed();
   }
 
-  // Its segments.
+  /** @returns a function that ends it */
+  setFault(fault: KernelFault): () => void {
+    this.faults.add(fault);
+    this.disturbed();
+    return () => {
+      this.faults.delete(fault);
+      this.disturbed();
+    };
+  }
+
+  notePlaced(part: string, isInPlace: boolean): void {
+    const changed = isInPlace ? this.unplaced.delete(part) : !this.unplaced.has(part);
+    if (!isInPlace) this.unplaced.add(part);
+    if (changed) this.disturbed();
+  }
+
+  /** Whether a fault impairs the host at present. A failed part must be in place soon after its fault. */
+  get isImpaired(): boolean {
+    return (
+      this.sendFault !== undefined ||
+      this.faults.size > 0 ||
+      (this.unplaced.size > 0 && this.world.us - this.disturbedAtUs < RECOVERS_WITHIN_US) ||
+      !this.allows ||
+      this.engine?.isStalled === true
+    );
+  }
+
+  /** @returns the errno name when a send fails now */
+  sendFailure(): string | undefined {
+    if (this.sendFault === undefined || !this.random.chance(this.sendFault.chance)) return undefined;
+    return this.sendFault.error;
+  }
+
+  // Segments.
 
   plug(segment: Segment): void {
     const name = `eth${segment.index}`;
@@ -156,7 +197,8 @@ export class Station implements Plugged {
 
   /** @returns the errno name when it does not leave */
   send(carpdev: string, transmission: Transmission): string | undefined {
-    if (this.sendError !== undefined) return this.sendError;
+    const failure = this.sendFailure();
+    if (failure !== undefined) return failure;
     const segment = this.#segments.get(carpdev);
     if (segment === undefined) return "ENODEV";
     const isFrame = "frame" in transmission;
@@ -170,14 +212,24 @@ export class Station implements Plugged {
   #note(carpdev: string, bytes: Uint8Array): void {
     const message = messageOf(bytes);
     const vhid = message.getUint8(1);
-    for (const [name, { carpdev: on, nodes }] of this.configurations)
-      if (on === carpdev && nodes.some((node) => node.vhid === vhid))
-        this.lastSaid.set(`${name}/${vhid}`, {
-          leftUs: this.now.us,
-          counter: message.getBigUint64(8),
-          advskew: message.getUint8(2),
-          advbase: message.getUint8(5),
-        });
+    const said = {
+      leftUs: this.now.us,
+      counter: message.getBigUint64(8),
+      advskew: message.getUint8(2),
+      advbase: message.getUint8(5),
+    };
+    for (const [name, { carpdev: on, nodes }] of this.configurations) {
+      if (on !== carpdev || !nodes.some((node) => node.vhid === vhid)) continue;
+      const key = `${name}/${vhid}`;
+      const former = this.lastSaid.get(key);
+      // The same once more, over the other family.
+      if (former !== undefined && said.counter < former.counter)
+        throw new Violation(
+          "counters grow",
+          `${this.name} ${key}: an older advertisement leaves after a newer one`,
+        );
+      this.lastSaid.set(key, said);
+    }
   }
 
   disturbed(): void {
@@ -191,13 +243,29 @@ export class Station implements Plugged {
     this.links.set(carpdev, changed);
     this.disturbed();
     const { engine } = this;
-    this.world.at(this.world.us + this.random.next() * LINK_TOLD_WITHIN_US, () => {
+    this.world.at(this.world.us + this.random.next() * LINK_REPORTED_WITHIN_US, () => {
       this.disturbed();
       engine?.whenRunning(() => engine.handle({ kind: "link", link: changed }));
     });
   }
 
-  // Its engine.
+  /** The carpdev is taken away and comes back as a new device. */
+  replug(carpdev: string): void {
+    const link = this.links.get(carpdev);
+    const { engine } = this;
+    if (link === undefined || engine === undefined) return;
+    const changed = { ...link, index: link.index + 100 };
+    this.links.set(carpdev, changed);
+    this.disturbed();
+    engine.unplug(carpdev);
+    engine.whenRunning(() => {
+      this.disturbed();
+      engine.handle({ kind: "link-gone", name: carpdev });
+      engine.handle({ kind: "link", link: changed });
+    });
+  }
+
+  // The engine.
 
   start(): void {
     const { saved } = this;
@@ -221,6 +289,7 @@ export class Station implements Plugged {
     this.ownCounters.clear();
     this.latestSent.clear();
     this.heard.clear();
+    this.unplaced.clear();
     this.disturbed();
   }
 
@@ -254,19 +323,16 @@ export class Station implements Plugged {
     this.engine?.command(command);
   }
 
-  // What the engine does on it.
+  // Called by its engine.
 
-  delivered(
-    cause: Cause,
-    work: () => readonly Effect[],
-    perform: (effects: readonly Effect[]) => void,
-  ): void {
+  /** Calls the core, and shows its effects to the witness before they are performed. */
+  asked(cause: Cause, work: () => readonly Effect[]): readonly Effect[] {
     let effects: readonly Effect[];
     try {
       effects = work();
     } catch (error) {
       this.#witness.crashed(this, cause, error);
-      return;
+      return [];
     }
     if (changesSettings(cause) || effects.some(({ kind }) => kind === "demotion")) this.#settings.clear();
     this.#witness.handled(this, cause, effects);
@@ -275,14 +341,12 @@ export class Station implements Plugged {
         this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
+      else if (effect.kind === "left") this.#left(effect.interface);
     if (cause.kind === "command" || cause.kind === "restore") this.#refresh();
     if (cause.kind === "command" || cause.kind === "shutdown")
       for (const name of this.configurations.keys())
         if (this.engine?.host.isLeaving(name)) this.#leaving.add(name);
-    this.#delivering++;
-    perform(effects);
-    this.#delivering--;
-    this.settled();
+    return effects;
   }
 
   #rememberCounter({ interface: name, vhid, transmissions: [first] }: Advertise): void {
@@ -305,7 +369,7 @@ export class Station implements Plugged {
     }
   }
 
-  left(name: string): void {
+  #left(name: string): void {
     if (!this.engine?.host.isLeaving(name)) this.#leaving.delete(name);
     const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
     if (configuration === undefined) this.configurations.delete(name);
@@ -314,15 +378,18 @@ export class Station implements Plugged {
     this.#learnSecrets();
   }
 
-  /** Another one by the same name has sent and heard nothing yet. */
+  /**
+   * Forgets the counters of a destroyed interface: another one by the same name has sent and heard nothing
+   * yet.
+   */
   #forget(name: string): void {
     for (const counters of [this.ownCounters, this.latestSent, this.heard])
       for (const key of [...counters.keys()]) if (key.startsWith(`${name}/`)) counters.delete(key);
   }
 
-  /** What was begun is done; unless that was part of something else. */
+  /** The immediate effects of an event are done. */
   settled(): void {
-    if (this.#delivering === 0) this.#witness.done(this);
+    this.#witness.done(this);
   }
 
   #learnSecrets(): void {
@@ -343,19 +410,22 @@ export class Station implements Plugged {
     return known;
   }
 
-  /** Whether its interface had begun to leave before what happens now. */
+  /** Whether its interface had begun to leave before the present event. */
   isLeaving(key: string): boolean {
     return this.#leaving.has(key.slice(0, key.indexOf("/")));
   }
 
-  /** The address that its advertisements come from, in the family of another one. */
+  /** The source address of its advertisements, in the family of another address. */
   sourceOf(key: string, other: string): string | undefined {
     const carpdev = this.configurations.get(key.slice(0, key.indexOf("/")))?.carpdev ?? "";
     const family = other.includes(":") ? 6 : 4;
     return this.links.get(carpdev)?.addresses.find((each) => each.family === family)?.address;
   }
 
-  /** An interface that is leaving is what it was until it has left. */
+  /**
+   * Reads the configurations in force again. An interface that is leaving keeps its former one until it has
+   * left.
+   */
   #refresh(): void {
     this.#settings.clear();
     const host = this.engine?.host;
@@ -383,31 +453,30 @@ export class Station implements Plugged {
     else this.leases.set(`${name}/${vhid}`, untilUs);
   }
 
-  /** Leases outlast a change of the addresses, and no other. */
-  setFilter(name: string, filter: Filter | null): Micros {
+  /** Replaces a filter. Leases outlast a change of the addresses, and no other change. */
+  setFilter(name: string, filter: Filter | null): void {
     const former = this.filters.get(name);
     if (former !== undefined && (filter === null || identityOf(former) !== identityOf(filter)))
       for (const vhid of former.vhids) this.setLease(name, vhid, 0);
     if (filter === null) this.filters.delete(name);
     else this.filters.set(name, filter);
-    return 0;
   }
 
-  /** @returns how long it takes */
+  /** Begins to change a device. @returns how long that takes */
   changeDevice(): Micros {
     const takesUs = 300 + this.random.next() * 2_000 + this.slowDeviceUs;
     if (this.slowDeviceUs > 0) this.world.at(this.world.us + takesUs, () => this.disturbed());
     return takesUs;
   }
 
-  /** When the lease runs out, on the world's clock; in the past: it has. */
+  /** When the lease expires, on the world's clock. */
   leaseEndUs(key: string): Micros {
     const untilUs = this.leases.get(key);
     return untilUs === undefined ? Number.NEGATIVE_INFINITY : this.clock.worldTimeOf(untilUs);
   }
 }
 
-/** Nothing that arrives, and no time that passes, changes any. */
+/** Whether an event can change settings. Frames and timers cannot. */
 function changesSettings(cause: Cause): boolean {
   if (cause.kind === "event") return cause.event.kind !== "advertised";
   return cause.kind !== "frame" && cause.kind !== "timer";
@@ -421,7 +490,7 @@ function identityOf({ carpdev, mac, realMac, balancing, vhids }: Filter): string
   return [carpdev, mac, realMac, balancing, ...vhids].join();
 }
 
-/** The advertisement at the end of what we send. */
+/** The CARP message at the end of a frame. */
 function messageOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - ADVERTISEMENT_BYTES);
 }

@@ -1,10 +1,11 @@
 /**
- * What happened in a run, told so that a person can read it: the steps of the plan, what each host heard and did.
- * Only the last lines are kept.
+ * Trace: the steps, events and effects of a run as lines for a person. Keeps the last lines only.
  */
 
 import type { Effect } from "../../src/core/effect.ts";
-import type { Micros } from "../../src/core/event.ts";
+import type { Timer } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
+import { reasonText } from "../../src/core/reason.ts";
 import type { Cause } from "./engine.ts";
 import { acceptable } from "./hearing.ts";
 import type { Step } from "./plan.ts";
@@ -12,7 +13,7 @@ import type { Station } from "./station.ts";
 
 export class Trace {
   readonly #lines: string[] = [];
-  /** How often who has just gone on advertising, since the last line. */
+  /** Advertise timers that did nothing but advertise since the last line, and how often. */
   readonly #goingOn = new Map<string, number>();
   readonly #keep: number;
 
@@ -32,7 +33,7 @@ export class Trace {
     this.#add(us, `--- ends: ${describe(step)}`);
   }
 
-  /** Given and taken away; that a MASTER goes on is said by its advertisements. */
+  /** Adds a line when a lease is granted or taken away; renewals show as advertisements. */
   lease(us: Micros, station: Station, key: string, untilUs: Micros): void {
     const isHeld = station.leaseUntilUs(...keyOf(key)) > station.now.us;
     if (untilUs > 0 ? isHeld : !isHeld) return;
@@ -44,7 +45,7 @@ export class Trace {
     const did = effects.flatMap((effect) => told(effect) ?? []);
     if (did.length === 0 && cause.kind !== "command") return;
     if (cause.kind === "timer" && did.every((each) => each.startsWith(ADVERTISES))) {
-      const who = `${station.name} ${cause.timer}`;
+      const who = `${station.name} ${timerName(cause.timer)}`;
       this.#goingOn.set(who, (this.#goingOn.get(who) ?? 0) + 1);
       return;
     }
@@ -68,12 +69,20 @@ function keyOf(key: string): [string, number] {
   return [name, Number(vhid)];
 }
 
-/** What an advertisement that is due is told with. */
+/** The beginning of the text of an advertisement. */
 const ADVERTISES = "advertises vhid ";
 
+/** The text of a step. */
 export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
   const lasts = forUs > 0 ? ` for ${seconds(forUs)} s` : "";
   return `${kind}${lasts} ${JSON.stringify(rest)}`;
+}
+
+function timerName(timer: Timer): string {
+  if (timer.kind === "retry") return timer.kind;
+  return timer.kind === "leave"
+    ? `${timer.interface}/leave`
+    : `${timer.interface}/${timer.vhid}/${timer.kind}`;
 }
 
 function seconds(us: Micros): string {
@@ -89,11 +98,13 @@ function why(station: Station, cause: Cause): string {
       return `hears ${source} advbase ${advbase} advskew ${advskew} demote ${demote}`;
     }
     case "timer":
-      return `timer ${cause.timer}`;
+      return `timer ${timerName(cause.timer)}`;
     case "command":
       return `command ${JSON.stringify(cause.command)}`;
     case "event":
-      return cause.event.kind;
+      return cause.event.kind === "performed"
+        ? `outcome of ${cause.event.part.kind}: ${cause.event.errors.join(", ") || "in place"}`
+        : cause.event.kind;
     default:
       return cause.kind;
   }
@@ -102,7 +113,7 @@ function why(station: Station, cause: Cause): string {
 function told(effect: Effect): string | undefined {
   switch (effect.kind) {
     case "transition":
-      return `vhid ${effect.vhid} ${effect.from} -> ${effect.to} (${effect.reason})`;
+      return `vhid ${effect.vhid} ${effect.from} -> ${effect.to} (${reasonText(effect.reason)})`;
     case "advertise":
       return `${ADVERTISES}${effect.vhid}`;
     case "device":

@@ -1,9 +1,9 @@
 /**
- * The one clock of a simulation and what is still to happen, in the order of its times and, at the same time, in the
- * order it was asked for. Knows nothing of what happens.
+ * World: the clock of a simulation and the queue of its future events, by time and, at equal times, in the
+ * order in which they were scheduled. Knows nothing about the events.
  */
 
-import type { Micros } from "../../src/core/event.ts";
+import type { Micros } from "../../src/core/model.ts";
 
 interface Happening {
   readonly atUs: Micros;
@@ -14,7 +14,7 @@ interface Happening {
 export class World {
   #us: Micros = 0;
   #order = 0;
-  /** A binary heap: each comes before the two at twice its place. */
+  /** A binary heap: each entry precedes its two children. */
   readonly #heap: Happening[] = [];
 
   /** Whole microseconds since the simulation began, on a clock that no host has. */
@@ -22,7 +22,7 @@ export class World {
     return this.#us;
   }
 
-  /** @param atUs now, when it has passed */
+  /** Schedules an event. @param atUs its time; a time that has passed means now */
   at(atUs: Micros, happen: () => void): void {
     const added = { atUs: Math.max(this.#us, Math.ceil(atUs)), order: this.#order++, happen };
     const heap = this.#heap;

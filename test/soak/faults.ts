@@ -1,13 +1,13 @@
 /**
- * What is done to a host that must not hurt its clients for longer than the protocol allows: each fault begins, lasts
- * and ends, and leaves the host as it was. Which hosts answer meanwhile is the judge's matter.
+ * Faults of a host that may interrupt its clients no longer than the protocol allows: each begins, lasts and
+ * ends, and leaves the host as it was. Judges nothing: judge.ts watches the answers.
  */
 
 import type { Host } from "../hosts/index.ts";
 
 export interface Fault {
   readonly name: string;
-  /** Hosts do not hear each other while it lasts: two of them may be MASTER. */
+  /** Hosts do not hear each other during the fault: two of them may be MASTER. */
   readonly deaf?: boolean;
   readonly shortestMs: number;
   readonly longestMs: number;
@@ -18,7 +18,7 @@ export interface Fault {
 
 const CARP_TABLE = "soak";
 
-/** Drops CARP in one direction; clients notice nothing of it themselves. */
+/** Drops CARP in one direction, and nothing else. */
 async function deafen(host: Host, hook: "ingress" | "egress"): Promise<void> {
   const rules = [
     `add table netdev ${CARP_TABLE}`,
@@ -29,17 +29,18 @@ async function deafen(host: Host, hook: "ingress" | "egress"): Promise<void> {
   await host.run("nft", rules.join("; "));
 }
 
-/** What brings a host's carpdev back. */
+/** Functions that bring a host's carpdev back. */
 const moved = new Map<Host, () => Promise<void>>();
 
-/** Everything that filters on the host's devices goes, whoever put it there. */
+/** Removes all filters from the host's devices, those of carp and others. */
 const STRIP = `
   const { native } = await import(${JSON.stringify(new URL("../../src/kernel/native.ts", import.meta.url).href)});
+  const { nativeBpf } = await import(${JSON.stringify(new URL("../../src/kernel/data-path/native-bpf.ts", import.meta.url).href)});
   for (const index of native.interfaceIndexes()) {
-    native.deleteClsact(index);
+    nativeBpf.deleteClsact(index);
     for (const ingress of [true, false]) {
-      const programs = native.listTcx?.(index, ingress);
-      for (const id of Array.isArray(programs) ? programs : []) native.detachTcx(id, index, ingress);
+      const programs = nativeBpf.listTcx?.(index, ingress);
+      for (const id of Array.isArray(programs) ? programs : []) nativeBpf.detachTcx(id, index, ingress);
     }
   }`;
 
@@ -125,21 +126,21 @@ export const FAULTS: readonly Fault[] = [
       eachInterface(host, (name) => host.engine.request("change", { name, change: { up: true } })),
   },
   {
-    name: "devices deleted by somebody",
+    name: "devices deleted",
     shortestMs: 1000,
     longestMs: 1000,
     begin: (host) => eachInterface(host, (name) => host.exec("ip", ["link", "delete", name])),
     end: nothing,
   },
   {
-    name: "addresses flushed by somebody",
+    name: "addresses flushed",
     shortestMs: 1000,
     longestMs: 1000,
     begin: (host) => eachInterface(host, (name) => host.exec("ip", ["address", "flush", "dev", name])),
     end: nothing,
   },
   {
-    name: "devices given another MAC and MTU by somebody",
+    name: "devices given another MAC and MTU",
     shortestMs: 1000,
     longestMs: 1000,
     begin: (host) =>
@@ -149,7 +150,7 @@ export const FAULTS: readonly Fault[] = [
     end: nothing,
   },
   {
-    name: "routes flushed by somebody",
+    name: "routes flushed",
     shortestMs: 1000,
     longestMs: 1000,
     begin: (host) =>
@@ -160,7 +161,7 @@ export const FAULTS: readonly Fault[] = [
     end: nothing,
   },
   {
-    name: "eBPF programs and their pins removed by somebody",
+    name: "eBPF programs and their pins removed",
     shortestMs: 1000,
     longestMs: 1000,
     begin: async (host) => {
@@ -177,7 +178,7 @@ export const FAULTS: readonly Fault[] = [
     end: (host) => host.setMtu(1500),
   },
   {
-    name: "more told by the kernel than anybody can follow, and devices deleted",
+    name: "netlink sockets overflow while devices are deleted",
     shortestMs: 1000,
     longestMs: 1000,
     begin: async (host) => {

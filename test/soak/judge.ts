@@ -1,5 +1,5 @@
 /**
- * Watches who answers a client and says when it should not have been so: two hosts for one address for longer than a
+ * Watches the answers to a client and reports violations: two hosts answer for one address for longer than a
  * handover takes, or none for longer than the protocol allows. Knows nothing of how faults are made.
  */
 
@@ -10,11 +10,11 @@ const ECHO_REPLIES = [0, 129];
 export interface Bounds {
   /** From the last fault, or the last answer, to the next answer. */
   readonly silenceUs: number;
-  /** How long two hosts may both answer while one takes over from the other. */
+  /** Two hosts may both answer this long while one takes over from the other. */
   readonly handoverUs: number;
 }
 
-/** All that is known of one address. */
+/** The answers for one address so far. */
 interface Answers {
   count: number;
   lastUs: number;
@@ -43,12 +43,15 @@ export class Judge {
     this.#bounds = bounds;
   }
 
-  /** Something has been done to a host: silence is counted from here. */
+  /** Records a fault at a host: silence is counted from then on. */
   disturbed(atUs: number): void {
     this.#disturbedUs.push(atUs);
   }
 
-  /** Hosts do not hear each other: two may answer. @returns the function that says until when */
+  /**
+   * Allows two hosts to answer, because they do not hear each other. @returns a function that ends it at a
+   * time
+   */
   excuse(fromUs: number): (untilUs: number) => void {
     const window = { fromUs, untilUs: Number.POSITIVE_INFINITY };
     this.#excused.push(window);
@@ -66,7 +69,7 @@ export class Judge {
     }
   }
 
-  /** When all is over: who has not answered lately either. */
+  /** Reports at the end the addresses that no host has answered for lately. */
   finish(nowUs: number, addresses: readonly string[]): void {
     for (const address of addresses) {
       const known = this.#addresses.get(address);
@@ -95,7 +98,7 @@ export class Judge {
     known.recent.delete((sequence - 64) & 0xffff);
   }
 
-  /** A fault that comes in the middle of it begins a new wait, but does not excuse what was before. */
+  /** A fault during a silence begins a new limit; the silence before it still counts. */
   #silence(address: string, fromUs: number, toUs: number): void {
     this.longestSilenceUs = Math.max(this.longestSilenceUs, toUs - fromUs);
     const disturbed = this.#disturbedUs.filter((atUs) => atUs > fromUs && atUs < toUs);

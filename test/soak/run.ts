@@ -1,4 +1,7 @@
-/** `npm run soak -- [--minutes N] [--seed N]`: thirty minutes unless said otherwise. Fails on a violation. */
+/**
+ * `npm run soak -- [--minutes N] [--seed N]`: faults on real hosts, for thirty minutes by default. Fails on a
+ * violation.
+ */
 
 import { parseArgs } from "node:util";
 import { soak } from "./soak.ts";

@@ -1,4 +1,7 @@
-/** Imports point one way: who only wants to know what CARP does meets no Linux, and a command nothing of the engine's. */
+/**
+ * The import rules of src: rooms import each other one way, no file is part of an import circle, protocol and core
+ * are pure, and no room holds more than a third of the code. And every file begins with a comment.
+ */
 
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
@@ -7,26 +10,28 @@ import { test } from "node:test";
 
 const tree = join(import.meta.dirname, "../..");
 
-/** What each part of src may import besides itself. */
+/** The rooms that each room of src may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   core: ["protocol"],
   kernel: ["core", "protocol"],
   control: ["core", "protocol"],
-  engine: ["control", "core", "kernel", "protocol"],
-  cli: ["control", "protocol"],
+  config: ["control", "core", "protocol"],
+  doctor: ["control", "core", "kernel", "protocol"],
+  engine: ["config", "control", "core", "doctor", "kernel", "protocol"],
+  cli: ["config", "control", "protocol"],
 };
 
-/** Verbs that run something of the engine's in their own process load it when they run. */
-const IN_PROCESS = ["src/cli/doctor.ts -> engine", "src/cli/verbs.ts -> engine"];
+/** Commands that run in this process what another room holds load it with `import()` when they run. */
+const LOADED_LATE = ["src/cli/commands/doctor.ts -> doctor", "src/cli/grammar/verbs.ts -> engine"];
 
-/** Digests are bytes from bytes. */
+/** Node's modules that a pure room may use: digests are bytes from bytes. */
 const PURE = ["node:crypto"];
 
 interface Import {
   readonly from: string;
   readonly to: string;
-  /** By `import(...)`. */
+  /** Imported with `import(...)`. */
   readonly late: boolean;
 }
 
@@ -41,33 +46,68 @@ function importsOf(file: string): Import[] {
   }));
 }
 
-const files = globSync("src/*/**/*.ts", { cwd: tree });
+const files = globSync("src/**/*.ts", { cwd: tree });
 const imports = files.flatMap(importsOf);
-const partOf = (path: string) => /^src\/([^/]+)\//.exec(path)?.[1];
+const roomOf = (path: string) => /^src\/([^/]+)\//.exec(path)?.[1];
 
-test("every part of src is one of these", () => {
-  assert.deepEqual([...new Set(files.map(partOf))].sort(), Object.keys(MAY_IMPORT).sort());
+test("every room of src is one of these", () => {
+  const rooms = new Set(files.flatMap((file) => roomOf(file) ?? []));
+  assert.deepEqual([...rooms].sort(), Object.keys(MAY_IMPORT).sort());
 });
 
-test("the parts of src import each other one way", () => {
+test("the rooms of src import each other one way", () => {
   const against = imports.filter(({ from, to, late }) => {
-    const [own = "", other] = [partOf(from), partOf(to)];
-    if (other === undefined || other === own || MAY_IMPORT[own]?.includes(other)) return false;
-    return !(late && IN_PROCESS.includes(`${from} -> ${other}`));
+    const [own, other] = [roomOf(from), roomOf(to)];
+    if (own === undefined || other === undefined || other === own || MAY_IMPORT[own]?.includes(other))
+      return false;
+    return !(late && LOADED_LATE.includes(`${from} -> ${other}`));
   });
   assert.deepEqual(against, []);
 });
 
-test("what is exempt is there", () => {
-  const late = imports.filter((each) => each.late).map(({ from, to }) => `${from} -> ${partOf(to)}`);
+test("every exemption from the import directions is used", () => {
+  const late = imports.filter((each) => each.late).map(({ from, to }) => `${from} -> ${roomOf(to)}`);
   assert.deepEqual(
-    IN_PROCESS.filter((each) => !late.includes(each)),
+    LOADED_LATE.filter((each) => !late.includes(each)),
     [],
   );
 });
 
+test("no file imports itself through others, types included", () => {
+  const targets = new Map(
+    files.map((file) => [
+      file,
+      imports.filter((each) => each.from === file && !each.late).map(({ to }) => to),
+    ]),
+  );
+  const finished = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    const start = path.indexOf(file);
+    if (start >= 0) circles.push([...path.slice(start), file].join(" -> "));
+    if (start >= 0 || finished.has(file)) return;
+    for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+    finished.add(file);
+  };
+  for (const file of files) visit(file, []);
+  assert.deepEqual(circles, []);
+});
+
+test("no room holds more than a third of src", () => {
+  const sources = globSync("src/**/*.{ts,cc,c,h,sh}", { cwd: tree }).filter(
+    (file) => !file.startsWith("src/native/build/"),
+  );
+  const lines = (file: string) => readFileSync(join(tree, file), "utf8").split("\n").length;
+  const sizes = Map.groupBy(sources, roomOf);
+  const all = sources.reduce((sum, file) => sum + lines(file), 0);
+  for (const [room, own] of sizes) {
+    const size = own.reduce((sum, file) => sum + lines(file), 0);
+    assert.ok(size <= all / 3, `${room} has ${size} of ${all} lines`);
+  }
+});
+
 test("protocol and core have no clock, no chance and no input or output of their own", () => {
-  const pure = files.filter((file) => ["protocol", "core"].includes(partOf(file) ?? ""));
+  const pure = files.filter((file) => ["protocol", "core"].includes(roomOf(file) ?? ""));
   assert.ok(pure.length > 20);
   for (const file of pure) {
     const text = readFileSync(join(tree, file), "utf8");
@@ -84,4 +124,18 @@ test("protocol and core have no clock, no chance and no input or output of their
       file,
     );
   }
+});
+
+test("every file begins with a comment that says what it holds", () => {
+  const sources = globSync(["{src,test}/**/*.{ts,py,c,cc,h,sh}", "bin/*", "test/{run,kernels/run}"], {
+    cwd: tree,
+    exclude: ["src/native/build/**", "test/fuzz/corpus/**"],
+  });
+  const begins = (file: string) =>
+    /^(#!.*\n)?(\/\*|\/\/|# |""")/.test(readFileSync(join(tree, file), "utf8"));
+  assert.ok(sources.length > files.length);
+  assert.deepEqual(
+    sources.filter((file) => !begins(file)),
+    [],
+  );
 });

@@ -1,28 +1,28 @@
-/** carp(4) against what it tells of: the variables, the modes, the hash, the messages; and every page is good mdoc. */
+/**
+ * carp(4) compared with the program: variables, modes, the hash, and the messages that the core logs. And all pages
+ * are valid mdoc.
+ */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { globSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { BALANCING_MODES } from "../../src/control/messages.ts";
+import type { Command } from "../../src/core/command.ts";
+import type { Effect } from "../../src/core/effect.ts";
+import type { Event, Part } from "../../src/core/event.ts";
+import { Host } from "../../src/core/host.ts";
+import type { Link } from "../../src/core/model.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
-import { fold, nodeIndex } from "../../src/protocol/load-sharing.ts";
+import { fold, nodeIndex } from "../oracle/load-sharing.ts";
+import { advertisement } from "./core/peer.ts";
+import { assertDescribed, diagnostics, heads, type Logged, readPage, section, tree } from "./mdoc.ts";
 
-const tree = join(import.meta.dirname, "../..");
-const page = readFileSync(join(tree, "man/carp.4"), "utf8");
+const page = readPage("carp.4");
 
-function section(title: string): string {
-  const [, text] = page.split(new RegExp(`^\\.S[hs] ${title}\\n`, "m"));
-  assert.ok(text !== undefined, `no section ${title}`);
-  return text.split(/^\.S[hs] /m)[0] ?? "";
-}
-
-/** What stands behind `.It` in a section, one for each entry. */
-const heads = (title: string) => [...section(title).matchAll(/^\.It (.*)$/gm)].map(([, head = ""]) => head);
-
-test("every variable is there with its default", () => {
-  const rows = heads("SYSCTL VARIABLES").slice(1);
+test("every variable has a row with its default", () => {
+  const rows = heads(page, "SYSCTL VARIABLES").slice(1);
   assert.deepEqual(
     rows.map((row) => row.split(" Ta ").slice(0, 2)),
     SYSCTL_VARIABLES.map(({ name, initial }) => [`Va ${name}`, String(initial)]),
@@ -31,13 +31,13 @@ test("every variable is there with its default", () => {
 
 test("every balancing mode is explained", () => {
   assert.deepEqual(
-    heads("Modes"),
+    heads(page, "Modes"),
     BALANCING_MODES.map((mode) => `Cm ${mode}`),
   );
 });
 
-test("the hash is computed as it says", () => {
-  const lines = [...section("The hash").matchAll(/^(\S+) -> (\S+): (\d+), node (\d+)$/gm)];
+test("the examples of the hash are right", () => {
+  const lines = [...section(page, "The hash").matchAll(/^(\S+) -> (\S+): (\d+), node (\d+)$/gm)];
   assert.equal(lines.length, 3);
   for (const [line, source = "", destination = "", folded, node] of lines)
     assert.deepEqual(
@@ -47,33 +47,94 @@ test("the hash is computed as it says", () => {
     );
 });
 
-test("every message is one that the engine logs, and all reasons to discard a packet are told", () => {
-  const sources = globSync(join(tree, "src/{core,engine}/*.ts")).map((path) => readFileSync(path, "utf8"));
-  const text = sources.join("\n");
-  const told = heads("DIAGNOSTICS").map((head) => head.replace(/ Pq .*$/, "").replace(/^Em carp : /, ""));
-  // What is filled in, and from where on the words of others follow.
-  const pieces = told.flatMap((head) => head.replace(/(transition|repaired): .*| by N.*/, "$1").split("N"));
-  for (const piece of pieces.map((each) => each.trim())) assert.ok(text.includes(piece), piece);
-  const reasons = [...text.matchAll(/discarded\("\w+", \d, [`"](.*?)[`"]\)/g)].map(([, what = ""]) => what);
-  assert.ok(reasons.length > 5);
-  for (const reason of reasons) {
-    const words =
-      reason
-        .replace(/^\$\{virtualHost\}: /, "")
-        .split("${")[0]
-        ?.trim() ?? "";
-    assert.ok(
-      told.some((head) => head.startsWith(words)),
-      reason,
-    );
-  }
+const ETH0: Link = {
+  name: "eth0",
+  index: 2,
+  mac: "02:00:00:00:00:10",
+  mtu: 1500,
+  up: true,
+  carrier: true,
+  addresses: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }],
+};
+
+/** The lines that a host logs in every situation that DIAGNOSTICS names. */
+function everyLogLine(): Logged[] {
+  const host = new Host({ balancing: true });
+  const lines: Logged[] = [];
+  let us = 1_000_000_000;
+  const now = () => ({ us: ++us, epochUs: 1_700_000_000_000_000 + us });
+  const note = (effects: readonly Effect[]) => {
+    for (const effect of effects)
+      if (effect.kind === "log") lines.push({ priority: effect.priority, text: effect.text });
+    return effects;
+  };
+  const handle = (event: Event) => note(host.handle(event, now()));
+  const command = (given: Command) => {
+    const outcome = host.command(given, now());
+    assert.ok(!("error" in outcome), JSON.stringify(outcome));
+    return note(outcome.effects);
+  };
+  const hear = (bytes: Uint8Array) => handle({ kind: "frame", carpdev: "eth0", bytes, receivedUs: us });
+  const setSysctl = (name: string, value: number) =>
+    command({ kind: "set-sysctl", writes: [{ name: `net.inet.carp.${name}`, value }] });
+
+  setSysctl("log", 7);
+  handle({ kind: "link", link: ETH0 });
+  hear(advertisement());
+  command({
+    kind: "change",
+    name: "carp0",
+    change: {
+      carpdev: "eth0",
+      vhid: 1,
+      addAddresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24, alias: true }],
+    },
+  });
+
+  const replayed = advertisement({ counter: 7n });
+  setSysctl("strict_replay", 1);
+  hear(replayed);
+  hear(replayed);
+  hear(advertisement({ hopLimit: 254 }));
+  hear(advertisement({ vhid: 2 }));
+  hear(advertisement({ pass: "guessed" }));
+  hear(advertisement({ length: 35 }));
+  hear(advertisement().subarray(0, 30));
+  hear(advertisement({ tamper: (message) => message.fill(0x31, 0, 1) }));
+  hear(advertisement({ corrupt: (message) => message.fill(1, 20, 21) }));
+  handle({ kind: "stray", device: "eth1", family: 4 });
+  handle({ kind: "rate-limited", device: "eth0", family: 4, count: 5 });
+
+  const parts: readonly Part[] = [
+    { kind: "listening", carpdev: "eth0" },
+    { kind: "filter", interface: "carp0" },
+    { kind: "membership", interface: "carp0" },
+    { kind: "saved-state" },
+  ];
+  for (const part of parts) handle({ kind: "performed", part, errors: ["a reason"] });
+
+  const effects = command({ kind: "change", name: "carp0", change: { state: "master" } });
+  const own = effects.flatMap((effect) => (effect.kind === "advertise" ? effect.transmissions : []));
+  for (const each of own) if ("frame" in each) hear(each.frame);
+  handle({ kind: "repaired", interface: "carp0", what: "the device was deleted" });
+  setSysctl("demotion", 5);
+  setSysctl("demotion", -5);
+  command({ kind: "demote-group", group: "carp", by: 1 });
+  command({ kind: "demote-group", group: "carp", by: -1 });
+  handle({ kind: "link", link: { ...ETH0, carrier: false } });
+  return lines;
+}
+
+test("every message has its priority, and every message that the core logs has an entry", () => {
+  const failed = 3;
+  assertDescribed(everyLogLine(), diagnostics(page), failed);
 });
 
 for (const path of globSync(join(tree, "man/*")))
   test(`${basename(path)} is good mdoc`, () => {
     const { error, stdout, stderr } = spawnSync("mandoc", ["-T", "lint", path], { encoding: "utf8" });
     assert.ifError(error);
-    // Which other manuals are installed here is not the page's business.
+    // References to manuals that are not installed on this machine are no errors of the page.
     const complaints = `${stdout}${stderr}`
       .split("\n")
       .filter((line) => line !== "" && !/referenced manual not found|mandoc\.db/.test(line));

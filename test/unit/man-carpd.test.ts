@@ -1,24 +1,25 @@
-/** carpd(8) and hostname.carp(5) against what they tell of: options, signals, the systemd units, the lines of a file. */
+/**
+ * carpd(8), hostname.carp(5) and carp-service-status(7) compared with the program: options, signals, the systemd
+ * units, the lines of a file, the variables of a hook and the messages about hooks and checks.
+ */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { optionsOf } from "../../src/cli/arguments.ts";
-import { readHostnameFile } from "../../src/cli/netstart/hostname-file.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
+import { readInterfaceFile } from "../../src/cli/commands/netstart/interface-file.ts";
+import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
+import { VERBS } from "../../src/cli/grammar/verbs.ts";
+import type { Transition } from "../../src/core/effect.ts";
+import { Host } from "../../src/core/host.ts";
+import { Hooks } from "../../src/engine/scripts/hooks.ts";
+import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
+import { assertDescribed, diagnostics, displays, type Logged, readPage, tree } from "./mdoc.ts";
 
-const tree = join(import.meta.dirname, "../..");
-const read = (name: string) => readFileSync(join(tree, "man", name), "utf8");
-const carpd = read("carpd.8");
-
-/** Literal displays whose text holds `sign`. */
-function displays(page: string, sign: string): string[] {
-  const blocks = [...page.matchAll(/^\.Bd -literal[^\n]*\n(.*?)^\.Ed$/gms)].map(([, text = ""]) => text);
-  return blocks.filter((text) => text.includes(sign));
-}
+const carpd = readPage("carpd.8");
+const serviceStatus = readPage("carp-service-status.7");
 
 test("every option of the engine has an entry, with its choices", () => {
   const engine = VERBS.find(({ names }) => names.includes("engine"));
@@ -28,16 +29,17 @@ test("every option of the engine has an entry, with its choices", () => {
 });
 
 test("every signal that the engine listens to has an entry, and no other", () => {
-  const source = readFileSync(join(tree, "src/engine/daemon.ts"), "utf8");
+  const files = globSync(join(tree, "src/engine/*.ts"));
+  const source = files.map((path) => readFileSync(path, "utf8")).join("\n");
   const listened = new Set(source.match(/(?<=")SIG[A-Z0-9]+(?=")/g));
   const told = [...carpd.matchAll(/^\.It Dv (SIG.*)$/gm)].flatMap(([, names = ""]) => names.split(" , "));
   assert.deepEqual(told.sort(), [...listened].sort());
 });
 
-test("the systemd units are good", (context) => {
+test("the systemd units are valid", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
   for (const name of ["carpd", "carpctl"]) symlinkSync(join(tree, "bin/carpctl"), join(directory, name));
-  const paths = [carpd, read("carp-service-status.7")].flatMap((page) => {
+  const paths = [carpd, serviceStatus].flatMap((page) => {
     const names = [...page.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);
     const units = displays(page, "[Unit]");
     assert.deepEqual([names.length, units.length], [2, 2]);
@@ -54,7 +56,7 @@ test("the systemd units are good", (context) => {
   else assert.equal(`${stdout}${stderr}`, "");
 });
 
-test("the lines that hostname.carp(5) lists are those that are read", async () => {
+test("the lines that hostname.carp(5) lists are accepted, and no others", async () => {
   for (const line of [
     "inet alias 10.0.0.1 255.255.255.0 10.0.0.255 vhid 1",
     "inet 10.0.0.1 255.255.255.0 NONE",
@@ -62,25 +64,61 @@ test("the lines that hostname.carp(5) lists are those that are read", async () =
     "vhid 1 carpdev eth0",
     "!true $if",
     "dest 10.0.0.2",
-    "description $'a\\nb' # a note",
+    "description 'www and mail' # a note",
     "",
   ])
-    assert.ok(!("errors" in (await readHostnameFile(Buffer.from(line), "carp0"))), line);
+    assert.ok(!("errors" in (await readInterfaceFile(Buffer.from(line), "carp0"))), line);
   for (const line of ["destroy", "dhcp", "rtsol"])
-    assert.ok("errors" in (await readHostnameFile(Buffer.from(line), "carp0")), line);
+    assert.ok("errors" in (await readInterfaceFile(Buffer.from(line), "carp0")), line);
 });
 
-test("every variable of a hook, and every message about them, is the engine's", () => {
-  const page = read("carp-service-status.7");
-  const engine = readFileSync(join(tree, "src/engine/hooks.ts"), "utf8");
-  const told = [...page.matchAll(/^\.It Ev (CARP_\w+)$/gm)].map(([, name = ""]) => name);
-  const given = [...engine.matchAll(/^ {4}(CARP_\w+):/gm)].map(([, name = ""]) => name);
-  assert.deepEqual(told, [...given, "CARP_SERVICE_STATUS_PATH"]);
-  const core = readFileSync(join(tree, "src/core/demotion.ts"), "utf8");
-  const [, list = ""] = page.split(/^\.Sh DIAGNOSTICS$/m);
-  const messages = [...list.matchAll(/^\.It (.*)$/gm)].map(([, text = ""]) => text);
-  assert.equal(messages.length, 5);
-  for (const message of messages)
-    for (const piece of message.split(/1048576|\(services: .*| name | change(?:: why)?|: why$/))
-      assert.ok(`${core}${engine}`.includes(piece.trim()), piece);
+/** The jobs that hooks are run as, and the lines that are logged, when two hooks fail and many changes wait. */
+async function runHooks(): Promise<{ jobs: readonly Job[]; lines: readonly Logged[] }> {
+  const jobs: Job[] = [];
+  const lines: Logged[] = [];
+  const failing: Ran = {
+    results: [
+      { name: "mail", path: "/hooks/mail", outcome: "failed", why: "exit status 1", output: "no mail" },
+      { name: "dns", path: "/hooks/dns", outcome: "refused", why: "it does not belong to root", output: "" },
+    ],
+  };
+  const hooks = new Hooks({
+    directory: tree,
+    environment: {},
+    run: async (job) => {
+      jobs.push(job);
+      return failing;
+    },
+    log: (priority, text) => lines.push({ priority, text }),
+  });
+  const change: Transition = {
+    interface: "carp0",
+    vhid: 1,
+    from: "BACKUP",
+    to: "MASTER",
+    reason: { kind: "forced" },
+    addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],
+  };
+  for (let count = 0; count < 10; count++) hooks.note(change);
+  await hooks.idle();
+  return { jobs, lines };
+}
+
+test("every variable of a hook has an entry", async () => {
+  const entries = [...serviceStatus.matchAll(/^\.It Ev (CARP_\w+)$/gm)].map(([, name = ""]) => name);
+  const [job] = (await runHooks()).jobs;
+  assert.deepEqual(entries, [...Object.keys(job?.environment ?? {}), "CARP_SERVICE_STATUS_PATH"]);
+});
+
+test("every message about service checks and hooks has an entry", async () => {
+  const host = new Host({ balancing: true });
+  const now = { us: 1, epochUs: 1 };
+  const lines = [...(await runHooks()).lines];
+  for (const failed of [["a", "b"], []]) {
+    const outcome = host.command({ kind: "services", failed }, now);
+    assert.ok(!("error" in outcome));
+    for (const effect of outcome.effects)
+      if (effect.kind === "log") lines.push({ priority: effect.priority, text: effect.text });
+  }
+  assertDescribed(lines, diagnostics(serviceStatus));
 });

@@ -1,34 +1,23 @@
-/**
- * The manual page against the tables that drive the commands: what exists is in it, and nothing else is.
- */
+/** carpctl(8) compared with the tables that drive the commands: every entry of a table is in the page, and no other. */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import { optionsOf } from "../../src/cli/arguments.ts";
-import { GLOBAL_OPTIONS } from "../../src/cli/globals.ts";
-import { KEYWORDS } from "../../src/cli/ifconfig/keywords.ts";
-import { VERB_NAMES, VERBS } from "../../src/cli/verbs.ts";
+import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
+import { GLOBAL_OPTIONS } from "../../src/cli/grammar/options.ts";
+import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
+import { VERB_NAMES, VERBS } from "../../src/cli/grammar/verbs.ts";
 import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
+import { readPage, section } from "./mdoc.ts";
 
-const path = join(import.meta.dirname, "../../man/carpctl.8");
-const page = readFileSync(path, "utf8");
+const page = readPage("carpctl.8");
 
-/** The lines of a section, without its heading. */
-function section(title: string): string {
-  const [, text] = page.split(new RegExp(`^\\.S[hs] ${title}\\n`, "m"));
-  assert.ok(text !== undefined, `no section ${title}`);
-  return text.split(/^\.S[hs] /m)[0] ?? "";
-}
-
-/** The entries of a section's lists that begin with a macro, by name: the words behind the name, and the text. */
+/** The entries of a section's lists that begin with a macro, by name: the words after the name, and the text. */
 function entries(
   title: string,
   macro: string,
 ): Map<string, { readonly words: string; readonly text: string }> {
-  const found = section(title)
+  const found = section(page, title)
     .split(/^\.It /m)
     .slice(1)
     .flatMap((entry) => {
@@ -36,7 +25,11 @@ function entries(
       const [first, name = "", ...words] = head.split(" ");
       return first === macro ? [[name, { words: words.join(" "), text: lines.join("\n") }] as const] : [];
     });
-  assert.equal(new Set(found.map(([name]) => name)).size, found.length, `${title}: an entry is there twice`);
+  assert.equal(
+    new Set(found.map(([name]) => name)).size,
+    found.length,
+    `${title}: two entries have the same name`,
+  );
   return new Map(found);
 }
 
@@ -56,7 +49,7 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
 test("numbers have their range, and words their choices", () => {
   const parameters = entries("PARAMETERS", "Cm");
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const text = parameters.get(name)?.text ?? section(name === "demote" ? "DEMOTION" : "INTERFACES");
+    const text = parameters.get(name)?.text ?? section(page, name === "demote" ? "DEMOTION" : "INTERFACES");
     assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
   }
   for (const [name, choices] of [
@@ -90,8 +83,8 @@ test("every command is in the page by each of its names", () => {
   for (const name of VERB_NAMES) assert.match(page, new RegExp(`^\\.(Nm )?Cm ${name}\\b`, "m"), name);
 });
 
-/** Where the commands that have options are told of. */
-const TOLD_IN: Readonly<Record<string, string>> = {
+/** The section that describes the options of a command. */
+const SECTION_OF: Readonly<Record<string, string>> = {
   engine: "ENGINE",
   sysctl: "VARIABLES",
   netstart: "CONFIGURATION FILES",
@@ -108,7 +101,7 @@ function optionsIn(text: string): string[] {
 }
 
 test("every command has a synopsis, with its options and no others", () => {
-  const forms = section("SYNOPSIS").split(/^\.Nm\n/m);
+  const forms = section(page, "SYNOPSIS").split(/^\.Nm\n/m);
   for (const verb of VERBS) {
     const [name = ""] = verb.names;
     const form = forms.find((each) => new RegExp(`^\\.Cm ${name}\\b`, "m").test(each));
@@ -118,11 +111,11 @@ test("every command has a synopsis, with its options and no others", () => {
   }
 });
 
-test("every option of a command is told of where the command is", () => {
+test("every option of a command is in the section about the command", () => {
   for (const verb of VERBS)
     for (const { word } of optionsOf(verb)) {
       const [name = ""] = verb.names;
-      const text = section(TOLD_IN[name] ?? `of ${name}`);
+      const text = section(page, SECTION_OF[name] ?? `of ${name}`);
       assert.ok(optionsIn(text).includes(word), `${name} ${word}`);
     }
 });

@@ -1,29 +1,43 @@
 /**
- * What may be typed next, for the shells: `carpctl complete WORD...` is given the words behind the program's name up
- * to the one being typed, and prints a line for each candidate, with a tab and what it means behind it; or `:files`,
- * `:directories`, `:hosts` where the shell knows better. Reads the tables that parse commands; never complains.
+ * Command-line completion: `carpctl complete WORD...` gets the words behind the program's name up to the one
+ * being typed, and prints a line for each candidate: the word, a tab, its meaning; or `:files`,
+ * `:directories`, `:hosts` for the shell to complete. Reads the tables that parse commands; never complains.
  */
 
 import { INTERFACE_NAME } from "../../control/limits.ts";
-import { optionsOf, positionalsOf, type VerbOption } from "../arguments.ts";
-import { GLOBAL_OPTIONS, type GlobalOptions } from "../globals.ts";
-import { KEYWORDS, type Keyword, keywordOf } from "../ifconfig/keywords.ts";
-import { VERBS, type Verb } from "../verbs.ts";
-import { type Candidate, candidatesOf, isOfShell, type Kind, type Place } from "./kinds.ts";
+import { KEYWORDS, type Keyword, keywordOf } from "../grammar/ifconfig/keywords.ts";
+import {
+  GLOBAL_OPTIONS,
+  type GlobalOptions,
+  isGlobalOption,
+  takeScatteredOptions,
+} from "../grammar/options.ts";
+import { optionsOf, positionalsOf, type VerbOption } from "../grammar/verb-parser.ts";
+import { VERBS, type Verb } from "../grammar/verbs.ts";
+import { isRefusal } from "../outcome.ts";
+import {
+  type Candidate,
+  type CandidateKind,
+  type CompletionContext,
+  candidatesOf,
+  isOfShell,
+} from "./candidates.ts";
 
 /** A list, something to look up, or both. */
-type Answer = readonly (Kind | Candidate)[];
+type Answer = readonly (CandidateKind | Candidate)[];
 
 export async function complete(words: readonly string[], start: GlobalOptions): Promise<string> {
   const before = words.slice(0, -1);
   const current = words.at(-1) ?? "";
-  const { options, rest, open } = withoutGlobals(before, start);
-  const answer = open ? (["directories"] as const) : answerTo(rest, current);
+  const taken = takeScatteredOptions(start, before);
+  if (isRefusal(taken)) return isGlobalOption(before.at(-1) ?? "") ? ":directories\n" : "";
+  const { options, words: rest } = taken;
+  const answer = answerTo(rest, current);
   const place = { options, interface: rest.find((word) => INTERFACE_NAME.test(word)) };
   return linesOf(answer, current, place);
 }
 
-async function linesOf(answer: Answer, current: string, place: Place): Promise<string> {
+async function linesOf(answer: Answer, current: string, place: CompletionContext): Promise<string> {
   const shells = answer.find((each) => typeof each === "string" && isOfShell(each));
   if (shells !== undefined) return `:${shells}\n`;
   const found = await Promise.all(
@@ -36,35 +50,9 @@ async function linesOf(answer: Answer, current: string, place: Place): Promise<s
   return candidates.map(({ word, help }) => (help === "" ? `${word}\n` : `${word}\t${help}\n`)).join("");
 }
 
-interface Rest {
-  readonly options: GlobalOptions;
-  readonly rest: readonly string[];
-  /** The last word is an option whose value is being typed. */
-  readonly open: boolean;
-}
-
-/** Options that every command takes may stand anywhere; they say which engine is meant. */
-function withoutGlobals(words: readonly string[], start: GlobalOptions): Rest {
-  const rest: string[] = [];
-  let options = start;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] ?? "";
-    const [name, value] = word.split("=", 2);
-    const option = GLOBAL_OPTIONS.find((each) => `--${each.name}` === name);
-    if (option === undefined) rest.push(word);
-    else if (option.argument === undefined) options = option.take(options, "");
-    else {
-      const argument = value ?? words[++at];
-      if (argument === undefined) return { options, rest, open: true };
-      options = option.take(options, argument);
-    }
-  }
-  return { options, rest, open: false };
-}
-
 const GLOBALS: readonly Candidate[] = GLOBAL_OPTIONS.map(({ name, help }) => ({ word: `--${name}`, help }));
 
-/** Instead of an interface's name. */
+/** Options in the place of an interface's name. */
 const FORM_OPTIONS: readonly Candidate[] = [
   { word: "-a", help: "every carp interface" },
   { word: "-A", help: "every carp interface" },

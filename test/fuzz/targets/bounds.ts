@@ -1,17 +1,17 @@
 /**
- * What every configuration in force has to be, whoever made it so: the bounds of carp(4), ifconfig(8) and Linux,
- * written down again here, so that a schema that lets something through is found.
+ * Bounds that every configuration in force must keep: those of carp(4), ifconfig(8) and Linux, written down a
+ * second time, so that a schema with a wrong bound is found.
  */
 
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { inspect } from "node:util";
-import type { InterfaceConfiguration } from "../../../src/core/configuration.ts";
-import type { HostConfiguration } from "../../../src/core/host.ts";
+import type { HostConfiguration } from "../../../src/core/command.ts";
+import type { InterfaceConfiguration } from "../../../src/core/interface/configuration.ts";
 
 const LARGEST = 2 ** 31 - 1;
 
-/** Of each variable the least and the greatest value. */
+/** Lowest and highest value of each variable. */
 const VARIABLES: Readonly<Record<string, readonly [number, number]>> = {
   "net.inet.carp.allow": [0, 1],
   "net.inet.carp.preempt": [0, 1],
@@ -41,9 +41,9 @@ export function assertWithinBounds({ interfaces, sysctl, groups, reasons }: Host
     assert.ok(least !== undefined && most !== undefined, `a variable ${inspect(name)}`);
     within(value, least, most, name);
   }
-  for (const { carpDemoteCount } of groups ?? [])
+  for (const { carpDemoteCount } of groups)
     within(carpDemoteCount, 1, Number.MAX_SAFE_INTEGER, "a group's count");
-  for (const { reason, by } of reasons ?? []) {
+  for (const { reason, by } of reasons) {
     assert.match(reason, /^[\w.-]{1,32}$/);
     within(by, 1, 1_048_576, reason);
   }

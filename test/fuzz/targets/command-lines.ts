@@ -6,20 +6,20 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
-import { readVerb } from "../../../src/cli/arguments.ts";
-import { defaultOptions, GLOBAL_OPTIONS, takeGlobalOptions } from "../../../src/cli/globals.ts";
-import { readForm } from "../../../src/cli/ifconfig/forms.ts";
-import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
-import { NAMES } from "../../../src/cli/names.ts";
+import { readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
+import { everyWord } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import { defaultOptions, GLOBAL_OPTIONS, takeGlobalOptions } from "../../../src/cli/grammar/options.ts";
+import { NAMES } from "../../../src/cli/grammar/program-names.ts";
+import { readVerb } from "../../../src/cli/grammar/verb-parser.ts";
+import { VERB_NAMES, VERBS, type Verb } from "../../../src/cli/grammar/verbs.ts";
 import { isRefusal } from "../../../src/cli/outcome.ts";
-import { VERB_NAMES } from "../../../src/cli/verbs.ts";
 import { checkParams, type InterfaceChange } from "../../../src/control/messages.ts";
 import { link, PLAIN, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
 import { assertWithinBounds } from "./bounds.ts";
-import { assertRefusal, LOOKED_UP, outside, word } from "./words.ts";
+import { assertRefusal, LOOKED_UP, lookups, word } from "./words.ts";
 
-/** yargs takes seconds for an option of many thousand letters; that hurts nobody but who typed it. */
+/** yargs takes seconds for an option of many thousand letters, which harms only the user who typed it. */
 const MOST_BYTES = 4096;
 
 const known = { device: (name: string) => name === "eth0", group: async (name: string) => name === "carp" };
@@ -29,20 +29,21 @@ async function feed(input: Uint8Array): Promise<void> {
   await parts(words);
   const taken = takeGlobalOptions(defaultOptions({}), words);
   if (isRefusal(taken)) return assertRefusal(taken.refusal);
-  const [first = ""] = taken.words;
-  if (VERB_NAMES.includes(first)) await readsVerb(taken.words);
+  const [first = "", ...others] = taken.words;
+  const verb = VERBS.find(({ names }) => names.includes(first));
+  if (verb !== undefined) await readsVerb(verb, others);
   else await readsForm(taken.words);
 }
 
-async function readsVerb(words: readonly string[]): Promise<void> {
-  const chosen = await readVerb(words, defaultOptions({}));
+async function readsVerb(verb: Verb, words: readonly string[]): Promise<void> {
+  const chosen = await readVerb(verb, words, defaultOptions({}));
   if (!("kind" in chosen)) return;
   if (chosen.kind === "misused") assertRefusal(chosen.message ?? chosen.usage);
   else assert.equal(chosen.kind, "done");
 }
 
 async function readsForm(words: readonly string[]): Promise<void> {
-  const read = await readForm(words, defaultOptions({}), outside);
+  const read = await readForm(words, defaultOptions({}), lookups);
   if (isRefusal(read)) return assertRefusal(read.refusal);
   const { form } = read;
   if (form.kind !== "change") return;
@@ -61,7 +62,7 @@ async function readsForm(words: readonly string[]): Promise<void> {
   assert.equal(JSON.stringify(station.host.configuration), before);
 }
 
-/** What changes is what the words say: a number as it was typed, a text as a word of its own. */
+/** Every value of a change stands among the words: a number as typed, a text as a word of its own. */
 function assertSaid(change: InterfaceChange, words: readonly string[]): void {
   const { vhid, advbase, advskew, mtu, carpnodes } = change;
   const numbers = [vhid, advbase, advskew, mtu].filter((each) => each !== undefined);

@@ -1,15 +1,15 @@
 /**
- * Words that somebody is typing, one NUL behind each: every candidate begins with what is there of the last one, is
- * there once, and holds nothing that a shell or a terminal would act on; nothing throws, and nobody is kept waiting.
+ * Words that are being typed, with a NUL behind each: every candidate begins with the last word, comes once,
+ * and has no control characters; nothing throws or waits long.
  */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { complete } from "../../../src/cli/completion/complete.ts";
-import { defaultOptions, GLOBAL_OPTIONS } from "../../../src/cli/globals.ts";
-import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
-import { VERB_NAMES } from "../../../src/cli/verbs.ts";
-import { UNPRINTABLE } from "../../../src/control/shown.ts";
+import { everyWord } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import { defaultOptions, GLOBAL_OPTIONS } from "../../../src/cli/grammar/options.ts";
+import { VERB_NAMES } from "../../../src/cli/grammar/verbs.ts";
+import { hasControlCharacter } from "../../../src/control/printable.ts";
 import type { Target, Trial } from "../target.ts";
 import { word } from "./words.ts";
 
@@ -29,7 +29,7 @@ async function feed(input: Uint8Array): Promise<void> {
   for (const [candidate = "", help = "", ...others] of candidates) {
     assert.deepEqual(others, []);
     assert.ok(candidate !== "" && candidate.startsWith(current), candidate);
-    for (const shown of [candidate, help]) assert.equal(shown.search(UNPRINTABLE), -1, shown);
+    for (const text of [candidate, help]) assert.ok(!hasControlCharacter(text), text);
   }
   assert.equal(new Set(candidates.map(([candidate]) => candidate)).size, candidates.length, text);
 }

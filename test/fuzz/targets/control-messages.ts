@@ -1,7 +1,7 @@
 /**
- * Lines on the control socket, from root, a member of the group and nobody: each is answered by a line of JSON, however
- * wrong it is; what is refused has changed nothing, nobody changes nothing at all and only root learns or sets a pass;
- * what was taken is within bounds, and can be saved and loaded.
+ * Lines on the control socket, from root, a member of the group and another user: each is answered by a line
+ * of JSON; a refused line changes nothing, another user changes nothing, and only root reads or sets a pass;
+ * an accepted configuration is within bounds, and can be saved and loaded.
  */
 
 import assert from "node:assert/strict";
@@ -11,11 +11,11 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { ErrorCode, LIMITS, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
-import type { Peer } from "../../../src/engine/authorisation.ts";
-import { ControlServer } from "../../../src/engine/control-server.ts";
-import { Feed } from "../../../src/engine/feed.ts";
-import { createMethods } from "../../../src/engine/methods.ts";
-import { StateFile } from "../../../src/engine/saved-state.ts";
+import type { Peer } from "../../../src/engine/control/authorisation.ts";
+import { Feed } from "../../../src/engine/control/feed.ts";
+import { createMethods } from "../../../src/engine/control/methods.ts";
+import { ControlServer } from "../../../src/engine/control/server.ts";
+import { StateFile } from "../../../src/engine/state/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { change } from "../../unit/core/arbitraries.ts";
 import { ipv4, ipv6, link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
@@ -26,12 +26,12 @@ import { withOneChanged } from "./leaves.ts";
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
 const GROUP = 999;
 const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [GROUP] };
-const NOBODY: Peer = { uid: 65534, gid: 65534, groups: [] };
+const OTHER: Peer = { uid: 65534, gid: 65534, groups: [] };
 
-/** In no message and in no corpus: whoever reads it has it from the engine. */
+/** In no message and in no corpus: a reply that holds it has it from the engine. */
 const PASS = "only root's to know";
 
-/** How json-rpc-2.0 refuses what is no request; its own errors for what an answer threw are not among them. */
+/** The errors with which json-rpc-2.0 refuses what is no request; not its errors for what an answer threw. */
 const REFUSALS: readonly unknown[] = [...Object.values(ErrorCode), -32700, -32600, -32601];
 
 const WHOLE = { depth: Number.POSITIVE_INFINITY, maxArrayLength: null, maxStringLength: null } as const;
@@ -127,7 +127,7 @@ async function open(): Promise<Trial> {
     }
     const after = all();
     const isRefused = !input.includes(0x0a) && replies[0]?.error !== undefined;
-    if (isRefused || who === NOBODY) assert.equal(after, before);
+    if (isRefused || who === OTHER) assert.equal(after, before);
     if (after === before) return;
     assertWithinBounds(host.host.configuration);
     host.world.run(5 * SECOND);
@@ -139,7 +139,7 @@ async function open(): Promise<Trial> {
   async function survives(): Promise<void> {
     const { configuration } = host.host;
     const file = new StateFile(directory);
-    await file.save({ configuration, counterCeiling: host.host.counterFloor });
+    await file.save({ configuration, counters: { upTo: host.host.counterFloor, atUs: host.now.us } });
     const loaded = await file.load();
     assert.ok(loaded !== undefined && "configuration" in loaded, inspect(loaded));
     const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
@@ -149,7 +149,7 @@ async function open(): Promise<Trial> {
 
   return {
     async feed(input) {
-      await feedAs(NOBODY, input);
+      await feedAs(OTHER, input);
       await feedAs(MEMBER, input);
       await feedAs(ROOT, input);
     },
@@ -187,7 +187,7 @@ const variable = fc.constantFrom(
   ...["net.inet.carp", "net", "", "net.inet.carp.demotion"],
 );
 
-/** Where ranges end, by the tables that the engine goes by: what they let through is held against others. */
+/** The ends of ranges, from the engine's own tables; accepted values are checked against bounds.ts. */
 const ends = ([least, most]: readonly [number, number]) =>
   fc.constantFrom(least - 1, least, most, most + 1, 2 ** 31, 2 ** 53);
 /** One thing in a change: others would be refused for another reason. */
@@ -226,7 +226,7 @@ const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   promote: fc.record({ reason: name }),
 };
 
-/** Those that change most come more often. */
+/** Methods that change most come more often. */
 const method = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...Object.keys(methods), "nonsense") },
   { weight: 4, arbitrary: fc.constantFrom("change", "change", "replace", "sysctl-set") },

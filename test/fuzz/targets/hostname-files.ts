@@ -5,20 +5,20 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { hostnameLines } from "../../../src/cli/dump.ts";
-import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
-import { type HostnameFile, readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
-import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
-import { isRefusal } from "../../../src/cli/outcome.ts";
-import { quotedWords, splitWords } from "../../../src/cli/shell-words.ts";
-import type { Complaint } from "../../../src/control/files/lines.ts";
-import { lineOf, readSysctlFile, type SysctlSetting } from "../../../src/control/files/sysctl-file.ts";
+import { hostnameLines } from "../../../src/cli/commands/dump.ts";
+import { type InterfaceFile, readInterfaceFile } from "../../../src/cli/commands/netstart/interface-file.ts";
+import { interfaceCommands } from "../../../src/cli/commands/netstart/listing.ts";
+import { everyWord } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import type { Complaint } from "../../../src/config/lines.ts";
+import { quotedWords, splitWords } from "../../../src/config/shell-words.ts";
+import { lineOf, readSysctlFile, type SysctlSetting } from "../../../src/config/sysctl-file.ts";
 import { checkParams } from "../../../src/control/messages.ts";
+import { isRefusal } from "../../../src/control/refusal.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { link, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
 import { assertWithinBounds } from "./bounds.ts";
-import { assertRefusal, outside, word } from "./words.ts";
+import { assertRefusal, lookups, word } from "./words.ts";
 
 const NAME = "carp0";
 
@@ -30,7 +30,7 @@ function open(): Trial {
       const settings = readSysctlFile(bytes);
       if ("errors" in settings) assertComplaints(settings.errors, lines);
       else assertVariables(settings.settings);
-      const file = await readHostnameFile(bytes, NAME, outside);
+      const file = await readInterfaceFile(bytes, NAME, lookups);
       if ("errors" in file) assertComplaints(file.errors, lines);
       else await assertTaken(file, lines);
     },
@@ -64,7 +64,7 @@ function assertComplaints(complaints: readonly Complaint[], lines: number): void
   }
 }
 
-async function assertTaken(file: HostnameFile, lines: number): Promise<void> {
+async function assertTaken(file: InterfaceFile, lines: number): Promise<void> {
   if (file.warnings.length > 0) assertComplaints(file.warnings, lines);
   for (const { words } of file.lines) {
     const again = splitWords(quotedWords(words));
@@ -85,7 +85,7 @@ async function assertTaken(file: HostnameFile, lines: number): Promise<void> {
 async function assertDumped(host: Station): Promise<void> {
   const [configured] = host.host.configuration.interfaces;
   assert.ok(configured);
-  const dumped = await readHostnameFile(Buffer.from(hostnameLines(configured).join("\n")), NAME, outside);
+  const dumped = await readInterfaceFile(Buffer.from(hostnameLines(configured).join("\n")), NAME, lookups);
   assert.ok(!("errors" in dumped), JSON.stringify(dumped));
   const again = host.command({ kind: "replace", name: NAME, change: dumped.whole, dryRun: true });
   assert.ok(!("error" in again) && again.changed === false, JSON.stringify(again));

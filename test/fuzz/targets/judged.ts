@@ -1,7 +1,7 @@
 /**
- * What is right of a frame for the stations of the frames target, decided from the protocol's text alone: nothing of
- * the code under test is used here. Also how a frame that was changed is made whole again, so that what lies behind
- * its checksums and its digest is reached.
+ * The right outcome of a frame for the stations of the frames target, decided from the protocol's text alone,
+ * without the code under test. Also repairs a changed frame, so that the code behind its checksums and its
+ * digest is reached.
  */
 
 import { createHmac } from "node:crypto";
@@ -26,7 +26,7 @@ export interface Told {
   readonly counter: bigint;
 }
 
-/** `malformed`: no IP packet with a CARP message in it; whether that is counted is nobody's concern. */
+/** `malformed`: no IP packet with a CARP message in it; it may be counted or not. */
 export type Judgement =
   | "malformed"
   | "badTtl"

@@ -7,15 +7,15 @@ import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { parseMessages } from "netlink/dist/structs.js";
-import { canonical } from "../../../src/kernel/netlink-bytes.ts";
-import { addressKey, Observed } from "../../../src/kernel/observed.ts";
+import { addressKey, LinkCache } from "../../../src/kernel/devices/link-cache.ts";
+import { canonical } from "../../../src/kernel/netlink/bytes.ts";
 import {
   type KernelAddress,
   type KernelLink,
   type Notice,
   parseNotice,
-} from "../../../src/kernel/rtnetlink-messages.ts";
-import { prefixOf } from "../../../src/kernel/subnets.ts";
+} from "../../../src/kernel/netlink/messages.ts";
+import { subnetOf } from "../../../src/protocol/subnet.ts";
 import type { Target, Trial } from "../target.ts";
 
 /** linux/rtnetlink.h */
@@ -43,7 +43,7 @@ function attribute(type: number, data: Uint8Array): Buffer {
 
 const terminated = (text: string) => Buffer.from(`${text}\0`);
 
-/** As linux/if_link.h has it. */
+/** Numbers from linux/if_link.h. */
 function linkBody(link: Omit<KernelLink, "settings">): Buffer {
   const { index, name, type, flags, mac, mtu, parentIndex, masterIndex, kind, bridgeMode, alias, protoDown } =
     link;
@@ -65,7 +65,7 @@ function linkBody(link: Omit<KernelLink, "settings">): Buffer {
   ]);
 }
 
-/** As linux/if_addr.h has it. */
+/** Numbers from linux/if_addr.h. */
 function addressBody({ index, family, address, prefixLength, broadcast, flags }: KernelAddress): Buffer {
   return Buffer.concat([
     Buffer.from([family === 4 ? 2 : 10, prefixLength, 0, 0]),
@@ -78,7 +78,7 @@ function addressBody({ index, family, address, prefixLength, broadcast, flags }:
   ]);
 }
 
-/** Of a canonical address. */
+/** The bytes of a canonical address. */
 function bytesOf(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split(".").map(Number));
   const [left = "", right] = address.split("::");
@@ -88,8 +88,8 @@ function bytesOf(address: string): Buffer {
   return Buffer.from([...head, ...zeros, ...tail].map((word) => word.padStart(4, "0")).join(""), "hex");
 }
 
-/** What its settings are comes in a form of its own. */
-function saidAgain(notice: Notice): Notice | undefined {
+/** The notice after encoding its fields and parsing them again. A link's settings come in a notice of their own. */
+function encodedAgain(notice: Notice): Notice | undefined {
   if (notice.kind === "route-gone") return notice;
   if (notice.kind === "address")
     return parseNotice(notice.gone ? DELADDR : NEWADDR, addressBody(notice.address));
@@ -107,25 +107,24 @@ function checkNotice(notice: Notice): void {
     const { family, address } = notice.address;
     assert.equal(isIP(address), family);
     assert.equal(canonical(address), address);
-    prefixOf(notice.address);
+    subnetOf(notice.address);
   }
 }
 
-function hear(observed: Observed, type: number, body: Buffer): void {
+function hear(cache: LinkCache, type: number, body: Buffer): void {
   const notice = parseNotice(type, body);
   if (notice === undefined) return;
   checkNotice(notice);
-  assert.deepEqual(saidAgain(notice), notice);
+  assert.deepEqual(encodedAgain(notice), notice);
   if (body.length % 4 === 0) {
     const unknown = attribute(0x3ff, Buffer.from("of a newer kernel"));
     assert.deepEqual(parseNotice(type, Buffer.concat([body, unknown])), notice);
   }
-  observed.take(notice);
+  cache.take(notice);
   // Two links of one name: the kernel never says so.
-  if (notice.kind === "link" && !notice.gone)
-    assert.deepEqual(observed.byName(notice.link.name), notice.link);
+  if (notice.kind === "link" && !notice.gone) assert.deepEqual(cache.byName(notice.link.name), notice.link);
   if (notice.kind !== "address") return;
-  const keys = observed.addresses(notice.address.index).map(addressKey);
+  const keys = cache.addresses(notice.address.index).map(addressKey);
   assert.equal(new Set(keys).size, keys.length);
   assert.equal(keys.includes(addressKey(notice.address)), !notice.gone);
 }
@@ -179,14 +178,14 @@ export const rtnetlink: Target = {
   open(): Trial {
     return {
       feed(input) {
-        const observed = new Observed();
+        const cache = new LinkCache();
         let messages: ReturnType<typeof parseMessages>;
         try {
           messages = parseMessages(Buffer.from(input));
         } catch {
           return;
         }
-        for (const { type, data } of messages) hear(observed, type, data);
+        for (const { type, data } of messages) hear(cache, type, data);
       },
     };
   },

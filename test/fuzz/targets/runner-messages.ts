@@ -1,13 +1,18 @@
 /**
- * What the engine and its runner say to each other, as bytes that arrive in any pieces: every line before the first
- * that is no message is taken, nothing after it, and how the bytes were cut makes no difference.
+ * Messages between the engine and its runner, as bytes that arrive in any pieces: every line before the first
+ * that is not a message is taken, no line after it, however the bytes were cut.
  */
 
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import fc from "fast-check";
 import type { z } from "zod";
-import { MAX_OUTPUT_BYTES, Report, Run, readLines } from "../../../src/engine/runner/messages.ts";
+import {
+  MAX_OUTPUT_BYTES,
+  Run,
+  RunnerMessage,
+  readMessages,
+} from "../../../src/engine/scripts/runner/messages.ts";
 import type { Target, Trial } from "../target.ts";
 import { withOneChanged } from "./leaves.ts";
 
@@ -16,11 +21,11 @@ interface Read<T> {
   readonly garbled: string[];
 }
 
-/** As if they had arrived one after the other. */
+/** The messages, as if they had arrived one after the other. */
 function readFrom<T>(schema: z.ZodType<T>, pieces: readonly Uint8Array[]): Read<T> {
   const socket = new Socket();
   const read: Read<T> = { messages: [], garbled: [] };
-  readLines(
+  readMessages(
     socket,
     schema,
     (message) => {
@@ -57,8 +62,8 @@ function holds<T>(schema: z.ZodType<T>, input: Uint8Array, check: (message: T) =
   assert.deepEqual(readFrom(schema, again), { messages: whole.messages, garbled: [] });
 }
 
-/** A group of processes that may be killed: never this one's own, nor everybody's. */
-function checkReport(report: Report): void {
+/** A process group that may be killed: never this process's own, never every process's. */
+function checkReport(report: RunnerMessage): void {
   if (report.kind !== "ran") assert.ok(Number.isSafeInteger(report.pid) && report.pid > 1);
   else
     for (const { outcome, output } of report.results) {
@@ -125,7 +130,7 @@ export const runnerMessages: Target = {
   tries: 300,
   open: (): Trial => ({
     feed(input) {
-      holds(Report, input, checkReport);
+      holds(RunnerMessage, input, checkReport);
       holds(Run, input, checkRun);
     },
   }),

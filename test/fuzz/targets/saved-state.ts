@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { checkParams } from "../../../src/control/messages.ts";
-import type { InterfaceConfiguration } from "../../../src/core/configuration.ts";
-import type { HostConfiguration } from "../../../src/core/host.ts";
+import type { HostConfiguration } from "../../../src/core/command.ts";
+import type { InterfaceConfiguration } from "../../../src/core/interface/configuration.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
-import { counterFloor, countersNow } from "../../../src/engine/counter-floor.ts";
-import { StateFile } from "../../../src/engine/saved-state.ts";
+import { counterFloor, countersNow } from "../../../src/engine/state/counter-floor.ts";
+import { StateFile } from "../../../src/engine/state/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { change, command } from "../../unit/core/arbitraries.ts";
 import { link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
@@ -43,9 +43,9 @@ function open(): Trial {
       assertWithinBounds(configuration);
       for (const each of configuration.interfaces) assertCommandable(each);
       const world = new World();
-      const floor = counterFloor(loaded, { us: world.us, epochUs: EPOCH_US });
+      const floor = counterFloor(loaded.counters, { us: world.us, epochUs: EPOCH_US });
       const host = new Station(world, { links: [link("eth0")], counterFloor: floor });
-      assert.ok(floor >= leastFloor(JSON.parse(Buffer.from(input).toString()), world.us));
+      assert.ok(floor >= leastFloor(JSON.parse(Buffer.from(input).toString())));
       host.host.restore(configuration, () => 0, host.now);
       assert.deepEqual(inForce(host.host.configuration), inForce(configuration));
       host.link(link("eth1"));
@@ -54,7 +54,7 @@ function open(): Trial {
       assert.ok(host.host.counterFloor >= floor);
       assert.equal(host.host.configuration.interfaces.length, configuration.interfaces.length);
       const counters = countersNow(host.host.greatestCounter(host.now), host.now);
-      await file.save({ configuration: host.host.configuration, counterCeiling: counters.upTo, counters });
+      await file.save({ configuration: host.host.configuration, counters });
       const again = await file.load();
       assert.ok(again !== undefined && "configuration" in again, inspect(again));
       assert.deepEqual(again.configuration, host.host.configuration);
@@ -63,18 +63,14 @@ function open(): Trial {
   };
 }
 
-/** The counter that an engine whose file this is may have sent by now; of a clock that stood at 0. */
-function leastFloor(
-  { counterCeiling, counters }: { counterCeiling: string; counters?: { upTo: string; atUs: number } },
-  nowUs: number,
-): bigint {
-  const isOfThisBoot = counters !== undefined && counters.atUs <= nowUs;
-  const least = BigInt(isOfThisBoot ? counters.upTo : counterCeiling);
+/** The greatest counter that the engine which saved this may have sent, were its clock at 0. */
+function leastFloor({ counters }: { counters: { upTo: string } }): bigint {
+  const least = BigInt(counters.upTo);
   return least < MOST_COUNTED ? least : MOST_COUNTED;
 }
 
 /** All of what is configured, in one order. */
-function inForce({ interfaces, sysctl, groups = [], reasons = [] }: HostConfiguration) {
+function inForce({ interfaces, sysctl, groups, reasons }: HostConfiguration) {
   const defaults = Object.fromEntries(SYSCTL_VARIABLES.map(({ name, initial }) => [name, initial]));
   const given = Object.fromEntries(sysctl.map(({ name, value }) => [name, value]));
   return { interfaces, variables: { ...defaults, ...given }, groups, reasons };
@@ -94,30 +90,22 @@ function assertCommandable({ name, nodes, groups, addresses, ...others }: Interf
   }
 }
 
-/** What an engine that was told these things saves. */
+/** The saved state of an engine after these changes and commands. */
 const saved = fc
   .tuple(
     fc.array(change, { maxLength: 3 }),
     fc.array(command, { maxLength: 3 }),
     fc.bigInt({ min: 0n, max: 10n ** 19n }),
   )
-  .map(([changes, commands, counterCeiling]) => {
+  .map(([changes, commands, upTo]) => {
     const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     station.set("carp7", PLAIN);
     for (const [n, each] of changes.entries())
       station.command({ kind: "change", name: `carp${n}`, change: each });
     for (const each of commands) station.command(each);
     const { interfaces, sysctl, groups, reasons } = station.host.configuration;
-    const counters = { upTo: String(counterCeiling), atUs: station.now.us };
-    const all = {
-      format: 1,
-      counterCeiling: String(counterCeiling),
-      counters,
-      interfaces,
-      sysctl,
-      groups,
-      reasons,
-    };
+    const counters = { upTo: String(upTo), atUs: station.now.us };
+    const all = { format: 1, counters, interfaces, sysctl, groups, reasons };
     return Buffer.from(JSON.stringify(all));
   });
 

@@ -1,17 +1,17 @@
-/** What command lines and hostname.carpN files are made of, and what has to hold of a refusal. */
+/** Words of command lines and hostname.carpN files, and the form of every refusal. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { everyWord } from "../../../src/cli/ifconfig/keywords.ts";
-import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
+import { everyWord } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import type { Lookups } from "../../../src/cli/grammar/ifconfig/lookups.ts";
 import { refuse } from "../../../src/cli/outcome.ts";
-import { escaped } from "../../../src/control/shown.ts";
+import { escapeControls } from "../../../src/control/printable.ts";
 
-/** What names stand for: IPv4, IPv6. */
+/** Addresses that names resolve to: IPv4, IPv6. */
 export const LOOKED_UP: readonly [string, string] = ["192.0.2.7", "2001:db8::7"];
 
 /** No name is looked up and no file read: some exist, most do not. */
-export const outside: Outside = {
+export const lookups: Lookups = {
   resolve: async (host, family) => (host.length % 2 === 0 ? undefined : LOOKED_UP[family === 4 ? 0 : 1]),
   firstLine: async (path) => (path.length % 2 === 0 ? refuse("no such file") : "mekmitasdigoat"),
 };
@@ -66,7 +66,7 @@ export const word = fc.oneof(
 /** A line that a person can read; only a file is named in full. */
 export function assertRefusal(message: string): void {
   assert.ok(message !== "");
-  assert.doesNotMatch(escaped(message), /\n|undefined|\[object/);
+  assert.doesNotMatch(escapeControls(message), /\n|undefined|\[object/);
   assert.ok(
     message.length < 2000 || message.startsWith("passfile "),
     `${message.length} characters of refusal`,

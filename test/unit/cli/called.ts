@@ -12,7 +12,7 @@ export interface Result {
   readonly err: string;
 }
 
-/** Of our environment no more than what spares it some compiling. */
+/** Only the part of this process's environment that spares the command some compiling. */
 const { NODE_COMPILE_CACHE } = process.env;
 const NOWHERE = { CARP_RUN_DIR: "/nonexistent/run", NODE_COMPILE_CACHE };
 

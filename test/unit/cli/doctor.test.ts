@@ -1,8 +1,8 @@
-/** How findings read: one below the other, with what to do, in a terminal of 80 columns. */
+/** Findings read one below the other, with what to do, in a terminal of 80 columns. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findingsText } from "../../../src/cli/doctor.ts";
+import { findingsText } from "../../../src/cli/commands/doctor.ts";
 import type { Finding } from "../../../src/control/messages.ts";
 
 const FINDINGS: readonly Finding[] = [

@@ -1,19 +1,19 @@
-/** What dump prints, netstart makes again: for whatever can be configured. */
+/** netstart makes the same configuration of the output of dump, for every possible configuration. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { hostnameLines } from "../../../src/cli/dump.ts";
-import { readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
+import { hostnameLines } from "../../../src/cli/commands/dump.ts";
+import { readInterfaceFile } from "../../../src/cli/commands/netstart/interface-file.ts";
 import { checkParams, type InterfaceChange } from "../../../src/control/messages.ts";
 import { Host } from "../../../src/core/host.ts";
-import { netmask } from "../../../src/protocol/address.ts";
+import { netmask } from "../../../src/protocol/subnet.ts";
 import { link } from "../core/driver.ts";
 import { configurationChange } from "./arbitraries.ts";
 
 const now = { us: 0, epochUs: 0 };
 
-/** What a host has after that change of a new interface; undefined when it is refused. */
+/** The configuration after that change of a new interface; undefined when it is refused. */
 function configured(change: InterfaceChange) {
   const host = new Host({ balancing: true });
   for (const name of ["eth0", "eth1"]) host.handle({ kind: "link", link: link(name) }, now);
@@ -43,7 +43,7 @@ test("everything has its line, as one would write it", () => {
     carppeer6: "2001:db8::3",
     lladdr: "02:00:00:00:00:07",
     mtu: 1400,
-    description: "line one\nline two",
+    description: "the web's",
     leaveGroups: ["carp"],
     joinGroups: ["www", "db"],
     up: false,
@@ -55,7 +55,7 @@ test("everything has its line, as one would write it", () => {
   });
   assert.ok(all);
   assert.deepEqual(hostnameLines(all), [
-    "description $'line one\\x0aline two'",
+    "description 'the web'\\''s'",
     "carpdev eth0 vhid 7 advbase 2 advskew 100 pass 'it'\\''s a secret'",
     "carppeer 10.0.0.3 carppeer6 2001:db8::3",
     "lladdr 02:00:00:00:00:07",
@@ -70,10 +70,10 @@ test("everything has its line, as one would write it", () => {
   ]);
 });
 
-test("who may not see the pass is told that it is left out", () => {
+test("a user who may not see the pass is told that it is omitted", () => {
   assert.ok(plain);
   const { pass: _, ...others } = plain;
-  assert.deepEqual(hostnameLines(others)[0], "# pass left out: it is root's to see");
+  assert.deepEqual(hostnameLines(others)[0], "# pass omitted: only root may see it");
 });
 
 test("an interface that has nothing but its name is down", () => {
@@ -82,7 +82,7 @@ test("an interface that has nothing but its name is down", () => {
   assert.deepEqual(hostnameLines(bare), ["down"]);
 });
 
-test("what dump prints is what it was made from", async () => {
+test("netstart makes of the dump the configuration that was dumped", async () => {
   let made = 0;
   await fc.assert(
     fc.asyncProperty(configurationChange, async (change) => {
@@ -90,7 +90,7 @@ test("what dump prints is what it was made from", async () => {
       if (before === undefined) return;
       made += 1;
       const text = hostnameLines(before).join("\n");
-      const file = await readHostnameFile(Buffer.from(text), "carp0");
+      const file = await readInterfaceFile(Buffer.from(text), "carp0");
       assert.ok(!("errors" in file), `${text}\n${JSON.stringify(file)}`);
       assert.deepEqual(
         file.warnings.filter(({ message }) => !message.startsWith("pass: only")),
@@ -107,7 +107,7 @@ test("what dump prints is what it was made from", async () => {
 
 test("every netmask is read as the prefix length that it was", async () => {
   for (let length = 0; length <= 32; length++) {
-    const file = await readHostnameFile(Buffer.from(`inet 10.0.0.1 ${netmask(length)}`), "carp0");
+    const file = await readInterfaceFile(Buffer.from(`inet 10.0.0.1 ${netmask(length)}`), "carp0");
     assert.equal("whole" in file && file.whole.addAddresses?.[0]?.prefixLength, length);
   }
 });

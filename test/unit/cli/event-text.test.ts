@@ -1,15 +1,15 @@
-/** How events read, to people and to scripts. */
+/** The texts of events, for people and for scripts. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventJson, eventText, localTime, type Shown } from "../../../src/cli/event-text.ts";
+import { eventJson, eventText, localTime, type TimedEvent } from "../../../src/cli/show/event.ts";
 
 const AT_MS = Date.UTC(2026, 10, 21, 12, 3, 45, 7);
 const node = { interface: "carp0", vhid: 1 };
 
-const shown = (event: Shown["event"], times = 1): Shown => ({ atMs: AT_MS, times, event });
+const shown = (event: TimedEvent["event"], times = 1): TimedEvent => ({ atMs: AT_MS, times, event });
 
-const READ: readonly (readonly [Shown["event"], string, number?])[] = [
+const READ: readonly (readonly [TimedEvent["event"], string, number?])[] = [
   [
     {
       kind: "transition",
@@ -36,7 +36,7 @@ const READ: readonly (readonly [Shown["event"], string, number?])[] = [
   ],
   [
     { kind: "send-failed", ...node, error: "ENOBUFS" },
-    "carp0 vhid 1: an advertisement has not left: ENOBUFS",
+    "carp0 vhid 1: an advertisement was not sent: ENOBUFS",
   ],
   [
     { kind: "peer-appeared", ...node, source: "fe80::9", advbase: 1, advskew: 100, demote: 2 },
@@ -45,7 +45,7 @@ const READ: readonly (readonly [Shown["event"], string, number?])[] = [
   [{ kind: "peer-gone", ...node, source: "10.0.0.9", reason: "left" }, "carp0 vhid 1: 10.0.0.9 has left"],
   [
     { kind: "peer-gone", ...node, source: "10.0.0.9", reason: "silent" },
-    "carp0 vhid 1: 10.0.0.9 advertises no longer",
+    "carp0 vhid 1: 10.0.0.9 no longer advertises",
   ],
   [{ kind: "repaired", interface: "carp0", what: "addresses" }, "carp0: repaired: addresses"],
   [{ kind: "created", interface: "carp0" }, "carp0: created"],

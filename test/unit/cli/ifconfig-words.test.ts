@@ -1,9 +1,11 @@
+/** ifconfig's words: the change that each form asks for, and the message that refuses it. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultOptions } from "../../../src/cli/globals.ts";
-import { type Form, readForm } from "../../../src/cli/ifconfig/forms.ts";
-import { KEYWORDS } from "../../../src/cli/ifconfig/keywords.ts";
-import type { Outside } from "../../../src/cli/ifconfig/outside.ts";
+import { type Form, readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
+import { KEYWORDS } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import type { Lookups } from "../../../src/cli/grammar/ifconfig/lookups.ts";
+import { defaultOptions } from "../../../src/cli/grammar/options.ts";
 import { isRefusal, refuse } from "../../../src/cli/outcome.ts";
 import { checkParams } from "../../../src/control/messages.ts";
 
@@ -17,13 +19,13 @@ const files: Record<string, string> = {
   "/empty": "",
   "/long": "nineteen bytes here",
 };
-const outside: Outside = {
+const lookups: Lookups = {
   resolve: async (host, family) => names[host]?.[family],
   firstLine: async (path) => files[path] ?? refuse("no such file"),
 };
 
 async function read(words: readonly string[]) {
-  const result = await readForm(words, defaultOptions({}), outside);
+  const result = await readForm(words, defaultOptions({}), lookups);
   return isRefusal(result) ? result.refusal : result.form;
 }
 

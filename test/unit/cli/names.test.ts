@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { execa } from "execa";
-import { NAMES } from "../../../src/cli/names.ts";
+import { NAMES } from "../../../src/cli/grammar/program-names.ts";
 import { MAIN } from "./called.ts";
 import { scriptedEngine, view } from "./scripted-engine.ts";
 

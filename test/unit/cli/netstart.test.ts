@@ -6,8 +6,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { readHostnameFile } from "../../../src/cli/netstart/hostname-file.ts";
-import { interfaceCommands } from "../../../src/cli/netstart/listing.ts";
+import { readInterfaceFile } from "../../../src/cli/commands/netstart/interface-file.ts";
+import { interfaceCommands } from "../../../src/cli/commands/netstart/listing.ts";
 import { type Result, started } from "./called.ts";
 import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
 
@@ -40,7 +40,7 @@ class Place {
     return { status, out: plain(out), err: plain(err) };
   }
 
-  /** What the engine was asked to do, in order. */
+  /** Requests to the engine, in order. */
   get asked(): string[] {
     return (this.engine?.asked ?? [])
       .filter(({ method }) => method !== "hello")
@@ -239,13 +239,13 @@ describe("a file", () => {
         writeFileSync(path, "vhid 1\n");
         spawnSync("chown", ["65534", path]);
       },
-      ": belongs to user 65534: it must be root's",
+      ": owned by user 65534: root must own it",
     ],
     ["of two megabytes", (path) => writeFileSync(path, "#\n".repeat(2 ** 20)), ": larger than 1048576 bytes"],
     [
       "a binary",
       (path) => writeFileSync(path, Buffer.of(0x7f, 0x45, 0, 10), { mode: 0o640 }),
-      ":1: a NUL is in it",
+      ":1: contains a NUL",
     ],
   ];
   for (const [what, make, said] of strange)
@@ -365,13 +365,13 @@ describe("netstart -n", () => {
 
   test("leaves the pass out for all but root", async () => {
     const text = "vhid 1 pass secret\n!true\npass secret\ndescription pass carpdev eth0\n";
-    const file = await readHostnameFile(Buffer.from(text), "carp0");
+    const file = await readInterfaceFile(Buffer.from(text), "carp0");
     assert.ok("steps" in file);
     assert.deepEqual(interfaceCommands({ name: "carp0", file }, false), [
       "carpctl carp0 vhid 1",
       "true",
       "carpctl carp0 description pass carpdev eth0",
-      "# carp0: pass left out: it is root's to see",
+      "# carp0: pass omitted: only root may see it",
     ]);
   });
 

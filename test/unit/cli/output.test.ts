@@ -1,11 +1,13 @@
+/** Interfaces and groups in the output format of OpenBSD's ifconfig. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groupText, interfaceText } from "../../../src/cli/ifconfig/show.ts";
-import { packetsText, repairsText, statisticsText } from "../../../src/cli/netstat.ts";
-import { age, type Page, type Shown, statusText } from "../../../src/cli/status-text.ts";
-import { interfaceJson } from "../../../src/cli/views.ts";
+import { packetsText, repairsText, statisticsText } from "../../../src/cli/commands/netstat.ts";
+import { groupText, interfaceText } from "../../../src/cli/show/ifconfig.ts";
+import { interfaceJson } from "../../../src/cli/show/json.ts";
+import { age, type HostStatus, type Page, statusText } from "../../../src/cli/show/status.ts";
 import type { InterfaceView } from "../../../src/control/messages.ts";
-import { zeroCounters } from "../../../src/core/counters.ts";
+import { zeroStatistics } from "../../../src/core/statistics.ts";
 import { node, view } from "./scripted-engine.ts";
 
 test("a MASTER with addresses of both families, as ifconfig prints it", () => {
@@ -118,7 +120,7 @@ test("a group's demote count", () => {
 
 test("no counter has counted anything", () => {
   assert.equal(
-    statisticsText("carp", zeroCounters()),
+    statisticsText("carp", zeroStatistics()),
     "carp:\n" +
       "\t0 packets received (IPv4)\n" +
       "\t0 packets received (IPv6)\n" +
@@ -131,7 +133,7 @@ test("no counter has counted anything", () => {
       "\t\t0 discarded for bad authentication\n" +
       "\t\t0 discarded for unknown vhid\n" +
       "\t\t0 discarded because of a bad address list\n" +
-      "\t\t0 discarded because too many of strangers came at once\n" +
+      "\t\t0 discarded by the rate limit for unauthenticated packets\n" +
       "\t0 packets sent (IPv4)\n" +
       "\t0 packets sent (IPv6)\n" +
       "\t\t0 send failed due to mbuf memory error\n" +
@@ -141,7 +143,7 @@ test("no counter has counted anything", () => {
 
 test("one of a kind is counted in the singular", () => {
   const text = statisticsText("carp", {
-    ...zeroCounters(),
+    ...zeroStatistics(),
     receivedIpv4: 1,
     badChecksum: 1,
     badVersion: 1,
@@ -157,7 +159,7 @@ const heard = { source: "192.0.2.2", advbase: 1, advskew: 0, demote: 0, atUs: 3_
 
 function status(
   interfaces: readonly InterfaceView[],
-  { groups = [], packets = [], demotion, ...rest }: Partial<Shown & Page> = {},
+  { groups = [], packets = [], demotion, ...rest }: Partial<HostStatus & Page> = {},
 ): string {
   return statusText({ interfaces, groups, packets, demotion }, { ...page, ...rest });
 }
@@ -311,9 +313,9 @@ test("no share can be told before a packet has come", () => {
 });
 
 test("the statistics of one interface go by its name, and end with what became of packets for it", () => {
-  assert.match(statisticsText("carp7", zeroCounters()), /^carp7:\n\t0 packets received/);
-  assert.equal(repairsText(1), "\t1 repair of what somebody else had changed\n");
-  assert.equal(repairsText(2), "\t2 repairs of what somebody else had changed\n");
+  assert.match(statisticsText("carp7", zeroStatistics()), /^carp7:\n\t0 packets received/);
+  assert.equal(repairsText(1), "\t1 repair of changes by other programs\n");
+  assert.equal(repairsText(2), "\t2 repairs of changes by other programs\n");
   const rest = { droppedByLease: 3, malformed: 0, withheld: 2 };
   assert.equal(
     packetsText({ interface: "carp7", nodes: [{ vhid: 1, accepted: 1, droppedByHash: 0 }], ...rest }),

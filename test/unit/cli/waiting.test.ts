@@ -1,6 +1,8 @@
+/** netstart waits for an engine that is starting, and not for ever. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectInTime } from "../../../src/cli/netstart/waiting.ts";
+import { connectInTime } from "../../../src/cli/commands/netstart/wait-for-engine.ts";
 import { type Connection, ControlError, connect } from "../../../src/control/client.ts";
 import { scriptedEngine } from "./scripted-engine.ts";
 

@@ -1,4 +1,4 @@
-/** What `carpctl complete` offers: by the tables that parse commands, and by what the engine and the machine have. */
+/** Candidates of `carpctl complete`: from the tables that parse commands, the engine and the machine. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { complete } from "../../../src/cli/completion/complete.ts";
-import { defaultOptions } from "../../../src/cli/globals.ts";
-import { everyWord, KEYWORDS } from "../../../src/cli/ifconfig/keywords.ts";
-import { VERB_NAMES, VERBS } from "../../../src/cli/verbs.ts";
+import { everyWord, KEYWORDS } from "../../../src/cli/grammar/ifconfig/keywords.ts";
+import { defaultOptions } from "../../../src/cli/grammar/options.ts";
+import { VERB_NAMES, VERBS } from "../../../src/cli/grammar/verbs.ts";
 import { BALANCING_MODES, STATES } from "../../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { listening, scriptedEngine, view } from "../cli/scripted-engine.ts";

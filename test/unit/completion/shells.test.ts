@@ -69,7 +69,7 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpd --log st<Tab>", "carpd --log stderr"],
 ];
 
-/** How each shell is told of the completions, and started. */
+/** The way each shell is told of the completions, and started. */
 const SHELLS: Readonly<
   Record<string, { readonly files: Readonly<Record<string, string>>; readonly words: string[] }>
 > = {
@@ -87,7 +87,7 @@ const SHELLS: Readonly<
   },
   fish: {
     files: {
-      // Where this is missing it reads all manual pages first, in a process that outlives it.
+      // Without this it reads all manual pages first, in a process that outlives it.
       "fish/generated_completions/none.fish": "",
       "fish/config.fish": `function fish_prompt; echo -n 'READY> '; end\nset -g fish_greeting\nset fish_complete_path ${completions} $fish_complete_path\n`,
     },

@@ -1,7 +1,11 @@
-/** What fast-check draws for a host: commands of which many fit together, and many do not. */
+/**
+ * fast-check arbitraries: random changes and commands for a host, of which many are accepted and many
+ * refused.
+ */
 
 import fc from "fast-check";
-import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
+import type { Command } from "../../../src/core/command.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { ipv4, ipv6, link } from "./driver.ts";
 
@@ -50,7 +54,7 @@ export const change: fc.Arbitrary<InterfaceChange> = fc.record({
 
 const variable = fc.constantFrom(...SYSCTL_VARIABLES.map(({ name }) => name), "net.inet.carp.nonsense");
 
-/** Of one interface mostly a change: that is where the rules are. */
+/** A random command, mostly a change, because a change has the most rules. */
 export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("change"), name: interfaceName, change }) },
   {

@@ -1,9 +1,9 @@
-/** Two and three hosts on one segment: who is MASTER in the end, and that nobody disagrees for long. */
+/** Two and three hosts on one segment: which one becomes MASTER, and that two are never MASTER for long. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { InterfaceChange } from "../../../src/core/configuration.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import { ipv4, ipv6, link, only, PLAIN, SECOND, Segment, Station, World } from "./driver.ts";
 
 interface Cluster {
@@ -37,7 +37,7 @@ function transitionCount({ stations }: Cluster): number {
   return stations.reduce((sum, { effects }) => sum + only(effects, "transition").length, 0);
 }
 
-/** Lets time pass; while it does never two leases, but for as long as an advertisement takes to arrive. */
+/** Lets time pass, and asserts that two leases never overlap longer than an advertisement takes to arrive. */
 function runWithoutOverlap(
   { world, segment, stations }: Cluster,
   forUs: number,
@@ -59,8 +59,8 @@ describe("hosts that start together", () => {
     assert.equal(states(all), "BMB");
   });
 
-  it("settle on one within an interval when they are equal, and stay so", () => {
-    // Without delay the first one is heard before the others have grown impatient.
+  it("settle on one within an interval when they are equal, and change no more", () => {
+    // Without delay the others hear the first one before their master-down time is over.
     for (const delayUs of [0, 100, 50_000]) {
       const all = cluster({}, {}, {});
       all.segment.delayUs = delayUs;
@@ -93,7 +93,7 @@ describe("hosts that start together", () => {
     assert.equal(transitionCount(anonymous), settled);
   });
 
-  it("settle on exactly one, whatever their settings and however long frames take", () => {
+  it("settle on exactly one, for random settings and delays", () => {
     const settings = fc.record({
       advbase: fc.constantFrom(0, 1, 1, 2),
       advskew: fc.constantFrom(0, 0, 1, 100, 254),
@@ -105,7 +105,7 @@ describe("hosts that start together", () => {
     });
     fc.assert(
       fc.property(drawn, ({ hosts, preempt, delayUs }) => {
-        // One that is slower than three times another's advbase is never left alone: that is no cluster.
+        // A BACKUP takes over from a master slower than three times its advbase: such hosts never settle.
         fc.pre(new Set(hosts.map(({ advbase }) => advbase)).size === 1);
         const all = cluster(...hosts);
         all.segment.delayUs = delayUs;
@@ -129,7 +129,7 @@ describe("a failover", () => {
     return all;
   }
 
-  it("by bow-out takes as long as a frame, and nobody is without an address meanwhile", () => {
+  it("by bow-out takes as long as a frame, and the address has a lease all the time", () => {
     for (const way of ["down", "destroy"] as const) {
       const all = pair();
       const [first, second] = all.stations;
@@ -145,7 +145,7 @@ describe("a failover", () => {
     }
   });
 
-  it("by bow-out passes over the most demoted of two successors", () => {
+  it("by bow-out goes to the less demoted of two successors", () => {
     const all = cluster({ advskew: 0 }, { advskew: 100 }, { advskew: 100 });
     all.world.run(10 * SECOND);
     const [first, second] = all.stations;
@@ -165,7 +165,7 @@ describe("a failover", () => {
     assert.equal(states(all), "IM");
   });
 
-  it("by a lost carrier waits for the master-down time, and comes back by preemption alone", () => {
+  it("by a lost carrier takes the master-down time, and only preemption undoes it", () => {
     for (const [preempt, after] of [
       [0, "BM"],
       [1, "MB"],
@@ -203,7 +203,7 @@ describe("a failover", () => {
     assert.equal(all.stations[1]?.state(), "MASTER");
     first.resume();
     runWithoutOverlap(all, 20 * SECOND);
-    // The one that is back advertises more often, but preempts nobody.
+    // The host that is back advertises more often, but does not preempt.
     assert.equal(states(all), "BM");
   });
 
@@ -221,7 +221,7 @@ describe("a failover", () => {
 });
 
 describe("a partition", () => {
-  it("of equals has a master on either side, and heals within an interval to one", () => {
+  it("of equals has a MASTER on each side; when it heals, one is left within an interval", () => {
     const all = cluster({}, {});
     all.segment.passes = () => false;
     all.world.run(10 * SECOND);
@@ -234,7 +234,7 @@ describe("a partition", () => {
     assert.equal(transitionCount(all), settled);
   });
 
-  it("heals to the one that advertises more often, at its next advertisement", () => {
+  it("that heals leaves the MASTER that advertises more often, from its next advertisement", () => {
     const all = cluster({ advskew: 0 }, { advskew: 200 });
     all.segment.passes = () => false;
     all.world.run(10 * SECOND);
@@ -243,7 +243,7 @@ describe("a partition", () => {
     assert.equal(states(all), "MB");
   });
 
-  it("of three heals to one, over both families", () => {
+  it("of three that heals leaves one MASTER, over both families", () => {
     const dual = { addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] };
     const all = cluster(dual, dual, dual);
     all.segment.passes = () => false;
@@ -254,14 +254,14 @@ describe("a partition", () => {
     assert.equal(states(all), "MBB");
   });
 
-  it("in one direction leaves the host that hears BACKUP and the deaf one MASTER", () => {
+  it("in one direction makes the host that hears BACKUP and the other one MASTER", () => {
     const all = cluster({ advskew: 100 }, { advskew: 0 });
     all.world.run(10 * SECOND);
     const [first, second] = all.stations;
     all.segment.passes = (from, to) => !(from === first && to === second);
     all.world.run(20 * SECOND);
     assert.equal(states(all), "BM");
-    // A preferred host that is not heard takes the address of nobody who is.
+    // A preferred host stays MASTER although it hears nothing of the other one.
     const deaf = cluster({ advskew: 0 }, { advskew: 100 });
     deaf.world.run(10 * SECOND);
     const [master, slow] = deaf.stations;
@@ -270,7 +270,7 @@ describe("a partition", () => {
     assert.equal(states(deaf), "MB");
   });
 
-  it("that loses every other frame moves nothing", () => {
+  it("that loses every other frame causes no transition", () => {
     const all = cluster({ advskew: 0 }, { advskew: 100 });
     all.world.run(10 * SECOND);
     const settled = transitionCount(all);
@@ -282,7 +282,7 @@ describe("a partition", () => {
 });
 
 describe("virtual hosts side by side", () => {
-  it("are shared out as their advskews say, and go over when a host does", () => {
+  it("are elected by their advskews, and fail over together with their host", () => {
     const nodes = (...advskews: number[]) => advskews.map((advskew, i) => ({ vhid: i + 1, advskew }));
     const balancedBy = (...advskews: number[]) => ({ vhid: undefined, carpnodes: nodes(...advskews) });
     const all = cluster(balancedBy(0, 100), balancedBy(100, 0));
@@ -293,7 +293,7 @@ describe("virtual hosts side by side", () => {
     assert.deepEqual([states(all, 1), states(all, 2)], ["IM", "IM"]);
   });
 
-  it("on unicast peers are elected like any", () => {
+  it("with unicast peers are elected as with multicast", () => {
     const all = cluster({ carppeer: "10.0.0.3" }, { carppeer: "10.0.0.2" });
     all.world.run(10 * SECOND);
     assert.equal(states(all), "MB");

@@ -1,9 +1,9 @@
-/** Commands: what is refused and in which words, that a refusal changes nothing, and what can be read afterwards. */
+/** Commands: the texts of refusals, that a refusal changes nothing, and the views afterwards. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { InterfaceChange } from "../../../src/core/configuration.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import { command } from "./arbitraries.ts";
 import { backup, ipv4, ipv6, link, logged, master, only, PLAIN, Station, World } from "./driver.ts";
@@ -14,7 +14,7 @@ function station(): Station {
   return made;
 }
 
-describe("a command is refused in words that name what is wrong", () => {
+describe("a command is refused with a line that names the wrong word", () => {
   const nodes = [1, 2].map((vhid) => ({ vhid, advskew: 0 }));
   const refusals: [change: InterfaceChange, error: string, name?: string][] = [
     [{ carpdev: "eth9" }, "carpdev eth9: no such device"],
@@ -50,7 +50,7 @@ describe("a command is refused in words that name what is wrong", () => {
     assert.equal(error, "lladdr 00:00:5e:00:01:02 is already used by carp0 on eth0");
   });
 
-  it("several nodes on a host that cannot balance, with the host's reason", () => {
+  it("several nodes on a host that cannot balance: with the host's reason", () => {
     const made = backup({}, { balancing: "this kernel has no eBPF" });
     const error = made.refuses({ kind: "change", name: "carp0", change: { carpnodes: nodes } });
     assert.equal(error, "carpnodes 1:0,2:0: this kernel has no eBPF");
@@ -65,7 +65,7 @@ describe("a command is refused in words that name what is wrong", () => {
     assert.equal(error, "advskew 1: carp0 has several nodes: use carpnodes");
   });
 
-  it("what exists already, and what does not", () => {
+  it("create of an interface that exists, destroy of one that does not", () => {
     const made = station();
     assert.equal(made.refuses({ kind: "create", name: "carp0" }), "carp0: already exists");
     assert.equal(made.refuses({ kind: "destroy", name: "carp7" }), "carp7: no such interface");
@@ -86,14 +86,14 @@ describe("a command is refused in words that name what is wrong", () => {
 });
 
 describe("a refused command", () => {
-  /** All that can be seen of a host. */
+  /** Everything that can be read from a host. */
   function seen({ host, timers }: Station) {
-    const { configuration, counters, counterFloor } = host;
+    const { configuration, statistics, counterFloor } = host;
     const views = [host.interfaces(), host.groups(), host.sysctl("")];
-    return structuredClone({ configuration, counters, counterFloor, views, timers });
+    return structuredClone({ configuration, statistics, counterFloor, views, timers });
   }
 
-  it("changes nothing, whatever was done before", () => {
+  it("changes nothing, after random commands", () => {
     let refused = 0;
     fc.assert(
       fc.property(fc.array(command, { minLength: 1, maxLength: 25 }), (commands) => {
@@ -106,7 +106,7 @@ describe("a refused command", () => {
           refused++;
           assert.match(outcome.error, /^[^\n]+$/);
           assert.deepEqual(seen(made), before);
-          // What is refused must not come out later, either.
+          // A refused command must not cause effects later, either.
           made.handle({ kind: "forwarding", ipv6: false });
           assert.equal(made.effects.length, effects);
         }
@@ -118,7 +118,7 @@ describe("a refused command", () => {
 });
 
 describe("create", () => {
-  it("takes the next free number, and what is shown is in order of numbers", () => {
+  it("takes the next free number; views are in numeric order", () => {
     const made = new Station(new World());
     const names = () => made.host.interfaces().map(({ name }) => name);
     for (const name of ["carp10", "carp0", "carp2"]) made.does({ kind: "create", name });
@@ -127,7 +127,7 @@ describe("create", () => {
     assert.deepEqual(names(), ["carp0", "carp1", "carp2", "carp10"]);
   });
 
-  it("makes an interface that does nothing yet", () => {
+  it("makes an interface without any effect on the kernel", () => {
     const made = new Station(new World());
     assert.deepEqual(made.does({ kind: "create", name: "carp0" }), [{ kind: "created", interface: "carp0" }]);
     assert.deepEqual(made.host.interfaces(), [
@@ -169,7 +169,7 @@ describe("addresses of one command", () => {
     assert.deepEqual(addresses(made), ["10.0.0.6", "10.0.0.5", "2001:db8::1", "2001:db8::2"]);
   });
 
-  it("go by family, and one by one, before others are added", () => {
+  it("are removed by family and one by one, before others are added", () => {
     const made = station();
     made.set("carp0", { addAddresses: [ipv6("2001:db8::1"), ipv4("10.0.0.5")] });
     made.set("carp0", { removeFamilies: [4], addAddresses: [ipv4("10.0.0.8")] });
@@ -178,14 +178,14 @@ describe("addresses of one command", () => {
     assert.deepEqual(addresses(made), ["10.0.0.8"]);
   });
 
-  it("are applied together: one passage through INIT", () => {
+  it("are applied together, with one passage through INIT", () => {
     const made = master();
     const effects = made.set("carp0", { addAddresses: ["10.0.0.5", "10.0.0.6"].map((each) => ipv4(each)) });
     assert.equal(only(effects, "transition").length, 2);
   });
 });
 
-describe("what is shown of an interface", () => {
+describe("the view of an interface", () => {
   it("follows it from INIT to MASTER", () => {
     const made = new Station(new World());
     const view = () => {
@@ -228,15 +228,15 @@ describe("what is shown of an interface", () => {
 });
 
 describe("a repair", () => {
-  it("is logged, and a MASTER tells the segment again where the addresses are", () => {
-    const repair = { kind: "repaired", interface: "carp0", what: "somebody removed 10.0.0.1" } as const;
+  it("is logged, and a MASTER announces its addresses again", () => {
+    const repair = { kind: "repaired", interface: "carp0", what: "10.0.0.1 was removed" } as const;
     const effects = master().handle(repair);
-    assert.deepEqual(logged(effects), ["2 carp0: repaired: somebody removed 10.0.0.1"]);
+    assert.deepEqual(logged(effects), ["2 carp0: repaired: 10.0.0.1 was removed"]);
     assert.equal(only(effects, "announce").length, 1);
     assert.equal(only(backup().handle(repair), "announce").length, 0);
   });
 
-  it("is counted for the interface, or for every one on the carpdev", () => {
+  it("is counted for the interface, or for every interface on the carpdev", () => {
     const made = master();
     const counts = () => made.host.interfaces().map(({ name, repairs }) => [name, repairs]);
     assert.deepEqual(counts(), [["carp0", 0]]);
@@ -248,7 +248,7 @@ describe("a repair", () => {
 });
 
 describe("sysctl variables", () => {
-  it("begin as documented", () => {
+  it("have the documented initial values", () => {
     const made = new Station(new World());
     assert.deepEqual(Object.fromEntries(made.host.sysctl("").map(({ name, value }) => [name, value])), {
       "net.inet.carp.allow": 1,
@@ -263,7 +263,7 @@ describe("sysctl variables", () => {
     });
   });
 
-  it("take every value from the least to the greatest, and say what it was", () => {
+  it("accept their least and greatest value, and return the former one", () => {
     for (const { name, min, max } of SYSCTL_VARIABLES)
       for (const value of [min, max]) {
         const made = new Station(new World());
@@ -297,7 +297,7 @@ describe("sysctl variables", () => {
     assert.deepEqual("changes" in outcome && outcome.changes, [{ from: 10, to: 7 }]);
   });
 
-  it("are found by prefix, at a dot", () => {
+  it("are found by a prefix that ends at a dot", () => {
     const { host } = new Station(new World());
     assert.equal(host.sysctl("net.inet.carp").length, 8);
     assert.equal(host.sysctl("net").length, 9);
@@ -307,7 +307,7 @@ describe("sysctl variables", () => {
 });
 
 describe("a host that is restored", () => {
-  it("is configured as the one before", () => {
+  it("is configured as the saved one", () => {
     const first = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     first.set("carp0", { ...PLAIN, pass: "secret", joinGroups: ["www"], description: "x", mtu: 1400 });
     first.set("carp3", {
@@ -330,7 +330,7 @@ describe("a host that is restored", () => {
     assert.deepEqual(second.host.groups(), first.host.groups());
   });
 
-  it("leaves alone what it cannot balance, and what of it can be changed", () => {
+  it("keeps an interface that it cannot balance in INIT, and lets it be changed", () => {
     const nodes = [1, 2].map((vhid) => ({ vhid, advskew: 0 }));
     const first = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     first.set("carp0", { ...PLAIN, vhid: undefined, carpnodes: nodes });
@@ -376,11 +376,11 @@ describe("a host that is restored", () => {
       ["MASTER", "BACKUP"],
     );
     const devices = effects.flatMap((effect) => (effect.kind === "device" ? [effect.device?.active] : []));
-    assert.deepEqual(devices, [true], "the addresses are never taken away");
+    assert.deepEqual(devices, [true], "the addresses are never removed");
     assert.ok(effects.some((effect) => effect.kind === "advertise" && effect.vhid === 4));
   });
 
-  it("takes away the leases of what does not run", () => {
+  it("takes away the leases of an interface that does not run", () => {
     const first = new Station(new World(), { links: [link("eth0")] });
     first.set("carp0", PLAIN);
     const second = new Station(new World(), { links: [link("eth0", { carrier: false })] });

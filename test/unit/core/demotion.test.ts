@@ -1,8 +1,8 @@
-/** Who gives way: group counts, the global counter, and the faults that raise them. */
+/** Demotion: group counts, the global counter, named reasons, and the faults that raise them. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { DemotionCommand } from "../../../src/core/configuration.ts";
+import type { DemotionCommand } from "../../../src/core/command.ts";
 import {
   backup,
   ipv4,
@@ -39,7 +39,7 @@ function two(options: { groups?: readonly string[] } = {}): Station {
   return station;
 }
 
-describe("what is advertised", () => {
+describe("the advskew and demote of an advertisement", () => {
   const cases = [
     { group: 0, global: 0, advskew: 100, says: { demote: 0, advskew: 100 } },
     { group: 5, global: 0, advskew: 100, says: { demote: 5, advskew: 100 } },
@@ -71,8 +71,8 @@ describe("what is advertised", () => {
   });
 });
 
-describe("a count that rises", () => {
-  it("makes every MASTER that it concerns advertise at once", () => {
+describe("a change of demotion", () => {
+  it("that rises makes every MASTER that it concerns advertise at once", () => {
     const station = two({ groups: ["www"] });
     station.world.run(SECOND / 2);
     const ofGroup = station.does({ kind: "demote-group", group: "www", by: 1 });
@@ -89,13 +89,13 @@ describe("a count that rises", () => {
     );
   });
 
-  it("says nothing at once when it falls", () => {
+  it("that falls causes no advertisement at once", () => {
     const station = two();
     station.sysctl("demotion", 5);
     assert.deepEqual(said(station.sysctl("demotion", -5)), []);
   });
 
-  it("makes no BACKUP speak", () => {
+  it("makes no BACKUP advertise", () => {
     assert.deepEqual(said(backup().sysctl("demotion", 5)), []);
   });
 
@@ -105,7 +105,7 @@ describe("a count that rises", () => {
     assert.equal(station.dueIn("carp0/1/master-down"), 4.5 * SECOND);
   });
 
-  it("is also one by joining a group that is demoted", () => {
+  it("by joining a demoted group counts too", () => {
     const station = two({ groups: ["www"] });
     station.does({ kind: "demote-group", group: "www", by: 9 });
     const effects = station.set("carp1", { joinGroups: ["www"] });
@@ -127,7 +127,7 @@ describe("group counts", () => {
     assert.equal(count(station), 1);
   });
 
-  it("exist for the groups that interfaces are in, and for carp", () => {
+  it("exist for the groups that have interfaces, and for carp", () => {
     const station = new Station(new World());
     assert.deepEqual(station.host.groups(), [{ name: "carp", carpDemoteCount: 0, interfaces: [] }]);
     station.set("carp0", { joinGroups: ["www"] });
@@ -150,7 +150,7 @@ describe("a carpdev that is lost", () => {
     { title: "gone", lose: (station: Station) => station.linkGone("eth0") },
   ];
   for (const { title, lose } of losses)
-    it(`demotes the group and the host until it is back, and says so: ${title}`, () => {
+    it(`demotes the group and the host until it is back, and is logged: ${title}`, () => {
       const station = two();
       const lost = lose(station);
       assert.deepEqual(logged(lost), [
@@ -174,7 +174,7 @@ describe("a carpdev that is lost", () => {
       assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
     });
 
-  it("is told with one advertisement of each other MASTER, however many interfaces were on it", () => {
+  it("causes one advertisement by each other MASTER, for any number of interfaces on it", () => {
     const station = two();
     for (let i = 2; i < 12; i++)
       station.set(`carp${i}`, { carpdev: "eth0", vhid: i + 1, addAddresses: [ipv4(`10.0.0.1${i}`)] });
@@ -192,7 +192,7 @@ describe("a carpdev that is lost", () => {
     assert.deepEqual([count(station), demotion(station)], [0, 0]);
   });
 
-  it("takes back what it added, whatever has become of the factor meanwhile", () => {
+  it("takes back as much as it added, even when the factor has changed", () => {
     const station = two();
     station.link(NO_CARRIER);
     station.sysctl("ifdown_demotion_factor", 7);
@@ -202,7 +202,7 @@ describe("a carpdev that is lost", () => {
     assert.equal(demotion(station), 7);
   });
 
-  it("demotes nobody for an interface that is down", () => {
+  it("does not demote for an interface that is down", () => {
     const station = two();
     station.set("carp0", { up: false });
     station.world.run(SECOND);
@@ -224,7 +224,7 @@ describe("a carpdev that is lost", () => {
     assert.deepEqual([count(station), count(station, "www"), count(station, "db")], [0, 0, 0]);
   });
 
-  it("is no part of what is kept for the next engine, which will see for itself", () => {
+  it("is not part of the configuration saved for the next engine, which finds the fault itself", () => {
     const station = two();
     station.sysctl("demotion", 5);
     station.link(NO_CARRIER);
@@ -251,7 +251,7 @@ describe("sends that fail", () => {
     return station.handle({ kind: "advertised", interface: "carp0", vhid, leftUs, left });
   }
 
-  it("demote after three in a row, and no longer after three good ones", () => {
+  it("demote after three in a row, until three in a row have left", () => {
     const station = failing();
     report(station, []);
     report(station, []);
@@ -273,13 +273,13 @@ describe("sends that fail", () => {
     assert.deepEqual([count(station), demotion(station)], [0, 0]);
   });
 
-  it("demote not when one in between was good", () => {
+  it("do not demote when one between them left", () => {
     const station = failing();
     for (const left of [[], [], [4], [], []] as const) report(station, left);
     assert.equal(demotion(station), 0);
   });
 
-  it("demote after three for each node, of whichever node", () => {
+  it("demote after three for each node, of any nodes", () => {
     const station = failing(4);
     for (let i = 0; i < 11; i++) report(station, [], (i % 4) + 1);
     assert.equal(demotion(station), 0);
@@ -292,10 +292,10 @@ describe("sends that fail", () => {
 
   it("are counted, and those that left by family", () => {
     const station = failing();
-    station.host.counters.sentIpv4 = 0;
+    station.host.statistics.sentIpv4 = 0;
     report(station, []);
     report(station, [4, 6]);
-    const { sendFailed, sentIpv4, sentIpv6 } = station.host.counters;
+    const { sendFailed, sentIpv4, sentIpv6 } = station.host.statistics;
     assert.deepEqual([sendFailed, sentIpv4, sentIpv6], [1, 1, 1]);
   });
 
@@ -313,13 +313,13 @@ describe("sends that fail", () => {
     }
   });
 
-  it("of an interface that is gone are nothing", () => {
+  it("of a destroyed interface are ignored", () => {
     const station = master();
     station.does({ kind: "destroy", name: "carp0" });
     station.world.run(SECOND);
     assert.deepEqual(report(station, []), []);
     assert.equal(
-      only(station.take(), "arm").some(({ timer }) => timer !== "carp0/leave"),
+      only(station.take(), "arm").some(({ timer }) => timer.kind !== "leave"),
       false,
     );
   });
@@ -334,7 +334,7 @@ describe("demotion for a reason with a name", () => {
     return "error" in outcome ? outcome.error : undefined;
   };
 
-  it("is part of the counter, beside what was written to it, until it is taken back", () => {
+  it("is part of the counter, beside the writes to it, until it is taken back", () => {
     const station = two();
     station.sysctl("demotion", 7);
     assert.deepEqual(logged(station.does({ kind: "demote", reason: "backup", by: 50 })), [
@@ -363,7 +363,7 @@ describe("demotion for a reason with a name", () => {
     });
   });
 
-  it("given again replaces what it was, and peers hear at once when it is more", () => {
+  it("given again replaces the former amount, and is advertised at once when it rises", () => {
     const station = two();
     station.does({ kind: "demote", reason: "backup", by: 50 });
     const more = station.does({ kind: "demote", reason: "backup", by: 80 });
@@ -379,7 +379,7 @@ describe("demotion for a reason with a name", () => {
     assert.equal(demotion(station), 20);
   });
 
-  it("is refused for an unknown reason, one that belongs to a command, too many, and too much", () => {
+  it("is refused for an unknown or reserved reason, too many reasons, and too great a sum", () => {
     const station = two();
     const promote = (reason: string) => refusal(station, { kind: "promote", reason });
     assert.equal(promote("x"), "promote x: nothing is demoted for it: there is no reason");
@@ -387,7 +387,7 @@ describe("demotion for a reason with a name", () => {
     station.does({ kind: "demote", reason: "b", by: 1 });
     station.does({ kind: "maintenance", on: true });
     assert.equal(promote("x"), "promote x: nothing is demoted for it: the reasons are a, b");
-    // A name that every JavaScript object knows is a name like any other.
+    // The name of a property of every JavaScript object is a name like any other.
     assert.match(promote("constructor") ?? "", /nothing is demoted for it/);
     assert.equal(promote("maintenance"), "promote maintenance: this is what 'carpctl maintenance' does");
     assert.equal(
@@ -416,7 +416,7 @@ describe("demotion for a reason with a name", () => {
     assert.equal(demotion(station), 0);
   });
 
-  it("services that fail demote by 1048576, once however many, until none does; told of by default", () => {
+  it("failed services demote by 1048576, once for any number of them, and are logged by default", () => {
     const station = two();
     station.sysctl("log", 2);
     const services = (...failed: string[]) => station.does({ kind: "services", failed });
@@ -431,7 +431,7 @@ describe("demotion for a reason with a name", () => {
     assert.equal(demotion(station), 0);
   });
 
-  it("is kept for the next engine, apart from what was written and without what faults add", () => {
+  it("is saved for the next engine, apart from the writes and without the part of faults", () => {
     const station = two();
     station.sysctl("demotion", 5);
     station.does({ kind: "demote", reason: "backup", by: 50 });

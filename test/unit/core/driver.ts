@@ -1,20 +1,31 @@
 /**
- * Stations: the core with a fake clock, timers that fire, devices and leases to look at, and segments that carry
- * frames between several of them. Nothing here knows a rule of the election: it performs effects and reports facts,
- * as an engine would.
+ * Drives the core in tests: stations with a fake clock, timers, devices and leases, and segments that carry
+ * frames between them. Performs effects and reports their outcomes as an engine would. Knows no rule of the
+ * election.
  */
 
 import assert from "node:assert/strict";
-import type { Command, InterfaceChange } from "../../../src/core/configuration.ts";
-import type { Device, Effect, Filter, Transmission, VirtualHostState } from "../../../src/core/effect.ts";
-import type { Event, Family, Instant, Link, Micros, TimerId } from "../../../src/core/event.ts";
+import type { Command } from "../../../src/core/command.ts";
+import type { Effect } from "../../../src/core/effect.ts";
+import type { Event, Timer } from "../../../src/core/event.ts";
 import { Host, type Outcome } from "../../../src/core/host.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
+import type {
+  Device,
+  Family,
+  Filter,
+  Instant,
+  Link,
+  Micros,
+  Transmission,
+  VirtualHostState,
+} from "../../../src/core/model.ts";
 import type { NodeView } from "../../../src/core/view.ts";
 import { routedFrame } from "./peer.ts";
 
 export const SECOND: Micros = 1_000_000;
 
-/** Any time will do, as long as it is not 0. */
+/** The time at the start of a test; any value but 0. */
 const BOOTED_US: Micros = 1_000 * SECOND;
 const EPOCH_AT_BOOT_US = 1_700_000_000 * SECOND;
 
@@ -25,7 +36,7 @@ interface Flight {
   readonly bytes: Uint8Array;
 }
 
-/** One clock for all stations, and what is on the wire. */
+/** One clock for all stations, and the frames under way. */
 export class World {
   us: Micros = BOOTED_US;
   readonly stations: Station[] = [];
@@ -65,11 +76,11 @@ export class World {
 
 interface Due {
   readonly station: Station;
-  readonly timer: TimerId;
+  readonly timer: Timer;
   readonly atUs: Micros;
 }
 
-/** A hub. What it loses and how long it takes can be changed at any time. */
+/** A hub. Its loss and delay can be changed at any time. */
 export class Segment {
   delayUs: Micros = 100;
   passes: (from: Station, to: Station) => boolean = () => true;
@@ -102,7 +113,7 @@ export interface StationOptions {
   readonly links?: readonly Link[];
   readonly balancing?: true | string;
   readonly counterFloor?: bigint;
-  /** Its wall clock, ahead of the others'. Two hosts never have quite the same. */
+  /** Its system clock is ahead by this. Two hosts' clocks never agree exactly. */
   readonly epochOffsetUs?: Micros;
 }
 
@@ -111,18 +122,18 @@ export class Station {
   readonly host: Host;
   readonly links = new Map<string, Link>();
   readonly wires = new Map<string, Segment>();
-  readonly timers = new Map<TimerId, Micros>();
+  readonly timers = new Map<Timer, Micros>();
   readonly devices = new Map<string, Device>();
   readonly filters = new Map<string, Filter>();
-  /** By `carp0/1`; no entry: none. */
+  /** The end of each lease, by `carp0/1`; no entry: no lease. */
   readonly leases = new Map<string, Micros>();
   readonly listening = new Map<string, number>();
-  /** What a send comes to: undefined, or an errno name. */
+  /** The result of a send: undefined, or an errno name. */
   sending: (transmission: Transmission) => string | undefined = () => undefined;
   /** Every effect since `take`. */
   effects: Effect[] = [];
   epochOffsetUs: Micros;
-  /** An engine that is stopped: its socket fills up, its timers wait. */
+  /** Whether the engine is stopped: its socket fills up, its timers wait. */
   isStalled = false;
   readonly #socket: { readonly carpdev: string; readonly bytes: Uint8Array; readonly receivedUs: Micros }[] =
     [];
@@ -154,7 +165,7 @@ export class Station {
     if (!this.isStalled) this.#drain();
   }
 
-  /** Hears this frame now. */
+  /** Handles this frame now. */
   hear(bytes: Uint8Array, receivedUs = this.world.us, carpdev = "eth0"): readonly Effect[] {
     return this.handle({ kind: "frame", carpdev, bytes, receivedUs });
   }
@@ -177,8 +188,8 @@ export class Station {
     return next;
   }
 
-  /** Whatever has arrived is read first. */
-  fire(timer: TimerId): readonly Effect[] {
+  /** Fires a timer, after the frames that have arrived are handled. */
+  fire(timer: Timer): readonly Effect[] {
     return this.#performed(() => {
       this.#drain();
       const atUs = this.timers.get(timer);
@@ -201,7 +212,7 @@ export class Station {
     return outcome;
   }
 
-  /** A command that is taken. @returns all that came of it */
+  /** Carries out a command that must be accepted. @returns its effects */
   does(command: Command): readonly Effect[] {
     return this.#performed(() => {
       const outcome = this.host.command(command, this.now);
@@ -218,10 +229,10 @@ export class Station {
     return this.does({ kind: "set-sysctl", writes: [{ name: `net.inet.carp.${name}`, value }] });
   }
 
-  /** A command that is not. @returns why */
+  /** Gives a command that must be refused. @returns the error */
   refuses(command: Command): string {
     const outcome = this.host.command(command, this.now);
-    assert.ok("error" in outcome, "the command was taken");
+    assert.ok("error" in outcome, "the command was accepted");
     return outcome.error;
   }
 
@@ -229,7 +240,7 @@ export class Station {
     return this.#performed(() => this.host.shutdown(this.now));
   }
 
-  // What became of it.
+  // State.
 
   node(vhid = 1, name = "carp0"): NodeView {
     const node = this.host
@@ -244,17 +255,24 @@ export class Station {
     return this.node(vhid, name).state;
   }
 
-  /** When this timer will fire, from now. */
-  dueIn(timer: TimerId): Micros | undefined {
-    const atUs = this.timers.get(timer);
+  /** The armed timer of that name, as `timerName` has it. */
+  timer(name: string): Timer | undefined {
+    return [...this.timers.keys()].find((each) => timerName(each) === name);
+  }
+
+  /** Microseconds until the timer of that name fires; undefined: it is not armed. */
+  dueIn(name: string): Micros | undefined {
+    const timer = this.timer(name);
+    const atUs = timer && this.timers.get(timer);
     return atUs === undefined ? undefined : atUs - this.world.us;
   }
 
-  /** What the lease is still worth. */
+  /** Microseconds until the lease expires; 0: there is none. */
   leaseLeft(vhid = 1, name = "carp0"): Micros {
     return Math.max(0, (this.leases.get(`${name}/${vhid}`) ?? 0) - this.world.us);
   }
 
+  /** Takes the effects since the last call. */
   take(): readonly Effect[] {
     const { effects } = this;
     this.effects = [];
@@ -263,13 +281,27 @@ export class Station {
 
   // Effects out.
 
+  /** Outcomes to handle after the effects that are being performed. */
+  readonly #reported: Event[] = [];
+  #isPerforming = false;
+
   #performed(work: () => readonly Effect[]): readonly Effect[] {
     const before = this.effects.length;
     this.#perform(work());
     return this.effects.slice(before);
   }
 
+  /** Performs effects, then handles what they reported. */
   #perform(effects: readonly Effect[]): void {
+    if (this.#isPerforming) throw new Error("effects are performed while others are");
+    this.#isPerforming = true;
+    this.#performAll(effects);
+    this.#isPerforming = false;
+    for (let next = this.#reported.shift(); next !== undefined; next = this.#reported.shift())
+      this.#perform(this.host.handle(next, this.now));
+  }
+
+  #performAll(effects: readonly Effect[]): void {
     for (const effect of effects) {
       this.effects.push(effect);
       switch (effect.kind) {
@@ -323,8 +355,7 @@ export class Station {
       }
     }
     const leftUs = this.world.us;
-    const reported: Event = { kind: "advertised", interface: name, vhid, leftUs, left, error };
-    this.#perform(this.host.handle(reported, this.now));
+    this.#reported.push({ kind: "advertised", interface: name, vhid, leftUs, left, error });
   }
 
   #drain(): void {
@@ -333,7 +364,15 @@ export class Station {
   }
 }
 
-/** An Ethernet device, up and with carrier unless said otherwise; eth0 has index 2 and 10.0.0.2/24. */
+/** Names a timer: `carp0/1/advertise`, `carp0/leave`, `retry`. */
+export function timerName(timer: Timer): string {
+  if (timer.kind === "retry") return timer.kind;
+  return timer.kind === "leave"
+    ? `${timer.interface}/leave`
+    : `${timer.interface}/${timer.vhid}/${timer.kind}`;
+}
+
+/** Makes an Ethernet device, up and with carrier unless changed; eth0 has index 2 and 10.0.0.2/24. */
 export function link(name: string, changes: Partial<Link> = {}): Link {
   const number = Number(name.replace(/\D/g, ""));
   return {
@@ -356,10 +395,10 @@ export function ipv6(address: string, prefixLength = 64) {
   return { family: 6 as const, address, prefixLength, alias: true };
 }
 
-/** What most tests begin with: vhid 1 on eth0, 10.0.0.1/24. */
+/** The configuration of most tests: vhid 1 on eth0, 10.0.0.1/24. */
 export const PLAIN: InterfaceChange = { carpdev: "eth0", vhid: 1, addAddresses: [ipv4("10.0.0.1")] };
 
-/** A station of its own whose carp0 is BACKUP. */
+/** Makes a station whose carp0 is BACKUP. */
 export function backup(change: InterfaceChange = {}, options: StationOptions = {}): Station {
   const station = new Station(new World(), options);
   station.set("carp0", { ...PLAIN, ...change });
@@ -368,7 +407,7 @@ export function backup(change: InterfaceChange = {}, options: StationOptions = {
   return station;
 }
 
-/** A station of its own whose carp0 is MASTER, because somebody said so. */
+/** Makes a station whose carp0 was forced to MASTER. */
 export function master(change: InterfaceChange = {}, options: StationOptions = {}): Station {
   const station = backup(change, options);
   station.set("carp0", { state: "master" });
@@ -384,11 +423,12 @@ export function only<K extends Effect["kind"]>(
   return effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
 }
 
-/** `INIT -> BACKUP` and so on, in order. */
+/** The transitions among the effects, as `INIT -> BACKUP`, in order. */
 export function transitions(effects: readonly Effect[]): string[] {
   return only(effects, "transition").map(({ from, to }) => `${from} -> ${to}`);
 }
 
+/** The log lines among the effects, with their priority. */
 export function logged(effects: readonly Effect[]): string[] {
   return only(effects, "log").map(({ priority, text }) => `${priority} ${text}`);
 }

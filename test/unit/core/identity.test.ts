@@ -1,8 +1,11 @@
-/** Changes of configuration: which pass through INIT, and what device, source and MAC come of them. */
+/**
+ * Changes of configuration: which ones pass through INIT, and the device, source and MAC that follow from
+ * them.
+ */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { InterfaceChange } from "../../../src/core/configuration.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import {
   backup,
   ipv4,
@@ -56,7 +59,7 @@ describe("a change of a MASTER", () => {
         ({ vhid }) => vhid === (change.vhid ?? 1) || vhid === 1,
       );
       assert.deepEqual(transitions(ofFirst), passesInit ? THROUGH_INIT : []);
-      // A peer that still is what this host was may take over at once.
+      // A peer with the former configuration may take over at once.
       assert.deepEqual(
         said(effects).map(({ advbase, vhid }) => [advbase, vhid]),
         passesInit ? [[255, 1]] : [],
@@ -67,7 +70,7 @@ describe("a change of a MASTER", () => {
       }
     });
 
-  it("sees a new pass at once, in both directions", () => {
+  it("uses a new pass at once, in both directions", () => {
     const station = master();
     station.set("carp0", { pass: "new" });
     station.hear(advertisement({ advbase: 0, advskew: 1, pass: "" }));
@@ -76,7 +79,7 @@ describe("a change of a MASTER", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
-  it("without the last address leaves it in INIT, saying why", () => {
+  it("that removes the last address leads to INIT, with the reason", () => {
     const station = master();
     const effects = station.set("carp0", { removeAddresses: ["10.0.0.1"] });
     assert.deepEqual(transitions(effects), ["MASTER -> INIT"]);
@@ -95,8 +98,8 @@ describe("a change of a MASTER", () => {
   });
 });
 
-describe("what it takes to run", () => {
-  it("is named, whatever is missing", () => {
+describe("the obstacle that keeps an interface from running", () => {
+  it("is named for each thing that is missing", () => {
     const station = new Station(new World(), { links: [] });
     const why = () => station.host.interfaces()[0]?.notRunning;
     station.does({ kind: "create", name: "carp0" });
@@ -119,7 +122,7 @@ describe("what it takes to run", () => {
     assert.equal(why(), undefined);
   });
 
-  it("includes being up, which giving an address makes it", () => {
+  it("is being down, which giving an address ends", () => {
     const station = new Station(new World());
     station.set("carp0", { carpdev: "eth0", vhid: 1 });
     assert.equal(station.state(), "INIT");
@@ -131,20 +134,20 @@ describe("what it takes to run", () => {
 });
 
 describe("the carpdev", () => {
-  it("is, unless given, the device with an address in the same subnet", () => {
+  it("is the device with an address in the same subnet, unless one is given", () => {
     const station = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     station.set("carp0", { vhid: 1, addAddresses: [ipv4("10.0.1.1")] });
     assert.equal(station.host.interfaces()[0]?.carpdev, "eth1");
   });
 
-  it("is not guessed from a link-local address, which every device could have", () => {
+  it("is not chosen by a link-local address, which is in every device's subnet", () => {
     const linkLocal = { family: 6 as const, address: "fe80::2", prefixLength: 64 };
     const station = new Station(new World(), { links: [link("eth0", { addresses: [linkLocal] })] });
     station.set("carp0", { vhid: 1, addAddresses: [ipv6("fe80::1")] });
     assert.equal(station.host.interfaces()[0]?.carpdev, undefined);
   });
 
-  it("that comes back as another device is listened on anew, and the device built again", () => {
+  it("that comes back as a new device is listened on again, and the carp device made again", () => {
     const station = master();
     station.linkGone("eth0");
     assert.deepEqual([...station.listening], []);
@@ -164,7 +167,7 @@ describe("the source of advertisements", () => {
     return (first?.transmissions ?? []).map((each) => read(each).source);
   }
 
-  it("is the carpdev's first address of each family that is shared", () => {
+  it("is the carpdev's first address in each shared family", () => {
     const eth0 = link("eth0");
     const second = { family: 4 as const, address: "10.0.0.3", prefixLength: 24 };
     const station = new Station(new World(), {
@@ -174,11 +177,11 @@ describe("the source of advertisements", () => {
     assert.deepEqual(sources(station), ["10.0.0.2", "2001:db8::2"]);
   });
 
-  it("is only of the families that are shared", () => {
+  it("is in no family without a shared address", () => {
     assert.deepEqual(sources(backup()), ["10.0.0.2"]);
   });
 
-  it("is the shared address where the carpdev has none of the family", () => {
+  it("is the shared address where the carpdev has none in the family", () => {
     const station = new Station(new World(), { links: [link("eth0", { addresses: [] })] });
     station.set("carp0", { ...PLAIN, addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
     assert.deepEqual(sources(station), ["10.0.0.1", "2001:db8::1"]);
@@ -191,7 +194,7 @@ describe("the source of advertisements", () => {
     assert.deepEqual(sources(station), ["10.0.0.4"]);
   });
 
-  it("works with nothing but an IPv6 link-local address, which the digest leaves out", () => {
+  it("may be an IPv6 link-local address alone, which the digest leaves out", () => {
     const station = new Station(new World(), { links: [link("eth0", { addresses: [] })] });
     station.set("carp0", { carpdev: "eth0", vhid: 1, addAddresses: [ipv6("fe80::1")] });
     assert.deepEqual(sources(station), ["fe80::1"]);
@@ -204,7 +207,7 @@ describe("the source of advertisements", () => {
 });
 
 describe("a unicast peer", () => {
-  it("is sent the 36 bytes for the kernel to route, with the DSCP that is set", () => {
+  it("gets the 36 bytes routed by the kernel, with the DSCP that is set", () => {
     const station = backup({ carppeer: "192.0.2.7" });
     station.sysctl("dscp", 46);
     const [first] = only(station.set("carp0", { state: "master" }), "advertise");
@@ -230,7 +233,7 @@ describe("the MAC that is given out", () => {
     assert.equal(master({ vhid: 17 }).devices.get("carp0")?.mac, "00:00:5e:00:01:11");
   });
 
-  it("set by hand is in the digest, the carpdev's own and the virtual one are not", () => {
+  it("is in the digest if set by hand, but not the carpdev's own or the virtual one", () => {
     const lladdr = "02:00:00:00:00:77";
     const byHand = backup({ lladdr });
     byHand.hear(advertisement({ demote: 1 }));
@@ -248,7 +251,7 @@ describe("the MAC that is given out", () => {
     const station = master({ lladdr: link("eth0").mac });
     const device = station.devices.get("carp0");
     assert.deepEqual([device?.realMac, device?.mac, device?.active], [true, link("eth0").mac, true]);
-    // Where the kernel then shows them, they are not the host's own.
+    // The kernel then lists the shared addresses there, but they are not the host's own.
     const shared = { family: 4 as const, address: "10.0.0.1", prefixLength: 24 };
     station.link(link("eth0", { addresses: [shared, ...link("eth0").addresses] }));
     station.take();
@@ -258,7 +261,7 @@ describe("the MAC that is given out", () => {
     assert.equal(read(sent?.transmissions[0]).source, "10.0.0.2");
   });
 
-  it("may be taken back to the virtual one", () => {
+  it("may be set back to the virtual one", () => {
     const station = backup({ lladdr: "02:00:00:00:00:77" });
     station.set("carp0", { lladdr: null });
     assert.equal(station.host.interfaces()[0]?.lladdr, "00:00:5e:00:01:01");

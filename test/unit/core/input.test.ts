@@ -1,11 +1,11 @@
-/** What is checked of a frame before a virtual host hears of it: in which order, counted and logged how. */
+/** The checks of a received frame: their order, statistics and log lines. */
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
-import type { InterfaceChange } from "../../../src/core/configuration.ts";
-import type { CounterName } from "../../../src/core/counters.ts";
 import type { Effect } from "../../../src/core/effect.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
+import type { StatisticName } from "../../../src/core/statistics.ts";
 import { Authentication } from "../../../src/protocol/authentication.ts";
 import {
   backup,
@@ -22,14 +22,14 @@ import {
 } from "./driver.ts";
 import { advertisement, type Said, said } from "./peer.ts";
 
-/** The counters that are not 0, of the host or of one interface. */
-function counted(station: Station, name?: string): Partial<Record<CounterName, number>> {
-  const counts = station.host.counts(name);
-  assert.ok(counts, `no counters of ${name}`);
+/** The statistics that are not 0, of the host or of one interface. */
+function counted(station: Station, name?: string): Partial<Record<StatisticName, number>> {
+  const counts = name === undefined ? station.host.statistics : station.host.statisticsOf(name);
+  assert.ok(counts, `no statistics of ${name}`);
   return Object.fromEntries(Object.entries(counts).filter(([, value]) => value !== 0));
 }
 
-/** A BACKUP that would take over if it believed what it hears, and logs everything. */
+/** Makes a BACKUP that would take over if it accepted the frame, and logs everything. */
 function listener(change: InterfaceChange = {}): Station {
   const station = backup(change);
   station.sysctl("log", 7);
@@ -47,7 +47,7 @@ const flip = (message: Uint8Array) => {
 };
 
 describe("a frame that is wrong in one way", () => {
-  const wrongs: { title: string; frame: Said; counter: CounterName; log: string }[] = [
+  const wrongs: { title: string; frame: Said; counter: StatisticName; log: string }[] = [
     {
       title: "a TTL that a router has decremented",
       frame: { hopLimit: 254 },
@@ -67,7 +67,7 @@ describe("a frame that is wrong in one way", () => {
       log: "6 wrong checksum from 10.0.0.9 on eth0",
     },
     {
-      title: "a vhid that is not here",
+      title: "an unknown vhid",
       frame: { vhid: 2 },
       counter: "badVhid",
       log: "7 unknown vhid 2 from 10.0.0.9 on eth0",
@@ -97,7 +97,7 @@ describe("a frame that is wrong in one way", () => {
       log: "6 carp0: vhid 1: incorrect hash from 10.0.0.9 on eth0",
     },
     {
-      title: "a digest with one bit turned",
+      title: "a digest with one bit flipped",
       frame: { tamper: corruptDigest },
       counter: "badAuthentication",
       log: "6 carp0: vhid 1: incorrect hash from 10.0.0.9 on eth0",
@@ -109,7 +109,7 @@ describe("a frame that is wrong in one way", () => {
       const dueIn = station.dueIn("carp0/1/master-down");
       const effects = station.hear(advertisement({ ...frame, demote: 9 }));
       assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
-      // A vhid that is not here is no interface's.
+      // A packet with an unknown vhid belongs to no interface.
       const own = frame.vhid === undefined ? { receivedIpv4: 1, [counter]: 1 } : {};
       assert.deepEqual(counted(station, "carp0"), own);
       assert.deepEqual(logged(effects), [log]);
@@ -127,9 +127,9 @@ describe("a frame that is wrong in one way", () => {
       assert.equal(station.dueIn("carp0/1/master-down"), dueIn);
     });
 
-  it("is judged by the first check that it fails", () => {
+  it("is counted for the first check that it fails", () => {
     const all: Said = { vhid: 2, hopLimit: 1, length: 20, corrupt: flip, pass: "guessed" };
-    const order: [CounterName, Said][] = [
+    const order: [StatisticName, Said][] = [
       ["badTtl", all],
       ["tooShort", { ...all, hopLimit: 255 }],
       ["badChecksum", { ...all, hopLimit: 255, length: 36 }],
@@ -144,7 +144,7 @@ describe("a frame that is wrong in one way", () => {
     }
   });
 
-  it("is not logged beyond net.inet.carp.log", () => {
+  it("is not logged above net.inet.carp.log", () => {
     for (const [level, lines] of [
       [4, 0],
       [5, 1],
@@ -163,7 +163,7 @@ describe("a frame that is wrong in one way", () => {
   });
 });
 
-it("what two interfaces send and receive is counted for each, and for both together", () => {
+it("packets of two interfaces are counted for each, and for the host", () => {
   const station = master();
   station.set("carp1", { carpdev: "eth0", vhid: 2, addAddresses: [ipv4("10.0.0.7")] });
   const { sentIpv4 = 0 } = counted(station, "carp0");
@@ -175,11 +175,11 @@ it("what two interfaces send and receive is counted for each, and for both toget
   assert.deepEqual(counted(station, "carp1"), { receivedIpv4: 1 });
   assert.deepEqual(counted(station, "carp0"), { sentIpv4, transitionsToMaster: 1, sendFailed: 1 });
   assert.deepEqual(counted(station), { receivedIpv4: 1, sentIpv4, transitionsToMaster: 1, sendFailed: 1 });
-  assert.equal(station.host.counts("carp2"), undefined);
+  assert.equal(station.host.statisticsOf("carp2"), undefined);
 });
 
-describe("where it arrives", () => {
-  it("is a bad interface when no carp interface is there", () => {
+describe("a frame", () => {
+  it("on a carpdev without a carp interface is a bad interface", () => {
     const station = listener();
     station.link(link("eth1"));
     const effects = station.hear(advertisement(), undefined, "eth1");
@@ -187,35 +187,35 @@ describe("where it arrives", () => {
     assert.deepEqual(logged(effects), ["6 carp packet without a carp interface from 10.0.0.9 on eth1"]);
   });
 
-  it("is a bad interface when no socket of ours is there", () => {
+  it("on a device that no socket listens on is a bad interface", () => {
     const station = listener();
     const effects = station.handle({ kind: "stray", device: "eth5", family: 6 });
     assert.deepEqual(counted(station), { receivedIpv6: 1, badInterface: 1 });
     assert.deepEqual(logged(effects), ["6 carp packet received on eth5, which carries no carp interface"]);
   });
 
-  it("is counted and told of where so much arrived that it was not looked at", () => {
+  it("that the rate limit dropped is counted and logged", () => {
     const station = listener();
     const effects = [
-      station.handle({ kind: "unexamined", device: "eth0", family: 4, count: 70_000 }),
-      station.handle({ kind: "unexamined", device: "eth5", family: 6, count: 1 }),
+      station.handle({ kind: "rate-limited", device: "eth0", family: 4, count: 70_000 }),
+      station.handle({ kind: "rate-limited", device: "eth5", family: 6, count: 1 }),
     ].flat();
     assert.deepEqual(counted(station), { receivedIpv4: 70_000, receivedIpv6: 1, unexamined: 70_001 });
     assert.deepEqual(logged(effects), [
-      "4 eth0: carp packets of strangers not looked at, too many at once: 70000",
-      "4 eth5: carp packets of strangers not looked at, too many at once: 1",
+      "4 eth0: rate limit: 70000 unauthenticated carp packets dropped",
+      "4 eth5: rate limit: 1 unauthenticated carp packets dropped",
     ]);
     assert.deepEqual(counted(station, "carp0"), {});
   });
 
-  it("is an unknown vhid when that interface does not run", () => {
+  it("for an interface that does not run has an unknown vhid", () => {
     const station = listener();
     station.set("carp1", { carpdev: "eth0", vhid: 2, up: false });
     station.hear(advertisement({ vhid: 2 }));
     assert.deepEqual(counted(station), { receivedIpv4: 1, badVhid: 1 });
   });
 
-  it("matters: the same vhid on another carpdev is another virtual host", () => {
+  it("for the same vhid on another carpdev belongs to another virtual host", () => {
     const station = listener();
     station.link(link("eth1"));
     station.set("carp1", { carpdev: "eth1", vhid: 1, addAddresses: [ipv6("2001:db8::1")] });
@@ -227,7 +227,7 @@ describe("where it arrives", () => {
 });
 
 describe("net.inet.carp.allow=0", () => {
-  it("counts what is received and drops it unseen", () => {
+  it("counts received packets and drops them unchecked", () => {
     const station = listener();
     station.sysctl("allow", 0);
     const effects = [
@@ -235,18 +235,18 @@ describe("net.inet.carp.allow=0", () => {
       station.hear(advertisement({ hopLimit: 1 })),
       station.hear(advertisement().subarray(0, 30)),
       station.handle({ kind: "stray", device: "eth5", family: 4 }),
-      station.handle({ kind: "unexamined", device: "eth0", family: 4, count: 4 }),
+      station.handle({ kind: "rate-limited", device: "eth0", family: 4, count: 4 }),
     ].flat();
     assert.deepEqual(effects, []);
     assert.deepEqual(counted(station), { receivedIpv4: 7 });
   });
 });
 
-describe("what is to be recognised", () => {
-  /** The digests that the effects name for carp0, for this counter. */
+describe("expected digests", () => {
+  /** The digests that the effects name for carp0 with this counter. */
   const named = (effects: readonly Effect[], counter: bigint) =>
     effects
-      .filter((effect) => effect.kind === "recognise")
+      .filter((effect) => effect.kind === "expect-digests")
       .map(({ forms }) =>
         forms.map(({ vhid, key, message }) => {
           const bytes = Buffer.from(message);
@@ -260,7 +260,7 @@ describe("what is to be recognised", () => {
   };
   const change = { carpdev: "eth0", addAddresses: [ipv4("10.0.0.1")] };
 
-  it("is what every node would believe, and is said when that changes", () => {
+  it("are the ones that a node accepts, and an effect names them when they change", () => {
     const station = new Station(new World());
     const carpnodes = [
       { vhid: 1, advskew: 0 },
@@ -276,15 +276,15 @@ describe("what is to be recognised", () => {
     ]);
   });
 
-  it("is nothing when the interface is gone", () => {
+  it("are none when the interface is destroyed", () => {
     const station = new Station(new World());
     station.set("carp0", { ...change, vhid: 1, up: false });
     assert.deepEqual(named(station.does({ kind: "destroy", name: "carp0" }), 7n), [[]]);
   });
 });
 
-describe("what is no whole packet", () => {
-  it("is shorter than its header, or none of ours at all", () => {
+describe("an incomplete packet", () => {
+  it("is counted as shorter than its header, or ignored when it is not CARP", () => {
     const station = listener();
     const frame = advertisement();
     station.hear(frame.subarray(0, 10));
@@ -298,7 +298,7 @@ describe("what is no whole packet", () => {
 });
 
 describe("an interface with a unicast peer", () => {
-  it("takes unicast of that family and no multicast", () => {
+  it("accepts unicast in that family and no multicast", () => {
     const station = listener({ carppeer: "10.0.0.9" });
     station.hear(advertisement({ demote: 9 }));
     assert.deepEqual(counted(station), { receivedIpv4: 1, badVhid: 1 });
@@ -306,7 +306,7 @@ describe("an interface with a unicast peer", () => {
     assert.equal(station.state(), "MASTER");
   });
 
-  it("takes unicast that routers have passed on, and no multicast that they have", () => {
+  it("accepts routed unicast and no routed multicast", () => {
     const station = listener({ carppeer: "192.0.2.7" });
     station.hear(advertisement({ demote: 9, hopLimit: 63 }));
     assert.deepEqual(counted(station), { receivedIpv4: 1, badTtl: 1 });
@@ -314,7 +314,7 @@ describe("an interface with a unicast peer", () => {
     assert.equal(station.state(), "MASTER");
   });
 
-  it("still takes multicast of the other family", () => {
+  it("still accepts multicast in the other family", () => {
     const addresses = ["10.0.0.1", "2001:db8::1"];
     const station = listener({
       carppeer: "10.0.0.9",
@@ -326,7 +326,7 @@ describe("an interface with a unicast peer", () => {
 });
 
 describe("our own advertisement that comes back", () => {
-  it("is told from a peer's by its counter, and is not believed", () => {
+  it("is recognised by its counter, and discarded", () => {
     const station = master();
     station.sysctl("log", 4);
     station.world.run(2.5 * SECOND);
@@ -337,11 +337,11 @@ describe("our own advertisement that comes back", () => {
         `4 carp0: vhid 1: replay or network loop detected from ${source} on eth0`,
       ]);
     }
-    assert.equal(station.host.counters.badAuthentication, 2);
+    assert.equal(station.host.statistics.badAuthentication, 2);
     assert.equal(station.state(), "MASTER");
   });
 
-  it("is answered by a MASTER once when it comes from elsewhere: another one may have said the same just then", () => {
+  it("from another address is answered by a MASTER once: it may be another master's", () => {
     const station = master();
     const told = station.host.counterFloor;
     const answers = (effects: readonly Effect[]) =>
@@ -360,7 +360,7 @@ describe("our own advertisement that comes back", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
-  it("is told after it has become BACKUP, too: a bow-out that comes back is no reason to take over", () => {
+  it("is recognised after it has become BACKUP: its own bow-out does not make it take over", () => {
     const station = master();
     station.set("carp0", { state: "backup" });
     station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
@@ -369,19 +369,19 @@ describe("our own advertisement that comes back", () => {
 });
 
 describe("our own bow-out that comes back", () => {
-  it("is told even when everything was built anew since", () => {
+  it("is recognised even when the nodes were made again since", () => {
     for (const change of [{ addAddresses: [ipv4("10.0.0.1", 25)] }, { balancing: "ip-unicast" as const }]) {
       const station = master();
       station.set("carp0", change);
       station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
       assert.equal(station.state(), "BACKUP");
-      assert.equal(station.host.counters.badAuthentication, 1);
+      assert.equal(station.host.statistics.badAuthentication, 1);
     }
   });
 });
 
 describe("net.inet.carp.strict_replay", () => {
-  it("off assumes nothing about counters", () => {
+  it("off accepts any counter", () => {
     const station = listener();
     for (const counter of [5n, 5n, 4n]) station.hear(advertisement({ counter }));
     assert.deepEqual(counted(station), { receivedIpv4: 3 });
@@ -393,9 +393,9 @@ describe("net.inet.carp.strict_replay", () => {
     station.take();
     return station;
   };
-  const refusals = (station: Station) => station.host.counters.badAuthentication;
+  const refusals = (station: Station) => station.host.statistics.badAuthentication;
 
-  it("on refuses what it has heard before, whatever address it comes from", () => {
+  it("on refuses a counter that was heard before, from any address", () => {
     const station = strict();
     station.hear(advertisement({ counter: 5n }));
     for (const source of ["10.0.0.9", "10.0.0.8"])
@@ -407,7 +407,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(refusals(station), 2);
   });
 
-  it("on takes what hosts say at the same time, in any order, and nothing that is 10 seconds behind", () => {
+  it("on accepts counters of one time in any order, and none that is 10 seconds behind", () => {
     const station = strict();
     const last = 3_600n * 1_000_000n;
     for (const counter of [last, last - 1n, last + 1n, last - 9_999_998n])
@@ -417,7 +417,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(refusals(station), 2);
   });
 
-  it("on remembers what it must, however much is said", () => {
+  it("on recognises replays after any number of advertisements", () => {
     const station = strict();
     station.sysctl("log", 0);
     const many = 5000n;
@@ -428,7 +428,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
-  it("on takes the same once over the other family, at once and unchanged", () => {
+  it("on accepts the same counter once over the other family, at once and with the same fields", () => {
     const station = strict();
     const over4 = (counter: bigint) => station.hear(advertisement({ counter }));
     const over6 = (said: Said) => station.hear(advertisement({ source: "fe80::9", ...said }));
@@ -446,7 +446,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
-  it("on refuses what this host has said before, however long ago", () => {
+  it("on refuses this host's own advertisements, however old", () => {
     const station = master();
     station.sysctl("strict_replay", 1);
     const early = station.host.counterFloor;
@@ -455,7 +455,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(refusals(station), 1);
   });
 
-  it("on makes this host's counters exceed those that it hears", () => {
+  it("on makes this host's counters greater than the counters that it hears", () => {
     const ahead = 10n ** 17n;
     const station = strict();
     station.hear(advertisement({ counter: ahead }));
@@ -463,7 +463,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.ok(first !== undefined && first.counter > ahead + 7n);
   });
 
-  it("on follows no counter that is not of a clock", () => {
+  it("on does not follow a counter that cannot be a time", () => {
     const station = strict();
     station.hear(advertisement({ counter: 2n ** 64n - 1n, demote: 9 }));
     assert.equal(refusals(station), 1);
@@ -472,11 +472,11 @@ describe("net.inet.carp.strict_replay", () => {
     assert.ok(station.host.greatestCounter(station.now) < 10n ** 18n);
   });
 
-  it("on has counters saved that others have made jump, but not each", () => {
+  it("on saves counters that jump after a peer's, but not at each advertisement", () => {
     const station = strict();
     const clock = () => BigInt(Math.trunc(station.now.epochUs));
     const isSaved = (counter: bigint) =>
-      station.hear(advertisement({ counter })).some(({ kind }) => kind === "save-counters");
+      station.hear(advertisement({ counter })).some(({ kind }) => kind === "save");
     const hour = 3_600_000_000n;
     for (const ahead of [0n, hour, 3n * hour]) {
       assert.equal(isSaved(clock() + ahead), true);
@@ -489,7 +489,7 @@ describe("net.inet.carp.strict_replay", () => {
     }
   });
 
-  it("on has a MASTER answer once an interval what may come from a master whose counters are behind", () => {
+  it("on makes a MASTER answer once an interval: another master's counters may be behind", () => {
     const station = master();
     station.sysctl("strict_replay", 1);
     const answers = (counter: bigint) =>
@@ -500,7 +500,7 @@ describe("net.inet.carp.strict_replay", () => {
     assert.equal(answers(8n), 1);
   });
 
-  it("on learns nothing from what is not authentic", () => {
+  it("on remembers no counter without a valid digest", () => {
     const station = listener();
     station.sysctl("strict_replay", 1);
     station.hear(advertisement({ counter: 2n ** 63n, pass: "guessed" }));
@@ -509,8 +509,8 @@ describe("net.inet.carp.strict_replay", () => {
   });
 });
 
-describe("what is shown of a peer", () => {
-  it("is the last advertisement accepted", () => {
+describe("the view of the host last heard", () => {
+  it("has the last advertisement accepted", () => {
     const station = listener();
     assert.equal(station.node().heard, undefined);
     station.hear(advertisement({ advskew: 7, demote: 0 }));

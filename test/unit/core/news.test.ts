@@ -1,4 +1,7 @@
-/** What a host tells those who follow it: peers that appear and go, demotion, failures; and what is bounded in it. */
+/**
+ * News for subscribers: peers that appear and are gone, demotion, failures, repairs; and the limits
+ * on their number.
+ */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -23,7 +26,7 @@ const news = (effects: readonly Effect[]) => effects.filter(({ kind }) => KINDS.
 const AT = { interface: "carp0", vhid: 1 };
 
 describe("peers", () => {
-  it("who is heard for the first time appears, and is not told of again", () => {
+  it("a peer appears when it is first heard, and is not reported again", () => {
     const station = backup();
     const appeared = { kind: "peer-appeared", ...AT, source: "10.0.0.9", advbase: 1, advskew: 0, demote: 0 };
     assert.deepEqual(news(station.hear(advertisement())), [appeared]);
@@ -34,7 +37,7 @@ describe("peers", () => {
     ]);
   });
 
-  it("who bows out has left", () => {
+  it("a peer that bows out has left", () => {
     const station = backup();
     station.hear(advertisement());
     const effects = station.hear(advertisement({ advbase: 255, advskew: 255 }));
@@ -42,11 +45,11 @@ describe("peers", () => {
     assert.deepEqual(station.node().peers, []);
   });
 
-  it("a bow-out of somebody who was not there is no news", () => {
+  it("a bow-out of an unknown peer is no news", () => {
     assert.deepEqual(news(backup().hear(advertisement({ advbase: 255, advskew: 255 }))), []);
   });
 
-  it("who is silent for three of his own intervals is gone, whether this host is BACKUP or MASTER", () => {
+  it("a peer that is silent for three of its intervals is gone, for a BACKUP and a MASTER", () => {
     const gone = { kind: "peer-gone", ...AT, source: "10.0.0.9", reason: "silent" };
     const waiting = backup({ advskew: 200 });
     waiting.hear(advertisement());
@@ -64,7 +67,7 @@ describe("peers", () => {
     assert.deepEqual(news(holding.take()), [gone]);
   });
 
-  it("each family's source is one of its own", () => {
+  it("the sources of both families are two peers", () => {
     const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
     const addresses = ["10.0.0.1", "2001:db8::1"];
     station.hear(advertisement({ addresses }));
@@ -75,21 +78,21 @@ describe("peers", () => {
     );
   });
 
-  it("no more than 16 are followed, however many there are", () => {
+  it("at most 16 peers are followed", () => {
     const station = backup();
     for (let n = 0; n < 100; n++) station.hear(advertisement({ source: `10.0.1.${n + 1}` }));
     assert.equal(station.node().peers.length, 16);
     assert.equal(news(station.take()).length, 16);
   });
 
-  it("an interface that does not run knows none", () => {
+  it("an interface that does not run has no peers", () => {
     const station = backup();
     station.hear(advertisement());
     station.link(link("eth0", { carrier: false }));
     assert.deepEqual(station.node().peers, []);
   });
 
-  it("who is not believed does not appear", () => {
+  it("a sender without a valid digest does not appear", () => {
     const station = backup();
     assert.deepEqual(
       news(station.hear(advertisement({ pass: "guessed" }))).map(({ kind }) => kind),
@@ -99,8 +102,8 @@ describe("peers", () => {
   });
 });
 
-describe("everything else", () => {
-  it("an interface that is created, by whatever command, and one that is gone", () => {
+describe("other news", () => {
+  it("an interface that is created, by any command, and one that is destroyed", () => {
     const station = new Station(new World());
     assert.deepEqual(news(station.does({ kind: "create" })), [{ kind: "created", interface: "carp0" }]);
     assert.deepEqual(news(station.set("carp1", { vhid: 1 })), [{ kind: "created", interface: "carp1" }]);
@@ -110,14 +113,14 @@ describe("everything else", () => {
     ]);
   });
 
-  it("an interface that is taken up from an earlier engine was there before", () => {
+  it("an interface that is restored from an earlier engine is no news", () => {
     const station = backup();
     const next = new Station(new World());
     const effects = next.host.restore(station.host.configuration, () => 0, next.now);
     assert.deepEqual(news(effects), []);
   });
 
-  it("demotion of the host and of groups, as far as it went", () => {
+  it("demotion of the host and of groups, by the amount that took effect", () => {
     const station = backup();
     assert.deepEqual(news(station.sysctl("demotion", 7)), [
       { kind: "demotion", by: 7, to: 7, reason: "sysctl" },
@@ -140,7 +143,7 @@ describe("everything else", () => {
     );
   });
 
-  it("an advertisement that does not leave, as long as none does", () => {
+  it("an advertisement that does not leave, which the view shows until one has left", () => {
     const station = master();
     station.sending = () => "ENOBUFS";
     station.world.run(SECOND);
@@ -152,7 +155,7 @@ describe("everything else", () => {
     assert.equal(failure(), undefined);
   });
 
-  it("the last of each kind of what was not believed is shown with its interface", () => {
+  it("the interface's view has the last discarded packet for each reason", () => {
     const station = backup();
     for (const source of ["10.0.0.7", "10.0.0.8"]) station.hear(advertisement({ source, pass: "guessed" }));
     station.hear(advertisement({ hopLimit: 64 }));
@@ -165,7 +168,7 @@ describe("everything else", () => {
     );
   });
 
-  it("what was repaired", () => {
+  it("a repair", () => {
     const event = { kind: "repaired", interface: "carp0", what: "addresses" } as const;
     assert.deepEqual(news(backup().handle(event)), [event]);
   });

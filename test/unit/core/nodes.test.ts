@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Balancing } from "../../../src/core/configuration.ts";
+import type { Balancing } from "../../../src/core/model.ts";
 import { formatMac } from "../../../src/protocol/address.ts";
 import { ipv4, link, logged, only, SECOND, Station, transitions, World } from "./driver.ts";
 import { advertisement } from "./peer.ts";
@@ -19,7 +19,7 @@ function balanced(balancing?: Balancing): Station {
 }
 
 describe("several nodes", () => {
-  it("are kept by vhid, each with a timer of its own", () => {
+  it("are in order of vhid, each with its own timer", () => {
     const station = balanced();
     assert.deepEqual(
       station.host.interfaces()[0]?.nodes.map(({ vhid, advskew }) => [vhid, advskew]),
@@ -34,7 +34,7 @@ describe("several nodes", () => {
     );
   });
 
-  it("are elected independently; the interface is master with any", () => {
+  it("are elected independently; one MASTER makes the interface master", () => {
     const station = balanced();
     const status = () => station.host.interfaces()[0]?.status;
     assert.equal(status(), "backup");
@@ -62,10 +62,10 @@ describe("several nodes", () => {
     assert.deepEqual(only(station.effects, "announce"), []);
   });
 
-  it("know only their own digest", () => {
+  it("accept only their own digest", () => {
     const station = balanced();
     station.hear(advertisement({ vhid: 2, demote: 1, tamper: (message) => message.fill(1, 1, 2) }));
-    assert.equal(station.host.counters.badAuthentication, 1);
+    assert.equal(station.host.statistics.badAuthentication, 1);
     assert.deepEqual(transitions(station.effects), []);
   });
 
@@ -103,7 +103,7 @@ describe("the MACs of a balancing mode", () => {
       station.set("carp0", { state: "master" });
       const [view] = station.host.interfaces();
       assert.deepEqual([view?.balancing, view?.lladdr], [shown, given]);
-      // No Linux device can have a multicast MAC: there the kernel's filter stands between the two.
+      // No Linux device can have a multicast MAC: the filter translates between the two.
       assert.equal(station.devices.get("carp0")?.mac, "00:00:5e:00:01:01");
       const filter = station.filters.get("carp0");
       assert.deepEqual([filter?.mac, filter?.balancing], [given, shown]);
@@ -112,7 +112,7 @@ describe("the MACs of a balancing mode", () => {
       assert.equal(formatMac(transmission.frame.subarray(6, 12)), source);
     });
 
-  it("one node balances nothing, whatever the mode", () => {
+  it("one node balances nothing, in any mode", () => {
     const station = balanced("ip");
     station.set("carp0", { vhid: 7 });
     const [view] = station.host.interfaces();

@@ -1,10 +1,11 @@
 /**
- * Another host, as far as it can be heard: frames with advertisements that are right, and ones that are wrong in a
- * chosen way. And the reading of our own advertisements, as another host would.
+ * Builds frames of another host: valid advertisements and ones that are wrong in a chosen way. Parses our own
+ * advertisements as another host would.
  */
 
 import assert from "node:assert/strict";
-import type { Effect, Transmission } from "../../../src/core/effect.ts";
+import type { Effect } from "../../../src/core/effect.ts";
+import type { Transmission } from "../../../src/core/model.ts";
 import { addressBytes, macBytes } from "../../../src/protocol/address.ts";
 import {
   type Advertisement,
@@ -34,17 +35,17 @@ export interface Said {
   /** The multicast group of the family when absent. */
   readonly destination?: string;
   readonly hopLimit?: number;
-  /** Changes the 36 bytes after they are signed; the checksum is made right again afterwards. */
+  /** Changes the 36 bytes after they are signed; the checksum is computed again afterwards. */
   readonly tamper?: (message: Uint8Array) => void;
   /** Changes the 36 bytes and leaves the checksum as it is. */
   readonly corrupt?: (message: Uint8Array) => void;
-  /** How many of the 36 bytes are sent. */
+  /** Number of the 36 bytes that are sent. */
   readonly length?: number;
 }
 
 let drawn = 0n;
 
-/** The frame of an advertisement that is right in all that is not said. */
+/** Builds the frame of an advertisement; fields that are not given are valid. */
 export function advertisement(said: Said = {}): Uint8Array {
   const { vhid = 1, advbase = 1, advskew = 0, demote = 0, pass = "", addresses = ["10.0.0.1"] } = said;
   const { source = "10.0.0.9", length = 36, hopLimit = 255 } = said;
@@ -64,12 +65,12 @@ export function advertisement(said: Said = {}): Uint8Array {
   return routedFrame({ source, destination, trafficClass: 0x10, payload }, hopLimit);
 }
 
-/** `down`, `destroy` or a stop of the other host. */
+/** Builds the frame of a bow-out: `down`, `destroy` or a stop of the other host. */
 export function bowOut(said: Said = {}): Uint8Array {
   return advertisement({ ...said, advbase: 255, advskew: 255 });
 }
 
-/** What arrives of a CARP message that the sender's kernel has routed. */
+/** Builds the frame that arrives when the sender's kernel routes a CARP message. */
 export function routedFrame(
   sent: {
     readonly source: string;
@@ -102,7 +103,7 @@ export function routedFrame(
   return frame;
 }
 
-/** What one of our own transmissions says. */
+/** Parses one of our own transmissions. */
 export function read(transmission: Transmission | undefined): Advertisement & { readonly source: string } {
   assert.ok(transmission, "nothing was sent");
   if (!("frame" in transmission)) return { ...decoded(transmission.payload), source: transmission.source };
@@ -111,7 +112,7 @@ export function read(transmission: Transmission | undefined): Advertisement & { 
   return { ...decoded(parsed.packet.message), source: parsed.packet.source };
 }
 
-/** What our advertisements among these effects say; of both families the first. */
+/** Parses our advertisements among these effects, in the first family of each. */
 export function said(effects: readonly Effect[]): readonly ReturnType<typeof read>[] {
   return effects.flatMap((effect) => (effect.kind === "advertise" ? [read(effect.transmissions[0])] : []));
 }

@@ -1,9 +1,12 @@
-/** `replace`: an interface becomes what the change makes of a new one, and what stays the same runs on. */
+/**
+ * `replace`: the result is that of the change on a new interface, and virtual hosts that stay the same run
+ * on.
+ */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { InterfaceChange, InterfaceConfiguration } from "../../../src/core/configuration.ts";
+import type { InterfaceChange, InterfaceConfiguration } from "../../../src/core/interface/configuration.ts";
 import { change as anyChange } from "./arbitraries.ts";
 import { ipv4, ipv6, link, master, only, PLAIN, Station, transitions, World } from "./driver.ts";
 
@@ -26,7 +29,7 @@ function outcome(of: Station, change: InterfaceChange) {
 }
 
 describe("replace", () => {
-  it("forgets what the change does not say", () => {
+  it("resets settings that the change does not set", () => {
     const made = master({ advskew: 5, advbase: 3, pass: "secret", description: "www", joinGroups: ["www"] });
     made.does(replace(PLAIN));
     const fresh = station();
@@ -34,7 +37,7 @@ describe("replace", () => {
     assert.deepEqual(configured(made), configured(fresh));
   });
 
-  it("leaves MASTER alone unless what identifies the virtual host changes", () => {
+  it("leaves MASTER only when the identity of the virtual host changes", () => {
     const made = master({ addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
     const addAddresses = [ipv6("2001:db8::1"), ipv4("10.0.0.1")];
     const same = { ...PLAIN, addAddresses, advskew: 7, advbase: 2, pass: "new", joinGroups: ["www"] };
@@ -44,20 +47,20 @@ describe("replace", () => {
     assert.deepEqual(renumbered, ["MASTER -> INIT", "INIT -> BACKUP"]);
   });
 
-  it("does nothing at all where nothing is different", () => {
+  it("has no effect when nothing is different", () => {
     const made = master();
     const { changed, effects } = outcome(made, PLAIN);
     assert.deepEqual([changed, effects], [false, []]);
   });
 
-  it("creates what does not exist, also without a word", () => {
+  it("creates an interface that does not exist, also with an empty change", () => {
     const made = station();
     assert.equal(outcome(made, {}).changed, true);
     assert.deepEqual(configured(made).groups, ["carp"]);
     assert.equal(outcome(made, {}).changed, false);
   });
 
-  it("says in a dry run what would come of it, and does nothing", () => {
+  it("reports in a dry run whether it would change anything, and changes nothing", () => {
     const made = master();
     const before = configured(made);
     const dry = (change: InterfaceChange) => made.command({ ...replace(change), dryRun: true });
@@ -72,12 +75,12 @@ describe("replace", () => {
     );
   });
 
-  it("forces a state that it says, also where nothing else changes", () => {
+  it("forces the state given, also when nothing else changes", () => {
     const made = master();
     assert.deepEqual(transitions(made.does(replace({ ...PLAIN, state: "backup" }))), ["MASTER -> BACKUP"]);
   });
 
-  it("finds the carpdev by the addresses, and of several that fit stays with the one it has", () => {
+  it("chooses the carpdev by the addresses, and keeps the present one when several fit", () => {
     const both = [link("eth0"), { ...link("eth1"), addresses: link("eth0").addresses }];
     const made = new Station(new World(), { links: both });
     made.set("carp0", { ...PLAIN, carpdev: "eth1" });
@@ -88,7 +91,7 @@ describe("replace", () => {
     assert.equal(configured(made).carpdev, "eth0");
   });
 
-  it("keeps a carpdev that is away for the moment", () => {
+  it("keeps a carpdev that is away", () => {
     const made = master();
     const { carpdev: _, ...unsaid } = PLAIN;
     made.linkGone("eth0");
@@ -96,14 +99,14 @@ describe("replace", () => {
     assert.equal(outcome(made, PLAIN).changed, false);
   });
 
-  it("takes an mtu that was in order before the carpdev's became smaller", () => {
+  it("accepts the present mtu although the carpdev's has become smaller", () => {
     const made = master({ mtu: 1500 });
     made.link({ ...link("eth0"), mtu: 1400 });
     assert.equal(outcome(made, { ...PLAIN, mtu: 1500 }).changed, false);
     assert.equal(made.refuses(replace({ ...PLAIN, mtu: 1450 })), "mtu 1450: eth0 takes at most 1400");
   });
 
-  it("remembers what nodes that go have sent, so that no counter is sent twice", () => {
+  it("remembers the counters of removed nodes, so that no counter is sent twice", () => {
     const made = master();
     const floor = made.host.counterFloor;
     assert.ok(floor > 0n);
@@ -111,13 +114,13 @@ describe("replace", () => {
     assert.ok(made.host.counterFloor >= floor);
   });
 
-  it("makes the same of any interface as of none", () => {
+  it("has the same result on any interface as on none", () => {
     fc.assert(
       fc.property(anyChange, anyChange, (earlier, { state: _, ...change }) => {
         const [used, fresh] = [station(), station()];
         used.command({ kind: "change", name: "carp0", change: earlier });
         const [onUsed, onFresh] = [used.command(replace(change)), fresh.command(replace(change))];
-        // What is there already may stay where a new thing would be refused.
+        // A present setting may stay where a new one would be refused.
         if ("error" in onUsed) assert.equal("error" in onFresh, true, onUsed.error);
         if ("error" in onUsed || "error" in onFresh) return;
         if (change.carpdev === undefined) return;
@@ -130,7 +133,7 @@ describe("replace", () => {
 });
 
 describe("groups", () => {
-  it("carp is first, however it was joined", () => {
+  it("carp is first, in any order of joining", () => {
     const made = station();
     made.set("carp0", { leaveGroups: ["carp"], joinGroups: ["www"] });
     assert.deepEqual(configured(made).groups, ["www"]);

@@ -1,4 +1,4 @@
-/** The election: what a virtual host does about an advertisement, and about silence. */
+/** The election: the reaction of a virtual host to each kind of advertisement, and to silence. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -40,14 +40,14 @@ describe("a BACKUP that hears an advertisement", () => {
       becomes: STAYS,
     },
     {
-      title: "preempts no slower master while it is more demoted itself",
+      title: "does not preempt a slower master that is less demoted",
       preempt: true,
       ownDemote: 2,
       hears: { advskew: 100, demote: 1 },
       becomes: STAYS,
     },
     {
-      title: "preempts a slower master that is as demoted as itself",
+      title: "preempts a slower master that is equally demoted",
       preempt: true,
       ownDemote: 2,
       hears: { advskew: 100, demote: 2 },
@@ -65,7 +65,7 @@ describe("a BACKUP that hears an advertisement", () => {
       becomes: TAKES_OVER,
     },
     {
-      title: "leaves a master alone that is less demoted than itself",
+      title: "leaves a less demoted master alone",
       ownDemote: 3,
       hears: { demote: 2, advskew: 100 },
       becomes: STAYS,
@@ -77,20 +77,20 @@ describe("a BACKUP that hears an advertisement", () => {
       becomes: TAKES_OVER,
     },
     {
-      title: "with advbase 0 finds no master too slow",
+      title: "with advbase 0 takes no master for too slow",
       own: { advbase: 0, advskew: 10 },
       hears: { advbase: 3 },
       becomes: STAYS,
     },
     { title: "takes over after a bow-out", hears: { advbase: 255, advskew: 255 }, becomes: TAKES_OVER },
     {
-      title: "takes over after a bow-out that says less demote than its own",
+      title: "takes over after a bow-out with a lower demote than its own",
       ownDemote: 5,
       hears: { advbase: 255, advskew: 255 },
       becomes: TAKES_OVER,
     },
     {
-      title: "takes over after a bow-out even with an advbase of which three are longer than it",
+      title: "takes over after a bow-out even when three advbases are longer than its interval",
       own: { advbase: 200 },
       hears: { advbase: 255, advskew: 255 },
       becomes: TAKES_OVER,
@@ -103,20 +103,20 @@ describe("a BACKUP that hears an advertisement", () => {
       assert.deepEqual(transitions(station.hear(advertisement(rule.hears))), rule.becomes);
     });
 
-  it("waits anew, from the time of receipt", () => {
+  it("restarts its master-down time, from the time of receipt", () => {
     const station = backup();
     station.world.run(2 * SECOND);
     station.hear(advertisement(), station.world.us - 500_000);
     assert.equal(station.dueIn("carp0/1/master-down"), 2.5 * SECOND);
   });
 
-  it("does not wait shorter for an advertisement that was received before it was BACKUP", () => {
+  it("does not wait shorter after an advertisement that was received before it was BACKUP", () => {
     const station = backup();
     station.hear(advertisement(), station.world.us - 2 * SECOND);
     assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
   });
 
-  it("takes over when three of its own intervals were silent, and not before", () => {
+  it("takes over after three of its own intervals without an advertisement, and not before", () => {
     const station = backup({ advskew: 128 });
     station.world.run(4.5 * SECOND - 1);
     assert.equal(station.state(), "BACKUP");
@@ -155,13 +155,13 @@ describe("a bow-out over both families", () => {
     [4, 6],
     [6, 4],
   ] as const)
-    it(`is one: heard over IPv${second} last, it takes nothing from who came next meanwhile`, () => {
+    it(`counts once: the copy over IPv${second} takes nothing from the next master`, () => {
       const station = outdone(first);
       station.hear(leaves(second));
       assert.equal(station.state(), "BACKUP");
     });
 
-  it("is another one later, also when the counter is the same, as OpenBSD's always is", () => {
+  it("counts again later, also with the same counter, as OpenBSD always has", () => {
     const station = outdone(4);
     station.world.run(SECOND);
     station.hear(leaves(6));
@@ -169,10 +169,10 @@ describe("a bow-out over both families", () => {
   });
 });
 
-describe("a MASTER that hears another", () => {
+describe("a MASTER that hears another MASTER", () => {
   const rules: Rule[] = [
     {
-      title: "gives way to one that advertises more often",
+      title: "gives way to a quicker one",
       own: { advskew: 1 },
       hears: {},
       becomes: GIVES_WAY,
@@ -191,7 +191,7 @@ describe("a MASTER that hears another", () => {
       becomes: GIVES_WAY,
     },
     {
-      title: "gives way to one as demoted that advertises more often",
+      title: "gives way to a quicker one that is equally demoted",
       own: { advskew: 1 },
       ownDemote: 2,
       hears: { demote: 2 },
@@ -223,7 +223,7 @@ describe("a MASTER that hears another", () => {
     assert.equal(station.devices.get("carp0")?.active, false);
   });
 
-  it("answers those that have to give way at once, each of their advertisements", () => {
+  it("answers each advertisement of a MASTER that has to give way, at once", () => {
     const station = master();
     for (const source of ["10.0.0.7", "10.0.0.8", "10.0.0.7"]) {
       const answer = station.hear(advertisement({ advskew: 100, source }));
@@ -232,16 +232,16 @@ describe("a MASTER that hears another", () => {
     }
   });
 
-  it("answers the one counter that OpenBSD has no more than once an interval", () => {
+  it("answers a counter that never changes, as OpenBSD's, at most once an interval", () => {
     const station = master();
-    const his = { advskew: 100, counter: 77n };
-    assert.equal(only(station.hear(advertisement(his)), "advertise").length, 1);
-    assert.deepEqual(station.hear(advertisement(his)), []);
+    const other = { advskew: 100, counter: 77n };
+    assert.equal(only(station.hear(advertisement(other)), "advertise").length, 1);
+    assert.deepEqual(station.hear(advertisement(other)), []);
     station.world.run(1.1 * SECOND);
-    assert.equal(only(station.hear(advertisement(his)), "advertise").length, 1);
+    assert.equal(only(station.hear(advertisement(other)), "advertise").length, 1);
   });
 
-  it("answers few of a flood, and once more soon after it", () => {
+  it("answers eight advertisements of a flood, and once more soon after it", () => {
     const station = master();
     const flood = Array.from({ length: 100 }, () => station.hear(advertisement({ advskew: 100 })));
     assert.equal(only(flood.flat(), "advertise").length, 8);
@@ -252,20 +252,20 @@ describe("a MASTER that hears another", () => {
     assert.equal(only(station.hear(advertisement({ advskew: 100 })), "advertise").length, 1);
   });
 
-  it("tells the switches again after the second frame of one that has to give way", () => {
+  it("announces again after the second frame of a MASTER that has to give way", () => {
     for (const source of ["fe80::1", "fe80::9"]) {
       const station = master({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
       station.world.run(1.5 * SECOND);
       station.take();
-      const his = { addresses: ["10.0.0.1", "2001:db8::1"], counter: 77n };
-      const first = station.hear(advertisement({ ...his, source: "10.0.0.9" }));
-      const second = station.hear(advertisement({ ...his, source }));
+      const other = { addresses: ["10.0.0.1", "2001:db8::1"], counter: 77n };
+      const first = station.hear(advertisement({ ...other, source: "10.0.0.9" }));
+      const second = station.hear(advertisement({ ...other, source }));
       for (const effects of [first, second]) assert.equal(only(effects, "announce").length, 1);
       assert.equal(only([...first, ...second], "advertise").length, 1);
     }
   });
 
-  it("survives both copies of a bow-out that came over both families, however demoted it is", () => {
+  it("stays MASTER after both copies of a bow-out, however demoted it is", () => {
     const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
     station.does({ kind: "demote-group", group: "carp", by: 3 });
     const addresses = ["10.0.0.1", "2001:db8::1"];
@@ -290,7 +290,7 @@ describe("two masters with equal settings", () => {
       station.take();
       const effects = station.hear(advertisement({ source }));
       assert.deepEqual(transitions(effects), becomes);
-      // The one that stays says so at once: the other need not wait for it.
+      // The one that stays advertises at once, so that the other gives way without waiting.
       assert.equal(only(effects, "advertise").length, becomes === STAYS ? 1 : 0);
     });
 
@@ -323,7 +323,7 @@ describe("two masters with equal settings", () => {
   }
   const addresses = ["10.0.0.1", "2001:db8::1"];
 
-  it("over both families: IPv4 decides, whatever IPv6 says", () => {
+  it("over both families: IPv4 decides", () => {
     const station = dualStack();
     station.hear(advertisement({ source: "10.0.0.9", addresses }));
     station.hear(advertisement({ source: "fe80::1", addresses }));
@@ -359,24 +359,24 @@ describe("two masters with equal settings", () => {
 });
 
 describe("taking over", () => {
-  /** What is done, in order, without the log. */
+  /** The kinds of the effects in order, without the log. */
   function order(effects: readonly Effect[]): string[] {
     return effects.filter((effect) => effect.kind !== "log").map((effect) => effect.kind);
   }
 
-  it("is done in this order: state, addresses, lease, advertisement and the lease it earns, announcement, what is saved", () => {
+  it("has the order state, addresses, lease, advertisement, announcement, save, renewed lease", () => {
     const station = backup();
     const effects = station.set("carp0", { state: "master" });
     assert.deepEqual(
       order(effects).filter((kind) => kind !== "arm" && kind !== "cancel"),
-      ["transition", "device", "lease", "advertise", "lease", "announce", "save-counters"],
+      ["transition", "device", "lease", "advertise", "announce", "save", "lease"],
     );
     assert.equal(only(effects, "device")[0]?.device?.active, true);
     assert.deepEqual(order(effects).slice(0, 1), ["cancel"]);
-    assert.equal(station.host.counters.transitionsToMaster, 1);
+    assert.equal(station.host.statistics.transitionsToMaster, 1);
   });
 
-  it("leaves no lease with a host whose first advertisement does not leave", () => {
+  it("takes the lease back when the first advertisement does not leave", () => {
     const station = backup();
     station.sending = () => "ENOBUFS";
     station.set("carp0", { state: "master" });
@@ -384,7 +384,7 @@ describe("taking over", () => {
     assert.equal(station.leases.size, 0);
   });
 
-  it("announces every address, and again after two further advertisements, and no third time", () => {
+  it("announces every address, once more after two further advertisements, and no third time", () => {
     const station = backup({ addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")] });
     const first = only(station.set("carp0", { state: "master" }), "announce");
     assert.deepEqual(
@@ -399,7 +399,7 @@ describe("taking over", () => {
     assert.deepEqual(seen, [advertise, advertise, "announce", advertise, advertise, advertise, advertise]);
   });
 
-  it("says as a router that it is one, in its neighbour advertisements", () => {
+  it("sets the router flag of neighbour advertisements on a router", () => {
     const station = backup({ addAddresses: [ipv6("2001:db8::1")], removeFamilies: [] });
     const flags = () => {
       const frames = only(station.set("carp0", { state: "master" }), "announce")[0]?.frames;
@@ -411,7 +411,7 @@ describe("taking over", () => {
     assert.equal(flags(), 0xa0);
   });
 
-  it("logs transitions, those from and to INIT with less weight", () => {
+  it("logs transitions, from and to INIT at a lower priority", () => {
     const station = new Station(new World());
     station.sysctl("log", 7);
     const effects = [...station.set("carp0", PLAIN), ...station.set("carp0", { state: "master" })];
@@ -423,7 +423,7 @@ describe("taking over", () => {
 });
 
 describe("forced states", () => {
-  it("`state backup` bows out, and waits a full master-down time", () => {
+  it("`state backup` bows out, then waits a full master-down time", () => {
     const station = master();
     const effects = station.set("carp0", { state: "backup" });
     assert.deepEqual(
@@ -435,7 +435,7 @@ describe("forced states", () => {
     assert.equal(station.leaseLeft(), 0);
   });
 
-  it("`state backup` bows out of nothing when it has lost its lease unnoticed", () => {
+  it("`state backup` sends no bow-out when the lease has expired unnoticed", () => {
     const station = master();
     station.isStalled = true;
     station.world.run(4 * SECOND);
@@ -444,7 +444,7 @@ describe("forced states", () => {
     assert.deepEqual(transitions(effects), GIVES_WAY);
   });
 
-  it("the state it has is no change", () => {
+  it("the present state is no change", () => {
     assert.deepEqual(transitions(master().set("carp0", { state: "master" })), []);
     assert.deepEqual(transitions(backup().set("carp0", { state: "backup" })), []);
   });
@@ -455,7 +455,7 @@ describe("forced states", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
-  it("are refused while it does not run, saying why", () => {
+  it("are refused with the reason while it does not run", () => {
     const station = backup();
     station.set("carp0", { up: false });
     const error = station.refuses({ kind: "change", name: "carp0", change: { state: "master" } });

@@ -1,9 +1,9 @@
-/** Who follows the feed is told once of what floods, and never more at a time than he can be given. */
+/** The event feed: a flood of events is told once a second, and a subscriber's backlog is bounded. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HostEvent, ToldEvent } from "../../../src/control/messages.ts";
-import { Backlog, Feed } from "../../../src/engine/feed.ts";
+import type { EventNotification, HostEvent } from "../../../src/control/messages.ts";
+import { Backlog, Feed } from "../../../src/engine/control/feed.ts";
 
 const discarded = (text: string, name?: string): HostEvent => ({
   kind: "discarded",
@@ -13,7 +13,7 @@ const discarded = (text: string, name?: string): HostEvent => ({
 });
 const created = (n: number): HostEvent => ({ kind: "created", interface: `carp${n}` });
 
-const read = (lines: string): ToldEvent[] =>
+const read = (lines: string): EventNotification[] =>
   lines
     .split("\n")
     .filter((line) => line !== "")
@@ -24,12 +24,12 @@ const read = (lines: string): ToldEvent[] =>
     });
 
 function following(feed: Feed) {
-  const told: ToldEvent[] = [];
+  const told: EventNotification[] = [];
   const end = feed.subscribe({ push: (line) => told.push(...read(line)) });
   return { told, end };
 }
 
-test("everybody is told, until he ends it", () => {
+test("every subscriber gets every event until it unsubscribes", () => {
   const feed = new Feed(() => 42);
   const first = following(feed);
   const second = following(feed);
@@ -80,7 +80,7 @@ test("a flood of one kind holds nothing else back", (context) => {
   );
 });
 
-test("what nobody follows is forgotten at once", (context) => {
+test("events without a subscriber are forgotten at once", (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const feed = new Feed(() => 42);
   for (let n = 0; n < 10; n++) feed.tell(discarded("before"));
@@ -102,7 +102,7 @@ test("a backlog holds 1024 events, and says in their place how many are missing"
   const first = read(backlog.take());
   assert.equal(first.length, 64);
   for (let n = 1100; n < 1110; n++) feed.tell(created(n));
-  const rest: ToldEvent[] = [];
+  const rest: EventNotification[] = [];
   while (!backlog.isEmpty) rest.push(...read(backlog.take()));
   const all = [...first, ...rest].map(({ event }) => event);
   assert.deepEqual(all, [
@@ -112,12 +112,12 @@ test("a backlog holds 1024 events, and says in their place how many are missing"
   ]);
 });
 
-test("of what was left out last a reader hears as well", () => {
+test("events left out at the end are reported as well", () => {
   const backlog = new Backlog(() => {});
   const feed = new Feed(() => 42);
   feed.subscribe(backlog);
   for (let n = 0; n < 1030; n++) feed.tell(created(n));
-  const all: ToldEvent[] = [];
+  const all: EventNotification[] = [];
   while (!backlog.isEmpty) all.push(...read(backlog.take()));
   assert.deepEqual(all.at(-1)?.event, { kind: "left-out", count: 6 });
 });

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Transition, VirtualHostState } from "../../../src/core/effect.ts";
-import { Hooks } from "../../../src/engine/hooks.ts";
-import type { Job, Ran } from "../../../src/engine/runner/runner.ts";
+import type { Transition } from "../../../src/core/effect.ts";
+import type { VirtualHostState } from "../../../src/core/model.ts";
+import { Hooks } from "../../../src/engine/scripts/hooks.ts";
+import type { Job, Ran } from "../../../src/engine/scripts/runner/runner.ts";
 
 const DONE: Ran = { results: [] };
 
@@ -22,7 +23,14 @@ function made() {
       }),
   });
   const change = (name: string, vhid: number, from: VirtualHostState, to: VirtualHostState) =>
-    hooks.note({ interface: name, vhid, from, to, reason: "", addresses: [] } satisfies Transition);
+    hooks.note({
+      interface: name,
+      vhid,
+      from,
+      to,
+      reason: { kind: "forced" },
+      addresses: [],
+    } satisfies Transition);
   /** Ends what runs until nothing does. @returns all that was told */
   const drain = async () => {
     const told: string[] = [];
@@ -75,7 +83,7 @@ test("hooks that are behind miss the oldest changes of the virtual host that cha
   );
   assert.equal(told.at(-1), "carp0 2 BACKUP MASTER");
   assert.equal(lines.length, 33);
-  assert.equal(lines[0], "4 hooks are behind and do not hear of carp0 vhid 1: INIT -> BACKUP");
+  assert.equal(lines[0], "4 hooks are too slow and miss carp0 vhid 1: INIT -> BACKUP");
   await hooks.idle();
 });
 

@@ -5,10 +5,11 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { handOn, Keeper, startKeeper, takeOver } from "../../../src/engine/runner/keeper.ts";
-import { type Job, Runner } from "../../../src/engine/runner/runner.ts";
-import { spawnRunner } from "../../../src/engine/runner/runner-process.ts";
-import { native } from "../../../src/kernel/native.ts";
+import { handOn, Keeper, startKeeper, takeOver } from "../../../src/engine/scripts/runner/keeper.ts";
+import { type Job, Runner } from "../../../src/engine/scripts/runner/runner.ts";
+import { spawnRunner } from "../../../src/engine/scripts/runner/runner-process.ts";
+import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
+import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
 
 const JOB: Job = { directories: ["/nonexistent"], together: true, limitMs: 10_000, environment: {} };
 const EINVAL = 22;
@@ -101,15 +102,15 @@ test("the bpffs is mounted where there is none, once, and unmounted", async (con
   const mounts = () => readFileSync("/proc/self/mountinfo", "utf8").split(directory).length - 1;
   assert.equal(await keeper.mount(), 0);
   assert.equal(await keeper.mount(), 0);
-  assert.deepEqual([native.isBpf(directory), mounts()], [true, 1]);
+  assert.deepEqual([nativeBpf.isBpf(directory), mounts()], [true, 1]);
   assert.equal(await keeper.unmount(), 0);
-  assert.deepEqual([native.isBpf(directory), mounts()], [false, 0]);
+  assert.deepEqual([nativeBpf.isBpf(directory), mounts()], [false, 0]);
 });
 
 test("what is no order is none", async (context) => {
   const { keeper, fd, pid } = kept(context);
   for (let byte = 1; byte < 256; byte++)
-    if (!"rkmu".includes(String.fromCharCode(byte))) native.sendByte(fd, byte, 0);
+    if (!"rkmu".includes(String.fromCharCode(byte))) nativeProcess.sendByte(fd, byte, 0);
   assert.equal(await keeper.unmount(), EINVAL);
   assert.equal(isThere(pid), true);
   const { parent } = running(context, keeper);
@@ -135,7 +136,7 @@ test("one that does not answer is killed", async (context) => {
   assert.equal(isThere(pid), false);
 });
 
-test("it is handed on by a variable that nobody else sees, and only a socket is taken for it", (context) => {
+test("it is handed on by a variable that is removed when read, and only a socket is taken for it", (context) => {
   const { fd, pid } = kept(context);
   handOn({ fd, pid });
   assert.deepEqual(takeOver(), { fd, pid });

@@ -1,10 +1,10 @@
-/** Lines that strangers cause: so many a second, and a word about the rest. */
+/** The rate limit for log lines that any host can cause, and its line about the rest. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LimitedLog } from "../../../src/engine/limited-log.ts";
 
-test("fifty lines a second are logged, and then how many more there were", (t) => {
+test("fifty lines a second are logged, then the number of lines left out", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const lines: string[] = [];
   const log = new LimitedLog((priority, text) => void lines.push(`<${priority}>${text}`));

@@ -1,18 +1,25 @@
-/** Effects performed on a kernel that is not there: what leaves, in which order, and what leaves too late. */
+/**
+ * The performer over a stand-in for the kernel: the order in which packets leave, and packets that are too
+ * late.
+ */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Effect } from "../../../src/core/effect.ts";
 import type { Event } from "../../../src/core/event.ts";
-import { type Kernel, Performer } from "../../../src/engine/performer.ts";
+import { type Adapters, Performer } from "../../../src/engine/performer.ts";
 
-/** A host whose clock goes on by `stepUs` with every frame that is sent, as when the engine is stopped meanwhile. */
+/**
+ * A host whose clock advances by `stepUs` with every frame sent, as when the process is stopped meanwhile.
+ */
 class Station {
   nowUs = 0;
   stepUs = 0;
+  sendError: string | undefined;
   readonly sent: string[] = [];
   readonly reported: Event[] = [];
-  readonly applied = Promise.withResolvers<void>();
+  /** Finishes the change of the device that is under way. */
+  finishDevice = () => {};
   readonly performer: Performer;
 
   constructor() {
@@ -22,14 +29,23 @@ class Station {
         send: (_: string, { frame }: { frame: Uint8Array }) => {
           this.sent.push(Buffer.from(frame).toString());
           this.nowUs += this.stepUs;
-          return undefined;
+          return this.sendError;
         },
       },
-      links: { apply: () => this.applied.promise },
+      links: {
+        apply: (_name: string, _device: unknown, done: () => void) => {
+          this.finishDevice = done;
+        },
+      },
       dataPath: { lease: () => {} },
       save: () => void this.sent.push("saved"),
     };
-    this.performer = new Performer(kernel as unknown as Kernel, (event) => void this.reported.push(event));
+    this.performer = new Performer({
+      adapters: kernel as unknown as Adapters,
+      timers: { arm: () => {}, cancel: () => {} },
+      report: (event) => void this.reported.push(event),
+      enter: (work) => work(),
+    });
   }
 }
 
@@ -55,13 +71,13 @@ test("an advertisement leaves over both families, then is reported", () => {
   assert.deepEqual(station.reported, [{ ...report, error: undefined }]);
 });
 
-test("counters are saved when what was counted has been said", () => {
+test("counters are saved after the advertisement that uses them has left", () => {
   const station = new Station();
-  station.performer.perform([advertise, { kind: "save-counters" }]);
+  station.performer.perform([advertise, { kind: "save" }]);
   assert.deepEqual(station.sent, ["over IPv4", "over IPv6", "saved"]);
 });
 
-test("an engine stopped within an advertisement sends no more of it, and counts from when peers may have heard it", () => {
+test("an advertisement that is too late midway ends there, and left when its first packet did", () => {
   const station = new Station();
   station.stepUs = 5000;
   station.performer.perform([advertise, announce]);
@@ -72,7 +88,7 @@ test("an engine stopped within an advertisement sends no more of it, and counts 
   );
 });
 
-test("an advertisement left when its first frame did", () => {
+test("an advertisement over both families left when its first packet did", () => {
   const station = new Station();
   station.nowUs = 100;
   station.stepUs = 300;
@@ -83,21 +99,43 @@ test("an advertisement left when its first frame did", () => {
   );
 });
 
-test("a claim that had to wait for the device too long is not made, and counts as no failure", async () => {
+test("a claim that waited too long for the device is not sent, and is no failure", () => {
   const station = new Station();
   station.performer.perform([device, advertise, announce]);
   station.nowUs = 1001;
-  station.applied.resolve();
-  await station.performer.settled();
+  station.finishDevice();
+  assert.equal(station.performer.isSettled, true);
   assert.deepEqual([station.sent, station.reported], [[], []]);
 });
 
-test("a claim that had to wait while the lease was taken away is not made; a bow-out is", async () => {
+test("a claim that waited while the lease was taken away is not sent; a bow-out is", () => {
   const station = new Station();
   const lost: Effect = { kind: "lease", interface: "carp0", vhid: 1, untilUs: 0 };
   station.performer.perform([device, advertise, announce, { ...advertise, bowsOut: true }, lost]);
-  station.applied.resolve();
-  await station.performer.settled();
+  station.finishDevice();
+  assert.equal(station.performer.isSettled, true);
   assert.deepEqual(station.sent, ["over IPv4", "over IPv6"]);
   assert.equal(station.reported.length, 1);
+});
+
+test("an announcement that does not leave is reported, once for all of its frames", () => {
+  const station = new Station();
+  station.sendError = "ENOBUFS";
+  station.performer.perform([announce]);
+  assert.deepEqual(station.reported, [
+    { kind: "announcement-failed", interface: "carp0", vhid: 1, error: "ENOBUFS" },
+  ]);
+});
+
+test("whenSettled calls back when the device changes so far are done", () => {
+  const station = new Station();
+  const settled: string[] = [];
+  station.performer.whenSettled(() => settled.push("nothing was asked for"));
+  station.performer.perform([device]);
+  station.performer.whenSettled(() => settled.push("carp0"), "carp0");
+  station.performer.whenSettled(() => settled.push("carp1"), "carp1");
+  station.performer.whenSettled(() => settled.push("all"));
+  assert.deepEqual(settled, ["nothing was asked for", "carp1"]);
+  station.finishDevice();
+  assert.deepEqual(settled, ["nothing was asked for", "carp1", "carp0", "all"]);
 });

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { type Job, Runner } from "../../../src/engine/runner/runner.ts";
-import { spawnRunner } from "../../../src/engine/runner/runner-process.ts";
+import { type Job, Runner } from "../../../src/engine/scripts/runner/runner.ts";
+import { spawnRunner } from "../../../src/engine/scripts/runner/runner-process.ts";
 
 let directory: string;
 before(() => {
@@ -42,17 +42,21 @@ function made(context: TestContext, body: string) {
 const ENDED = "3 the runner of hooks and service checks ended (SIGKILL), starting it again";
 
 const misbehaviours: readonly (readonly [what: string, body: string, why: string])[] = [
-  ["that talks nonsense", `heard = () => say("nonsense\\n");`, "sent not a message"],
-  ["that sends what is no report", `heard = ({ id }) => say({ kind: "ran", id });`, "sent not a message"],
+  ["that talks nonsense", `heard = () => say("nonsense\\n");`, "sent a line that is not a message"],
+  [
+    "that sends what is no report",
+    `heard = ({ id }) => say({ kind: "ran", id });`,
+    "sent a line that is not a message",
+  ],
   [
     "that would have pid 1 killed",
     `heard = ({ id }) => say({ kind: "began", id, pid: 1 });`,
-    "sent not a message",
+    "sent a line that is not a message",
   ],
   [
     "that answers what was not asked",
     `heard = () => say({ kind: "ran", id: 77, results: [] });`,
-    "answered what was not asked",
+    "reported on an unknown job",
   ],
   [
     "that never ends a line",
@@ -62,7 +66,7 @@ const misbehaviours: readonly (readonly [what: string, body: string, why: string
   [
     "that floods",
     `heard = ({ id }) => { say({ kind: "ran", id, results: [] }); const flood = () => { while (say('{"kind":"ended","id":1,"pid":9}\\n')); socket.once("drain", flood); }; flood(); };`,
-    "answered what was not asked",
+    "reported on an unknown job",
   ],
 ];
 
@@ -82,7 +86,7 @@ test("one that says nothing is killed when a script must long have ended", async
   const ran = runner.run(JOB);
   context.mock.timers.tick(11_000);
   assert.deepEqual(await ran, { interrupted: "the runner ended (SIGKILL)", again: true });
-  assert.equal(lines[0], "3 the runner says nothing: killed");
+  assert.equal(lines[0], "3 the runner does not report: killed");
 });
 
 test("one that dies is started again, later each time", async (context) => {

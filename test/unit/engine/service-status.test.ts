@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Ran } from "../../../src/engine/runner/runner.ts";
-import { ServiceChecks } from "../../../src/engine/service-status.ts";
+import type { Ran } from "../../../src/engine/scripts/runner/runner.ts";
+import { ServiceChecks } from "../../../src/engine/scripts/service-checks.ts";
 
 function made() {
   const running: ((ran: Ran) => void)[] = [];
@@ -50,7 +50,7 @@ test("all who ask while checks run share one more run, which begins a while afte
   assert.deepEqual(judged, [["web"], []]);
 });
 
-test("nobody is promoted while a check may not be run, and is demoted for one that failed all the same", async () => {
+test("a check that may not be run keeps the demotion, and one that failed demotes all the same", async () => {
   for (const [results, judgement] of [
     [[result("a", "refused"), result("b", "passed")], undefined],
     [[result("a", "refused"), result("b", "failed")], ["b"]],

@@ -1,15 +1,17 @@
 /**
- * A data path on one carpdev of this namespace, engines that come and go, and what a packet for its virtual address
- * meets. Made anew for each test of the file that asks for it.
+ * A carpdev with a data path for tests: starts and ends data paths as engines do, and runs packets for the virtual
+ * address through the programs. Made anew for each test of a file.
  */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { afterEach, beforeEach } from "node:test";
-import { createClock } from "../../../src/kernel/clock.ts";
-import { createDataPath } from "../../../src/kernel/data-path.ts";
+import { openDocument } from "../../../src/engine/state/document.ts";
+import { createDataPath } from "../../../src/kernel/data-path/data-path.ts";
+import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import type { DataPath, DataPathInterface } from "../../../src/kernel/kernel.ts";
-import { native } from "../../../src/kernel/native.ts";
+import { createClock } from "../../../src/kernel/process/clock.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { cable, type End, ip } from "./namespace.ts";
 import * as packet from "./packets.ts";
@@ -19,9 +21,9 @@ export const SHARED_MAC = "00:00:5e:00:01:0a";
 
 const LOOPBACK = 1;
 
-/** What this kernel has programs put on devices by: TCX needs Linux 6.6. */
-export const HOOK = typeof native.listTcx(LOOPBACK, true) === "number" ? "clsact" : "tcx";
-/** For a test of TCX itself. */
+/** The hook that this kernel offers: TCX needs Linux 6.6. */
+export const HOOK = typeof nativeBpf.listTcx(LOOPBACK, true) === "number" ? "clsact" : "tcx";
+/** Skips a test of TCX where the kernel has none. */
 export const OF_TCX = { skip: HOOK === "tcx" ? false : "this kernel has no TCX" };
 
 const clock = createClock();
@@ -51,6 +53,7 @@ export class Carpdev {
   start(directory = this.runDir, hook?: "tcx" | "clsact"): DataPath {
     const dataPath = createDataPath({
       runDir: directory,
+      record: openDocument(join(directory, "programs.json")),
       complain: (text) => assert.fail(text),
       ...(hook && { hook }),
     });
@@ -59,13 +62,13 @@ export class Carpdev {
     return dataPath;
   }
 
-  /** As when its process is gone. */
+  /** Ends it as a kill of its process does. */
   die(dataPath: DataPath): void {
     dataPath.close();
     this.#forget(dataPath);
   }
 
-  /** As when it is ended in order. */
+  /** Ends it in order. */
   stop(dataPath: DataPath): void {
     dataPath.shutdown();
     this.#forget(dataPath);
@@ -89,7 +92,7 @@ export class Carpdev {
     };
   }
 
-  /** What becomes of a packet for the virtual address. */
+  /** The verdict on a packet for the virtual address. */
   verdict(mac = SHARED_MAC, directory = this.runDir): number {
     const programs = new Programs(directory);
     const payload = packet.ipv4("10.0.0.9", "10.0.0.1", 17, packet.udp());
@@ -101,9 +104,9 @@ export class Carpdev {
     return verdict;
   }
 
-  /** The ids of the programs that TCX asks. */
+  /** The ids of the programs attached by TCX. */
   byTcx(ingress: boolean): number[] {
-    const ids = native.listTcx(this.index, ingress);
+    const ids = nativeBpf.listTcx(this.index, ingress);
     return typeof ids === "number" ? [] : ids;
   }
 
@@ -111,7 +114,7 @@ export class Carpdev {
     return tc(`filter show dev eth0 ${direction}`);
   }
 
-  /** How many of carp's programs are on it: for what comes in and for what goes out. */
+  /** The number of carp's programs on it: ingress and egress. */
   count(hook: "tcx" | "clsact"): [number, number] {
     if (hook === "tcx") return [this.byTcx(true).length, this.byTcx(false).length];
     const ours = (direction: "ingress" | "egress") =>

@@ -1,7 +1,9 @@
+/** The engine's clock against the kernel's own readings. */
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createClock } from "../../../src/kernel/clock.ts";
+import { createClock } from "../../../src/kernel/process/clock.ts";
 
 test("the clock counts whole microseconds since boot and since the epoch", () => {
   const bootSeconds = () => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);

@@ -1,12 +1,13 @@
-/** The data path's programs on a carpdev: put there by TCX or clsact, beside whatever else is there, found and replaced. */
+/** The data path's programs on a carpdev: attached by TCX or clsact beside other programs, found and replaced. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createDataPath } from "../../../src/kernel/data-path.ts";
-import { native } from "../../../src/kernel/native.ts";
+import { openDocument } from "../../../src/engine/state/document.ts";
+import { createDataPath } from "../../../src/kernel/data-path/data-path.ts";
+import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { Carpdev, HOOK, OF_TCX, soonUs, tc } from "./carpdev.ts";
 import { enterNamespace } from "./namespace.ts";
@@ -144,14 +145,14 @@ test("two engines on one carpdev do not disturb each other", () => {
 
 const damages = {
   tcx: [
-    () => native.detachTcx(carpdev.byTcx(false)[0] ?? 0, carpdev.index, false),
-    () => native.detachTcx(carpdev.byTcx(true)[0] ?? 0, carpdev.index, true),
+    () => nativeBpf.detachTcx(carpdev.byTcx(false)[0] ?? 0, carpdev.index, false),
+    () => nativeBpf.detachTcx(carpdev.byTcx(true)[0] ?? 0, carpdev.index, true),
   ],
   clsact: [() => tc("filter delete dev eth0 egress"), () => tc("qdisc delete dev eth0 clsact")],
 };
 for (const hook of ["tcx", "clsact"] as const) {
   test(
-    `programs that somebody took off the carpdev are put back by ${hook}`,
+    `programs that another program took off the carpdev are attached again by ${hook}`,
     hook === "tcx" ? OF_TCX : {},
     () => {
       const dataPath = carpdev.start(carpdev.runDir, hook);
@@ -227,7 +228,11 @@ test(
 test("where nothing can be recorded, programs are put there as filters", OF_TCX, () => {
   mkdirSync(join(carpdev.runDir, "programs.json.new"));
   const complaints: string[] = [];
-  const dataPath = createDataPath({ runDir: carpdev.runDir, complain: (text) => complaints.push(text) });
+  const dataPath = createDataPath({
+    runDir: carpdev.runDir,
+    record: openDocument(join(carpdev.runDir, "programs.json")),
+    complain: (text) => complaints.push(text),
+  });
   dataPath.configure(carpdev.plain());
   assert.deepEqual(
     [carpdev.count("tcx"), carpdev.count("clsact")],
@@ -236,6 +241,6 @@ test("where nothing can be recorded, programs are put there as filters", OF_TCX,
       [1, 1],
     ],
   );
-  assert.match(complaints.join(), /what is put on devices cannot be recorded: EISDIR/);
+  assert.match(complaints.join(), /the ids of programs on devices cannot be recorded: EISDIR/);
   dataPath.shutdown();
 });

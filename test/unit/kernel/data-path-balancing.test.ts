@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { fold } from "../../../src/protocol/load-sharing.ts";
+import { fold } from "../../oracle/load-sharing.ts";
 import {
   BROADCAST,
   balanced,
@@ -36,7 +36,7 @@ enterWithDataPath(import.meta.url);
 describe("balanced", () => {
   for (const mode of ["ip", "ip-unicast", "ip-stealth"] as const) {
     const mac = mode === "ip" ? MULTICAST_MAC : SHARED_MAC;
-    /** As carp0 gets it. */
+    /** The frame that carp0 gets. */
     const delivered = (frame: Buffer) => withDestination(frame, SHARED_MAC);
 
     describe(mode, () => {
@@ -76,7 +76,7 @@ describe("balanced", () => {
               fragment: 0x2000,
             }),
         ],
-        ["a protocol nobody knows", (node) => packet.ipv4(clientOf(node), VIRTUAL, 253, Buffer.alloc(1))],
+        ["an unknown protocol", (node) => packet.ipv4(clientOf(node), VIRTUAL, 253, Buffer.alloc(1))],
         [
           "an ICMP error, by the packet inside",
           (node) => packet.ipv4("203.0.113.3", VIRTUAL, 1, packet.icmp(3, udp4(VIRTUAL, clientOf(node)), 4)),
@@ -204,7 +204,7 @@ describe("balanced", () => {
             ),
         ],
         [
-          "an error behind more headers than anybody sends, by its own addresses",
+          "an error behind too many extension headers, by its own addresses",
           (node) =>
             packet.ipv6(
               clientOf6(node),

@@ -1,4 +1,4 @@
-/** Odd, damaged and cut frames on the way out: nothing uses a shared address or its MAC without a lease. */
+/** Egress of odd, damaged and truncated frames: none uses a shared address or its MAC without a lease. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,6 +1,6 @@
 /**
- * Packets nobody means well with: odd chains, lying lengths, cut frames. Whatever they are, each is taken by one host,
- * or by every host that may, or by none; and nothing uses a shared address without a lease.
+ * Hostile received packets: odd header chains, wrong lengths, truncated frames. Each is accepted by one host, by every
+ * host that holds a node, or by none; and none uses a shared address without a lease.
  */
 
 import assert from "node:assert/strict";
@@ -237,7 +237,7 @@ describe("received, balanced over three nodes", () => {
     ["ARP with protocol addresses of 16 bytes", arp((bytes) => bytes.writeUInt8(16, 5))],
     ["ARP with lengths of 0", arp((bytes) => bytes.fill(0, 4, 6))],
     ["ARP about something else than IPv4", arp((bytes) => bytes.writeUInt16BE(0x86dd, 2))],
-    ["ARP with an operation nobody knows", arp((bytes) => bytes.writeUInt16BE(0xffff, 6))],
+    ["ARP with an unknown operation", arp((bytes) => bytes.writeUInt16BE(0xffff, 6))],
     ["ARP cut short", to(MULTICAST_MAC, packet.ARP, Buffer.alloc(10))],
     ["neighbour discovery with an option of length 0", neighbour("0100020000000009")],
     ["neighbour discovery with an option that claims more than there is", neighbour("01ff020000000009")],
@@ -250,7 +250,7 @@ describe("received, balanced over three nodes", () => {
   // Cut means cut: the header says as much.
   everyones[9]?.[1].writeUInt16BE(8, 18);
   for (const [what, frame] of everyones) {
-    test(`${what}: for whoever holds a node, and for nobody else`, () => {
+    test(`${what}: for every host that holds a node, and for no other`, () => {
       for (const vhid of VHIDS) {
         lease(vhid);
         expectIngress(frame, delivered(frame));

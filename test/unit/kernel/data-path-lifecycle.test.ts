@@ -1,13 +1,13 @@
-/** What of the data path outlives an engine, what does not, and when there is none. */
+/** The data path across engines: which leases and counts outlive one, and hosts that have no data path. */
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { dataPathObstacle } from "../../../src/kernel/data-path.ts";
+import { dataPathObstacle } from "../../../src/kernel/data-path/data-path.ts";
+import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import type { DataPathInterface } from "../../../src/kernel/kernel.ts";
-import { native } from "../../../src/kernel/native.ts";
 import { Carpdev, HOOK, soonUs, tc } from "./carpdev.ts";
 import { enterNamespace } from "./namespace.ts";
 import { DROP, PASS } from "./programs.ts";
@@ -52,7 +52,7 @@ test("what the engine after it does not configure is forgotten", () => {
   second.removeLeftovers();
   assert.equal(second.leaseUntilUs("carp1", 11), 0);
   assert.equal(second.counts("carp1"), undefined);
-  // Nobody's any more.
+  // No interface's any more.
   assert.equal(carpdev.verdict("00:00:5e:00:01:0b"), PASS);
   assert.equal(carpdev.verdict(), DROP);
 });
@@ -112,14 +112,16 @@ for (const [what, damage] of [
   ["unpinned", () => rmSync(join(carpdev.runDir, "bpf", "programs"), { recursive: true })],
   ["unmounted", () => execFileSync("umount", [join(carpdev.runDir, "bpf")])],
 ] as const) {
-  test(`what somebody ${what} is there again for the next engine`, () => {
+  test(`pins that another program ${what} are there again for the next engine`, () => {
     const first = carpdev.start();
     first.configure(carpdev.plain());
     const untilUs = soonUs();
     first.lease("carp0", 10, untilUs);
     assert.deepEqual(first.repair(), []);
     damage();
-    assert.deepEqual(first.repair(), [{ carpdev: "eth0", what: "what is pinned was removed" }]);
+    assert.deepEqual(first.repair(), [
+      { carpdev: "eth0", what: "pins of eBPF programs or maps were removed" },
+    ]);
     assert.deepEqual(first.repair(), []);
     carpdev.die(first);
     const second = carpdev.start();
@@ -141,7 +143,7 @@ test("what another version left is replaced, its carpdevs given back", () => {
   const first = carpdev.start();
   first.configure(carpdev.plain());
   carpdev.die(first);
-  // As a version with other maps would have called them.
+  // A version with other maps would have called them so.
   const bpf = join(carpdev.runDir, "bpf");
   const [version = ""] = readdirSync(bpf).filter((name) => name.startsWith("version-"));
   execFileSync("mv", [join(bpf, version), join(bpf, "version-older")]);
@@ -158,8 +160,8 @@ test("what another version left is replaced, its carpdevs given back", () => {
 
 test("where eBPF is withheld the reason is told in words, and nothing is left", () => {
   const program = `
-    import { createDataPath } from ${JSON.stringify(join(import.meta.dirname, "../../../src/kernel/data-path.ts"))};
-    const dataPath = createDataPath({ runDir: ${JSON.stringify(carpdev.runDir)}, complain: () => {} });
+    import { createDataPath } from ${JSON.stringify(join(import.meta.dirname, "../../../src/kernel/data-path/data-path.ts"))};
+    const dataPath = createDataPath({ runDir: ${JSON.stringify(carpdev.runDir)}, record: { write() {} }, complain: () => {} });
     console.log(dataPath.obstacle);
     console.log(dataPath.configure({}), String(dataPath.leaseUntilUs("carp0", 1)));
   `;
@@ -174,7 +176,7 @@ test("where eBPF is withheld the reason is told in words, and nothing is left", 
 test("asking whether there could be a data path disturbs none and leaves nothing", () => {
   assert.equal(dataPathObstacle(), undefined);
   assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
-  if (HOOK === "tcx") assert.deepEqual(native.listTcx(LOOPBACK, true), []);
+  if (HOOK === "tcx") assert.deepEqual(nativeBpf.listTcx(LOOPBACK, true), []);
   const dataPath = carpdev.start();
   dataPath.configure(carpdev.plain());
   dataPath.lease("carp0", 10, soonUs());

@@ -1,4 +1,4 @@
-/** Frame in, verdict and frame out, on the way out: what may be sent in the name of a virtual address, and as what. */
+/** Egress, frame in, verdict and frame out: which frames with a virtual address may be sent, and under which MAC. */
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
@@ -173,7 +173,7 @@ describe("sent in plain failover", () => {
     });
   }
 
-  test("no MAC but the one that is given out stands beside a virtual address", () => {
+  test("a virtual address leaves only with the given-out MAC", () => {
     lease(10);
     for (const operation of [1, 2] as const) {
       const frame = (sender: string) =>

@@ -1,14 +1,16 @@
 /**
- * What the data path's tests share: one carp interface to try, frames to and from it, and what has to come out.
+ * Shared by the data path's tests: one carp interface, frames to and from it, and checks of verdict and frame.
  */
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before } from "node:test";
-import { createClock } from "../../../src/kernel/clock.ts";
-import { createDataPath } from "../../../src/kernel/data-path.ts";
+import { openDocument } from "../../../src/engine/state/document.ts";
+import { createDataPath } from "../../../src/kernel/data-path/data-path.ts";
 import type { DataPath, DataPathInterface } from "../../../src/kernel/kernel.ts";
-import { fold } from "../../../src/protocol/load-sharing.ts";
+import { createClock } from "../../../src/kernel/process/clock.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
+import { fold } from "../../oracle/load-sharing.ts";
 import { cable, enterNamespace } from "./namespace.ts";
 import * as packet from "./packets.ts";
 import { DROP, PASS, Programs } from "./programs.ts";
@@ -50,7 +52,11 @@ function openDataPath(): void {
   runDir = makeDirectory("run");
   [{ index }] = cable("eth0", "peer");
   const complaints: string[] = [];
-  dataPath = createDataPath({ runDir, complain: (text) => complaints.push(text) });
+  dataPath = createDataPath({
+    runDir,
+    record: openDocument(join(runDir, "programs.json")),
+    complain: (text) => complaints.push(text),
+  });
   assert.equal(dataPath.obstacle, undefined);
   assert.deepEqual(complaints, []);
   programs = new Programs(runDir);

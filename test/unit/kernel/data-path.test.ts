@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { createClock } from "../../../src/kernel/clock.ts";
-import { fold } from "../../../src/protocol/load-sharing.ts";
+import { createClock } from "../../../src/kernel/process/clock.ts";
+import { fold } from "../../oracle/load-sharing.ts";
 import {
   BROADCAST,
   balanced,
@@ -186,7 +186,7 @@ describe("frames to a group", () => {
     });
   });
 
-  test("pass when nobody's address or everybody's is meant, when they ask who has it, and when they are CARP", () => {
+  test("pass for unknown and broadcast addresses, as ARP requests, and as CARP", () => {
     each((mac) => {
       const frames = [
         to(mac, packet.IPV4, udp4(CLIENT, OUTSIDE)),

@@ -1,4 +1,4 @@
-/** A Unix datagram socket that listens at a path, and hands a test what reached it. Node has none of its own. */
+/** A Unix datagram socket that listens at a path and hands its datagrams to a test; Node offers none. */
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";

@@ -1,9 +1,9 @@
-/** Packets nobody means well with: parts to build them from, and what can be done to good ones. */
+/** Hostile packets for tests: parts to build them from, and damage for good ones. */
 
 import fc from "fast-check";
 import * as packet from "./packets.ts";
 
-/** As many as an IPv4 header has room for. */
+/** The options that fill an IPv4 header. */
 export const FORTY_OPTIONS = Buffer.alloc(40, 1);
 
 /** An IPv6 fragment header. */

@@ -1,11 +1,14 @@
+/** Answers to ARP and neighbour discovery for shared addresses, asked by a second host over a veth. Needs root. */
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { afterEach, beforeEach, test } from "node:test";
-import { createLinks } from "../../../src/kernel/links.ts";
 import {
+  apply,
   clearNetwork,
   enterPrivateNetwork,
   ip,
+  openLinks,
   Peer,
   Recorder,
   temporaryRunDir,
@@ -19,13 +22,13 @@ const OWN_MAC = "02:00:00:00:00:02";
 
 let runDir: ReturnType<typeof temporaryRunDir>;
 let events: Recorder;
-let links: ReturnType<typeof createLinks>;
+let links: ReturnType<typeof openLinks>;
 let peer: Peer;
 
 beforeEach(async () => {
   runDir = temporaryRunDir();
   events = new Recorder();
-  links = createLinks({ runDir: runDir.path, events });
+  links = openLinks(runDir.path, events);
   peer = new Peer();
   ip(`link add eth0 address ${OWN_MAC} type veth peer name far0`);
   await peer.take("far0");
@@ -45,7 +48,7 @@ afterEach(() => {
 
 async function becomeMaster(): Promise<void> {
   links.prepareCarpdev("eth0");
-  await links.apply("carp0", {
+  await apply(links, "carp0", {
     name: "carp0",
     carpdev: "eth0",
     mac: VIRTUAL_MAC,
@@ -98,7 +101,7 @@ test("the carp MAC alone answers for the shared address, the carpdev's own for t
   assert.deepEqual([...own], [`10.0.0.2 is-at ${OWN_MAC}`]);
 });
 
-test("asking for a client while answering from the shared address poisons nobody", async () => {
+test("asking for a client while answering from the shared address poisons no ARP cache", async () => {
   await becomeMaster();
   assert.ok(answers("10.0.0.1"));
   ip("neigh flush all");
@@ -128,7 +131,7 @@ test("the shared IPv6 address answers with the carp MAC", async () => {
 test("a host that is not MASTER answers for no shared address", async () => {
   await becomeMaster();
   assert.ok(answers("10.0.0.1"));
-  await links.apply("carp0", {
+  await apply(links, "carp0", {
     name: "carp0",
     carpdev: "eth0",
     mac: VIRTUAL_MAC,

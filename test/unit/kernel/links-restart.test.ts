@@ -1,14 +1,17 @@
+/** An engine that is killed and comes back: devices, addresses on carpdevs and settings it finds. Needs root. */
+
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import type { Device } from "../../../src/core/effect.ts";
-import { createLinks } from "../../../src/kernel/links.ts";
+import type { Device } from "../../../src/core/model.ts";
 import {
   addCarpdev,
+  apply,
   clearNetwork,
   enterPrivateNetwork,
   ip,
+  openLinks,
   Recorder,
   readConf,
   temporaryRunDir,
@@ -19,20 +22,20 @@ enterPrivateNetwork(import.meta.url);
 
 let runDir: ReturnType<typeof temporaryRunDir>;
 let events: Recorder;
-let links: ReturnType<typeof createLinks>;
+let links: ReturnType<typeof openLinks>;
 
-/** As after a kill: nothing is taken down, and another engine starts with the same run directory. */
+/** Ends as after a kill: nothing is taken down, and another engine starts with the same run directory. */
 async function restart(): Promise<void> {
   links.close();
   events = new Recorder();
-  links = createLinks({ runDir: runDir.path, events });
+  links = openLinks(runDir.path, events);
   await links.start();
 }
 
 beforeEach(async () => {
   runDir = temporaryRunDir();
   events = new Recorder();
-  links = createLinks({ runDir: runDir.path, events });
+  links = openLinks(runDir.path, events);
   addCarpdev();
   ip("addr add 10.0.0.20/24 dev eth0");
   await links.start();
@@ -62,7 +65,8 @@ const indexOf = (name: string) => Number(/^\d+/.exec(ip(`-o link show dev ${name
 const exists = (name: string) => ip("-o link show").includes(` ${name}@`);
 
 test("an engine that comes back adopts its device untouched, and every address on it as its own", async () => {
-  await links.apply(
+  await apply(
+    links,
     "carp0",
     device({
       addresses: ["10.0.0.1", "10.0.0.2"].map((address) => ({ family: 4, address, prefixLength: 24 })),
@@ -71,7 +75,7 @@ test("an engine that comes back adopts its device untouched, and every address o
   const index = indexOf("carp0");
   await restart();
   await links.removeLeftovers(new Set(["carp0"]));
-  await links.apply("carp0", device());
+  await apply(links, "carp0", device());
   assert.equal(indexOf("carp0"), index);
   assert.deepEqual(inet("carp0"), ["10.0.0.1/24"]);
   assert.deepEqual(
@@ -82,12 +86,12 @@ test("an engine that comes back adopts its device untouched, and every address o
 });
 
 test("a device that no interface claims any more is removed; another run directory's is not", async () => {
-  await links.apply("carp0", device());
-  await links.apply("carp1", device({ name: "carp1", mac: "00:00:5e:00:01:02" }));
+  await apply(links, "carp0", device());
+  await apply(links, "carp1", device({ name: "carp1", mac: "00:00:5e:00:01:02" }));
   const other = temporaryRunDir();
-  const theirs = createLinks({ runDir: other.path, events: new Recorder() });
+  const theirs = openLinks(other.path, new Recorder());
   await theirs.start();
-  await theirs.apply("carp2", device({ name: "carp2", mac: "00:00:5e:00:01:03" }));
+  await apply(theirs, "carp2", device({ name: "carp2", mac: "00:00:5e:00:01:03" }));
   theirs.close();
   other.remove();
   await restart();
@@ -98,18 +102,18 @@ test("a device that no interface claims any more is removed; another run directo
 
 test("ours by its mark but on another carpdev: built anew", async () => {
   addCarpdev("eth1");
-  await links.apply("carp0", device());
+  await apply(links, "carp0", device());
   await restart();
-  await links.apply("carp0", device({ carpdev: "eth1" }));
+  await apply(links, "carp0", device({ carpdev: "eth1" }));
   assert.match(ip("-o link show dev carp0"), /carp0@eth1/);
 });
 
 test("with the carpdev's own MAC the addresses go on the carpdev and no device is made", async () => {
-  await links.apply("carp0", realMac());
+  await apply(links, "carp0", realMac());
   assert.equal(exists("carp0"), false);
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
   assert.equal(ip("route show").match(/10.0.0.0\/24/g)?.length, 1);
-  await links.apply("carp0", realMac({ active: false }));
+  await apply(links, "carp0", realMac({ active: false }));
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
   assert.deepEqual(
     events.heard.filter(({ kind }) => kind === "device"),
@@ -118,7 +122,7 @@ test("with the carpdev's own MAC the addresses go on the carpdev and no device i
 });
 
 test("a shared address on the carpdev is not reported as one of the carpdev's", async () => {
-  await links.apply("carp0", realMac());
+  await apply(links, "carp0", realMac());
   ip("addr add 10.0.0.21/24 dev eth0");
   await events.until(() =>
     events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.21"),
@@ -133,14 +137,14 @@ test("a shared address on the carpdev is not reported as one of the carpdev's", 
 test("an address the carpdev had already stays its owner's", async () => {
   ip("addr add 10.0.0.1/24 dev eth0");
   await events.until(() => events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.1"));
-  await links.apply("carp0", realMac());
-  await links.apply("carp0", realMac({ active: false }));
-  await links.apply("carp0", null);
+  await apply(links, "carp0", realMac());
+  await apply(links, "carp0", realMac({ active: false }));
+  await apply(links, "carp0", null);
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
 });
 
-test("a shared address that somebody takes off the carpdev comes back", async () => {
-  await links.apply("carp0", realMac());
+test("a shared address that another program takes off the carpdev comes back", async () => {
+  await apply(links, "carp0", realMac());
   ip("addr del 10.0.0.1/24 dev eth0");
   assert.equal(await events.repair(), "address 10.0.0.1 was removed");
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
@@ -150,19 +154,20 @@ test("leaving the carpdev, a shared address that came first takes none of its ow
   const former = readConf("eth0", "promote_secondaries");
   ip("addr del 10.0.0.20/24 dev eth0");
   await events.until(() => events.linkNamed("eth0")?.addresses.every(({ family }) => family === 6));
-  await links.apply("carp0", realMac());
+  await apply(links, "carp0", realMac());
   ip("addr add 10.0.0.20/24 dev eth0");
   await events.until(() =>
     events.linkNamed("eth0")?.addresses.some(({ address }) => address === "10.0.0.20"),
   );
-  await links.apply("carp0", realMac({ active: false }));
+  await apply(links, "carp0", realMac({ active: false }));
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
   assert.equal(readConf("eth0", "promote_secondaries"), former);
 });
 
 test("shared addresses left on a carpdev by a killed engine are removed unless their interface is kept", async () => {
-  await links.apply("carp0", realMac());
-  await links.apply(
+  await apply(links, "carp0", realMac());
+  await apply(
+    links,
     "carp1",
     realMac({ name: "carp1", addresses: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }] }),
   );
@@ -170,17 +175,17 @@ test("shared addresses left on a carpdev by a killed engine are removed unless t
   assert.deepEqual(events.linkNamed("eth0")?.addresses.filter(({ family }) => family === 4).length, 1);
   await links.removeLeftovers(new Set(["carp1"]));
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.2/24"]);
-  await links.apply("carp1", null);
+  await apply(links, "carp1", null);
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
   assert.deepEqual(readdirSync(runDir.path), []);
 });
 
 test("from a device of its own to the carpdev's MAC and back", async () => {
-  await links.apply("carp0", device());
-  await links.apply("carp0", realMac());
+  await apply(links, "carp0", device());
+  await apply(links, "carp0", realMac());
   assert.equal(exists("carp0"), false);
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24", "10.0.0.1/24"]);
-  await links.apply("carp0", device());
+  await apply(links, "carp0", device());
   assert.deepEqual(inet("eth0"), ["10.0.0.20/24"]);
   assert.deepEqual(inet("carp0"), ["10.0.0.1/24"]);
 });
@@ -210,7 +215,7 @@ test("settings that are strict enough already are not touched", () => {
   }
 });
 
-test("a setting that somebody changed meanwhile is left as they want it", () => {
+test("a setting that another program changed meanwhile is left as it is", () => {
   links.prepareCarpdev("eth0");
   writeConf("eth0", "arp_ignore", 8);
   links.restoreCarpdev("eth0");
@@ -230,7 +235,7 @@ test("settings of a carpdev that no kept interface is on are put back at the sta
   await events.until(() => events.linkNamed("eth1"));
   links.prepareCarpdev("eth0");
   links.prepareCarpdev("eth1");
-  await links.apply("carp0", device());
+  await apply(links, "carp0", device());
   await restart();
   await links.removeLeftovers(new Set(["carp0"]));
   assert.deepEqual(arp(), [1, 2]);

@@ -1,13 +1,16 @@
+/** Links and addresses of a real kernel as link events, in bursts and after lost notifications. Needs root. */
+
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, test } from "node:test";
-import { createLinks } from "../../../src/kernel/links.ts";
 import {
   addCarpdev,
+  apply,
   clearNetwork,
   enterPrivateNetwork,
   ip,
   ipBatch,
+  openLinks,
   Recorder,
   temporaryRunDir,
 } from "./private-network.ts";
@@ -16,12 +19,12 @@ enterPrivateNetwork(import.meta.url);
 
 let runDir: ReturnType<typeof temporaryRunDir>;
 let events: Recorder;
-let links: ReturnType<typeof createLinks>;
+let links: ReturnType<typeof openLinks>;
 
 beforeEach(() => {
   runDir = temporaryRunDir();
   events = new Recorder();
-  links = createLinks({ runDir: runDir.path, events });
+  links = openLinks(runDir.path, events);
 });
 
 afterEach(() => {
@@ -88,7 +91,7 @@ test("an IPv6 address is reported once it is no longer tentative, and in the ker
   assert.deepEqual(addressesOf("eth0"), [...(inOrder ?? [])]);
 });
 
-test("an address that somebody removes leaves the link's addresses", async () => {
+test("an address that another program removes leaves the link's addresses", async () => {
   addCarpdev();
   ip("addr add 10.0.0.2/24 dev eth0");
   await links.start();
@@ -139,7 +142,7 @@ test("a link that leaves a bridge is still there", async () => {
 
 test("after more changes than the socket can hold everything is known again", async () => {
   links.close();
-  links = createLinks({ runDir: runDir.path, events, receiveBufferBytes: 4096 });
+  links = openLinks(runDir.path, events, 4096);
   addCarpdev();
   addCarpdev("eth1");
   await links.start();
@@ -162,7 +165,7 @@ test("after more changes than the socket can hold everything is known again", as
       prefixLength: 24,
     })),
   };
-  await links.apply("carp0", device);
+  await apply(links, "carp0", device);
   assert.equal(ip("-o -4 addr show dev carp0").trim().split("\n").length, 200);
   ipBatch([...added.map((address) => `addr del ${address} dev eth0`), "addr flush dev carp0"]);
   await events.until(() => addressesOf("eth0")?.every((address) => !address.endsWith(".1")));
@@ -173,7 +176,7 @@ test("after more changes than the socket can hold everything is known again", as
 test("after close nothing is reported, what was pending resolves, and the process may end", async () => {
   addCarpdev();
   await links.start();
-  const pending = links.apply("carp0", {
+  const pending = apply(links, "carp0", {
     name: "carp0",
     carpdev: "eth0",
     mac: "00:00:5e:00:01:01",
@@ -184,12 +187,13 @@ test("after close nothing is reported, what was pending resolves, and the proces
   });
   links.close();
   await pending;
-  await links.apply("carp0", null);
+  await apply(links, "carp0", null);
   const program = `
-    import { createLinks } from ${JSON.stringify(new URL("../../../src/kernel/links.ts", import.meta.url).href)};
+    import { createLinks } from ${JSON.stringify(new URL("../../../src/kernel/devices/links.ts", import.meta.url).href)};
     const none = () => undefined;
-    const events = { link: none, linkGone: none, device: none, repaired: none, complaint: none };
-    const links = createLinks({ runDir: ${JSON.stringify(runDir.path)}, events });
+    const events = { link: none, linkGone: none, placed: none, device: none, repaired: none, complaint: none };
+    const document = { saved: undefined, write: none };
+    const links = createLinks({ runDir: "/run/carp", placed: document, settings: document, events });
     await links.start();
     links.close();`;
   const { status, signal, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {

@@ -1,7 +1,7 @@
-/** A wire that remembers what it heard, and lets a test wait for it. */
+/** A wire that records the frames and events it delivers, and lets a test wait for them. */
 
 import type { ReceivedFrame, Wire } from "../../../src/kernel/kernel.ts";
-import { createWire } from "../../../src/kernel/wire.ts";
+import { createWire } from "../../../src/kernel/sockets/wire.ts";
 
 const PATIENCE_MS = 20_000;
 
@@ -9,8 +9,8 @@ export interface Listener {
   readonly wire: Wire;
   readonly frames: ReceivedFrame[];
   readonly strays: string[];
-  /** How many packets were left out, by device and family. */
-  readonly unexamined: Map<string, number>;
+  /** Number of unauthenticated packets that the rate limit dropped, by device and family. */
+  readonly rateLimited: Map<string, number>;
   /** Resolves when the condition holds, looked at whenever something was heard. */
   until(what: string, condition: () => boolean): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface Listener {
 export function listen(): Listener {
   const frames: ReceivedFrame[] = [];
   const strays: string[] = [];
-  const unexamined = new Map<string, number>();
+  const rateLimited = new Map<string, number>();
   let look = () => {};
   const wire = createWire({
     frames(heard) {
@@ -29,9 +29,9 @@ export function listen(): Listener {
       strays.push(`${device} ${family}`);
       look();
     },
-    unexamined(device, family, count) {
+    rateLimited(device, family, count) {
       const of = `${device} ${family}`;
-      unexamined.set(of, (unexamined.get(of) ?? 0) + count);
+      rateLimited.set(of, (rateLimited.get(of) ?? 0) + count);
       look();
     },
   });
@@ -39,7 +39,7 @@ export function listen(): Listener {
     wire,
     frames,
     strays,
-    unexamined,
+    rateLimited,
     until: (what, condition) =>
       new Promise((resolve, reject) => {
         const patience = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), PATIENCE_MS);

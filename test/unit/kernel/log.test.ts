@@ -1,3 +1,5 @@
+/** Log lines to the system log and standard error, and notifications to the service manager. */
+
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -6,14 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, test } from "node:test";
-import {
-  notifyAlive,
-  notifyReady,
-  notifyStatus,
-  notifyStopping,
-  watchdogIntervalUs,
-} from "../../../src/kernel/notify.ts";
-import { createLog, oneLine, syslogHeader } from "../../../src/kernel/syslog.ts";
+import { notifyReady, notifyReloading, notifyStopping } from "../../../src/kernel/process/notify.ts";
+import { createLog, oneLine, syslogHeader } from "../../../src/kernel/process/syslog.ts";
 import { datagramsAt } from "./datagrams.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-log-"));
@@ -21,11 +17,9 @@ after(() => rmSync(directory, { recursive: true }));
 
 afterEach(() => {
   delete process.env.NOTIFY_SOCKET;
-  delete process.env.WATCHDOG_USEC;
-  delete process.env.WATCHDOG_PID;
 });
 
-test("a syslog line begins with facility daemon, its priority, local time and who wrote it", () => {
+test("a syslog line begins with facility daemon, its priority, local time, program and pid", () => {
   assert.equal(syslogHeader(2, new Date(2026, 0, 3, 4, 5, 6), 77), "<26>Jan  3 04:05:06 carpd[77]: ");
   assert.equal(syslogHeader(7, new Date(2026, 11, 31, 23, 59, 59), 1), "<31>Dec 31 23:59:59 carpd[1]: ");
 });
@@ -33,7 +27,7 @@ test("a syslog line begins with facility daemon, its priority, local time and wh
 test("a log line reaches syslogd, also one that was started later or anew", async () => {
   const socket = join(directory, "log");
   const log = createLog("syslog", socket);
-  log(2, "nobody listens");
+  log(2, "no listener yet");
   for (const text of ["carp0: state transition: BACKUP -> MASTER", "again"]) {
     const datagrams = await datagramsAt(socket);
     log(4, text);
@@ -46,7 +40,7 @@ test("a log line reaches syslogd, also one that was started later or anew", asyn
   }
 });
 
-test("a log that nobody reads does not block", async () => {
+test("a log without a reader does not block", async () => {
   const socket = join(directory, "stuck");
   const datagrams = await datagramsAt(socket);
   const log = createLog("syslog", socket);
@@ -54,8 +48,8 @@ test("a log that nobody reads does not block", async () => {
   await datagrams.close();
 });
 
-test("standard error that nobody reads does not block, and what fits is read later", async () => {
-  const module = new URL("../../../src/kernel/syslog.ts", import.meta.url).href;
+test("standard error without a reader does not block, and the lines that fit are read later", async () => {
+  const module = new URL("../../../src/kernel/process/syslog.ts", import.meta.url).href;
   const script = `
     const log = (await import(${JSON.stringify(module)})).createLog("stderr");
     for (let line = 0; line < 500; line++) log(6, line + "x".repeat(900));
@@ -76,7 +70,7 @@ test("standard error that nobody reads does not block, and what fits is read lat
 });
 
 test("on standard error the priority stands in front", () => {
-  const module = new URL("../../../src/kernel/syslog.ts", import.meta.url).href;
+  const module = new URL("../../../src/kernel/process/syslog.ts", import.meta.url).href;
   const script = `(await import(${JSON.stringify(module)})).createLog("stderr")(3, "two\\nlines");`;
   const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
   assert.equal(stderr, "<3>two?lines\n");
@@ -92,16 +86,14 @@ test("text stays one line of bounded length, whatever it quotes", () => {
   }
 });
 
-test("the service manager hears of readiness, status, life and stopping", async () => {
+test("the service manager hears of readiness, reloading and stopping", async () => {
   for (const socket of [join(directory, "notify"), `@${join(directory, "notify")}`]) {
     const datagrams = await datagramsAt(socket);
     process.env.NOTIFY_SOCKET = socket;
     notifyReady();
     assert.equal(await datagrams.next(), "READY=1");
-    notifyStatus("2 interfaces\nREADY=0");
-    assert.equal(await datagrams.next(), "STATUS=2 interfaces?READY=0");
-    notifyAlive();
-    assert.equal(await datagrams.next(), "WATCHDOG=1");
+    notifyReloading(1234.5);
+    assert.equal(await datagrams.next(), "RELOADING=1\nMONOTONIC_USEC=1234");
     notifyStopping();
     assert.equal(await datagrams.next(), "STOPPING=1");
     await datagrams.close();
@@ -110,17 +102,4 @@ test("the service manager hears of readiness, status, life and stopping", async 
 
 test("without a service manager nothing happens", () => {
   notifyReady();
-  assert.equal(watchdogIntervalUs(), undefined);
-});
-
-test("the watchdog's interval counts only for the process it is meant for", () => {
-  process.env.WATCHDOG_USEC = "30000000";
-  assert.equal(watchdogIntervalUs(), 30_000_000);
-  process.env.WATCHDOG_PID = String(process.pid);
-  assert.equal(watchdogIntervalUs(), 30_000_000);
-  process.env.WATCHDOG_PID = "1";
-  assert.equal(watchdogIntervalUs(), undefined);
-  delete process.env.WATCHDOG_PID;
-  process.env.WATCHDOG_USEC = "soon";
-  assert.equal(watchdogIntervalUs(), undefined);
 });

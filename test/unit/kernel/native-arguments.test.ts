@@ -1,11 +1,17 @@
 /**
- * The addon's border: whatever is called with a value of another type than it takes, in whatever place, throws a
- * TypeError and has done nothing. A crash of this file is a failure of it.
+ * Arguments of the addon's functions: a value of a wrong type, in any position, throws a TypeError before anything is
+ * done. A crash of this file is a failed test.
  */
 
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { native } from "../../../src/kernel/native.ts";
+import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
+import { addon } from "../../../src/kernel/native.ts";
+import { nativeNetlink } from "../../../src/kernel/netlink/native-netlink.ts";
+import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
+import { nativeSockets } from "../../../src/kernel/sockets/native-sockets.ts";
+
+const native = addon as object;
 
 type Function = (...given: readonly unknown[]) => unknown;
 type Kind = "int32" | "uint32" | "amount" | "text" | "boolean" | "bytes" | "doubles" | "list" | "function";
@@ -76,7 +82,7 @@ const ofSockets: typeof free = {
     ["int32", 0],
     ["bytes", bytes(36)],
   ],
-  know: [["list", []]],
+  setForms: [["list", []]],
   rejoin: [["uint32", 1]],
 };
 
@@ -161,9 +167,9 @@ const values: readonly (readonly [name: string, value: unknown, kinds: readonly 
   ["a view of memory", new DataView(new ArrayBuffer(8)), []],
 ];
 
-const sockets = new native.Sockets(() => {});
-const netlink = new native.NetlinkSocket([], 4096, () => {});
-const object = new native.BpfObject();
+const sockets = new nativeSockets.Sockets(() => {});
+const netlink = new nativeNetlink.NetlinkSocket([], 4096, () => {});
+const object = new nativeBpf.BpfObject();
 after(() => {
   sockets.shutdown();
   netlink.close();
@@ -190,7 +196,7 @@ function throwsForWrongTypes(on: object, name: string, right: readonly (readonly
 
 test("a form is an object of a number, a key of 20 bytes and a message with room for a counter", () => {
   const right = { vhid: 1, key: bytes(20), message: bytes(8) };
-  assert.equal(sockets.know([right]), true);
+  assert.equal(sockets.setForms([right]), true);
   for (const wrong of [
     ...values.filter(([, value]) => !(value instanceof Object)).map(([, value]) => value),
     {},
@@ -200,7 +206,7 @@ test("a form is an object of a number, a key of 20 bytes and a message with room
     { ...right, message: bytes(7) },
     { ...right, message: [...bytes(8)] },
   ])
-    assert.throws(() => sockets.know([right, wrong as typeof right]), TypeError);
+    assert.throws(() => sockets.setForms([right, wrong as typeof right]), TypeError);
 });
 
 for (const [what, on, methods] of [
@@ -230,9 +236,9 @@ test("every call of the addon that takes anything is tried here", () => {
   assert.deepEqual(untried, []);
 });
 
-test("what is inside a list is looked at too", () => {
+test("elements of a list are checked", () => {
   const groups = (list: readonly unknown[]) =>
-    Reflect.construct(native.NetlinkSocket, [list, 4096, () => {}]);
+    Reflect.construct(nativeNetlink.NetlinkSocket, [list, 4096, () => {}]);
   assert.throws(() => groups([1, "x"]), { name: "TypeError", message: /^a group: must be / });
   assert.throws(() => groups(new Array(3)), { name: "TypeError", message: /^a group: must be / });
   const pins = (list: readonly unknown[]) => Reflect.apply(Reflect.get(object, "load"), object, [list]);
@@ -252,16 +258,16 @@ test("what is inside a list is looked at too", () => {
   assert.throws(() => groups(throwing), { name: "RangeError", message: "a getter's own" });
 });
 
-test("what may be left out is looked at when it is there", () => {
+test("an optional argument is checked when it is given", () => {
   const attach = (replaced: unknown) =>
     Reflect.apply(Reflect.get(object, "attachTcx"), object, ["none", 1, true, replaced]);
   for (const replaced of [null, 1, {}, bytes(1)])
     assert.throws(() => attach(replaced), { name: "TypeError", message: "argument 4: must be a string" });
 });
 
-test("sizes: what is too short or lies outside is refused, and never read or written", () => {
+test("arrays that are too short and offsets outside a map are refused, and never read or written", () => {
   const two = { name: "TypeError", message: "argument 1: must have two elements" };
-  assert.throws(() => native.readClocks(new Float64Array(1)), two);
+  assert.throws(() => nativeProcess.readClocks(new Float64Array(1)), two);
   for (const length of [0, 5, 7]) assert.notEqual(sockets.membership(1, bytes(length), true), 0);
   const outside = { name: "RangeError", message: "outside the shared map" };
   assert.throws(() => object.read(0, 1), outside);
@@ -269,15 +275,15 @@ test("sizes: what is too short or lies outside is refused, and never read or wri
   assert.throws(() => object.storeUs(0, 1), outside);
 });
 
-test("what is closed refuses all that comes after", () => {
-  const closed = new native.Sockets(() => {});
+test("a closed object refuses every call", () => {
+  const closed = new nativeSockets.Sockets(() => {});
   closed.shutdown();
   assert.ok(typeof closed.open(1) === "object" && closed.openRaw() !== undefined);
   assert.notEqual(closed.send(1, bytes(60)), 0);
   assert.equal(closed.drain().frames.length, 0);
   closed.ready();
   closed.shutdown();
-  const silent = new native.NetlinkSocket([], 4096, () => {});
+  const silent = new nativeNetlink.NetlinkSocket([], 4096, () => {});
   silent.close();
   assert.notEqual(silent.send(bytes(16)), 0);
   silent.close();

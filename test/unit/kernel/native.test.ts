@@ -1,3 +1,5 @@
+/** The addon's calls about processes and interfaces, against real sockets and groups. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -6,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { errnoName, native } from "../../../src/kernel/native.ts";
+import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
 import { datagramsAt } from "./datagrams.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-native-"));
@@ -21,7 +24,7 @@ test("the peer of a Unix socket is known by process, user and groups", async () 
   await once(server, "listening");
   const client = connect(path);
   const [accepted] = (await once(server, "connection")) as [Socket];
-  const credentials = native.peerCredentials(descriptorOf(accepted));
+  const credentials = nativeProcess.peerCredentials(descriptorOf(accepted));
   assert.equal(credentials?.pid, process.pid);
   assert.equal(credentials?.uid, process.getuid?.());
   assert.equal(credentials?.gid, process.getgid?.());
@@ -39,8 +42,8 @@ test("what is no Unix socket has no peer", async () => {
   assert.ok(address !== null && typeof address === "object");
   const client = connect(address.port, "127.0.0.1");
   const [accepted] = (await once(server, "connection")) as [Socket];
-  assert.equal(native.peerCredentials(descriptorOf(accepted)), undefined);
-  assert.equal(native.peerCredentials(-1), undefined);
+  assert.equal(nativeProcess.peerCredentials(descriptorOf(accepted)), undefined);
+  assert.equal(nativeProcess.peerCredentials(-1), undefined);
   client.destroy();
   accepted.destroy();
   server.close();
@@ -48,9 +51,9 @@ test("what is no Unix socket has no peer", async () => {
 
 test("a group's number is found by its name", () => {
   const [name, , id] = readFileSync("/etc/group", "utf8").split("\n").at(-2)?.split(":") ?? [];
-  assert.equal(native.groupId(String(name)), Number(id));
-  assert.equal(native.groupId("no such group"), undefined);
-  assert.equal(native.groupId(""), undefined);
+  assert.equal(nativeProcess.groupId(String(name)), Number(id));
+  assert.equal(nativeProcess.groupId("no such group"), undefined);
+  assert.equal(nativeProcess.groupId(""), undefined);
 });
 
 test("an interface's name is found by its index", () => {
@@ -66,14 +69,14 @@ test("datagrams reach a Unix socket by its path or abstract name, and errors are
     [`@${path}`, `\0${path}`],
   ] as const) {
     const datagrams = await datagramsAt(listened);
-    assert.equal(native.sendDatagram(sent, Buffer.from("hello")), 0);
+    assert.equal(nativeProcess.sendDatagram(sent, Buffer.from("hello")), 0);
     assert.equal(await datagrams.next(), "hello");
     await datagrams.close();
   }
-  assert.equal(errnoName(native.sendDatagram(path, Buffer.from("x"))), "ECONNREFUSED");
-  assert.equal(errnoName(native.sendDatagram(join(directory, "nothing"), Buffer.from("x"))), "ENOENT");
-  assert.equal(errnoName(native.sendDatagram("x".repeat(200), Buffer.from("x"))), "ENAMETOOLONG");
-  assert.equal(errnoName(native.sendDatagram("", Buffer.from("x"))), "ENAMETOOLONG");
+  assert.equal(errnoName(nativeProcess.sendDatagram(path, Buffer.from("x"))), "ECONNREFUSED");
+  assert.equal(errnoName(nativeProcess.sendDatagram(join(directory, "nothing"), Buffer.from("x"))), "ENOENT");
+  assert.equal(errnoName(nativeProcess.sendDatagram("x".repeat(200), Buffer.from("x"))), "ENAMETOOLONG");
+  assert.equal(errnoName(nativeProcess.sendDatagram("", Buffer.from("x"))), "ENAMETOOLONG");
 });
 
 test("errno names are those of the kernel's headers", () => {

@@ -9,8 +9,10 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Link } from "../../../src/core/event.ts";
-import type { LinkEvents } from "../../../src/kernel/kernel.ts";
+import type { Device, Link } from "../../../src/core/model.ts";
+import { openDocument } from "../../../src/engine/state/document.ts";
+import { createLinks } from "../../../src/kernel/devices/links.ts";
+import type { LinkEvents, Links } from "../../../src/kernel/kernel.ts";
 
 const MARK = "CARPCTL_TEST_PRIVATE_NETWORK";
 
@@ -31,7 +33,7 @@ export function enterPrivateNetwork(testFile: string): void {
   process.exit(run.status ?? 1);
 }
 
-/** `ip` with the words of this text. */
+/** Runs `ip` with these words. */
 export function ip(words: string): string {
   return execFileSync("ip", words.split(" "), { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
@@ -70,6 +72,22 @@ export function temporaryRunDir(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** The links of an engine of this run directory; not started. */
+export function openLinks(runDir: string, events: LinkEvents, receiveBufferBytes?: number): Links {
+  const document = (name: string) => openDocument(join(runDir, `${name}.json`));
+  return createLinks({
+    runDir,
+    placed: document("placed-addresses"),
+    settings: document("carpdev-settings"),
+    events,
+    ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
+  });
+}
+
+/** Resolves when `Links.apply` is done. */
+export const apply = (links: Links, name: string, device: Device | null): Promise<void> =>
+  new Promise((resolve) => links.apply(name, device, resolve));
+
 /** A host at the far end of a veth. */
 export class Peer {
   readonly #process: ChildProcess;
@@ -104,12 +122,13 @@ export class Peer {
   }
 }
 
-/** Far beyond what anything takes: what is not heard by then is never heard. */
+/** Far longer than any notification takes. */
 const GIVE_UP_MS = 20_000;
 
 type Heard =
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "gone"; readonly name: string }
+  | { readonly kind: "placed"; readonly name: string; readonly errors: readonly string[] }
   | { readonly kind: "device"; readonly name: string; readonly index: number }
   | { readonly kind: "repaired"; readonly name: string; readonly what: string }
   | { readonly kind: "complaint"; readonly text: string };
@@ -124,6 +143,9 @@ export class Recorder implements LinkEvents {
   }
   linkGone(name: string): void {
     this.#add({ kind: "gone", name });
+  }
+  placed(name: string, errors: readonly string[]): void {
+    this.#add({ kind: "placed", name, errors });
   }
   device(name: string, index: number): void {
     this.#add({ kind: "device", name, index });
@@ -156,6 +178,9 @@ export class Recorder implements LinkEvents {
 
   repairs = () => this.heard.flatMap((each) => (each.kind === "repaired" ? [each.what] : []));
   complaints = () => this.heard.flatMap((each) => (each.kind === "complaint" ? [each.text] : []));
+  /** The errors told last. */
+  errors = (name = "carp0") =>
+    this.heard.flatMap((each) => (each.kind === "placed" && each.name === name ? [each.errors] : [])).at(-1);
   repair = () => this.until(() => this.repairs()[0]);
   linkNamed = (name: string) =>
     this.heard.flatMap((each) => (each.kind === "link" && each.link.name === name ? [each.link] : [])).at(-1);

@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { type BpfObject, native, type TestRun } from "../../../src/kernel/native.ts";
+import { type BpfObject, nativeBpf, type TestRun } from "../../../src/kernel/data-path/native-bpf.ts";
 
 export const PASS = -1;
 export const DROP = 2;
 
 export class Programs {
-  readonly #object: BpfObject = new native.BpfObject();
+  readonly #object: BpfObject = new nativeBpf.BpfObject();
 
   constructor(runDir: string) {
     const root = join(runDir, "bpf");

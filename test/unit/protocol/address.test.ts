@@ -1,3 +1,5 @@
+/** IP and MAC addresses: reading, canonical text, bytes, link-local. */
+
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, it } from "node:test";
@@ -197,82 +199,6 @@ describe("link-local addresses", () => {
   ]) {
     it(`do not include ${address}`, () => assert.ok(!protocol.isLinkLocal(address)));
   }
-});
-
-describe("networks", () => {
-  const cases: [string, number, string, boolean][] = [
-    ["10.0.0.0", 24, "10.0.0.255", true],
-    ["10.0.0.77", 24, "10.0.0.1", true],
-    ["10.0.0.0", 24, "10.0.1.0", false],
-    ["10.0.0.0", 25, "10.0.0.128", false],
-    ["10.0.0.0", 0, "255.0.0.1", true],
-    ["10.0.0.1", 32, "10.0.0.1", true],
-    ["10.0.0.1", 32, "10.0.0.2", false],
-    ["2001:db8::", 64, "2001:db8::ffff:0:0:1", true],
-    ["2001:db8::", 64, "2001:db8:0:1::1", false],
-    ["2001:db8::", 63, "2001:db8:0:1::1", true],
-    ["::", 0, "2001:db8::1", true],
-    ["::", 0, "10.0.0.1", false],
-    ["0.0.0.0", 0, "::1", false],
-  ];
-  for (const [network, prefixLength, address, inside] of cases) {
-    it(`${network}/${prefixLength} ${inside ? "contains" : "does not contain"} ${address}`, () => {
-      assert.equal(protocol.contains(network, prefixLength, address), inside);
-    });
-  }
-
-  it("refuse a prefix length that their family does not have", () => {
-    for (const prefixLength of [-1, 33, 1.5, Number.NaN]) {
-      assert.throws(() => protocol.contains("10.0.0.0", prefixLength, "10.0.0.1"), RangeError);
-      assert.throws(() => protocol.netmask(prefixLength), RangeError);
-      assert.throws(() => protocol.broadcastAddress("10.0.0.1", prefixLength), RangeError);
-    }
-    assert.throws(() => protocol.contains("::", 129, "::1"), RangeError);
-  });
-});
-
-describe("netmasks", () => {
-  it("turn into prefix lengths and back, in both notations", () => {
-    for (let prefixLength = 0; prefixLength <= 32; prefixLength++) {
-      const mask = protocol.netmask(prefixLength);
-      assert.equal(protocol.prefixLengthOf(mask), prefixLength);
-      const hex = Buffer.from(protocol.addressBytes(mask)).toString("hex");
-      assert.equal(protocol.prefixLengthOf(`0x${hex}`), prefixLength);
-      assert.equal(protocol.prefixLengthOf(`0x${hex.toUpperCase()}`), prefixLength);
-    }
-    assert.equal(protocol.netmask(0), "0.0.0.0");
-    assert.equal(protocol.netmask(20), "255.255.240.0");
-    assert.equal(protocol.netmask(32), "255.255.255.255");
-  });
-
-  for (const mask of [
-    "255.0.255.0",
-    "0.0.0.255",
-    "255.255.255.1",
-    "0xff00ff00",
-    "0x1",
-    "0xfffffffff",
-    "0x",
-    "24",
-    "",
-    "ffffff00",
-  ]) {
-    it(`are not ${JSON.stringify(mask)}`, () => assert.equal(protocol.prefixLengthOf(mask), undefined));
-  }
-
-  it("give every host bit to the broadcast address", () => {
-    assert.equal(protocol.broadcastAddress("10.1.2.3", 24), "10.1.2.255");
-    assert.equal(protocol.broadcastAddress("10.1.2.3", 20), "10.1.15.255");
-    assert.equal(protocol.broadcastAddress("10.1.2.3", 32), "10.1.2.3");
-    assert.equal(protocol.broadcastAddress("10.1.2.3", 0), "255.255.255.255");
-    assert.throws(() => protocol.broadcastAddress("::1", 24), TypeError);
-  });
-
-  it("follow the class of an address when none is given", () => {
-    const lengths = ["10.0.0.1", "127.0.0.1", "128.0.0.1", "191.255.0.1", "192.0.2.1", "223.0.0.1"];
-    assert.deepEqual(lengths.map(protocol.classfulPrefixLength), [8, 8, 16, 16, 24, 24]);
-    assert.throws(() => protocol.classfulPrefixLength("::1"), TypeError);
-  });
 });
 
 describe("MAC addresses", () => {

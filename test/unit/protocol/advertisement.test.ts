@@ -1,3 +1,5 @@
+/** Advertisements: the 36 bytes, fields at their ends, checksum, and recordings of other implementations. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

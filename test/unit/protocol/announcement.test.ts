@@ -1,3 +1,5 @@
+/** Announcements: the bytes of gratuitous ARP and of unsolicited neighbour advertisements. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { gratuitousArp, unsolicitedNeighbourAdvertisement } from "../../../src/protocol/frame.ts";

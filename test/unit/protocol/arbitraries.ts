@@ -1,4 +1,7 @@
-/** What fast-check draws for this protocol: canonical addresses, and configurations that an Authentication takes. */
+/**
+ * Arbitraries of fast-check for this protocol: canonical addresses, and configurations that an Authentication
+ * takes.
+ */
 
 import fc from "fast-check";
 import { formatAddress, formatMac } from "../../../src/protocol/address.ts";

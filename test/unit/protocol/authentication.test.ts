@@ -1,3 +1,5 @@
+/** Authentication: what the digest covers, the pass, the forms that are accepted, and what is refused. */
+
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";

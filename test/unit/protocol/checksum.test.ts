@@ -1,3 +1,5 @@
+/** The Internet checksum of RFC 1071. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

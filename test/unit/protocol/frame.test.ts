@@ -1,3 +1,5 @@
+/** Ethernet frames of advertisements: a BSD kernel's, ours and damaged ones. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

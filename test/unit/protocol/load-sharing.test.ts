@@ -1,8 +1,10 @@
+/** The load-sharing hash of the test oracle, against recorded values. */
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { addressBytes } from "../../../src/protocol/address.ts";
-import { fold, nodeIndex } from "../../../src/protocol/load-sharing.ts";
+import { fold, nodeIndex } from "../../oracle/load-sharing.ts";
 import * as draw from "./arbitraries.ts";
 import { balancing } from "./vectors.ts";
 

@@ -1,0 +1,115 @@
+/**
+ * `doctor`: prints the findings about this host, each with what to do about it. The engine examines itself
+ * and its surroundings; without an engine this process examines the kernel.
+ */
+
+import { stat } from "node:fs/promises";
+import { Chalk } from "chalk";
+import packageJson from "../../../package.json" with { type: "json" };
+import { ControlError } from "../../control/client.ts";
+import type { Finding } from "../../control/messages.ts";
+import { escapeControls } from "../../control/printable.ts";
+import type { CommandContext } from "../context.ts";
+import { done, jsonText, type Outcome } from "../outcome.ts";
+import { wrapped } from "../show/table.ts";
+
+export async function runDoctor(context: CommandContext): Promise<Outcome> {
+  const findings = [...(await runDirectory(context.options.runDir)), ...(await examined(context))];
+  const isAble = findings.every(({ level }) => level !== "error");
+  const output = context.options.json
+    ? jsonText({ ok: isAble, findings: findings.map(findingJson) })
+    : findingsText(findings, context);
+  return isAble ? done(output) : { kind: "failed", output };
+}
+
+async function examined(context: CommandContext): Promise<readonly Finding[]> {
+  try {
+    const engine = await context.connect();
+    try {
+      const { version, pid } = await engine.call("hello", {});
+      return [running(version, pid), ...(await engine.call("doctor", {}))];
+    } finally {
+      engine.close();
+    }
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    const { examineInstead } = await import("../../doctor/examination.ts");
+    return [{ level: "error", subject: "engine", text: error.message }, ...examineInstead()];
+  }
+}
+
+function running(version: string, pid: number): Finding {
+  const subject = "engine";
+  if (version === packageJson.version)
+    return { level: "ok", subject, text: `runs, version ${version}, pid ${pid}` };
+  return {
+    level: "warning",
+    subject,
+    text: `runs, pid ${pid}, but is version ${version}, and this command is ${packageJson.version}`,
+    todo: "restart the engine: 'systemctl restart carpd', or SIGUSR1 and 'carpctl engine'",
+  };
+}
+
+async function runDirectory(path: string): Promise<Finding[]> {
+  const subject = "run directory";
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (found instanceof Error) {
+    if (found.code !== "ENOENT")
+      return [
+        {
+          level: "unknown",
+          subject,
+          text: `${path} cannot be examined: ${found.code}`,
+          todo: "ask again as root",
+        },
+      ];
+    return [{ level: "ok", subject, text: `${path} is not there yet: the engine makes it` }];
+  }
+  if (!found.isDirectory())
+    return [
+      { level: "error", subject, text: `${path} is not a directory`, todo: "remove it, or use --run-dir" },
+    ];
+  if (found.uid !== 0 || (found.mode & 0o022) !== 0)
+    return [
+      {
+        level: "error",
+        subject,
+        text: `${path} can be written by others than root: they could run an engine of their own there`,
+        todo: `chown root ${path}; chmod go-w ${path}`,
+      },
+    ];
+  return [{ level: "ok", subject, text: `${path}, which only root can write` }];
+}
+
+/** Every field always there, null where there is nothing. */
+function findingJson({ level, subject, text, todo }: Finding) {
+  return { level, subject, text, todo: todo ?? null };
+}
+
+const LEVELS = ["ok", "unknown", "warning", "error"] as const satisfies readonly Finding["level"][];
+const INDENT = " ".repeat(Math.max(...LEVELS.map((level) => level.length)) + 2);
+
+export function findingsText(
+  findings: readonly Finding[],
+  { colour, columns }: { readonly colour: boolean; readonly columns: number },
+): string {
+  const chalk = new Chalk({ level: colour ? 1 : 0 });
+  const paint = { ok: chalk.green, unknown: chalk.cyan, warning: chalk.yellow, error: chalk.red };
+  const lines = findings.flatMap(({ level, subject, text, todo }) => {
+    const [first = "", ...rest] = wrapped(escapeControls(`${subject}: ${text}`), columns, INDENT);
+    const head = `${paint[level](level)}${first.slice(level.length)}`;
+    return [
+      head,
+      ...rest,
+      ...(todo === undefined ? [] : wrapped(`-> ${escapeControls(todo)}`, columns, INDENT)),
+    ];
+  });
+  const count = (level: Finding["level"]) => findings.filter((each) => each.level === level).length;
+  const [errors, warnings] = [count("error"), count("warning")];
+  lines.push(`${counted(errors, "error")}, ${counted(warnings, "warning")}`);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function counted(number: number, what: string): string {
+  return `${number === 0 ? "no" : number} ${what}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,102 @@
+/**
+ * Completion candidates and their sources: the engine, the machine, the tables of this program, or the shell
+ * itself. A source that is missing gives none; nothing here fails, waits long or changes anything.
+ */
+
+import { readdirSync } from "node:fs";
+import { interfaceOf } from "../../config/hostname-file.ts";
+import { type Connection, connect } from "../../control/client.ts";
+import { INTERFACE_NAME } from "../../control/limits.ts";
+import { SYSCTL_VARIABLES } from "../../control/variables.ts";
+import type { GlobalOptions } from "../grammar/options.ts";
+
+export interface Candidate {
+  readonly word: string;
+  readonly help: string;
+}
+
+/** Candidates that the shell finds by itself. */
+const OF_SHELL = ["files", "directories", "hosts"] as const;
+type OfShell = (typeof OF_SHELL)[number];
+
+export function isOfShell(kind: CandidateKind): kind is OfShell {
+  return OF_SHELL.some((each) => each === kind);
+}
+
+const SOURCES = {
+  interfaces: async (from: CompletionContext) =>
+    (await interfaces(from)).map(({ name, status, carpdev }) => ({
+      word: name,
+      help: `${status}${carpdev === undefined ? "" : ` on ${carpdev}`}`,
+    })),
+  groups: async (from: CompletionContext) =>
+    ((await ask(from, (engine) => engine.call("groups", {}))) ?? []).map(({ name, interfaces: members }) => ({
+      word: name,
+      help: `group: ${members.join(" ") || "no members"}`,
+    })),
+  /** Addresses of the interface that the command is about. */
+  addresses: async (from: CompletionContext) =>
+    (await interfaces(from))
+      .filter(({ name }) => name === from.interface)
+      .flatMap(({ addresses }) => addresses.map(({ address }) => ({ word: address, help: "its address" }))),
+  devices: async () =>
+    list("/sys/class/net")
+      .filter((name) => name !== "lo" && name !== "bonding_masters" && !INTERFACE_NAME.test(name))
+      .map((word) => ({ word, help: "network device" })),
+  variables: async () => SYSCTL_VARIABLES.map(({ name, meaning }) => ({ word: name, help: meaning })),
+  reasons: async (from: CompletionContext) =>
+    ((await ask(from, (engine) => engine.call("demotion", {})))?.reasons ?? []).map(({ reason, by }) => ({
+      word: reason,
+      help: `demotes by ${by}`,
+    })),
+  /** Interfaces that have a file. */
+  configured: async ({ options }: CompletionContext) =>
+    list(options.etcDir).flatMap((file) => {
+      const word = interfaceOf(file);
+      return word === undefined ? [] : [{ word, help: `${options.etcDir}/${file}` }];
+    }),
+  topics: async () => {
+    const { TOPICS } = await import("../commands/help.ts");
+    return [...new Set(TOPICS)].map((word) => ({ word, help: "" }));
+  },
+} as const;
+
+export type CandidateKind = OfShell | keyof typeof SOURCES;
+
+/** The engine to ask, and the interface that the command is about. */
+export interface CompletionContext {
+  readonly options: GlobalOptions;
+  readonly interface: string | undefined;
+}
+
+export function candidatesOf(
+  kind: Exclude<CandidateKind, OfShell>,
+  place: CompletionContext,
+): Promise<readonly Candidate[]> {
+  return SOURCES[kind](place);
+}
+
+/** A user waits at the keyboard. */
+const ANSWER_TIMEOUT_MS = 500;
+
+async function interfaces(from: CompletionContext) {
+  return (await ask(from, (engine) => engine.call("interfaces", {})))?.interfaces ?? [];
+}
+
+async function ask<T>(
+  { options }: CompletionContext,
+  question: (engine: Connection) => Promise<T>,
+): Promise<T | undefined> {
+  const engine = await connect(options.runDir, { timeoutMs: ANSWER_TIMEOUT_MS }).catch(() => undefined);
+  const answer = engine && (await question(engine).catch(() => undefined));
+  engine?.close();
+  return answer;
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The change that a list of ifconfig words adds up to, while it is being read: an address is complete only
+ * when every word that belongs to it has been read. Knows which word may follow which.
+ */
+
+import { looksLikeAddress } from "../../../config/address-word.ts";
+import type { InterfaceChange } from "../../../control/messages.ts";
+import { printable } from "../../../control/printable.ts";
+import { isUnicast } from "../../../control/unicast.ts";
+import { parseAddress } from "../../../protocol/address.ts";
+import { broadcastAddress, classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
+import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
+
+export type Family = 4 | 6;
+type AddressAction = "set" | "alias" | "delete";
+
+interface AddressDraft {
+  readonly family: Family;
+  readonly address: string;
+  prefixLength: number | undefined;
+  broadcast: string | undefined;
+  action: AddressAction;
+}
+
+export type MutableChange = { -readonly [K in keyof InterfaceChange]: InterfaceChange[K] };
+
+export interface ChangeDraft {
+  readonly change: MutableChange;
+  readonly addresses: AddressDraft[];
+  warnings: readonly string[];
+  /** `inet`, `alias`...: an address has to be the next word. */
+  expecting:
+    | { readonly word: string; readonly family?: Family | undefined; readonly action: AddressAction }
+    | undefined;
+  create: boolean;
+  destroy: boolean;
+}
+
+export function emptyDraft(): ChangeDraft {
+  return { change: {}, addresses: [], warnings: [], expecting: undefined, create: false, destroy: false };
+}
+
+export function expectFamily(draft: ChangeDraft, family: Family, word: string): void {
+  draft.expecting = { word, family, action: "set" };
+}
+
+/** `alias` and `delete` go before an address or behind it. */
+export function takeAction(
+  draft: ChangeDraft,
+  action: "alias" | "delete",
+  word: string,
+  following: string | undefined,
+): void {
+  const last = draft.addresses.at(-1);
+  const isPrefix = draft.expecting !== undefined || last === undefined || looksLikeAddress(following ?? "");
+  if (isPrefix) draft.expecting = { word, family: draft.expecting?.family, action };
+  else last.action = action;
+}
+
+/** ADDRESS[/LEN], the word behind `inet` or `alias`, or the first address of the command. */
+export function takeAddress(draft: ChangeDraft, word: string): Refusal | undefined {
+  const [text = "", ...lengths] = word.split("/");
+  const parsed = parseAddress(text);
+  const expected = draft.expecting;
+  if (parsed === undefined) return refuse(`${printable(text)}: not an address`);
+  if (expected?.family !== undefined && expected.family !== parsed.family) {
+    return refuse(`${printable(text)}: not an IPv${expected.family} address`);
+  }
+  const { family, address } = parsed;
+  const action = expected?.action ?? "set";
+  if (action !== "delete" && !isUnicast(address)) return refuse(`${address}: not a unicast address`);
+  draft.expecting = undefined;
+  draft.addresses.push({ family, address, prefixLength: undefined, broadcast: undefined, action });
+  return lengths.length === 0 ? undefined : takePrefixLength(draft, lengths.join("/"));
+}
+
+export function takePrefixLength(draft: ChangeDraft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "prefixlen");
+  if (isRefusal(address)) return address;
+  const longest = address.family === 4 ? 32 : 128;
+  const length = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(length <= longest)) return refuse(`prefixlen ${printable(text)}: must be 0..${longest}`);
+  address.prefixLength = length;
+  return undefined;
+}
+
+export function takeNetmask(draft: ChangeDraft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "netmask");
+  if (isRefusal(address)) return address;
+  if (address.family === 6) return refuse(`netmask ${printable(text)}: only for IPv4; IPv6 takes prefixlen`);
+  const length = prefixLengthOf(text);
+  if (length === undefined)
+    return refuse(`netmask ${printable(text)}: expected a netmask like 255.255.255.0 or 0xffffff00`);
+  address.prefixLength = length;
+  return undefined;
+}
+
+export function takeBroadcast(draft: ChangeDraft, text: string): Refusal | undefined {
+  const address = latestAddress(draft, "broadcast");
+  if (isRefusal(address)) return address;
+  const parsed = parseAddress(text);
+  if (address.family === 6) return refuse(`broadcast ${printable(text)}: only for IPv4`);
+  if (parsed?.family !== 4) return refuse(`broadcast ${printable(text)}: not an IPv4 address`);
+  address.broadcast = parsed.address;
+  return undefined;
+}
+
+function latestAddress(draft: ChangeDraft, word: string): AddressDraft | Refusal {
+  return draft.addresses.at(-1) ?? refuse(`${word}: needs an address before it`);
+}
+
+/** `-inet`, `-inet6`: also takes back what the words before it said about that family. */
+export function takeFamilyAway(draft: ChangeDraft, family: Family): void {
+  const others = draft.addresses.filter((each) => each.family !== family);
+  draft.addresses.splice(0, draft.addresses.length, ...others);
+  draft.change.removeFamilies = [...new Set([...(draft.change.removeFamilies ?? []), family])];
+}
+
+/** Adds a later draft, as if both had been the words of one command. */
+export function append(draft: ChangeDraft, later: ChangeDraft): void {
+  const { removeFamilies = [], joinGroups = [], leaveGroups = [], ...others } = later.change;
+  for (const family of removeFamilies) takeFamilyAway(draft, family);
+  for (const group of leaveGroups) moveGroup(draft, "leaveGroups", group);
+  for (const group of joinGroups) moveGroup(draft, "joinGroups", group);
+  Object.assign(draft.change, others);
+  draft.addresses.push(...later.addresses.map((each) => ({ ...each })));
+}
+
+/** The last word about a group counts. */
+export function moveGroup(draft: ChangeDraft, into: "joinGroups" | "leaveGroups", group: string): void {
+  const outOf = into === "joinGroups" ? "leaveGroups" : "joinGroups";
+  const remaining = draft.change[outOf]?.filter((each) => each !== group) ?? [];
+  if (remaining.length > 0) draft.change[outOf] = remaining;
+  else delete draft.change[outOf];
+  draft.change[into] = [...new Set([...(draft.change[into] ?? []), group])];
+}
+
+/** The change, with the addresses in it; each address as the last word about it says. */
+export function finish(draft: ChangeDraft): InterfaceChange | Refusal {
+  if (draft.expecting !== undefined) return refuse(`${draft.expecting.word}: needs an address`);
+  const addresses = lastWordOnEach(draft.addresses);
+  const added = addresses.filter(({ action }) => action !== "delete");
+  const removed = addresses.filter(({ action }) => action === "delete").map(({ address }) => address);
+  const change = { ...draft.change };
+  if (removed.length > 0) change.removeAddresses = removed;
+  if (added.length === 0) return change;
+  change.addAddresses = [];
+  for (const address of added) {
+    const complete = completed(address);
+    if (isRefusal(complete)) return complete;
+    change.addAddresses.push(complete);
+  }
+  return change;
+}
+
+/**
+ * An address replaces itself; an IPv4 address without `alias` replaces the one before it without `alias`, in its
+ * place.
+ */
+function lastWordOnEach(addresses: readonly AddressDraft[]): AddressDraft[] {
+  const last: AddressDraft[] = [];
+  for (const each of addresses) {
+    const isReplaced = (earlier: AddressDraft) =>
+      earlier.address === each.address ||
+      (each.family === 4 && each.action === "set" && earlier.family === 4 && earlier.action === "set");
+    const at = last.findIndex(isReplaced);
+    const others = last.filter((earlier) => !isReplaced(earlier));
+    last.splice(0, last.length, ...others);
+    last.splice(at < 0 ? last.length : at, 0, each);
+  }
+  return last;
+}
+
+type AddedAddress = NonNullable<InterfaceChange["addAddresses"]>[number];
+
+function completed({
+  family,
+  address,
+  prefixLength,
+  broadcast,
+  action,
+}: AddressDraft): AddedAddress | Refusal {
+  const alias = action === "alias";
+  if (family === 6) return { family, address, prefixLength: prefixLength ?? 64, alias };
+  const length = prefixLength ?? classfulPrefixLength(address);
+  const isBroadcast =
+    address === (broadcast ?? (length < 31 ? broadcastAddress(address, length) : undefined));
+  if (isBroadcast) return refuse(`${address}: not a unicast address (it is the network's broadcast address)`);
+  return { family, address, prefixLength: length, ...(broadcast === undefined ? {} : { broadcast }), alias };
+}

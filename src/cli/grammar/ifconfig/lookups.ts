@@ -1,0 +1,59 @@
+/**
+ * The lookups that ifconfig words need from the system: addresses of host names, and the first line of a pass
+ * file.
+ */
+
+import { lookup } from "node:dns/promises";
+import { open } from "node:fs/promises";
+import { fileError } from "../../../config/configuration-file.ts";
+import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
+import type { Family } from "./change-draft.ts";
+
+export interface Lookups {
+  /** The host's first address of that family; undefined when it has none. */
+  resolve(host: string, family: Family): Promise<string | undefined>;
+  /** Without its newline. A refusal says why not, without naming the file. */
+  firstLine(path: string): Promise<string | Refusal>;
+}
+
+export const systemLookups: Lookups = { resolve, firstLine };
+
+async function resolve(host: string, family: Family): Promise<string | undefined> {
+  try {
+    return (await lookup(host, { family })).address;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Longer than any pass; the rest of a file is not read. */
+const MOST_BYTES = 4096;
+
+async function firstLine(path: string): Promise<string | Refusal> {
+  const bytes = await firstBytes(path);
+  if (isRefusal(bytes)) return bytes;
+  const end = bytes.indexOf(10);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      end < 0 ? bytes : bytes.subarray(0, end),
+    );
+  } catch {
+    return refuse("its first line is not UTF-8");
+  }
+}
+
+async function firstBytes(path: string): Promise<Buffer | Refusal> {
+  try {
+    await using file = await open(path, "r");
+    const bytes = Buffer.alloc(MOST_BYTES);
+    let length = 0;
+    while (length < MOST_BYTES && !bytes.subarray(0, length).includes(10)) {
+      const { bytesRead } = await file.read(bytes, length, MOST_BYTES - length, null);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.subarray(0, length);
+  } catch (error) {
+    return refuse(fileError((error as NodeJS.ErrnoException).code));
+  }
+}

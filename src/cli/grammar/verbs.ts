@@ -1,0 +1,214 @@
+/**
+ * The commands with a name of their own, in one table that drives parsing, dispatch, help and completion;
+ * everything else is ifconfig. Each command's module is loaded only when it runs.
+ */
+
+import type { Argv } from "yargs";
+import { LIMITS } from "../../control/limits.ts";
+import type { CandidateKind } from "../completion/candidates.ts";
+import type { CommandContext } from "../context.ts";
+import { misused, type Outcome } from "../outcome.ts";
+import { variablesHelp } from "../show/variables-help.ts";
+
+/** Options and words of a verb, as yargs read them. */
+export type Arguments = Readonly<Record<string, unknown>>;
+
+export interface Verb {
+  readonly names: readonly string[];
+  /** Behind the name, in yargs' own notation. */
+  readonly words?: string;
+  readonly usage: string;
+  readonly help: string;
+  options(command: Argv): Argv;
+  /** Completion candidates for its words and option values, by name; those with choices need none. */
+  readonly completes?: Readonly<Record<string, CandidateKind>>;
+  run(given: Arguments, context: CommandContext): Promise<Outcome>;
+}
+
+const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
+
+export const VERBS: readonly Verb[] = [
+  {
+    names: ["engine"],
+    usage: "carpctl engine [--log syslog|stderr]",
+    help: "run the engine in the foreground",
+    options: (command) =>
+      command.option("log", {
+        type: "string",
+        requiresArg: true,
+        choices: ["syslog", "stderr"],
+        default: "syslog",
+        describe: "where to log",
+      }),
+    run: runEngineHere,
+  },
+  {
+    names: ["sysctl"],
+    words: "[names..]",
+    usage: SYSCTL_USAGE,
+    help: "read and set variables",
+    options: (command) =>
+      command
+        .positional("names", {
+          type: "string",
+          array: true,
+          describe: "NAME, a prefix of names, or NAME=VALUE",
+        })
+        .option("a", { type: "boolean", describe: "every variable" })
+        .option("n", { type: "boolean", describe: "values without names" })
+        .option("q", { type: "boolean", describe: "print nothing about what was set" })
+        .option("w", { type: "boolean", hidden: true })
+        .epilogue(variablesHelp()),
+    completes: { names: "variables" },
+    run: async (given, context) => {
+      const names = (given.names as string[] | undefined) ?? [];
+      const flags = { all: given.a === true, bare: given.n === true, quiet: given.q === true };
+      if (names.length === 0 && !flags.all) return misused(SYSCTL_USAGE);
+      const { runSysctl } = await import("../commands/sysctl.ts");
+      return runSysctl(names, flags, context);
+    },
+  },
+  {
+    names: ["netstart"],
+    words: "[interfaces..]",
+    usage: "carpctl netstart [-n] [--wait] [INTERFACE]...",
+    help: "apply the configuration files",
+    options: (command) =>
+      command
+        .positional("interfaces", { type: "string", array: true, describe: "only these, and no variables" })
+        .option("n", { type: "boolean", describe: "print the commands and run none" })
+        .option("wait", { type: "boolean", describe: "wait for the engine to be up, at most 30 seconds" }),
+    completes: { interfaces: "configured" },
+    run: async (given, context) => {
+      const { runNetstart } = await import("../commands/netstart/netstart.ts");
+      const names = (given.interfaces as string[] | undefined) ?? [];
+      return runNetstart(names, { dryRun: given.n === true, wait: given.wait === true }, context);
+    },
+  },
+  {
+    names: ["dump"],
+    words: "[interface]",
+    usage: "carpctl dump [--sysctl | INTERFACE]",
+    help: "print the configuration as netstart reads it",
+    options: (command) =>
+      command
+        .positional("interface", { type: "string", describe: "only this one" })
+        .option("sysctl", { type: "boolean", describe: "variables whose value is not the default" }),
+    completes: { interface: "interfaces" },
+    run: async (given, context) => {
+      const { runDump, runSysctlDump } = await import("../commands/dump.ts");
+      const name = given.interface as string | undefined;
+      const variables = given.sysctl === true;
+      if (variables && name !== undefined) return misused("carpctl dump [--sysctl | INTERFACE]");
+      return variables ? runSysctlDump(context) : runDump(name, context);
+    },
+  },
+  {
+    names: ["netstat", "stats"],
+    usage: "carpctl netstat [-s] [-p carp] [-I INTERFACE]",
+    help: "print statistics of packets sent, received and discarded",
+    options: (command) =>
+      command
+        .option("s", { type: "boolean", describe: "statistics: always" })
+        .option("p", {
+          type: "string",
+          requiresArg: true,
+          choices: ["carp"],
+          describe: "protocol: always carp",
+        })
+        .option("I", { type: "string", requiresArg: true, describe: "of one interface" }),
+    completes: { I: "interfaces" },
+    run: async (given, context) => {
+      const name = [given.I].flat().at(-1);
+      const { runNetstat } = await import("../commands/netstat.ts");
+      return runNetstat(name === undefined ? undefined : String(name), context);
+    },
+  },
+  {
+    names: ["status"],
+    usage: "carpctl status [--watch]",
+    help: "show every virtual host in a table",
+    options: (command) =>
+      command.option("watch", { type: "boolean", describe: "again whenever something changes" }),
+    run: async ({ watch }, context) =>
+      watch === true
+        ? (await import("../commands/watch.ts")).watchStatus(context)
+        : (await import("../commands/status.ts")).runStatus(context),
+  },
+  {
+    names: ["doctor"],
+    usage: "carpctl doctor",
+    help: "check whether this host can run CARP, and say what to do where it cannot",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/doctor.ts")).runDoctor(context),
+  },
+  {
+    names: ["monitor"],
+    usage: "carpctl monitor",
+    help: "print a line for every event as it happens",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/monitor.ts")).runMonitor(context),
+  },
+  {
+    names: ["help"],
+    words: "[topic]",
+    usage: "carpctl help [TOPIC]",
+    help: "print the help of a command, `ifconfig`, `variables`, a parameter or a variable",
+    options: (command) =>
+      command.positional("topic", { type: "string", describe: "command, parameter or variable" }),
+    completes: { topic: "topics" },
+    run: async (given) => (await import("../commands/help.ts")).helpOn(given.topic as string | undefined),
+  },
+  {
+    names: ["demote"],
+    words: "<reason> <n>",
+    usage: "carpctl demote REASON N",
+    help: "demote this host for a named reason",
+    options: (command) =>
+      command
+        .positional("reason", { type: "string", describe: "letters, digits, dots, underscores, dashes" })
+        .positional("n", {
+          type: "string",
+          describe: `how much net.inet.carp.demotion grows, ${LIMITS.demote.join("..")}`,
+        }),
+    run: async ({ reason, n }, context) =>
+      (await import("../commands/demotion.ts")).runDemote(String(reason), String(n), context),
+  },
+  {
+    names: ["promote"],
+    words: "<reason>",
+    usage: "carpctl promote REASON",
+    help: "end a demotion",
+    options: (command) =>
+      command.positional("reason", { type: "string", describe: "a reason given to demote" }),
+    completes: { reason: "reasons" },
+    run: async ({ reason }, context) =>
+      (await import("../commands/demotion.ts")).runPromote(String(reason), context),
+  },
+  {
+    names: ["service-status"],
+    usage: "carpctl service-status",
+    help: "run the service checks; demoted while any fails",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/service-status.ts")).runServiceStatus(context),
+  },
+  {
+    names: ["maintenance"],
+    words: "[mode]",
+    usage: "carpctl maintenance [on|off]",
+    help: "demote this host until switched off, also after a restart; or print the mode",
+    options: (command) =>
+      command.positional("mode", { type: "string", choices: ["on", "off"], describe: "switch it on or off" }),
+    run: async ({ mode }, context) =>
+      (await import("../commands/demotion.ts")).runMaintenance(mode as "on" | "off" | undefined, context),
+  },
+];
+
+export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names);
+
+async function runEngineHere(given: Arguments, { options }: CommandContext): Promise<Outcome> {
+  const { beginEngine } = await import("../../engine/privileged-start.ts");
+  const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
+  const status = await beginEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
+  return { kind: "exited", status };
+}

@@ -1,0 +1,75 @@
+/**
+ * Interfaces and groups as OpenBSD's ifconfig prints them. Scripts read this: every byte is part of the
+ * interface.
+ */
+
+import type { GroupView, InterfaceView } from "../../control/messages.ts";
+import { escapeControls } from "../../control/printable.ts";
+import { broadcastOf } from "../../protocol/subnet.ts";
+
+/** From <net/if.h> of the BSDs, in the order of their bits. */
+const FLAGS = [
+  ["UP", 0x1],
+  ["BROADCAST", 0x2],
+  ["RUNNING", 0x40],
+  ["SIMPLEX", 0x800],
+  ["MULTICAST", 0x8000],
+] as const;
+
+type Flag = (typeof FLAGS)[number][0];
+
+export function interfaceText(view: InterfaceView): string {
+  const lines = [
+    `${view.name}: flags=${flagsText(view)} mtu ${view.mtu}`,
+    ...(view.lladdr ? [`\tlladdr ${view.lladdr}`] : []),
+    ...(view.description ? [`\tdescription: ${escapeControls(view.description)}`] : []),
+    `\tindex ${view.index} priority 15 llprio 3`,
+    ...carpLines(view),
+    ...(view.groups.length > 0 ? [`\tgroups: ${view.groups.join(" ")}`] : []),
+    `\tstatus: ${view.status}`,
+    ...view.addresses.map(addressLine),
+  ];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+export function groupText(group: GroupView): string {
+  return `${group.name}: carp demote count ${group.carpDemoteCount}\n`;
+}
+
+function flagsText(view: InterfaceView): string {
+  const absent: Flag[] = [
+    ...(view.up ? [] : (["UP"] as const)),
+    ...(view.running ? [] : (["RUNNING"] as const)),
+  ];
+  const flags = FLAGS.filter(([name]) => !absent.includes(name));
+  const bits = flags.reduce((sum, [, bit]) => sum | bit, 0);
+  return `${bits.toString(16)}<${flags.map(([name]) => name).join(",")}>`;
+}
+
+function carpLines(view: InterfaceView): string[] {
+  const [first, ...others] = view.nodes;
+  if (first === undefined) return [];
+  const carpdev = view.carpdev ?? "none";
+  const peers = `${view.carppeer ? ` carppeer ${view.carppeer}` : ""}${view.carppeer6 ? ` carppeer6 ${view.carppeer6}` : ""}`;
+  if (others.length === 0) {
+    const { state, vhid, advskew } = first;
+    return [
+      `\tcarp: ${state} carpdev ${carpdev} vhid ${vhid} advbase ${view.advbase} advskew ${advskew}${peers}`,
+    ];
+  }
+  return [
+    `\tcarp: carpdev ${carpdev} advbase ${view.advbase} balancing ${view.balancing}${peers}`,
+    ...view.nodes.map(({ state, vhid, advskew }) => `\t\tstate ${state} vhid ${vhid} advskew ${advskew}`),
+  ];
+}
+
+function addressLine(shown: InterfaceView["addresses"][number]): string {
+  const { family, address, prefixLength } = shown;
+  if (family === 6) return `\tinet6 ${address} prefixlen ${prefixLength}`;
+  const broadcast = broadcastOf(shown);
+  return `\tinet ${address} netmask ${hexNetmask(prefixLength)}${broadcast === undefined ? "" : ` broadcast ${broadcast}`}`;
+}
+
+function hexNetmask(prefixLength: number): string {
+  return `0x${(2 ** 32 - 2 ** (32 - prefixLength)).toString(16).padStart(8, "0")}`;
+}

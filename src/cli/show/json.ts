@@ -1,0 +1,80 @@
+/** Views as JSON for programs: every field is always there, null where there is no value, ages in seconds. */
+
+import type { GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
+import { broadcastOf } from "../../protocol/subnet.ts";
+
+export function interfaceJson(view: InterfaceView, nowUs: number, every: readonly Packets[]) {
+  const packets = every.find((each) => each.interface === view.name);
+  return {
+    name: view.name,
+    up: view.up,
+    running: view.running,
+    notRunning: view.notRunning ?? null,
+    status: view.status,
+    index: view.index,
+    mtu: view.mtu,
+    lladdr: view.lladdr ?? null,
+    description: view.description ?? null,
+    carpdev: view.carpdev ?? null,
+    advbase: view.advbase,
+    balancing: view.balancing,
+    carppeer: view.carppeer ?? null,
+    carppeer6: view.carppeer6 ?? null,
+    nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
+    packets: packetsJson(packets),
+    repairs: view.repairs,
+    groups: view.groups,
+    addresses: view.addresses.map((each) => ({
+      family: each.family,
+      address: each.address,
+      prefixLength: each.prefixLength,
+      broadcast: broadcastOf(each) ?? null,
+    })),
+  };
+}
+
+/** Packets that came to this host for the addresses of an interface. */
+export function arrivedOf({ nodes, droppedByLease }: Packets): number {
+  return nodes.reduce((sum, { accepted, droppedByHash }) => sum + accepted + droppedByHash, droppedByLease);
+}
+
+/** Packet counts of the data path; null for an interface that it does not know. */
+function packetsJson(packets: Packets | undefined) {
+  if (packets === undefined) return null;
+  const { droppedByLease, malformed, withheld } = packets;
+  return { droppedByLease, malformed, withheld };
+}
+
+function nodeJson(node: NodeView, nowUs: number, packets: Packets | undefined) {
+  const { vhid, advskew, effectiveAdvskew, demote, state, sinceUs, transitions, heard } = node;
+  return {
+    vhid,
+    state,
+    sinceUs,
+    ageSeconds: ageSeconds(sinceUs, nowUs),
+    advskew,
+    effectiveAdvskew,
+    demote,
+    transitions,
+    packets: nodePacketsJson(node, packets),
+    heard: heard ? { ...heard, ageSeconds: ageSeconds(heard.atUs, nowUs) } : null,
+  };
+}
+
+/** `share`: of all packets that came to this host for the interface; null as long as none has. */
+function nodePacketsJson({ vhid }: NodeView, packets: Packets | undefined) {
+  const counts = packets?.nodes.find((each) => each.vhid === vhid);
+  if (packets === undefined || counts === undefined) return null;
+  const { accepted, droppedByHash } = counts;
+  const arrived = arrivedOf(packets);
+  return { accepted, droppedByHash, share: arrived === 0 ? null : accepted / arrived };
+}
+
+export function groupJson({ name, carpDemoteCount, interfaces }: GroupView) {
+  return { name, carpDemoteCount, interfaces };
+}
+
+/** To the millisecond; never negative. */
+export function ageSeconds(sinceUs: number, nowUs: number): number {
+  return Math.max(0, Math.round((nowUs - sinceUs) / 1000)) / 1000;
+}

@@ -1,0 +1,91 @@
+/**
+ * Reads a configuration file: only a regular file that no user but root could have written. A mode that lets
+ * others in is corrected. Reading never blocks, whatever lies at the path.
+ */
+
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
+
+export interface ReadFile {
+  readonly bytes: Buffer;
+  /** A warning about its mode. */
+  readonly warning?: string | undefined;
+}
+
+export interface ModePolicy {
+  /** Bits of the mode that the file may have. */
+  readonly mode: number;
+  /** Whether a mode with other bits is corrected, or only reported. */
+  readonly repair: boolean;
+}
+
+const MOST_BYTES = 1024 * 1024;
+
+export async function readConfigurationFile(path: string, policy: ModePolicy): Promise<ReadFile | Refusal> {
+  try {
+    // A FIFO would keep the reader waiting.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    return await readFrom(file, policy);
+  } catch (error) {
+    return refuse(fileError((error as NodeJS.ErrnoException).code));
+  }
+}
+
+async function readFrom(file: FileHandle, policy: ModePolicy): Promise<ReadFile | Refusal> {
+  const status = await file.stat();
+  if (status.isDirectory()) return refuse("is a directory");
+  if (!status.isFile()) return refuse("not a regular file");
+  if (status.uid !== 0 && status.uid !== process.geteuid?.())
+    return refuse(`owned by user ${status.uid}: root must own it`);
+  if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
+  const warning = await checkMode(file, status.mode & 0o7777, policy);
+  const bytes = await contents(file);
+  return isRefusal(bytes) ? bytes : { bytes, warning };
+}
+
+async function checkMode(file: FileHandle, mode: number, policy: ModePolicy): Promise<string | undefined> {
+  const excess = mode & ~policy.mode & 0o066;
+  if (excess === 0) return undefined;
+  const found = `mode ${octal(mode)} lets others ${excess & 0o022 ? (excess & 0o044 ? "read and write" : "write") : "read"} it`;
+  const right = mode & policy.mode;
+  if (!policy.repair) return `${found}: it should be ${octal(right)}`;
+  try {
+    await file.chmod(right);
+    return `${found}: set to ${octal(right)}`;
+  } catch (error) {
+    return `${found}, and cannot be set to ${octal(right)} (${(error as NodeJS.ErrnoException).code})`;
+  }
+}
+
+/** A file may grow while it is read. */
+async function contents(file: FileHandle): Promise<Buffer | Refusal> {
+  const bytes = Buffer.alloc(MOST_BYTES + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
+    if (bytesRead === 0) return bytes.subarray(0, length);
+    length += bytesRead;
+  }
+  return refuse(`larger than ${MOST_BYTES} bytes`);
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
+
+/** Why a file cannot be read, without its name. */
+export function fileError(code: string | undefined): string {
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return "no such file";
+    case "EACCES":
+    case "EPERM":
+      return "permission denied";
+    case "EISDIR":
+      return "is a directory";
+    default:
+      return `cannot be read (${code ?? "unknown error"})`;
+  }
+}

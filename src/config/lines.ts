@@ -1,0 +1,34 @@
+/** Splits a configuration file into lines. A line that is not text is refused with its number. */
+
+import { isUtf8 } from "node:buffer";
+import { type Refusal, refuse } from "../control/refusal.ts";
+
+/** A message about a file, with the number of the line that it is about, if any. */
+export interface Complaint {
+  readonly line?: number | undefined;
+  readonly message: string;
+}
+
+export type Line = { readonly number: number } & ({ readonly text: string } | Refusal);
+
+/** More than a control message holds. */
+const MOST_BYTES = 65_536;
+const NEWLINE = 10;
+
+/** LF and CRLF end a line, and so does the end of the file; a byte order mark in front is not part of it. */
+export function* linesOf(bytes: Buffer): Generator<Line> {
+  let start = bytes.subarray(0, 3).toString("latin1") === "\xef\xbb\xbf" ? 3 : 0;
+  for (let number = 1; start < bytes.length; number++) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? bytes.length : newline;
+    yield { number, ...lineIn(bytes.subarray(start, end)) };
+    start = end + 1;
+  }
+}
+
+function lineIn(bytes: Buffer): { readonly text: string } | Refusal {
+  if (bytes.length > MOST_BYTES) return refuse(`longer than ${MOST_BYTES} bytes`);
+  if (bytes.includes(0)) return refuse("contains a NUL");
+  if (!isUtf8(bytes)) return refuse("not UTF-8");
+  return { text: bytes.toString().replace(/\r$/, "") };
+}

@@ -1,0 +1,53 @@
+/**
+ * Commands of a user, as plain data, and the configuration that they add up to. Each value is in range
+ * already (the schema of control messages checks it); commands.ts and interface/reconfigure.ts check whether
+ * values fit together.
+ */
+
+import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
+import type { NamedDemotion } from "./view.ts";
+
+/** One write to a sysctl variable. `value` is the number as written: a relative variable adds it. */
+export interface SysctlWrite {
+  readonly name: string;
+  readonly value: number;
+}
+
+export type Command =
+  /** Creates an interface. Without a name: the next free carpN. */
+  | { readonly kind: "create"; readonly name?: string | undefined }
+  | { readonly kind: "destroy"; readonly name: string }
+  /** Changes an interface, and creates it when it does not exist. */
+  | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
+  /** Resets an interface to the defaults and applies the change. Creates it when it does not exist. */
+  | {
+      readonly kind: "replace";
+      readonly name: string;
+      readonly change: InterfaceChange;
+      /** Changes nothing: reports whether the command would change anything, or why it would be refused. */
+      readonly dryRun?: boolean | undefined;
+    }
+  /** Adds to the carp demote count of a group; never below 0. */
+  | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
+  /** Performs several writes in this order, all of them or none. */
+  | { readonly kind: "set-sysctl"; readonly writes: readonly SysctlWrite[] }
+  | DemotionCommand;
+
+/** Changes of the named parts of `net.inet.carp.demotion`. */
+export type DemotionCommand =
+  /** Sets this reason's part of the counter, replacing its former one. */
+  | { readonly kind: "demote"; readonly reason: string; readonly by: number }
+  | { readonly kind: "promote"; readonly reason: string }
+  | { readonly kind: "maintenance"; readonly on: boolean }
+  /** Reports the outcome of the service checks: the names of the failed ones. */
+  | { readonly kind: "services"; readonly failed: readonly string[] };
+
+/** The configuration of a host: one engine saves it, the next one restores it. */
+export interface HostConfiguration {
+  readonly interfaces: readonly InterfaceConfiguration[];
+  readonly sysctl: readonly { readonly name: string; readonly value: number }[];
+  /** Groups with a carp demote count above 0, without the part that faults add. */
+  readonly groups: readonly { readonly name: string; readonly carpDemoteCount: number }[];
+  /** The named demotions. Their sum comes on top of `net.inet.carp.demotion` among the variables. */
+  readonly reasons: readonly NamedDemotion[];
+}

@@ -1,0 +1,148 @@
+/**
+ * Commands: carries out a user's command on the host's interfaces, demotion and sysctl variables. A command
+ * is refused with nothing changed, or carried out whole.
+ */
+
+import type { Carpdevs } from "./carpdevs.ts";
+import type { Command, SysctlWrite } from "./command.ts";
+import type { Demotion } from "./demotion.ts";
+import type { Effect } from "./effect.ts";
+import { obstacleTo } from "./interface/appearance.ts";
+import { applyChange, newInterface } from "./interface/reconfigure.ts";
+import type { Interfaces } from "./interfaces.ts";
+import type { Instant } from "./model.ts";
+import { obstacleText } from "./reason.ts";
+import type { SysctlTree } from "./sysctl.ts";
+
+export interface ValueChange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The result of a command that was carried out, besides its effects. */
+export interface Done {
+  /** The interface that was created or changed. */
+  readonly name?: string | undefined;
+  /** Whether a `replace` changes anything. */
+  readonly changed?: boolean | undefined;
+  /** The value before and after each write to a variable, in the order of the writes. */
+  readonly changes?: readonly ValueChange[] | undefined;
+}
+
+export type Refused = { readonly error: string };
+
+/** The parts of the host that commands change. */
+export interface CommandTarget {
+  readonly interfaces: Interfaces;
+  readonly carpdevs: Carpdevs;
+  readonly demotion: Demotion;
+  readonly sysctl: SysctlTree;
+  /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
+  readonly balancing: true | string;
+  emit(effect: Effect): void;
+}
+
+export class Commands {
+  readonly #host: CommandTarget;
+
+  constructor(host: CommandTarget) {
+    this.#host = host;
+  }
+
+  /** Carries out the command, or refuses it and changes nothing. */
+  carryOut(command: Command, now: Instant): Done | Refused {
+    switch (command.kind) {
+      case "create":
+        return this.#create(command.name ?? this.#host.interfaces.nextName(), now);
+      case "destroy":
+        return this.#destroy(command.name, now);
+      case "change":
+      case "replace":
+        return this.#change(command, now);
+      case "demote-group":
+        return this.#demoteGroup(command.group, command.by);
+      case "set-sysctl":
+        return this.#setSysctl(command.writes);
+      case "demote":
+      case "promote":
+      case "maintenance":
+      case "services": {
+        const error = this.#host.demotion.carryOut(command);
+        return error === undefined ? {} : { error };
+      }
+    }
+  }
+
+  #create(name: string, now: Instant): Done | Refused {
+    const { interfaces } = this.#host;
+    const known = interfaces.get(name);
+    if (known !== undefined && !known.isDestroyed) return { error: `${name}: already exists` };
+    known?.finishLeaving();
+    this.#addNew(name, now);
+    return { name };
+  }
+
+  #addNew(name: string, now: Instant) {
+    this.#host.emit({ kind: "created", interface: name });
+    return this.#host.interfaces.add(newInterface(name), now);
+  }
+
+  #destroy(name: string, now: Instant): Done | Refused {
+    const { interfaces } = this.#host;
+    if (interfaces.get(name) === undefined) return { error: `${name}: no such interface` };
+    interfaces.destroy(name, now);
+    return { name };
+  }
+
+  #change(command: Extract<Command, { kind: "change" | "replace" }>, now: Instant): Done | Refused {
+    const { name, change } = command;
+    const { balancing, carpdevs, interfaces } = this.#host;
+    const present = interfaces.get(name);
+    const known = present?.isDestroyed ? undefined : present;
+    const before = known?.pendingConfiguration ?? newInterface(name);
+    const replaces = command.kind === "replace";
+    const others = [...interfaces]
+      .filter((each) => each !== present)
+      .flatMap((each) =>
+        each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
+      );
+    const surroundings = { balancing, links: carpdevs.links, others };
+    const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
+    if ("error" in after) return after;
+    const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
+    const obstacle = obstacleTo(after, link, balancing);
+    if (change.state !== undefined && obstacle !== undefined)
+      return { error: `state ${change.state}: ${name} does not run: ${obstacleText(obstacle)}` };
+    const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
+    if (replaces && (command.dryRun || !(changed || change.state !== undefined))) return { name, changed };
+    present?.finishLeaving();
+    const carpInterface = known ?? this.#addNew(name, now);
+    carpInterface.reconfigure(after, now);
+    interfaces.listen();
+    if (change.state !== undefined) carpInterface.force(change.state, now);
+    return { name, changed };
+  }
+
+  #demoteGroup(group: string, by: number): Done | Refused {
+    const { demotion, interfaces } = this.#host;
+    if (!interfaces.byGroup().has(group)) return { error: `group ${group}: no such group` };
+    demotion.adjustGroup(group, by, "carpctl", "carpdemote");
+    return {};
+  }
+
+  #setSysctl(writes: readonly SysctlWrite[]): Done | Refused {
+    const error = this.#host.sysctl.refusalOf(writes);
+    if (error !== undefined) return { error };
+    return { changes: writes.map((write) => this.#write(write)) };
+  }
+
+  #write({ name, value: written }: SysctlWrite): ValueChange {
+    const { demotion, sysctl } = this.#host;
+    const write = sysctl.afterWrite(name, written);
+    if ("error" in write) throw new Error(write.error);
+    const from = sysctl.get(write.name);
+    if (write.name === "net.inet.carp.demotion") demotion.adjustGlobal(written, "sysctl");
+    else sysctl.set(write.name, write.value);
+    return { from, to: write.value };
+  }
+}

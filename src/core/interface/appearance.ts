@@ -1,0 +1,246 @@
+/**
+ * Appearance: what a carp interface looks like on its segment: the MAC it gives out, the sources and digests
+ * of its advertisements, its announcements, its device and its filter. It follows from the configuration and
+ * the carpdev alone, and is computed once for each change of those, because advertisements are frequent and
+ * changes are rare.
+ */
+
+import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
+import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
+import { Authentication, type SignedForm } from "../../protocol/authentication.ts";
+import {
+  type AdvertisementFrame,
+  advertisementFrame,
+  gratuitousArp,
+  unsolicitedNeighbourAdvertisement,
+} from "../../protocol/frame.ts";
+import { broadcastAddress } from "../../protocol/subnet.ts";
+import { isBowOut } from "../election/timing.ts";
+import type { Balancing, Device, Family, Filter, Link, Transmission } from "../model.ts";
+import type { Obstacle } from "../reason.ts";
+import type { InterfaceConfiguration } from "./configuration.ts";
+
+/**
+ * An advertisement's frame, whose message at the end is replaced for each one, and the values it was built
+ * from.
+ */
+interface Layout {
+  readonly sourceMac: string;
+  readonly trafficClass: number;
+  readonly frame: Uint8Array;
+}
+
+export class Appearance {
+  readonly #configuration: InterfaceConfiguration;
+  readonly #link: Link | undefined;
+  readonly #authentications: ReadonlyMap<number, Authentication>;
+  readonly #sources: Readonly<Record<Family, string | undefined>>;
+  /** The host's tag, 0 to 255, the low bits of its counters; distinct for each host on most segments. */
+  readonly counterTag: number;
+  /** The frame built last for advertisements of each family. */
+  readonly #layouts = new Map<Family, Layout>();
+
+  constructor(configuration: InterfaceConfiguration, link: Link | undefined) {
+    this.#configuration = configuration;
+    this.#link = link;
+    this.#authentications = authentications(configuration, link);
+    this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
+    const source = this.#sources[4] ?? this.#sources[6];
+    this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
+  }
+
+  /** The balancing mode in force: one node has nothing to balance, several always balance. */
+  get mode(): Balancing {
+    const { nodes, balancing } = this.#configuration;
+    if (nodes.length < 2) return "none";
+    return balancing === "none" ? "ip" : balancing;
+  }
+
+  /** The MAC that carp gives out for the addresses. */
+  get mac(): string | undefined {
+    const { lladdr, nodes } = this.#configuration;
+    const leader = nodes[0]?.vhid;
+    if (lladdr !== undefined || leader === undefined) return lladdr;
+    return this.mode === "ip" ? multicastMac(leader) : virtualMac(leader);
+  }
+
+  /**
+   * The source of advertisements in that family: the carpdev's first address, otherwise the first shared one.
+   */
+  source(family: Family): string | undefined {
+    return this.#sources[family];
+  }
+
+  #sourceOf(family: Family): string | undefined {
+    const { addresses } = this.#configuration;
+    const shared = addresses.filter((each) => each.family === family);
+    const own = this.#link?.addresses.find(
+      (each) => each.family === family && !shared.some(({ address }) => address === each.address),
+    );
+    return (own ?? shared[0])?.address;
+  }
+
+  /** The forms of every digest that `verify` accepts. */
+  get signedForms(): SignedForm[] {
+    return [...this.#authentications.values()].flatMap(({ forms }) => forms);
+  }
+
+  /** Whether the advertisement has a valid digest. */
+  verify({ vhid, counter, digest }: Advertisement): boolean {
+    return this.#authentications.get(vhid)?.verify(counter, digest) ?? false;
+  }
+
+  /**
+   * Builds one advertisement: a packet for each family of the shared addresses.
+   *
+   * @param trafficClass TOS or traffic class byte
+   */
+  transmissions(
+    fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
+    trafficClass: number,
+  ): Transmission[] {
+    const { name, addresses, carppeer, carppeer6 } = this.#configuration;
+    const authentication = this.#authentications.get(fields.vhid);
+    // A bow-out over the second family may leave after the successor has advertised over the first: it must
+    // not move the shared MAC back to this host's switch port.
+    const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
+    if (authentication === undefined || sourceMac === undefined)
+      throw new Error(`${name} advertises without being configured`);
+    const message = encodeAdvertisement(fields, authentication);
+    const transmissions: Transmission[] = [];
+    for (const family of [4, 6] as const) {
+      const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
+      if (source === undefined) continue;
+      const destination = family === 4 ? carppeer : carppeer6;
+      transmissions.push(
+        destination === undefined
+          ? { family, frame: this.#frame(family, { sourceMac, source, trafficClass, message }) }
+          : { family, destination, source, trafficClass, payload: message },
+      );
+    }
+    return transmissions;
+  }
+
+  /**
+   * Builds the frame of an advertisement; while source and traffic class stay the same, only the message is
+   * replaced.
+   */
+  #frame(family: Family, options: AdvertisementFrame): Uint8Array {
+    const { sourceMac, trafficClass, message } = options;
+    const former = this.#layouts.get(family);
+    if (former?.sourceMac !== sourceMac || former.trafficClass !== trafficClass) {
+      const frame = advertisementFrame(options);
+      this.#layouts.set(family, { sourceMac, trafficClass, frame });
+      return frame;
+    }
+    const frame = Uint8Array.from(former.frame);
+    frame.set(message, frame.length - message.length);
+    return frame;
+  }
+
+  /**
+   * Builds gratuitous ARP and neighbour advertisements. None with balancing: no switch may learn the shared
+   * MAC.
+   */
+  announcements(isRouter: boolean): Uint8Array[] {
+    const mac = this.mac;
+    if (mac === undefined || this.mode !== "none") return [];
+    return this.#configuration.addresses.map(({ family, address }) =>
+      family === 4
+        ? gratuitousArp(mac, address)
+        : unsolicitedNeighbourAdvertisement({ mac, address, router: isRouter }),
+    );
+  }
+
+  /** Describes the Linux device; null while there is no carpdev or no MAC. */
+  device(active: boolean): Device | null {
+    const { name, carpdev, mtu, addresses, nodes } = this.#configuration;
+    const shared = this.mac;
+    const leader = nodes[0]?.vhid;
+    if (carpdev === undefined || shared === undefined) return null;
+    const mac = leader !== undefined && shared === multicastMac(leader) ? virtualMac(leader) : shared;
+    return { name, carpdev, mac, realMac: mac === this.#link?.mac, mtu, active, addresses };
+  }
+
+  /** Describes the filter; null while there is no carpdev or no node. */
+  filter(): Filter | null {
+    const { addresses, nodes } = this.#configuration;
+    const { mac, mode } = this;
+    const link = this.#link;
+    if (link === undefined || mac === undefined || nodes.length === 0) return null;
+    return {
+      carpdev: link.index,
+      carpdevMac: link.mac,
+      mac,
+      realMac: mac === link.mac,
+      balancing: mode,
+      vhids: nodes.map(({ vhid }) => vhid),
+      addresses,
+    };
+  }
+
+  /**
+   * The Ethernet source of our frames: never a multicast address, and in stealth mode never the shared one.
+   */
+  get #sourceMac(): string | undefined {
+    const ownMac = this.mode === "ip" || this.mode === "ip-stealth";
+    return ownMac ? this.#link?.mac : this.mac;
+  }
+}
+
+/**
+ * Computes the authentication of each node. A MAC set by hand is part of the first node's digest, unless it
+ * is the virtual MAC or the carpdev's own.
+ */
+function authentications(
+  { nodes, pass, addresses, lladdr }: InterfaceConfiguration,
+  link: Link | undefined,
+): Map<number, Authentication> {
+  const texts = addresses.map((each) => each.address);
+  return new Map(
+    nodes.map(({ vhid }, at) => {
+      const setByHand = lladdr !== undefined && lladdr !== virtualMac(vhid) && lladdr !== link?.mac;
+      const handSetLladdr = at === 0 && setByHand ? lladdr : undefined;
+      return [vhid, new Authentication({ pass, vhid, addresses: texts, handSetLladdr })];
+    }),
+  );
+}
+
+/**
+ * Finds the obstacle that keeps an interface from running; undefined: it runs.
+ *
+ * @param balancing `true`: this host can filter packets for several nodes; otherwise the reason why not
+ */
+export function obstacleTo(
+  configuration: InterfaceConfiguration,
+  link: Link | undefined,
+  balancing: true | string,
+): Obstacle | undefined {
+  const { up, carpdev, nodes, addresses } = configuration;
+  if (!up) return { kind: "down" };
+  if (nodes.length === 0) return { kind: "no-vhid" };
+  // Only a restored interface can be like this: commands for it are refused.
+  if (nodes.length > 1 && balancing !== true) return { kind: "no-balancing", why: balancing };
+  if (carpdev === undefined) return { kind: "no-carpdev" };
+  if (link === undefined) return { kind: "carpdev-missing", carpdev };
+  if (!link.up) return { kind: "carpdev-down", carpdev };
+  if (!link.carrier) return { kind: "no-carrier", carpdev };
+  if (addresses.length === 0) return { kind: "no-address" };
+  return undefined;
+}
+
+/**
+ * The settings that identify the virtual hosts to their peers, as text to compare: a change passes through
+ * INIT. The order of addresses does not matter, as in digests.
+ */
+export function identity(of: InterfaceConfiguration): string {
+  const { carpdev, nodes, balancing, lladdr } = of;
+  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) =>
+    [
+      address,
+      prefixLength,
+      family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
+    ].join(),
+  );
+  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses.sort()]);
+}

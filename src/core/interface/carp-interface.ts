@@ -1,0 +1,446 @@
+/**
+ * CarpInterface: the nodes (virtual hosts) of one carp interface and their common state: whether it runs, its
+ * send errors, its device, a change of its configuration, and leaving. appearance.ts computes what it looks
+ * like on its segment; reconfigure.ts decides which command changes what.
+ */
+
+import type { Advertisement } from "../../protocol/advertisement.ts";
+import { OwnCounters } from "../counters/own-counters.ts";
+import { ReplayWindow } from "../counters/replay-window.ts";
+import type { Demotion, Effective } from "../demotion.ts";
+import type { Effect } from "../effect.ts";
+import { isBowOut } from "../election/timing.ts";
+import { type Owner, VirtualHost } from "../election/virtual-host.ts";
+import type { Event, Part, Timer } from "../event.ts";
+import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
+import { obstacleText } from "../reason.ts";
+import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
+import type { DiscardView, InterfaceView } from "../view.ts";
+import { Appearance, identity, obstacleTo } from "./appearance.ts";
+import type { InterfaceConfiguration } from "./configuration.ts";
+import { Placement } from "./placement.ts";
+import { SendRecord } from "./send-record.ts";
+
+/** The part of the host that its carp interfaces use. */
+export interface Host {
+  readonly preempt: boolean;
+  /** TOS or traffic class of advertisements. */
+  readonly trafficClass: number;
+  /** Whether this host forwards IPv6: its neighbour advertisements then have the router flag. */
+  readonly isRouter: boolean;
+  /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
+  readonly balancing: true | string;
+  /** Every counter sent will be greater. */
+  readonly counterFloor: bigint;
+  link(name: string): Link | undefined;
+  readonly demotion: Demotion;
+  emit(effect: Effect): void;
+  log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
+  /** Counts in the statistics of the interface and of the host. */
+  count(statistic: StatisticName, of: CarpInterface): void;
+  /** Reports a counter that was sent, or that was heard and is followed. */
+  noteCounter(counter: bigint): void;
+  /**
+   * Reports that the nodes' settings changed; `settingsChanged` of the interface is called when the event is
+   * handled.
+   */
+  settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
+  /** Reports that the interface has left: it may have been the last one on its carpdev. */
+  hasLeft(): void;
+}
+
+type Advertised = Extract<Event, { kind: "advertised" }>;
+
+/** The addresses stay this long after a bow-out when no successor is heard. */
+const LINGER_US: Micros = 250_000;
+
+export class CarpInterface implements Owner {
+  #configuration: InterfaceConfiguration;
+  #nodes: VirtualHost[] = [];
+  #appearance: Appearance;
+  /**
+   * The counters of each vhid. They outlive the nodes: our own bow-out must be recognised when it comes back.
+   */
+  readonly #counters = new Map<number, OwnCounters>();
+  readonly #replayWindows = new Map<number, ReplayWindow>();
+  readonly #host: Host;
+  index = 0;
+  /** Number of changes by other programs that were undone. */
+  repairs = 0;
+  /**
+   * Statistics of the packets sent for this interface, and of the packets received that name one of its
+   * vhids.
+   */
+  readonly statistics: Statistics = zeroStatistics();
+  #carpdevLost = false;
+  readonly #sends = new SendRecord((demoted) => {
+    if (demoted) this.#host.demotion.begin(this, "snderrors");
+    else this.#host.demotion.end(this, "snderrors");
+  });
+  /** The last discarded packet for each reason. */
+  readonly #discarded = new Map<StatisticName, DiscardView>();
+  readonly #placement: Placement;
+  readonly #leaveTimer: Timer;
+  #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
+
+  constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
+    this.#configuration = configuration;
+    this.#host = host;
+    this.#placement = new Placement(configuration.name, (effect) => host.emit(effect));
+    this.#leaveTimer = { kind: "leave", interface: configuration.name };
+    this.#appearance = new Appearance(configuration, this.#link);
+    this.#build(now);
+  }
+
+  get configuration(): InterfaceConfiguration {
+    return this.#configuration;
+  }
+
+  /** The configuration once it has left, while it is leaving; otherwise the present one. */
+  get pendingConfiguration(): InterfaceConfiguration {
+    return this.#leaving?.to ?? this.#configuration;
+  }
+
+  get name(): string {
+    return this.#configuration.name;
+  }
+
+  get groups(): readonly string[] {
+    return this.#configuration.groups;
+  }
+
+  get addresses(): readonly InterfaceAddress[] {
+    return this.#configuration.addresses;
+  }
+
+  get advbase(): number {
+    return this.#configuration.advbase;
+  }
+
+  get preempt(): boolean {
+    return this.#host.preempt;
+  }
+
+  get nodes(): readonly VirtualHost[] {
+    return this.#nodes;
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaving !== undefined;
+  }
+
+  /** Whether it is leaving because it was destroyed. */
+  get isDestroyed(): boolean {
+    return this.#leaving !== undefined && this.#leaving.to === undefined;
+  }
+
+  get #link(): Link | undefined {
+    const { carpdev } = this.#configuration;
+    return carpdev === undefined ? undefined : this.#host.link(carpdev);
+  }
+
+  get #master(): boolean {
+    return this.#nodes.some((node) => node.state === "MASTER");
+  }
+
+  get isRunning(): boolean {
+    return this.#nodes.some((node) => node.state !== "INIT");
+  }
+
+  /**
+   * Starts or stops the nodes and updates the device, as the configuration and the state of the carpdev
+   * demand.
+   *
+   * @param leaseUntilUs the leases that an earlier engine left: a node whose lease is in force goes on as
+   * MASTER
+   */
+  evaluate(now: Instant, leaseUntilUs: (vhid: number) => Micros = () => 0): void {
+    if (this.#leaving !== undefined) return;
+    const { up, carpdev, nodes } = this.#configuration;
+    const link = this.#link;
+    const lost = up && carpdev !== undefined && nodes.length > 0 && !(link?.up && link.carrier);
+    const obstacle = obstacleTo(this.#configuration, link, this.#host.balancing);
+    if (obstacle !== undefined) {
+      for (const { vhid } of this.#nodes)
+        if (leaseUntilUs(vhid) > now.us) this.emit({ kind: "lease", interface: this.name, vhid, untilUs: 0 });
+      for (const node of this.#nodes) node.stop({ kind: "not-running", obstacle }, now);
+      // It sends nothing from now on that could end the demotion for failed sends.
+      this.#sends.forget();
+    }
+    this.#appearance = new Appearance(this.#configuration, link);
+    this.#placement.expectDigests(this.#appearance.signedForms);
+    if (lost !== this.#carpdevLost) {
+      this.#carpdevLost = lost;
+      if (lost) this.#host.demotion.begin(this, "carpdev");
+      else this.#host.demotion.end(this, "carpdev");
+    }
+    if (obstacle === undefined)
+      for (const node of this.#nodes) if (node.state === "INIT") node.start(leaseUntilUs(node.vhid), now);
+    this.updateDevice();
+  }
+
+  /**
+   * Takes a new configuration. A change of identity passes through INIT; other changes take effect as it
+   * runs.
+   */
+  reconfigure(next: InterfaceConfiguration, now: Instant): void {
+    this.finishLeaving();
+    const previous = this.#configuration;
+    if (previous.up && !next.up) {
+      this.#leave(next, () => this.#adopt(next, now), now);
+      return;
+    }
+    this.#adopt(next, now);
+  }
+
+  #adopt(next: InterfaceConfiguration, now: Instant): void {
+    const previous = this.#configuration;
+    const { demote: previousDemote } = this.effective(0);
+    const renewed = identity(previous) !== identity(next);
+    if (renewed) {
+      for (const node of this.#nodes) {
+        node.bowOut(now);
+        node.stop({ kind: "identity-changed" }, now);
+      }
+    }
+    this.#configuration = next;
+    this.#host.demotion.regroup(this);
+    if (renewed) this.#build(now);
+    else for (const [i, node] of next.nodes.entries()) (this.#nodes[i] as VirtualHost).advskew = node.advskew;
+    this.evaluate(now);
+    const advskews = (of: InterfaceConfiguration) => of.nodes.map((node) => node.advskew).join();
+    const { demote } = this.effective(0);
+    if (
+      previous.advbase !== next.advbase ||
+      advskews(previous) !== advskews(next) ||
+      previousDemote !== demote
+    )
+      this.#host.settingsChanged(this, demote > previousDemote);
+  }
+
+  /** Forces a state (`state master`); the rules of the protocol apply again from there. */
+  force(state: "init" | "backup" | "master", now: Instant): void {
+    for (const node of this.#nodes) {
+      if (state === "master") node.forceMaster(now);
+      else node.forceBackup(now);
+    }
+  }
+
+  /**
+   * Destroys the interface: it bows out and stays until a successor is heard. `then` runs when it has left.
+   */
+  destroy(then: () => void, now: Instant): void {
+    this.finishLeaving();
+    this.#leave(
+      undefined,
+      () => {
+        for (const node of this.#nodes) node.stop({ kind: "destroyed" }, now);
+        this.#placement.place(null, null);
+        this.#placement.expectDigests([]);
+        this.#host.demotion.forget(this);
+        then();
+      },
+      now,
+    );
+  }
+
+  /** Begins to leave. @param to the configuration after that; undefined: it is destroyed */
+  #leave(to: InterfaceConfiguration | undefined, then: () => void, now: Instant): void {
+    this.#leaving = { to, then };
+    for (const node of this.#nodes) {
+      node.bowOut(now);
+      if (node.state !== "MASTER") node.stop({ kind: to === undefined ? "destroyed" : "taken-down" }, now);
+    }
+    if (this.#master) this.emit({ kind: "arm", timer: this.#leaveTimer, atUs: now.us + LINGER_US });
+    else this.finishLeaving();
+  }
+
+  /** Ends leaving: a successor was heard, the linger time is over, or a new command replaces this one. */
+  finishLeaving(): void {
+    const leaving = this.#leaving;
+    if (leaving === undefined) return;
+    this.#leaving = undefined;
+    this.emit({ kind: "cancel", timer: this.#leaveTimer });
+    leaving.then();
+    this.#host.hasLeft();
+    this.emit({ kind: "left", interface: this.name });
+  }
+
+  /** The node with this vhid, if it is in BACKUP or MASTER. */
+  node(vhid: number): VirtualHost | undefined {
+    return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
+  }
+
+  /** Whether this family's advertisements are unicast. */
+  isUnicast(family: Family): boolean {
+    return (family === 4 ? this.#configuration.carppeer : this.#configuration.carppeer6) !== undefined;
+  }
+
+  /** Whether the advertisement has a valid digest. */
+  verify(advertisement: Advertisement): boolean {
+    return this.#appearance.verify(advertisement);
+  }
+
+  /** Whether strict_replay takes the advertisement for a replay. If not, our counters follow its counter. */
+  isReplay(vhid: number, heard: Heard): boolean {
+    const window = this.#replayWindows.get(vhid) ?? new ReplayWindow();
+    this.#replayWindows.set(vhid, window);
+    const own = this.#counters.get(vhid);
+    if (window.isReplay(heard, own?.lastSent ?? 0n)) return true;
+    own?.follow(heard.counter, heard.receivedUs);
+    this.#host.noteCounter(heard.counter);
+    return false;
+  }
+
+  /** An advertisement with a valid digest arrived for one of the nodes. */
+  accept(node: VirtualHost, heard: Heard, now: Instant): void {
+    if (this.#leaving === undefined) {
+      node.accept(heard, now);
+      return;
+    }
+    if (node.state !== "MASTER") return;
+    node.stop({ kind: "successor-heard" }, now);
+    if (!this.#master) this.finishLeaving();
+  }
+
+  /** The outcome of an `advertise` effect. */
+  advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
+    const node = this.#nodes.find((each) => each.vhid === vhid);
+    if (left.length === 0) {
+      const failure = { error: error ?? "nothing was sent", atUs: leftUs };
+      node?.advertisementFailed();
+      this.#host.count("sendFailed", this);
+      this.emit({ kind: "send-failed", interface: this.name, vhid, error: failure.error });
+      this.#sends.failed(failure, this.#nodes.length);
+      return;
+    }
+    for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
+    node?.advertisementLeft(leftUs, now);
+    this.#sends.left(this.#nodes.length);
+  }
+
+  /** An announcement did not leave. */
+  announcementFailed(vhid: number): void {
+    this.#nodes.find((each) => each.vhid === vhid)?.announcementFailed();
+  }
+
+  /** Asks once more for the device or filter that the kernel did not put in place. */
+  retry(part: Extract<Part, { interface: string }>): void {
+    this.#placement.failed(part.kind === "device" ? "device" : "filter");
+    this.updateDevice();
+  }
+
+  /** Notes a packet that was received for this interface and discarded. */
+  discarded(statistic: StatisticName, text: string, now: Instant): void {
+    this.#discarded.set(statistic, { counter: statistic, text, atUs: now.us });
+  }
+
+  settingsChanged(atOnce: boolean, now: Instant): void {
+    for (const node of this.#nodes) node.settingsChanged(atOnce, now);
+  }
+
+  view(): InterfaceView {
+    const { name, up, description, carpdev, advbase, carppeer, carppeer6, groups, addresses } =
+      this.#configuration;
+    const isRunning = this.isRunning;
+    return {
+      name,
+      up,
+      running: isRunning,
+      mtu: this.#configuration.mtu ?? this.#link?.mtu ?? 1500,
+      lladdr: this.#appearance.mac,
+      description,
+      index: this.index,
+      carpdev,
+      advbase,
+      balancing: this.#appearance.mode,
+      carppeer,
+      carppeer6,
+      nodes: this.#nodes.map((node) => node.view()),
+      groups,
+      addresses,
+      status: this.#master ? "master" : isRunning ? "backup" : "invalid",
+      repairs: this.repairs,
+      sendFailure: this.#sends.failure,
+      discarded: [...this.#discarded.values()],
+      notRunning: isRunning ? undefined : this.#notRunning,
+    };
+  }
+
+  get #notRunning(): string | undefined {
+    const obstacle = obstacleTo(this.#configuration, this.#link, this.#host.balancing);
+    return obstacle && obstacleText(obstacle);
+  }
+
+  // Owner: the part that its virtual hosts use.
+
+  label(vhid: number): string {
+    return this.#nodes.length > 1 ? ` (vhid ${vhid})` : "";
+  }
+
+  effective(advskew: number): Effective {
+    return this.#host.demotion.effective(advskew, this.groups);
+  }
+
+  source(family: Family): string | undefined {
+    return this.#appearance.source(family);
+  }
+
+  get counterTag(): number {
+    return this.#appearance.counterTag;
+  }
+
+  send(
+    vhid: number,
+    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
+    untilUs: Micros,
+  ): void {
+    const { name, carpdev } = this.#configuration;
+    if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
+    const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
+    const bowsOut = isBowOut(fields);
+    this.#host.noteCounter(fields.counter);
+    this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
+  }
+
+  announce(vhid: number, untilUs: Micros): void {
+    const { name, carpdev } = this.#configuration;
+    const frames = this.#appearance.announcements(this.#host.isRouter);
+    if (carpdev !== undefined && frames.length > 0)
+      this.emit({ kind: "announce", interface: name, vhid, carpdev, frames, untilUs });
+  }
+
+  mastershipChanged(): void {
+    this.updateDevice();
+  }
+
+  emit(effect: Effect): void {
+    this.#host.emit(effect);
+  }
+
+  log(priority: 2 | 4, text: string): void {
+    this.#host.log(priority, text);
+  }
+
+  countTransitionToMaster(): void {
+    this.#host.count("transitionsToMaster", this);
+  }
+
+  updateDevice(): void {
+    this.#placement.place(this.#appearance.device(this.#master), this.#appearance.filter());
+  }
+
+  /** The device went away with its carpdev, and has to be built again. */
+  forgetDevice(): void {
+    this.#placement.deviceGone();
+  }
+
+  #build(now: Instant): void {
+    const counterFloor = this.#host.counterFloor;
+    this.#nodes = this.#configuration.nodes.map(({ vhid, advskew }) => {
+      const counters = this.#counters.get(vhid) ?? new OwnCounters(counterFloor, now);
+      this.#counters.set(vhid, counters);
+      return new VirtualHost(this, vhid, advskew, counters, now);
+    });
+  }
+}

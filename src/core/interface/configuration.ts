@@ -1,0 +1,56 @@
+/**
+ * The configuration of one carp interface and the changes that a command makes to it, as plain data. Each
+ * value is in range already (the schema of control messages checks it); reconfigure.ts checks whether values
+ * fit together.
+ */
+
+import type { Balancing, CarpNode, InterfaceAddress } from "../model.ts";
+
+export interface InterfaceConfiguration {
+  readonly name: string;
+  readonly up: boolean;
+  readonly carpdev: string | undefined;
+  /** Ascending by vhid, distinct; empty until a vhid is set. */
+  readonly nodes: readonly CarpNode[];
+  readonly advbase: number;
+  readonly pass: string;
+  readonly carppeer: string | undefined;
+  readonly carppeer6: string | undefined;
+  readonly balancing: Balancing;
+  /** A MAC set by hand; undefined: the virtual MAC. */
+  readonly lladdr: string | undefined;
+  /** In the order in which they were joined; `carp`, if joined, is first. */
+  readonly groups: readonly string[];
+  readonly description: string | undefined;
+  readonly mtu: number | undefined;
+  /** In the order in which they were given. */
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/**
+ * The changes of one command, applied together or not at all. Absent: unchanged. null: back to the default.
+ */
+export interface InterfaceChange {
+  readonly carpdev?: string | undefined;
+  readonly vhid?: number | undefined;
+  readonly advbase?: number | undefined;
+  readonly advskew?: number | undefined;
+  readonly pass?: string | undefined;
+  readonly carppeer?: string | null | undefined;
+  readonly carppeer6?: string | null | undefined;
+  readonly carpnodes?: readonly CarpNode[] | undefined;
+  readonly balancing?: Balancing | undefined;
+  readonly lladdr?: string | null | undefined;
+  readonly joinGroups?: readonly string[] | undefined;
+  readonly leaveGroups?: readonly string[] | undefined;
+  readonly description?: string | null | undefined;
+  readonly mtu?: number | undefined;
+  readonly up?: boolean | undefined;
+  readonly state?: "init" | "backup" | "master" | undefined;
+  /** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
+  readonly addAddresses?: readonly (InterfaceAddress & { readonly alias: boolean })[] | undefined;
+  /** Canonical texts. */
+  readonly removeAddresses?: readonly string[] | undefined;
+  /** `-inet`, `-inet6`: every address of that family goes. */
+  readonly removeFamilies?: readonly (4 | 6)[] | undefined;
+}

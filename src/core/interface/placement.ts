@@ -1,0 +1,59 @@
+/**
+ * Placement: the device, filter and digests that a carp interface asked the kernel for last. Asks again only for what
+ * has changed, or has to be built again.
+ */
+
+import type { SignedForm } from "../../protocol/authentication.ts";
+import type { Effect } from "../effect.ts";
+import type { Device, Filter } from "../model.ts";
+
+/** In place of the text of a device or filter that is not in the kernel: it differs from every real one. */
+const NOT_IN_PLACE = "not in place";
+const NONE = "null";
+
+export class Placement {
+  readonly #name: string;
+  readonly #emit: (effect: Effect) => void;
+  /** The placement last asked for, as JSON. */
+  #device = NONE;
+  #filter = NONE;
+  #digests = "[]";
+
+  /** @param name of the carp interface */
+  constructor(name: string, emit: (effect: Effect) => void) {
+    this.#name = name;
+    this.#emit = emit;
+  }
+
+  /** Asks for the device and the filter where they differ. The filter comes before the device and goes after it. */
+  place(device: Device | null, filter: Filter | null): void {
+    const wanted = { device: JSON.stringify(device), filter: JSON.stringify(filter) };
+    const filterChanges = wanted.filter !== this.#filter;
+    const deviceChanges = wanted.device !== this.#device;
+    this.#filter = wanted.filter;
+    this.#device = wanted.device;
+    const name = this.#name;
+    if (filterChanges && filter !== null) this.#emit({ kind: "filter", interface: name, filter });
+    if (deviceChanges) this.#emit({ kind: "device", interface: name, device });
+    if (filterChanges && filter === null) this.#emit({ kind: "filter", interface: name, filter });
+  }
+
+  /** Tells the sockets which digests are those of hosts with the pass. */
+  expectDigests(forms: readonly SignedForm[]): void {
+    const digests = JSON.stringify(forms.map(({ vhid, key, message }) => [vhid, [...key], [...message]]));
+    if (digests === this.#digests) return;
+    this.#digests = digests;
+    this.#emit({ kind: "expect-digests", interface: this.#name, forms });
+  }
+
+  /** The next `place` asks for it again, whatever it is then: it could not be put in place. */
+  failed(part: "device" | "filter"): void {
+    if (part === "filter") this.#filter = NOT_IN_PLACE;
+    else this.#device = NOT_IN_PLACE;
+  }
+
+  /** The device went away with its carpdev: the next `place` asks for it again. */
+  deviceGone(): void {
+    if (this.#device !== NONE) this.#device = NOT_IN_PLACE;
+  }
+}

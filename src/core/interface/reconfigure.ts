@@ -1,0 +1,217 @@
+/**
+ * Applies a command's changes to the configuration of a carp interface, all together, and refuses them with
+ * one line when the result would conflict with itself, the carpdev or another interface. Pure: returns a new
+ * configuration.
+ */
+
+import { isLinkLocal, parseAddress, virtualMac } from "../../protocol/address.ts";
+import { contains } from "../../protocol/subnet.ts";
+import type { CarpNode, InterfaceAddress, Link } from "../model.ts";
+import type { InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
+
+/** The rest of the host, which a change must not conflict with. */
+export interface Surroundings {
+  /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
+  readonly balancing: true | string;
+  readonly links: ReadonlyMap<string, Link>;
+  /** The other carp interfaces. */
+  readonly others: readonly InterfaceConfiguration[];
+}
+
+export type Refused = { readonly error: string };
+
+/** The configuration of a new interface. */
+export function newInterface(name: string): InterfaceConfiguration {
+  return {
+    name,
+    up: false,
+    carpdev: undefined,
+    nodes: [],
+    advbase: 1,
+    pass: "",
+    carppeer: undefined,
+    carppeer6: undefined,
+    balancing: "none",
+    lladdr: undefined,
+    groups: ["carp"],
+    description: undefined,
+    mtu: undefined,
+    addresses: [],
+  };
+}
+
+/**
+ * Applies a change, or refuses it.
+ *
+ * @param before the configuration that is changed: the present one, or that of a new interface
+ */
+export function applyChange(
+  present: InterfaceConfiguration,
+  change: InterfaceChange,
+  surroundings: Surroundings,
+  before = present,
+): InterfaceConfiguration | Refused {
+  const addresses = changedAddresses(before, change);
+  if ("error" in addresses) return addresses;
+  const nodes = changedNodes(before, change);
+  if ("error" in nodes) return nodes;
+  const groups = changedGroups(before, change);
+  if ("error" in groups) return groups;
+  const set = <T>(changed: T | null | undefined, was: T | undefined) =>
+    changed === undefined ? was : changed === null ? undefined : changed;
+  const after: InterfaceConfiguration = {
+    name: before.name,
+    // Giving an address brings the interface up, as with ifconfig.
+    up: change.up ?? (before.up || (change.addAddresses?.length ?? 0) > 0),
+    carpdev: change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, present, surroundings.links),
+    nodes: nodes.list,
+    advbase: change.advbase ?? before.advbase,
+    pass: change.pass ?? before.pass,
+    carppeer: set(change.carppeer, before.carppeer),
+    carppeer6: set(change.carppeer6, before.carppeer6),
+    balancing: change.balancing ?? before.balancing,
+    lladdr: set(change.lladdr, before.lladdr),
+    groups: groups.list,
+    description: set(change.description, before.description),
+    mtu: change.mtu ?? before.mtu,
+    addresses: addresses.list,
+  };
+  const conflict = conflictOf(present, after, change, surroundings);
+  return conflict === undefined ? after : { error: conflict };
+}
+
+/** Finds the conflict that makes a configuration impossible; undefined: there is none. */
+function conflictOf(
+  before: InterfaceConfiguration,
+  after: InterfaceConfiguration,
+  change: InterfaceChange,
+  { balancing, links, others }: Surroundings,
+): string | undefined {
+  const { carpdev, nodes } = after;
+  const link = carpdev === undefined ? undefined : links.get(carpdev);
+  if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev)
+    return `carpdev ${change.carpdev}: no such device`;
+  // A restored interface with several nodes may still be changed in other ways, taken down and destroyed.
+  if (
+    nodes.length > 1 &&
+    balancing !== true &&
+    !(before.nodes.length > 1 && change.carpnodes === undefined)
+  ) {
+    const words = nodes.map((node) => `${node.vhid}:${node.advskew}`).join();
+    return `carpnodes ${words}: ${balancing}`;
+  }
+  for (const other of others) {
+    const sameSegment = carpdev !== undefined && other.carpdev === carpdev;
+    for (const { vhid } of nodes)
+      if (sameSegment && other.nodes.some((node) => node.vhid === vhid))
+        return `vhid ${vhid} is already used by ${other.name} on ${carpdev}`;
+    const mac = macOf(after);
+    if (sameSegment && mac !== undefined && mac !== link?.mac && mac === macOf(other))
+      return `lladdr ${mac} is already used by ${other.name} on ${carpdev}`;
+    for (const { address } of after.addresses)
+      if (other.addresses.some((each) => each.address === address))
+        return `${address} is already used by ${other.name}`;
+  }
+  const added = after.addresses.filter(
+    ({ address }) => !before.addresses.some((each) => each.address === address),
+  );
+  for (const { address } of added)
+    if (link?.addresses.some((each) => each.address === address))
+      return `${address} is ${carpdev}'s own address: a shared address must be another one`;
+  if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
+    return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
+  return undefined;
+}
+
+/** The MAC of the interface's device. */
+function macOf({ lladdr, nodes: [leader] }: InterfaceConfiguration): string | undefined {
+  return lladdr ?? (leader && virtualMac(leader.vhid));
+}
+
+function changedAddresses(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly InterfaceAddress[] } | Refused {
+  let list = [...before.addresses];
+  for (const family of change.removeFamilies ?? []) list = list.filter((each) => each.family !== family);
+  for (const address of change.removeAddresses ?? []) {
+    const canonical = canonicalAddress(address);
+    if (!list.some((each) => each.address === canonical))
+      return { error: `${address}: no such address on ${before.name}` };
+    list = list.filter((each) => each.address !== canonical);
+  }
+  for (const { alias, ...given } of change.addAddresses ?? []) {
+    const added = { ...given, address: canonicalAddress(given.address) };
+    const known = list.findIndex((each) => each.address === added.address);
+    const first = list.findIndex((each) => each.family === 4);
+    if (known >= 0) list[known] = added;
+    else if (alias || added.family === 6 || first < 0) list.push(added);
+    else list[first] = added;
+  }
+  return { list };
+}
+
+function canonicalAddress(text: string): string {
+  return parseAddress(text)?.address ?? text;
+}
+
+function changedNodes(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly CarpNode[] } | Refused {
+  if (change.carpnodes !== undefined) {
+    if (change.vhid !== undefined) return { error: `vhid ${change.vhid}: carpnodes says so already` };
+    if (change.advskew !== undefined)
+      return { error: `advskew ${change.advskew}: carpnodes says so already` };
+    const list = [...change.carpnodes].sort((a, b) => a.vhid - b.vhid);
+    const twice = list.find((node, i) => list[i + 1]?.vhid === node.vhid);
+    if (twice === undefined) return { list };
+    const words = change.carpnodes.map((node) => `${node.vhid}:${node.advskew}`).join();
+    return { error: `carpnodes ${words}: vhid ${twice.vhid} is there twice` };
+  }
+  if (change.vhid !== undefined)
+    return { list: [{ vhid: change.vhid, advskew: change.advskew ?? before.nodes[0]?.advskew ?? 0 }] };
+  if (change.advskew === undefined) return { list: before.nodes };
+  const [only, ...more] = before.nodes;
+  if (only === undefined) return { error: `advskew ${change.advskew}: ${before.name} has no vhid yet` };
+  if (more.length > 0)
+    return { error: `advskew ${change.advskew}: ${before.name} has several nodes: use carpnodes` };
+  return { list: [{ vhid: only.vhid, advskew: change.advskew }] };
+}
+
+function changedGroups(
+  before: InterfaceConfiguration,
+  change: InterfaceChange,
+): { list: readonly string[] } | Refused {
+  for (const group of change.leaveGroups ?? [])
+    if (!before.groups.includes(group)) return { error: `group ${group}: ${before.name} is not in it` };
+  const kept = before.groups.filter((group) => !change.leaveGroups?.includes(group));
+  const groups = new Set([...kept, ...(change.joinGroups ?? [])]);
+  return { list: groups.has("carp") ? [...new Set(["carp", ...groups])] : [...groups] };
+}
+
+/**
+ * Chooses the carpdev when none is given: the device that has an address in the same subnet as one of ours;
+ * of several the present one, which also stays while it is away and no other device fits. Link-local
+ * addresses are in every device's subnet and do not count.
+ */
+function carpdevFor(
+  addresses: readonly InterfaceAddress[],
+  { carpdev }: InterfaceConfiguration,
+  links: ReadonlyMap<string, Link>,
+): string | undefined {
+  const presentFirst = [...links.values()].sort(
+    (a, b) => Number(b.name === carpdev) - Number(a.name === carpdev),
+  );
+  for (const { family, address } of addresses)
+    for (const link of presentFirst)
+      for (const own of link.addresses)
+        if (
+          own.family === family &&
+          !isLinkLocal(address) &&
+          contains(own.address, own.prefixLength, address)
+        )
+          return link.name;
+  const isAway = carpdev !== undefined && !links.has(carpdev) && addresses.length > 0;
+  return isAway ? carpdev : undefined;
+}

@@ -1,0 +1,75 @@
+/**
+ * Examines a host: reads facts through src/kernel and has host.ts and interfaces.ts judge them, for a running engine or
+ * for a command where none runs. Devices are read one in a turn of the event loop, so that advertisements never wait
+ * for more than one.
+ */
+
+import { setImmediate as turn } from "node:timers/promises";
+import type { Finding, Packets } from "../control/messages.ts";
+import type { Host } from "../core/host.ts";
+import type { Instant } from "../core/model.ts";
+import {
+  type DeviceFacts,
+  dataPathObstacle,
+  deviceFacts,
+  hasBpfFilesystem,
+  hostFacts,
+  localAddresses,
+} from "../kernel/inspection.ts";
+import { examineHost } from "./host.ts";
+import { examineInterfaces } from "./interfaces.ts";
+
+/** The part of a running engine that the examination reads. */
+export interface ExaminedEngine {
+  readonly host: Pick<Host, "interfaces" | "link">;
+  readonly runDir: string;
+  /** Why this host has no data path; undefined when it has one. */
+  readonly dataPathObstacle: string | undefined;
+  readonly scriptsAreConfined: boolean;
+  now(): Instant;
+  packets(): Packets[];
+}
+
+/** Examines the host of a running engine, from inside its namespaces and with its privileges. */
+export async function examineAround(engine: ExaminedEngine): Promise<Finding[]> {
+  const host = examineHost({
+    facts: hostFacts(),
+    obstacle: engine.dataPathObstacle,
+    persists: hasBpfFilesystem(engine.runDir),
+    scriptsAreConfined: engine.scriptsAreConfined,
+    isEngine: true,
+  });
+  const views = engine.host.interfaces();
+  const others = localAddresses();
+  const names = new Set([
+    ...views.flatMap(({ name, carpdev }) => (carpdev === undefined ? [name] : [name, carpdev])),
+    ...others.map(({ device }) => device),
+  ]);
+  const devices = new Map<string, DeviceFacts | undefined>();
+  for (const name of names) {
+    devices.set(name, deviceFacts(name));
+    await turn();
+  }
+  return [
+    ...host,
+    ...examineInterfaces({
+      nowUs: engine.now().us,
+      views: engine.host.interfaces(),
+      packets: engine.packets(),
+      device: (name) => devices.get(name),
+      mtu: (name) => engine.host.link(name)?.mtu,
+      local: others,
+    }),
+  ];
+}
+
+/** Examines whether an engine could run on this host, where none does. */
+export function examineInstead(): Finding[] {
+  return examineHost({
+    facts: hostFacts(),
+    obstacle: dataPathObstacle(),
+    persists: undefined,
+    scriptsAreConfined: false,
+    isEngine: false,
+  });
+}

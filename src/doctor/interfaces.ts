@@ -1,0 +1,243 @@
+/**
+ * Judges carp interfaces and their carpdevs: settings, multicast, discarded and unsent advertisements, several masters.
+ * Pure: it sees only the views and facts it is given.
+ */
+
+import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
+import { intervalUs, SECOND } from "../core/election/timing.ts";
+import type { Micros } from "../core/model.ts";
+import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
+import { sameSubnet } from "../protocol/subnet.ts";
+
+export interface InterfacesExamined {
+  readonly nowUs: Micros;
+  readonly views: readonly InterfaceView[];
+  readonly packets: readonly Packets[];
+  readonly device: (name: string) => DeviceFacts | undefined;
+  /** The MTU of a device that could be a carpdev. */
+  readonly mtu: (name: string) => number | undefined;
+  readonly local: readonly LocalAddress[];
+}
+
+/** Advertisements discarded longer ago are not reported. */
+const RECENT_US = 60 * SECOND;
+/** So many packets without one for another host are no coincidence. */
+const TELLING_PACKETS = 100;
+
+const CARP_GROUPS = { 4: "01:00:5e:00:00:12", 6: "33:33:00:00:00:12" } as const;
+
+export function examineInterfaces(examined: InterfacesExamined): Finding[] {
+  const { views } = examined;
+  if (views.length === 0) return [{ level: "ok", subject: "interfaces", text: "no carp interfaces" }];
+  const carpdevs = Map.groupBy(
+    views.filter(({ up, carpdev }) => up && carpdev !== undefined),
+    ({ carpdev = "" }) => carpdev,
+  );
+  return [
+    ...[...carpdevs].flatMap(([name, on]) => carpdev(name, on, examined)),
+    ...views.flatMap((view) => carpInterface(view, examined)),
+  ];
+}
+
+function carpdev(
+  name: string,
+  on: readonly InterfaceView[],
+  { device, mtu: mtuOf, local }: InterfacesExamined,
+): Finding[] {
+  const facts = device(name);
+  const mtu = mtuOf(name);
+  if (facts === undefined) return [];
+  const found: Finding[] = [];
+  const say = (level: Finding["level"], text: string, todo?: string) =>
+    found.push({ level, subject: name, text, ...(todo === undefined ? {} : { todo }) });
+  const { isWireless, arpIgnore = 1, arpAnnounce = 2, multicast } = facts;
+  if (isWireless) say("error", "a wireless network passes only its station's own MAC", "use a wired carpdev");
+  if (arpIgnore < 1)
+    say(
+      "error",
+      "arp_ignore is 0: it answers for shared addresses with its own MAC",
+      setting(name, "arp_ignore=1"),
+    );
+  if (arpAnnounce < 2)
+    say(
+      "error",
+      `arp_announce is ${arpAnnounce}: it asks from shared addresses with its own MAC`,
+      setting(name, "arp_announce=2"),
+    );
+  const wanted = on.filter(({ running }) => running);
+  for (const family of [4, 6] as const)
+    if (!multicast.has(CARP_GROUPS[family]) && wanted.some((view) => advertisesTo(view, family)))
+      say("error", `it does not receive ${CARP_GROUPS[family]}`, `set ${on[0]?.name} down, then up`);
+  for (const view of on)
+    if (mtu !== undefined && view.mtu > mtu)
+      say("warning", `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`, "make both the same");
+  for (const other of inSameSubnets(name, on, local))
+    if ((device(other.device)?.arpIgnore ?? 1) < 1)
+      say(
+        "warning",
+        `${other.device} has ${other.address} in the same subnet and answers for shared addresses too`,
+        setting(other.device, "arp_ignore=1"),
+      );
+  return found.length > 0
+    ? found
+    : [{ level: "ok", subject: name, text: "ARP settings, multicast and MTU are as required" }];
+}
+
+function setting(device: string, text: string): string {
+  return `sysctl net.ipv4.conf.${device.replaceAll(".", "/")}.${text}`;
+}
+
+function advertisesTo({ addresses, carppeer, carppeer6 }: InterfaceView, family: 4 | 6): boolean {
+  return (
+    addresses.some((each) => each.family === family) && (family === 4 ? carppeer : carppeer6) === undefined
+  );
+}
+
+/** IPv4 addresses of other devices in the subnets of the shared addresses. */
+function inSameSubnets(
+  carpdev: string,
+  on: readonly InterfaceView[],
+  local: readonly LocalAddress[],
+): LocalAddress[] {
+  const own = new Set([carpdev, ...on.map(({ name }) => name)]);
+  const shared = on.flatMap(({ addresses }) => addresses.filter(({ family }) => family === 4));
+  return local.filter((each) => !own.has(each.device) && shared.some((address) => sameSubnet(address, each)));
+}
+
+function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
+  const { name, up, notRunning } = view;
+  if (!up) return [{ level: "ok", subject: name, text: "is down, as configured" }];
+  if (notRunning !== undefined)
+    return [
+      {
+        level: "error",
+        subject: name,
+        text: `does not run: ${notRunning}`,
+        todo: `correct that, or set ${name} down`,
+      },
+    ];
+  const found = [...deviceFindings(view, examined), ...trafficFindings(view, examined)];
+  const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
+  return [...found, ...merged(view.name, nodeFindings)];
+}
+
+function deviceFindings(
+  { name, addresses, index }: InterfaceView,
+  { device }: InterfacesExamined,
+): Finding[] {
+  const facts = device(name);
+  if (facts === undefined || index === 0) return [];
+  const found: Finding[] = [];
+  if (facts.rpFilter === 1)
+    found.push({
+      level: "error",
+      subject: name,
+      text: "rp_filter is strict: what arrives for the shared addresses is dropped",
+      todo: setting(name, "rp_filter=2"),
+    });
+  if (facts.ipv6IsDisabled && addresses.some(({ family }) => family === 6))
+    found.push({
+      level: "error",
+      subject: name,
+      text: "IPv6 is disabled on it, and it has IPv6 addresses",
+      todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
+    });
+  return found;
+}
+
+function trafficFindings(view: InterfaceView, { nowUs, packets }: InterfacesExamined): Finding[] {
+  const { name: subject, sendFailure, discarded, balancing, nodes } = view;
+  const found: Finding[] = [];
+  if (sendFailure !== undefined)
+    found.push({
+      level: "error",
+      subject,
+      text: `its advertisements do not leave: ${sendFailure.error}`,
+      todo: WHY_NOT_SENT[sendFailure.error] ?? "look at the carpdev, and at the system log",
+    });
+  for (const { counter, text, atUs } of discarded) {
+    if (nowUs - atUs > RECENT_US) continue;
+    const isWrong = counter === "badAuthentication";
+    found.push({
+      level: isWrong ? "error" : "warning",
+      subject,
+      text: `${Math.round((nowUs - atUs) / SECOND)} s ago it discarded: ${text}`,
+      ...(isWrong ? { todo: "give every host of the vhid the same pass and the same addresses" } : {}),
+    });
+  }
+  const counts = packets.find((each) => each.interface === subject);
+  const accepted = counts?.nodes.reduce((sum, each) => sum + each.accepted, 0) ?? 0;
+  const others = counts?.nodes.reduce((sum, each) => sum + each.droppedByHash, 0) ?? 0;
+  const holdsAll = nodes.every(({ state }) => state === "MASTER");
+  if (balancing === "ip-unicast" && !holdsAll && accepted >= TELLING_PACKETS && others === 0)
+    found.push({
+      level: "warning",
+      subject,
+      text: "no packet for other hosts arrives here: a switch has learned where the shared MAC is",
+      todo: "in mode ip-unicast have the switch send every frame to all hosts, or use balancing ip or ip-stealth",
+    });
+  return found;
+}
+
+const WHY_NOT_SENT: Readonly<Partial<Record<string, string>>> = {
+  EPERM: "a packet filter (nftables, iptables) refuses IP protocol 112: let it out",
+  ENETUNREACH: "there is no route to the peer",
+  EHOSTUNREACH: "there is no route to the peer",
+  ENETDOWN: "set the carpdev up",
+  ENOBUFS: "the carpdev's queue is full: look at its load",
+};
+
+function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
+  const { vhid, state, peers, heard, demote, sinceUs } = node;
+  const subject = `${name} vhid ${vhid}`;
+  const found: Finding[] = [];
+  if (demote > 0)
+    found.push({
+      level: "warning",
+      subject,
+      text: `demoted by ${demote}`,
+      todo: "see 'carpctl status' for the reasons",
+    });
+  // A master that this host answered advertises no more after that.
+  const contending = peers.filter(
+    ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),
+  );
+  if (state === "MASTER" && contending.length > 0)
+    return [...found, twoMasters(subject, ["this host", ...contending.map(({ source }) => source)])];
+  const families = Map.groupBy(peers, ({ source }) => source.includes(":"));
+  const several = [...families.values()].find((each) => each.length > 1);
+  if (state === "BACKUP" && several !== undefined)
+    return [
+      ...found,
+      twoMasters(
+        subject,
+        several.map(({ source }) => source),
+      ),
+    ];
+  // Not even a warning: a MASTER never hears its BACKUPs.
+  const ago =
+    heard === undefined
+      ? ", no other host heard: there may be none, a BACKUP does not advertise"
+      : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
+  return [...found, { level: "ok", subject, text: `${state}${ago}` }];
+}
+
+/** Merges findings that are equal for several nodes into one. */
+function merged(name: string, findings: readonly Finding[]): Finding[] {
+  const alike = Map.groupBy(findings, ({ level, text, todo }) => JSON.stringify([level, text, todo]));
+  return [...alike.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const vhids = group.map(({ subject }) => subject.split(" ").at(-1)).join(", ");
+    return [{ ...first, subject: group.length === 1 ? first.subject : `${name} vhids ${vhids}` }];
+  });
+}
+
+function twoMasters(subject: string, masters: readonly string[]): Finding {
+  return {
+    level: "error",
+    subject,
+    text: `several masters advertise: ${masters.join(", ")}`,
+    todo: "check that they receive each other's advertisements, and have the same pass, addresses and vhid",
+  };
+}

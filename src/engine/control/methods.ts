@@ -1,0 +1,162 @@
+/**
+ * The methods of the control protocol: each message is checked against the schema, authorised, and turned
+ * into a command of the core or a question to it. A message that is refused on the way has changed nothing.
+ */
+
+import { JSONRPCErrorException, JSONRPCServer } from "json-rpc-2.0";
+import {
+  type Configuration,
+  checkParams,
+  ErrorCode,
+  type Hello,
+  type Method,
+  methods,
+  type Params,
+  type Results,
+} from "../../control/messages.ts";
+import type { Command, HostConfiguration } from "../../core/command.ts";
+import type { Outcome } from "../../core/host.ts";
+import { compareInterfaceNames } from "../../core/interface/name.ts";
+import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
+import { examineAround } from "../../doctor/examination.ts";
+import type { Engine } from "../engine.ts";
+import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
+import type { Caller } from "./server.ts";
+
+/** The part of an engine that answers are made from. */
+export type Served = Pick<
+  Engine,
+  | "version"
+  | "host"
+  | "ready"
+  | "now"
+  | "command"
+  | "packets"
+  | "feed"
+  | "dataPathObstacle"
+  | "scriptsAreConfined"
+  | "runDir"
+  | "maintenance"
+  | "serviceStatus"
+  | "log"
+>;
+
+type Done = Exclude<Outcome, { error: string }>;
+type Answers = {
+  [M in Method]: (params: Params<M>, engine: Served, caller: Caller) => Results[M] | Promise<Results[M]>;
+};
+
+const answers: Answers = {
+  hello: (_, engine) => hello(engine),
+  monitor: (_, engine, caller) => {
+    caller.subscribe(engine.feed);
+    return hello(engine);
+  },
+  interfaces: (_, engine) => ({ nowUs: engine.now().us, interfaces: engine.host.interfaces() }),
+  groups: (_, engine) => engine.host.groups(),
+  "sysctl-get": ({ names }, engine) => {
+    const found = new Map<string, number>();
+    for (const name of names) {
+      const matching = engine.host.sysctl(name);
+      if (matching.length === 0) throw refused(`${name}: no such variable`);
+      for (const each of matching) found.set(each.name, each.value);
+    }
+    return [...found].map(([name, value]) => ({ name, value }));
+  },
+  "sysctl-set": async ({ writes }, engine) => {
+    const { changes = [] } = await run(engine, { kind: "set-sysctl", writes });
+    return changes.map((change, at) => ({ name: writes[at]?.name ?? "", ...change }));
+  },
+  statistics: ({ name }, engine) => {
+    const statistics = name === undefined ? engine.host.statistics : engine.host.statisticsOf(name);
+    if (statistics === undefined) throw refused(`${name}: no such interface`);
+    return { ...statistics };
+  },
+  packets: (_, engine) => engine.packets(),
+  doctor: (_, engine) => examineAround(engine),
+  create: async ({ name }, engine) => {
+    const created = await run(engine, { kind: "create", name });
+    return { name: created.name ?? "" };
+  },
+  destroy: ({ name }, engine) => nothing(run(engine, { kind: "destroy", name })),
+  change: ({ name, change }, engine) => nothing(run(engine, { kind: "change", name, change })),
+  replace: async ({ name, change, dryRun }, engine) => {
+    const { changed = false } = await run(engine, { kind: "replace", name, change, dryRun });
+    return { changed };
+  },
+  configuration: (_, engine, { peer }) => configurationFor(peer, engine.host.configuration),
+  "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
+  demotion: (_, engine) => engine.host.demotion,
+  demote: ({ reason, by }, engine) => nothing(run(engine, { kind: "demote", reason, by })),
+  promote: ({ reason }, engine) => nothing(run(engine, { kind: "promote", reason })),
+  maintenance: ({ on }, engine) => nothing(engine.maintenance(on).then(done)),
+  "service-status": async (_, engine, { peer }) => {
+    const evaluation = await engine.serviceStatus();
+    if ("error" in evaluation) throw refused(evaluation.error);
+    if (maySeeSecrets(peer)) return evaluation;
+    return { ...evaluation, checks: evaluation.checks.map((check) => ({ ...check, output: "" })) };
+  },
+};
+
+/** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
+export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Caller> {
+  const server = new JSONRPCServer<Caller>({
+    errorListener: (message, error) => {
+      // Refusals go to the caller alone: every user can cause them, and must not fill the log.
+      if (error instanceof JSONRPCErrorException) return;
+      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`);
+    },
+  });
+  for (const method of Object.keys(methods) as Method[])
+    server.addMethod(method, (params, caller) => answer(method, params ?? {}, caller, engine, carpGroup));
+  return server;
+}
+
+async function answer<M extends Method>(
+  method: M,
+  params: unknown,
+  caller: Caller,
+  engine: Served,
+  carpGroup: () => number | undefined,
+): Promise<Results[M]> {
+  const checked = checkParams(method, params);
+  if ("refusal" in checked) throw new JSONRPCErrorException(checked.refusal, ErrorCode.invalid);
+  const denied = denial(method, checked.params, caller.peer, carpGroup());
+  if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
+  await engine.ready;
+  return answers[method](checked.params, engine, caller);
+}
+
+function hello(engine: Served): Hello {
+  return { version: engine.version, pid: process.pid, nowUs: engine.now().us };
+}
+
+function configurationFor(peer: Peer, { interfaces, sysctl }: HostConfiguration): Configuration {
+  const inOrder = [...interfaces].sort((a, b) => compareInterfaceNames(a.name, b.name));
+  return {
+    interfaces: maySeeSecrets(peer) ? inOrder : inOrder.map(({ pass: _, ...others }) => others),
+    sysctl: sysctl.map(({ name, value }) => ({ name, value, initial: initialValue(name) })),
+  };
+}
+
+function initialValue(name: string): number {
+  return SYSCTL_VARIABLES.find((each) => each.name === name)?.initial ?? 0;
+}
+
+async function run(engine: Served, command: Command): Promise<Done> {
+  return done(await engine.command(command));
+}
+
+function done(outcome: Outcome): Done {
+  if ("error" in outcome) throw refused(outcome.error);
+  return outcome;
+}
+
+async function nothing(done: Promise<unknown>): Promise<Record<string, never>> {
+  await done;
+  return {};
+}
+
+function refused(message: string): JSONRPCErrorException {
+  return new JSONRPCErrorException(message, ErrorCode.refused);
+}

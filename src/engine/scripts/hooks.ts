@@ -1,0 +1,101 @@
+/**
+ * State-change hooks: runs every program of a directory for each change of a virtual host's state, in order,
+ * one change at a time for each interface. The engine never waits for a hook; hooks that cannot keep up miss
+ * changes, never the last one.
+ */
+
+import { existsSync } from "node:fs";
+import type { Transition } from "../../core/effect.ts";
+import type { Priority } from "../../core/model.ts";
+import type { Job, Ran } from "./runner/runner.ts";
+
+const LIMIT_MS = 30_000;
+/** Changes of one virtual host that may wait. */
+const MAX_WAITING = 8;
+/** A change is told once more when the runner died meanwhile: some hooks may not have run for it. */
+const MAX_ATTEMPTS = 2;
+
+export interface HooksOptions {
+  readonly directory: string;
+  readonly run: (job: Job) => Promise<Ran>;
+  readonly log: (priority: Priority, text: string) => void;
+  /** Variables that every hook gets. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export class Hooks {
+  readonly #options: HooksOptions;
+  /** Changes that wait, by interface; an interface is in the map while hooks run for it. */
+  readonly #waiting = new Map<string, Transition[]>();
+  readonly #telling = new Set<Promise<void>>();
+
+  constructor(options: HooksOptions) {
+    this.#options = options;
+  }
+
+  note(transition: Transition): void {
+    if (!existsSync(this.#options.directory)) return;
+    const known = this.#waiting.get(transition.interface);
+    const waiting = known ?? [];
+    const same = waiting.filter(({ vhid }) => vhid === transition.vhid);
+    if (same.length >= MAX_WAITING && same[0] !== undefined) {
+      waiting.splice(waiting.indexOf(same[0]), 1);
+      this.#options.log(4, `hooks are too slow and miss ${changeText(same[0])}`);
+    }
+    waiting.push(transition);
+    if (known !== undefined) return;
+    this.#waiting.set(transition.interface, waiting);
+    const telling = this.#tellAll(transition.interface, waiting);
+    this.#telling.add(telling);
+    void telling.finally(() => this.#telling.delete(telling));
+  }
+
+  /** Resolves when every change noted so far has been told. */
+  async idle(): Promise<void> {
+    while (this.#telling.size > 0) await Promise.all(this.#telling);
+  }
+
+  async #tellAll(name: string, waiting: Transition[]): Promise<void> {
+    // Not in the turn of the event loop in which the change was made.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await this.#tell(next);
+    this.#waiting.delete(name);
+  }
+
+  async #tell(transition: Transition): Promise<void> {
+    const { directory, run, log } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const environment = { ...this.#options.environment, ...variables(transition) };
+      const ran = await run({ directories: [directory], together: false, limitMs: LIMIT_MS, environment });
+      if ("results" in ran) {
+        for (const { name, outcome, why, output } of ran.results)
+          if (outcome === "failed")
+            log(3, `hook ${name} failed for ${changeText(transition)}: ${why}${firstLine(output)}`);
+          else if (outcome === "refused") log(3, `hook ${name} is not run: ${why}`);
+        return;
+      }
+      log(3, `hooks for ${changeText(transition)} did not run to their end: ${ran.interrupted}`);
+      if (!ran.again) return;
+    }
+  }
+}
+
+function variables({ interface: name, vhid, from, to, addresses }: Transition): Record<string, string> {
+  return {
+    CARP_INTERFACE: name,
+    CARP_VHID: String(vhid),
+    CARP_STATE: to,
+    CARP_PREVIOUS_STATE: from,
+    CARP_ADDRESSES: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" "),
+  };
+}
+
+function changeText({ interface: name, vhid, from, to }: Transition): string {
+  return `${name} vhid ${vhid}: ${from} -> ${to}`;
+}
+
+/** The first line of a hook's output. */
+function firstLine(output: string): string {
+  const [line = ""] = output.trim().split("\n");
+  return line === "" ? "" : `: ${line.slice(0, 200)}`;
+}

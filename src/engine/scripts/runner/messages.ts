@@ -1,0 +1,73 @@
+/**
+ * The messages between the engine and its runner: one JSON object a line over a socket pair. Both ends check
+ * every line against the schema and its longest length; a line that does not fit ends the runner, never the
+ * engine.
+ */
+
+import type { Socket } from "node:net";
+import * as z from "zod";
+import { jsonIn, readLines } from "../../../control/framing.ts";
+
+/** The runner's end of the socket pair. */
+export const RUNNER_FD = 3;
+export const MAX_LINE_BYTES = 1024 * 1024;
+/** Scripts of one directory. */
+export const MAX_SCRIPTS = 128;
+/** Kept of a script's output, and of the output of all scripts of a run together. */
+export const MAX_OUTPUT_BYTES = 4096;
+export const MAX_OUTPUTS_BYTES = 65_536;
+
+/** An order to run every script of these directories, by name: all together, or one after the other. */
+export const Run = z.strictObject({
+  id: z.int().positive(),
+  directories: z.array(z.string().max(4096)).max(64),
+  together: z.boolean(),
+  /** For each script. */
+  limitMs: z.int().positive(),
+  /** Variables besides those that every script gets. */
+  environment: z.record(z.string().max(64), z.string().max(65_536)),
+});
+export type Run = z.infer<typeof Run>;
+
+/** A script's result. `refused`: not run, because a user other than root could have written it. */
+export const Result = z.strictObject({
+  name: z.string().max(4096),
+  path: z.string().max(8192),
+  outcome: z.enum(["passed", "failed", "refused"]),
+  why: z.string().max(1024).optional(),
+  output: z.string().max(MAX_OUTPUT_BYTES),
+});
+export type Result = z.infer<typeof Result>;
+
+const Pid = z.int().min(2);
+
+export const RunnerMessage = z.discriminatedUnion("kind", [
+  /** A script runs, as the leader of a process group. */
+  z.strictObject({ kind: z.literal("began"), id: z.int(), pid: Pid }),
+  z.strictObject({ kind: z.literal("ended"), id: z.int(), pid: Pid }),
+  /** The whole run is over. */
+  z.strictObject({ kind: z.literal("ran"), id: z.int(), results: z.array(Result).max(64 * MAX_SCRIPTS) }),
+]);
+export type RunnerMessage = z.infer<typeof RunnerMessage>;
+
+/**
+ * Calls `take` with each message; calls `garbled` once, and nothing after it, when a line is not a message.
+ */
+export function readMessages<T>(
+  socket: Socket,
+  schema: z.ZodType<T>,
+  take: (message: T) => void,
+  garbled: (why: string) => void,
+): void {
+  const stop = readLines(
+    socket,
+    MAX_LINE_BYTES,
+    (line) => {
+      const message = schema.safeParse(jsonIn(line));
+      if (message.success) return take(message.data);
+      stop();
+      garbled("a line that is not a message");
+    },
+    () => garbled("a line that is too long"),
+  );
+}

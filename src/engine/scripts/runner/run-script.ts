@@ -1,0 +1,105 @@
+/**
+ * Runs one script to its end or to its time limit, in a process group of its own, which is killed at the
+ * limit. No output and no process of the script can keep this from ending.
+ */
+
+import { spawn } from "node:child_process";
+import { MAX_OUTPUT_BYTES, type Result } from "./messages.ts";
+import type { Script } from "./trusted-scripts.ts";
+
+/** A script that writes more is killed: reading its output costs time. */
+const FLOOD_BYTES = 1024 * 1024;
+/**
+ * The last output may arrive after the script's end; a process left behind may keep the pipe open for ever.
+ */
+const LAST_OUTPUT_MS = 200;
+/** A process that sleeps in the kernel cannot be killed. */
+const DYING_MS = 1000;
+
+export interface ScriptOptions {
+  readonly limitMs: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly began: (pid: number) => void;
+  readonly ended: (pid: number) => void;
+}
+
+export function runScript(script: Script, options: ScriptOptions): Promise<Result> {
+  const { name, path, refusal } = script;
+  if (refusal !== undefined)
+    return Promise.resolve({ name, path, outcome: "refused", why: refusal, output: "" });
+  return new Promise((resolve) => {
+    // Detached: a session and a process group of its own. Not execa, which waits for the pipes to close.
+    const child = spawn(path, [], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: options.environment,
+      cwd: "/",
+    });
+    const { pid } = child;
+    if (pid !== undefined) options.began(pid);
+    const output = new OutputHead();
+    let killedFor: string | undefined;
+    let written = 0;
+    const end = (why: string) => {
+      killedFor ??= why;
+      if (pid !== undefined) killGroup(pid);
+      setTimeout(() => finish(killedFor), DYING_MS).unref();
+    };
+    const limit = setTimeout(
+      () => end(`did not end within ${options.limitMs / 1000} seconds`),
+      options.limitMs,
+    );
+    let finished = false;
+    const finish = (why: string | undefined) => {
+      if (finished) return;
+      finished = true;
+      clearTimeout(limit);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      if (pid !== undefined) options.ended(pid);
+      const outcome = why === undefined ? "passed" : "failed";
+      resolve({ name, path, outcome, ...(why === undefined ? {} : { why }), output: output.text });
+    };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("error", () => {});
+      stream.on("data", (bytes: Buffer) => {
+        output.add(bytes);
+        written += bytes.length;
+        if (written > FLOOD_BYTES) {
+          stream.pause();
+          end(`wrote more than ${FLOOD_BYTES} bytes`);
+        }
+      });
+    }
+    child.once("error", (error: NodeJS.ErrnoException) => finish(`cannot be run (${error.code})`));
+    child.once("exit", (code, signal) => {
+      const why =
+        killedFor ??
+        (signal !== null ? `killed by ${signal}` : code !== 0 ? `exit status ${code}` : undefined);
+      child.once("close", () => finish(why));
+      setTimeout(() => finish(why), LAST_OUTPUT_MS);
+    });
+  });
+}
+
+export function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // The group is empty.
+  }
+}
+
+/** The first bytes of a script's output. */
+class OutputHead {
+  #bytes = Buffer.alloc(0);
+
+  add(bytes: Buffer): void {
+    const room = MAX_OUTPUT_BYTES - this.#bytes.length;
+    if (room > 0) this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(0, room)]);
+  }
+
+  get text(): string {
+    return this.#bytes.toString("utf8");
+  }
+}

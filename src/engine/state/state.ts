@@ -1,0 +1,83 @@
+/**
+ * State: everything that outlives the engine's process: the configuration, the advertisement counters,
+ * maintenance, and the kernel adapters' documents. Read once, when the engine starts.
+ */
+
+import { join } from "node:path";
+import type { HostConfiguration } from "../../core/command.ts";
+import { MAINTENANCE } from "../../core/demotion.ts";
+import type { Instant } from "../../core/model.ts";
+import type { Document } from "../../kernel/kernel.ts";
+import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
+import { openDocument } from "./document.ts";
+import { Maintenance } from "./maintenance.ts";
+import { StateFile } from "./saved-state.ts";
+
+const NOTHING: HostConfiguration = { interfaces: [], sysctl: [], groups: [], reasons: [] };
+
+export class State {
+  /** The configuration of the earlier engine, with maintenance as its file records it. */
+  readonly configuration: HostConfiguration;
+  /** The greatest counter that an earlier engine may have sent. */
+  readonly counterFloor: bigint;
+  /** Why the saved state cannot be used; undefined: it can be used, or there is none. */
+  readonly unusable: string | undefined;
+  readonly maintenance: Maintenance;
+  readonly #runDir: string;
+  readonly #file: StateFile;
+
+  private constructor(
+    directories: { readonly runDir: string; readonly etcDir: string },
+    file: StateFile,
+    loaded: Awaited<ReturnType<StateFile["load"]>>,
+    now: Instant,
+  ) {
+    this.#runDir = directories.runDir;
+    this.#file = file;
+    this.maintenance = new Maintenance(directories.etcDir);
+    const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
+    this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
+    this.counterFloor = counterFloor(saved?.counters, now);
+    const { reasons, ...others } = saved?.configuration ?? NOTHING;
+    const withoutMaintenance = reasons.filter(({ reason }) => reason !== MAINTENANCE.reason);
+    this.configuration = {
+      ...others,
+      reasons: this.maintenance.on ? [...withoutMaintenance, MAINTENANCE] : withoutMaintenance,
+    };
+  }
+
+  /** Reads the state. Changes no file: an engine that runs in the same run directory is not disturbed. */
+  static async read(
+    directories: { readonly runDir: string; readonly etcDir: string },
+    now: Instant,
+  ): Promise<State> {
+    const file = new StateFile(directories.runDir);
+    return new State(directories, file, await file.load(), now);
+  }
+
+  /** Opens a small JSON document in the run directory. */
+  document(name: string): Document {
+    return openDocument(join(this.#runDir, `${name}.json`));
+  }
+
+  /** Saves the state. @param greatestCounter the greatest counter that was or may be sent */
+  save(configuration: HostConfiguration, greatestCounter: bigint, now: Instant): Promise<void> {
+    return this.#file.save({ configuration, counters: countersNow(greatestCounter, now) });
+  }
+
+  /** Ends the state after a stop in order: only counters that are ahead of the system clock are kept. */
+  async end(greatestCounter: bigint, now: Instant): Promise<void> {
+    if (areAhead(greatestCounter, now)) await this.save(NOTHING, greatestCounter, now);
+    else await this.#file.remove();
+  }
+
+  /** Renames a saved state that cannot be used, so that it is kept for a person. @returns its new path */
+  setAside(): Promise<string> {
+    return this.#file.setAside();
+  }
+
+  /** Whether another program has removed the saved state; true once. */
+  takeRemoval(): boolean {
+    return this.#file.takeRemoval();
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Attachments: puts the data path's two programs on the ingress and egress of carpdevs, by TCX (Linux 6.6) or as
+ * filters of a clsact qdisc, and takes them off again. Programs of other owners are never touched. Knows no interface
+ * and no lease.
+ */
+
+import { errnoName, native } from "../native.ts";
+import { CARPDEVS, type DataPathLayout } from "./layout.ts";
+import { type BpfObject, nativeBpf, type TrafficFilter } from "./native-bpf.ts";
+
+/** TCX runs before the queueing disciplines, so packets take less time. */
+export type Hook = "tcx" | "clsact";
+
+/** The programs, and whether each is for ingress. */
+export const PROGRAMS = [
+  ["carp_ingress", true],
+  ["carp_egress", false],
+] as const;
+
+const LOOPBACK = 1;
+
+const EPERM = 1;
+const ENOENT = 2;
+const EACCES = 13;
+const EEXIST = 17;
+const EINVAL = 22;
+
+/** Values of CARPDEVS: whether an engine of ours made the carpdev's clsact qdisc. */
+const NOT_OURS = 0;
+const OURS = 1;
+
+/** Before all other filters: one that ends the matter for a packet must not spare it ours. */
+const FIRST_PRIORITY = 1;
+/** Lets the kernel choose: in front of the filters that are there. */
+const ANY_PRIORITY = 0;
+
+export interface AttachmentsOptions {
+  readonly object: BpfObject;
+  readonly layout: DataPathLayout;
+  /** The handle of our clsact filters: equal for every engine of a run directory. */
+  readonly handle: number;
+  /** Ids of this engine's programs and of those of earlier engines. */
+  readonly known: ReadonlySet<number>;
+  /** Tried first; clsact where the kernel has no TCX. */
+  readonly hook: Hook;
+  /** The path of a program's pin; undefined: it has none. */
+  readonly pinOf: (id: number) => string | undefined;
+}
+
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+  /** Carpdevs with our programs, by index; `made`: the clsact qdisc is ours to remove. */
+  readonly #carpdevs = new Map<number, { made: boolean }>();
+  #hook: Hook;
+
+  /** Takes over the carpdevs that an earlier engine recorded in CARPDEVS. */
+  constructor(options: AttachmentsOptions) {
+    const { object, layout, hook } = options;
+    this.#options = options;
+    this.#hook = hook;
+    for (const key of object.keys(CARPDEVS)) {
+      const index = layout.readNumber(key);
+      const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(NOT_OURS)) === OURS;
+      // The kernel may give the index of a deleted device to another one.
+      if (native.interfaceName(index) === undefined) object.remove(CARPDEVS, key);
+      else this.#carpdevs.set(index, { made });
+    }
+  }
+
+  get indexes(): Iterable<number> {
+    return this.#carpdevs.keys();
+  }
+
+  get hook(): Hook {
+    return this.#hook;
+  }
+
+  useClsact(): void {
+    this.#hook = "clsact";
+  }
+
+  /** Attaches both programs; again, it replaces them without a packet between. @returns why it failed, in words */
+  attach(index: number): string | undefined {
+    return this.#hook === "tcx" ? this.#attachTcx(index) : this.#attachClsact(index);
+  }
+
+  detach(index: number): void {
+    this.#detachTcx(index);
+    this.#detachClsact(index);
+    this.#forget(index);
+  }
+
+  /** Whether both programs are on the device. */
+  isAttached(index: number): boolean {
+    return PROGRAMS.every(
+      ([, ingress]) =>
+        (this.#hook === "tcx" ? this.#tcxOn(index, ingress) : this.#filtersOn(index, ingress)).length > 0,
+    );
+  }
+
+  /** Attaches to the loopback device, which no carp interface is on, to learn now what the kernel lacks. */
+  tryOut(): string | undefined {
+    const before = this.#carpdevs.has(LOOPBACK);
+    let obstacle = this.attach(LOOPBACK);
+    if (obstacle !== undefined && this.#hook === "tcx") {
+      this.#hook = "clsact";
+      obstacle = this.attach(LOOPBACK);
+    }
+    if (!before) this.detach(LOOPBACK);
+    return obstacle;
+  }
+
+  /** Takes over devices with programs of an earlier engine whose maps are gone. */
+  findLeftovers(): void {
+    for (const index of native.interfaceIndexes()) {
+      if (this.#carpdevs.has(index)) continue;
+      const left = [true, false].some(
+        (ingress) => this.#tcxOn(index, ingress).length > 0 || this.#filtersOn(index, ingress).length > 0,
+      );
+      if (left) this.#remember(index, false);
+    }
+  }
+
+  #attachTcx(index: number): string | undefined {
+    const { object, pinOf } = this.#options;
+    if (!this.#carpdevs.has(index)) this.#remember(index, false);
+    for (const [program, ingress] of PROGRAMS) {
+      const [former, ...more] = this.#tcxOn(index, ingress);
+      if (former === object.programId(program)) continue;
+      const pin = former === undefined ? undefined : pinOf(former);
+      const error = object.attachTcx(program, index, ingress, pin);
+      if (error !== 0)
+        return failure(index, `no program can be put on its ${ingress ? "ingress" : "egress"}`, error);
+      if (former !== undefined && pin === undefined) more.push(former);
+      for (const id of more) nativeBpf.detachTcx(id, index, ingress);
+    }
+    this.#detachClsact(index);
+    this.#remember(index, false);
+    return undefined;
+  }
+
+  #attachClsact(index: number): string | undefined {
+    const known = this.#carpdevs.has(index);
+    // Recorded first: an engine that is killed in between must not leave a qdisc that no record tells to be its own.
+    if (!known) this.#remember(index, true);
+    const qdisc = nativeBpf.createClsact(index);
+    if (qdisc === 0) this.#remember(index, true);
+    else if (!known) this.#remember(index, false);
+    if (qdisc !== 0 && qdisc !== EEXIST) {
+      if (!known) this.#forget(index);
+      return failure(index, "the clsact qdisc cannot be made", qdisc);
+    }
+    for (const [program, ingress] of PROGRAMS) {
+      const error = this.#addFilter(program, index, ingress);
+      if (error !== 0)
+        return failure(index, `no filter can be put on its ${ingress ? "ingress" : "egress"}`, error);
+    }
+    this.#detachTcx(index);
+    return undefined;
+  }
+
+  /** @returns 0 or an errno */
+  #addFilter(program: string, index: number, ingress: boolean): number {
+    const { object, handle } = this.#options;
+    const [ours] = this.#filtersOn(index, ingress);
+    const error = object.attach(program, index, ingress, ours?.priority ?? FIRST_PRIORITY, handle);
+    // Filters of another kind have that priority.
+    if ((error === EINVAL || error === EEXIST) && ours === undefined)
+      return object.attach(program, index, ingress, ANY_PRIORITY, handle);
+    return error;
+  }
+
+  #detachTcx(index: number): void {
+    for (const [, ingress] of PROGRAMS)
+      for (const id of this.#tcxOn(index, ingress)) nativeBpf.detachTcx(id, index, ingress);
+  }
+
+  #detachClsact(index: number): void {
+    const { object, handle } = this.#options;
+    for (const [program, ingress] of PROGRAMS) {
+      for (const { priority } of this.#filtersOn(index, ingress))
+        object.detach(program, index, ingress, priority, handle);
+    }
+    if (this.#carpdevs.get(index)?.made === true && !hasFilters(index)) nativeBpf.deleteClsact(index);
+  }
+
+  /** @param made whether the clsact qdisc is ours to remove */
+  #remember(index: number, made: boolean): void {
+    const { object, layout } = this.#options;
+    this.#carpdevs.set(index, { made });
+    object.update(CARPDEVS, layout.number(index), layout.number(made ? OURS : NOT_OURS));
+  }
+
+  #forget(index: number): void {
+    const { object, layout } = this.#options;
+    this.#carpdevs.delete(index);
+    object.remove(CARPDEVS, layout.number(index));
+  }
+
+  /** Our programs on the device by TCX. */
+  #tcxOn(index: number, ingress: boolean): number[] {
+    return tcxOn(this.#options.known, index, ingress);
+  }
+
+  /** Our filters on the device. */
+  #filtersOn(index: number, ingress: boolean): TrafficFilter[] {
+    return filtersOn(this.#options.handle, index, ingress);
+  }
+}
+
+/** Takes programs with these ids, and filters with this handle, off every device. */
+export function detachEverywhere(object: BpfObject, ids: ReadonlySet<number>, handle: number): void {
+  for (const index of native.interfaceIndexes())
+    for (const [program, ingress] of PROGRAMS) {
+      for (const { priority } of filtersOn(handle, index, ingress))
+        object.detach(program, index, ingress, priority, handle);
+      for (const id of tcxOn(ids, index, ingress)) nativeBpf.detachTcx(id, index, ingress);
+    }
+}
+
+function tcxOn(wanted: ReadonlySet<number>, index: number, ingress: boolean): number[] {
+  const found = nativeBpf.listTcx(index, ingress);
+  return typeof found === "number" ? [] : found.filter((id) => wanted.has(id));
+}
+
+function filtersOn(wanted: number, index: number, ingress: boolean): TrafficFilter[] {
+  const filters = nativeBpf.listFilters(index, ingress);
+  if (typeof filters === "number") return [];
+  return filters.filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
+}
+
+function hasFilters(index: number): boolean {
+  return [true, false].some((ingress) => {
+    const filters = nativeBpf.listFilters(index, ingress);
+    return typeof filters !== "number" && filters.length > 0;
+  });
+}
+
+function failure(index: number, what: string, error: number): string {
+  const name = native.interfaceName(index) ?? `interface ${index}`;
+  if (error === ENOENT)
+    return `${name}: ${what}: this kernel lacks it (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)`;
+  if (error === EPERM || error === EACCES) return `${name}: ${what}: this needs CAP_NET_ADMIN and CAP_BPF`;
+  return `${name}: ${what}: ${errnoName(error)}`;
+}

@@ -1,0 +1,105 @@
+/**
+ * Types of the addon's eBPF calls (src/native/bpf): programs and maps, TCX, clsact filters, bpffs. Errors come back as
+ * errno numbers. No code but the cast of the addon.
+ */
+
+import { addon, type NativeFailure } from "../native.ts";
+
+/** Names, offsets and sizes in bytes, from the compiled programs' own types. */
+export interface BpfLayout {
+  readonly structs: Readonly<
+    Record<
+      string,
+      {
+        readonly size: number;
+        readonly members: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
+      }
+    >
+  >;
+  /** Every constant of every enumeration. */
+  readonly enums: Readonly<Record<string, number>>;
+  readonly maps: Readonly<
+    Record<
+      string,
+      {
+        readonly type: number;
+        readonly keySize: number;
+        readonly valueSize: number;
+        readonly maxEntries: number;
+      }
+    >
+  >;
+}
+
+export interface BpfFailure extends NativeFailure {
+  /** The last output of libbpf and the verifier; the reason stands near its end. */
+  readonly log: string;
+}
+
+export interface TestRun {
+  readonly verdict: number;
+  readonly frame: Uint8Array;
+  /** Per run, on average. */
+  readonly ns: number;
+}
+
+/** The programs and maps of carp.bpf.c in the kernel. What is pinned or attached stays when this is closed. */
+export interface BpfObject {
+  /** Takes each of these maps from its pin, or pins it there. */
+  load(pins: readonly (readonly [map: string, path: string])[]): BpfFailure | undefined;
+  pin(programOrMap: string, path: string): number;
+  /** Maps this array map into memory for `read`, `write` and `storeUs`. @returns 0 or an errno. */
+  share(map: string): number;
+  read(offset: number, length: number): Uint8Array;
+  write(offset: number, bytes: Uint8Array): void;
+  /** Microseconds, as 64 bits of nanoseconds, in one write. */
+  storeUs(offset: number, us: number): void;
+  /** @returns 0 or an errno. A per-CPU map's value: one for every possible processor, 8 bytes aligned. */
+  update(map: string, key: Uint8Array, value: Uint8Array): number;
+  remove(map: string, key: Uint8Array): number;
+  lookup(map: string, key: Uint8Array): Uint8Array | undefined;
+  keys(map: string): Uint8Array[];
+  /** Adds a filter to the device's clsact qdisc; replaces one of that priority and handle. @returns 0 or an errno. */
+  attach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
+  /** @returns 0 or an errno. */
+  detach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
+  /** The kernel's id; 0 when the program is not loaded. */
+  programId(program: string): number;
+  /**
+   * Attaches by TCX: in the place of the program pinned at `replaced`, without a packet between, else before all
+   * others. EEXIST: this program is attached there already. @returns 0 or an errno.
+   */
+  attachTcx(program: string, index: number, ingress: boolean, replaced: string | undefined): number;
+  /** Runs a program on a frame as if it were on that device: nothing is sent or received. An errno if it fails. */
+  run(program: string, frame: Uint8Array, index: number, repeat: number): TestRun | number;
+  close(): void;
+}
+
+/** A filter of a clsact qdisc. Handle 0 stands for the priority itself. */
+export interface TrafficFilter {
+  readonly priority: number;
+  readonly handle: number;
+  readonly kind: string;
+}
+
+/** The part of the addon in src/native/bpf. */
+export const nativeBpf = addon as {
+  bpfLayout(): BpfLayout | BpfFailure;
+  readonly BpfObject: new () => BpfObject;
+  /** @returns 0 or an errno. */
+  createClsact(index: number): number;
+  /** Deletes the qdisc with every filter. @returns 0 or an errno. */
+  deleteClsact(index: number): number;
+  /** @returns an errno when there is no such device; an empty list when there is no clsact qdisc. */
+  listFilters(index: number, ingress: boolean): TrafficFilter[] | number;
+  /** @returns ids of programs in the order they run; an errno when there is no such device or no TCX. */
+  listTcx(index: number, ingress: boolean): number[] | number;
+  /** @returns 0 or an errno. */
+  detachTcx(id: number, index: number, ingress: boolean): number;
+  /** @returns 0 or an errno. */
+  mountBpf(path: string): number;
+  /** @returns 0 or an errno. */
+  unmount(path: string): number;
+  /** Whether a bpffs is mounted there. */
+  isBpf(path: string): boolean;
+};

@@ -1,0 +1,334 @@
+/**
+ * One pass over a carp interface's device: makes and configures its macvlan, or places its addresses on the carpdev. A
+ * pass starts from what the kernel has, so running it again is harmless. When to run one is decided in devices.ts.
+ */
+
+import type { Device } from "../../core/model.ts";
+import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
+import { type KernelLink, linkQuery } from "../netlink/messages.ts";
+import { IPV6_ROUTES } from "../netlink/routes.ts";
+import { LOST } from "../netlink/rtnetlink.ts";
+import {
+  changedSettings,
+  NEW_DEVICE,
+  pathOf,
+  readSetting,
+  type SettingName,
+  writeSetting,
+} from "../settings/link-settings.ts";
+import { carpdevSteps, leaveCarpdev, placeOnCarpdev, wanted, wantedOn } from "./carpdev-addresses.ts";
+import {
+  type AddressStep,
+  builtFor,
+  type CurrentDevice,
+  changedAddresses,
+  creation,
+  foreignChanges,
+  macvlanSteps,
+  ownRoutes,
+  removal,
+  type Step,
+  takesLong,
+  wantedMtu,
+} from "./device-plan.ts";
+import {
+  complain,
+  type DeviceState,
+  forgetFailures,
+  GONE,
+  type PassContext,
+  removalAnswered,
+} from "./device-state.ts";
+import { addressKey } from "./link-cache.ts";
+
+/** Rounds of a pass: removing, creating, configuring, and some for changes by other programs meanwhile. */
+const ROUNDS = 6;
+
+/** Makes the device as wanted. @returns whether it is; if not, a change on the carpdev may help. Never rejects. */
+export async function pass(context: PassContext, state: DeviceState): Promise<boolean> {
+  let itsTurn = false;
+  for (let round = 0; round < ROUNDS; round++) {
+    const device = state.desired;
+    const steps = await nextSteps(context, state, device);
+    if (!itsTurn && steps?.some(takesLong)) {
+      await context.turn();
+      itsTurn = true;
+      continue;
+    }
+    itsTurn = false;
+    if (steps === undefined) return false;
+    if (steps.length === 0) {
+      if (device !== null && !device.realMac)
+        state.placed = new Set(wanted(context, device).map(({ key }) => key));
+      asWanted(context, state);
+      return true;
+    }
+    if (!(await carryOut(context, state, steps))) return false;
+  }
+  complain(state, "rounds", `the device is not as wanted after ${ROUNDS} attempts`);
+  return false;
+}
+
+/** Records that the device is as wanted: lost routes and answers from before mean nothing any more. */
+export function asWanted(context: PassContext, state: DeviceState): void {
+  state.lost.clear();
+  state.asked.clear();
+  for (const subject of ["rounds", "remove"]) state.complaints.delete(subject);
+  const carpdev = context.cache.byName(state.desired?.carpdev ?? "");
+  state.carpdevMtu = carpdev?.mtu;
+  if (carpdev !== undefined && state.desired !== null) tellOfMtu(state, state.desired, carpdev);
+}
+
+/** Marks every route of the device as perhaps lost, after notifications were lost. */
+export function doubtRoutes(context: PassContext, state: DeviceState): void {
+  const { desired, index } = state;
+  if (desired === null || !desired.active || (context.cache.links.get(index)?.masterIndex ?? 0) !== 0) return;
+  for (const { key } of [...IPV6_ROUTES, ...wanted(context, desired).flatMap(ownRoutes)])
+    if (!state.asked.has(key)) state.lost.set(key, undefined);
+}
+
+/** Whether the device differs from what is wanted, and which changes by other programs caused it, in words. */
+export function difference(context: PassContext, state: DeviceState): { needed: boolean; what: string[] } {
+  const device = state.desired;
+  if (device === null) return { needed: false, what: [] };
+  const carpdev = context.cache.byName(device.carpdev);
+  if (device.realMac) {
+    if (carpdev === undefined) return { needed: false, what: [] };
+    const placed = context.placed.get(state.name)?.keys ?? new Set<string>();
+    const current = { cache: context.cache, placed, refused: state.refused, lost: state.lost };
+    const what = changedAddresses(carpdev.index, wantedOn(context, device, carpdev), current);
+    const { removals, additions, routes } = carpdevSteps(context, state, device, carpdev);
+    return { needed: removals.length + additions.length + routes.length > 0, what };
+  }
+  const link = context.cache.byName(state.name);
+  if (link === undefined) {
+    // Gone with its carpdev: there is nothing to build it on, and no other program changed it.
+    if (carpdev === undefined) return { needed: false, what: [] };
+    const renamed = context.cache.links.get(state.index);
+    return { needed: true, what: [renamed ? `device was renamed to ${renamed.name}` : "device was deleted"] };
+  }
+  if (!isOurs(context, state, link)) return { needed: true, what: ["device was replaced"] };
+  if (carpdev === undefined) return { needed: true, what: [] };
+  if (!builtFor(link, carpdev)) return { needed: true, what: ["device was replaced"] };
+  const current = currentDevice(context, state, link, carpdev);
+  const settings = changedSettings(link, untouched(state));
+  return {
+    needed: settings.length > 0 || macvlanSteps(device, current).length > 0,
+    what: [
+      ...foreignChanges(device, current),
+      ...settings.map(({ name, to }) => `${name} was changed to ${to}`),
+    ],
+  };
+}
+
+export const isOurs = (context: PassContext, state: DeviceState, link: KernelLink): boolean =>
+  link.index === state.index || link.alias === context.alias;
+
+const currentDevice = (
+  context: PassContext,
+  state: DeviceState,
+  link: KernelLink,
+  carpdev: KernelLink,
+): CurrentDevice => ({
+  link,
+  carpdev,
+  cache: context.cache,
+  placed: state.placed,
+  refused: state.refused,
+  lost: state.lost,
+  alias: context.alias,
+  carpdevMtu: state.carpdevMtu,
+});
+
+const untouched = ({ exempt, unwritable }: DeviceState): ReadonlySet<SettingName> => exempt.union(unwritable);
+
+/** @returns the next requests; none: the device is as wanted; undefined: nothing more can be done now */
+async function nextSteps(
+  context: PassContext,
+  state: DeviceState,
+  device: Device | null,
+): Promise<Step[] | undefined> {
+  const elsewhere = context.placed.get(state.name);
+  if (elsewhere !== undefined && !(device?.realMac && device.carpdev === elsewhere.carpdev)) {
+    await leaveCarpdev(context, state);
+  }
+  const link = context.cache.byName(state.name);
+  const ours = link !== undefined && isOurs(context, state, link);
+  const renamed = context.cache.links.get(state.index);
+  if (renamed !== undefined && renamed.name !== state.name) return [removal(state.index)];
+  if (device === null) return ours ? [removal(link.index)] : [];
+  const carpdev = context.cache.byName(device.carpdev);
+  if (device.realMac) {
+    if (ours) return [removal(link.index)];
+    return carpdev && placeOnCarpdev(context, state, device, carpdev);
+  }
+  if (link !== undefined && !ours) {
+    complain(state, "device", "a device of this name exists that is not ours: it is left alone");
+    return undefined;
+  }
+  state.complaints.delete("device");
+  if (link !== undefined && (carpdev === undefined || !builtFor(link, carpdev))) return [removal(link.index)];
+  if (carpdev === undefined) return undefined;
+  if (link === undefined) {
+    state.creating = true;
+    return creation(device, carpdev, context.alias);
+  }
+  if (link.index !== state.index) adopt(context, state, link);
+  else
+    for (const { name, needed } of changedSettings(link, untouched(state))) set(context, state, name, needed);
+  const steps = macvlanSteps(device, currentDevice(context, state, link, carpdev));
+  if (steps.some((step) => step.kind === "add-address" && step.address.family === 6))
+    allowIPv6(context, state);
+  return steps;
+}
+
+function tellOfMtu(state: DeviceState, device: Device, carpdev: KernelLink): void {
+  const mtu = wantedMtu(device, carpdev);
+  const hasIPv6 = device.addresses.some(({ family }) => family === 6);
+  if (!hasIPv6 || mtu >= IPV6_LEAST_MTU) state.complaints.delete("mtu");
+  else complain(state, "mtu", `an mtu of ${mtu} carries no IPv6: it is without its IPv6 addresses`);
+}
+
+/** Takes over a device just made, or one of an engine that was killed: every address on it is ours. */
+function adopt(context: PassContext, state: DeviceState, link: KernelLink): void {
+  state.index = link.index;
+  forgetFailures(state);
+  state.placed = new Set(context.cache.addresses(link.index).map(addressKey));
+  state.lost.clear();
+  state.exempt.clear();
+  for (const { name, needed } of NEW_DEVICE) set(context, state, name, needed);
+  // New devices on this host have it.
+  if (readSetting(link.name, "disable_ipv6") !== 0) state.exempt.add("disable_ipv6");
+  context.events.device(state.name, link.index);
+}
+
+/** Enables IPv6 before an address is added: another program may have disabled it, which takes the addresses off. */
+function allowIPv6(context: PassContext, state: DeviceState): void {
+  const settings = { disable_ipv6: readSetting(state.name, "disable_ipv6") ?? 0 };
+  for (const { name, needed } of changedSettings({ name: state.name, settings }, untouched(state)))
+    set(context, state, name, needed);
+}
+
+function set(context: PassContext, state: DeviceState, name: SettingName, value: number): void {
+  const error = writeSetting(state.name, name, value);
+  const path = pathOf(state.name, name);
+  if (error === undefined || readSetting(state.name, name) === value) {
+    context.cache.noteSetting(state.name, name, value);
+    state.complaints.delete(path);
+    return;
+  }
+  state.unwritable.add(name);
+  complain(state, path, `${path} cannot be set to ${value} (${error})`);
+}
+
+/** Performs the requests and records their outcome. @returns whether another round may help */
+async function carryOut(context: PassContext, state: DeviceState, steps: readonly Step[]): Promise<boolean> {
+  const departures = (step: Step) =>
+    step.kind === "add-address" ? context.cache.departures(step.address.index) : 0;
+  const before = steps.map(departures);
+  // Before the request: a notification from now on may be that the route is gone once more.
+  const lost = steps.map((step) => step.kind === "route" && state.lost.delete(step.route.key));
+  const results = await context.perform(steps.map(({ request }) => request));
+  state.creating = false;
+  let sensible = true;
+  let overrun = false;
+  const told: Promise<void>[] = [];
+  for (const [at, step] of steps.entries()) {
+    const error = results[at];
+    if (error === LOST) overrun = true;
+    if (error === "ECANCELED") sensible = false;
+    if (step.kind === "add-address") {
+      const { address, key } = step;
+      if (address.family === 6 && error === undefined && !context.cache.has(address.index, key))
+        told.push(context.told(address.index, key));
+      additionAnswered(context, state, step, { error, departed: departures(step) !== before[at] });
+    } else if (step.kind === "remove-address") {
+      if (removalAnswered(state, step.key, error)) state.placed.delete(step.key);
+    } else if (step.kind === "route") {
+      const { key, what } = step.route;
+      if (error === LOST) state.asked.add(key);
+      if (error === undefined && lost[at]) state.restored.push(`route ${what} was removed`);
+      // EACCES: IPv6 is disabled, which its addresses tell.
+      if (error === undefined || error === "EEXIST") state.complaints.delete(`route ${key}`);
+      else if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN") {
+        state.refusedRoutes.add(key);
+        complain(state, `route ${key}`, `no route ${what} can be made (${error})`);
+      }
+    } else if (error === undefined) {
+      state.complaints.delete(step.kind);
+    } else if (step.kind === "remove") {
+      if (GONE.has(error)) continue;
+      sensible = false;
+      complain(state, step.kind, `the device cannot be removed (${error})`);
+    } else if (step.kind !== "read" && error !== LOST) {
+      sensible = false;
+      // ENETDOWN: the carpdev is down, which its link event tells.
+      const expected =
+        GONE.has(error) || error === "ENETDOWN" || (step.kind === "create" && error === "EEXIST");
+      if (!expected && step.kind !== "mark" && !isOvertaken(context, state, step, error))
+        complain(state, step.kind, failure(step.kind, state, error));
+    }
+  }
+  if (overrun) await context.reread();
+  await received(context, told);
+  return sensible;
+}
+
+/** Whether the change failed because the carpdev's mtu was lowered meanwhile, and the device's with it. */
+function isOvertaken(context: PassContext, state: DeviceState, { kind }: Step, error: string): boolean {
+  if (kind !== "change" || error !== "EINVAL") return false;
+  const carpdev = context.cache.byName(state.desired?.carpdev ?? "");
+  return carpdev !== undefined && carpdev.mtu < (state.carpdevMtu ?? 0);
+}
+
+/**
+ * Waits until the kernel receives for new IPv6 addresses. It acknowledges them first and installs them later, from a
+ * worker that sends the notification just before. Nothing may announce the address earlier.
+ */
+async function received(context: PassContext, told: readonly Promise<void>[]): Promise<void> {
+  if (told.length === 0) return;
+  await Promise.all(told);
+  // Answered only when the worker is done: both need the same lock.
+  await context.perform([linkQuery("lo")]);
+}
+
+function failure(kind: Step["kind"], state: DeviceState, error: string): string {
+  const on = state.desired?.carpdev ?? "its carpdev";
+  if (kind !== "create")
+    return `the device cannot be ${kind === "change" ? "changed" : `set ${kind}`} (${error})`;
+  const why: Record<string, string> = {
+    EBUSY: `${on} belongs to a bridge or a bond, or its macvlans do not allow another`,
+    EOPNOTSUPP: "this kernel has no macvlan",
+    EINVAL: `${on} takes no macvlan with this MAC or mtu`,
+    EPERM: "the engine may not make network devices",
+  };
+  return `no device can be made on ${on} (${error}${why[error] ? `: ${why[error]}` : ""})`;
+}
+
+function additionAnswered(
+  context: PassContext,
+  state: DeviceState,
+  step: AddressStep,
+  { error, departed }: { readonly error: string | undefined; readonly departed: boolean },
+): void {
+  const { key, address } = step;
+  const { cache } = context;
+  const otherLength = cache.addresses(address.index).find((other) => other.address === address.address);
+  if (
+    error === undefined ||
+    (error === "EEXIST" && (otherLength === undefined || cache.has(address.index, key)))
+  ) {
+    // The kernel reports a new IPv6 address some time after it has acknowledged it, and may have reported its removal
+    // before that: then it is added again, which EEXIST answers when it is there all the same.
+    if (!cache.has(address.index, key) && !(departed && error === undefined))
+      cache.take({ kind: "address", gone: false, address });
+    if (!state.desired?.realMac) state.placed.add(key);
+    state.complaints.delete(key);
+    return;
+  }
+  if (GONE.has(error)) return;
+  state.refused.add(key);
+  const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
+  const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
+  complain(state, key, `address ${key} cannot be added (${why})`);
+}

@@ -1,0 +1,87 @@
+/**
+ * DeviceState: what is known of a carp interface's device besides what the kernel tells, and what of it is not in
+ * place; PassContext: what a pass over the device may use. Nothing here asks the kernel anything.
+ */
+
+import type { Device } from "../../core/model.ts";
+import type { LinkEvents } from "../kernel.ts";
+import type { Request } from "../netlink/bytes.ts";
+import { LOST } from "../netlink/rtnetlink.ts";
+import type { SettingName } from "../settings/link-settings.ts";
+import type { LinkCache } from "./link-cache.ts";
+import type { PlacedAddresses } from "./placed-addresses.ts";
+
+/** The device of one carp interface. */
+export interface DeviceState {
+  readonly name: string;
+  desired: Device | null;
+  /** The kernel's index of our macvlan; 0 while there is none. */
+  index: number;
+  /** True between the request for the device and the notification of its index. */
+  creating: boolean;
+  /** Keys of the addresses on our macvlan that are ours to remove. */
+  placed: Set<string>;
+  /** Keys of addresses the kernel refused. */
+  readonly refused: Set<string>;
+  /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
+  readonly lost: Map<string, number | undefined>;
+  /** Keys of routes the kernel refused. */
+  readonly refusedRoutes: Set<string>;
+  /** Keys of routes whose request was sent and its answer lost: they are there, or cannot be. */
+  readonly asked: Set<string>;
+  /** Settings that stay as the host gave them to the new device. */
+  readonly exempt: Set<SettingName>;
+  /** Settings that could not be written; tried again with the next `apply`. */
+  readonly unwritable: Set<SettingName>;
+  /** Repairs, in words, of routes whose loss was not reported. */
+  restored: string[];
+  /** The carpdev's MTU when the device was last as wanted. */
+  carpdevMtu: number | undefined;
+  /** The parts that are not in place: error in words, by part. */
+  readonly complaints: Map<string, string>;
+}
+
+export interface PassContext {
+  /** The alias by which a macvlan is known to be ours. */
+  readonly alias: string;
+  readonly cache: LinkCache;
+  readonly placed: PlacedAddresses;
+  readonly events: LinkEvents;
+  perform(requests: readonly Request[]): Promise<(string | undefined)[]>;
+  /**
+   * Resolves for one caller in a turn of the event loop: slow requests are made one at a time, so that many devices
+   * going down together do not keep the engine from the network.
+   */
+  turn(): Promise<void>;
+  /** Resolves when the kernel reports an address that was just added, or after a limit. */
+  told(index: number, key: string): Promise<void>;
+  /** Resolves when links and addresses have been read again after answers were lost. */
+  reread(): Promise<void>;
+}
+
+/** The device is gone, the answer was lost or the socket closed: no failure of the request itself. */
+export const GONE = new Set(["ENODEV", "ECANCELED", LOST]);
+/** The address is not there: the kernel removed it itself, with the link going down or with the subnet's first. */
+const ABSENT = new Set(["EADDRNOTAVAIL", "ENXIO"]);
+
+/** Forgets what failed: every part is tried again by the next pass. */
+export function forgetFailures(state: DeviceState): void {
+  state.refused.clear();
+  state.unwritable.clear();
+  for (const key of state.refusedRoutes) state.lost.set(key, undefined);
+  state.refusedRoutes.clear();
+  state.complaints.clear();
+}
+
+/** Records that part of the device is not in place, until the same part succeeds. */
+export function complain(state: DeviceState, subject: string, text: string): void {
+  state.complaints.set(subject, text);
+}
+
+/** @returns whether the address is gone; if not, why is recorded */
+export function removalAnswered(state: DeviceState, key: string, error: string | undefined): boolean {
+  const isGone = error === undefined || ABSENT.has(error);
+  if (isGone) state.complaints.delete(key);
+  else if (!GONE.has(error)) complain(state, key, `address ${key} cannot be removed (${error})`);
+  return isGone;
+}

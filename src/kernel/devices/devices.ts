@@ -1,0 +1,259 @@
+/**
+ * Devices: decides when a pass over a carp interface's device runs: one at a time for each, the last `apply` wins, and
+ * changes by other programs are undone, with backoff. A pass is in device-pass.ts; nothing here talks to the kernel.
+ */
+
+import { isDeepStrictEqual } from "node:util";
+import type { Device } from "../../core/model.ts";
+import type { KernelLink, Notice } from "../netlink/messages.ts";
+import type { KernelRoute } from "../netlink/routes.ts";
+import { RepairBackoff } from "../repair-backoff.ts";
+import { removePlaced } from "./carpdev-addresses.ts";
+import { asWanted, difference, doubtRoutes, pass } from "./device-pass.ts";
+import { localRouteKey, removal } from "./device-plan.ts";
+import { type DeviceState, forgetFailures, type PassContext } from "./device-state.ts";
+
+interface Entry extends DeviceState {
+  /** The number of the last `apply`; a waiter resolves with its own or a later one. */
+  generation: number;
+  /** The `apply` of the last pass. */
+  tried: number;
+  waiters: { generation: number; done: () => void }[];
+  running: boolean;
+  /** The last pass left the device as wanted: a difference from now on is a change by another program. */
+  settled: boolean;
+  /** Changes by another program, in words, not yet undone: a deletion shows as other changes first. */
+  foreign: readonly string[];
+  /** The device or its carpdev has changed since the last look. */
+  touched: boolean;
+  readonly backoff: RepairBackoff;
+  /** The errors told last. */
+  told: readonly string[];
+}
+
+export class Devices {
+  readonly #context: PassContext;
+  readonly #entries = new Map<string, Entry>();
+  #look: NodeJS.Immediate | undefined;
+  #closed = false;
+
+  constructor(context: PassContext) {
+    this.#context = context;
+  }
+
+  /** Calls `done` once when the device is as wanted, when that failed, or when nothing is done any more. */
+  apply(name: string, device: Device | null, done: () => void): void {
+    if (this.#closed) {
+      done();
+      return;
+    }
+    const entry = this.#entry(name);
+    const desired = device && { ...device, mac: device.mac.toLowerCase() };
+    if (!isDeepStrictEqual(entry.desired, desired)) {
+      entry.desired = desired;
+      entry.settled = false;
+      entry.foreign = [];
+    }
+    const generation = ++entry.generation;
+    entry.waiters.push({ generation, done });
+    void this.#run(entry);
+  }
+
+  /** Whether the link is a carp device, of this engine or another on this host, and so no carpdev. */
+  isCarp(link: KernelLink): boolean {
+    const entry = this.#entries.get(link.name);
+    if (entry?.creating) return true;
+    return (
+      link.alias?.startsWith("carpctl ") === true ||
+      [...this.#entries.values()].some((e) => e.index === link.index)
+    );
+  }
+
+  /** Called for every notification, after it has been taken into the link cache. */
+  heard(notice: Notice): void {
+    if (notice.kind === "route-gone") {
+      this.#routeGone(notice.route);
+      return;
+    }
+    const index = notice.kind === "link" ? notice.link.index : notice.address.index;
+    const name = notice.kind === "link" ? notice.link.name : this.#context.cache.links.get(index)?.name;
+    for (const entry of this.#entries.values()) {
+      // A new address has a new local route.
+      if (notice.kind === "address" && !notice.gone) entry.lost.delete(localRouteKey(notice.address));
+      if (entry.index === index && notice.kind === "link" && notice.gone) this.#gone(entry);
+      if (entry.index === index || entry.name === name || entry.desired?.carpdev === name) this.#touch(entry);
+    }
+  }
+
+  /** Called after all links and addresses were read again: every device may have changed. */
+  heardAll(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.index !== 0 && !this.#context.cache.links.has(entry.index)) this.#gone(entry);
+      doubtRoutes(this.#context, entry);
+      this.#touch(entry);
+    }
+  }
+
+  /** The links to query now and then: the kernel sends no notification of some changes. */
+  indexes(): number[] {
+    return [...this.#entries.values()].flatMap(({ index }) => (index === 0 ? [] : index));
+  }
+
+  async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
+    const { cache, alias, placed, perform } = this.#context;
+    const left = [...cache.links.values()].filter(
+      (link) => link.kind === "macvlan" && link.alias === alias && !keep.has(link.name),
+    );
+    await perform(left.map(({ index }) => removal(index).request));
+    for (const name of placed.names()) {
+      const on = placed.get(name);
+      if (on === undefined || keep.has(name)) continue;
+      await removePlaced(this.#context, on.carpdev, on.keys);
+      placed.set(name, on.carpdev, new Set());
+    }
+  }
+
+  wanted(): Device[] {
+    return [...this.#entries.values()].flatMap(({ desired }) => desired ?? []);
+  }
+
+  /** The carpdevs that devices of these names, left by an earlier engine, are on. */
+  carpdevsOf(names: ReadonlySet<string>): Set<string> {
+    const { cache, alias, placed } = this.#context;
+    const carpdevs = new Set<string>();
+    for (const name of names) {
+      const link = cache.byName(name);
+      const parent = link?.alias === alias ? cache.links.get(link.parentIndex)?.name : undefined;
+      for (const carpdev of [parent, placed.get(name)?.carpdev]) if (carpdev) carpdevs.add(carpdev);
+    }
+    return carpdevs;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearImmediate(this.#look);
+    for (const entry of this.#entries.values()) {
+      entry.backoff.close();
+      for (const { done } of entry.waiters) done();
+    }
+    this.#entries.clear();
+  }
+
+  #entry(name: string): Entry {
+    const known = this.#entries.get(name);
+    if (known) return known;
+    const backoff = new RepairBackoff({
+      subject: name,
+      complain: (text) => this.#context.events.complaint(text),
+      again: () => this.#consider(entry),
+    });
+    const entry: Entry = {
+      name,
+      desired: null,
+      index: 0,
+      creating: false,
+      placed: new Set(),
+      refused: new Set(),
+      complaints: new Map(),
+      generation: 0,
+      tried: 0,
+      waiters: [],
+      running: false,
+      settled: false,
+      foreign: [],
+      touched: false,
+      lost: new Map(),
+      asked: new Set(),
+      exempt: new Set(),
+      unwritable: new Set(),
+      refusedRoutes: new Set(),
+      restored: [],
+      carpdevMtu: undefined,
+      backoff,
+      told: [],
+    };
+    this.#entries.set(name, entry);
+    return entry;
+  }
+
+  #gone(entry: Entry): void {
+    entry.index = 0;
+    entry.placed.clear();
+    entry.lost.clear();
+    this.#context.events.device(entry.name, 0);
+  }
+
+  #touch(entry: Entry): void {
+    entry.touched = true;
+    // In the next turn: notifications of one cause (a flush, a carpdev with all that is on it) arrive together.
+    this.#look ??= setImmediate(() => {
+      this.#look = undefined;
+      for (const each of [...this.#entries.values()]) if (each.touched) this.#consider(each);
+    });
+  }
+
+  async #run(entry: Entry): Promise<void> {
+    if (entry.running) return;
+    entry.running = true;
+    for (let generation = -1; generation !== entry.generation && !this.#closed; ) {
+      if (entry.generation > entry.tried) forgetFailures(entry);
+      generation = entry.generation;
+      entry.tried = generation;
+      entry.settled = await pass(this.#context, entry);
+      const due = entry.waiters.filter((each) => each.generation <= generation);
+      entry.waiters = entry.waiters.filter((each) => each.generation > generation);
+      this.#tellPlaced(entry, true);
+      for (const { done } of due) done();
+    }
+    entry.running = false;
+    if (this.#closed) return;
+    if (entry.settled) this.#tellRepaired(entry);
+    if (entry.desired === null && entry.settled) this.#forget(entry);
+    else if (entry.touched) this.#touch(entry);
+  }
+
+  /** Reports changes that were undone; lost routes only when no other change explains them. */
+  #tellRepaired(entry: Entry): void {
+    const { name, foreign, restored } = entry;
+    entry.foreign = [];
+    entry.restored = [];
+    const what = foreign.length > 0 ? foreign : restored;
+    if (what.length > 0) this.#context.events.repaired(name, what.join("; "));
+  }
+
+  /** Tells what is not in place. @param always also when it is what was told last */
+  #tellPlaced(entry: Entry, always: boolean): void {
+    const errors = [...entry.complaints.values()];
+    if (!always && isDeepStrictEqual(errors, entry.told)) return;
+    entry.told = errors;
+    this.#context.events.placed(entry.name, errors);
+  }
+
+  #forget(entry: Entry): void {
+    entry.backoff.close();
+    this.#entries.delete(entry.name);
+  }
+
+  #routeGone({ index, key, table }: KernelRoute): void {
+    const name = this.#context.cache.links.get(index)?.name;
+    for (const entry of this.#entries.values()) {
+      if (entry.index !== index && !(entry.desired?.realMac && entry.desired.carpdev === name)) continue;
+      entry.lost.set(key, table);
+      this.#touch(entry);
+    }
+  }
+
+  #consider(entry: Entry): void {
+    if (entry.running || entry.backoff.waits) return;
+    entry.touched = false;
+    const { needed, what } = difference(this.#context, entry);
+    if (!needed) {
+      entry.foreign = [];
+      asWanted(this.#context, entry);
+      this.#tellPlaced(entry, false);
+      return;
+    }
+    if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
+    if (entry.backoff.allows(entry.foreign)) void this.#run(entry);
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Inspection of this host for the doctor: kernel, privileges, devices and addresses, as /proc of the calling process's
+ * namespaces has them. Reads only; src/doctor judges.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { networkInterfaces, release } from "node:os";
+import { dataPathObstacle } from "./data-path/data-path.ts";
+import { nativeBpf } from "./data-path/native-bpf.ts";
+import { nativeProcess } from "./process/native-process.ts";
+import { type Privileges, privileges } from "./process/privileges.ts";
+
+export { dataPathObstacle };
+
+export interface HostFacts {
+  /** The kernel's release, `6.1.0-18-amd64`. */
+  readonly release: string;
+  readonly hasBtf: boolean;
+  readonly privileges: Privileges;
+  /** undefined: the kernel does not say. */
+  readonly clockIsSynchronised: boolean | undefined;
+}
+
+export function hostFacts(): HostFacts {
+  return {
+    release: release(),
+    hasBtf: existsSync("/sys/kernel/btf/vmlinux"),
+    privileges: privileges(),
+    clockIsSynchronised: nativeProcess.clockIsSynchronised(),
+  };
+}
+
+/** Whether a bpffs is mounted in the run directory, so that leases outlast the engine. */
+export function hasBpfFilesystem(runDir: string): boolean {
+  return nativeBpf.isBpf(`${runDir}/bpf`);
+}
+
+export interface DeviceFacts {
+  readonly isWireless: boolean;
+  /** The setting in force: the greater of `all` and the device's own; undefined where there is no such setting. */
+  readonly arpIgnore: number | undefined;
+  readonly arpAnnounce: number | undefined;
+  readonly rpFilter: number | undefined;
+  readonly ipv6IsDisabled: boolean;
+  /** Multicast MACs that the device receives, lower-case with colons. */
+  readonly multicast: ReadonlySet<string>;
+}
+
+/** Reads /proc, because /sys may be another network namespace's. undefined: there is no such device here. */
+export function deviceFacts(name: string): DeviceFacts | undefined {
+  if (!existsSync(`/proc/sys/net/ipv4/conf/${name}`)) return undefined;
+  const ipv4 = (setting: string) => {
+    const own = number(`/proc/sys/net/ipv4/conf/${name}/${setting}`);
+    return own === undefined
+      ? undefined
+      : Math.max(own, number(`/proc/sys/net/ipv4/conf/all/${setting}`) ?? 0);
+  };
+  return {
+    isWireless: (read("/proc/self/net/wireless") ?? "")
+      .split("\n")
+      .some((line) => line.trim().startsWith(`${name}:`)),
+    arpIgnore: ipv4("arp_ignore"),
+    arpAnnounce: ipv4("arp_announce"),
+    rpFilter: ipv4("rp_filter"),
+    ipv6IsDisabled: number(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`) !== 0,
+    multicast: multicastOf(name),
+  };
+}
+
+export interface LocalAddress {
+  readonly device: string;
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** The IPv4 addresses of this host, on devices that are up. */
+export function localAddresses(): LocalAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
+    addresses
+      .filter(({ family, internal, cidr }) => family === "IPv4" && !internal && cidr !== null)
+      .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1] ?? 32) })),
+  );
+}
+
+function multicastOf(name: string): Set<string> {
+  const lines = (read("/proc/self/net/dev_mcast") ?? "").split("\n").map((line) => line.trim().split(/\s+/));
+  return new Set(
+    lines
+      .filter(([, device]) => device === name)
+      .map(([, , , , mac = ""]) => mac.match(/../g)?.join(":") ?? ""),
+  );
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return undefined;
+  }
+}
+
+function number(path: string): number | undefined {
+  const text = read(path);
+  return text === undefined ? undefined : Number.parseInt(text, 10);
+}

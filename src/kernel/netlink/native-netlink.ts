@@ -1,0 +1,24 @@
+/**
+ * Types of the addon's rtnetlink socket (src/native/netlink). Errors come back as errno numbers. No code but the cast
+ * of the addon.
+ */
+
+import { addon } from "../native.ts";
+
+/** An rtnetlink socket that receives from the kernel only, and keeps the event loop turning until it is closed. */
+export interface NetlinkSocket {
+  port(): number;
+  /** The kernel performs the requests before this returns; the answers arrive later. @returns 0 or an errno. */
+  send(datagram: Uint8Array): number;
+  close(): void;
+}
+
+/** The part of the addon in src/native/netlink. */
+export const nativeNetlink = addon as {
+  /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */
+  readonly NetlinkSocket: new (
+    groups: readonly number[],
+    receiveBufferBytes: number,
+    deliver: (datagram: Uint8Array | undefined) => void,
+  ) => NetlinkSocket;
+};

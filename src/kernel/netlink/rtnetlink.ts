@@ -1,0 +1,172 @@
+/**
+ * RtNetlink: one rtnetlink socket for requests and notifications. They share it on purpose: the kernel queues the
+ * notifications of a request before its acknowledgement, so when a request resolves, everything up to it has been
+ * reported. It matches answers to requests and knows nothing of what they mean.
+ */
+
+import { getSystemErrorName } from "node:util";
+import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
+import { errnoName } from "../native.ts";
+import { FLAG, MESSAGE, type Request } from "./bytes.ts";
+import { type Notice, parseNotice } from "./messages.ts";
+import { type NetlinkSocket, nativeNetlink } from "./native-netlink.ts";
+
+/** The addon's filter passes only deletions of routes the kernel made: a host may learn a million others. */
+const GROUPS = [
+  1 /* RTNLGRP_LINK */, 5 /* RTNLGRP_IPV4_IFADDR */, 7 /* RTNLGRP_IPV4_ROUTE */, 9 /* RTNLGRP_IPV6_IFADDR */,
+  11 /* RTNLGRP_IPV6_ROUTE */,
+];
+
+/** Requests in one datagram: every answer has to fit in the receive buffer before the first one is read. */
+const REQUESTS_AT_ONCE = 48;
+
+/** In place of an errno name: the receive buffer overran and took the answer with it. */
+export const LOST = "LOST";
+
+export interface RtNetlinkEvents {
+  notice(notice: Notice): void;
+  /** Notifications were lost and the socket is a new one: links and addresses must be read again. */
+  overrun(): void;
+}
+
+interface Pending {
+  readonly collected: Notice[];
+  interrupted: boolean;
+  settle(error: string | undefined): void;
+}
+
+export class RtNetlink {
+  readonly #events: RtNetlinkEvents;
+  readonly #receiveBufferBytes: number;
+  readonly #pending = new Map<number, Pending>();
+  #socket: NetlinkSocket | undefined;
+  #port = 0;
+  #sequence = 0;
+
+  /** Opens and subscribes. Throws an ErrnoException where there is no netlink. */
+  constructor(events: RtNetlinkEvents, receiveBufferBytes: number) {
+    this.#events = events;
+    this.#receiveBufferBytes = receiveBufferBytes;
+    this.#open();
+  }
+
+  /**
+   * Has the kernel perform these requests, in order and before this returns; the promise waits for the answers.
+   * @returns for each the errno name, or undefined where it succeeded; LOST where the answer was lost, though the
+   * request may have been carried out.
+   */
+  async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
+    const results: (string | undefined)[] = [];
+    for (let at = 0; at < requests.length; at += REQUESTS_AT_ONCE) {
+      const some = requests.slice(at, at + REQUESTS_AT_ONCE);
+      results.push(...(await this.#exchange(some)).map((answer) => answer.error));
+    }
+    return results;
+  }
+
+  /** Reads a table whole. undefined: it could not be read, because the socket was closed or overrun meanwhile. */
+  async dump(request: Request): Promise<Notice[] | undefined> {
+    for (;;) {
+      const [answer] = await this.#exchange([request]);
+      if (answer === undefined || answer.error !== undefined) return undefined;
+      if (!answer.interrupted) return answer.collected;
+    }
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#settleAll("ECANCELED");
+  }
+
+  #open(): void {
+    const socket = new nativeNetlink.NetlinkSocket(GROUPS, this.#receiveBufferBytes, (datagram) => {
+      if (socket !== this.#socket) return;
+      if (datagram === undefined) this.#reopen();
+      else this.#receive(Buffer.from(datagram.buffer));
+    });
+    this.#socket = socket;
+    this.#port = socket.port();
+  }
+
+  /** After an overrun it is unknown which answers are still to come: a new socket has none outstanding. */
+  #reopen(): void {
+    this.#socket?.close();
+    this.#open();
+    this.#settleAll(LOST);
+    this.#events.overrun();
+  }
+
+  #settleAll(error: string): void {
+    const abandoned = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of abandoned) pending.settle(error);
+  }
+
+  async #exchange(requests: readonly Request[]) {
+    const socket = this.#socket;
+    if (socket === undefined)
+      return requests.map(() => ({ error: "ECANCELED", interrupted: false, collected: [] }));
+    const datagram: Uint8Array[] = [];
+    const sequences: number[] = [];
+    const answers = requests.map(({ type, flags, body }) => {
+      const seq = this.#nextSequence();
+      sequences.push(seq);
+      const data = body.length % 4 === 0 ? body : Buffer.concat([body, Buffer.alloc(4 - (body.length % 4))]);
+      datagram.push(
+        ...formatMessage({ type, flags: flags | FLAG.REQUEST | FLAG.ACK, seq, port: this.#port, data }),
+      );
+      return new Promise<{ error: string | undefined; interrupted: boolean; collected: Notice[] }>(
+        (resolve) => {
+          const pending: Pending = {
+            collected: [],
+            interrupted: false,
+            settle: (error) =>
+              resolve({ error, interrupted: pending.interrupted, collected: pending.collected }),
+          };
+          this.#pending.set(seq, pending);
+        },
+      );
+    });
+    const error = socket.send(Buffer.concat(datagram));
+    if (error !== 0) for (const seq of sequences) this.#settle(seq, errnoName(error));
+    return Promise.all(answers);
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence % 0xffff_fffe) + 1;
+    return this.#sequence;
+  }
+
+  #settle(seq: number, error: string | undefined): void {
+    const pending = this.#pending.get(seq);
+    this.#pending.delete(seq);
+    pending?.settle(error);
+  }
+
+  #receive(datagram: Buffer): void {
+    let messages: ReturnType<typeof parseMessages>;
+    try {
+      messages = parseMessages(datagram);
+    } catch {
+      this.#reopen();
+      return;
+    }
+    for (const { type, flags, seq, port, data } of messages) {
+      // A notification caused by our request carries its number too, so the number alone does not make it an answer.
+      const answered = port === this.#port ? this.#pending.get(seq) : undefined;
+      if (answered && (flags & FLAG.DUMP_INTERRUPTED) !== 0) answered.interrupted = true;
+      if (type === MESSAGE.ERROR) {
+        const { errno } = parseError(data, flags);
+        this.#settle(seq, errno === 0 ? undefined : getSystemErrorName(errno));
+      } else if (type === MESSAGE.DONE) {
+        this.#settle(seq, undefined);
+      } else {
+        const notice = parseNotice(type, data);
+        if (notice === undefined) continue;
+        if (answered && (flags & FLAG.MULTI) !== 0) answered.collected.push(notice);
+        else this.#events.notice(notice);
+      }
+    }
+  }
+}

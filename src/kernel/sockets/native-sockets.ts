@@ -1,0 +1,61 @@
+/**
+ * Types of the addon's packet and raw sockets (src/native/sockets). Errors come back as errno numbers. No code but the
+ * cast of the addon.
+ */
+
+import type { SignedForm } from "../../protocol/authentication.ts";
+import { addon, type NativeFailure } from "../native.ts";
+
+/** Frames in order of arrival; memory that was copied out of the queue and belongs to the receiver. */
+export interface NativeBatch {
+  readonly bytes: ArrayBuffer;
+  /** Four numbers a frame: handle, receive time (CLOCK_BOOTTIME, microseconds), offset in `bytes`, length. */
+  readonly frames: Float64Array;
+  /** Two numbers for each packet received where no packet socket is open: interface index, family (4 or 6). */
+  readonly strays: Float64Array;
+  /** Three numbers for packets that the rate limit dropped: interface index, family (4 or 6), how many. */
+  readonly rateLimited: Float64Array;
+}
+
+export interface Sockets {
+  /** A packet socket on the interface: its handle, never used again after `close`. */
+  open(index: number): number | NativeFailure;
+  close(handle: number): void;
+  /** @returns 0 or an errno. */
+  send(handle: number, frame: Uint8Array): number;
+  /** Joins or leaves a multicast MAC; counted, as the kernel does. @returns 0 or an errno. */
+  membership(handle: number, mac: Uint8Array, join: boolean): number;
+  /** Joins carp's IPv6 group again, where the kernel has forgotten it. */
+  rejoin(handle: number): void;
+  /** The raw IP sockets of both families. A family the host lacks is a failure; the other is open all the same. */
+  openRaw(): NativeFailure | undefined;
+  closeRaw(): void;
+  /** `scope`: the interface index of link-local addresses, else 0. @returns 0 or an errno. */
+  sendUnicast(
+    family: number,
+    source: string,
+    destination: string,
+    trafficClass: number,
+    scope: number,
+    payload: Uint8Array,
+  ): number;
+  /**
+   * Advertisements with the digest of one of these forms pass without a rate limit; with no forms every frame does.
+   * Replaces the forms. @returns false when OpenSSL offers no such digest: then every frame passes.
+   */
+  setForms(forms: readonly SignedForm[]): boolean;
+  /** Asks for the next batch: none is delivered after one that was, until this is called. */
+  ready(): void;
+  /** Everything that has arrived, read from the sockets here and now. */
+  drain(): NativeBatch;
+  /** Ends the reading thread and closes all sockets; the callback is not called again. */
+  shutdown(): void;
+}
+
+/** The part of the addon in src/native/sockets. */
+export const nativeSockets = addon as {
+  /** `deliver` is called while the event loop turns, and never keeps it turning. */
+  readonly Sockets: new (
+    deliver: (batch: NativeBatch) => void,
+  ) => Sockets;
+};

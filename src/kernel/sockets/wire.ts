@@ -1,0 +1,174 @@
+/**
+ * The wire: packet sockets on carpdevs and raw sockets to unicast peers, over the addon's reading thread. It maps
+ * frames to carpdevs and decides which send errors count; it never looks inside a frame.
+ */
+
+import type { Family, Transmission } from "../../core/model.ts";
+import { macBytes } from "../../protocol/address.ts";
+import type { SignedForm } from "../../protocol/authentication.ts";
+import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
+import type { ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
+import { errnoName, native } from "../native.ts";
+import { type NativeBatch, nativeSockets } from "./native-sockets.ts";
+
+interface Listening {
+  readonly handle: number;
+  readonly index: number;
+}
+
+type Unicast = Extract<Transmission, { payload: Uint8Array }>;
+
+/** Send errors that mean the peer is down or not reachable now: the packet itself had left. */
+const peerIsDown: ReadonlySet<string> = new Set([
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ECONNREFUSED",
+  "ENOPROTOOPT",
+  "EPROTO",
+]);
+
+const linkLocal = /^fe[89ab]/i;
+
+const nameOf = (index: number) => native.interfaceName(index) ?? `if${index}`;
+const familyOf = (number: number | undefined): Family => (number === 4 ? 4 : 6);
+
+export function createWire(events: WireEvents): Wire {
+  const sockets = new nativeSockets.Sockets((batch) => {
+    deliver(batch);
+    // In the next turn of the event loop: timers come first, however many frames arrive.
+    setImmediate(() => sockets.ready());
+  });
+  const listening = new Map<string, Listening>();
+  const carpdevs = new Map<number, string>();
+  /** Carpdevs whose MTU is below IPv6's least: the kernel has taken IPv6 off them. */
+  const tooSmall = new Set<string>();
+  /** Forms of authenticated advertisements, by carp interface. */
+  const expected = new Map<string, readonly SignedForm[]>();
+  /** Multicast MACs to receive, by the index of the carpdev. */
+  const memberships = new Map<number, Set<string>>();
+
+  function deliver(batch: NativeBatch): void {
+    const heard: ReceivedFrame[] = [];
+    const { bytes, frames, strays, rateLimited } = batch;
+    for (let at = 0; at < frames.length; at += 4) {
+      const carpdev = carpdevs.get(frames[at] ?? 0);
+      // Its socket was closed while the frame was queued.
+      if (carpdev === undefined) continue;
+      const receivedUs = frames[at + 1] ?? 0;
+      heard.push({ carpdev, bytes: new Uint8Array(bytes, frames[at + 2], frames[at + 3]), receivedUs });
+    }
+    if (heard.length > 0) events.frames(heard);
+
+    for (let at = 0; at < strays.length; at += 2) {
+      const index = strays[at] ?? 0;
+      if (isListening(index)) continue;
+      events.stray(nameOf(index), familyOf(strays[at + 1]));
+    }
+
+    for (let at = 0; at < rateLimited.length; at += 3) {
+      const [index = 0, family, count = 0] = rateLimited.subarray(at);
+      events.rateLimited(nameOf(index), familyOf(family), count);
+    }
+  }
+
+  function isListening(index: number): boolean {
+    for (const each of listening.values()) if (each.index === index) return true;
+    return false;
+  }
+
+  function forget(carpdev: string): void {
+    const former = listening.get(carpdev);
+    if (former === undefined) return;
+    sockets.close(former.handle);
+    listening.delete(carpdev);
+    carpdevs.delete(former.handle);
+  }
+
+  function sendUnicast(
+    index: number,
+    { family, source, destination, trafficClass, payload }: Unicast,
+  ): number {
+    const [peer = ""] = destination.split("%");
+    const [own = ""] = source.split("%");
+    const scope = family === 6 && (linkLocal.test(peer) || linkLocal.test(own)) ? index : 0;
+    return sockets.sendUnicast(family, own, peer, trafficClass, scope, payload);
+  }
+
+  function shutdown(): void {
+    process.off("exit", shutdown);
+    sockets.shutdown();
+    listening.clear();
+    carpdevs.clear();
+  }
+
+  // Node runs no cleanup of addons when process.exit() is called: the thread must not outlive the event loop.
+  process.on("exit", shutdown);
+
+  return {
+    open(carpdev, index) {
+      // The new socket first: when it cannot be opened the former one stays.
+      const opened = sockets.open(index);
+      if (typeof opened !== "number") return `${opened.call}: ${errnoName(opened.error)}`;
+      forget(carpdev);
+      listening.set(carpdev, { handle: opened, index });
+      carpdevs.set(opened, carpdev);
+      for (const mac of memberships.get(index) ?? []) sockets.membership(opened, macBytes(mac), true);
+      // Failure is no error: a family this host lacks has no strays, and its sends fail one by one.
+      sockets.openRaw();
+      return undefined;
+    },
+
+    close(carpdev) {
+      forget(carpdev);
+      if (listening.size === 0) sockets.closeRaw();
+    },
+
+    mtuChanged(carpdev, mtu) {
+      if (mtu < IPV6_LEAST_MTU) tooSmall.add(carpdev);
+      else if (tooSmall.delete(carpdev)) {
+        const on = listening.get(carpdev);
+        if (on !== undefined) sockets.rejoin(on.handle);
+      }
+    },
+
+    expectDigests(name, forms) {
+      if (forms.length === 0) expected.delete(name);
+      else expected.set(name, forms);
+      sockets.setForms([...expected.values()].flat());
+    },
+
+    join(index, mac) {
+      memberships.set(index, (memberships.get(index) ?? new Set()).add(mac));
+      const errors = [...listening.values()]
+        .filter((on) => on.index === index)
+        .map((on) => sockets.membership(on.handle, macBytes(mac), true));
+      const error = errors.find((each) => each !== 0);
+      return error === undefined ? undefined : errnoName(error);
+    },
+
+    leave(index, mac) {
+      if (!memberships.get(index)?.delete(mac)) return;
+      for (const on of listening.values())
+        if (on.index === index) sockets.membership(on.handle, macBytes(mac), false);
+    },
+
+    send(carpdev, transmission) {
+      const on = listening.get(carpdev);
+      if (on === undefined) return "ENODEV";
+      const error =
+        "frame" in transmission
+          ? sockets.send(on.handle, transmission.frame)
+          : sendUnicast(on.index, transmission);
+      if (error === 0) return undefined;
+      const name = errnoName(error);
+      return "payload" in transmission && peerIsDown.has(name) ? undefined : name;
+    },
+
+    drain() {
+      deliver(sockets.drain());
+    },
+
+    shutdown,
+  };
+}

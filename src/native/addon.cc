@@ -1,0 +1,35 @@
+// carp.node: system calls that Node does not offer. It moves bytes between the kernel and JavaScript and decides
+// nothing.
+
+#include <napi.h>
+
+#include "bpf/bpf_filesystem.h"
+#include "bpf/bpf_object.h"
+#include "process/clock.h"
+#include "bpf/clsact.h"
+#include "process/descriptors.h"
+#include "process/local.h"
+#include "netlink/netlink.h"
+#include "process/privileges.h"
+#include "bpf/tcx.h"
+#include "sockets/wire.h"
+
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  carp::initBpfFilesystem(env, exports);
+  carp::initBpfObject(env, exports);
+  carp::initClock(env, exports);
+  carp::initClsact(env, exports);
+  carp::initDescriptors(env, exports);
+  carp::initLocal(env, exports);
+  carp::initNetlink(env, exports);
+  carp::initPrivileges(env, exports);
+  carp::initTcx(env, exports);
+  carp::initWire(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(carp, init)

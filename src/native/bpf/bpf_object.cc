@@ -1,0 +1,366 @@
+// Opens, loads, pins and reads the compiled carp.bpf.c with libbpf; bpf_object.h has its interface.
+
+#include "bpf/bpf_object.h"
+
+#include <bpf/bpf.h>
+#include <linux/pkt_cls.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/arguments.h"
+#include "bpf/bpf_layout.h"
+#include "support/descriptor.h"
+#include "bpf/tcx.h"
+
+// The bytes of the compiled carp.bpf.c, between two symbols.
+asm(".section .rodata\n"
+    ".balign 8\n"
+    "carpBpfBegin: .incbin \"carp.bpf.o\"\n"
+    "carpBpfEnd:\n"
+    ".previous\n");
+extern "C" __attribute__((visibility("hidden"))) const uint8_t carpBpfBegin[], carpBpfEnd[];
+
+namespace carp {
+namespace {
+
+// The end of libbpf's and the verifier's output since the last failed call; the reason stands there.
+std::string output;
+
+int keepOutput(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) return 0;
+  constexpr size_t kKept = 8192;
+  char line[4096];
+  const int length = vsnprintf(line, sizeof line, format, arguments);
+  output += line;
+  if (output.size() > kKept) output.erase(0, output.size() - kKept);
+  return length;
+}
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+using Object = std::unique_ptr<bpf_object, CloseObject>;
+
+Object openObject() {
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "carp");
+  return Object(bpf_object__open_mem(carpBpfBegin, static_cast<size_t>(carpBpfEnd - carpBpfBegin), &options));
+}
+
+Napi::Value failure(Napi::Env env, const char* call, int error) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("call", call);
+  result.Set("error", Napi::Number::New(env, error));
+  result.Set("log", output);
+  output.clear();
+  return result;
+}
+
+Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
+
+std::string text(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
+
+Napi::Value copy(Napi::Env env, const void* bytes, size_t length) {
+  auto result = Napi::Uint8Array::New(env, length);
+  std::memcpy(result.Data(), bytes, length);
+  return result;
+}
+
+class BpfObject : public Napi::ObjectWrap<BpfObject> {
+ public:
+  static void init(Napi::Env env, Napi::Object exports) {
+    exports.Set("BpfObject", DefineClass(env, "BpfObject",
+                                         {
+                                             InstanceMethod<&BpfObject::load>("load"),
+                                             InstanceMethod<&BpfObject::pin>("pin"),
+                                             InstanceMethod<&BpfObject::share>("share"),
+                                             InstanceMethod<&BpfObject::read>("read"),
+                                             InstanceMethod<&BpfObject::write>("write"),
+                                             InstanceMethod<&BpfObject::storeUs>("storeUs"),
+                                             InstanceMethod<&BpfObject::update>("update"),
+                                             InstanceMethod<&BpfObject::remove>("remove"),
+                                             InstanceMethod<&BpfObject::lookup>("lookup"),
+                                             InstanceMethod<&BpfObject::keys>("keys"),
+                                             InstanceMethod<&BpfObject::attach>("attach"),
+                                             InstanceMethod<&BpfObject::detach>("detach"),
+                                             InstanceMethod<&BpfObject::programId>("programId"),
+                                             InstanceMethod<&BpfObject::attachTcx>("attachTcx"),
+                                             InstanceMethod<&BpfObject::run>("run"),
+                                             InstanceMethod<&BpfObject::close>("close"),
+                                         }));
+  }
+
+  explicit BpfObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BpfObject>(info) {}
+  ~BpfObject() override { release(); }
+
+ private:
+  // Whether every element is a map and a path.
+  static bool pinsIn(const Napi::Array& list, std::vector<std::pair<std::string, std::string>>& pins) {
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value pin = list.Get(i);
+      if (!takes(pin, Argument::list, "a pin")) return false;
+      const Napi::Value map = pin.As<Napi::Array>().Get(0u);
+      if (!takes(map, Argument::text, "the map of a pin")) return false;
+      const Napi::Value path = pin.As<Napi::Array>().Get(1u);
+      if (!takes(path, Argument::text, "the path of a pin")) return false;
+      pins.emplace_back(text(map), text(path));
+    }
+    return true;
+  }
+
+  // load(pins: [map, path][]): undefined or a failure. A map whose path exists is taken from there.
+  Napi::Value load(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
+    const Napi::Env env = info.Env();
+    std::vector<std::pair<std::string, std::string>> pins;
+    if (!pinsIn(info[0].As<Napi::Array>(), pins)) return {};
+    release();
+    object_ = openObject();
+    if (!object_) return failure(env, "bpf_object__open", errno);
+    for (const auto& [name, path] : pins) {
+      bpf_map* map = bpf_object__find_map_by_name(object_.get(), name.c_str());
+      const int error = map == nullptr ? -ENOENT : bpf_map__set_pin_path(map, path.c_str());
+      if (error != 0) return failure(env, "bpf_map__set_pin_path", -error);
+    }
+    const int error = bpf_object__load(object_.get());
+    if (error == 0) return env.Undefined();
+    object_.reset();
+    return failure(env, "bpf_object__load", -error);
+  }
+
+  // pin(program, path): 0 or an errno
+  Napi::Value pin(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::text})) return {};
+    const bpf_map* map = find(info[0]);
+    const int descriptor = map == nullptr ? program(info[0]) : bpf_map__fd(map);
+    return number(info.Env(), bpf_obj_pin(descriptor, text(info[1]).c_str()) == 0 ? 0 : errno);
+  }
+
+  // share(map): 0 or an errno. read, write and storeUs reach this map's memory, across its elements.
+  Napi::Value share(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
+    const bpf_map* map = find(info[0]);
+    if (map == nullptr) return number(info.Env(), ENOENT);
+    const size_t value = (bpf_map__value_size(map) + 7) / 8 * 8;
+    const size_t length = value * bpf_map__max_entries(map);
+    void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+    if (at == MAP_FAILED) return number(info.Env(), errno);
+    unshare();
+    shared_ = static_cast<uint8_t*>(at);
+    sharedLength_ = length;
+    return number(info.Env(), 0);
+  }
+
+  // The address of `length` bytes at the offset; nullptr, with a RangeError, when they are not within the shared map.
+  uint8_t* within(const Napi::CallbackInfo& info, const Napi::Value& offset, size_t length) {
+    const int64_t at = offset.As<Napi::Number>().Int64Value();
+    if (shared_ != nullptr && at >= 0 && static_cast<size_t>(at) <= sharedLength_ &&
+        length <= sharedLength_ - static_cast<size_t>(at))
+      return shared_ + at;
+    Napi::RangeError::New(info.Env(), "outside the shared map").ThrowAsJavaScriptException();
+    return nullptr;
+  }
+
+  // read(offset, length): Uint8Array
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::uint32})) return {};
+    const size_t length = info[1].As<Napi::Number>().Uint32Value();
+    const uint8_t* at = within(info, info[0], length);
+    return at == nullptr ? info.Env().Undefined() : copy(info.Env(), at, length);
+  }
+
+  // write(offset, bytes)
+  void write(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::bytes})) return;
+    const auto bytes = info[1].As<Napi::Uint8Array>();
+    if (uint8_t* at = within(info, info[0], bytes.ByteLength())) std::memcpy(at, bytes.Data(), bytes.ByteLength());
+  }
+
+  // storeUs(offset, microseconds): as 64 bits of nanoseconds, at once
+  void storeUs(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::amount})) return;
+    const auto ns = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()) * 1000;
+    if (uint8_t* at = within(info, info[0], sizeof ns)) {
+      __atomic_store_n(reinterpret_cast<uint64_t*>(at), ns, __ATOMIC_RELEASE);
+    }
+  }
+
+  // update(map, key, value): 0 or an errno. The value of a per-CPU map: one for every possible processor.
+  Napi::Value update(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes, Argument::bytes})) return {};
+    const auto key = info[1].As<Napi::Uint8Array>();
+    const auto value = info[2].As<Napi::Uint8Array>();
+    const bpf_map* map = find(info[0]);
+    if (map == nullptr || key.ByteLength() != bpf_map__key_size(map) || value.ByteLength() != valueLength(map))
+      return number(info.Env(), EINVAL);
+    return number(info.Env(), bpf_map_update_elem(bpf_map__fd(map), key.Data(), value.Data(), BPF_ANY) ? errno : 0);
+  }
+
+  // remove(map, key): 0 or an errno
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes})) return {};
+    const auto key = info[1].As<Napi::Uint8Array>();
+    const bpf_map* map = find(info[0]);
+    if (map == nullptr || key.ByteLength() != bpf_map__key_size(map)) return number(info.Env(), EINVAL);
+    return number(info.Env(), bpf_map_delete_elem(bpf_map__fd(map), key.Data()) ? errno : 0);
+  }
+
+  // lookup(map, key): Uint8Array | undefined
+  Napi::Value lookup(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes})) return {};
+    const auto key = info[1].As<Napi::Uint8Array>();
+    const bpf_map* map = find(info[0]);
+    if (map == nullptr || key.ByteLength() != bpf_map__key_size(map)) return info.Env().Undefined();
+    std::vector<uint8_t> value(valueLength(map));
+    if (bpf_map_lookup_elem(bpf_map__fd(map), key.Data(), value.data())) return info.Env().Undefined();
+    return copy(info.Env(), value.data(), value.size());
+  }
+
+  // keys(map): Uint8Array[]
+  Napi::Value keys(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
+    const Napi::Env env = info.Env();
+    Napi::Array list = Napi::Array::New(env);
+    const bpf_map* map = find(info[0]);
+    if (map == nullptr) return list;
+    std::vector<uint8_t> key(bpf_map__key_size(map)), next(key.size());
+    // A key removed meanwhile makes the kernel begin again: bounded by the map's size.
+    const uint32_t limit = bpf_map__max_entries(map);
+    for (uint32_t i = 0; i < limit; i++) {
+      if (bpf_map_get_next_key(bpf_map__fd(map), i == 0 ? nullptr : key.data(), next.data())) break;
+      key = next;
+      list.Set(i, copy(env, key.data(), key.size()));
+    }
+    return list;
+  }
+
+  // attach(program, ifindex, ingress, priority, handle): 0 or an errno. Replaces a filter of the same handle.
+  Napi::Value attach(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::int32, Argument::boolean, Argument::uint32, Argument::uint32})) return {};
+    const bpf_tc_hook hook = hookOf(info);
+    LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program(info[0]), .flags = BPF_TC_F_REPLACE,
+                .handle = info[4].As<Napi::Number>().Uint32Value(),
+                .priority = info[3].As<Napi::Number>().Uint32Value());
+    return number(info.Env(), -bpf_tc_attach(&hook, &options));
+  }
+
+  // detach(program, ifindex, ingress, priority, handle): 0 or an errno
+  Napi::Value detach(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::int32, Argument::boolean, Argument::uint32, Argument::uint32})) return {};
+    const bpf_tc_hook hook = hookOf(info);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = info[4].As<Napi::Number>().Uint32Value(),
+                .priority = info[3].As<Napi::Number>().Uint32Value());
+    return number(info.Env(), -bpf_tc_detach(&hook, &options));
+  }
+
+  // programId(program): the kernel's id; 0 when it is not loaded
+  Napi::Value programId(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text})) return {};
+    bpf_prog_info found{};
+    uint32_t length = sizeof found;
+    const int error = bpf_obj_get_info_by_fd(program(info[0]), &found, &length);
+    return number(info.Env(), error == 0 ? found.id : 0);
+  }
+
+  // attachTcx(program, ifindex, ingress, replaced?): 0 or an errno. `replaced` is the path of a program's pin.
+  Napi::Value attachTcx(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::uint32, Argument::boolean})) return {};
+    const bool replaces = !info[3].IsUndefined();
+    if (replaces && !takes(info[3], Argument::text, "argument 4")) return {};
+    const Descriptor replaced(replaces ? bpf_obj_get(text(info[3]).c_str()) : -1);
+    if (replaces && !replaced.open()) return number(info.Env(), errno);
+    const uint32_t ifindex = info[1].As<Napi::Number>().Uint32Value();
+    return number(info.Env(),
+                  carp::attachTcx(program(info[0]), ifindex, info[2].As<Napi::Boolean>(), replaced.get()));
+  }
+
+  // run(program, frame, ifindex, repeat): { verdict, frame, ns } | errno. BPF_PROG_TEST_RUN.
+  Napi::Value run(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::text, Argument::bytes, Argument::uint32, Argument::int32})) return {};
+    const Napi::Env env = info.Env();
+    const auto frame = info[1].As<Napi::Uint8Array>();
+    __sk_buff context{};
+    context.ifindex = info[2].As<Napi::Number>().Uint32Value();
+    std::vector<uint8_t> out(frame.ByteLength() + 256);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.Data(), .data_out = out.data(),
+                .data_size_in = static_cast<uint32_t>(frame.ByteLength()),
+                .data_size_out = static_cast<uint32_t>(out.size()), .ctx_in = &context,
+                .ctx_size_in = sizeof context, .repeat = info[3].As<Napi::Number>().Int32Value());
+    int error;
+    do {
+      error = bpf_prog_test_run_opts(program(info[0]), &options);
+    } while (error == -EINTR);
+    if (error != 0) return number(env, -error);
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("verdict", number(env, static_cast<int32_t>(options.retval)));
+    result.Set("frame", copy(env, out.data(), options.data_size_out));
+    result.Set("ns", number(env, options.duration));
+    return result;
+  }
+
+  void close(const Napi::CallbackInfo&) { release(); }
+
+  void release() {
+    unshare();
+    object_.reset();
+  }
+
+  void unshare() {
+    if (shared_ != nullptr) munmap(shared_, sharedLength_);
+    shared_ = nullptr;
+    sharedLength_ = 0;
+  }
+
+  static bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {
+    bpf_tc_hook hook{};
+    hook.sz = sizeof hook;
+    hook.ifindex = info[1].As<Napi::Number>().Int32Value();
+    hook.attach_point = info[2].As<Napi::Boolean>() ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+    return hook;
+  }
+
+  const bpf_map* find(const Napi::Value& name) const {
+    return object_ ? bpf_object__find_map_by_name(object_.get(), text(name).c_str()) : nullptr;
+  }
+
+  // The bytes that bpf_map_lookup_elem() writes.
+  static size_t valueLength(const bpf_map* map) {
+    const size_t value = bpf_map__value_size(map);
+    if (bpf_map__type(map) != BPF_MAP_TYPE_PERCPU_ARRAY) return value;
+    return (value + 7) / 8 * 8 * static_cast<size_t>(libbpf_num_possible_cpus());
+  }
+
+  // The program's descriptor; -1, which every call refuses, when there is none.
+  int program(const Napi::Value& name) const {
+    const bpf_program* found = object_ ? bpf_object__find_program_by_name(object_.get(), text(name).c_str()) : nullptr;
+    return found == nullptr ? -1 : bpf_program__fd(found);
+  }
+
+  Object object_;
+  uint8_t* shared_ = nullptr;
+  size_t sharedLength_ = 0;
+};
+
+// bpfLayout(): the layout, or a failure
+Napi::Value bpfLayout(const Napi::CallbackInfo& info) {
+  const Object object = openObject();
+  if (!object) return failure(info.Env(), "bpf_object__open", errno);
+  return layoutOf(info.Env(), object.get());
+}
+
+}  // namespace
+
+void initBpfObject(Napi::Env env, Napi::Object exports) {
+  libbpf_set_print(keepOutput);
+  exports.Set("bpfLayout", Napi::Function::New(env, bpfLayout));
+  BpfObject::init(env, exports);
+}
+
+}  // namespace carp

@@ -1,0 +1,119 @@
+// The clsact qdisc of a device, and a list of the filters on it, ours and others'.
+
+#include "bpf/clsact.h"
+
+#include <bpf/libbpf.h>
+#include <linux/netlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "support/arguments.h"
+#include "support/descriptor.h"
+
+namespace carp {
+namespace {
+
+struct Filter {
+  uint32_t priority;
+  uint32_t handle;
+  std::string kind;
+};
+
+bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = info[0].As<Napi::Number>().Int32Value();
+  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  return hook;
+}
+
+// createClsact(ifindex): 0 or an errno
+Napi::Value createClsact(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
+  bpf_tc_hook hook = hookOf(info);
+  return Napi::Number::New(info.Env(), -bpf_tc_hook_create(&hook));
+}
+
+// deleteClsact(ifindex): 0 or an errno. Takes every filter with it.
+Napi::Value deleteClsact(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
+  bpf_tc_hook hook = hookOf(info);
+  return Napi::Number::New(info.Env(), -bpf_tc_hook_destroy(&hook));
+}
+
+std::string kindOf(const nlmsghdr* message) {
+  const tcmsg* tc = static_cast<const tcmsg*>(NLMSG_DATA(message));
+  int left = static_cast<int>(NLMSG_PAYLOAD(message, sizeof *tc));
+  for (const rtattr* at = TCA_RTA(tc); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+    if (at->rta_type == TCA_KIND) return static_cast<const char*>(RTA_DATA(at));
+  }
+  return {};
+}
+
+// @returns 0 or an errno
+int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
+  const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!socket.open()) return errno;
+  struct {
+    nlmsghdr header;
+    tcmsg tc;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETTFILTER;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.tc.tcm_family = AF_UNSPEC;
+  request.tc.tcm_ifindex = ifindex;
+  request.tc.tcm_parent = parent;
+  if (send(socket.get(), &request, sizeof request, 0) < 0) return errno;
+  alignas(nlmsghdr) static uint8_t buffer[1 << 16];
+  for (;;) {
+    ssize_t length = recv(socket.get(), buffer, sizeof buffer, 0);
+    if (length < 0 && errno == EINTR) continue;
+    if (length < 0) return errno;
+    int left = static_cast<int>(length);
+    for (const nlmsghdr* at = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(at, static_cast<uint32_t>(left));
+         at = NLMSG_NEXT(at, left)) {
+      if (at->nlmsg_type == NLMSG_DONE) return 0;
+      if (at->nlmsg_type == NLMSG_ERROR) return -static_cast<const nlmsgerr*>(NLMSG_DATA(at))->error;
+      if (at->nlmsg_type != RTM_NEWTFILTER) continue;
+      const tcmsg* tc = static_cast<const tcmsg*>(NLMSG_DATA(at));
+      filters.push_back({TC_H_MAJ(tc->tcm_info) >> 16, tc->tcm_handle, kindOf(at)});
+    }
+  }
+}
+
+// listFilters(ifindex, ingress): { priority, handle, kind }[] | errno
+Napi::Value listFilters(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32, Argument::boolean})) return {};
+  const Napi::Env env = info.Env();
+  const uint32_t hook = info[1].As<Napi::Boolean>() ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
+  std::vector<Filter> filters;
+  const int error =
+      dumpFilters(info[0].As<Napi::Number>().Int32Value(), TC_H_MAKE(TC_H_CLSACT, hook), filters);
+  if (error != 0) return Napi::Number::New(env, error);
+  Napi::Array list = Napi::Array::New(env, filters.size());
+  for (size_t i = 0; i < filters.size(); i++) {
+    Napi::Object filter = Napi::Object::New(env);
+    filter.Set("priority", Napi::Number::New(env, filters[i].priority));
+    filter.Set("handle", Napi::Number::New(env, filters[i].handle));
+    filter.Set("kind", Napi::String::New(env, filters[i].kind));
+    list.Set(static_cast<uint32_t>(i), filter);
+  }
+  return list;
+}
+
+}  // namespace
+
+void initClsact(Napi::Env env, Napi::Object exports) {
+  exports.Set("createClsact", Napi::Function::New(env, createClsact));
+  exports.Set("deleteClsact", Napi::Function::New(env, deleteClsact));
+  exports.Set("listFilters", Napi::Function::New(env, listFilters));
+}
+
+}  // namespace carp

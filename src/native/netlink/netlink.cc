@@ -1,0 +1,248 @@
+// The JavaScript class NetlinkSocket: one rtnetlink socket, and the thread that reads it so that little is lost while
+// JavaScript is busy. It carries datagrams and reports when the kernel dropped some; src/kernel/netlink parses them.
+
+#include "netlink/netlink.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/arguments.h"
+#include "support/descriptor.h"
+
+namespace carp {
+namespace {
+
+// A full queue stops the reading: then the kernel's own buffer bounds what waits, and drops the rest.
+constexpr size_t kQueueLimit = 1024;
+
+// Empty: the kernel dropped datagrams here.
+using Datagram = std::vector<uint8_t>;
+
+class NetlinkSocket;
+void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*);
+using Wakeup = Napi::TypedThreadSafeFunction<NetlinkSocket, void, deliver>;
+
+class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
+ public:
+  static void init(Napi::Env env, Napi::Object exports) {
+    exports.Set("NetlinkSocket", DefineClass(env, "NetlinkSocket",
+                                             {
+                                                 InstanceMethod<&NetlinkSocket::port>("port"),
+                                                 InstanceMethod<&NetlinkSocket::send>("send"),
+                                                 InstanceMethod<&NetlinkSocket::close>("close"),
+                                             }));
+  }
+
+  // new NetlinkSocket(groups: number[], receiveBufferBytes, deliver: (datagram: Uint8Array | undefined) => void)
+  explicit NetlinkSocket(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    Napi::Env env = info.Env();
+    if (!takes(info, {Argument::list, Argument::int32, Argument::function})) return;
+    std::vector<uint32_t> groups;
+    if (!groupsIn(info[0].As<Napi::Array>(), groups)) return;
+    if (const char* failed = open(groups, info[1].As<Napi::Number>().Int32Value())) {
+      const std::string text = std::string("netlink: ") + failed + ": " + std::strerror(errno);
+      Napi::Error::New(env, text).ThrowAsJavaScriptException();
+      return;
+    }
+    wakeup_ = Wakeup::New(env, info[2].As<Napi::Function>(), "carp netlink", 0, 1, this);
+    // Signals are the main thread's.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    hook_ = env.AddCleanupHook(&NetlinkSocket::stopAtExit, this);
+    running_ = true;
+    Ref();
+  }
+
+  bool running() const { return running_; }
+
+  std::deque<Datagram> take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wakePending_ = false;
+    room_.notify_one();
+    return std::exchange(queue_, {});
+  }
+
+ private:
+  // Whether all elements are numbers.
+  static bool groupsIn(const Napi::Array& list, std::vector<uint32_t>& groups) {
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value group = list.Get(i);
+      if (!takes(group, Argument::uint32, "a group")) return false;
+      groups.push_back(group.As<Napi::Number>().Uint32Value());
+    }
+    return true;
+  }
+
+  const char* open(const std::vector<uint32_t>& groups, int receiveBufferBytes) {
+    stopEvent_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!stopEvent_.open()) return "eventfd";
+    socket_ = Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+    if (!socket_.open()) return "socket";
+    const int fd = socket_.get();
+    if (dropOthersRoutes(fd) < 0) return "filter";
+    // The forced one passes rmem_max, and needs CAP_NET_ADMIN.
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receiveBufferBytes, sizeof receiveBufferBytes) < 0) {
+      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes, sizeof receiveBufferBytes);
+    }
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return "bind";
+    // Connected to the kernel (port 0), it takes nothing from any other process.
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return "connect";
+    for (const uint32_t group : groups) {
+      if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) return "membership";
+    }
+    return nullptr;
+  }
+
+  // Passes, of route notifications, only deletions of routes the kernel made: a router's table, which changes by the
+  // thousand, must not fill the receive buffer.
+  static int dropOthersRoutes(int fd) {
+    constexpr uint32_t kType = offsetof(nlmsghdr, nlmsg_type);
+    constexpr uint32_t kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
+    sock_filter code[] = {
+        // BPF_LD converts from network byte order; netlink has host byte order.
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kType),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const sock_fprog program = {sizeof code / sizeof *code, code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  }
+
+  Napi::Value port(const Napi::CallbackInfo& info) {
+    sockaddr_nl address{};
+    socklen_t length = sizeof address;
+    getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    return Napi::Number::New(info.Env(), address.nl_pid);
+  }
+
+  // The kernel performs the datagram's requests before this returns. 0 or an errno.
+  Napi::Value send(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::bytes})) return {};
+    const auto bytes = info[0].As<Napi::Uint8Array>();
+    ssize_t sent;
+    do {
+      sent = ::send(socket_.get(), bytes.Data(), bytes.ByteLength(), 0);
+    } while (sent < 0 && errno == EINTR);
+    return Napi::Number::New(info.Env(), sent < 0 ? errno : 0);
+  }
+
+  void close(const Napi::CallbackInfo& info) {
+    if (!running_) return;
+    hook_.Remove(info.Env());
+    stop();
+    Unref();
+  }
+
+  static void stopAtExit(NetlinkSocket* self) { self->stop(); }
+
+  void stop() {
+    if (!running_) return;
+    running_ = false;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+    }
+    room_.notify_one();
+    eventfd_write(stopEvent_.get(), 1);
+    thread_.join();
+    wakeup_.Abort();
+    socket_ = {};
+    stopEvent_ = {};
+  }
+
+  void run() {
+    pthread_setname_np(pthread_self(), "carp-netlink");
+    pollfd watched[] = {{socket_.get(), POLLIN, 0}, {stopEvent_.get(), POLLIN, 0}};
+    for (;;) {
+      if (poll(watched, 2, -1) < 0 && errno != EINTR) return;
+      std::unique_lock<std::mutex> lock(mutex_);
+      room_.wait(lock, [this] { return stopping_ || queue_.size() < kQueueLimit; });
+      if (stopping_) return;
+      read();
+      const bool wake = !queue_.empty() && !wakePending_;
+      wakePending_ = wakePending_ || wake;
+      lock.unlock();
+      if (wake) wakeup_.NonBlockingCall();
+    }
+  }
+
+  void read() {
+    while (queue_.size() < kQueueLimit) {
+      const ssize_t length = recv(socket_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+      if (length < 0 && errno == EAGAIN) return;
+      if (length < 0 && errno == EINTR) continue;
+      // ENOBUFS, reported once. Datagrams still in the buffer come after the gap.
+      Datagram datagram(length < 0 ? 0 : static_cast<size_t>(length));
+      if (length > 0 && recv(socket_.get(), datagram.data(), datagram.size(), 0) != length) datagram.clear();
+      queue_.push_back(std::move(datagram));
+    }
+  }
+
+  Wakeup wakeup_;
+  Descriptor socket_;
+  Descriptor stopEvent_;
+  std::thread thread_;
+  Napi::Env::CleanupHook<void (*)(NetlinkSocket*), NetlinkSocket> hook_;
+  bool running_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable room_;
+  bool stopping_ = false;
+  bool wakePending_ = false;
+  std::deque<Datagram> queue_;
+};
+
+void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*) {
+  // Without an environment the wakeup is being torn down, and perhaps the socket is gone.
+  if (env == nullptr || callback == nullptr) return;
+  for (const Datagram& datagram : socket->take()) {
+    const Napi::HandleScope scope(env);
+    Napi::Value value = env.Undefined();
+    if (!datagram.empty()) {
+      Napi::Uint8Array bytes = Napi::Uint8Array::New(env, datagram.size());
+      std::memcpy(bytes.Data(), datagram.data(), datagram.size());
+      value = bytes;
+    }
+    callback.Call({value});
+    if (env.IsExceptionPending()) {
+      // Node only warns of an exception here; it must end the process like every uncaught one.
+      const Napi::Error error = env.GetAndClearPendingException();
+      napi_fatal_exception(env, error.Value());
+    }
+    // The callback may have closed the socket.
+    if (!socket->running()) return;
+  }
+}
+
+}  // namespace
+
+void initNetlink(Napi::Env env, Napi::Object exports) { NetlinkSocket::init(env, exports); }
+
+}  // namespace carp

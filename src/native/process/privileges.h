@@ -1,0 +1,10 @@
+// Dropping capabilities and lifting RLIMIT_MEMLOCK, for JavaScript; see native-process.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace carp {
+
+void initPrivileges(Napi::Env env, Napi::Object exports);
+
+}  // namespace carp

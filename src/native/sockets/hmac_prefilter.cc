@@ -1,0 +1,102 @@
+// Computes the HMAC-SHA1 of a frame's advertisement with OpenSSL and compares it with the expected digests.
+
+#include "sockets/hmac_prefilter.h"
+
+#include <linux/if_ether.h>
+
+#include <cstring>
+#include <utility>
+
+// Node exports OpenSSL's functions to addons, but its headers are not among those of Node-API. These few are the same
+// in every version since 1.1.
+extern "C" {
+using EVP_MD_CTX = evp_md_ctx_st;
+struct evp_md_st;
+struct engine_st;
+EVP_MD_CTX* EVP_MD_CTX_new();
+void EVP_MD_CTX_free(EVP_MD_CTX* context);
+int EVP_MD_CTX_copy_ex(EVP_MD_CTX* to, const EVP_MD_CTX* from);
+const evp_md_st* EVP_sha1();
+int EVP_DigestInit_ex(EVP_MD_CTX* context, const evp_md_st* type, engine_st* engine);
+int EVP_DigestUpdate(EVP_MD_CTX* context, const void* data, size_t length);
+int EVP_DigestFinal_ex(EVP_MD_CTX* context, unsigned char* digest, unsigned int* length);
+int CRYPTO_memcmp(const void* a, const void* b, size_t length);
+}
+
+namespace carp {
+namespace {
+
+constexpr size_t kDigestBytes = 20;
+constexpr size_t kBlockBytes = 64;
+constexpr uint8_t kInnerPad = 0x36;
+constexpr uint8_t kOuterPad = 0x5c;
+
+// Offsets in an advertisement.
+constexpr size_t kVhidAt = 1;
+constexpr size_t kCounterAt = 8;
+constexpr size_t kDigestAt = 16;
+constexpr size_t kAdvertisementBytes = 36;
+
+// The advertisement in a frame; nullptr when the frame is too short for one.
+const uint8_t* advertisementIn(const uint8_t* frame, size_t length) {
+  if (length < ETH_HLEN + 1) return nullptr;
+  const unsigned type = static_cast<unsigned>(frame[12] << 8 | frame[13]);
+  const size_t headerBytes = type == ETH_P_IP ? (frame[ETH_HLEN] & 0xf) * size_t{4} : 40;
+  if (length < ETH_HLEN + headerBytes + kAdvertisementBytes) return nullptr;
+  return frame + ETH_HLEN + headerBytes;
+}
+
+}  // namespace
+
+void HmacPrefilter::Release::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+
+bool HmacPrefilter::begin(Context& context, const std::vector<uint8_t>& key, uint8_t pad) {
+  context.reset(EVP_MD_CTX_new());
+  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr) != 1) return false;
+  uint8_t block[kBlockBytes] = {};
+  std::memcpy(block, key.data(), kKeyBytes);
+  for (uint8_t& byte : block) byte ^= pad;
+  return EVP_DigestUpdate(context.get(), block, sizeof block) == 1;
+}
+
+bool HmacPrefilter::setForms(const std::vector<SignedForm>& forms) {
+  expected_.clear();
+  scratch_.reset(EVP_MD_CTX_new());
+  std::vector<ExpectedDigest> all;
+  for (const SignedForm& form : forms) {
+    ExpectedDigest expected{form.vhid, nullptr, nullptr};
+    if (!scratch_ || !begin(expected.inner, form.key, kInnerPad) || !begin(expected.outer, form.key, kOuterPad)) {
+      return false;
+    }
+    const size_t prefixBytes = form.message.size() - kCounterBytes;
+    if (EVP_DigestUpdate(expected.inner.get(), form.message.data(), prefixBytes) != 1) return false;
+    all.push_back(std::move(expected));
+  }
+  expected_ = std::move(all);
+  return true;
+}
+
+bool HmacPrefilter::passes(const uint8_t* frame, size_t length) {
+  if (expected_.empty()) return true;
+  const uint8_t* advertisement = advertisementIn(frame, length);
+  if (advertisement == nullptr) return false;
+  for (const ExpectedDigest& expected : expected_) {
+    if (expected.vhid != advertisement[kVhidAt]) continue;
+    if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt)) return true;
+  }
+  return false;
+}
+
+bool HmacPrefilter::matches(const ExpectedDigest& expected, const uint8_t* counter, const uint8_t* digest) {
+  uint8_t right[kDigestBytes];
+  EVP_MD_CTX* scratch = scratch_.get();
+  const bool made = EVP_MD_CTX_copy_ex(scratch, expected.inner.get()) == 1 &&
+                    EVP_DigestUpdate(scratch, counter, kCounterBytes) == 1 &&
+                    EVP_DigestFinal_ex(scratch, right, nullptr) == 1 &&
+                    EVP_MD_CTX_copy_ex(scratch, expected.outer.get()) == 1 &&
+                    EVP_DigestUpdate(scratch, right, sizeof right) == 1 &&
+                    EVP_DigestFinal_ex(scratch, right, nullptr) == 1;
+  return made && CRYPTO_memcmp(right, digest, sizeof right) == 0;
+}
+
+}  // namespace carp

@@ -1,0 +1,54 @@
+// HmacPrefilter: tells frames with an authenticated advertisement from all others, for a small part of what JavaScript
+// needs to check one, so that a flood of forgeries cannot crowd out the authentic ones. It never replaces that check:
+// a frame that passes is validated from its first byte by src/protocol.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+// OpenSSL's, which Node exports to addons; see hmac_prefilter.cc.
+struct evp_md_ctx_st;
+
+namespace carp {
+
+// The input of one digest: HMAC-SHA1 over the message, whose last 8 bytes are the counter.
+struct SignedForm {
+  uint8_t vhid;
+  std::vector<uint8_t> key;
+  std::vector<uint8_t> message;
+};
+
+class HmacPrefilter {
+ public:
+  static constexpr size_t kKeyBytes = 20;
+  static constexpr size_t kCounterBytes = 8;
+
+  // Replaces the forms whose digests pass. False when OpenSSL offers no such digest: then every frame passes.
+  bool setForms(const std::vector<SignedForm>& forms);
+
+  // Whether the frame carries an advertisement with the digest of one of the forms. Without forms every frame passes.
+  bool passes(const uint8_t* frame, size_t length);
+
+ private:
+  struct Release {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  using Context = std::unique_ptr<evp_md_ctx_st, Release>;
+
+  // The two hashes of a form's HMAC, with everything but the counter already taken in.
+  struct ExpectedDigest {
+    uint8_t vhid;
+    Context inner;
+    Context outer;
+  };
+
+  static bool begin(Context& context, const std::vector<uint8_t>& key, uint8_t pad);
+  bool matches(const ExpectedDigest& expected, const uint8_t* counter, const uint8_t* digest);
+
+  std::vector<ExpectedDigest> expected_;
+  Context scratch_;
+};
+
+}  // namespace carp

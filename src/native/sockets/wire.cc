@@ -1,0 +1,254 @@
+// The JavaScript class Sockets: packet and raw sockets with their reading thread. It checks the types of arguments and
+// moves bytes; which socket to open and what a frame means is decided in src/kernel/sockets.
+
+#include "sockets/wire.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "support/arguments.h"
+#include "sockets/receiver.h"
+
+namespace carp {
+namespace {
+
+class Sockets;
+void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
+using Wakeup = Napi::TypedThreadSafeFunction<Sockets, void, deliver>;
+
+// { bytes, frames: [handle, receivedUs, offset, length]*, strays: [ifindex, family]*,
+//   rateLimited: [ifindex, family, count]* }
+Napi::Object toObject(Napi::Env env, const Batch& batch) {
+  Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, batch.bytes.size());
+  if (!batch.bytes.empty()) std::memcpy(memory.Data(), batch.bytes.data(), batch.bytes.size());
+  Napi::Float64Array frames = Napi::Float64Array::New(env, batch.frames.size() * 4);
+  double* at = frames.Data();
+  for (const Frame& frame : batch.frames) {
+    *at++ = frame.handle;
+    *at++ = static_cast<double>(frame.receivedNs / 1000);
+    *at++ = static_cast<double>(frame.offset);
+    *at++ = frame.length;
+  }
+  Napi::Float64Array strays = Napi::Float64Array::New(env, batch.strays.size() * 2);
+  at = strays.Data();
+  for (const Stray& stray : batch.strays) {
+    *at++ = stray.ifindex;
+    *at++ = stray.family;
+  }
+  Napi::Float64Array rateLimited = Napi::Float64Array::New(env, batch.rateLimited.size() * 3);
+  at = rateLimited.Data();
+  for (const RateLimited& each : batch.rateLimited) {
+    *at++ = each.ifindex;
+    *at++ = each.family;
+    *at++ = static_cast<double>(each.count);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("bytes", memory);
+  result.Set("frames", frames);
+  result.Set("strays", strays);
+  result.Set("rateLimited", rateLimited);
+  return result;
+}
+
+Napi::Value failureOf(Napi::Env env, const Failure& failure) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("call", failure.call);
+  result.Set("error", failure.error);
+  return result;
+}
+
+class Sockets : public Napi::ObjectWrap<Sockets> {
+ public:
+  static void init(Napi::Env env, Napi::Object exports) {
+    exports.Set("Sockets", DefineClass(env, "Sockets",
+                                       {
+                                           InstanceMethod<&Sockets::open>("open"),
+                                           InstanceMethod<&Sockets::close>("close"),
+                                           InstanceMethod<&Sockets::send>("send"),
+                                           InstanceMethod<&Sockets::membership>("membership"),
+                                           InstanceMethod<&Sockets::rejoin>("rejoin"),
+                                           InstanceMethod<&Sockets::openRaw>("openRaw"),
+                                           InstanceMethod<&Sockets::closeRaw>("closeRaw"),
+                                           InstanceMethod<&Sockets::sendUnicast>("sendUnicast"),
+                                           InstanceMethod<&Sockets::setForms>("setForms"),
+                                           InstanceMethod<&Sockets::ready>("ready"),
+                                           InstanceMethod<&Sockets::drain>("drain"),
+                                           InstanceMethod<&Sockets::shutdown>("shutdown"),
+                                       }));
+  }
+
+  // new Sockets(deliver: (batch) => void)
+  explicit Sockets(const Napi::CallbackInfo& info)
+      : ObjectWrap(info), receiver_([this] { wakeup_.NonBlockingCall(); }) {
+    Napi::Env env = info.Env();
+    if (!takes(info, {Argument::function})) return;
+    wakeup_ = Wakeup::New(env, info[0].As<Napi::Function>(), "carp frames", 0, 1, this);
+    wakeup_.Unref(env);
+    if (const Failure failure = receiver_.start()) {
+      wakeup_.Abort();
+      const std::string text = std::string(failure.call) + ": " + std::strerror(failure.error);
+      Napi::Error::New(env, text).ThrowAsJavaScriptException();
+      return;
+    }
+    // Hooks run last in, first out: the thread is gone before the wakeup it calls.
+    hook_ = env.AddCleanupHook(&Sockets::stopAtExit, this);
+    running_ = true;
+    Ref();
+  }
+
+  Batch take() { return receiver_.take(); }
+  void ready() {
+    if (running_) receiver_.ready();
+  }
+
+ private:
+  void stop() {
+    if (!running_) return;
+    running_ = false;
+    receiver_.stop();
+    wakeup_.Abort();
+  }
+
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::int32})) return {};
+    if (!running_) return failureOf(info.Env(), {"open", ESHUTDOWN});
+    uint32_t handle = 0;
+    const Failure failure = receiver_.open(info[0].As<Napi::Number>().Int32Value(), handle);
+    if (failure) return failureOf(info.Env(), failure);
+    return Napi::Number::New(info.Env(), handle);
+  }
+
+  void close(const Napi::CallbackInfo& info) {
+    if (takes(info, {Argument::uint32})) receiver_.close(handleOf(info));
+  }
+
+  Napi::Value send(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::bytes})) return {};
+    PacketSocket* socket = receiver_.find(handleOf(info));
+    const auto frame = info[1].As<Napi::Uint8Array>();
+    return Napi::Number::New(info.Env(), socket == nullptr ? ENODEV : socket->send(frame.Data(), frame.ByteLength()));
+  }
+
+  // membership(handle, mac: Uint8Array of 6, join: boolean)
+  Napi::Value membership(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::bytes, Argument::boolean})) return {};
+    PacketSocket* socket = receiver_.find(handleOf(info));
+    const auto bytes = info[1].As<Napi::Uint8Array>();
+    MacAddress mac;
+    int error = ENODEV;
+    if (bytes.ByteLength() != mac.size()) {
+      error = EINVAL;
+    } else if (socket != nullptr) {
+      std::memcpy(mac.data(), bytes.Data(), mac.size());
+      const bool join = info[2].As<Napi::Boolean>().Value();
+      error = socket->membership(join ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, mac);
+    }
+    return Napi::Number::New(info.Env(), error);
+  }
+
+  void rejoin(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32})) return;
+    if (PacketSocket* socket = receiver_.find(handleOf(info))) socket->rejoin();
+  }
+
+  Napi::Value openRaw(const Napi::CallbackInfo& info) {
+    if (!running_) return failureOf(info.Env(), {"open", ESHUTDOWN});
+    const Failure failure = receiver_.openRaw();
+    return failure ? failureOf(info.Env(), failure) : info.Env().Undefined();
+  }
+
+  void closeRaw(const Napi::CallbackInfo&) { receiver_.closeRaw(); }
+
+  // sendUnicast(family, source, destination, trafficClass, scope, payload)
+  Napi::Value sendUnicast(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::int32, Argument::text, Argument::text, Argument::int32, Argument::int32, Argument::bytes})) return {};
+    const int family = info[0].As<Napi::Number>().Int32Value() == 4 ? 4 : 6;
+    const int domain = family == 4 ? AF_INET : AF_INET6;
+    uint8_t source[sizeof(in6_addr)];
+    uint8_t destination[sizeof(in6_addr)];
+    int error = EINVAL;
+    if (inet_pton(domain, info[1].As<Napi::String>().Utf8Value().c_str(), source) == 1 &&
+        inet_pton(domain, info[2].As<Napi::String>().Utf8Value().c_str(), destination) == 1) {
+      const auto payload = info[5].As<Napi::Uint8Array>();
+      error = receiver_.raw(family).send(source, destination, info[3].As<Napi::Number>().Int32Value(),
+                                         info[4].As<Napi::Number>().Int32Value(), payload.Data(),
+                                         payload.ByteLength());
+    }
+    return Napi::Number::New(info.Env(), error);
+  }
+
+  // setForms(forms: { vhid, key, message }[])
+  Napi::Value setForms(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
+    const auto list = info[0].As<Napi::Array>();
+    std::vector<SignedForm> forms;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Value value = list.Get(i);
+      if (!takes(value, Argument::object, "a form")) return {};
+      const auto form = value.As<Napi::Object>();
+      const Napi::Value vhid = form.Get("vhid"), key = form.Get("key"), message = form.Get("message");
+      if (!takes(vhid, Argument::uint32, "vhid") || !takes(key, Argument::bytes, "key") ||
+          !takes(message, Argument::bytes, "message")) {
+        return {};
+      }
+      SignedForm& added = forms.emplace_back(
+          SignedForm{static_cast<uint8_t>(vhid.As<Napi::Number>().Uint32Value()), bytesOf(key), bytesOf(message)});
+      if (added.key.size() != HmacPrefilter::kKeyBytes || added.message.size() < HmacPrefilter::kCounterBytes) {
+        Napi::TypeError::New(info.Env(), "a form: key must have 20 bytes, message at least 8")
+            .ThrowAsJavaScriptException();
+        return {};
+      }
+    }
+    return Napi::Boolean::New(info.Env(), receiver_.setForms(forms));
+  }
+
+  static std::vector<uint8_t> bytesOf(const Napi::Value& value) {
+    const auto bytes = value.As<Napi::Uint8Array>();
+    return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
+  }
+
+  void ready(const Napi::CallbackInfo&) { ready(); }
+
+  Napi::Value drain(const Napi::CallbackInfo& info) { return toObject(info.Env(), receiver_.drain()); }
+
+  void shutdown(const Napi::CallbackInfo& info) {
+    if (!running_) return;
+    hook_.Remove(info.Env());
+    stop();
+    Unref();
+  }
+
+  static void stopAtExit(Sockets* self) { self->stop(); }
+
+  static uint32_t handleOf(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
+
+  Wakeup wakeup_;
+  Receiver receiver_;
+  Napi::Env::CleanupHook<void (*)(Sockets*), Sockets> hook_;
+  bool running_ = false;
+};
+
+void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*) {
+  // Without an environment the wakeup is being torn down, and perhaps the sockets are gone.
+  if (env == nullptr || callback == nullptr) return;
+  const Batch batch = sockets->take();
+  // drain() has taken the queue in the meantime.
+  if (batch.empty()) return sockets->ready();
+  callback.Call({toObject(env, batch)});
+  if (env.IsExceptionPending()) {
+    // Node only warns of an exception here; it must end the process like every uncaught one.
+    const Napi::Error error = env.GetAndClearPendingException();
+    napi_fatal_exception(env, error.Value());
+  }
+}
+
+}  // namespace
+
+void initWire(Napi::Env env, Napi::Object exports) { Sockets::init(env, exports); }
+
+}  // namespace carp

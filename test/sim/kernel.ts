@@ -1,0 +1,254 @@
+/**
+ * SimulatedKernel: the kernel of one simulated host, for the shipped loop and performer: sockets, devices,
+ * the data path and alarms. Each call can fail or take time. Knows no CARP rule.
+ */
+
+import type { Part } from "../../src/core/event.ts";
+import type { Device, Micros, Transmission } from "../../src/core/model.ts";
+import type { Adapters } from "../../src/engine/performer.ts";
+import type { Alarms, DataPathInterface } from "../../src/kernel/kernel.ts";
+import { CARP_PROTOCOL } from "../../src/protocol/advertisement.ts";
+import { EtherType } from "../../src/protocol/ethernet.ts";
+import type { Frame } from "./segment.ts";
+import type { Station } from "./station.ts";
+import type { World } from "./world.ts";
+
+/** The greatest lateness of a timer: it is rounded to milliseconds, and the event loop may be busy. */
+const TIMER_LATE_US: Micros = 1_500;
+const READ_LATE_US: Micros = 200;
+
+/** A frame in a socket's queue. */
+export interface Received {
+  readonly carpdev: string;
+  readonly frame: Frame;
+  readonly receivedUs: Micros;
+}
+
+/** Reports of the kernel to the engine. */
+export interface KernelEvents {
+  /** Runs the engine's reaction to a thing that the kernel does on its own. */
+  enter(work: () => void): void;
+  frame(received: Received): void;
+  /** The outcome of putting a part in place, where the adapter reports it and not the performer. */
+  performed(part: Part, errors: readonly string[]): void;
+  save(): void;
+}
+
+interface Alarm {
+  readonly atUs: Micros;
+  readonly ring: () => void;
+  isSet: boolean;
+}
+
+export class SimulatedKernel implements Alarms {
+  readonly adapters: Adapters;
+  readonly #station: Station;
+  readonly #world: World;
+  readonly #events: KernelEvents;
+  readonly #listening = new Set<string>();
+  #socket: Received[] = [];
+  #willRead = false;
+  /** Alarms that rang while the engine was stalled. */
+  #missed: Alarm[] = [];
+  /** Work that waits until the engine is no longer stalled. */
+  #postponed: (() => void)[] = [];
+  #isStalled = false;
+  #isGone = false;
+
+  constructor(station: Station, events: KernelEvents) {
+    this.#station = station;
+    this.#world = station.world;
+    this.#events = events;
+    this.adapters = this.#makeAdapters();
+  }
+
+  get isStalled(): boolean {
+    return this.#isStalled;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  isListening(carpdev: string): boolean {
+    return this.#listening.has(carpdev);
+  }
+
+  /** The engine is killed, or has ended. */
+  die(): void {
+    this.#isGone = true;
+    this.#socket = [];
+  }
+
+  stall(): void {
+    this.#isStalled = true;
+  }
+
+  /** Ends a stall. Alarms ring before the socket is read, unless the event loop was just about to read it. */
+  resume(framesFirst: boolean): void {
+    if (!this.#isStalled || this.#isGone) return;
+    this.#isStalled = false;
+    if (framesFirst) this.#read();
+    const missed = this.#missed;
+    this.#missed = [];
+    for (const alarm of missed.sort((a, b) => a.atUs - b.atUs)) this.#ring(alarm);
+    this.#read();
+    const postponed = this.#postponed;
+    this.#postponed = [];
+    for (const work of postponed) if (!this.#isGone) work();
+  }
+
+  /** Runs the work now, or when the engine runs again. */
+  whenRunning(work: () => void): void {
+    if (this.#isStalled) this.#postponed.push(work);
+    else if (!this.#isGone) work();
+  }
+
+  // Alarms.
+
+  set(atUs: Micros, ring: () => void): () => void {
+    const alarm = { atUs, ring, isSet: true };
+    const ringsAtUs = this.#station.clock.worldTimeOf(atUs) + this.#station.random.next() * TIMER_LATE_US;
+    this.#world.at(ringsAtUs, () => this.#ring(alarm));
+    return () => {
+      alarm.isSet = false;
+    };
+  }
+
+  #ring(alarm: Alarm): void {
+    if (!alarm.isSet || this.#isGone) return;
+    if (this.#isStalled) {
+      this.#missed.push(alarm);
+      return;
+    }
+    alarm.isSet = false;
+    this.#events.enter(alarm.ring);
+  }
+
+  // Sockets.
+
+  /** A frame reaches the socket. */
+  receive(carpdev: string, frame: Frame): void {
+    if (!this.#listening.has(carpdev)) return;
+    this.#socket.push({ carpdev, frame, receivedUs: this.#station.now.us });
+    if (this.#willRead || this.#isStalled) return;
+    this.#willRead = true;
+    this.#world.at(this.#world.us + this.#station.random.next() * READ_LATE_US, () => {
+      this.#willRead = false;
+      if (!this.#isStalled && !this.#isGone) this.#read();
+    });
+  }
+
+  /** The device went away, and its socket with it. */
+  unplug(carpdev: string): void {
+    this.#listening.delete(carpdev);
+  }
+
+  #read(): void {
+    while (this.#socket.length > 0) {
+      const heard = this.#socket;
+      this.#socket = [];
+      for (const received of heard) this.#events.enter(() => this.#events.frame(received));
+    }
+  }
+
+  #open(carpdev: string): string | undefined {
+    const { faults } = this.#station;
+    this.#station.notePlaced(`listening ${carpdev}`, !faults.has("listen-fails"));
+    if (faults.has("listen-fails")) return "socket: EMFILE";
+    this.#listening.add(carpdev);
+    return undefined;
+  }
+
+  #send(carpdev: string, transmission: Transmission): string | undefined {
+    if (!this.#listening.has(carpdev)) return "ENODEV";
+    if ("frame" in transmission && !isCarp(transmission.frame)) return this.#station.sendFailure();
+    return this.#station.send(carpdev, transmission);
+  }
+
+  // Devices and the data path.
+
+  #apply(name: string, device: Device | null, done: () => void): void {
+    const takesUs = this.#station.changeDevice();
+    this.#world.at(this.#world.us + takesUs, () =>
+      this.whenRunning(() =>
+        this.#events.enter(() => {
+          this.#events.performed({ kind: "device", interface: name }, this.#deviceErrors(name, device));
+          done();
+        }),
+      ),
+    );
+  }
+
+  #deviceErrors(name: string, device: Device | null): readonly string[] {
+    const { faults } = this.#station;
+    const errors: string[] = [];
+    if (device !== null && faults.has("device-fails")) errors.push("no device can be made on eth0 (EBUSY)");
+    if (device?.active && faults.has("address-refused")) errors.push("address cannot be added (EADDRINUSE)");
+    this.#station.notePlaced(`device ${name}`, errors.length === 0);
+    return errors;
+  }
+
+  #configure(wanted: DataPathInterface): string | undefined {
+    const { name, ...filter } = wanted;
+    const isFull = this.#station.faults.has("filter-full");
+    this.#station.notePlaced(`filter ${name}`, !isFull);
+    this.#station.setFilter(name, isFull ? null : filter);
+    return isFull ? "the data path holds no more carp interfaces" : undefined;
+  }
+
+  #makeAdapters(): Adapters {
+    const station = this.#station;
+    const nothing = () => {};
+    return {
+      clock: {
+        now: () => station.now,
+      },
+      log: nothing,
+      tell: nothing,
+      save: () => this.#events.save(),
+      wire: {
+        open: (carpdev) => this.#open(carpdev),
+        close: (carpdev) => void this.#listening.delete(carpdev),
+        join: () => undefined,
+        leave: nothing,
+        mtuChanged: nothing,
+        expectDigests: nothing,
+        send: (carpdev, transmission) => this.#send(carpdev, transmission),
+        drain: () => this.#read(),
+        shutdown: nothing,
+      },
+      links: {
+        start: async () => {},
+        apply: (name, device, done) => this.#apply(name, device, done),
+        prepareCarpdev: nothing,
+        restoreCarpdev: nothing,
+        removeLeftovers: async () => {},
+        look: nothing,
+        close: nothing,
+      },
+      dataPath: {
+        obstacle: undefined,
+        configure: (wanted) => this.#configure(wanted),
+        remove: (name) => {
+          station.notePlaced(`filter ${name}`, true);
+          station.setFilter(name, null);
+        },
+        lease: (name, vhid, untilUs) => station.setLease(name, vhid, untilUs),
+        leaseUntilUs: station.leaseUntilUs,
+        counts: () => undefined,
+        repair: () => [],
+        removeLeftovers: nothing,
+        close: nothing,
+        shutdown: nothing,
+      },
+    };
+  }
+}
+
+/** Whether a frame is an advertisement and not an announcement. */
+function isCarp(frame: Uint8Array): boolean {
+  const etherType = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
+  if (etherType === EtherType.ipv4) return frame[23] === CARP_PROTOCOL;
+  return etherType === EtherType.ipv6 && frame[20] === CARP_PROTOCOL;
+}

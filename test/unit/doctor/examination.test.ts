@@ -1,0 +1,277 @@
+/** The doctor's findings, from facts made up here: each fault is found, and nothing else. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Finding } from "../../../src/control/messages.ts";
+import { examineHost, type HostExamined } from "../../../src/doctor/host.ts";
+import { examineInterfaces, type InterfacesExamined } from "../../../src/doctor/interfaces.ts";
+import type { DeviceFacts, HostFacts } from "../../../src/kernel/inspection.ts";
+import type { Capability } from "../../../src/kernel/process/privileges.ts";
+import { node, view } from "../cli/scripted-engine.ts";
+
+const SECOND = 1_000_000;
+const NOW_US = 1000 * SECOND;
+
+/** `level subject: text` of every finding that is not ok. */
+const complaints = (findings: readonly Finding[]) =>
+  findings
+    .filter(({ level }) => level !== "ok")
+    .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
+
+const NEEDED: readonly Capability[] = ["NET_ADMIN", "NET_RAW", "PERFMON", "BPF"];
+const privileges = (capabilities = NEEDED, surplus = 0, final = true) => ({ capabilities, surplus, final });
+
+const GOOD_HOST: HostFacts = {
+  release: "6.1.0-18-amd64",
+  hasBtf: true,
+  privileges: privileges(),
+  clockIsSynchronised: true,
+};
+
+describe("a host", () => {
+  const host = (facts: Partial<HostFacts> = {}, rest: Partial<HostExamined> = {}) =>
+    complaints(
+      examineHost({
+        facts: { ...GOOD_HOST, ...facts },
+        obstacle: undefined,
+        persists: true,
+        scriptsAreConfined: false,
+        isEngine: true,
+        ...rest,
+      }),
+    );
+
+  test("that has everything", () => {
+    assert.deepEqual(host(), []);
+    assert.deepEqual(
+      host({ hasBtf: false, privileges: privileges(["NET_ADMIN", "NET_RAW", "SYS_ADMIN"]) }),
+      [],
+    );
+    assert.deepEqual(host({ release: "5.10.0" }), []);
+  });
+
+  test("with an old kernel", () => {
+    for (const release of ["5.9.16", "4.19.0-rc1"])
+      assert.match(host({ release })[0] ?? "", /^warning kernel: Linux/);
+  });
+
+  test("whose engine lacks a capability", () => {
+    assert.deepEqual(host({ privileges: privileges(["NET_ADMIN"]) }), [
+      "error privileges: the engine lacks CAP_NET_RAW, CAP_PERFMON, CAP_BPF",
+    ]);
+  });
+
+  test("whose engine has more than it needs, or could gain it", () => {
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 2) }), [
+      "warning privileges: the engine has 2 capabilities that it does not need",
+    ]);
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }), [
+      "warning privileges: the engine has 37 capabilities that it does not need, or may gain them",
+    ]);
+    // A command that examines a host usually has them all.
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }, { isEngine: false }), []);
+  });
+
+  test("whose hooks could have more privileges than the engine, and have not", () => {
+    assert.deepEqual(host({}, { scriptsAreConfined: true }), [
+      "warning hooks: no keeper runs: hooks and service checks have only the engine's privileges",
+    ]);
+    // An engine with all privileges starts scripts with all.
+    const { length } = host({ privileges: privileges(NEEDED, 37) }, { scriptsAreConfined: true });
+    assert.equal(length, 1);
+  });
+
+  test("examined without the privileges to see everything", () => {
+    const found = host(
+      { privileges: privileges([]) },
+      { isEngine: false, obstacle: "this process may not use eBPF" },
+    );
+    assert.equal(found.length, 2);
+    for (const each of found) assert.match(each, /^unknown (privileges|eBPF): /);
+  });
+
+  test("without eBPF works, but without leases", () => {
+    assert.match(
+      host({}, { obstacle: "this kernel has no eBPF", persists: false }).join("\n"),
+      /^warning eBPF: this kernel has no eBPF: addresses fail over without leases.*$/,
+    );
+  });
+
+  test("where no bpffs could be mounted", () => {
+    assert.match(host({}, { persists: false }).join("\n"), /^warning leases: no bpffs/);
+    assert.deepEqual(host({}, { persists: undefined }), []);
+  });
+
+  test("whose clock is not synchronised", () => {
+    assert.match(
+      host({ clockIsSynchronised: false }).join("\n"),
+      /^warning clock: the system clock is not synchronised/,
+    );
+    assert.match(host({ clockIsSynchronised: undefined }).join("\n"), /^unknown clock: /);
+  });
+});
+
+const GOOD_DEVICE: DeviceFacts = {
+  isWireless: false,
+  arpIgnore: 1,
+  arpAnnounce: 2,
+  rpFilter: 2,
+  ipv6IsDisabled: false,
+  multicast: new Set(["01:00:5e:00:00:12", "33:33:00:00:00:12"]),
+};
+
+const heard = { source: "10.0.0.3", advbase: 1, advskew: 100, demote: 0, atUs: NOW_US - SECOND };
+const since = { sinceUs: NOW_US - 100 * SECOND };
+
+describe("interfaces", () => {
+  type Given = Partial<InterfacesExamined> & {
+    readonly devices?: Readonly<Record<string, Partial<DeviceFacts>>>;
+  };
+  const all = ({ devices = {}, ...given }: Given) =>
+    examineInterfaces({
+      nowUs: NOW_US,
+      views: [view({ nodes: [node({ ...since, heard })] })],
+      packets: [],
+      device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
+      mtu: () => 1500,
+      local: [],
+      ...given,
+    });
+  const found = (given: Given) => complaints(all(given));
+  const ofNode = (fields: Parameters<typeof node>[0]) => found({ views: [view({ nodes: [node(fields)] })] });
+  const one = (given: Given, pattern: RegExp) => {
+    const lines = found(given);
+    assert.equal(lines.length, 1, lines.join("\n"));
+    assert.match(lines[0] ?? "", pattern);
+  };
+
+  test("as they should be", () => {
+    assert.deepEqual(found({}), []);
+    assert.match(JSON.stringify(all({})), /"carp0 vhid 1","text":"MASTER, 10\.0\.0\.3 heard 1 s ago"/);
+    assert.deepEqual(found({ views: [] }), []);
+  });
+
+  test("an interface that is down is configured so; one that is up and does not run is an error", () => {
+    const notRunning = "carpdev eth0 has no carrier";
+    const nodes = [node({ state: "INIT" })];
+    assert.deepEqual(
+      found({ views: [view({ up: false, running: false, notRunning: "it is down", nodes })] }),
+      [],
+    );
+    one(
+      { views: [view({ running: false, notRunning, nodes })] },
+      /^error carp0: does not run: carpdev eth0 has no carrier$/,
+    );
+  });
+
+  const carpdevs: readonly (readonly [Partial<DeviceFacts>, RegExp])[] = [
+    [{ isWireless: true }, /^error eth0: a wireless network/],
+    [{ arpIgnore: 0 }, /^error eth0: arp_ignore is 0/],
+    [{ arpAnnounce: 1 }, /^error eth0: arp_announce is 1/],
+    [{ multicast: new Set(["33:33:00:00:00:12"]) }, /^error eth0: it does not receive 01:00:5e:00:00:12$/],
+  ];
+  for (const [device, pattern] of carpdevs)
+    test(`a carpdev: ${pattern.source}`, () => one({ devices: { eth0: device } }, pattern));
+
+  test("a carpdev that takes smaller packets than its interface", () =>
+    one({ mtu: () => 1400 }, /^warning eth0: its MTU 1400 is less than the 1500 of carp0$/));
+
+  test("multicast groups that are not needed are not missed: with a unicast peer, or of a family without addresses", () => {
+    const multicast = new Set<string>();
+    const views = [view({ carppeer: "10.0.0.3", nodes: [node({ ...since, heard })] })];
+    assert.deepEqual(found({ views, devices: { eth0: { multicast } } }), []);
+    assert.deepEqual(found({ devices: { eth0: { multicast: new Set(["01:00:5e:00:00:12"]) } } }), []);
+  });
+
+  test("another device in the subnet that answers ARP for everything", () => {
+    const local = [
+      { device: "eth0", address: "10.0.0.2", prefixLength: 24 },
+      { device: "carp0", address: "10.0.0.1", prefixLength: 24 },
+      { device: "eth1", address: "10.0.0.77", prefixLength: 24 },
+      { device: "eth2", address: "10.0.1.77", prefixLength: 24 },
+    ];
+    const lax = { arpIgnore: 0 };
+    one(
+      { local, devices: { eth1: lax, eth2: lax } },
+      /^warning eth0: eth1 has 10\.0\.0\.77 in the same subnet/,
+    );
+    assert.deepEqual(found({ local }), []);
+  });
+
+  test("a carp device with strict reverse path filtering, or without IPv6 for its addresses", () => {
+    one({ devices: { carp0: { rpFilter: 1 } } }, /^error carp0: rp_filter is strict/);
+    const devices = { carp0: { ipv6IsDisabled: true } };
+    assert.deepEqual(found({ devices }), []);
+    const addresses = [{ family: 6, address: "2001:db8::1", prefixLength: 64 }] as const;
+    one(
+      { devices, views: [view({ addresses, nodes: [node({ ...since, heard })] })] },
+      /^error carp0: IPv6 is disabled/,
+    );
+  });
+
+  test("advertisements that do not leave, with the reason", () => {
+    const sendFailure = { error: "EPERM", atUs: NOW_US };
+    const views = [view({ sendFailure, nodes: [node({ ...since, heard })] })];
+    one({ views }, /^error carp0: its advertisements do not leave: EPERM$/);
+    assert.match(
+      all({ views })
+        .map(({ todo }) => todo)
+        .join(),
+      /packet filter/,
+    );
+  });
+
+  test("a discarded advertisement is reported for a minute, a wrong hash as an error", () => {
+    const discarded = [
+      { counter: "badAuthentication", text: "incorrect hash from 10.0.0.9", atUs: NOW_US - 5 * SECOND },
+      { counter: "badTtl", text: "TTL 1", atUs: NOW_US - 6 * SECOND },
+      { counter: "badVhid", text: "long ago", atUs: NOW_US - 61 * SECOND },
+    ] as const;
+    assert.deepEqual(found({ views: [view({ discarded, nodes: [node({ ...since, heard })] })] }), [
+      "error carp0: 5 s ago it discarded: incorrect hash from 10.0.0.9",
+      "warning carp0: 6 s ago it discarded: TTL 1",
+    ]);
+  });
+
+  test("mode ip-unicast where the switch has learned", () => {
+    const nodes = [node({ ...since, heard }), node({ vhid: 2, state: "BACKUP", heard })];
+    const counts = (others: number) => [
+      {
+        interface: "carp0",
+        nodes: [
+          { vhid: 1, accepted: 500, droppedByHash: 0 },
+          { vhid: 2, accepted: 0, droppedByHash: others },
+        ],
+        droppedByLease: 0,
+        malformed: 0,
+        withheld: 0,
+      },
+    ];
+    const views = (balancing: "ip" | "ip-unicast") => [view({ balancing, nodes })];
+    one(
+      { views: views("ip-unicast"), packets: counts(0) },
+      /^warning carp0: no packet for other hosts arrives here/,
+    );
+    assert.deepEqual(found({ views: views("ip-unicast"), packets: counts(480) }), []);
+    assert.deepEqual(found({ views: views("ip"), packets: counts(0) }), []);
+  });
+
+  test("a MASTER that has never heard another is well, a demoted one is reported", () => {
+    assert.deepEqual(ofNode(since), []);
+    assert.deepEqual(ofNode({ ...since, heard, demote: 3 }), ["warning carp0 vhid 1: demoted by 3"]);
+  });
+
+  test("several masters: this host and another that goes on, or two others of one family", () => {
+    assert.deepEqual(ofNode({ ...since, heard, peers: [heard] }), [
+      "error carp0 vhid 1: several masters advertise: this host, 10.0.0.3",
+    ]);
+    // A master that was answered a second ago.
+    assert.deepEqual(ofNode({ sinceUs: NOW_US - SECOND, heard, peers: [heard] }), []);
+    const other = { ...heard, source: "10.0.0.4" };
+    assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, other] }), [
+      "error carp0 vhid 1: several masters advertise: 10.0.0.3, 10.0.0.4",
+    ]);
+    const sixth = { ...heard, source: "fe80::3" };
+    assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, sixth] }), []);
+  });
+});

@@ -1,0 +1,104 @@
+/** Every method of the control protocol for root, for a member of group carp and for another user. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Method, methods, type Params } from "../../../../src/control/messages.ts";
+import { denial, maySeeSecrets, type Peer } from "../../../../src/engine/control/authorisation.ts";
+
+const GROUP = 999;
+const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
+const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [4, GROUP] };
+const PRIMARY_MEMBER: Peer = { uid: 1001, gid: GROUP, groups: [] };
+const OTHER: Peer = { uid: 1002, gid: 1002, groups: [4] };
+
+const READS = [
+  ...([
+    "hello",
+    "monitor",
+    "doctor",
+    "interfaces",
+    "groups",
+    "packets",
+    "configuration",
+    "demotion",
+  ] as const),
+  ...(["sysctl-get", "statistics", "service-status"] as const),
+];
+
+/** Changes, and what a denial names. */
+const CHANGES: { readonly [M in Method]?: readonly [params: Params<M>, what: string] } = {
+  create: [{ name: "carp3" }, "carp3"],
+  destroy: [{ name: "carp3" }, "carp3"],
+  change: [{ name: "carp3", change: { vhid: 1 } }, "carp3"],
+  "demote-group": [{ group: "www", by: 1 }, "group www"],
+  demote: [{ reason: "disk", by: 1 }, "this host's demotion"],
+  promote: [{ reason: "disk" }, "this host's demotion"],
+  maintenance: [{ on: true }, "this host's demotion"],
+  "sysctl-set": [{ writes: [{ name: "net.inet.carp.preempt", value: 1 }] }, "net.inet.carp.preempt"],
+};
+
+function denied<M extends Method>(method: M, params: unknown, peer: Peer, group: number | undefined = GROUP) {
+  return denial(method, params as Params<M>, peer, group);
+}
+
+test("every method is a read, a change or a replacement", () => {
+  assert.deepEqual(
+    [...READS, ...Object.keys(CHANGES), "replace"].toSorted(),
+    Object.keys(methods).toSorted(),
+  );
+});
+
+for (const method of READS)
+  test(`every user may call ${method}`, () => {
+    for (const peer of [ROOT, MEMBER, OTHER]) assert.equal(denied(method, {}, peer), undefined);
+  });
+
+for (const [method, [params, what]] of Object.entries(CHANGES))
+  describe(method, () => {
+    test("is allowed to root and to members of the group", () => {
+      for (const peer of [ROOT, MEMBER, PRIMARY_MEMBER])
+        assert.equal(denied(method as Method, params, peer), undefined);
+    });
+
+    test("is denied to another user, in words that say what it needs", () => {
+      const text = `permission denied: changing ${what} needs root`;
+      assert.equal(denied(method as Method, params, OTHER), `${text} or group carp`);
+    });
+
+    test("is root's alone where there is no group carp", () => {
+      const text = `permission denied: changing ${what} needs root`;
+      for (const peer of [MEMBER, OTHER])
+        assert.equal(denial(method as Method, params as never, peer, undefined), text);
+      assert.equal(denial(method as Method, params as never, ROOT, undefined), undefined);
+    });
+  });
+
+test("create without a name is about carp interfaces", () =>
+  assert.equal(
+    denied("create", {}, OTHER),
+    "permission denied: changing carp interfaces needs root or group carp",
+  ));
+
+test("a pass is changed by root alone", () => {
+  const params = { name: "carp0", change: { vhid: 1, pass: "secret" } };
+  assert.equal(denied("change", params, ROOT), undefined);
+  for (const peer of [MEMBER, OTHER])
+    assert.equal(denied("change", params, peer), "permission denied: changing the pass of carp0 needs root");
+});
+
+test("an interface is replaced by root alone, with a pass or without, and in a dry run too", () => {
+  for (const change of [{}, { pass: "secret" }])
+    for (const dryRun of [true, false]) {
+      const params = { name: "carp0", change, dryRun };
+      assert.equal(denied("replace", params, ROOT), undefined);
+      for (const peer of [MEMBER, OTHER])
+        assert.equal(
+          denied("replace", params, peer),
+          "permission denied: replacing carp0 and its pass needs root",
+        );
+    }
+});
+
+test("only root sees secrets", () => {
+  assert.deepEqual([ROOT, MEMBER, PRIMARY_MEMBER, OTHER].map(maySeeSecrets), [true, false, false, false]);
+});

@@ -1,0 +1,305 @@
+/** The control socket: its path, and the bounds of every connection, with methods of the test's own. */
+
+import assert from "node:assert/strict";
+import { existsSync, linkSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { JSONRPCServer } from "json-rpc-2.0";
+import { MAX_REQUEST_BYTES } from "../../../../src/control/limits.ts";
+import type { Peer } from "../../../../src/engine/control/authorisation.ts";
+import { Feed } from "../../../../src/engine/control/feed.ts";
+import { AlreadyRunning, type Caller, ControlServer } from "../../../../src/engine/control/server.ts";
+
+const MAX_CONNECTIONS = 256;
+
+let directory: string;
+let path: string;
+let rpc: JSONRPCServer<Caller>;
+let server: ControlServer;
+/** The credentials of the next connection; undefined: the kernel reports none. */
+let peer: Peer | undefined;
+/** The server's ends, in the order in which they were accepted. */
+let accepted: Socket[];
+const clients: Client[] = [];
+
+function serve(): ControlServer {
+  const identify = (socket: Socket) => {
+    accepted.push(socket);
+    return peer;
+  };
+  return new ControlServer({ path, rpc, identify });
+}
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "carpctl-server-"));
+  path = join(directory, "engine.sock");
+  peer = { uid: 0, gid: 0, groups: [] };
+  accepted = [];
+  rpc = new JSONRPCServer<Caller>();
+  rpc.addMethod("echo", (params: unknown) => params);
+  server = serve();
+  await server.listen();
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.socket.destroy();
+  await server.close();
+  rmSync(directory, { recursive: true });
+});
+
+/** A connection that reads lines. */
+class Client {
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+  readonly #lines: string[] = [];
+  #text = "";
+  #wake = () => {};
+
+  constructor(to = path) {
+    this.socket = connect(to);
+    this.socket.on("error", () => {});
+    this.socket.on("data", (bytes) => {
+      const lines = (this.#text + String(bytes)).split("\n");
+      this.#text = lines.pop() ?? "";
+      this.#lines.push(...lines);
+      this.#wake();
+    });
+    this.closed = new Promise((resolve) => this.socket.once("close", resolve));
+    clients.push(this);
+  }
+
+  /** The next line, as the value it holds. */
+  async read(): Promise<unknown> {
+    while (this.#lines.length === 0)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    return JSON.parse(this.#lines.shift() ?? "");
+  }
+
+  get unread(): number {
+    return this.#lines.length;
+  }
+}
+
+const request = (id: number, method = "echo", params: unknown = { id }) =>
+  `${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`;
+const answer = (id: number, result: unknown = { id }) => ({ jsonrpc: "2.0", id, result });
+const refusal = (code: number, message: string) => ({ jsonrpc: "2.0", id: null, error: { code, message } });
+
+async function someTurns(): Promise<void> {
+  for (let n = 0; n < 50; n++) await turn();
+}
+
+test("every user may connect", () => assert.equal(statSync(path).mode & 0o777, 0o666));
+
+test("a request may come in pieces, and several in one", async () => {
+  const client = new Client();
+  const text = request(1);
+  client.socket.write(text.slice(0, 10));
+  await someTurns();
+  client.socket.write(text.slice(10) + request(2) + request(3));
+  for (const id of [1, 2, 3]) assert.deepEqual(await client.read(), answer(id));
+});
+
+test("one request at a time: the next one begins when the one before it has been answered", async () => {
+  const begun: unknown[] = [];
+  const ends: (() => void)[] = [];
+  rpc.addMethod("wait", (params: unknown) => {
+    begun.push(params);
+    return new Promise<null>((resolve) => ends.push(() => resolve(null)));
+  });
+  const client = new Client();
+  client.socket.write(request(1, "wait", ["first"]) + request(2, "wait", ["second"]));
+  while (ends.length === 0) await turn();
+  await someTurns();
+  assert.deepEqual(begun, [["first"]]);
+  ends.shift()?.();
+  assert.deepEqual(await client.read(), answer(1, null));
+  while (ends.length === 0) await turn();
+  assert.deepEqual(begun, [["first"], ["second"]]);
+  ends.shift()?.();
+  assert.deepEqual(await client.read(), answer(2, null));
+});
+
+test("a request that takes long holds up no other connection", async () => {
+  rpc.addMethod("wait", () => new Promise(() => {}));
+  const first = new Client();
+  first.socket.write(request(1, "wait"));
+  const second = new Client();
+  second.socket.write(request(2));
+  assert.deepEqual(await second.read(), answer(2));
+});
+
+test("batches, and whatever else is no object, are refused, and the connection goes on", async () => {
+  const client = new Client();
+  for (const text of ["[]", `[${request(1).trim()}]`, "1", "null", '"x"']) {
+    client.socket.write(`${text}\n`);
+    assert.deepEqual(await client.read(), refusal(-32600, "a request is one JSON object"), text);
+  }
+  client.socket.write(request(2));
+  assert.deepEqual(await client.read(), answer(2));
+});
+
+test("lines that are not JSON are refused, empty ones too, and the connection goes on", async () => {
+  const client = new Client();
+  for (const text of ["", "{", "hello"]) {
+    client.socket.write(`${text}\n`);
+    assert.deepEqual(await client.read(), refusal(-32700, "a request is one line of JSON"), text);
+  }
+  client.socket.write(request(2));
+  assert.deepEqual(await client.read(), answer(2));
+});
+
+test("a notification is not answered", async () => {
+  const client = new Client();
+  client.socket.write(`${JSON.stringify({ jsonrpc: "2.0", method: "echo" })}\n${request(2)}`);
+  assert.deepEqual(await client.read(), answer(2));
+});
+
+test("a request of the greatest length is answered, a longer one is refused and the connection closed", async () => {
+  const padded = (bytes: number) => {
+    const text = request(1, "echo", { pad: "" });
+    return text.replace('"pad":""', `"pad":"${"x".repeat(bytes - text.length)}"`);
+  };
+  const client = new Client();
+  client.socket.write(padded(MAX_REQUEST_BYTES));
+  assert.equal(((await client.read()) as { id: number }).id, 1);
+  client.socket.write(padded(MAX_REQUEST_BYTES + 1) + request(2));
+  assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
+  await client.closed;
+  assert.equal(client.unread, 0);
+});
+
+test("a line without an end is refused as soon as it is too long", async () => {
+  const client = new Client();
+  client.socket.write("x".repeat(MAX_REQUEST_BYTES));
+  assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
+  await client.closed;
+});
+
+test("an idle connection is dropped; one whose request is being answered is not", async () => {
+  rpc.addMethod("wait", () => new Promise(() => {}));
+  const idle = new Client();
+  const busy = new Client();
+  busy.socket.write(request(1, "wait"));
+  while (accepted.length < 2) await turn();
+  await someTurns();
+  for (const socket of accepted) assert.equal(socket.timeout, 30_000);
+  for (const socket of accepted) socket.emit("timeout");
+  await idle.closed;
+  assert.equal(busy.socket.destroyed, false);
+});
+
+test("a subscriber may be idle, and gets what the feed tells until it disconnects", async () => {
+  const feed = new Feed(() => 1000);
+  rpc.addMethod("follow", (_, caller) => {
+    caller.subscribe(feed);
+    caller.subscribe(feed);
+    return null;
+  });
+  const client = new Client();
+  client.socket.write(request(1, "follow"));
+  assert.deepEqual(await client.read(), answer(1, null));
+  accepted[0]?.emit("timeout");
+  const event = { kind: "created", interface: "carp0" } as const;
+  feed.tell(event);
+  feed.tell(event);
+  for (let n = 0; n < 2; n++)
+    assert.deepEqual(await client.read(), {
+      jsonrpc: "2.0",
+      method: "event",
+      params: { atMs: 1000, times: 1, event },
+    });
+  client.socket.destroy();
+  while (accepted[0]?.destroyed === false) await turn();
+  feed.tell(event);
+});
+
+test("a connection without credentials is closed", async () => {
+  peer = undefined;
+  await new Client().closed;
+});
+
+test("the user with the most connections makes room: its oldest one goes", async () => {
+  const ofUser = async (uid: number, count: number) => {
+    peer = { uid, gid: uid, groups: [] };
+    const made = Array.from({ length: count }, () => new Client());
+    const all = accepted.length + count;
+    while (accepted.length < all) await turn();
+    return made;
+  };
+  const [other] = await ofUser(2000, 1);
+  const greedy = await ofUser(1000, MAX_CONNECTIONS - 1);
+  const [late] = await ofUser(2000, 1);
+  assert.deepEqual(
+    accepted.map((socket, at) => (socket.destroyed ? at : -1)).filter((at) => at >= 0),
+    [1],
+  );
+  assert.ok(other && late);
+  for (const client of [other, late, greedy.at(-1) ?? late, greedy[1] ?? late]) {
+    client.socket.write(request(7));
+    assert.deepEqual(await client.read(), answer(7));
+  }
+});
+
+test("a second engine on the path is refused, and the first goes on", async () => {
+  await assert.rejects(serve().listen(), AlreadyRunning);
+  const client = new Client();
+  client.socket.write(request(1));
+  assert.deepEqual(await client.read(), answer(1));
+});
+
+test("sockets that killed engines left are replaced and removed", async () => {
+  await server.close();
+  for (const name of ["engine.sock", "engine.sock.4194304"]) {
+    const dead = createServer();
+    await new Promise<void>((resolve) => dead.listen(join(directory, `${name}.tmp`), resolve));
+    // A hard link outlives the listener's own name, as a socket outlives a killed engine.
+    linkSync(join(directory, `${name}.tmp`), join(directory, name));
+    await new Promise((resolve) => dead.close(resolve));
+  }
+  server = serve();
+  await server.listen();
+  assert.deepEqual(readdirSync(directory), ["engine.sock"]);
+  const client = new Client();
+  client.socket.write(request(1));
+  assert.deepEqual(await client.read(), answer(1));
+});
+
+test("a socket that was removed is restored, and connections stay", async () => {
+  const before = new Client();
+  before.socket.write(request(1));
+  await before.read();
+  assert.equal(await server.restore(), false);
+  unlinkSync(path);
+  assert.equal(await server.isOurs(), false);
+  assert.equal(await server.restore(), true);
+  assert.equal(await server.isOurs(), true);
+  for (const client of [before, new Client()]) {
+    client.socket.write(request(2));
+    assert.deepEqual(await client.read(), answer(2));
+  }
+});
+
+test("a server that is closed removes its own socket, and not another engine's", async () => {
+  unlinkSync(path);
+  const other = serve();
+  await other.listen();
+  await server.close();
+  assert.equal(existsSync(path), true);
+  assert.equal(await server.restore(), false);
+  await other.close();
+  assert.equal(existsSync(path), false);
+});
+
+test("clients read the end when the server is closed", async () => {
+  const client = new Client();
+  client.socket.write(request(1));
+  await client.read();
+  await server.close();
+  await client.closed;
+});

@@ -1,0 +1,257 @@
+/**
+ * The loop over a kernel that reports at once in every call, with each of its calls failing once: nothing
+ * re-enters the core or the performer, and effects reach the kernel in the order in which the core asked for
+ * them.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Command } from "../../../src/core/command.ts";
+import type { Effect } from "../../../src/core/effect.ts";
+import type { Event } from "../../../src/core/event.ts";
+import { Host } from "../../../src/core/host.ts";
+import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
+import type { Instant, Link } from "../../../src/core/model.ts";
+import { Loop } from "../../../src/engine/loop.ts";
+import type { Adapters } from "../../../src/engine/performer.ts";
+import { advertisement } from "../core/peer.ts";
+
+const ETH0: Link = {
+  name: "eth0",
+  index: 2,
+  mac: "02:00:00:00:00:10",
+  mtu: 1500,
+  up: true,
+  carrier: true,
+  addresses: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }],
+};
+
+const ADDRESS = { family: 4, address: "10.0.0.1", prefixLength: 24, alias: true } as const;
+const PLAIN: InterfaceChange = { carpdev: "eth0", vhid: 1, addAddresses: [ADDRESS] };
+const BALANCED: InterfaceChange = {
+  carpdev: "eth0",
+  carpnodes: [
+    { vhid: 1, advskew: 0 },
+    { vhid: 2, advskew: 100 },
+  ],
+  balancing: "ip",
+  addAddresses: [ADDRESS],
+};
+
+/** The kernel call that an effect needs, as one word; undefined: it needs none. */
+function asked(effect: Effect): string | undefined {
+  switch (effect.kind) {
+    case "device":
+    case "filter":
+    case "listen":
+    case "ignore":
+    case "expect-digests":
+    case "save":
+    case "transition":
+    case "announce":
+      return effect.kind;
+    case "advertise":
+      return `advertise ${effect.vhid}`;
+    case "lease":
+      return `lease ${effect.vhid} ${effect.untilUs === 0 ? "taken" : "given"}`;
+    default:
+      return undefined;
+  }
+}
+
+class Station {
+  readonly host = new Host({ balancing: true });
+  /** Number of kernel calls so far that could have failed. */
+  calls = 0;
+  /** The calls that the core asked for, and the calls that reached the kernel, in order. */
+  readonly asked: string[] = [];
+  readonly done: string[] = [];
+  readonly events: string[] = [];
+  readonly loop: Loop;
+  #nowUs = 1e9;
+  #inCore = false;
+  #alarms: { readonly atUs: number; readonly ring: () => void }[] = [];
+  readonly #failing: number;
+
+  /** @param failing number of the call that fails; the first is 1 */
+  constructor(failing: number) {
+    this.#failing = failing;
+    this.loop = new Loop({ handle: (event, now) => this.#handle(event, now) }, this.#adapters(), {
+      set: (atUs, ring) => {
+        const alarm = { atUs, ring };
+        this.#alarms.push(alarm);
+        return () => {
+          this.#alarms = this.#alarms.filter((each) => each !== alarm);
+        };
+      },
+    });
+  }
+
+  command(command: Command): void {
+    this.loop.run((now) =>
+      this.#core(() => {
+        const outcome = this.host.command(command, now);
+        assert.ok("effects" in outcome);
+        return outcome.effects;
+      }),
+    );
+  }
+
+  run(forUs: number): void {
+    const untilUs = this.#nowUs + forUs;
+    for (;;) {
+      const [next] = this.#alarms.sort((a, b) => a.atUs - b.atUs);
+      if (next === undefined || next.atUs > untilUs) break;
+      this.#alarms.shift();
+      this.#nowUs = Math.max(this.#nowUs, next.atUs);
+      next.ring();
+    }
+    this.#nowUs = untilUs;
+  }
+
+  #handle(event: Event, now: Instant): readonly Effect[] {
+    this.events.push(event.kind);
+    return this.#core(() => this.host.handle(event, now));
+  }
+
+  /** The effects before must have reached the kernel whole by the time the core is asked again. */
+  #core(work: () => readonly Effect[]): readonly Effect[] {
+    assert.equal(this.#inCore, false, "the core was entered twice");
+    assert.deepEqual(this.done, this.asked, "the core was asked while effects were being performed");
+    this.#inCore = true;
+    const effects = work();
+    this.#inCore = false;
+    this.asked.push(...effects.flatMap((effect) => asked(effect) ?? []));
+    return effects;
+  }
+
+  #fails(): boolean {
+    return ++this.calls === this.#failing;
+  }
+
+  #report(event: Event): void {
+    this.loop.handle(event);
+  }
+
+  #adapters(): Adapters {
+    const note = (what: string) => {
+      this.done.push(what);
+      // Every kernel call reports further events before it returns.
+      this.#report({ kind: "forwarding", ipv6: true });
+      this.#report({ kind: "link", link: { ...ETH0, mtu: 1500 - (this.done.length % 2) } });
+    };
+    return {
+      clock: { now: () => ({ us: this.#nowUs, epochUs: this.#nowUs + 1.7e15 }) },
+      log: () => {},
+      tell: (news) => void (news.kind === "transition" && note("transition")),
+      save: () => {
+        note("save");
+        const errors = this.#fails() ? ["ENOSPC"] : [];
+        this.#report({ kind: "performed", part: { kind: "saved-state" }, errors });
+      },
+      wire: {
+        open: () => {
+          note("listen");
+          return this.#fails() ? "EMFILE" : undefined;
+        },
+        close: () => note("ignore"),
+        join: () => (this.#fails() ? "ENOBUFS" : undefined),
+        leave: () => {},
+        mtuChanged: () => {},
+        expectDigests: () => note("expect-digests"),
+        send: (_, transmission) => {
+          const bytes = "frame" in transmission ? transmission.frame : transmission.payload;
+          const isAnnouncement = bytes.length === 42;
+          note(isAnnouncement ? "announce" : `advertise ${bytes[bytes.length - 35]}`);
+          return this.#fails() ? "ENOBUFS" : undefined;
+        },
+        drain: () => {},
+        shutdown: () => {},
+      },
+      links: {
+        start: async () => {},
+        apply: (name, _, done) => {
+          note("device");
+          this.#report({ kind: "device", interface: name, index: 7 });
+          const errors = this.#fails() ? ["no device can be made on eth0 (EBUSY)"] : [];
+          this.#report({ kind: "performed", part: { kind: "device", interface: name }, errors });
+          done();
+        },
+        prepareCarpdev: () => {},
+        restoreCarpdev: () => {},
+        removeLeftovers: async () => {},
+        look: () => {},
+        close: () => {},
+      },
+      dataPath: {
+        obstacle: undefined,
+        configure: () => {
+          note("filter");
+          return this.#fails() ? "the data path holds no more carp interfaces" : undefined;
+        },
+        remove: () => note("filter"),
+        lease: (_, vhid, untilUs) => note(`lease ${vhid} ${untilUs === 0 ? "taken" : "given"}`),
+        leaseUntilUs: () => 0,
+        counts: () => undefined,
+        repair: () => [],
+        removeLeftovers: () => {},
+        close: () => {},
+        shutdown: () => {},
+      },
+    };
+  }
+}
+
+/** Runs a host through its states: configured, MASTER, demoted, contested, changed, taken down. */
+function live(configured: InterfaceChange, failing: number): Station {
+  const station = new Station(failing);
+  station.loop.handle({ kind: "link", link: ETH0 });
+  station.command({ kind: "change", name: "carp0", change: configured });
+  station.run(4e6);
+  station.command({ kind: "change", name: "carp0", change: { state: "master" } });
+  station.command({ kind: "demote-group", group: "carp", by: 1 });
+  const frame = { carpdev: "eth0", bytes: advertisement({ vhid: 1, advskew: 200 }), receivedUs: 1e9 + 4e6 };
+  station.loop.handle({ kind: "frame", ...frame });
+  station.command({ kind: "change", name: "carp0", change: { lladdr: "02:00:00:00:01:01" } });
+  station.run(3e6);
+  station.command({ kind: "change", name: "carp0", change: { up: false } });
+  station.run(2e6);
+  return station;
+}
+
+const LIVES = [
+  { title: "one node", configured: PLAIN, words: ["announce", "lease 1 given"] },
+  { title: "two balanced nodes", configured: BALANCED, words: ["lease 2 given", "advertise 2"] },
+];
+
+for (const { title, configured, words } of LIVES)
+  describe(`a kernel that reports at once in every call, for an interface with ${title}`, () => {
+    const calls = live(configured, 0).calls;
+
+    it("gets every kind of kernel call", () => {
+      const { asked: all, done, events } = live(configured, 0);
+      assert.deepEqual(done, all);
+      assert.ok(calls > 10, `${calls} calls`);
+      const always = [
+        "device",
+        "filter",
+        "listen",
+        "ignore",
+        "expect-digests",
+        "save",
+        "transition",
+        "advertise 1",
+      ];
+      for (const word of [...always, ...words]) assert.ok(all.includes(word), word);
+      for (const event of ["advertised", "performed", "timer", "frame"])
+        assert.ok(events.includes(event), event);
+    });
+
+    it("gets the effects in order and re-enters nothing, with each of its calls failing once", () => {
+      for (let failing = 1; failing <= calls; failing++) {
+        const { asked: all, done, events } = live(configured, failing);
+        assert.deepEqual(done, all, `call ${failing}`);
+        assert.ok(events.includes("performed"));
+      }
+    });
+  });

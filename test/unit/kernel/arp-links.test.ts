@@ -1,0 +1,173 @@
+/** Which links get carp's ARP settings, when, and when they are restored; without a kernel. */
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import type { Device } from "../../../src/core/model.ts";
+import { LinkCache } from "../../../src/kernel/devices/link-cache.ts";
+import type { KernelLink } from "../../../src/kernel/netlink/messages.ts";
+import { ArpLinks } from "../../../src/kernel/settings/arp-links.ts";
+
+/** Settings that can be written after so many attempts. */
+function setting({ late = 0, wanted = [] as Device[] } = {}) {
+  const done: string[] = [];
+  let attempts = 0;
+  const attempt = (what: string) => {
+    attempts += 1;
+    if (attempts <= late) return false;
+    done.push(what);
+    return true;
+  };
+  const cache = new LinkCache();
+  const links = new ArpLinks({
+    cache,
+    settings: {
+      prepare: (name, index) => attempt(`prepare ${name} ${index}`),
+      restore: (name) => attempt(`restore ${name}`),
+      restoreAllBut: (names) => void done.push(`restore all but ${[...names]}`),
+      changed: (_name, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
+    },
+    isCarpdev: () => true,
+    wanted: () => wanted,
+    events: {
+      repaired: (name, what) => void done.push(`repaired ${name}: ${what}`),
+      complaint: (text) => void done.push(text),
+    },
+  });
+  return { done, links, cache };
+}
+
+function addLink(cache: LinkCache, given: Partial<KernelLink> & { name: string; index: number }): void {
+  const link: KernelLink = {
+    type: 1,
+    flags: 1,
+    mac: "02:00:00:00:00:01",
+    mtu: 1500,
+    kind: undefined,
+    parentIndex: 0,
+    masterIndex: 0,
+    bridgeMode: false,
+    alias: undefined,
+    protoDown: false,
+    settings: {},
+    ...given,
+  };
+  cache.take({ kind: "link", gone: false, link });
+}
+
+function addAddress(cache: LinkCache, index: number, address: string): void {
+  cache.take({
+    kind: "address",
+    gone: false,
+    address: { index, family: 4, address, prefixLength: 24, flags: 0 },
+  });
+}
+
+function sharing(carpdev: string, address: string): Device {
+  const addresses = [{ family: 4, address, prefixLength: 24 }] as const;
+  const mac = "00:00:5e:00:01:01";
+  return { name: "carp0", carpdev, mac, realMac: false, mtu: undefined, active: true, addresses };
+}
+
+test("settings that are not there yet under a carpdev's new name are waited for", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { done, links, cache } = setting({ late: 3 });
+    addLink(cache, { name: "lan0", index: 2 });
+    links.prepare("lan0");
+    assert.deepEqual(done, []);
+    for (let n = 0; n < 10; n++) mock.timers.tick(10);
+    assert.deepEqual(done, ["prepare lan0 2"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("what was waited for is left when it is not wanted any more", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { done, links, cache } = setting({ late: 2 });
+    addLink(cache, { name: "lan0", index: 2 });
+    links.prepare("lan0");
+    links.restore("lan0");
+    for (let n = 0; n < 10; n++) mock.timers.tick(10);
+    assert.deepEqual(done, ["restore lan0"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("other links in a shared address's subnet are prepared, from when they are to when they are not", () => {
+  const wanted: Device[] = [];
+  const { done, links, cache } = setting({ wanted });
+  addLink(cache, { name: "eth0", index: 2 });
+  addLink(cache, { name: "eth1", index: 3 });
+  addLink(cache, { name: "eth2", index: 4 });
+  addAddress(cache, 3, "10.0.0.22");
+  addAddress(cache, 4, "10.0.1.22");
+  links.prepare("eth0");
+  wanted.push(sharing("eth0", "10.0.0.1"));
+  links.follow();
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth0 2", "prepare eth1 3"]);
+  addAddress(cache, 4, "10.0.0.23");
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth2 4"]);
+  // Another link of the same name has settings of its own.
+  cache.take({ kind: "link", gone: true, link: cache.byName("eth1") as KernelLink });
+  addLink(cache, { name: "eth1", index: 9 });
+  addAddress(cache, 9, "10.0.0.22");
+  links.follow();
+  assert.deepEqual(done.splice(0), ["prepare eth1 9"]);
+  links.restore("eth0");
+  assert.deepEqual(done.toSorted(), ["restore eth0", "restore eth1", "restore eth2"]);
+});
+
+test("what a carpdev is a macvlan on hears the same segment", () => {
+  const { done, links, cache } = setting();
+  addLink(cache, { name: "eth0", index: 2 });
+  addLink(cache, { name: "eth1", index: 3 });
+  addLink(cache, { name: "lan0", index: 4, kind: "macvlan", parentIndex: 2, bridgeMode: true });
+  links.prepare("lan0");
+  assert.deepEqual(done, ["prepare lan0 4", "prepare eth0 2"]);
+});
+
+test("after a restart, links in the subnets of addresses still in place are not restored before the interfaces are known", () => {
+  const wanted: Device[] = [];
+  const { done, links, cache } = setting({ wanted });
+  addLink(cache, { name: "eth0", index: 2 });
+  addLink(cache, { name: "eth1", index: 3 });
+  addAddress(cache, 3, "10.0.0.22");
+  links.restoreAllBut(new Set(["eth0"]), [{ family: 4, address: "10.0.0.1", prefixLength: 24 }]);
+  links.prepare("eth0");
+  wanted.push(sharing("eth0", "10.0.0.1"));
+  links.follow();
+  assert.deepEqual(done.splice(0), ["restore all but eth0,eth1", "prepare eth0 2"]);
+  wanted.pop();
+  links.follow();
+  assert.deepEqual(done, ["restore eth1"]);
+});
+
+test("a setting that another program changes is restored and reported, with backoff", () => {
+  const { done, links, cache } = setting();
+  const changed = (settings: KernelLink["settings"]) => {
+    addLink(cache, { name: "eth0", index: 2, settings });
+    links.heard(cache.byName("eth0") as KernelLink);
+  };
+  addLink(cache, { name: "eth0", index: 2 });
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done.splice(0), []);
+  links.prepare("eth0");
+  changed({ arp_ignore: 1 });
+  assert.deepEqual(done.splice(0), ["prepare eth0 2"]);
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done.splice(0), ["prepare eth0 2", "repaired eth0: arp_ignore was changed to 0"]);
+  assert.deepEqual([...links.indexes()], [2]);
+  for (let n = 0; n < 10; n += 1) changed({ arp_ignore: 0 });
+  assert.equal(done.filter((each) => each.startsWith("repaired")).length, 4);
+  assert.match(done.at(-1) ?? "", /^eth0: changed again \(arp_ignore was changed to 0\)/);
+  links.restore("eth0");
+  done.length = 0;
+  changed({ arp_ignore: 0 });
+  assert.deepEqual(done, []);
+  links.close();
+});
