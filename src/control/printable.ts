@@ -24,9 +24,11 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** A value as a message names it; the empty word as `''`. */
+/** A value as a message names it: a list or an object by its kind, the empty word as `''`. */
 export function printable(value: unknown): string {
-  const text = typeof value === "object" ? (JSON.stringify(value) ?? "") : String(value);
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = String(value);
   if (text === "") return "''";
   return escapeControls(text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text);
 }

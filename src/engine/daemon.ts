@@ -44,7 +44,8 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     const state = await State.read(options, createClock().now());
     engine = new Engine({ ...options, keeper }, state);
     const rpc = createMethods(engine, () => nativeProcess.groupId("carp"));
-    server = new ControlServer({ path, rpc, identify });
+    const report = (error: unknown) => engine.log(3, `control: a request was not answered: ${trace(error)}`);
+    server = new ControlServer({ path, rpc, identify, report });
     await server.listen();
   } catch (error) {
     if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
@@ -82,7 +83,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     }
     notifyStopping();
     if (signal === "SIGUSR1") await engine.abandon();
-    else await stop(engine, keeper);
+    else await stop(engine, keeper, "remove");
     break;
   }
   await server.close();
@@ -102,8 +103,8 @@ function keepSocket(server: ControlServer, engine: Engine): void {
 }
 
 /** Stops the engine and removes its bpffs, which only the keeper has the privilege to unmount. */
-async function stop(engine: Engine, keeper: Keeper | undefined): Promise<void> {
-  await engine.stop();
+async function stop(engine: Engine, keeper: Keeper | undefined, state: "keep" | "remove"): Promise<void> {
+  await engine.stop(state);
   const directory = bpfDirectory(resolve(engine.runDir));
   if (!nativeBpf.isBpf(directory)) return;
   const error = await keeper?.unmount();
@@ -112,12 +113,20 @@ async function stop(engine: Engine, keeper: Keeper | undefined): Promise<void> {
     engine.log(4, `${directory} stays mounted: ${error === undefined ? "no keeper runs" : errnoName(error)}`);
 }
 
-/** Stops the engine after an internal error, so that no address stays with a host that no engine controls. */
-async function crash(engine: Engine, keeper: Keeper | undefined, error: Error): Promise<never> {
-  engine.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
+/**
+ * Stops the engine after an internal error, so that no address stays with a host that no engine controls. The
+ * saved state stays: the next engine starts as this one was configured.
+ */
+async function crash(engine: Engine, keeper: Keeper | undefined, error: unknown): Promise<never> {
+  engine.log(2, `internal error, giving up: ${trace(error)}`);
   setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
-  await stop(engine, keeper).catch(() => {});
+  await stop(engine, keeper, "keep").catch(() => {});
   process.exit(70);
+}
+
+/** An error with its stack, for the log. */
+function trace(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** Yields the signals that stop or restart the engine, from now on and in their order. */

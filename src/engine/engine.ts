@@ -58,6 +58,7 @@ export class Engine {
   readonly #state: State;
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
+  #saving: NodeJS.Timeout | undefined;
   #stopping = false;
 
   constructor(options: EngineOptions, state: State) {
@@ -227,7 +228,7 @@ export class Engine {
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
     setInterval(() => this.#poll(), POLL_EVERY_MS).unref();
-    setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
+    this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
     await this.#settled();
@@ -241,16 +242,22 @@ export class Engine {
     this.#setReady();
   }
 
-  /** Bows out of every virtual host and removes all that the engine put in the kernel. */
-  async stop(): Promise<void> {
+  /**
+   * Bows out of every virtual host and removes all that the engine put in the kernel.
+   *
+   * @param state the saved state: "remove": the next engine starts without interfaces; "keep": it starts as
+   * this one was configured
+   */
+  async stop(state: "keep" | "remove"): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#saving);
     const leaving = this.host.interfaces().map(({ name }) => this.#left(name));
     this.#loop.run((now) => this.host.shutdown(now));
     await Promise.all(leaving);
     await this.#settled();
     this.#dataPath.shutdown();
     this.release();
-    await this.#state.end(this.host.counterFloor, this.now());
+    if (state === "remove") await this.#state.end(this.host.counterFloor, this.now());
     await this.#scripts.finish();
   }
 

@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { methods } from "../../src/control/messages.ts";
 import {
   type Capture,
   createNetwork,
@@ -123,6 +124,24 @@ describe("hostile clients", () => {
       assert.equal(await refusal(line), -32600, line.slice(0, 40));
     for (const value of [null, [], {}, 5, { jsonrpc: "1.0", id: 1, method: "hello" }])
       assert.equal(await refusal({ ...call("hello"), jsonrpc: value }), -32600);
+  });
+
+  test("ids and parameters that JSON.stringify cannot write are refused, in every method", async () => {
+    // It recurses for objects with integer keys.
+    const deepest = `{"0":1,"a":${deep(8000)}}`;
+    for (const method of Object.keys(methods)) {
+      const ask = (id: string, params: string) =>
+        refusal(`{"jsonrpc":"2.0","method":"${method}","id":${id},"params":${params}}`);
+      assert.equal(await ask(deepest, "{}"), -32600, method);
+      for (const params of [deepest, `{"name":${deepest}}`, `{"name":"carp0","change":{"vhid":${deepest}}}`])
+        assert.equal(await ask("1", params), -32602, `${method} ${params.slice(0, 40)}`);
+    }
+    for (const line of [
+      `{"jsonrpc":${deepest},"method":"hello","id":1}`,
+      `{"jsonrpc":"2.0","method":"hello","id":1,"result":${deepest}}`,
+    ])
+      assert.equal(await refusal(line), -32600);
+    assert.equal(await refusal(`{"jsonrpc":"2.0","method":${deepest},"id":1}`), -32601);
   });
 
   test("batches are refused", async () => {

@@ -9,6 +9,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import {
   createJSONRPCErrorResponse,
+  isJSONRPCID,
   JSONRPCErrorCode,
   type JSONRPCRequest,
   type JSONRPCResponse,
@@ -34,6 +35,8 @@ export interface ControlServerOptions {
   readonly rpc: JSONRPCServer<Caller>;
   /** The peer's credentials; undefined when the kernel does not report them. */
   readonly identify: (socket: Socket) => Peer | undefined;
+  /** Gets the errors of requests that could not be answered: faults of the engine, not of the client. */
+  readonly report: (error: unknown) => void;
 }
 
 /** Another engine answers on this path. */
@@ -121,7 +124,7 @@ export class ControlServer {
       return;
     }
     this.#makeRoom();
-    const connection = new Connection(socket, peer, this.#options.rpc, this.#turns);
+    const connection = new Connection(socket, peer, this.#options, this.#turns);
     this.#connections.add(connection);
     socket.once("close", () => this.#connections.delete(connection));
   }
@@ -159,17 +162,17 @@ class Turns {
 class Connection {
   readonly #socket: Socket;
   readonly #caller: Caller;
-  readonly #rpc: JSONRPCServer<Caller>;
+  readonly #options: ControlServerOptions;
   readonly #turns: Turns;
   readonly #requests = new LineSplitter(MAX_REQUEST_BYTES - 1);
   #busy = false;
   /** Events not read yet, of a client that subscribed. */
   #backlog: Backlog | undefined;
 
-  constructor(socket: Socket, peer: Peer, rpc: JSONRPCServer<Caller>, turns: Turns) {
+  constructor(socket: Socket, peer: Peer, options: ControlServerOptions, turns: Turns) {
     this.#socket = socket;
     this.#caller = { peer, subscribe: (feed) => this.#subscribe(feed) };
-    this.#rpc = rpc;
+    this.#options = options;
     this.#turns = turns;
     socket.setTimeout(SILENT_MS, () => {
       // A command may take long; a peer that neither asks nor reads is dropped. A subscriber's backlog is
@@ -209,10 +212,15 @@ class Connection {
     this.#busy = true;
     this.#socket.pause();
     this.#turns.push(() => {
-      void this.#answer(line).finally(() => {
-        this.#busy = false;
-        this.#next();
-      });
+      void this.#answer(line)
+        .catch((error: unknown) => {
+          this.#options.report(error);
+          this.drop();
+        })
+        .then(() => {
+          this.#busy = false;
+          this.#next();
+        });
     });
   }
 
@@ -233,9 +241,13 @@ class Connection {
     const request = jsonIn(line);
     if (request === undefined)
       return createJSONRPCErrorResponse(null, JSONRPCErrorCode.ParseError, "a request is one line of JSON");
-    if (typeof request === "object" && request !== null && !Array.isArray(request))
-      return this.#rpc.receive(request as JSONRPCRequest, this.#caller);
-    return createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, "a request is one JSON object");
+    const invalid = (why: string) => createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, why);
+    if (typeof request !== "object" || request === null || Array.isArray(request))
+      return invalid("a request is one JSON object");
+    // The reply repeats the id: an object of any depth could not be written.
+    if ("id" in request && !isJSONRPCID(request.id))
+      return invalid("the id of a request is text, a number or null");
+    return this.#options.rpc.receive(request as JSONRPCRequest, this.#caller);
   }
 
   #subscribe(feed: Feed): void {

@@ -85,7 +85,12 @@ beforeEach(async () => {
     log: (_priority, text) => void logged.push(text),
   };
   const rpc = createMethods(served, () => GROUP);
-  server = new ControlServer({ path: join(directory, SOCKET_NAME), rpc, identify: () => peer });
+  server = new ControlServer({
+    path: join(directory, SOCKET_NAME),
+    rpc,
+    identify: () => peer,
+    report: (error) => logged.push(String(error)),
+  });
   await server.listen();
   engine = await connect(directory);
 });

@@ -23,6 +23,8 @@ let server: ControlServer;
 let peer: Peer | undefined;
 /** The server's ends, in the order in which they were accepted. */
 let accepted: Socket[];
+/** Errors of requests that could not be answered. */
+let reported: unknown[];
 const clients: Client[] = [];
 
 function serve(): ControlServer {
@@ -30,7 +32,7 @@ function serve(): ControlServer {
     accepted.push(socket);
     return peer;
   };
-  return new ControlServer({ path, rpc, identify });
+  return new ControlServer({ path, rpc, identify, report: (error) => reported.push(error) });
 }
 
 beforeEach(async () => {
@@ -38,6 +40,7 @@ beforeEach(async () => {
   path = join(directory, "engine.sock");
   peer = { uid: 0, gid: 0, groups: [] };
   accepted = [];
+  reported = [];
   rpc = new JSONRPCServer<Caller>();
   rpc.addMethod("echo", (params: unknown) => params);
   server = serve();
@@ -152,6 +155,33 @@ test("lines that are not JSON are refused, empty ones too, and the connection go
   }
   client.socket.write(request(2));
   assert.deepEqual(await client.read(), answer(2));
+});
+
+test("an id that is neither text, a number nor null is refused, at any depth, and the connection goes on", async () => {
+  const client = new Client();
+  // JSON.stringify recurses for objects with integer keys.
+  const deep = `{"0":1,"a":${"[".repeat(8000)}${"]".repeat(8000)}}`;
+  for (const id of ["{}", "[]", "true", deep, `{"0":${deep}}`]) {
+    client.socket.write(`{"jsonrpc":"2.0","method":"echo","id":${id}}\n`);
+    const refused = refusal(-32600, "the id of a request is text, a number or null");
+    assert.deepEqual(await client.read(), refused, id.slice(0, 20));
+  }
+  for (const id of [-1.5, "", "text"]) {
+    client.socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method: "echo", params: [] })}\n`);
+    assert.deepEqual(await client.read(), { jsonrpc: "2.0", id, result: [] });
+  }
+  assert.deepEqual(reported, []);
+});
+
+test("a reply that cannot be written ends its connection and no other", async () => {
+  rpc.addMethod("huge", () => 1n);
+  const [client, other] = [new Client(), new Client()];
+  client.socket.write(request(1, "huge"));
+  await client.closed;
+  assert.equal(client.unread, 0);
+  assert.match(String(reported), /^TypeError: .*BigInt/);
+  other.socket.write(request(2));
+  assert.deepEqual(await other.read(), answer(2));
 });
 
 test("a notification is not answered", async () => {
