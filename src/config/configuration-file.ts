@@ -1,11 +1,12 @@
 /**
  * Reads a configuration file: only a regular file that no user but root could have written. A mode that lets
- * others in is corrected. Reading never blocks, whatever lies at the path.
+ * others read it is corrected. Reading never blocks, whatever lies at the path.
  */
 
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
+import { distrust } from "./trusted-path.ts";
 
 export interface ReadFile {
   readonly bytes: Buffer;
@@ -26,18 +27,20 @@ export async function readConfigurationFile(path: string, policy: ModePolicy): P
   try {
     // A FIFO would keep the reader waiting.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    return await readFrom(file, policy);
+    return await readFrom(file, path, policy);
   } catch (error) {
     return refuse(fileError((error as NodeJS.ErrnoException).code));
   }
 }
 
-async function readFrom(file: FileHandle, policy: ModePolicy): Promise<ReadFile | Refusal> {
+async function readFrom(file: FileHandle, path: string, policy: ModePolicy): Promise<ReadFile | Refusal> {
   const status = await file.stat();
   if (status.isDirectory()) return refuse("is a directory");
   if (!status.isFile()) return refuse("not a regular file");
   if (status.uid !== 0 && status.uid !== process.geteuid?.())
     return refuse(`owned by user ${status.uid}: root must own it`);
+  const untrusted = distrust(path, process.geteuid?.());
+  if (untrusted !== undefined) return refuse(untrusted);
   if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
   const warning = await checkMode(file, status.mode & 0o7777, policy);
   const bytes = await contents(file);
@@ -45,9 +48,8 @@ async function readFrom(file: FileHandle, policy: ModePolicy): Promise<ReadFile 
 }
 
 async function checkMode(file: FileHandle, mode: number, policy: ModePolicy): Promise<string | undefined> {
-  const excess = mode & ~policy.mode & 0o066;
-  if (excess === 0) return undefined;
-  const found = `mode ${octal(mode)} lets others ${excess & 0o022 ? (excess & 0o044 ? "read and write" : "write") : "read"} it`;
+  if ((mode & ~policy.mode & 0o044) === 0) return undefined;
+  const found = `mode ${octal(mode)} lets others read it`;
   const right = mode & policy.mode;
   if (!policy.repair) return `${found}: it should be ${octal(right)}`;
   try {

@@ -9,6 +9,7 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -201,6 +202,32 @@ describe("the engine", () => {
         stderr: `carpctl: run directory ${directory}: ${why}\n`,
         exitCode: 1,
       });
+    // Of a directory that is not root's alone, nothing is read and nothing is written there.
+    const theirs = join(a.etcDirectory, "theirs");
+    mkdirSync(theirs);
+    const above = join(a.etcDirectory, "above");
+    mkdirSync(join(above, "run"), { recursive: true });
+    const to = join(a.etcDirectory, "to");
+    symlinkSync(theirs, to);
+    chownSync(theirs, 65534, 65534);
+    chmodSync(above, 0o777);
+    for (const [directory, why] of [
+      [theirs, `directory ${theirs} is not owned by root`],
+      [to, `directory ${theirs} is not owned by root`],
+      [join(theirs, "new"), `directory ${theirs} is not owned by root`],
+      [join(above, "run"), `directory ${above} can be written by others than root`],
+      [join(above, "new"), `directory ${above} can be written by others than root`],
+    ] as const) {
+      const stderr = `carpctl: run directory ${directory}: ${why}\n`;
+      assert.deepEqual(await engineWith(`--run-dir ${directory}`), { stdout: "", stderr, exitCode: 1 });
+    }
+    assert.deepEqual([readdirSync(theirs), readdirSync(above)], [[], ["run"]]);
+    chownSync(theirs, 0, 0);
+    chmodSync(theirs, 0o1777);
+    assert.match(
+      (await engineWith(`--run-dir ${theirs}`)).stderr,
+      /theirs can be written by others than root/,
+    );
     mkdirSync(join(a.etcDirectory, "socket/engine.sock"), { recursive: true });
     const { exitCode, stderr } = await engineWith(`--run-dir ${join(a.etcDirectory, "socket")}`);
     assert.equal(exitCode, 1);

@@ -6,6 +6,7 @@
 import { stat } from "node:fs/promises";
 import { Chalk } from "chalk";
 import packageJson from "../../../package.json" with { type: "json" };
+import { distrust } from "../../config/trusted-path.ts";
 import { ControlError } from "../../control/client.ts";
 import type { Finding } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
@@ -69,13 +70,14 @@ async function runDirectory(path: string): Promise<Finding[]> {
     return [
       { level: "error", subject, text: `${path} is not a directory`, todo: "remove it, or use --run-dir" },
     ];
-  if (found.uid !== 0 || (found.mode & 0o022) !== 0)
+  const untrusted = distrust(path);
+  if (untrusted !== undefined)
     return [
       {
         level: "error",
         subject,
-        text: `${path} can be written by others than root: they could run an engine of their own there`,
-        todo: `chown root ${path}; chmod go-w ${path}`,
+        text: `${untrusted}: another user could run an engine there`,
+        todo: "let root own it and no other user write it, or use --run-dir",
       },
     ];
   return [{ level: "ok", subject, text: `${path}, which only root can write` }];

@@ -1,10 +1,12 @@
 /**
  * Makes the run directory, which holds the engine's socket and saved state, when it is missing. Any user may
- * enter it, because any user may query the engine. Never makes the directories above it.
+ * enter it, because any user may query the engine; none but root may have made it, or could replace it. Never
+ * makes the directories above it.
  */
 
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { distrust } from "../../config/trusted-path.ts";
 import { SOCKET_NAME } from "../../control/client.ts";
 
 /** The longest path in a socket's address, without its final NUL. */
@@ -17,6 +19,9 @@ export async function makeRunDirectory(path: string): Promise<string | undefined
   const socket = join(path, SOCKET_NAME) + LONGEST_PID;
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) return "its name is too long for a socket";
   try {
+    // Nothing is made in a directory where another user could replace it.
+    const untrusted = distrust(dirname(path));
+    if (untrusted !== undefined) return untrusted;
     await mkdir(path, { mode: 0o755 });
     // The umask may have removed permissions.
     await chmod(path, 0o755);
@@ -30,7 +35,7 @@ async function whyNot(path: string, code: string | undefined): Promise<string | 
   const isDirectory = async (of: string) => (await stat(of).catch(() => undefined))?.isDirectory() === true;
   switch (code) {
     case "EEXIST":
-      return (await isDirectory(path)) ? undefined : "not a directory";
+      return (await isDirectory(path)) ? distrust(path) : "not a directory";
     case "ENOTDIR":
       return "not a directory";
     case "ENOENT":

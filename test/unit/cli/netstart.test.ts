@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -187,13 +197,17 @@ describe("the variables", () => {
     assert.deepEqual(place.engine?.asked.at(-1)?.params, { writes });
   });
 
-  test("may be read by all, but not written", async (context) => {
+  test("may be read by all; one that others can write is refused, and the interfaces are done", async (context) => {
     const place = await placeFor(context, yes);
     const path = place.write("carp/sysctl.conf", "net.inet.carp.preempt=1\n", 0o644);
+    place.write("hostname.carp0", "vhid 1\n");
     assert.deepEqual(await place.netstart(), fine);
+    assert.deepEqual(place.asked, ["sysctl-set", "replace carp0"]);
     chmodSync(path, 0o666);
-    const err = "ETC/carp/sysctl.conf: warning: mode 0666 lets others write it: set to 0644\n";
-    assert.deepEqual(await place.netstart(), { ...fine, err });
+    const { status, err } = await place.netstart();
+    assert.deepEqual([status, err], [1, "ETC/carp/sysctl.conf: it can be written by others than root\n"]);
+    assert.deepEqual(place.asked.slice(2), ["replace carp0"]);
+    assert.equal(statSync(path).mode & 0o777, 0o666);
   });
 });
 
@@ -203,9 +217,7 @@ describe("a file", () => {
     [0o640, "", 0o640],
     [0o400, "", 0o400],
     [0o644, "mode 0644 lets others read it: set to 0640", 0o640],
-    [0o660, "mode 0660 lets others write it: set to 0640", 0o640],
-    [0o602, "mode 0602 lets others write it: set to 0600", 0o600],
-    [0o777, "mode 0777 lets others read and write it: set to 0640", 0o640],
+    [0o755, "mode 0755 lets others read it: set to 0640", 0o640],
   ] as const)
     test(`of mode 0${mode.toString(8)}: ${said || "nothing is said"}`, async (context) => {
       const place = await placeFor(context, yes);
@@ -215,6 +227,50 @@ describe("a file", () => {
       assert.equal(statSync(path).mode & 0o7777, becomes);
       assert.deepEqual(place.asked, ["replace carp0"]);
     });
+
+  for (const mode of [0o660, 0o642, 0o602, 0o777])
+    test(`of mode 0${mode.toString(8)} is refused, its commands are not run, and the next one is done`, async (context) => {
+      const place = await placeFor(context, yes);
+      const path = place.write("hostname.carp0", "vhid 1\n!touch $CARP_ETC_DIR/ran\n", mode);
+      place.write("hostname.carp1", "vhid 1\n");
+      const { status, err } = await place.netstart();
+      assert.deepEqual([status, err], [1, "ETC/hostname.carp0: it can be written by others than root\n"]);
+      assert.equal(statSync(path).mode & 0o7777, mode);
+      assert.equal(existsSync(join(place.etc, "ran")), false);
+      assert.deepEqual(place.asked, ["replace carp1"]);
+    });
+
+  test("in a directory that others can write is refused", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "vhid 1\n!touch $CARP_ETC_DIR/ran\n");
+    chmodSync(place.etc, 0o777);
+    const { status, err } = await place.netstart();
+    const why = "directory ETC can be written by others than root";
+    assert.deepEqual([status, err], [1, `ETC/hostname.carp0: ${why}\n`]);
+    assert.equal(existsSync(join(place.etc, "ran")), false);
+    assert.deepEqual(place.asked, []);
+  });
+
+  test("is refused when others could write its pass file, or when that is no regular file", async (context) => {
+    const place = await placeFor(context, yes);
+    const pass = join(place.etc, "pass");
+    place.write("hostname.carp0", `vhid 1\npassfile ${pass}\n`);
+    for (const [make, why] of [
+      [() => writeFileSync(pass, "sesame\n", { mode: 0o600 }), ""],
+      [() => chmodSync(pass, 0o620), "it can be written by others than root"],
+      [() => chmodSync(pass, 0o602), "it can be written by others than root"],
+      [() => chownSync(pass, 65534, 65534), "it is not owned by root"],
+      [() => spawnSync("mkfifo", [pass]), "not a regular file"],
+      [() => symlinkSync("/dev/zero", pass), "not a regular file"],
+    ] as const) {
+      if (why === "not a regular file") rmSync(pass);
+      make();
+      const { status, err } = await place.netstart();
+      const said = why === "" ? "" : `ETC/hostname.carp0:2: passfile ETC/pass: ${why}\n`;
+      assert.deepEqual([status, err], [why === "" ? 0 : 1, said]);
+    }
+    assert.deepEqual(place.asked, ["replace carp0"]);
+  });
 
   test("is only reported by -n", async (context) => {
     const place = await placeFor(context);

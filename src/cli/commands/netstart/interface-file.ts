@@ -8,7 +8,7 @@ import type { Complaint } from "../../../config/lines.ts";
 import type { InterfaceChange } from "../../../control/messages.ts";
 import { append, type ChangeDraft, emptyDraft, finish } from "../../grammar/ifconfig/change-draft.ts";
 import { readLine } from "../../grammar/ifconfig/change-words.ts";
-import { type Lookups, systemLookups } from "../../grammar/ifconfig/lookups.ts";
+import { fileLookups, type Lookups } from "../../grammar/ifconfig/lookups.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 
 export type Step =
@@ -28,7 +28,7 @@ export interface InterfaceFile {
 export async function readInterfaceFile(
   bytes: Buffer,
   name: string,
-  lookups: Lookups = systemLookups,
+  lookups: Lookups = fileLookups,
 ): Promise<InterfaceFile | { readonly errors: readonly Complaint[] }> {
   const file = readHostnameFile(bytes, name);
   const warnings = [...file.warnings];

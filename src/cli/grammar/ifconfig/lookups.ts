@@ -4,8 +4,10 @@
  */
 
 import { lookup } from "node:dns/promises";
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { fileError } from "../../../config/configuration-file.ts";
+import { distrust } from "../../../config/trusted-path.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 import type { Family } from "./change-draft.ts";
 
@@ -16,7 +18,14 @@ export interface Lookups {
   firstLine(path: string): Promise<string | Refusal>;
 }
 
-export const systemLookups: Lookups = { resolve, firstLine };
+/** For typed words: a pass may come from a pipe. */
+export const systemLookups: Lookups = { resolve, firstLine: (path) => firstLine(path, constants.O_RDONLY) };
+
+/** For the words of a file: nothing at the path of a pass file can keep the reader waiting. */
+export const fileLookups: Lookups = {
+  resolve,
+  firstLine: (path) => firstLine(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY),
+};
 
 async function resolve(host: string, family: Family): Promise<string | undefined> {
   try {
@@ -29,8 +38,8 @@ async function resolve(host: string, family: Family): Promise<string | undefined
 /** Longer than any pass; the rest of a file is not read. */
 const MOST_BYTES = 4096;
 
-async function firstLine(path: string): Promise<string | Refusal> {
-  const bytes = await firstBytes(path);
+async function firstLine(path: string, flags: number): Promise<string | Refusal> {
+  const bytes = await firstBytes(path, flags);
   if (isRefusal(bytes)) return bytes;
   const end = bytes.indexOf(10);
   try {
@@ -42,9 +51,14 @@ async function firstLine(path: string): Promise<string | Refusal> {
   }
 }
 
-async function firstBytes(path: string): Promise<Buffer | Refusal> {
+async function firstBytes(path: string, flags: number): Promise<Buffer | Refusal> {
   try {
-    await using file = await open(path, "r");
+    await using file = await open(path, flags);
+    const status = await file.stat();
+    const untrusted = status.isFile() ? distrust(path, process.geteuid?.()) : undefined;
+    if (untrusted !== undefined) return refuse(untrusted);
+    if (!status.isFile() && !status.isDirectory() && (flags & constants.O_NONBLOCK) !== 0)
+      return refuse("not a regular file");
     const bytes = Buffer.alloc(MOST_BYTES);
     let length = 0;
     while (length < MOST_BYTES && !bytes.subarray(0, length).includes(10)) {

@@ -1,0 +1,47 @@
+/**
+ * Trusted paths: whether a user other than root could change what lies at a path, by its owner and mode, by those of
+ * the directories above it, and by symbolic links on the way. For everything that root executes, obeys or writes
+ * secrets to. Reads the file system only.
+ */
+
+import { lstatSync, realpathSync, type Stats } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+/** Mode bits with which users other than the owner may write. */
+const OTHERS_MAY_WRITE = 0o022;
+const STICKY = 0o1000;
+
+/**
+ * Why the path is not trusted; undefined: it is.
+ *
+ * @param owner uid that may own it besides root's
+ * @throws ErrnoException when there is nothing at the path
+ */
+export function distrust(path: string, owner = 0): string | undefined {
+  const real = realpathSync(path);
+  for (const each of new Set([real, ...ancestors(real), ...ancestors(resolve(path)), resolve(path)])) {
+    const stats = lstatSync(each);
+    const why = distrustOf(stats, owner, each !== real);
+    if (why !== undefined)
+      return `${each === real && !stats.isDirectory() ? "it" : named(each, stats)} ${why}`;
+  }
+  return undefined;
+}
+
+function distrustOf(stats: Stats, owner: number, isAbove: boolean): string | undefined {
+  if (stats.uid !== 0 && stats.uid !== owner) return "is not owned by root";
+  // The mode of a symbolic link means nothing. In a sticky directory like /tmp every user may make files, but not
+  // replace root's.
+  if (stats.isSymbolicLink() || (isAbove && (stats.mode & STICKY) !== 0)) return undefined;
+  return (stats.mode & OTHERS_MAY_WRITE) === 0 ? undefined : "can be written by others than root";
+}
+
+function named(path: string, stats: Stats): string {
+  return `${stats.isSymbolicLink() ? "symbolic link" : "directory"} ${path}`;
+}
+
+/** The directories above a path, the nearest first. */
+function ancestors(path: string): string[] {
+  const above = dirname(path);
+  return above === path ? [] : [above, ...ancestors(above)];
+}

@@ -1,0 +1,92 @@
+/** Paths that another user could change, in a temporary directory. Needs root. */
+
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { distrust } from "../../../src/config/trusted-path.ts";
+
+const OTHER = 65534;
+
+/** Holds `above/directory/file`, all root's. */
+let base: string;
+let above: string;
+let directory: string;
+let file: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "carpctl-trusted-"));
+  above = join(base, "above");
+  directory = join(above, "directory");
+  file = join(directory, "file");
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(file, "");
+});
+
+afterEach(() => rmSync(base, { recursive: true }));
+
+test("what root alone can change is trusted, also below a sticky directory like /tmp", () => {
+  for (const path of [file, directory, base, "/", "/etc/passwd"])
+    assert.equal(distrust(path), undefined, path);
+  chmodSync(above, 0o1777);
+  assert.equal(distrust(file), undefined);
+});
+
+test("a file or directory that others can write is not, nor is one below such a directory", () => {
+  for (const mode of [0o664, 0o646]) {
+    chmodSync(file, mode);
+    assert.equal(distrust(file), "it can be written by others than root");
+  }
+  chmodSync(file, 0o644);
+  for (const changed of [directory, above]) {
+    chmodSync(changed, 0o775);
+    assert.equal(distrust(file), `directory ${changed} can be written by others than root`);
+    chmodSync(changed, 0o755);
+  }
+  // Sticky, it keeps others from replacing what root has there, and from nothing else.
+  chmodSync(directory, 0o1777);
+  assert.equal(distrust(directory), `directory ${directory} can be written by others than root`);
+});
+
+test("what another user owns is not, unless it is the owner that is asked for", () => {
+  chownSync(file, OTHER, OTHER);
+  assert.equal(distrust(file), "it is not owned by root");
+  assert.equal(distrust(file, OTHER), undefined);
+  chownSync(file, 0, 0);
+  chownSync(above, OTHER, OTHER);
+  assert.equal(distrust(file), `directory ${above} is not owned by root`);
+  assert.equal(distrust(file, OTHER), undefined);
+});
+
+test("a symbolic link is followed, and not trusted where another user could point it elsewhere", () => {
+  const link = join(base, "link");
+  symlinkSync(directory, link);
+  assert.equal(distrust(join(link, "file")), undefined);
+  assert.equal(distrust(link), undefined);
+  lchownSync(link, OTHER, OTHER);
+  assert.equal(distrust(join(link, "file")), `symbolic link ${link} is not owned by root`);
+  lchownSync(link, 0, 0);
+  chmodSync(base, 0o777);
+  assert.equal(distrust(join(link, "file")), `directory ${base} can be written by others than root`);
+  const elsewhere = mkdtempSync(join(tmpdir(), "carpctl-trusted-"));
+  try {
+    symlinkSync(file, join(elsewhere, "link"));
+    assert.equal(distrust(join(elsewhere, "link")), `directory ${base} can be written by others than root`);
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+});
+
+test("nothing at the path: an error", () => {
+  assert.throws(() => distrust(join(base, "missing")), { code: "ENOENT" });
+});
