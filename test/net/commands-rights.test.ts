@@ -233,7 +233,21 @@ describe("rights with a group carp", () => {
   });
   after(() => lan.destroy());
 
-  test("a member may change everything", async () => {
+  test("a member may not set the variables that decide what is defended and logged", async () => {
+    for (const name of ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"]) {
+      const { stderr, exitCode } = await as(
+        a,
+        member,
+        CARPCTL,
+        "sysctl",
+        "net.inet.carp.preempt=0",
+        `${name}=0`,
+      );
+      assert.deepEqual([exitCode, stderr], [1, `carpctl: permission denied: changing ${name} needs root\n`]);
+    }
+  });
+
+  test("a member may change everything else", async () => {
     for (const words of [
       "carp0 advskew 9",
       "-g carp carpdemote",

@@ -28,6 +28,8 @@ const GROUP = 999;
 const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [GROUP] };
 const OTHER: Peer = { uid: 65534, gid: 65534, groups: [] };
 
+const ROOT_VARIABLES = ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"] as const;
+
 /** In no message and in no corpus: a reply that holds it has it from the engine. */
 const PASS = "only root's to know";
 
@@ -113,8 +115,11 @@ async function open(): Promise<Trial> {
   async function feedAs(who: Peer, input: Uint8Array): Promise<void> {
     peer = who;
     const before = all();
+    const variables = new Map(ROOT_VARIABLES.map((name) => [name, host.host.sysctl(name)]));
     const replies = await ask(input);
     if (who !== ROOT) {
+      for (const name of ROOT_VARIABLES)
+        assert.deepEqual(host.host.sysctl(name), variables.get(name), `${name} was changed`);
       assert.ok(!JSON.stringify(replies).includes(PASS), "a secret is told");
       const passes = host.host.configuration.interfaces.map(({ pass }) => pass);
       assert.ok(

@@ -102,3 +102,16 @@ test("an interface is replaced by root alone, with a pass or without, and in a d
 test("only root sees secrets", () => {
   assert.deepEqual([ROOT, MEMBER, PRIMARY_MEMBER, OTHER].map(maySeeSecrets), [true, false, false, false]);
 });
+
+for (const name of ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"])
+  test(`${name} is set by root alone, also after another variable`, () => {
+    const params = {
+      writes: [
+        { name: "net.inet.carp.preempt", value: 1 },
+        { name, value: 0 },
+      ],
+    };
+    assert.equal(denied("sysctl-set", params, ROOT), undefined);
+    for (const peer of [MEMBER, PRIMARY_MEMBER, OTHER])
+      assert.equal(denied("sysctl-set", params, peer), `permission denied: changing ${name} needs root`);
+  });
