@@ -12,7 +12,7 @@ const RETRY_US: Micros = SECOND;
 /** The consequence of an error, by kind of part, which stands before the error in the log line. */
 const CONSEQUENCES = {
   device: "",
-  filter: "its packets are not held against its leases: ",
+  filter: "its leases are not enforced: ",
   membership: "packets for its multicast MAC may not arrive: ",
   listening: "cannot listen: ",
   "saved-state": "cannot save the state: ",

@@ -30,7 +30,7 @@ function asked(station: Station): string[] {
 describe("a part that is not in place", () => {
   for (const [part, effect, line] of [
     [DEVICE, "device", "carp0: no device can be made"],
-    [FILTER, "filter", "carp0: its packets are not held against its leases: no device can be made"],
+    [FILTER, "filter", "carp0: its leases are not enforced: no device can be made"],
     [LISTENING, "listen", "eth0: cannot listen: no device can be made"],
     [SAVED, "save", "cannot save the state: no device can be made"],
   ] as const)
