@@ -125,7 +125,7 @@ export const CarpNodes = z
     const twice = nodes.find((node, at) => nodes.findIndex(({ vhid }) => vhid === node.vhid) < at);
     if (twice === undefined) return;
     const text = nodes.map(({ vhid, advskew }) => `${vhid}:${advskew}`).join(",");
-    context.addIssue({ code: "custom", message: `carpnodes ${text}: vhid ${twice.vhid} is there twice` });
+    context.addIssue({ code: "custom", message: `carpnodes ${text}: duplicate vhid ${twice.vhid}` });
   })
   .overwrite((nodes) => nodes.toSorted((a, b) => a.vhid - b.vhid));
 

@@ -160,14 +160,14 @@ function changedNodes(
   change: InterfaceChange,
 ): { list: readonly CarpNode[] } | Refused {
   if (change.carpnodes !== undefined) {
-    if (change.vhid !== undefined) return { error: `vhid ${change.vhid}: carpnodes says so already` };
+    if (change.vhid !== undefined) return { error: `vhid ${change.vhid}: cannot be combined with carpnodes` };
     if (change.advskew !== undefined)
-      return { error: `advskew ${change.advskew}: carpnodes says so already` };
+      return { error: `advskew ${change.advskew}: cannot be combined with carpnodes` };
     const list = [...change.carpnodes].sort((a, b) => a.vhid - b.vhid);
     const twice = list.find((node, i) => list[i + 1]?.vhid === node.vhid);
     if (twice === undefined) return { list };
     const words = change.carpnodes.map((node) => `${node.vhid}:${node.advskew}`).join();
-    return { error: `carpnodes ${words}: vhid ${twice.vhid} is there twice` };
+    return { error: `carpnodes ${words}: duplicate vhid ${twice.vhid}` };
   }
   if (change.vhid !== undefined)
     return { list: [{ vhid: change.vhid, advskew: change.advskew ?? before.nodes[0]?.advskew ?? 0 }] };

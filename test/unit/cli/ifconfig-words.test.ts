@@ -133,7 +133,7 @@ const REFUSALS: readonly (readonly [string, string])[] = [
   ["carpnodes 1:0,", "carpnodes 1:0,: expected vhid:advskew"],
   ["carpnodes 256:0", "vhid 256: must be 1..255"],
   ["carpnodes 1:0,2:255", "advskew 255: must be 0..254"],
-  ["carpnodes 1:0,1:5", "carpnodes 1:0,1:5: vhid 1 is there twice"],
+  ["carpnodes 1:0,1:5", "carpnodes 1:0,1:5: duplicate vhid 1"],
   [`carpnodes ${Array.from({ length: 33 }, (_, at) => `${at + 1}:0`)}`, "carpnodes: at most 32"],
   ["balancing foo", "balancing foo: unknown mode (none, ip, ip-unicast, ip-stealth)"],
   ["state slave", "state slave: unknown state (master, backup, init)"],

@@ -83,7 +83,7 @@ describe("a line", () => {
     ["vhid", "vhid: needs a value (1..255)"],
     ["vihd 1", "vihd: unknown parameter (did you mean vhid?)"],
     ["dhcp", "dhcp: unknown parameter"],
-    ["destroy", "destroy: not in a file"],
+    ["destroy", "destroy: not allowed in a file"],
     ["vhid 1 --run-dir /x", "--run-dir: unknown parameter"],
     ["rdomain 1", "rdomain 1: not on Linux: put the engine in a network namespace instead"],
     ["dest", "dest: needs an address"],

@@ -19,10 +19,10 @@ describe("a command is refused with a line that names the wrong word", () => {
   const refusals: [change: InterfaceChange, error: string, name?: string][] = [
     [{ carpdev: "eth9" }, "carpdev eth9: no such device"],
     [{ carpdev: "eth0", vhid: 1 }, "vhid 1 is already used by carp0 on eth0", "carp1"],
-    [{ vhid: 2, carpnodes: nodes }, "vhid 2: carpnodes says so already"],
-    [{ advskew: 2, carpnodes: nodes }, "advskew 2: carpnodes says so already"],
+    [{ vhid: 2, carpnodes: nodes }, "vhid 2: cannot be combined with carpnodes"],
+    [{ advskew: 2, carpnodes: nodes }, "advskew 2: cannot be combined with carpnodes"],
     [{ advskew: 2 }, "advskew 2: carp1 has no vhid yet", "carp1"],
-    [{ carpnodes: [...nodes, ...nodes] }, "carpnodes 1:0,2:0,1:0,2:0: vhid 1 is there twice"],
+    [{ carpnodes: [...nodes, ...nodes] }, "carpnodes 1:0,2:0,1:0,2:0: duplicate vhid 1"],
     [{ addAddresses: [ipv4("10.0.0.1")] }, "10.0.0.1 is already used by carp0", "carp1"],
     [
       { addAddresses: [ipv4("10.0.0.2")] },

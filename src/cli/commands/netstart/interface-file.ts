@@ -65,7 +65,7 @@ export async function readInterfaceFile(
 
 async function readParameters(words: readonly string[], lookups: Lookups): Promise<ChangeDraft | Refusal> {
   const draft = await readLine(words, lookups);
-  return !isRefusal(draft) && draft.destroy ? refuse("destroy: not in a file") : draft;
+  return !isRefusal(draft) && draft.destroy ? refuse("destroy: not allowed in a file") : draft;
 }
 
 function byLine(complaints: readonly Complaint[]): Complaint[] {

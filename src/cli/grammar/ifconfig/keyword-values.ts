@@ -49,7 +49,7 @@ export function carpNodes(text: string): Nodes | Refusal {
   for (const entry of text.split(",")) {
     const node = carpNode(entry, text);
     if (isRefusal(node)) return node;
-    if (nodes.has(node.vhid)) return refuse(`carpnodes ${printable(text)}: vhid ${node.vhid} is there twice`);
+    if (nodes.has(node.vhid)) return refuse(`carpnodes ${printable(text)}: duplicate vhid ${node.vhid}`);
     nodes.set(node.vhid, node.advskew);
   }
   if (nodes.size > MAX_NODES) return refuse(`carpnodes: at most ${MAX_NODES}`);
