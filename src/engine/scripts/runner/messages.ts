@@ -24,7 +24,7 @@ export const Run = z.strictObject({
   together: z.boolean(),
   /** For each script. */
   limitMs: z.int().positive(),
-  /** Variables besides those that every script gets. */
+  /** Environment variables of this run, added to the common ones. */
   environment: z.record(z.string().max(64), z.string().max(65_536)),
 });
 export type Run = z.infer<typeof Run>;
