@@ -1,13 +1,11 @@
 /**
  * The entry: the program's name or its first word says which command is meant, and only that command is
- * loaded. The word `runner` is not a command: with it the engine starts this program a second time, to run
- * scripts. An engine that goes on as the next image of its process has its options already, and no command
- * line is read.
+ * loaded. The word `runner` is not a command: with it the engine has this program started a second time, to
+ * run scripts.
  */
 
 import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
-import { takeOptions } from "./engine/next-image.ts";
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -21,11 +19,8 @@ for (const stream of [process.stdout, process.stderr]) {
 leaveRemovedDirectory();
 
 const words = process.argv.slice(2);
-const options = takeOptions();
 if (words[0] === "runner")
   process.exitCode = await (await import("./engine/scripts/runner/main.ts")).runRunner();
-else if (options !== undefined)
-  process.exit(await (await import("./engine/privileged-start.ts")).beginEngine(options, true));
 else {
   const { runCommandLine } = await import("./cli/command-line.ts");
   process.exitCode = await runCommandLine({

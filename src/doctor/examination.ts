@@ -12,20 +12,20 @@ import {
   type DeviceFacts,
   dataPathObstacle,
   deviceFacts,
-  hasBpfFilesystem,
   hostFacts,
   localAddresses,
 } from "../kernel/inspection.ts";
+import { isSupervised } from "../kernel/process/notify.ts";
+import { engineUser } from "../kernel/process/privileges.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
   readonly host: Pick<Host, "interfaces" | "link">;
-  readonly runDir: string;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
-  readonly scriptsAreConfined: boolean;
+  readonly scriptsDoNotRun: boolean;
   now(): Instant;
   packets(): Packets[];
 }
@@ -35,9 +35,8 @@ export async function examineAround(engine: ExaminedEngine): Promise<Finding[]> 
   const host = examineHost({
     facts: hostFacts(),
     obstacle: engine.dataPathObstacle,
-    persists: hasBpfFilesystem(engine.runDir),
-    scriptsAreConfined: engine.scriptsAreConfined,
-    isEngine: true,
+    scriptsDoNotRun: engine.scriptsDoNotRun,
+    isSupervised: isSupervised(),
   });
   const views = engine.host.interfaces();
   const others = localAddresses();
@@ -68,8 +67,9 @@ export function examineInstead(): Finding[] {
   return examineHost({
     facts: hostFacts(),
     obstacle: dataPathObstacle(),
-    persists: undefined,
-    scriptsAreConfined: false,
-    isEngine: false,
+    scriptsDoNotRun: false,
+    isSupervised: undefined,
   });
 }
+
+export { engineUser };

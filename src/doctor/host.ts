@@ -1,44 +1,42 @@
 /**
- * Judges a host: kernel, privileges, eBPF, bpffs, clock and hooks, each as one finding with what to do about it. Pure: it
+ * Judges a host: kernel, privileges, supervision, eBPF, clock and hooks, each as one finding with what to do about it. Pure: it
  * sees only the facts it is given.
  */
 
 import type { Finding } from "../control/messages.ts";
 import type { HostFacts } from "../kernel/inspection.ts";
-import { areReduced, type Capability } from "../kernel/process/privileges.ts";
+import { areReduced, type Capability, ENGINE_USER, needs } from "../kernel/process/privileges.ts";
 
 /** The oldest kernel that the eBPF programs are written for. */
 const OLDEST_KERNEL = [5, 10] as const;
 
-const START_ANEW = "restart the engine: 'systemctl restart carpd', or SIGUSR1 and 'carpctl engine'";
+const START_ANEW = "restart the engine: 'systemctl restart carpd', or SIGUSR2 and 'carpctl engine'";
+
+/** The capabilities that an engine needs at its start, where it still has all that root has. */
+const STARTING = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"] as const;
 
 export interface HostExamined {
   readonly facts: HostFacts;
   /** Why this host has no data path; undefined when it has one. */
   readonly obstacle: string | undefined;
-  /** Whether leases outlast the engine; undefined where no engine runs. */
-  readonly persists: boolean | undefined;
-  /** Whether hooks or service checks exist, and no keeper runs that could start them with root's privileges. */
-  readonly scriptsAreConfined: boolean;
-  /** Whether a running engine examines itself, or a command the host. */
-  readonly isEngine: boolean;
+  /** Whether hooks or service checks exist that the engine can no longer run. */
+  readonly scriptsDoNotRun: boolean;
+  /** Whether a service manager starts the engine again; undefined where none runs and a command examines the host. */
+  readonly isSupervised: boolean | undefined;
 }
 
 export function examineHost(examined: HostExamined): Finding[] {
-  const { facts, obstacle, persists, scriptsAreConfined, isEngine } = examined;
-  const findings = [kernel(facts), held(facts, isEngine), dataPath(facts, obstacle, isEngine), clock(facts)];
-  if (persists === false && obstacle === undefined)
-    findings.push({
-      level: "warning",
-      subject: "leases",
-      text: "no bpffs could be mounted in the run directory: leases end with the engine",
-      todo: "let the engine mount there, or use a run directory where it can",
-    });
-  if (scriptsAreConfined && areReduced(facts.privileges))
+  const { facts, obstacle, scriptsDoNotRun, isSupervised } = examined;
+  const isEngine = isSupervised !== undefined;
+  const findings = [kernel(facts)];
+  if (isEngine) findings.push(...engine(facts), supervision(isSupervised));
+  else findings.push(held(facts));
+  findings.push(dataPath(facts, obstacle, isEngine), clock(facts));
+  if (scriptsDoNotRun)
     findings.push({
       level: "warning",
       subject: "hooks",
-      text: "no keeper runs: hooks and service checks have only the engine's privileges",
+      text: "hooks and service checks do not run: the runner is gone",
       todo: START_ANEW,
     });
   return findings;
@@ -62,36 +60,80 @@ function kernel({ release, hasBtf }: HostFacts): Finding {
   };
 }
 
-function held({ privileges }: HostFacts, isEngine: boolean): Finding {
-  const { capabilities, surplus, final } = privileges;
+/** What a running engine is and has. */
+function engine({ privileges, release, hasEngineUser }: HostFacts): Finding[] {
+  const { uid, capabilities, surplus, final, landlock, seccomp } = privileges;
   const subject = "privileges";
-  const mayAll = capabilities.includes("SYS_ADMIN");
-  const missing = (["NET_ADMIN", "NET_RAW", "PERFMON", "BPF"] as const).filter(
-    (each) => !capabilities.includes(each) && !(mayAll && (each === "PERFMON" || each === "BPF")),
-  );
-  if (missing.length === 0 && !isEngine) return { level: "ok", subject, text: "all that the engine needs" };
-  if (missing.length === 0 && areReduced(privileges))
-    return { level: "ok", subject, text: `the engine has ${inWords(capabilities)}, and can gain no more` };
-  if (missing.length === 0)
-    return {
+  const findings: Finding[] = [];
+  const missing = needs(release).filter((each) => !capabilities.includes(each));
+  if (missing.length > 0)
+    findings.push({
+      level: "error",
+      subject,
+      text: `the engine lacks ${inWords(missing)}`,
+      todo: "start it with these capabilities",
+    });
+  else if (areReduced(privileges))
+    findings.push({
+      level: "ok",
+      subject,
+      text: `the engine has ${inWords(capabilities)}, and can gain no more; seccomp filter: ${seccomp ? "yes" : "no"}`,
+    });
+  else
+    findings.push({
       level: "warning",
       subject,
       text: `the engine has${surplus === 0 ? "" : ` ${surplus}`} capabilities that it does not need${final ? "" : ", or may gain them"}`,
       todo: `${START_ANEW}; its log says why it could not give them up`,
-    };
-  const names = inWords(missing);
-  if (!isEngine)
+    });
+  findings.push(
+    user(uid, hasEngineUser),
+    landlock
+      ? { level: "ok", subject: "landlock", text: "the engine reaches only the files that it needs" }
+      : {
+          level: "warning",
+          subject: "landlock",
+          text: "the engine reaches every file that its user may reach",
+          todo: "use a kernel with Landlock (5.13, CONFIG_SECURITY_LANDLOCK, and landlock among lsm=)",
+        },
+  );
+  return findings;
+}
+
+function user(uid: number, hasEngineUser: boolean): Finding {
+  const subject = "user";
+  if (uid !== 0) return { level: "ok", subject, text: `the engine runs as ${ENGINE_USER} (uid ${uid})` };
+  if (!hasEngineUser)
     return {
-      level: "unknown",
+      level: "ok",
       subject,
-      text: `without ${names} it cannot be determined whether an engine could run`,
-      todo: "ask again as root",
+      text: `the engine runs as root, but without root's capabilities: there is no user ${ENGINE_USER}`,
     };
   return {
-    level: "error",
+    level: "warning",
     subject,
-    text: `the engine lacks ${names}`,
-    todo: "start it with these capabilities",
+    text: `the engine runs as root, not as ${ENGINE_USER}`,
+    todo: `${START_ANEW}; its log says why it could not become ${ENGINE_USER}`,
+  };
+}
+
+function supervision(isSupervised: boolean): Finding {
+  const text = isSupervised
+    ? "a service manager starts the engine again when it ends"
+    : "no service manager watches over the engine: after a crash its addresses move to other hosts";
+  return { level: "ok", subject: "supervision", text };
+}
+
+/** What a command has that asks whether an engine could run. */
+function held({ privileges: { capabilities } }: HostFacts): Finding {
+  const subject = "privileges";
+  const missing = STARTING.filter((each) => !capabilities.includes(each));
+  if (missing.length === 0) return { level: "ok", subject, text: "all that the engine needs" };
+  return {
+    level: "unknown",
+    subject,
+    text: `without ${inWords(missing)} it cannot be determined whether an engine could run`,
+    todo: "ask again as root",
   };
 }
 

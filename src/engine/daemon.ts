@@ -1,25 +1,24 @@
 /**
- * The engine's process: one for each run directory, with its control socket, until a signal stops or restarts
- * it. Knows nothing of CARP or of the kernel's devices.
+ * The engine's process: one for each run directory, with its control socket, until a signal ends it. Knows nothing of CARP or of the kernel's devices.
  */
 
-import { rmdirSync } from "node:fs";
 import type { Socket } from "node:net";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { SOCKET_NAME } from "../control/client.ts";
-import { bpfDirectory } from "../kernel/data-path/bpffs.ts";
-import { nativeBpf } from "../kernel/data-path/native-bpf.ts";
-import { errnoName } from "../kernel/native.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
-import { notifyReady, notifyReloading, notifyStopping } from "../kernel/process/notify.ts";
+import {
+  isSupervised,
+  notifyReady,
+  notifyStopping,
+  notifyWatchdog,
+  watchdogMs,
+} from "../kernel/process/notify.ts";
+import { CARP_GROUP } from "../kernel/process/privileges.ts";
 import type { Peer } from "./control/authorisation.ts";
 import { createMethods } from "./control/methods.ts";
-import { AlreadyRunning, ControlServer, isAnswered } from "./control/server.ts";
-import { Engine, type EngineOptions } from "./engine.ts";
-import type { Started } from "./privileged-start.ts";
-import { execInstalledProgram, obstacleToReExec } from "./re-exec.ts";
-import type { Keeper } from "./scripts/runner/keeper.ts";
+import { AlreadyRunning, ControlServer } from "./control/server.ts";
+import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
 
@@ -27,37 +26,49 @@ import { applyVariables } from "./state/variables-file.ts";
 const CRASH_STOP_MS = 2000;
 const SOCKET_CHECK_EVERY_MS = 800;
 
+/** Exit status after an internal error. */
+const INTERNAL_ERROR = 70;
+/** Exit status when only a new engine can do what needs root. */
+const NEEDS_ROOT = 75;
+
+export interface Started extends Privileged {
+  /** Failures of the start that prevented nothing, for the log. */
+  readonly complaints: readonly string[];
+  /** What of root could not be given up. */
+  readonly failures: readonly string[];
+}
+
 /**
- * Runs an engine until a signal ends it. The run directory exists, and privileges have been given up.
+ * Runs an engine until a signal ends it. The run directory exists, and root has been given up.
  *
  * @returns the exit status, when the engine has stopped
  */
-export async function runEngine(options: EngineOptions, { keeper, failure }: Started): Promise<number> {
+export async function runEngine(options: EngineOptions, started: Started): Promise<number> {
   const { runDir } = options;
   const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
   let engine: Engine;
   let server: ControlServer;
   try {
-    // Checked before a file of a running engine is touched.
-    const path = join(runDir, SOCKET_NAME);
-    if (await isAnswered(path)) throw new AlreadyRunning(path);
     const state = await State.read(options, createClock().now());
-    engine = new Engine({ ...options, keeper }, state);
-    const rpc = createMethods(engine, () => nativeProcess.groupId("carp"));
+    engine = new Engine(options, started, state);
+    const rpc = createMethods(engine, () => nativeProcess.groupId(CARP_GROUP));
     const report = (error: unknown) => engine.log(3, `control: a request was not answered: ${trace(error)}`);
-    server = new ControlServer({ path, rpc, identify, report });
+    server = new ControlServer({ path: join(runDir, SOCKET_NAME), rpc, identify, report });
     await server.listen();
   } catch (error) {
     if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
     else complain(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  if (failure !== undefined) engine.log(4, `the engine has more privileges than it needs: ${failure}`);
-  else if (keeper === undefined && engine.scriptsAreConfined)
-    engine.log(4, "no keeper runs: hooks and service checks have only the engine's privileges");
-  const signals = terminationSignals();
+  for (const text of started.complaints) engine.log(3, text);
+  for (const text of started.failures) engine.log(4, `the engine has more privileges than it needs: ${text}`);
+  const orders = new Orders();
+  engine.onNeedOfRoot(() => {
+    if (isSupervised()) orders.push("start-again");
+    else engine.log(4, "hooks and service checks do not run until the engine is started anew");
+  });
   process.on("SIGHUP", () => void reload(engine, options.etcDir));
-  process.on("uncaughtException", (error) => void crash(engine, keeper, error));
+  process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
   if (!(await server.isOurs())) {
     engine.release();
@@ -67,28 +78,27 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   }
   keepSocket(server, engine);
   notifyReady();
+  answerWatchdog();
   engine.log(6, `carpd ${engine.version} started`);
-  for await (const signal of signals) {
-    if (signal === "SIGUSR2") {
-      const obstacle = await obstacleToReExec();
-      if (obstacle !== undefined) {
-        engine.log(3, `not started anew: ${obstacle}`);
-        continue;
-      }
-      notifyReloading(Number(process.hrtime.bigint() / 1000n));
-      await engine.abandon();
-      await server.close();
-      keeper?.handOn();
-      execInstalledProgram();
-    }
+  const order = await orders.next();
+  if (order === "stop") {
     notifyStopping();
-    if (signal === "SIGUSR1") await engine.abandon();
-    else await stop(engine, keeper, "remove");
-    break;
+    await engine.stop("remove");
+  } else {
+    if (order === "start-again")
+      engine.log(4, "leaving everything in place: a new engine is needed, as root");
+    await engine.abandon();
   }
   await server.close();
-  await keeper?.end();
-  return 0;
+  return order === "start-again" ? NEEDS_ROOT : 0;
+}
+
+/** Tells the service manager from the event loop, so that an engine that stands still is killed and started again. */
+function answerWatchdog(): void {
+  const everyMs = watchdogMs();
+  if (everyMs === undefined) return;
+  notifyWatchdog();
+  setInterval(notifyWatchdog, everyMs / 4).unref();
 }
 
 /**
@@ -102,26 +112,18 @@ function keepSocket(server: ControlServer, engine: Engine): void {
   setInterval(() => void restore().catch(() => {}), SOCKET_CHECK_EVERY_MS).unref();
 }
 
-/** Stops the engine and removes its bpffs, which only the keeper has the privilege to unmount. */
-async function stop(engine: Engine, keeper: Keeper | undefined, state: "keep" | "remove"): Promise<void> {
-  await engine.stop(state);
-  const directory = bpfDirectory(resolve(engine.runDir));
-  if (!nativeBpf.isBpf(directory)) return;
-  const error = await keeper?.unmount();
-  if (error === 0) rmdirSync(directory);
-  else
-    engine.log(4, `${directory} stays mounted: ${error === undefined ? "no keeper runs" : errnoName(error)}`);
-}
-
 /**
- * Stops the engine after an internal error, so that no address stays with a host that no engine controls. The
- * saved state stays: the next engine starts as this one was configured.
+ * Ends the engine after an internal error. The saved state stays: the next engine starts as this one was configured.
+ * With a service manager that starts it at once, everything is left in place and nothing is lost; without one the
+ * engine bows out, so that no address stays with a host that no engine controls.
  */
-async function crash(engine: Engine, keeper: Keeper | undefined, error: unknown): Promise<never> {
+async function crash(engine: Engine, error: unknown): Promise<never> {
   engine.log(2, `internal error, giving up: ${trace(error)}`);
-  setTimeout(() => process.exit(70), CRASH_STOP_MS).unref();
-  await stop(engine, keeper, "keep").catch(() => {});
-  process.exit(70);
+  if (!isSupervised()) {
+    setTimeout(() => process.exit(INTERNAL_ERROR), CRASH_STOP_MS).unref();
+    await engine.stop("keep").catch(() => {});
+  }
+  process.exit(INTERNAL_ERROR);
 }
 
 /** An error with its stack, for the log. */
@@ -129,22 +131,30 @@ function trace(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** Yields the signals that stop or restart the engine, from now on and in their order. */
-function terminationSignals(): AsyncIterable<NodeJS.Signals> {
-  const arrived: NodeJS.Signals[] = [];
-  let arrival = Promise.withResolvers<void>();
-  for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"] as const)
-    process.on(signal, () => {
-      arrived.push(signal);
-      arrival.resolve();
-    });
-  return (async function* () {
-    for (;;) {
-      await arrival.promise;
-      arrival = Promise.withResolvers<void>();
-      yield* arrived.splice(0);
-    }
-  })();
+/** stop: bow out and remove everything. leave, start-again: leave everything in place for the next engine. */
+type Order = "stop" | "leave" | "start-again";
+
+const SIGNALS = [
+  ["SIGTERM", "stop"],
+  ["SIGINT", "stop"],
+  ["SIGUSR2", "leave"],
+] as const;
+
+/** The first order that ends the engine: by a signal, from now on, or by the engine itself. */
+class Orders {
+  readonly #first = Promise.withResolvers<Order>();
+
+  constructor() {
+    for (const [signal, order] of SIGNALS) process.on(signal, () => this.push(order));
+  }
+
+  push(order: Order): void {
+    this.#first.resolve(order);
+  }
+
+  next(): Promise<Order> {
+    return this.#first.promise;
+  }
 }
 
 /** SIGHUP: reads sysctl.conf again and runs the service checks; logs what a command would print. */

@@ -13,7 +13,6 @@ import type { Event } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
 import type { Instant } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
-import { createDataPath } from "../kernel/data-path/data-path.ts";
 import { createLinks } from "../kernel/devices/links.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
@@ -22,7 +21,7 @@ import { createLog, type Log } from "../kernel/process/syslog.ts";
 import { createWire } from "../kernel/sockets/wire.ts";
 import { Feed } from "./control/feed.ts";
 import { Loop } from "./loop.ts";
-import type { Keeper } from "./scripts/runner/keeper.ts";
+import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
 import type { Evaluation } from "./scripts/service-checks.ts";
 import { SAVE_EVERY_MS } from "./state/counter-floor.ts";
@@ -31,8 +30,15 @@ import type { State } from "./state/state.ts";
 export interface EngineOptions {
   readonly runDir: string;
   readonly etcDir: string;
+  /** What outlives a reboot is kept there. */
+  readonly stateDir: string;
   readonly log: "syslog" | "stderr";
-  readonly keeper?: Keeper | undefined;
+}
+
+/** What an engine has from its start as root. */
+export interface Privileged {
+  readonly dataPath: DataPath;
+  readonly runner: RunnerProcess;
 }
 
 /**
@@ -60,18 +66,13 @@ export class Engine {
   readonly #followers = new Set<(transition: Transition) => void>();
   #saving: NodeJS.Timeout | undefined;
   #stopping = false;
+  #needsRoot: () => void = () => {};
 
-  constructor(options: EngineOptions, state: State) {
+  constructor(options: EngineOptions, { dataPath, runner }: Privileged, state: State) {
     this.runDir = options.runDir;
     this.log = createLog(options.log);
     this.#state = state;
-    const { keeper } = options;
-    this.#dataPath = createDataPath({
-      runDir: options.runDir,
-      record: state.document("programs"),
-      complain: (text) => this.#complain(text),
-      ...(keeper && { remount: () => void keeper.mount().then(() => this.#poll()) }),
-    });
+    this.#dataPath = dataPath;
     const { obstacle } = this.#dataPath;
     const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
     this.host = new Host({ balancing, counterFloor: state.counterFloor });
@@ -79,10 +80,12 @@ export class Engine {
     this.ready = promise;
     this.#setReady = resolve;
     this.#scripts = new Scripts({
-      ...options,
+      etcDir: options.etcDir,
       environment: process.env,
+      runner,
       log: (priority, text) => this.log(priority, text),
       judge: (failed) => this.#judge(failed),
+      lost: () => this.#needsRoot(),
     });
     this.follow((transition) => this.#scripts.hooks.note(transition));
     this.#clock = createClock();
@@ -138,8 +141,14 @@ export class Engine {
     return this.#dataPath.obstacle;
   }
 
-  get scriptsAreConfined(): boolean {
-    return this.#scripts.areConfined;
+  /** Whether there are hooks or service checks that this engine can no longer run. */
+  get scriptsDoNotRun(): boolean {
+    return this.#scripts.doNotRun;
+  }
+
+  /** Sets what to do when something needs root, which this engine has given up. */
+  onNeedOfRoot(act: () => void): void {
+    this.#needsRoot = act;
   }
 
   /** Packet statistics of the interfaces that the data path knows. */

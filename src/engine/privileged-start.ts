@@ -1,44 +1,48 @@
 /**
- * The privileged first image of the engine's process: mounts the bpffs, starts the keeper, gives up all
- * privileges but the engine's, and execs the next image, because only an exec takes privileges from every
- * thread. Reads from the kernel which privileges remain. Imports nothing else of the engine, which the next
- * image loads again.
+ * The engine's start as root: makes its directories, starts the runner, loads the eBPF programs, and gives root up
+ * before the engine hears a client or a frame. What needs root again needs a new engine. Nothing here may run in
+ * Node's thread pool: a thread that is there already loses every capability with root.
  */
 
-import { accessSync, closeSync, constants, readdirSync } from "node:fs";
-import { setPriority, constants as system } from "node:os";
-import { resolve } from "node:path";
-import { bpfDirectory, mountBpffs } from "../kernel/data-path/bpffs.ts";
+import { readdirSync } from "node:fs";
+import { constants, setPriority } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { SOCKET_NAME } from "../control/client.ts";
+import { createDataPath } from "../kernel/data-path/data-path.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
-import { areReduced, privileges, reducePrivileges } from "../kernel/process/privileges.ts";
+import { engineUser, giveUpRoot, type Reach } from "../kernel/process/privileges.ts";
+import { isAnswered } from "./control/server.ts";
+import { runEngine } from "./daemon.ts";
 import type { EngineOptions } from "./engine.ts";
-import { installedProgram } from "./installed-program.ts";
-import { handedOn } from "./next-image.ts";
-import { handOn, Keeper, startKeeper, takeOver } from "./scripts/runner/keeper.ts";
-import { makeRunDirectory } from "./state/run-directory.ts";
+import { startRunner } from "./scripts/runner/runner-process.ts";
+import { handOver, makeRunDirectory, makeStateDirectory } from "./state/directories.ts";
+import { openDocument } from "./state/document.ts";
 
-export interface Started {
-  /** undefined: scripts have the privileges of the engine, reduced or not. */
-  readonly keeper: Keeper | undefined;
-  /** Why the engine has more privileges than it needs. */
-  readonly failure: string | undefined;
-}
-
-/**
- * Makes the run directory, reduces privileges and runs the engine.
- *
- * @param isNext this image was started with reduced privileges: it runs the engine even when they were not
- * reduced
- * @returns the exit status, when the engine has stopped
- */
-export async function beginEngine(options: EngineOptions, isNext = false): Promise<number> {
-  const { runDir } = options;
+/** Runs the engine. @returns the exit status, when it has stopped */
+export async function beginEngine(options: EngineOptions): Promise<number> {
+  const { runDir, etcDir, stateDir } = options;
   if (process.geteuid?.() !== 0) return refuse("permission denied: the engine needs root");
-  const unusable = await makeRunDirectory(runDir);
+  const user = engineUser();
+  const unusable = makeRunDirectory(runDir, user);
   if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
-  const started = startReduced(options, isNext);
-  const { runEngine } = await import("./daemon.ts");
-  return runEngine(options, started);
+  // Asked before the programs of a running engine are replaced.
+  const socket = join(runDir, SOCKET_NAME);
+  if (await isAnswered(socket)) return refuse(`an engine is running already (${socket})`);
+  const complaints: string[] = [];
+  const withoutState = makeStateDirectory(stateDir, user);
+  if (withoutState !== undefined) complaints.push(`state directory ${stateDir}: ${withoutState}`);
+
+  const runner = startRunner({ runDir, etcDir, environment: process.env });
+  raisePriority();
+  nativeProcess.unlimitLockedMemory();
+  const dataPath = createDataPath({
+    runDir,
+    record: openDocument(join(runDir, "programs.json")),
+    complain: (text) => complaints.push(text),
+  });
+  handOver(runDir, user);
+  const failures = giveUpRoot(user, reachOf(options));
+  return runEngine(options, { dataPath, runner, complaints, failures });
 }
 
 function refuse(why: string): number {
@@ -46,46 +50,24 @@ function refuse(why: string): number {
   return 1;
 }
 
-/**
- * Returns in the image that runs the engine: with reduced privileges, or with the reason why they are not.
- */
-function startReduced(options: EngineOptions, isNext: boolean): Started {
-  raisePriority();
-  const ends = takeOver();
-  const keeper = ends && new Keeper(ends);
-  if (areReduced(privileges())) return { keeper, failure: undefined };
-  if (isNext) return { keeper, failure: "the exec did not take them away" };
-  return { keeper, failure: execReduced(options) };
-}
-
-/** Execs the next image with reduced privileges; returns only when that fails, with the reason. */
-function execReduced(options: EngineOptions): string {
-  const { runDir } = options;
-  const [script = ""] = process.argv.slice(1);
-  if (process.execve === undefined) return "this Node cannot exec";
-  try {
-    // An exec that fails ends the process.
-    accessSync(process.execPath, constants.X_OK);
-    accessSync(script, constants.R_OK);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  // A failure to mount is not fatal: the engine logs that it has no data path.
-  mountBpffs(bpfDirectory(runDir));
-  const { execPath, execArgv } = process;
-  const program = installedProgram === undefined ? [execPath, ...execArgv, script] : [installedProgram];
-  const ends = startKeeper(bpfDirectory(resolve(runDir)), program);
-  nativeProcess.unlimitLockedMemory();
-  const failure = reducePrivileges();
-  if (failure !== undefined) {
-    if (ends !== undefined) closeSync(ends.fd);
-    return failure;
-  }
-  if (ends !== undefined) handOn(ends);
-  return process.execve(execPath, [execPath, ...execArgv, ...process.argv.slice(1)], {
-    ...process.env,
-    ...handedOn(options),
-  });
+/** The program's own files are read as its parts are needed; /etc for names of groups and the local time. */
+function reachOf({ runDir, etcDir, stateDir }: EngineOptions): Reach {
+  const program = dirname(dirname(resolve(process.argv[1] ?? "")));
+  return {
+    readable: [
+      "/proc",
+      "/sys",
+      "/dev",
+      "/usr",
+      "/lib",
+      "/lib64",
+      "/etc",
+      etcDir,
+      program,
+      dirname(process.execPath),
+    ],
+    writable: [runDir, stateDir, "/proc/sys/net"],
+  };
 }
 
 /**
@@ -96,7 +78,7 @@ function execReduced(options: EngineOptions): string {
 function raisePriority(): void {
   try {
     for (const thread of readdirSync("/proc/self/task"))
-      setPriority(Number(thread), system.priority.PRIORITY_HIGHEST);
+      setPriority(Number(thread), constants.priority.PRIORITY_HIGHEST);
   } catch {
     // A container may be refused this; the engine is then only less punctual.
   }

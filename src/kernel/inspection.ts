@@ -6,9 +6,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces, release } from "node:os";
 import { dataPathObstacle } from "./data-path/data-path.ts";
-import { nativeBpf } from "./data-path/native-bpf.ts";
 import { nativeProcess } from "./process/native-process.ts";
-import { type Privileges, privileges } from "./process/privileges.ts";
+import { engineUser, type Privileges, privileges } from "./process/privileges.ts";
 
 export { dataPathObstacle };
 
@@ -17,6 +16,8 @@ export interface HostFacts {
   readonly release: string;
   readonly hasBtf: boolean;
   readonly privileges: Privileges;
+  /** Whether the user exists that engines become. */
+  readonly hasEngineUser: boolean;
   /** undefined: the kernel does not say. */
   readonly clockIsSynchronised: boolean | undefined;
 }
@@ -26,13 +27,9 @@ export function hostFacts(): HostFacts {
     release: release(),
     hasBtf: existsSync("/sys/kernel/btf/vmlinux"),
     privileges: privileges(),
+    hasEngineUser: engineUser() !== undefined,
     clockIsSynchronised: nativeProcess.clockIsSynchronised(),
   };
-}
-
-/** Whether a bpffs is mounted in the run directory, so that leases outlast the engine. */
-export function hasBpfFilesystem(runDir: string): boolean {
-  return nativeBpf.isBpf(`${runDir}/bpf`);
 }
 
 export interface DeviceFacts {

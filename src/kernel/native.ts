@@ -5,7 +5,6 @@
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { getSystemErrorMap } from "node:util";
 
@@ -26,10 +25,8 @@ function find(): string {
   return path;
 }
 
-const path = find();
-
 /** Every function of the addon; each adapter casts it to the functions it calls. */
-export const addon: unknown = createRequire(import.meta.url)(path);
+export const addon: unknown = createRequire(import.meta.url)(find());
 
 /** Names of network interfaces. */
 export const native = addon as {
@@ -37,9 +34,6 @@ export const native = addon as {
   interfaceIndexes(): number[];
   interfaceName(index: number): string | undefined;
 };
-
-/** The program of keeper.c, built together with the addon. */
-export const KEEPER = join(dirname(path), "carp-keeper");
 
 /** `ENOBUFS` for 105: as the kernel's headers call it. */
 export function errnoName(error: number): string {

@@ -3,11 +3,9 @@
 
 #include <napi.h>
 
-#include "bpf/bpf_filesystem.h"
 #include "bpf/bpf_object.h"
 #include "process/clock.h"
 #include "bpf/clsact.h"
-#include "process/descriptors.h"
 #include "process/local.h"
 #include "netlink/netlink.h"
 #include "process/privileges.h"
@@ -17,11 +15,9 @@
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  carp::initBpfFilesystem(env, exports);
   carp::initBpfObject(env, exports);
   carp::initClock(env, exports);
   carp::initClsact(env, exports);
-  carp::initDescriptors(env, exports);
   carp::initLocal(env, exports);
   carp::initNetlink(env, exports);
   carp::initPrivileges(env, exports);

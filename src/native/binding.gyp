@@ -24,7 +24,6 @@
       'dependencies': ['bpf'],
       'sources': [
         'addon.cc',
-        'bpf/bpf_filesystem.cc',
         'bpf/bpf_layout.cc',
         'bpf/bpf_object.cc',
         'bpf/clsact.cc',
@@ -32,7 +31,6 @@
         'bpf/tcx.cc',
         'netlink/netlink.cc',
         'process/clock.cc',
-        'process/descriptors.cc',
         'process/local.cc',
         'process/privileges.cc',
         'sockets/hmac_prefilter.cc',
@@ -62,11 +60,6 @@
         '<!@(test -e "$(cc -print-file-name=libzstd.a)" && echo -l:libzstd.a || true)',
       ],
       'ldflags': ['-Wl,--exclude-libs,ALL'],
-    },
-    {
-      'target_name': 'carp-keeper',
-      'type': 'executable',
-      'sources': ['process/keeper.c'],
     },
   ],
 }

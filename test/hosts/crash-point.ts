@@ -1,5 +1,5 @@
 /**
- * Loaded into an engine before its own code (NODE_OPTIONS=--import): counts its steps on the kernel and on
+ * Loaded into an engine before its own code (node --import): counts its steps on the kernel and on
  * its files, and kills it with SIGKILL before the step with number CRASH_BEFORE. Changes nothing else about
  * the engine.
  */
@@ -29,15 +29,14 @@ const HARMLESS = new Set([
   "interfaceName",
   "hasRoom",
   "bpfLayout",
-  "isBpf",
   "listFilters",
   "listTcx",
   "programId",
   "sendDatagram",
-  "dropPrivileges",
+  "adopted",
+  "userId",
+  "giveUpRoot",
   "unlimitLockedMemory",
-  "keepAcrossExec",
-  "socketPair",
 ]);
 
 type Call = (...words: unknown[]) => unknown;
@@ -46,15 +45,13 @@ type Call = (...words: unknown[]) => unknown;
 const ADVERTISING = new Set(["Sockets.send", "BpfObject.storeUs"]);
 const ADVERTISEMENTS = 3;
 
-/** Counted on after the engine has executed itself again with fewer privileges. */
-let steps = Number(process.env.CRASH_STEPS ?? 0);
+let steps = 0;
 let advertising = 0;
 
 function step(name: string): void {
   advertising = ADVERTISING.has(name) ? advertising + 1 : 0;
   if (advertising > 2 * ADVERTISEMENTS) return;
   steps += 1;
-  process.env.CRASH_STEPS = String(steps);
   if (list !== undefined) fs.writeSync(list, `${name}\n`);
   if (steps === crashBefore) process.kill(process.pid, "SIGKILL");
 }

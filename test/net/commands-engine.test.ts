@@ -147,10 +147,10 @@ describe("the engine", () => {
     }
   });
 
-  test("SIGUSR1: everything is left as it is for the next engine, exit 0", async () => {
+  test("SIGUSR2: everything is left as it is for the next engine, exit 0", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 60"));
     await a.command("carp0", "state", "master");
-    assert.deepEqual(await a.engine.kill("SIGUSR1"), { code: 0, signal: null });
+    assert.deepEqual(await a.engine.kill("SIGUSR2"), { code: 0, signal: null });
     await a.waitForAddresses("carp0", ["10.0.0.1/24"]);
     await a.startEngine();
     assert.equal((await view())[0]?.nodes[0]?.vhid, 1);

@@ -17,7 +17,11 @@ const STRIDE = process.env.CARPCTL_CRASH_POINTS === "all" ? 1 : 13;
 const HOSTS = 3;
 /** A round may have this many fewer steps than another: timers fall between the commands or not. */
 const UNCERTAIN_STEPS = 8;
-const PRELOAD = `--import=${join(import.meta.dirname, "../hosts/crash-point.ts")}`;
+/** An engine that counts its steps. */
+const COUNTED = {
+  through: [process.execPath, "--import", join(import.meta.dirname, "../hosts/crash-point.ts")],
+  program: join(import.meta.dirname, "../../dist/main.js"),
+};
 
 const ipv4 = { family: 4, address: "10.0.0.1", prefixLength: 24, alias: true } as const;
 const ipv6 = { family: 6, address: "2001:db8::1", prefixLength: 64, alias: true } as const;
@@ -90,7 +94,8 @@ async function undisturbed(host: Host): Promise<Plan> {
   const untouched = await everything(host);
   const engine = await host.startEngine({
     logLevel: null,
-    environment: { NODE_OPTIONS: PRELOAD, CRASH_LIST: list },
+    ...COUNTED,
+    environment: { CRASH_LIST: list },
   });
   const configured = [await configuration(engine)];
   for (const command of COMMANDS) {
@@ -118,12 +123,12 @@ async function tried(host: Host, point: number, plan: Plan): Promise<void> {
 }
 
 async function killed(host: Host, point: number, plan: Plan): Promise<void> {
-  const environment = { NODE_OPTIONS: PRELOAD, CRASH_BEFORE: String(point) };
+  const environment = { CRASH_BEFORE: String(point) };
   let acknowledged = 0;
   let stopping = false;
   let doomed: Engine | undefined;
   try {
-    doomed = await host.startEngine({ logLevel: null, environment });
+    doomed = await host.startEngine({ ...COUNTED, logLevel: null, environment });
     for (const command of COMMANDS) {
       await carryOut(doomed, command);
       acknowledged += 1;

@@ -1,7 +1,7 @@
 /** Demotions with a reason, by command: addresses move, the reasons are shown, some outlive the engine. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
@@ -87,16 +87,17 @@ test("maintenance outlives a stopped engine, other reasons only a killed one", a
 });
 
 test("maintenance that cannot be saved is refused and changes nothing", async () => {
-  const directory = join(a.etcDirectory, "carp");
+  const directory = join(a.etcDirectory, "state");
+  await a.engine.stop();
+  await a.startEngine({ environment: { CARP_STATE_DIR: directory } });
   rmSync(directory, { recursive: true });
-  writeFileSync(directory, "");
   assert.match(
     await fails("maintenance", "on"),
     /^carpctl: maintenance on: cannot be remembered in .*maintenance/,
   );
   assert.equal(await counter(), 0);
-  rmSync(directory);
-  mkdirSync(directory);
+  await a.engine.stop();
+  await a.startEngine({ environment: { CARP_STATE_DIR: directory } });
   await a.carpctl("maintenance", "on");
   assert.ok(existsSync(join(directory, "maintenance")));
 });

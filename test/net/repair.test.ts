@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
@@ -192,17 +192,6 @@ describe("another program's changes to a carp device", () => {
   }
 
   const leftAlone = () => master.engine.waitForLog(/carp1: left alone for 10 s/);
-
-  test("an unmounted bpffs is mounted again, with all that the next engine needs", async () => {
-    const bpffs = join(master.runDirectory, "bpf");
-    const from = master.engine.log.length;
-    const before = readdirSync(join(bpffs, "programs"));
-    await master.run("umount", bpffs);
-    await master.engine.waitForLog(/eth0: repaired: pins of eBPF programs or maps were removed/, { from });
-    assert.deepEqual(readdirSync(join(bpffs, "programs")), before);
-    assert.ok(existsSync(join(bpffs, "carp_carpdevs")));
-    assert.deepEqual(repairs(master, from), []);
-  });
 
   test("a removed control socket and a removed saved state are made again", async () => {
     const from = master.engine.log.length;

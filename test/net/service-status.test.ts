@@ -291,26 +291,23 @@ test("a killed runner ends its checks and is started again", async () => {
   await serviceStatus(0);
 });
 
-test("without its keeper an engine runs checks with its own privileges and says so; the next engine has a keeper", async () => {
-  check("held", "grep CapEff /proc/self/status; exit 1");
-  const [own] = /CapEff.*/.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
-  const held = async () => (await a.engine.request("service-status", {})).checks[0]?.output.trim();
-  const hooks = async (): Promise<string | undefined> => {
-    const { findings } = JSON.parse((await a.tryCarpctl("doctor", "--json")).stdout);
-    return findings.find(({ subject }: { subject: string }) => subject === "hooks")?.level;
-  };
-  assert.deepEqual([await held(), await hooks()], [own, undefined]);
+test("an engine whose runner cannot be started any more says so, and goes on", async () => {
+  check("web", "exit 0");
+  await serviceStatus(0);
   const begin = a.engine.log.length;
-  const [keeper = 0] = childrenOf(a.engine.pid).filter((pid) => commandOf(pid).includes("carp-keeper"));
-  process.kill(keeper, "SIGKILL");
-  await a.engine.waitForLog(/<4>the keeper is gone: hooks and service checks have only/, { from: begin });
-  assert.deepEqual([await held(), await hooks()], ["CapEff:\t000000c000003000", "warning"]);
-  const { log } = a.engine;
-  await a.engine.stop();
-  assert.match(`${log}`, /<4>\/.*\/bpf stays mounted: no keeper runs$/m);
+  const [shell] = childrenOf(a.engine.pid).filter((pid) => commandOf(pid).includes("carp-runner"));
+  assert.ok(shell !== undefined);
+  process.kill(shell, "SIGKILL");
+  await a.engine.waitForLog(/<3>the runner .* is given up: what starts it ended$/, { from: begin });
+  await a.engine.waitForLog(/<4>hooks and service checks do not run until the engine is started anew$/, {
+    from: begin,
+  });
+  assert.match((await a.tryCarpctl("service-status")).stderr, /no runner can be started/);
+  const { findings } = JSON.parse((await a.tryCarpctl("doctor", "--json")).stdout);
+  const [hooks] = findings.filter(({ subject }: { subject: string }) => subject === "hooks");
+  assert.equal(hooks?.level, "warning");
+  await a.engine.kill("SIGUSR2");
   await start();
-  assert.deepEqual([await held(), await hooks()], [own, undefined]);
-  rmSync(join(checks, "held"));
   await serviceStatus(0);
 });
 

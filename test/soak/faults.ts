@@ -66,8 +66,8 @@ export const FAULTS: readonly Fault[] = [
     name: "started anew",
     shortestMs: 1000,
     longestMs: 1000,
-    begin: async (host) => host.engine.signal("SIGUSR2"),
-    end: nothing,
+    begin: (host) => host.engine.kill("SIGUSR2"),
+    end: (host) => host.startEngine({ logLevel: null }),
   },
   {
     name: "stopped, set up again",
@@ -161,13 +161,10 @@ export const FAULTS: readonly Fault[] = [
     end: nothing,
   },
   {
-    name: "eBPF programs and their pins removed",
+    name: "eBPF programs removed",
     shortestMs: 1000,
     longestMs: 1000,
-    begin: async (host) => {
-      await host.exec(process.execPath, ["--input-type=module", "-e", STRIP]);
-      await host.exec("sh", ["-c", 'rm -rf "$CARP_RUN_DIR"/bpf/version-*']);
-    },
+    begin: (host) => host.exec(process.execPath, ["--input-type=module", "-e", STRIP]),
     end: nothing,
   },
   {

@@ -83,8 +83,7 @@ async function runHooks(): Promise<{ jobs: readonly Job[]; lines: readonly Logge
     ],
   };
   const hooks = new Hooks({
-    directory: tree,
-    environment: {},
+    exist: () => true,
     run: async (job) => {
       jobs.push(job);
       return failing;
@@ -107,7 +106,8 @@ async function runHooks(): Promise<{ jobs: readonly Job[]; lines: readonly Logge
 test("every variable of a hook has an entry", async () => {
   const entries = [...serviceStatus.matchAll(/^\.It Ev (CARP_\w+)$/gm)].map(([, name = ""]) => name);
   const [job] = (await runHooks()).jobs;
-  assert.deepEqual(entries, [...Object.keys(job?.environment ?? {}), "CARP_SERVICE_STATUS_PATH"]);
+  assert.ok(job?.kind === "hooks");
+  assert.deepEqual(entries, [...Object.keys(job.change), "CARP_SERVICE_STATUS_PATH"]);
 });
 
 test("every message about service checks and hooks has an entry", async () => {

@@ -47,7 +47,7 @@ function running(version: string, pid: number): Finding {
     level: "warning",
     subject,
     text: `runs, pid ${pid}, but is version ${version}, and this command is ${packageJson.version}`,
-    todo: "restart the engine: 'systemctl restart carpd', or SIGUSR1 and 'carpctl engine'",
+    todo: "restart the engine: 'systemctl restart carpd', or SIGUSR2 and 'carpctl engine'",
   };
 }
 
@@ -70,7 +70,8 @@ async function runDirectory(path: string): Promise<Finding[]> {
     return [
       { level: "error", subject, text: `${path} is not a directory`, todo: "remove it, or use --run-dir" },
     ];
-  const untrusted = distrust(path);
+  const { engineUser } = await import("../../doctor/examination.ts");
+  const untrusted = distrust(path, engineUser()?.uid);
   if (untrusted !== undefined)
     return [
       {
@@ -80,7 +81,7 @@ async function runDirectory(path: string): Promise<Finding[]> {
         todo: "let root own it and no other user write it, or use --run-dir",
       },
     ];
-  return [{ level: "ok", subject, text: `${path}, which only root can write` }];
+  return [{ level: "ok", subject, text: `${path}, which only the engine can write` }];
 }
 
 /** Every field always there, null where there is nothing. */

@@ -206,9 +206,12 @@ export const VERBS: readonly Verb[] = [
 
 export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names);
 
+/** Ends the process: an engine that has stopped may still have threads. */
 async function runEngineHere(given: Arguments, { options }: CommandContext): Promise<Outcome> {
   const { beginEngine } = await import("../../engine/privileged-start.ts");
   const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
-  const status = await beginEngine({ runDir: options.runDir, etcDir: options.etcDir, log });
-  return { kind: "exited", status };
+  const { runDir, etcDir } = options;
+  // An engine with a run directory of its own keeps everything there.
+  const ownState = runDir === "/run/carp" ? "/var/lib/carp" : runDir;
+  process.exit(await beginEngine({ runDir, etcDir, stateDir: process.env.CARP_STATE_DIR || ownState, log }));
 }

@@ -34,7 +34,7 @@ export type Served = Pick<
   | "packets"
   | "feed"
   | "dataPathObstacle"
-  | "scriptsAreConfined"
+  | "scriptsDoNotRun"
   | "runDir"
   | "maintenance"
   | "serviceStatus"

@@ -4,23 +4,21 @@
  * changes, never the last one.
  */
 
-import { existsSync } from "node:fs";
 import type { Transition } from "../../core/effect.ts";
 import type { Priority } from "../../core/model.ts";
+import type { Change } from "./runner/messages.ts";
 import type { Job, Ran } from "./runner/runner.ts";
 
-const LIMIT_MS = 30_000;
 /** Changes of one virtual host that may wait. */
 const MAX_WAITING = 8;
 /** A change is told once more when the runner died meanwhile: some hooks may not have run for it. */
 const MAX_ATTEMPTS = 2;
 
 export interface HooksOptions {
-  readonly directory: string;
+  /** Whether there is a directory of hooks. */
+  readonly exist: () => boolean;
   readonly run: (job: Job) => Promise<Ran>;
   readonly log: (priority: Priority, text: string) => void;
-  /** Variables that every hook gets. */
-  readonly environment: Readonly<Record<string, string>>;
 }
 
 export class Hooks {
@@ -34,7 +32,7 @@ export class Hooks {
   }
 
   note(transition: Transition): void {
-    if (!existsSync(this.#options.directory)) return;
+    if (!this.#options.exist()) return;
     const known = this.#waiting.get(transition.interface);
     const waiting = known ?? [];
     const same = waiting.filter(({ vhid }) => vhid === transition.vhid);
@@ -63,10 +61,9 @@ export class Hooks {
   }
 
   async #tell(transition: Transition): Promise<void> {
-    const { directory, run, log } = this.#options;
+    const { run, log } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      const environment = { ...this.#options.environment, ...variables(transition) };
-      const ran = await run({ directories: [directory], together: false, limitMs: LIMIT_MS, environment });
+      const ran = await run({ kind: "hooks", change: variables(transition) });
       if ("results" in ran) {
         for (const { name, outcome, why, output } of ran.results)
           if (outcome === "failed")
@@ -80,7 +77,7 @@ export class Hooks {
   }
 }
 
-function variables({ interface: name, vhid, from, to, addresses }: Transition): Record<string, string> {
+function variables({ interface: name, vhid, from, to, addresses }: Transition): Change {
   return {
     CARP_INTERFACE: name,
     CARP_VHID: String(vhid),

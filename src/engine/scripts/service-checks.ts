@@ -6,14 +6,11 @@
 import type { ServiceCheck, ServiceStatus } from "../../control/messages.ts";
 import type { Job, Ran } from "./runner/runner.ts";
 
-const LIMIT_MS = 10_000;
 /** Between two evaluations: every user may ask for one. */
 const PAUSE_MS = 1000;
 
 export interface ServiceChecksOptions {
-  readonly directories: readonly string[];
   readonly run: (job: Job) => Promise<Ran>;
-  readonly environment: Readonly<Record<string, string>>;
   /**
    * Demotes for what failed, or takes that back; undefined: leaves it as it is.
    *
@@ -48,9 +45,8 @@ export class ServiceChecks {
   }
 
   async #evaluate(): Promise<Evaluation> {
-    const { directories, run, judge, environment } = this.#options;
-    const job = { directories: [...directories], together: true, limitMs: LIMIT_MS, environment };
-    const ran = await run(job);
+    const { run, judge } = this.#options;
+    const ran = await run({ kind: "checks" });
     if ("interrupted" in ran)
       return { error: `the service checks did not run to their end: ${ran.interrupted}` };
     const checks: readonly ServiceCheck[] = ran.results;

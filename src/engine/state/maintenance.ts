@@ -1,17 +1,17 @@
 /**
- * Maintenance: whether this host is in maintenance, recorded by a file among the configuration that exists or
+ * Maintenance: whether this host is in maintenance, recorded by a file in the state directory that exists or
  * not. It outlives a reboot, so that a host which comes back from a repair does not take over by itself. Only
  * this file records maintenance, not the saved state.
  */
 
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 export class Maintenance {
   readonly #path: string;
 
-  constructor(etcDir: string) {
-    this.#path = join(etcDir, "carp", "maintenance");
+  constructor(stateDir: string) {
+    this.#path = join(stateDir, "maintenance");
   }
 
   get on(): boolean {
@@ -23,13 +23,11 @@ export class Maintenance {
     if (on === this.on) return undefined;
     try {
       if (!on) rmSync(this.#path);
-      else {
-        mkdirSync(dirname(this.#path), { recursive: true, mode: 0o755 });
+      else
         writeFileSync(
           this.#path,
           "Switched on by 'carpctl maintenance on', off by 'carpctl maintenance off'.\n",
         );
-      }
       return undefined;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

@@ -27,14 +27,14 @@ export class State {
   readonly #file: StateFile;
 
   private constructor(
-    directories: { readonly runDir: string; readonly etcDir: string },
+    directories: { readonly runDir: string; readonly stateDir: string },
     file: StateFile,
     loaded: Awaited<ReturnType<StateFile["load"]>>,
     now: Instant,
   ) {
     this.#runDir = directories.runDir;
     this.#file = file;
-    this.maintenance = new Maintenance(directories.etcDir);
+    this.maintenance = new Maintenance(directories.stateDir);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
     this.counterFloor = counterFloor(saved?.counters, now);
@@ -48,7 +48,7 @@ export class State {
 
   /** Reads the state. Changes no file: an engine that runs in the same run directory is not disturbed. */
   static async read(
-    directories: { readonly runDir: string; readonly etcDir: string },
+    directories: { readonly runDir: string; readonly stateDir: string },
     now: Instant,
   ): Promise<State> {
     const file = new StateFile(directories.runDir);

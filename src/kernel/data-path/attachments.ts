@@ -40,11 +40,9 @@ export interface AttachmentsOptions {
   /** The handle of our clsact filters: equal for every engine of a run directory. */
   readonly handle: number;
   /** Ids of this engine's programs and of those of earlier engines. */
-  readonly known: ReadonlySet<number>;
+  readonly known: ReadonlyMap<number, unknown>;
   /** Tried first; clsact where the kernel has no TCX. */
   readonly hook: Hook;
-  /** The path of a program's pin; undefined: it has none. */
-  readonly pinOf: (id: number) => string | undefined;
 }
 
 export class Attachments {
@@ -122,16 +120,19 @@ export class Attachments {
   }
 
   #attachTcx(index: number): string | undefined {
-    const { object, pinOf } = this.#options;
+    const { object } = this.#options;
     if (!this.#carpdevs.has(index)) this.#remember(index, false);
     for (const [program, ingress] of PROGRAMS) {
       const [former, ...more] = this.#tcxOn(index, ingress);
       if (former === object.programId(program)) continue;
-      const pin = former === undefined ? undefined : pinOf(former);
-      const error = object.attachTcx(program, index, ingress, pin);
+      let error = object.attachTcx(program, index, ingress, former ?? 0);
+      if (error === EPERM && former !== undefined) {
+        // Without the privilege to reach that program: both are attached for a moment.
+        error = object.attachTcx(program, index, ingress, 0);
+        if (error === 0) more.push(former);
+      }
       if (error !== 0)
         return failure(index, `no program can be put on its ${ingress ? "ingress" : "egress"}`, error);
-      if (former !== undefined && pin === undefined) more.push(former);
       for (const id of more) nativeBpf.detachTcx(id, index, ingress);
     }
     this.#detachClsact(index);
@@ -218,7 +219,7 @@ export function detachEverywhere(object: BpfObject, ids: ReadonlySet<number>, ha
     }
 }
 
-function tcxOn(wanted: ReadonlySet<number>, index: number, ingress: boolean): number[] {
+function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boolean): number[] {
   const found = nativeBpf.listTcx(index, ingress);
   return typeof found === "number" ? [] : found.filter((id) => wanted.has(id));
 }

@@ -1,5 +1,5 @@
 /**
- * Implements DataPath: gives each carp interface a slot in the eBPF maps, writes leases into it, and repairs pins and
+ * Implements DataPath: gives each carp interface a slot in the eBPF maps, writes leases into it, and repairs
  * attachments. The programs decide about packets, the core about MASTER; neither is decided here.
  */
 
@@ -30,8 +30,6 @@ export interface DataPathOptions {
   readonly complain: (text: string) => void;
   /** The way the programs are attached; the other way is taken where the kernel lacks this one. */
   readonly hook?: Hook;
-  /** Has the keeper mount the bpffs when this process may not; a later `repair` pins again. */
-  readonly remount?: () => void;
 }
 
 /** Loads the data path and takes over an earlier engine's: its leases stay in force. */
@@ -93,17 +91,15 @@ class KernelDataPath implements DataPath {
   /** The contents of HINTS. */
   readonly #hints: number[];
   readonly #complain: (text: string) => void;
-  readonly #remount: (() => void) | undefined;
   #isClosed = false;
-  /** Backoff and last error of repairs, by carpdev, and for the bpffs. */
+  /** Backoff and last error of repairs, by carpdev. */
   readonly #backoffs = new Map<string, RepairBackoff>();
   readonly #obstacles = new Map<string, string>();
 
-  constructor(programs: DataPathPrograms, { complain, remount }: DataPathOptions) {
+  constructor(programs: DataPathPrograms, { complain }: DataPathOptions) {
     this.#programs = programs;
     this.#attachments = programs.attachments;
     this.#complain = complain;
-    this.#remount = remount;
     this.#layout = programs.layout;
     this.#object = programs.object;
     const error = this.#object.share(INTERFACES);
@@ -191,24 +187,6 @@ class KernelDataPath implements DataPath {
 
   repair(): readonly CarpdevRepair[] {
     if (this.#isClosed) return [];
-    return [...this.#repairPins(), ...this.#repairPrograms()];
-  }
-
-  #repairPins(): readonly CarpdevRepair[] {
-    const what = this.#programs.unpinned;
-    if (what === undefined || !this.#backoff("eBPF").allows([what])) return [];
-    const obstacle = this.#programs.pin();
-    if (obstacle === undefined)
-      return [...this.#carpdevs()].flatMap((index) => {
-        const carpdev = native.interfaceName(index);
-        return carpdev === undefined ? [] : [{ carpdev, what }];
-      });
-    if (this.#remount !== undefined) this.#remount();
-    else this.#complainOnce("eBPF", obstacle);
-    return [];
-  }
-
-  #repairPrograms(): readonly CarpdevRepair[] {
     return [...this.#carpdevs()].flatMap((index) => {
       const carpdev = native.interfaceName(index);
       if (carpdev === undefined || this.#attachments.isAttached(index)) return [];

@@ -1,5 +1,5 @@
 /**
- * Types of the addon's eBPF calls (src/native/bpf): programs and maps, TCX, clsact filters, bpffs. Errors come back as
+ * Types of the addon's eBPF calls (src/native/bpf): programs and maps, TCX, clsact filters. Errors come back as
  * errno numbers. No code but the cast of the addon.
  */
 
@@ -43,11 +43,15 @@ export interface TestRun {
   readonly ns: number;
 }
 
-/** The programs and maps of carp.bpf.c in the kernel. What is pinned or attached stays when this is closed. */
+/** The programs and maps of carp.bpf.c in the kernel. What is attached stays when this is closed, with its maps. */
 export interface BpfObject {
-  /** Takes each of these maps from its pin, or pins it there. */
-  load(pins: readonly (readonly [map: string, path: string])[]): BpfFailure | undefined;
-  pin(programOrMap: string, path: string): number;
+  /**
+   * Loads the programs, with maps that the first of these programs of earlier engines gives which exists and has all
+   * the maps named with it; reaching other processes' programs needs CAP_SYS_ADMIN.
+   */
+  load(former: readonly (readonly [id: number, maps: readonly string[]])[]): BpfFailure | undefined;
+  /** The id of the program whose maps were taken over; 0: the maps are new. */
+  adopted(): number;
   /** Maps this array map into memory for `read`, `write` and `storeUs`. @returns 0 or an errno. */
   share(map: string): number;
   read(offset: number, length: number): Uint8Array;
@@ -66,10 +70,10 @@ export interface BpfObject {
   /** The kernel's id; 0 when the program is not loaded. */
   programId(program: string): number;
   /**
-   * Attaches by TCX: in the place of the program pinned at `replaced`, without a packet between, else before all
+   * Attaches by TCX: in the place of the program with the id `replaced`, without a packet between, else (0) before all
    * others. EEXIST: this program is attached there already. @returns 0 or an errno.
    */
-  attachTcx(program: string, index: number, ingress: boolean, replaced: string | undefined): number;
+  attachTcx(program: string, index: number, ingress: boolean, replaced: number): number;
   /** Runs a program on a frame as if it were on that device: nothing is sent or received. An errno if it fails. */
   run(program: string, frame: Uint8Array, index: number, repeat: number): TestRun | number;
   close(): void;
@@ -96,10 +100,4 @@ export const nativeBpf = addon as {
   listTcx(index: number, ingress: boolean): number[] | number;
   /** @returns 0 or an errno. */
   detachTcx(id: number, index: number, ingress: boolean): number;
-  /** @returns 0 or an errno. */
-  mountBpf(path: string): number;
-  /** @returns 0 or an errno. */
-  unmount(path: string): number;
-  /** Whether a bpffs is mounted there. */
-  isBpf(path: string): boolean;
 };

@@ -1,6 +1,6 @@
 /**
- * The record of a run directory's programs on devices, by the kernel's ids: the next engine finds its predecessor's
- * programs even when their pins are gone, with a mount in the predecessor's namespace. Touches no program.
+ * The record of a run directory's programs on devices, by the kernel's ids, each with the version of its maps' layout:
+ * the next engine finds its predecessor's programs, and through them the maps with the leases. Touches no program.
  */
 
 import { readFileSync } from "node:fs";
@@ -8,18 +8,25 @@ import * as z from "zod";
 import type { Document } from "../kernel.ts";
 
 /** Ids are valid until the machine restarts. */
-const Recorded = z.object({ boot: z.string(), ids: z.array(z.int().positive()) });
+const Recorded = z.object({
+  boot: z.string(),
+  programs: z.array(z.object({ id: z.int().positive(), version: z.string() })),
+});
 
-/** The ids of an earlier engine's programs. */
-export function recordedPrograms({ saved }: Document): number[] {
+/** Versions by id. */
+export type Versions = ReadonlyMap<number, string>;
+
+/** The earlier engines' programs. */
+export function recordedPrograms({ saved }: Document): Versions {
   const recorded = Recorded.safeParse(saved);
-  return recorded.success && recorded.data.boot === boot() ? recorded.data.ids : [];
+  if (!recorded.success || recorded.data.boot !== boot()) return new Map();
+  return new Map(recorded.data.programs.map(({ id, version }) => [id, version]));
 }
 
-/** Records these ids; none removes the record. Throws an ErrnoException. */
-export function recordPrograms(record: Document, ids: Iterable<number>): void {
-  const known = [...new Set(ids)];
-  record.write(known.length === 0 ? undefined : { boot: boot(), ids: known });
+/** Records these programs; none removes the record. Throws an ErrnoException. */
+export function recordPrograms(record: Document, programs: Versions): void {
+  const known = [...programs].map(([id, version]) => ({ id, version }));
+  record.write(known.length === 0 ? undefined : { boot: boot(), programs: known });
 }
 
 function boot(): string {

@@ -1,27 +1,22 @@
 /**
- * DataPathPrograms: loads the data path's programs and maps, and pins them in a bpffs of the run directory, where the
- * next engine finds them. On which devices they run is in attachments.ts. Knows no interface and no lease.
+ * DataPathPrograms: loads the data path's programs and maps, and takes over those of an earlier engine, which live as
+ * long as they are attached to a device. On which devices they run is in attachments.ts. Knows no interface and no
+ * lease.
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { realpathSync } from "node:fs";
 import type { Document } from "../kernel.ts";
 import { errnoName } from "../native.ts";
 import { Attachments, detachEverywhere, type Hook, PROGRAMS } from "./attachments.ts";
-import { bpfDirectory, mountBpffs } from "./bpffs.ts";
 import { CARPDEVS, DataPathLayout } from "./layout.ts";
 import { type BpfFailure, type BpfObject, nativeBpf } from "./native-bpf.ts";
-import { recordedPrograms, recordPrograms } from "./program-record.ts";
+import { recordedPrograms, recordPrograms, type Versions } from "./program-record.ts";
 
 const EPERM = 1;
 const ENOSYS = 38;
 
-const VERSION_PREFIX = "version-";
-/** The directory of the programs' pins, by id: TCX replaces a pinned program without a packet between. */
-const PROGRAM_PINS = "programs";
-
-/** The place in which an engine keeps its programs for the next one. */
+/** The place in which an engine finds the programs of an earlier one. */
 export interface Place {
   readonly runDir: string;
   /** Keeps the programs' ids. */
@@ -33,11 +28,11 @@ interface Loaded {
   readonly object: BpfObject;
   /** undefined: only probed, nothing is left for a later engine. */
   readonly place: Place | undefined;
+  /** Programs of earlier engines, which may still be on devices. */
+  readonly former: Versions;
   /** The handle of clsact filters. */
   readonly handle: number;
   readonly hook: Hook;
-  /** Whether the maps are an earlier engine's, with what it put in them. */
-  readonly adopted: boolean;
 }
 
 export class DataPathPrograms {
@@ -47,25 +42,16 @@ export class DataPathPrograms {
   readonly adopted: boolean;
   readonly attachments: Attachments;
   readonly #place: Place | undefined;
-  /** Ids of this engine's programs and of those of earlier engines. */
-  readonly #known: Set<number>;
-  /** Programs and maps with their paths in the bpffs; none when there is no bpffs. */
-  #pins: readonly (readonly [name: string, path: string])[] = [];
+  /** This engine's programs and those of earlier engines. */
+  readonly #known: Map<number, string>;
 
-  private constructor({ layout, object, place, handle, hook, adopted }: Loaded) {
+  private constructor({ layout, object, place, former, handle, hook }: Loaded) {
     this.layout = layout;
     this.object = object;
-    this.adopted = adopted;
+    this.adopted = former.get(object.adopted()) === layout.version;
     this.#place = place;
-    this.#known = new Set([...this.#ids, ...(place === undefined ? [] : formerPrograms(place))]);
-    this.attachments = new Attachments({
-      object,
-      layout,
-      handle,
-      known: this.#known,
-      hook,
-      pinOf: (id) => this.#pinOf(id),
-    });
+    this.#known = new Map([...former, ...this.#own]);
+    this.attachments = new Attachments({ object, layout, handle, known: this.#known, hook });
   }
 
   /**
@@ -79,43 +65,19 @@ export class DataPathPrograms {
     complain: (text: string) => void,
     preferred: Hook = "tcx",
   ): DataPathPrograms | string {
-    const { runDir } = place;
     const read = nativeBpf.bpfLayout();
     if ("error" in read) return inWords(read);
     const layout = new DataPathLayout(read);
-    mkdirSync(runDir, { recursive: true });
-    const directory = bpfDirectory(runDir);
-    const handle = handleOf(runDir);
-    const mountError = mountBpffs(directory);
-    const persistent = mountError === 0;
-    const version = `${VERSION_PREFIX}${layout.version}`;
-    const versions = join(directory, version);
-    if (persistent) prepareVersion(directory, version);
-    const adopted = persistent && readdirSync(versions).length > 0;
+    const handle = handleOf(place.runDir);
+    const former = recordedPrograms(place.record);
     const object = new nativeBpf.BpfObject();
-    // A bpffs takes no dots in names.
-    const mapPins = layout.maps.map(
-      (map) => [map, join(map === CARPDEVS ? directory : versions, map.replace(".", "_"))] as const,
-    );
-    const failure = object.load(persistent ? mapPins : []);
+    const failure = object.load(mapsOf(former, layout));
     if (failure !== undefined) return abandon(object, place, handle, inWords(failure));
-    const result = new DataPathPrograms({ layout, object, place, handle, hook: preferred, adopted });
+    const result = new DataPathPrograms({ layout, object, place, former, handle, hook: preferred });
     result.#record(complain);
-    if (persistent) {
-      const programPins = PROGRAMS.map(
-        ([name]) => [name, join(directory, PROGRAM_PINS, String(object.programId(name)))] as const,
-      );
-      result.#pins = [...mapPins, ...programPins];
-      const failed = result.pin();
-      if (failed !== undefined) complain(failed);
-    }
     const { attachments } = result;
     const obstacle = attachments.tryOut();
     if (obstacle !== undefined) return abandon(object, place, handle, obstacle);
-    if (!persistent)
-      complain(
-        `${directory}: no bpffs can be mounted (${errnoName(mountError)}): leases end with the engine`,
-      );
     attachments.findLeftovers();
     for (const index of [...attachments.indexes]) attachments.attach(index);
     result.#forgetFormer();
@@ -134,81 +96,46 @@ export class DataPathPrograms {
       layout,
       object,
       place: undefined,
+      former: new Map(),
       handle: process.pid,
       hook: "tcx",
-      adopted: false,
     });
     const obstacle = probed.attachments.tryOut();
     object.close();
     return obstacle;
   }
 
-  /** In words, that pins which the next engine needs were removed; undefined: all are there. */
-  get unpinned(): string | undefined {
-    return this.#pins.every(([, path]) => existsSync(path))
-      ? undefined
-      : "pins of eBPF programs or maps were removed";
-  }
-
-  /** Pins the programs and maps that have no pin. @returns why it failed, in words */
-  pin(): string | undefined {
-    if (this.#place === undefined || this.#pins.length === 0) return undefined;
-    const directory = bpfDirectory(this.#place.runDir);
-    const error = mountBpffs(directory);
-    if (error !== 0) return `${directory}: cannot be mounted: ${errnoName(error)}`;
-    for (const [name, path] of this.#pins) {
-      if (existsSync(path)) continue;
-      mkdirSync(dirname(path), { recursive: true });
-      const error = this.object.pin(name, path);
-      if (error !== 0) return `${path}: cannot be pinned: ${errnoName(error)}`;
-    }
-    return undefined;
-  }
-
-  /** Takes the programs off all devices, and removes pins and maps. */
+  /** Takes the programs off all devices, and with them the maps. */
   remove(): void {
     for (const index of [...this.attachments.indexes]) this.attachments.detach(index);
     this.object.close();
-    if (this.#place === undefined) return;
-    removeFilesystem(bpfDirectory(this.#place.runDir));
-    recordPrograms(this.#place.record, []);
+    if (this.#place !== undefined) recordPrograms(this.#place.record, new Map());
   }
 
-  #pinOf(id: number): string | undefined {
-    if (this.#place === undefined) return undefined;
-    const path = join(bpfDirectory(this.#place.runDir), PROGRAM_PINS, String(id));
-    return existsSync(path) ? path : undefined;
-  }
-
-  get #ids(): number[] {
-    return PROGRAMS.map(([program]) => this.object.programId(program));
+  get #own(): Map<number, string> {
+    return new Map(PROGRAMS.map(([program]) => [this.object.programId(program), this.layout.version]));
   }
 
   /** Records the programs' ids, before any of them is on a device. */
   #record(complain: (text: string) => void): void {
-    if (this.#place === undefined || this.attachments.hook !== "tcx") return;
+    if (this.#place === undefined) return;
     try {
       recordPrograms(this.#place.record, this.#known);
     } catch (error) {
       // Without the ids the next engine would not find them on devices; filters it finds by their handle.
       this.attachments.useClsact();
       complain(
-        `${this.#place.runDir}: the ids of programs on devices cannot be recorded: ${(error as Error).message}`,
+        `${this.#place.runDir}: the ids of programs on devices cannot be recorded: ${(error as Error).message}: leases end with the engine`,
       );
     }
   }
 
   /** Forgets the programs of earlier engines, when they are on no carpdev any more. */
   #forgetFormer(): void {
-    const ids = new Set(this.#ids);
-    for (const id of this.#known) {
-      if (ids.has(id)) continue;
-      const pin = this.#pinOf(id);
-      if (pin !== undefined) rmSync(pin, { force: true });
-      this.#known.delete(id);
-    }
-    if (this.attachments.hook === "tcx" && this.#place !== undefined)
-      recordPrograms(this.#place.record, this.#known);
+    const own = this.#own;
+    const former = [...this.#known.keys()].filter((id) => !own.has(id));
+    for (const id of former) this.#known.delete(id);
+    if (former.length > 0 && this.#place !== undefined) recordPrograms(this.#place.record, this.#known);
   }
 }
 
@@ -218,39 +145,21 @@ function handleOf(runDir: string): number {
   return (identity.readUInt32BE(0) & 0x7fff_ffff) | 1;
 }
 
-/** Ids of earlier engines' programs, which may still be on devices. */
-function formerPrograms({ runDir, record }: Place): number[] {
-  const pins = join(bpfDirectory(runDir), PROGRAM_PINS);
-  return [...recordedPrograms(record), ...(existsSync(pins) ? readdirSync(pins).map(Number) : [])];
-}
-
-/** Removes the maps of every other version: the programs that use them are about to be replaced. */
-function prepareVersion(directory: string, version: string): void {
-  for (const entry of versionsIn(directory))
-    if (entry !== version) rmSync(join(directory, entry), { recursive: true });
-  mkdirSync(join(directory, version), { recursive: true });
-}
-
-/** Only our own directories: some kernels put entries of theirs into every bpffs. */
-function versionsIn(directory: string): string[] {
-  return readdirSync(directory).filter((entry) => entry.startsWith(VERSION_PREFIX));
-}
-
-function removeFilesystem(directory: string): void {
-  if (!nativeBpf.isBpf(directory)) return;
-  // Before unmounting: a copy of the mount in another namespace must not keep them.
-  for (const entry of [...versionsIn(directory), PROGRAM_PINS, CARPDEVS])
-    rmSync(join(directory, entry), { recursive: true, force: true });
-  // Without the privilege, the keeper unmounts it when the engine ends.
-  if (nativeBpf.unmount(directory) === 0) rmdirSync(directory);
+/**
+ * The maps to take over from each program of an earlier engine: all of one with the same layout, else the list of
+ * carpdevs, which every version reads.
+ */
+function mapsOf(former: Versions, layout: DataPathLayout): [number, readonly string[]][] {
+  const same = [...former].filter(([, version]) => version === layout.version);
+  const all = same.map(([id]): [number, readonly string[]] => [id, layout.maps]);
+  return [...all, ...[...former.keys()].map((id): [number, readonly string[]] => [id, [CARPDEVS]])];
 }
 
 /** Takes an earlier engine's programs off all devices: no engine renews the leases they go by. */
-function abandon(object: BpfObject, place: Place, handle: number, obstacle: string): string {
-  detachEverywhere(object, new Set(formerPrograms(place)), handle);
+function abandon(object: BpfObject, { record }: Place, handle: number, obstacle: string): string {
+  detachEverywhere(object, new Set(recordedPrograms(record).keys()), handle);
   object.close();
-  removeFilesystem(bpfDirectory(place.runDir));
-  recordPrograms(place.record, []);
+  recordPrograms(record, new Map());
   return obstacle;
 }
 

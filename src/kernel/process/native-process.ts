@@ -1,6 +1,6 @@
 /**
- * Types of the addon's calls about processes (src/native/process): clocks, peers of Unix sockets, privileges,
- * descriptors. Errors come back as errno numbers. No code but the cast of the addon.
+ * Types of the addon's calls about processes (src/native/process): clocks, peers of Unix sockets, privileges.
+ * Errors come back as errno numbers. No code but the cast of the addon.
  */
 
 import { addon, type NativeFailure } from "../native.ts";
@@ -11,6 +11,12 @@ export interface PeerCredentials {
   readonly gid: number;
   /** Supplementary groups; empty where the kernel does not tell (before 4.13). */
   readonly groups: readonly number[];
+}
+
+/** A user and its primary group. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** The part of the addon in src/native/process. */
@@ -26,18 +32,23 @@ export const nativeProcess = addon as {
   hasRoom(fd: number): boolean;
   /** Whether the other end of this pipe or socket is open. */
   isRead(fd: number): boolean;
-  /** The calling thread keeps, of the capabilities it has, these numbers, and can never gain others. */
-  dropPrivileges(kept: readonly number[]): NativeFailure | undefined;
+  /**
+   * Gives up root in every thread: user (uid 0: stays), groups, all capabilities but these numbers, and what Landlock
+   * withholds: everything but reading `readable`, and reading and writing regular files and sockets in `writable`,
+   * with what lies below them. Takes every step, and returns those that failed.
+   */
+  giveUpRoot(
+    uid: number,
+    gid: number,
+    groups: readonly number[],
+    capabilities: readonly number[],
+    readable: readonly string[],
+    writable: readonly string[],
+  ): readonly NativeFailure[];
+  /** undefined: no user has that name. */
+  userId(name: string): User | undefined;
   /** Lifts RLIMIT_MEMLOCK, which kernels before 5.11 count maps against. @returns 0 or an errno. */
   unlimitLockedMemory(): number;
-  /** @returns 0 or an errno. */
-  keepAcrossExec(fd: number, keep: boolean): number;
-  /** Waits for a child that is ending. @returns 0 or an errno. */
-  reap(pid: number): number;
-  /** Never blocks; a descriptor goes along unless it is negative. @returns 0 or an errno. */
-  sendByte(socket: number, byte: number, descriptor: number): number;
-  /** Two stream sockets, closed on exec; or an errno. */
-  socketPair(): readonly [number, number] | number;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
 };

@@ -1,9 +1,15 @@
 /**
- * Tells the service manager that the engine is ready, reloading or stopping, over the socket it names in
- * NOTIFY_SOCKET (sd_notify). Without that variable nothing happens; nothing here ever blocks or fails.
+ * The service manager (sd_notify): tells it that the engine is ready, stops, or still runs (watchdog), over the socket
+ * it names in NOTIFY_SOCKET. Without that variable no service manager starts the engine again, and nothing is sent;
+ * nothing here ever blocks or fails.
  */
 
 import { nativeProcess } from "./native-process.ts";
+
+/** Whether a service manager watches over this process. */
+export function isSupervised(): boolean {
+  return (process.env.NOTIFY_SOCKET ?? "") !== "";
+}
 
 /** The engine answers commands. */
 export function notifyReady(): void {
@@ -15,9 +21,18 @@ export function notifyStopping(): void {
   notify("STOPPING=1");
 }
 
-/** The next engine starts in the same process; `READY` follows. @param atUs time of CLOCK_MONOTONIC */
-export function notifyReloading(atUs: number): void {
-  notify(`RELOADING=1\nMONOTONIC_USEC=${Math.trunc(atUs)}`);
+/** The engine's event loop runs. */
+export function notifyWatchdog(): void {
+  notify("WATCHDOG=1");
+}
+
+/** Time after which the service manager kills a silent process, in milliseconds; undefined: it does not. */
+export function watchdogMs(): number | undefined {
+  const { WATCHDOG_USEC: us, WATCHDOG_PID: pid } = process.env;
+  if (!isSupervised() || us === undefined || (pid !== undefined && Number(pid) !== process.pid))
+    return undefined;
+  const ms = Number(us) / 1000;
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
 function notify(state: string): void {

@@ -1,4 +1,4 @@
-// Opens, loads, pins and reads the compiled carp.bpf.c with libbpf; bpf_object.h has its interface.
+// Opens, loads and reads the compiled carp.bpf.c with libbpf; bpf_object.h has its interface.
 
 #include "bpf/bpf_object.h"
 
@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -79,7 +80,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     exports.Set("BpfObject", DefineClass(env, "BpfObject",
                                          {
                                              InstanceMethod<&BpfObject::load>("load"),
-                                             InstanceMethod<&BpfObject::pin>("pin"),
+                                             InstanceMethod<&BpfObject::adopted>("adopted"),
                                              InstanceMethod<&BpfObject::share>("share"),
                                              InstanceMethod<&BpfObject::read>("read"),
                                              InstanceMethod<&BpfObject::write>("write"),
@@ -101,46 +102,100 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   ~BpfObject() override { release(); }
 
  private:
-  // Whether every element is a map and a path.
-  static bool pinsIn(const Napi::Array& list, std::vector<std::pair<std::string, std::string>>& pins) {
+  // load(former): undefined or a failure. Each of `former` is the id of an earlier engine's program and the names of
+  // the maps to take over from it; the first program that exists and has them all gives them.
+  Napi::Value load(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
+    const Napi::Env env = info.Env();
+    std::vector<std::pair<uint32_t, std::vector<std::string>>> former;
+    if (!formerIn(info[0].As<Napi::Array>(), former)) return {};
+    release();
+    object_ = openObject();
+    if (!object_) return failure(env, "bpf_object__open", errno);
+    for (const auto& [id, maps] : former) {
+      if (!adopt(id, maps)) continue;
+      adopted_ = id;
+      break;
+    }
+    const int error = bpf_object__load(object_.get());
+    if (error == 0) {
+      bindMaps();
+      return env.Undefined();
+    }
+    release();
+    return failure(env, "bpf_object__load", -error);
+  }
+
+  // adopted(): the id of the program that load() took maps over from; 0: none
+  Napi::Value adopted(const Napi::CallbackInfo& info) { return number(info.Env(), adopted_); }
+
+  // Whether every element is the id of a program and a list of names.
+  static bool formerIn(const Napi::Array& list, std::vector<std::pair<uint32_t, std::vector<std::string>>>& former) {
     for (uint32_t i = 0; i < list.Length(); i++) {
-      const Napi::Value pin = list.Get(i);
-      if (!takes(pin, Argument::list, "a pin")) return false;
-      const Napi::Value map = pin.As<Napi::Array>().Get(0u);
-      if (!takes(map, Argument::text, "the map of a pin")) return false;
-      const Napi::Value path = pin.As<Napi::Array>().Get(1u);
-      if (!takes(path, Argument::text, "the path of a pin")) return false;
-      pins.emplace_back(text(map), text(path));
+      const Napi::Value element = list.Get(i);
+      if (!takes(element, Argument::list, "a program of an earlier engine")) return false;
+      const Napi::Value id = element.As<Napi::Array>().Get(0u);
+      if (!takes(id, Argument::uint32, "the id of a program")) return false;
+      const Napi::Value maps = element.As<Napi::Array>().Get(1u);
+      if (!takes(maps, Argument::list, "the maps of a program")) return false;
+      std::vector<std::string> names;
+      for (uint32_t at = 0; at < maps.As<Napi::Array>().Length(); at++) {
+        const Napi::Value name = maps.As<Napi::Array>().Get(at);
+        if (!takes(name, Argument::text, "the name of a map")) return false;
+        names.push_back(text(name));
+      }
+      former.emplace_back(id.As<Napi::Number>().Uint32Value(), std::move(names));
     }
     return true;
   }
 
-  // load(pins: [map, path][]): undefined or a failure. A map whose path exists is taken from there.
-  Napi::Value load(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::list})) return {};
-    const Napi::Env env = info.Env();
-    std::vector<std::pair<std::string, std::string>> pins;
-    if (!pinsIn(info[0].As<Napi::Array>(), pins)) return {};
-    release();
-    object_ = openObject();
-    if (!object_) return failure(env, "bpf_object__open", errno);
-    for (const auto& [name, path] : pins) {
-      bpf_map* map = bpf_object__find_map_by_name(object_.get(), name.c_str());
-      const int error = map == nullptr ? -ENOENT : bpf_map__set_pin_path(map, path.c_str());
-      if (error != 0) return failure(env, "bpf_map__set_pin_path", -error);
-    }
-    const int error = bpf_object__load(object_.get());
-    if (error == 0) return env.Undefined();
-    object_.reset();
-    return failure(env, "bpf_object__load", -error);
+  // Keeps every map alive as long as a program is attached, also those that no program uses: the next engine finds
+  // them by the programs.
+  void bindMaps() const {
+    bpf_program* program;
+    const bpf_map* map;
+    bpf_object__for_each_program(program, object_.get())
+      bpf_object__for_each_map(map, object_.get())
+        bpf_prog_bind_map(bpf_program__fd(program), bpf_map__fd(map), nullptr);
   }
 
-  // pin(program, path): 0 or an errno
-  Napi::Value pin(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::text, Argument::text})) return {};
-    const bpf_map* map = find(info[0]);
-    const int descriptor = map == nullptr ? program(info[0]) : bpf_map__fd(map);
-    return number(info.Env(), bpf_obj_pin(descriptor, text(info[1]).c_str()) == 0 ? 0 : errno);
+  // Takes over maps of a program of an earlier engine.
+  bool adopt(uint32_t id, const std::vector<std::string>& names) {
+    const Descriptor program(bpf_prog_get_fd_by_id(id));
+    if (!program.open()) return false;
+    std::vector<uint32_t> ids(64);
+    bpf_prog_info found{};
+    found.nr_map_ids = static_cast<uint32_t>(ids.size());
+    found.map_ids = reinterpret_cast<uint64_t>(ids.data());
+    uint32_t length = sizeof found;
+    if (bpf_obj_get_info_by_fd(program.get(), &found, &length) != 0) return false;
+    ids.resize(std::min<size_t>(found.nr_map_ids, ids.size()));
+    std::vector<std::pair<bpf_map*, Descriptor>> matching;
+    for (const uint32_t each : ids) {
+      Descriptor descriptor(bpf_map_get_fd_by_id(each));
+      bpf_map* const own = descriptor.open() ? equalTo(descriptor.get(), names) : nullptr;
+      if (own != nullptr) matching.emplace_back(own, std::move(descriptor));
+    }
+    if (names.empty() || matching.size() != names.size()) return false;
+    for (const auto& [own, descriptor] : matching)
+      if (bpf_map__reuse_fd(own, descriptor.get()) != 0) return false;
+    return true;
+  }
+
+  // The map of ours, of these names, that an earlier engine's map is equal to in name, type and layout; or nullptr.
+  bpf_map* equalTo(int descriptor, const std::vector<std::string>& names) const {
+    bpf_map_info found{};
+    uint32_t length = sizeof found;
+    if (bpf_obj_get_info_by_fd(descriptor, &found, &length) != 0) return nullptr;
+    for (const std::string& name : names) {
+      bpf_map* const own = bpf_object__find_map_by_name(object_.get(), name.c_str());
+      // The kernel keeps the first 15 characters.
+      if (own != nullptr && name.compare(0, BPF_OBJ_NAME_LEN - 1, found.name) == 0 && bpf_map__type(own) == found.type &&
+          bpf_map__key_size(own) == found.key_size && bpf_map__value_size(own) == found.value_size &&
+          bpf_map__max_entries(own) == found.max_entries && bpf_map__map_flags(own) == found.map_flags)
+        return own;
+    }
+    return nullptr;
   }
 
   // share(map): 0 or an errno. read, write and storeUs reach this map's memory, across its elements.
@@ -269,13 +324,12 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     return number(info.Env(), error == 0 ? found.id : 0);
   }
 
-  // attachTcx(program, ifindex, ingress, replaced?): 0 or an errno. `replaced` is the path of a program's pin.
+  // attachTcx(program, ifindex, ingress, replaced): 0 or an errno. `replaced` is the id of a program there; 0: none.
   Napi::Value attachTcx(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::text, Argument::uint32, Argument::boolean})) return {};
-    const bool replaces = !info[3].IsUndefined();
-    if (replaces && !takes(info[3], Argument::text, "argument 4")) return {};
-    const Descriptor replaced(replaces ? bpf_obj_get(text(info[3]).c_str()) : -1);
-    if (replaces && !replaced.open()) return number(info.Env(), errno);
+    if (!takes(info, {Argument::text, Argument::uint32, Argument::boolean, Argument::uint32})) return {};
+    const uint32_t id = info[3].As<Napi::Number>().Uint32Value();
+    const Descriptor replaced(id == 0 ? -1 : bpf_prog_get_fd_by_id(id));
+    if (id != 0 && !replaced.open()) return number(info.Env(), errno);
     const uint32_t ifindex = info[1].As<Napi::Number>().Uint32Value();
     return number(info.Env(),
                   carp::attachTcx(program(info[0]), ifindex, info[2].As<Napi::Boolean>(), replaced.get()));
@@ -309,6 +363,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   void release() {
     unshare();
+    adopted_ = 0;
     object_.reset();
   }
 
@@ -344,6 +399,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   }
 
   Object object_;
+  uint32_t adopted_ = 0;
   uint8_t* shared_ = nullptr;
   size_t sharedLength_ = 0;
 };

@@ -1,4 +1,4 @@
-// Dropping capabilities and lifting RLIMIT_MEMLOCK, for JavaScript; see native-process.ts.
+// Giving up root, lifting RLIMIT_MEMLOCK and finding users, for JavaScript; see native-process.ts.
 #pragma once
 
 #include <napi.h>

@@ -71,7 +71,7 @@ async function open(): Promise<Trial> {
       packets: () => [],
       feed: new Feed(() => 0),
       dataPathObstacle: undefined,
-      scriptsAreConfined: false,
+      scriptsDoNotRun: false,
       runDir: directory,
       maintenance: async () => ({ effects: [] }),
       serviceStatus: async () => ({ error: "no checks here" }),

@@ -8,6 +8,7 @@ import { Socket } from "node:net";
 import fc from "fast-check";
 import type { z } from "zod";
 import {
+  KINDS,
   MAX_OUTPUT_BYTES,
   Run,
   RunnerMessage,
@@ -73,8 +74,14 @@ function checkReport(report: RunnerMessage): void {
     }
 }
 
-function checkRun({ id, limitMs, directories }: Run): void {
-  assert.ok(id > 0 && limitMs > 0 && directories.length <= 64);
+/** An order names no path and no program: only which of the scripts to run, and the change that a hook hears of. */
+function checkRun(run: Run): void {
+  assert.ok(run.id > 0 && run.kind in KINDS);
+  if (run.kind === "checks") return;
+  for (const [name, value] of Object.entries(run.change)) {
+    assert.match(name, /^CARP_(INTERFACE|VHID|STATE|PREVIOUS_STATE|ADDRESSES)$/);
+    assert.match(value, /^[0-9A-Za-z.:/% ]*$/);
+  }
 }
 
 const text = fc.string({ unit: "binary", maxLength: 20 });
@@ -96,13 +103,20 @@ const report = fc.oneof(
     ),
   }),
 );
-const asked = fc.record({
-  id,
-  directories: fc.array(text, { maxLength: 3 }),
-  together: fc.boolean(),
-  limitMs: fc.constantFrom(1, 10_000, 0, -1),
-  environment: fc.dictionary(text, text, { maxKeys: 3 }),
-});
+const asked = fc.oneof(
+  fc.record({ id, kind: fc.constantFrom("checks", "hooks", "scripts") }),
+  fc.record({
+    id,
+    kind: fc.constant("hooks"),
+    change: fc.record({
+      CARP_INTERFACE: fc.oneof(fc.constantFrom("carp0", "carp4094"), text),
+      CARP_VHID: fc.oneof(fc.constantFrom("1", "255"), text),
+      CARP_STATE: fc.oneof(fc.constantFrom("MASTER", "BACKUP", "INIT"), text),
+      CARP_PREVIOUS_STATE: fc.constantFrom("MASTER", "BACKUP", "INIT"),
+      CARP_ADDRESSES: fc.oneof(fc.constantFrom("", "10.0.0.1/24 fe80::1%carp0/64"), text),
+    }),
+  }),
+);
 const message = fc.oneof(report, asked).map((each) => Buffer.from(JSON.stringify(each)));
 const lines = fc
   .array(fc.oneof({ weight: 4, arbitrary: message }, { weight: 1, arbitrary: withOneChanged(message) }), {
@@ -121,6 +135,7 @@ export const runnerMessages: Target = {
     '"kind":"began"',
     '"pid":1',
     '"pid":-1',
+    '"change":{"LD_PRELOAD":"/tmp/x"}',
     '"id":0',
     "null",
     "\u2028",

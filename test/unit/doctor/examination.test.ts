@@ -18,13 +18,21 @@ const complaints = (findings: readonly Finding[]) =>
     .filter(({ level }) => level !== "ok")
     .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
 
-const NEEDED: readonly Capability[] = ["NET_ADMIN", "NET_RAW", "PERFMON", "BPF"];
-const privileges = (capabilities = NEEDED, surplus = 0, final = true) => ({ capabilities, surplus, final });
+const NEEDED: readonly Capability[] = ["NET_ADMIN", "NET_RAW"];
+const privileges = (capabilities = NEEDED, surplus = 0, final = true) => ({
+  uid: 999,
+  capabilities,
+  surplus,
+  final,
+  landlock: true,
+  seccomp: true,
+});
 
 const GOOD_HOST: HostFacts = {
   release: "6.1.0-18-amd64",
   hasBtf: true,
   privileges: privileges(),
+  hasEngineUser: true,
   clockIsSynchronised: true,
 };
 
@@ -34,9 +42,8 @@ describe("a host", () => {
       examineHost({
         facts: { ...GOOD_HOST, ...facts },
         obstacle: undefined,
-        persists: true,
-        scriptsAreConfined: false,
-        isEngine: true,
+        scriptsDoNotRun: false,
+        isSupervised: true,
         ...rest,
       }),
     );
@@ -44,10 +51,12 @@ describe("a host", () => {
   test("that has everything", () => {
     assert.deepEqual(host(), []);
     assert.deepEqual(
-      host({ hasBtf: false, privileges: privileges(["NET_ADMIN", "NET_RAW", "SYS_ADMIN"]) }),
+      host({ hasBtf: false, privileges: { ...privileges(), uid: 0 }, hasEngineUser: false }),
       [],
     );
-    assert.deepEqual(host({ release: "5.10.0" }), []);
+    const old = privileges(["NET_ADMIN", "NET_RAW", "BPF"]);
+    assert.deepEqual(host({ release: "5.10.0", privileges: old }), []);
+    assert.deepEqual(host({}, { isSupervised: false }), []);
   });
 
   test("with an old kernel", () => {
@@ -57,7 +66,7 @@ describe("a host", () => {
 
   test("whose engine lacks a capability", () => {
     assert.deepEqual(host({ privileges: privileges(["NET_ADMIN"]) }), [
-      "error privileges: the engine lacks CAP_NET_RAW, CAP_PERFMON, CAP_BPF",
+      "error privileges: the engine lacks CAP_NET_RAW",
     ]);
   });
 
@@ -69,22 +78,32 @@ describe("a host", () => {
       "warning privileges: the engine has 37 capabilities that it does not need, or may gain them",
     ]);
     // A command that examines a host usually has them all.
-    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }, { isEngine: false }), []);
+    assert.deepEqual(host({ privileges: privileges(NEEDED, 37, false) }, { isSupervised: undefined }), [
+      "unknown privileges: without CAP_SYS_ADMIN it cannot be determined whether an engine could run",
+    ]);
+    const all: readonly Capability[] = ["NET_ADMIN", "NET_RAW", "SYS_ADMIN", "BPF"];
+    assert.deepEqual(host({ privileges: privileges(all, 37, false) }, { isSupervised: undefined }), []);
   });
 
-  test("whose hooks could have more privileges than the engine, and have not", () => {
-    assert.deepEqual(host({}, { scriptsAreConfined: true }), [
-      "warning hooks: no keeper runs: hooks and service checks have only the engine's privileges",
+  test("whose engine is root, though it need not be, or reaches every file", () => {
+    assert.deepEqual(host({ privileges: { ...privileges(), uid: 0 } }), [
+      "warning user: the engine runs as root, not as _carpd",
     ]);
-    // An engine with all privileges starts scripts with all.
-    const { length } = host({ privileges: privileges(NEEDED, 37) }, { scriptsAreConfined: true });
-    assert.equal(length, 1);
+    assert.deepEqual(host({ privileges: { ...privileges(), landlock: false } }), [
+      "warning landlock: the engine reaches every file that its user may reach",
+    ]);
+  });
+
+  test("whose hooks do not run", () => {
+    assert.deepEqual(host({}, { scriptsDoNotRun: true }), [
+      "warning hooks: hooks and service checks do not run: the runner is gone",
+    ]);
   });
 
   test("examined without the privileges to see everything", () => {
     const found = host(
       { privileges: privileges([]) },
-      { isEngine: false, obstacle: "this process may not use eBPF" },
+      { isSupervised: undefined, obstacle: "this process may not use eBPF" },
     );
     assert.equal(found.length, 2);
     for (const each of found) assert.match(each, /^unknown (privileges|eBPF): /);
@@ -92,14 +111,9 @@ describe("a host", () => {
 
   test("without eBPF works, but without leases", () => {
     assert.match(
-      host({}, { obstacle: "this kernel has no eBPF", persists: false }).join("\n"),
+      host({}, { obstacle: "this kernel has no eBPF" }).join("\n"),
       /^warning eBPF: this kernel has no eBPF: addresses fail over without leases.*$/,
     );
-  });
-
-  test("where no bpffs could be mounted", () => {
-    assert.match(host({}, { persists: false }).join("\n"), /^warning leases: no bpffs/);
-    assert.deepEqual(host({}, { persists: undefined }), []);
   });
 
   test("whose clock is not synchronised", () => {

@@ -14,11 +14,12 @@ function made() {
   const running: { words: string; end: (ran: Ran) => void }[] = [];
   const lines: string[] = [];
   const hooks = new Hooks({
-    directory: "/",
-    environment: { CARP_RUN_DIR: "/run/x" },
+    exist: () => true,
     log: (priority, text) => lines.push(`${priority} ${text}`),
-    run: ({ environment: { CARP_INTERFACE, CARP_VHID, CARP_PREVIOUS_STATE, CARP_STATE } }: Job) =>
+    run: (job: Job) =>
       new Promise((end) => {
+        assert.ok(job.kind === "hooks");
+        const { CARP_INTERFACE, CARP_VHID, CARP_PREVIOUS_STATE, CARP_STATE } = job.change;
         running.push({ words: `${CARP_INTERFACE} ${CARP_VHID} ${CARP_PREVIOUS_STATE} ${CARP_STATE}`, end });
       }),
   });

@@ -14,7 +14,7 @@ before(() => {
 });
 after(() => rmSync(directory, { recursive: true }));
 
-const JOB: Job = { directories: ["/nonexistent"], together: true, limitMs: 1000, environment: {} };
+const JOB: Job = { kind: "checks" };
 
 /** A runner that does as told: `say` sends a line, `heard` is called with each message. */
 function made(context: TestContext, body: string) {
@@ -31,15 +31,15 @@ function made(context: TestContext, body: string) {
     ${body}`;
   writeFileSync(program, text);
   const lines: string[] = [];
+  const { promise: lost, resolve } = Promise.withResolvers<void>();
   const runner = new Runner({
     log: (priority, text) => lines.push(`${priority} ${text}`),
-    start: () => spawnRunner([process.execPath, program]),
+    process: spawnRunner([process.execPath, program]),
+    lost: resolve,
   });
   context.after(() => runner.stop());
-  return { runner, lines };
+  return { runner, lines, lost };
 }
-
-const ENDED = "3 the runner of hooks and service checks ended (SIGKILL), starting it again";
 
 const misbehaviours: readonly (readonly [what: string, body: string, why: string])[] = [
   ["that talks nonsense", `heard = () => say("nonsense\\n");`, "sent a line that is not a message"],
@@ -71,22 +71,34 @@ const misbehaviours: readonly (readonly [what: string, body: string, why: string
 ];
 
 for (const [what, body, why] of misbehaviours)
-  test(`a runner ${what} is killed, and its job is settled`, async (context) => {
-    const { runner, lines } = made(context, body);
+  test(`a runner ${what} is given up, and its job is settled`, async (context) => {
+    const { runner, lines, lost } = made(context, body);
     const ran = await runner.run(JOB);
     if (what === "that floods") assert.deepEqual(ran, { results: [] });
-    else assert.deepEqual(ran, { interrupted: "the runner ended (SIGKILL)", again: true });
-    while (!lines.includes(ENDED)) await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(lines.slice(0, 2), [`3 the runner ${why}: killed`, ENDED]);
+    else assert.deepEqual(ran, { interrupted: `the runner was given up: it ${why}`, again: false });
+    await lost;
+    assert.deepEqual(lines, [`3 the runner of hooks and service checks is given up: it ${why}`]);
+    assert.deepEqual(await runner.run(JOB), { interrupted: "no runner can be started", again: false });
   });
 
-test("one that says nothing is killed when a script must long have ended", async (context) => {
+test("one that says nothing is given up when a script must long have ended", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
-  const { runner, lines } = made(context, "");
+  const { runner, lines, lost } = made(context, "");
   const ran = runner.run(JOB);
-  context.mock.timers.tick(11_000);
-  assert.deepEqual(await ran, { interrupted: "the runner ended (SIGKILL)", again: true });
-  assert.equal(lines[0], "3 the runner does not report: killed");
+  context.mock.timers.tick(20_000);
+  const interrupted = "the runner was given up: it does not report";
+  assert.deepEqual(await ran, { interrupted, again: false });
+  await lost;
+  assert.equal(lines[0], "3 the runner of hooks and service checks is given up: it does not report");
+});
+
+test("one that is killed while it writes is started again", async (context) => {
+  const { runner, lines } = made(
+    context,
+    `heard = ({ id }) => { say('{"kind":"ran",'); setTimeout(() => process.kill(process.pid, "SIGKILL"), 20); };`,
+  );
+  assert.deepEqual(await runner.run(JOB), { interrupted: "the runner ended (SIGKILL)", again: true });
+  assert.deepEqual(lines, ["3 the runner of hooks and service checks ended (SIGKILL), starting it again"]);
 });
 
 test("one that dies is started again, later each time", async (context) => {
@@ -111,24 +123,25 @@ test("a job that is given while there is none waits for the next", async (contex
     `
     import { existsSync, writeFileSync } from "node:fs";
     if (!existsSync("${flag}")) { writeFileSync("${flag}", ""); process.exit(1); }
-    heard = ({ id }) => say({ kind: "ran", id, results: [] });`,
+    const first = Number(process.env.CARP_FIRST_JOB);
+    heard = ({ id }) => { if (id >= first) say({ kind: "ran", id, results: [] }); };`,
   );
   assert.deepEqual(await runner.run(JOB), { interrupted: "the runner ended (exit status 1)", again: true });
   assert.deepEqual(await runner.run(JOB), { results: [] });
   await runner.stop();
 });
 
-test("one that does not leave is killed, and what is asked afterwards is not done", async (context) => {
+test("one that does not leave is left, and what is asked afterwards is not done", async (context) => {
   const { runner, lines } = made(
     context,
     `
     socket.removeAllListeners("end");
     heard = ({ id }) => say({ kind: "began", id, pid: 4194303 });
-    setInterval(() => {}, 1000);`,
+    setTimeout(() => process.exit(0), 3000);`,
   );
   const asked = runner.run(JOB);
   await runner.stop();
-  assert.deepEqual(await asked, { interrupted: "the runner ended (SIGKILL)", again: false });
+  assert.deepEqual(await asked, { interrupted: "the engine is stopping", again: false });
   assert.deepEqual(await runner.run(JOB), { interrupted: "the engine is stopping", again: false });
   assert.deepEqual(lines, []);
 });
@@ -137,11 +150,12 @@ test("a program that is not there is an interrupted job, not an exception", asyn
   const lines: string[] = [];
   const runner = new Runner({
     log: (_, text) => lines.push(text),
-    start: () => spawnRunner(["/nonexistent/program"]),
+    process: spawnRunner(["/nonexistent/program"]),
+    lost: () => {},
   });
   const ran = await runner.run(JOB);
   assert.ok("interrupted" in ran);
-  assert.match(ran.interrupted, /ENOENT/);
+  assert.match(ran.interrupted, /exit status 127/);
   assert.equal(lines.length, 1);
   await runner.stop();
 });

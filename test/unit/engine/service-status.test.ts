@@ -9,8 +9,6 @@ function made() {
   const running: ((ran: Ran) => void)[] = [];
   const judged: (readonly string[] | undefined)[] = [];
   const checks = new ServiceChecks({
-    directories: ["/a", "/b"],
-    environment: {},
     run: () => new Promise((end) => running.push(end)),
     judge: async (failed) => {
       judged.push(failed);

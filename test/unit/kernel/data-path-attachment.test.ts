@@ -1,8 +1,7 @@
 /** The data path's programs on a carpdev: attached by TCX or clsact beside other programs, found and replaced. */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openDocument } from "../../../src/engine/state/document.ts";
@@ -16,10 +15,6 @@ import { DROP, PASS } from "./programs.ts";
 enterNamespace(import.meta.url);
 
 const carpdev = new Carpdev();
-const mountsBelow = (directory: string) =>
-  readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .filter((line) => line.includes(directory));
 
 test("without TCX other people's filters stay, and keep their place", () => {
   tc("qdisc add dev eth0 clsact");
@@ -83,7 +78,8 @@ test("the next engine's programs take the very place of its predecessor's", OF_T
   assert.equal(still, their);
   assert.notEqual(mine, before[0]);
   assert.deepEqual(more, []);
-  assert.equal(readdirSync(join(carpdev.runDir, "bpf", "programs")).length, 2);
+  const { programs } = JSON.parse(readFileSync(join(carpdev.runDir, "programs.json"), "utf8"));
+  assert.deepEqual(programs.length, 2);
   carpdev.stop(theirs);
   removeDirectory(other);
 });
@@ -169,41 +165,16 @@ for (const hook of ["tcx", "clsact"] as const) {
 }
 
 for (const hook of ["tcx", "clsact"] as const) {
-  test(
-    `a clean stop leaves nothing by ${hook}: no program, no mount, no directory`,
-    hook === "tcx" ? OF_TCX : {},
-    () => {
-      const dataPath = carpdev.start(carpdev.runDir, hook);
-      dataPath.configure(carpdev.plain());
-      assert.equal(mountsBelow(carpdev.runDir).length, 1);
-      carpdev.stop(dataPath);
-      assert.deepEqual(mountsBelow(carpdev.runDir), []);
-      assert.equal(existsSync(join(carpdev.runDir, "bpf")), false);
-      assert.deepEqual(carpdev.count("tcx"), [0, 0]);
-      assert.equal(carpdev.hasClsact, false);
-      assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
-    },
-  );
+  test(`a clean stop leaves nothing by ${hook}: no program, no file`, hook === "tcx" ? OF_TCX : {}, () => {
+    const dataPath = carpdev.start(carpdev.runDir, hook);
+    dataPath.configure(carpdev.plain());
+    carpdev.stop(dataPath);
+    assert.deepEqual(readdirSync(carpdev.runDir), []);
+    assert.deepEqual(carpdev.count("tcx"), [0, 0]);
+    assert.equal(carpdev.hasClsact, false);
+    assert.equal(tc("qdisc show dev lo").includes("clsact"), false);
+  });
 }
-
-test("what an engine left on carpdevs is found when its pins went with its mount", OF_TCX, () => {
-  const first = carpdev.start();
-  first.configure(carpdev.plain());
-  const left = carpdev.byTcx(true);
-  carpdev.die(first);
-  execFileSync("umount", [join(carpdev.runDir, "bpf")]);
-  const second = carpdev.start();
-  assert.deepEqual(carpdev.count("tcx"), [1, 1]);
-  assert.notDeepEqual(carpdev.byTcx(true), left);
-  second.configure(carpdev.plain());
-  second.lease("carp0", 10, soonUs());
-  assert.deepEqual(carpdev.count("tcx"), [1, 1]);
-  assert.equal(carpdev.verdict(), PASS);
-  carpdev.die(second);
-  execFileSync("umount", [join(carpdev.runDir, "bpf")]);
-  carpdev.start().removeLeftovers();
-  assert.deepEqual(carpdev.count("tcx"), [0, 0]);
-});
 
 test(
   "what was recorded before the machine was started anew names other people's programs by now",

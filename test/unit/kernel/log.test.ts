@@ -8,7 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, test } from "node:test";
-import { notifyReady, notifyReloading, notifyStopping } from "../../../src/kernel/process/notify.ts";
+import {
+  isSupervised,
+  notifyReady,
+  notifyStopping,
+  notifyWatchdog,
+  watchdogMs,
+} from "../../../src/kernel/process/notify.ts";
 import { createLog, oneLine, syslogHeader } from "../../../src/kernel/process/syslog.ts";
 import { datagramsAt } from "./datagrams.ts";
 
@@ -86,14 +92,14 @@ test("text stays one line of bounded length, whatever it quotes", () => {
   }
 });
 
-test("the service manager hears of readiness, reloading and stopping", async () => {
+test("the service manager hears of readiness, of a running event loop, and of stopping", async () => {
   for (const socket of [join(directory, "notify"), `@${join(directory, "notify")}`]) {
     const datagrams = await datagramsAt(socket);
     process.env.NOTIFY_SOCKET = socket;
     notifyReady();
     assert.equal(await datagrams.next(), "READY=1");
-    notifyReloading(1234.5);
-    assert.equal(await datagrams.next(), "RELOADING=1\nMONOTONIC_USEC=1234");
+    notifyWatchdog();
+    assert.equal(await datagrams.next(), "WATCHDOG=1");
     notifyStopping();
     assert.equal(await datagrams.next(), "STOPPING=1");
     await datagrams.close();
@@ -101,5 +107,27 @@ test("the service manager hears of readiness, reloading and stopping", async () 
 });
 
 test("without a service manager nothing happens", () => {
+  delete process.env.NOTIFY_SOCKET;
   notifyReady();
+  assert.equal(isSupervised(), false);
+});
+
+test("the watchdog's time is for this process alone", () => {
+  process.env.NOTIFY_SOCKET = join(directory, "notify");
+  process.env.WATCHDOG_USEC = "2000000";
+  for (const [pid, ms] of [
+    [undefined, 2000],
+    [String(process.pid), 2000],
+    ["1", undefined],
+  ] as const) {
+    if (pid === undefined) delete process.env.WATCHDOG_PID;
+    else process.env.WATCHDOG_PID = pid;
+    assert.equal(watchdogMs(), ms);
+  }
+  delete process.env.WATCHDOG_PID;
+  for (const wrong of ["", "0", "-5", "soon"]) {
+    process.env.WATCHDOG_USEC = wrong;
+    assert.equal(watchdogMs(), undefined);
+  }
+  delete process.env.WATCHDOG_USEC;
 });

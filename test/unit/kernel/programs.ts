@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BpfObject, nativeBpf, type TestRun } from "../../../src/kernel/data-path/native-bpf.ts";
 
@@ -15,15 +15,12 @@ export class Programs {
   readonly #object: BpfObject = new nativeBpf.BpfObject();
 
   constructor(runDir: string) {
-    const root = join(runDir, "bpf");
-    const pins: [string, string][] = [["carp_carpdevs", join(root, "carp_carpdevs")]];
-    for (const version of readdirSync(root).filter((name) => name.startsWith("version-"))) {
-      const maps = readdirSync(join(root, version));
-      // A bpffs has no dots in names.
-      for (const map of maps) pins.push([map.replace("_bss", ".bss"), join(root, version, map)]);
-    }
-    assert.equal(pins.length, 6);
-    assert.equal(this.#object.load(pins), undefined);
+    const record = JSON.parse(readFileSync(join(runDir, "programs.json"), "utf8"));
+    const layout = nativeBpf.bpfLayout();
+    assert.ok(!("error" in layout));
+    const [{ id }] = record.programs;
+    assert.equal(this.#object.load([[id, Object.keys(layout.maps)]]), undefined);
+    assert.equal(this.#object.adopted(), id);
   }
 
   ingress(frame: Buffer, index: number, repeat = 1): TestRun {

@@ -1,13 +1,15 @@
 /**
- * The runner: a process of its own that runs hooks and service checks for the engine, so that no script
- * delays CARP. It takes orders over the socket pair, and ends with everything it runs when that is closed.
+ * The runner: a process of root that runs hooks and service checks for the engine, which is not root and is never
+ * delayed by a script. It takes orders over the socket pair, and ends with everything it runs when that is closed.
  */
 
 import { closeSync, fstatSync, readdirSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setPriority } from "node:os";
 import { jsonLine } from "../../../control/framing.ts";
+import { directoriesOf } from "../directories.ts";
 import {
+  KINDS,
   MAX_OUTPUTS_BYTES,
   type Result,
   RUNNER_FD,
@@ -20,7 +22,7 @@ import { scriptsIn } from "./trusted-scripts.ts";
 
 const CLOSE_ON_EXEC = 0o2000000;
 
-/** Variables of every script; none come from the engine's environment. */
+/** Variables of every script, beside where the engine's directories are. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" };
 
 /** Runs until the socket pair is closed, then exits. @returns the exit status when no engine started it */
@@ -37,6 +39,8 @@ export async function runRunner(): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 
   const engine = new Socket({ fd: RUNNER_FD, readable: true, writable: true });
+  // Earlier jobs were given to a runner that died.
+  const firstJob = Number(process.env.CARP_FIRST_JOB);
   const running = new Set<number>();
   const end = () => {
     for (const pid of running) killGroup(pid);
@@ -50,6 +54,7 @@ export async function runRunner(): Promise<number> {
     Run,
     (run) => {
       const { id } = run;
+      if (id < firstJob) return;
       const began = (pid: number) => {
         running.add(pid);
         report({ kind: "began", id, pid });
@@ -66,14 +71,18 @@ export async function runRunner(): Promise<number> {
 }
 
 async function results(
-  { directories, together, limitMs, environment }: Run,
+  run: Run,
   began: (pid: number) => void,
   ended: (pid: number) => void,
 ): Promise<Result[]> {
-  const scripts = directories
-    .flatMap((directory) => scriptsIn(directory))
+  const { CARP_RUN_DIR = "", CARP_ETC_DIR = "" } = process.env;
+  const { together, limitMs } = KINDS[run.kind];
+  const scripts = directoriesOf(process.env)
+    [run.kind].flatMap((directory) => scriptsIn(directory))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const options = { limitMs, environment: { ...ENVIRONMENT, ...environment }, began, ended };
+  const change = run.kind === "hooks" ? run.change : {};
+  const environment = { ...ENVIRONMENT, CARP_RUN_DIR, CARP_ETC_DIR, ...change };
+  const options = { limitMs, environment, began, ended };
   if (together) return Promise.all(scripts.map((script) => runScript(script, options)));
   const done: Result[] = [];
   for (const script of scripts) done.push(await runScript(script, options));

@@ -1,7 +1,8 @@
 /**
  * The messages between the engine and its runner: one JSON object a line over a socket pair. Both ends check
- * every line against the schema and its longest length; a line that does not fit ends the runner, never the
- * engine.
+ * every line against the schema and its longest length; a line that does not fit ends their conversation, never
+ * the engine. An order names what kind of scripts to run and for which change; which directories those are, and all
+ * else that root executes, the runner knows from its start.
  */
 
 import type { Socket } from "node:net";
@@ -17,16 +18,33 @@ export const MAX_SCRIPTS = 128;
 export const MAX_OUTPUT_BYTES = 4096;
 export const MAX_OUTPUTS_BYTES = 65_536;
 
-/** An order to run every script of these directories, by name: all together, or one after the other. */
-export const Run = z.strictObject({
-  id: z.int().positive(),
-  directories: z.array(z.string().max(4096)).max(64),
-  together: z.boolean(),
-  /** For each script. */
-  limitMs: z.int().positive(),
-  /** Environment variables of this run, added to the common ones. */
-  environment: z.record(z.string().max(64), z.string().max(65_536)),
+/** The kinds of scripts: whether all of a directory run together or one after the other, and the limit for each. */
+export const KINDS = {
+  hooks: { together: false, limitMs: 30_000 },
+  checks: { together: true, limitMs: 10_000 },
+} as const;
+
+const State = z.enum(["INIT", "BACKUP", "MASTER"]);
+
+/** A change of a virtual host's state, as the environment variables of a hook. */
+export const Change = z.strictObject({
+  CARP_INTERFACE: z.string().regex(/^carp\d{1,10}$/),
+  CARP_VHID: z.string().regex(/^\d{1,3}$/),
+  CARP_STATE: State,
+  CARP_PREVIOUS_STATE: State,
+  /** Addresses with prefix lengths, separated by blanks. */
+  CARP_ADDRESSES: z
+    .string()
+    .max(524_288)
+    .regex(/^[0-9a-f.:/% ]*$/),
 });
+export type Change = z.infer<typeof Change>;
+
+/** An order to run every script of a kind, by name. */
+export const Run = z.discriminatedUnion("kind", [
+  z.strictObject({ id: z.int().positive(), kind: z.literal("hooks"), change: Change }),
+  z.strictObject({ id: z.int().positive(), kind: z.literal("checks") }),
+]);
 export type Run = z.infer<typeof Run>;
 
 /** A script's result. `refused`: not run, because a user other than root could have written it. */

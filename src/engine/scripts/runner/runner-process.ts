@@ -1,38 +1,66 @@
 /**
- * A running runner as the engine sees it: its socket, its end, and how to kill it; and the spawning of one
- * with no more privileges than the engine's own.
+ * Starts the shell that keeps root to start the runner: it waits for an order on a socket pair of its own, runs the
+ * runner, reports its end, and waits again. It takes no other order, and what it runs, and with which directories, is
+ * fixed when the engine starts as root. It ends when the engine does.
  */
 
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { RUNNER_FD } from "./messages.ts";
 
+const SHELL_FD = 4;
+
+/** Orders are `start ID`, where ID is that of the first job; reports are `exited STATUS`. */
+const LOOP = `trap '' HUP INT TERM
+while read -r order first _ <&4; do
+  [ "$order" = start ] || continue
+  CARP_FIRST_JOB=$first "$@" runner 4<&-
+  echo "exited $?" >&4
+done`;
+
 export interface RunnerProcess {
-  /** undefined when it could not be started. */
+  /** To and from the runner, one after the other; undefined when the shell could not be started. */
   readonly socket: Socket | undefined;
-  /** Kills it at once. */
-  kill(): void;
-  /** Resolves with the exit status or signal, in words. */
-  readonly ended: Promise<string>;
+  /** To and from the shell. */
+  readonly shell: Socket | undefined;
+  /** Resolves when the shell has ended: no runner can be started any more. */
+  readonly ended: Promise<void>;
 }
 
-export function spawnRunner([command = "", ...words]: readonly string[]): RunnerProcess {
-  const child = spawn(command, [...words, "runner"], {
+export interface Surroundings {
+  readonly runDir: string;
+  readonly etcDir: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** Starts the shell with the privileges of this process, for runners of this program. */
+export function startRunner({ runDir, etcDir, environment }: Surroundings): RunnerProcess {
+  const { CARP_SERVICE_STATUS_PATH: path = "" } = environment;
+  return spawnRunner([process.execPath, ...process.execArgv, process.argv[1] ?? ""], {
+    PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+    CARP_RUN_DIR: runDir,
+    CARP_ETC_DIR: etcDir,
+    CARP_SERVICE_STATUS_PATH: path,
+  });
+}
+
+export function spawnRunner(
+  program: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): RunnerProcess {
+  const child = spawn("/bin/sh", ["-c", LOOP, "carp-runner", ...program], {
     detached: true,
-    stdio: ["ignore", "ignore", "ignore", "pipe"],
-    env: {},
+    stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+    env,
     cwd: "/",
   });
-  const socket = (child.stdio[RUNNER_FD] as Socket | undefined) ?? undefined;
+  child.unref();
   return {
-    socket,
-    kill: () => {
-      child.kill("SIGKILL");
-      socket?.destroy();
-    },
+    socket: (child.stdio[RUNNER_FD] as Socket | undefined) ?? undefined,
+    shell: (child.stdio[SHELL_FD] as Socket | undefined) ?? undefined,
     ended: new Promise((resolve) => {
-      child.once("error", (error) => resolve(error.message));
-      child.once("exit", (code, signal) => resolve(signal ?? `exit status ${code}`));
+      child.once("error", () => resolve());
+      child.once("exit", () => resolve());
     }),
   };
 }

@@ -75,7 +75,7 @@ beforeEach(async () => {
     packets: () => [PACKETS],
     feed,
     dataPathObstacle: undefined,
-    scriptsAreConfined: false,
+    scriptsDoNotRun: false,
     runDir: directory,
     maintenance: async (on) => {
       maintenance.push(on);
