@@ -3,7 +3,7 @@
  * run. Networks make hosts; see network.ts.
  */
 
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Capture } from "./capture.ts";
@@ -44,6 +44,8 @@ export class Host {
     this.name = name;
     this.namespace = namespace;
     this.#directory = makeDirectory(name);
+    // Other users reach the engine's socket, and the engine may be another user.
+    chmodSync(this.#directory, 0o755);
     this.runDirectory = join(this.#directory, "run");
     this.etcDirectory = join(this.#directory, "etc");
     for (const directory of [this.runDirectory, this.etcDirectory]) mkdirSync(directory, { mode: 0o755 });

@@ -119,6 +119,7 @@ for (const [at, who, uid] of [
       const user = uid === 0 ? [] : withEngineUser(a.etcDirectory);
       if (uid !== 0) {
         const above = dirname(a.runDirectory);
+        chmodSync(above, 0o700);
         const refused = a.exec(user[0] ?? "", [...user.slice(1), CARPCTL, "engine"]);
         assert.equal(
           (await refused).stderr,
