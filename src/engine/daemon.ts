@@ -4,7 +4,6 @@
  */
 
 import { rmdirSync } from "node:fs";
-import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { SOCKET_NAME } from "../control/client.ts";
 import { bpfDirectory } from "../kernel/data-path/bpffs.ts";
@@ -13,9 +12,9 @@ import { errnoName } from "../kernel/native.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
 import { notifyReady, notifyReloading, notifyStopping } from "../kernel/process/notify.ts";
-import type { Peer } from "./control/authorisation.ts";
+import { AlreadyRunning, ControlSockets, isAnswered, removeUnfinished } from "./control/control-sockets.ts";
 import { createMethods } from "./control/methods.ts";
-import { AlreadyRunning, ControlServer, isAnswered } from "./control/server.ts";
+import { ControlServer } from "./control/server.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import type { Started } from "./privileged-start.ts";
 import { execInstalledProgram, obstacleToReExec } from "./re-exec.ts";
@@ -39,14 +38,17 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   let server: ControlServer;
   try {
     // Checked before a file of a running engine is touched.
-    const path = join(runDir, SOCKET_NAME);
-    if (await isAnswered(path)) throw new AlreadyRunning(path);
+    if (await isAnswered(runDir)) throw new AlreadyRunning(join(runDir, SOCKET_NAME));
     const state = await State.read(options, createClock().now());
     engine = new Engine({ ...options, keeper }, state);
-    const rpc = createMethods(engine, () => nativeProcess.groupId("carp"));
     const report = (error: unknown) => engine.log(3, `control: a request was not answered: ${trace(error)}`);
-    server = new ControlServer({ path, rpc, identify, report });
-    await server.listen();
+    await removeUnfinished(runDir);
+    server = new ControlServer(new ControlSockets({ runDir }), {
+      rpc: createMethods(engine, carpGroup),
+      identify: nativeProcess.peerCredentials,
+      carpGroup,
+      report,
+    });
   } catch (error) {
     if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
     else complain(error instanceof Error ? error.message : String(error));
@@ -59,9 +61,9 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
   process.on("SIGHUP", () => void reload(engine, options.etcDir));
   process.on("uncaughtException", (error) => void crash(engine, keeper, error));
   await engine.start();
-  if (!(await server.isOurs())) {
+  if (!server.isInPlace) {
     engine.release();
-    await server.close();
+    server.close();
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
@@ -77,7 +79,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
       }
       notifyReloading(Number(process.hrtime.bigint() / 1000n));
       await engine.abandon();
-      await server.close();
+      server.close();
       keeper?.handOn();
       execInstalledProgram();
     }
@@ -86,7 +88,7 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     else await stop(engine, keeper, "remove");
     break;
   }
-  await server.close();
+  server.close();
   await keeper?.end();
   return 0;
 }
@@ -96,10 +98,13 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
  * could reach the engine, and a second engine would start.
  */
 function keepSocket(server: ControlServer, engine: Engine): void {
-  const restore = async () => {
-    if (await server.restore()) engine.log(2, "repaired: the control socket was removed");
-  };
-  setInterval(() => void restore().catch(() => {}), SOCKET_CHECK_EVERY_MS).unref();
+  setInterval(() => {
+    try {
+      if (server.restore()) engine.log(2, "repaired: the control socket was removed");
+    } catch {
+      // The run directory is gone: a later check makes the socket when it is back.
+    }
+  }, SOCKET_CHECK_EVERY_MS).unref();
 }
 
 /** Stops the engine and removes its bpffs, which only the keeper has the privilege to unmount. */
@@ -129,6 +134,16 @@ function trace(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
+let knownGroup: { readonly id: number | undefined; readonly untilMs: number } | undefined;
+
+/** The id of group `carp`, looked up at most once a second: groups come and go, and each request needs it. */
+function carpGroup(): number | undefined {
+  const now = performance.now();
+  if (knownGroup === undefined || now >= knownGroup.untilMs)
+    knownGroup = { id: nativeProcess.groupId("carp"), untilMs: now + 1000 };
+  return knownGroup.id;
+}
+
 /** Yields the signals that stop or restart the engine, from now on and in their order. */
 function terminationSignals(): AsyncIterable<NodeJS.Signals> {
   const arrived: NodeJS.Signals[] = [];
@@ -156,10 +171,4 @@ async function reload(engine: Engine, etcDir: string): Promise<void> {
   else
     for (const { name, outcome, why } of evaluation.checks)
       if (outcome === "refused") engine.log(3, `service check ${name} is not run: ${why}`);
-}
-
-/** The credentials of a client of the control socket. */
-function identify(socket: Socket): Peer | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
-  return handle === undefined ? undefined : nativeProcess.peerCredentials(handle.fd);
 }

@@ -35,6 +35,7 @@
         'process/descriptors.cc',
         'process/local.cc',
         'process/privileges.cc',
+        'process/unix_socket.cc',
         'sockets/hmac_prefilter.cc',
         'sockets/packet_socket.cc',
         'sockets/raw_socket.cc',

@@ -34,6 +34,16 @@ const ROOT_VARIABLES: ReadonlySet<string> = new Set([
   "net.inet.carp.strict_replay",
 ]);
 
+/**
+ * Whether a peer is root or a member of group `carp`.
+ *
+ * @param carpGroup id of group `carp`, where there is one
+ */
+export function isPrivileged(peer: Peer, carpGroup: number | undefined): boolean {
+  if (peer.uid === 0) return true;
+  return carpGroup !== undefined && (peer.gid === carpGroup || peer.groups.includes(carpGroup));
+}
+
 export function maySeeSecrets(peer: Peer): boolean {
   return peer.uid === 0;
 }
@@ -54,8 +64,7 @@ export function denial<M extends Method>(
   if (method === "replace") return `permission denied: replacing ${what} and its pass needs root`;
   if (secret) return `permission denied: changing the pass of ${what} needs root`;
   if (variable !== undefined) return `permission denied: changing ${variable} needs root`;
-  const member = carpGroup !== undefined && (peer.gid === carpGroup || peer.groups.includes(carpGroup));
-  if (member) return undefined;
+  if (isPrivileged(peer, carpGroup)) return undefined;
   const orGroup = carpGroup === undefined ? "" : " or group carp";
   return `permission denied: changing ${what} needs root${orGroup}`;
 }

@@ -21,7 +21,8 @@ import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
 import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
-import type { Caller } from "./server.ts";
+import type { Caller } from "./connection.ts";
+import { SharedAnswers } from "./shared-answers.ts";
 
 /** The part of an engine that answers are made from. */
 export type Served = Pick<
@@ -73,7 +74,7 @@ const answers: Answers = {
     return { ...statistics };
   },
   packets: (_, engine) => engine.packets(),
-  doctor: (_, engine) => examineAround(engine),
+  doctor: (_, engine, caller) => examineAround(engine, () => caller.turn()),
   create: async ({ name }, engine) => {
     const created = await run(engine, { kind: "create", name });
     return { name: created.name ?? "" };
@@ -98,6 +99,16 @@ const answers: Answers = {
   },
 };
 
+/** Questions that cost something, with what their answers depend on: users without rights share them. */
+const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
+  interfaces: () => "",
+  groups: () => "",
+  statistics: ({ name = "" }) => name,
+  packets: () => "",
+  doctor: () => "",
+  configuration: () => "",
+};
+
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
 export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Caller> {
   const server = new JSONRPCServer<Caller>({
@@ -107,24 +118,34 @@ export function createMethods(engine: Served, carpGroup: () => number | undefine
       engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`);
     },
   });
+  const shared = new SharedAnswers();
   for (const method of Object.keys(methods) as Method[])
-    server.addMethod(method, (params, caller) => answer(method, params ?? {}, caller, engine, carpGroup));
+    server.addMethod(method, (params, caller) =>
+      answer(method, params ?? {}, caller, { engine, carpGroup, shared }),
+    );
   return server;
+}
+
+interface Answering {
+  readonly engine: Served;
+  readonly carpGroup: () => number | undefined;
+  readonly shared: SharedAnswers;
 }
 
 async function answer<M extends Method>(
   method: M,
   params: unknown,
   caller: Caller,
-  engine: Served,
-  carpGroup: () => number | undefined,
+  { engine, carpGroup, shared }: Answering,
 ): Promise<Results[M]> {
   const checked = checkParams(method, params);
   if ("refusal" in checked) throw new JSONRPCErrorException(checked.refusal, ErrorCode.invalid);
   const denied = denial(method, checked.params, caller.peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
-  return answers[method](checked.params, engine, caller);
+  const evaluate = () => answers[method](checked.params, engine, caller);
+  const about = caller.isPrivileged ? undefined : COSTLY[method]?.(checked.params);
+  return about === undefined ? evaluate() : shared.get(`${method} ${about}`, evaluate);
 }
 
 function hello(engine: Served): Hello {

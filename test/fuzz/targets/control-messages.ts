@@ -12,6 +12,7 @@ import fc from "fast-check";
 import { ErrorCode, LIMITS, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import type { Peer } from "../../../src/engine/control/authorisation.ts";
+import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../src/engine/control/feed.ts";
 import { createMethods } from "../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../src/engine/control/server.ts";
@@ -79,13 +80,12 @@ async function open(): Promise<Trial> {
     },
     () => GROUP,
   );
-  const server = new ControlServer({
-    path,
+  const server = new ControlServer(new ControlSockets({ runDir: directory }), {
     rpc,
     identify: () => peer,
+    carpGroup: () => GROUP,
     report: (error) => complaints.push(String(error)),
   });
-  await server.listen();
 
   /** @returns what came back before the connection was closed or the last question answered. */
   async function ask(bytes: Uint8Array): Promise<Reply[]> {
@@ -164,7 +164,7 @@ async function open(): Promise<Trial> {
       await feedAs(ROOT, input);
     },
     async close() {
-      await server.close();
+      server.close();
       removeDirectory(directory);
     },
   };
