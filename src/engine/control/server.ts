@@ -5,6 +5,7 @@
  */
 
 import type { JSONRPCRequest, JSONRPCServer } from "json-rpc-2.0";
+import { nativeProcess } from "../../kernel/process/native-process.ts";
 import { nativeUnixSockets } from "../../kernel/process/native-unix-sockets.ts";
 import { isPrivileged, type Peer } from "./authorisation.ts";
 import { Budget } from "./budget.ts";
@@ -85,8 +86,10 @@ export class ControlServer {
 
   #place(socket: number): void {
     const peer = this.#options.identify(socket);
-    if (peer === undefined) nativeUnixSockets.closeSocket(socket);
-    else if (isPrivileged(peer, this.#options.carpGroup())) this.#privileged.add(socket, peer);
-    else this.#others.add(socket, peer);
+    if (peer !== undefined && isPrivileged(peer, this.#options.carpGroup()))
+      this.#privileged.add(socket, peer);
+    // A flood leaves thousands of connections whose clients are gone: they cost as little as can be.
+    else if (peer !== undefined && nativeProcess.isRead(socket)) this.#others.add(socket, peer);
+    else nativeUnixSockets.closeSocket(socket);
   }
 }
