@@ -41,7 +41,8 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     if (await isAnswered(runDir)) throw new AlreadyRunning(join(runDir, SOCKET_NAME));
     const state = await State.read(options, createClock().now());
     engine = new Engine({ ...options, keeper }, state);
-    const report = (error: unknown) => engine.log(3, `control: a request was not answered: ${trace(error)}`);
+    const report = (error: unknown) =>
+      engine.log(3, `control: a request was not answered: ${trace(error)}`, "control");
     await removeUnfinished(runDir);
     server = new ControlServer(new ControlSockets({ runDir }), {
       rpc: createMethods(engine, carpGroup),

@@ -115,7 +115,7 @@ export function createMethods(engine: Served, carpGroup: () => number | undefine
     errorListener: (message, error) => {
       // Refusals go to the caller alone: every user can cause them, and must not fill the log.
       if (error instanceof JSONRPCErrorException) return;
-      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`);
+      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`, "control");
     },
   });
   const shared = new SharedAnswers();
