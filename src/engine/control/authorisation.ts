@@ -5,6 +5,8 @@
  */
 
 import type { InterfaceChange, Method, Params } from "../../control/messages.ts";
+import type { HostConfiguration } from "../../core/command.ts";
+import type { InterfaceConfiguration } from "../../core/interface/configuration.ts";
 
 export interface Peer {
   readonly uid: number;
@@ -67,6 +69,44 @@ export function denial<M extends Method>(
   if (isPrivileged(peer, carpGroup)) return undefined;
   const orGroup = carpGroup === undefined ? "" : " or group carp";
   return `permission denied: changing ${what} needs root${orGroup}`;
+}
+
+/**
+ * Why only root may make a change that is denied to nobody else by `denial`; undefined when every member of the group
+ * may. An address that a pass protects stays under a pass: it would be free for an interface without one when it was
+ * taken off its interface, or when the interface was destroyed, moved to another carpdev or given other vhids.
+ */
+export function exposure<M extends Method>(
+  method: M,
+  params: Params<M>,
+  { interfaces }: HostConfiguration,
+): string | undefined {
+  const { name, change } = params as { name?: string; change?: InterfaceChange };
+  const present = interfaces.find((each) => each.name === name);
+  if (present === undefined || present.pass === "") return undefined;
+  const what = method === "destroy" ? `destroying ${name}` : change && takenFrom(present, change);
+  return what && `permission denied: ${what}, which has a pass, needs root`;
+}
+
+/** What a change takes from an interface, in words; undefined: nothing. */
+function takenFrom(present: InterfaceConfiguration, change: InterfaceChange): string | undefined {
+  const { name, addresses, carpdev, nodes } = present;
+  const { addAddresses = [], removeAddresses = [], removeFamilies = [] } = change;
+  const has = (address: string) => addresses.some((each) => each.address === address);
+  const replacesFirst = addAddresses.some(
+    (added) => added.family === 4 && !added.alias && !has(added.address),
+  );
+  const removes =
+    removeAddresses.length > 0 ||
+    addresses.some(({ family }) => removeFamilies.includes(family) || (family === 4 && replacesFirst));
+  if (removes) return `removing an address of ${name}`;
+  if (change.carpdev !== undefined && carpdev !== undefined && change.carpdev !== carpdev)
+    return `moving ${name} to another carpdev`;
+  const vhids =
+    change.carpnodes?.map(({ vhid }) => vhid) ?? (change.vhid === undefined ? undefined : [change.vhid]);
+  if (vhids !== undefined && nodes.some(({ vhid }) => !vhids.includes(vhid)))
+    return `changing the vhid of ${name}`;
+  return undefined;
 }
 
 interface Subject {

@@ -3,21 +3,26 @@
  * it was spent, so a step may overdraw it; then they wait until it is paid back.
  */
 
-/** Share of the time, as a fraction. */
-const SHARE = 0.05;
-/** Unused time is kept up to this amount: a second's. */
-const MOST_MS = 1000 * SHARE;
 /** They go on when this much is there, so that a wait is worth the timer. */
 const WORTHWHILE_MS = 1;
 
 export class Budget {
+  readonly #share: number;
   readonly #now: () => number;
-  #leftMs = MOST_MS;
+  /** Unused time is kept up to this amount: a second's. */
+  readonly #mostMs: number;
+  #leftMs: number;
   #atMs: number;
 
-  /** @param now a clock in milliseconds that is never set back */
-  constructor(now: () => number = () => performance.now()) {
+  /**
+   * @param share of the time, as a fraction
+   * @param now a clock in milliseconds that is never set back
+   */
+  constructor(share: number, now: () => number = () => performance.now()) {
+    this.#share = share;
     this.#now = now;
+    this.#mostMs = 1000 * share;
+    this.#leftMs = this.#mostMs;
     this.#atMs = now();
   }
 
@@ -29,12 +34,12 @@ export class Budget {
   /** The time to wait before the next step; 0: none. */
   get waitMs(): number {
     this.#refill();
-    return this.#leftMs > 0 ? 0 : Math.ceil((WORTHWHILE_MS - this.#leftMs) / SHARE);
+    return this.#leftMs > 0 ? 0 : Math.ceil((WORTHWHILE_MS - this.#leftMs) / this.#share);
   }
 
   #refill(): void {
     const now = this.#now();
-    this.#leftMs = Math.min(MOST_MS, this.#leftMs + (now - this.#atMs) * SHARE);
+    this.#leftMs = Math.min(this.#mostMs, this.#leftMs + (now - this.#atMs) * this.#share);
     this.#atMs = now;
   }
 }

@@ -20,7 +20,8 @@ import { compareInterfaceNames } from "../../core/interface/name.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
-import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
+import { denial, exposure, maySeeSecrets, type Peer } from "./authorisation.ts";
+import { changeLine } from "./change-log.ts";
 import type { Caller } from "./connection.ts";
 import { SharedAnswers } from "./shared-answers.ts";
 
@@ -143,9 +144,17 @@ async function answer<M extends Method>(
   const denied = denial(method, checked.params, caller.peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
+  const { uid } = caller.peer;
+  const unprotected = uid === 0 ? undefined : exposure(method, checked.params, engine.host.configuration);
+  if (unprotected !== undefined) throw new JSONRPCErrorException(unprotected, ErrorCode.permission);
   const evaluate = () => answers[method](checked.params, engine, caller);
   const about = caller.isPrivileged ? undefined : COSTLY[method]?.(checked.params);
-  return about === undefined ? evaluate() : shared.get(`${method} ${about}`, evaluate);
+  if (about !== undefined) return shared.get(`${method} ${about}`, evaluate);
+  const result = await evaluate();
+  const line = changeLine(method, checked.params, result, uid);
+  // A user without root's rights must not fill the log.
+  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
+  return result;
 }
 
 function hello(engine: Served): Hello {

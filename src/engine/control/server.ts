@@ -14,6 +14,8 @@ import type { Caller } from "./connection.ts";
 import type { ControlSockets } from "./control-sockets.ts";
 
 const SILENT_MS = 30_000;
+/** Of the event loop's time, for users without rights. */
+const OTHERS_SHARE = 0.05;
 
 export interface ControlServerOptions {
   readonly rpc: JSONRPCServer<Caller>;
@@ -24,6 +26,8 @@ export interface ControlServerOptions {
   readonly report: (error: unknown) => void;
   /** A client that neither asks nor reads is dropped after this time. */
   readonly silentMs?: number;
+  /** The share of the event loop's time for users without rights. */
+  readonly othersShare?: number;
 }
 
 export class ControlServer {
@@ -37,14 +41,14 @@ export class ControlServer {
   constructor(sockets: ControlSockets, options: ControlServerOptions) {
     this.#sockets = sockets;
     this.#options = options;
-    const { rpc, report, silentMs = SILENT_MS } = options;
+    const { rpc, report, silentMs = SILENT_MS, othersShare = OTHERS_SHARE } = options;
     const both = {
       answer: (request: JSONRPCRequest, caller: Caller) => rpc.receive(request, caller),
       report,
       silentMs,
     };
     this.#privileged = new Clients({ ...both, isPrivileged: true });
-    this.#others = new Clients({ ...both, isPrivileged: false, budget: new Budget() });
+    this.#others = new Clients({ ...both, isPrivileged: false, budget: new Budget(othersShare) });
     this.#accept();
   }
 

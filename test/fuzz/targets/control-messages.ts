@@ -76,7 +76,10 @@ async function open(): Promise<Trial> {
       runDir: directory,
       maintenance: async () => ({ effects: [] }),
       serviceStatus: async () => ({ error: "no checks here" }),
-      log: (_priority, text) => complaints.push(text),
+      log: (priority, text) => {
+        assert.ok(!text.includes(PASS), "a secret is logged");
+        if (priority !== 5) complaints.push(text);
+      },
     },
     () => GROUP,
   );
@@ -84,6 +87,7 @@ async function open(): Promise<Trial> {
     rpc,
     identify: () => peer,
     carpGroup: () => GROUP,
+    othersShare: 1,
     report: (error) => complaints.push(String(error)),
   });
 
@@ -109,15 +113,26 @@ async function open(): Promise<Trial> {
     return replies;
   }
 
+  /** The addresses of interfaces with a pass. */
+  const protectedAddresses = () =>
+    new Set(
+      host.host.configuration.interfaces
+        .filter(({ pass }) => pass !== "")
+        .flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+    );
+
   /** All that a command can change. */
   const all = () => inspect([host.host.configuration, host.host.interfaces(), host.host.demotion], WHOLE);
 
   async function feedAs(who: Peer, input: Uint8Array): Promise<void> {
     peer = who;
     const before = all();
+    const protectedBefore = protectedAddresses();
     const variables = new Map(ROOT_VARIABLES.map((name) => [name, host.host.sysctl(name)]));
     const replies = await ask(input);
     if (who !== ROOT) {
+      const exposed = protectedBefore.difference(protectedAddresses());
+      assert.deepEqual([...exposed], [], "an address is no longer protected by a pass");
       for (const name of ROOT_VARIABLES)
         assert.deepEqual(host.host.sysctl(name), variables.get(name), `${name} was changed`);
       assert.ok(!JSON.stringify(replies).includes(PASS), "a secret is told");

@@ -8,7 +8,7 @@ let nowMs: number;
 let budget: Budget;
 beforeEach(() => {
   nowMs = 1000;
-  budget = new Budget(() => nowMs);
+  budget = new Budget(0.05, () => nowMs);
 });
 
 test("a second's share can be spent at once", () => {

@@ -45,6 +45,8 @@ let peer: Peer;
 let host: Host;
 let commands: Command[];
 let logged: string[];
+/** The log's lines about changes. */
+let changes: string[];
 let feed: Feed;
 let evaluation: Evaluation;
 let ready: Promise<void>;
@@ -58,6 +60,7 @@ beforeEach(async () => {
   host = new Host({ balancing: true });
   commands = [];
   logged = [];
+  changes = [];
   maintenance = [];
   feed = new Feed(() => 1000);
   evaluation = { demoted: true, checks: [FAILED] };
@@ -83,7 +86,7 @@ beforeEach(async () => {
       return on ? { effects: [] } : { error: "the disk is full" };
     },
     serviceStatus: async () => evaluation,
-    log: (_priority, text) => void logged.push(text),
+    log: (priority, text) => void (priority === 5 ? changes : logged).push(text),
   };
   server = new ControlServer(new ControlSockets({ runDir: directory }), {
     rpc: createMethods(served, () => GROUP),

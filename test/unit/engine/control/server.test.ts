@@ -255,10 +255,15 @@ test("a line without an end is refused as soon as it is too long", async () => {
 });
 
 test("an idle connection is dropped; one whose request is being answered is not", async () => {
-  rpc.addMethod("wait", () => new Promise(() => {}));
-  serveInstead({ silentMs: 60 });
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  rpc.addMethod("wait", () => {
+    resolve();
+    return new Promise(() => {});
+  });
+  serveInstead({ silentMs: 200 });
   const busy = new Client();
   busy.socket.write(request(1, "wait"));
+  await begun;
   await new Client().closed;
   // A request that does not end is none.
   const slow = new Client();
@@ -275,7 +280,7 @@ test("a subscriber may be idle, and gets what the feed tells until it disconnect
     caller.subscribe(feed);
     return null;
   });
-  serveInstead({ silentMs: 60 });
+  serveInstead({ silentMs: 200 });
   const client = new Client();
   client.socket.write(request(1, "follow"));
   assert.deepEqual(await client.read(), answer(1, null));
