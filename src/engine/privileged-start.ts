@@ -9,6 +9,7 @@ import { accessSync, closeSync, constants, readdirSync } from "node:fs";
 import { setPriority, constants as system } from "node:os";
 import { resolve } from "node:path";
 import { bpfDirectory, mountBpffs } from "../kernel/data-path/bpffs.ts";
+import { joinGroupCarp } from "../kernel/process/group-carp.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
 import { areReduced, privileges, reducePrivileges } from "../kernel/process/privileges.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -76,6 +77,7 @@ function execReduced(options: EngineOptions): string {
   const program = installedProgram === undefined ? [execPath, ...execArgv, script] : [installedProgram];
   const ends = startKeeper(bpfDirectory(resolve(runDir)), program);
   nativeProcess.unlimitLockedMemory();
+  joinGroupCarp();
   const failure = reducePrivileges();
   if (failure !== undefined) {
     if (ends !== undefined) closeSync(ends.fd);
