@@ -17,7 +17,7 @@ export const ADMIN_SOCKET_NAME = "admin.sock";
 /** No engine sends a longer reply. */
 const MAX_REPLY_BYTES = 256 * 1024 * 1024;
 const ANSWER_TIMEOUT_MS = 10_000;
-const UNREACHABLE = -32_000;
+export const UNREACHABLE = -32_000;
 const NO_ENGINE = "what answers on the engine's socket is not an engine";
 
 /** Why a call failed. `code` is the engine's JSON-RPC error code, or -32000 when there was no answer.
