@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { AttackedHost, type Figures, report } from "./attack.ts";
-import { ALL_ATTACKS, type Attack, attack, endAttacks } from "./attackers.ts";
+import { type Attack, attack, endAttacks, STRANGERS_ATTACKS } from "./attackers.ts";
 
 describe("an engine under attack from users without rights", () => {
   let attacked: AttackedHost;
@@ -34,9 +34,15 @@ describe("an engine under attack from users without rights", () => {
     ["250 connections that ask for the examination", ["doctor"]],
     ["two processes that only connect", ["connect", "connect"]],
     ["300 users", ["users"]],
-    ["every attack at once", ALL_ATTACKS],
+    ["every attack at once", STRANGERS_ATTACKS],
   ] as const satisfies readonly (readonly [string, readonly Attack[]])[])
     test(what, async () => assertUnmoved(await attacked.endure(kinds, 5)));
+
+  test("a member of group carp, with many connections to the socket that root uses", async () => {
+    const figures = await attacked.endure(["member"], 5);
+    // The engine's time is not limited for members, nor do they have a share: root and advertisements go first.
+    assertUnmoved({ ...figures, cpu: 0 });
+  });
 
   test("another user without rights is answered while many ask", async () => {
     const { host } = attacked;

@@ -3,10 +3,11 @@
  * peers and the log notice. Used by a test and, for longer, by test/soak/attack.ts.
  */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Capture, createNetwork, type Host, type Network } from "../hosts/index.ts";
-import { type Attack, attack, endAttacks } from "./attackers.ts";
+import { type Attack, attack, CARP_GROUP, endAttacks } from "./attackers.ts";
 
 export const INTERFACES = 25;
 
@@ -43,7 +44,7 @@ export class AttackedHost {
     const network = await createNetwork();
     const host = await network.host("a", { addresses: ["10.0.0.2/24"] });
     const peer = await network.host("b", { addresses: ["10.0.0.3/24"] });
-    await host.startEngine();
+    await startWithGroup(host);
     for (let n = 0; n < INTERFACES; n++) {
       const vhid = String(n + 1);
       const words = ["carpdev", "eth0", "vhid", vhid, "pass", "sesame", "state", "master"];
@@ -119,6 +120,15 @@ export class AttackedHost {
     }
     return { longestGap, advertisements };
   }
+}
+
+/** Starts an engine that sees a group carp. */
+async function startWithGroup(host: Host): Promise<void> {
+  const groups = join(host.etcDirectory, "group");
+  writeFileSync(groups, `${readFileSync("/etc/group", "utf8")}carp:x:${CARP_GROUP}:\n`);
+  const script = 'mount --bind "$0" /etc/group && exec "$@"';
+  const through = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, groups];
+  await host.startEngine({ through });
 }
 
 /** Figures as text. */

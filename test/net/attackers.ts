@@ -7,17 +7,24 @@ import type { Host } from "../hosts/index.ts";
 import type { Spawned } from "../hosts/spawned.ts";
 
 const NOBODY = 65_534;
+/** Group `carp` of an attacked host. */
+export const CARP_GROUP = 54_321;
 
 const PRELUDE = `
 import os, random, select, socket, sys, time
 os.chdir(sys.argv[1])
 os.setgroups([])
+path = "engine.sock"
+def member():
+    global path
+    path = "admin.sock"
+    os.setgroups([${CARP_GROUP}]); os.setgid(${NOBODY}); os.setuid(${NOBODY}); os.nice(19)
 def unprivileged():
     os.setgid(${NOBODY}); os.setuid(${NOBODY}); os.nice(19)
 def connect(blocking=True):
     s = socket.socket(socket.AF_UNIX)
     s.setblocking(blocking)
-    s.connect("engine.sock")
+    s.connect(path)
     s.setblocking(False)
     return s
 def request(method, params="{}", id="1"):
@@ -99,10 +106,18 @@ while True:
         s = connect(False); s.send(request("monitor") + request("interfaces") * 500); held.append(s)
     except OSError: time.sleep(0.01)
     if len(held) > 200: held.pop(0).close()`,
+  /** A member of group carp, through the socket that root uses. */
+  member: `
+member()
+questions = [request(m) for m in ["doctor", "interfaces", "configuration", "hello"]]
+changes = [request("change", '{"name":"carp98","change":{"description":"%d"}}' % n) for n in range(4)]
+ask_for_ever(questions + changes, 300)`,
 } as const;
 
 export type Attack = keyof typeof ATTACKS;
 export const ALL_ATTACKS = Object.keys(ATTACKS) as Attack[];
+/** Attacks of users without any rights. */
+export const STRANGERS_ATTACKS = ALL_ATTACKS.filter((kind) => kind !== "member");
 
 /** Starts an attack on the host's engine. */
 export function attack(host: Host, kind: Attack): Spawned {

@@ -14,7 +14,8 @@ export interface Peer {
   readonly groups: readonly number[];
 }
 
-const READS: ReadonlySet<Method> = new Set([
+/** Methods that change nothing that a client decides. */
+export const READS: ReadonlySet<Method> = new Set([
   "hello",
   "monitor",
   "doctor",

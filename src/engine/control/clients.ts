@@ -20,9 +20,13 @@ const ACCEPT_AGAIN_MS = 100;
 /** What waking up costs before a step begins. */
 const WAKE_MS = 0.05;
 
-/** Stand for users in turns: accepting connections, and answers made in several turns. */
+/**
+ * Stand for users in turns: accepting connections, and shared answers that are made in several turns. Among privileged
+ * users connections are accepted in root's turn, because root may be the next.
+ */
 const ACCEPTING = -1;
 const EVALUATING = -2;
+const ROOT = 0;
 
 export interface ClientsOptions extends Pick<ConnectionOptions, "answer" | "report" | "isPrivileged"> {
   /** Time of the event loop for these clients; without one it is not limited. */
@@ -59,6 +63,7 @@ export class Clients {
 
   /** Passes the connections that reach a listening socket to `take`, some in a step. */
   accept(listener: number, take: (socket: number) => void): void {
+    const turn = this.#options.isPrivileged ? ROOT : ACCEPTING;
     const again = () => void (this.#sockets.has(listener) && this.#readiness.watch(listener, true, false));
     const accept = () => {
       for (let n = 0; n < ACCEPTED_IN_A_STEP; n++) {
@@ -68,9 +73,9 @@ export class Clients {
         else if (socket === -EAGAIN) return again();
         else if (socket !== -ECONNABORTED) return void setTimeout(again, ACCEPT_AGAIN_MS).unref();
       }
-      this.#push(ACCEPTING, accept);
+      this.#push(turn, accept);
     };
-    this.#sockets.set(listener, () => this.#push(ACCEPTING, accept));
+    this.#sockets.set(listener, () => this.#push(turn, accept));
     again();
   }
 
@@ -86,13 +91,14 @@ export class Clients {
       return;
     }
     this.#makeRoom(peer);
+    const { isPrivileged } = this.#options;
     const connection = new Connection({
       ...this.#options,
       socket,
       peer,
       ask: () => this.#ask(connection),
       watch: (socket, reads, writes) => void this.#readiness.watch(socket, reads, writes),
-      turn: () => new Promise((resolve) => this.#push(EVALUATING, resolve)),
+      turn: () => new Promise((resolve) => this.#push(isPrivileged ? peer.uid : EVALUATING, resolve)),
       closed: () => this.#forget(connection),
     });
     const own = this.#users.get(peer.uid);
@@ -119,8 +125,8 @@ export class Clients {
     if (this.#count < MAX_CONNECTIONS) return;
     let most: Set<Connection> | undefined;
     for (const [uid, own] of this.#users)
-      if ((uid !== 0 || newcomer.uid === 0) && own.size > (most?.size ?? 0)) most = own;
-    const [oldest] = most ?? this.#users.get(0) ?? [];
+      if ((uid !== ROOT || newcomer.uid === ROOT) && own.size > (most?.size ?? 0)) most = own;
+    const [oldest] = most ?? this.#users.get(ROOT) ?? [];
     oldest?.drop();
   }
 

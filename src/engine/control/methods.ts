@@ -20,7 +20,7 @@ import { compareInterfaceNames } from "../../core/interface/name.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
-import { denial, exposure, maySeeSecrets, type Peer } from "./authorisation.ts";
+import { denial, exposure, maySeeSecrets, type Peer, READS } from "./authorisation.ts";
 import { changeLine } from "./change-log.ts";
 import type { Caller } from "./connection.ts";
 import { SharedAnswers } from "./shared-answers.ts";
@@ -100,7 +100,7 @@ const answers: Answers = {
   },
 };
 
-/** Questions that cost something, with what their answers depend on: users without rights share them. */
+/** Questions that cost something, with what their answers depend on: users other than root share them. */
 const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
   interfaces: () => "",
   groups: () => "",
@@ -119,7 +119,7 @@ export function createMethods(engine: Served, carpGroup: () => number | undefine
       engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`, "control");
     },
   });
-  const shared = new SharedAnswers();
+  const shared = { members: new SharedAnswers(), others: new SharedAnswers() };
   for (const method of Object.keys(methods) as Method[])
     server.addMethod(method, (params, caller) =>
       answer(method, params ?? {}, caller, { engine, carpGroup, shared }),
@@ -130,7 +130,7 @@ export function createMethods(engine: Served, carpGroup: () => number | undefine
 interface Answering {
   readonly engine: Served;
   readonly carpGroup: () => number | undefined;
-  readonly shared: SharedAnswers;
+  readonly shared: { readonly members: SharedAnswers; readonly others: SharedAnswers };
 }
 
 async function answer<M extends Method>(
@@ -148,9 +148,16 @@ async function answer<M extends Method>(
   const unprotected = uid === 0 ? undefined : exposure(method, checked.params, engine.host.configuration);
   if (unprotected !== undefined) throw new JSONRPCErrorException(unprotected, ErrorCode.permission);
   const evaluate = () => answers[method](checked.params, engine, caller);
-  const about = caller.isPrivileged ? undefined : COSTLY[method]?.(checked.params);
-  if (about !== undefined) return shared.get(`${method} ${about}`, evaluate);
+  const about = uid === 0 ? undefined : COSTLY[method]?.(checked.params);
+  // An answer is made in the turns of who asks first.
+  const { members, others } = shared;
+  if (about !== undefined)
+    return (caller.isPrivileged ? members : others).get(`${method} ${about}`, evaluate);
   const result = await evaluate();
+  if (READS.has(method)) return result;
+  // Who has changed something sees it.
+  members.forget();
+  others.forget();
   const line = changeLine(method, checked.params, result, uid);
   // A user without root's rights must not fill the log.
   if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);

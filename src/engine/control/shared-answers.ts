@@ -1,6 +1,6 @@
 /**
- * SharedAnswers: one evaluation of a costly question for all users without rights, and its text. An answer serves
- * whoever asks while it is made, and twenty times as long as it took to make, at most a second.
+ * SharedAnswers: one evaluation of a costly question for many users, and its text. An answer serves those who ask while
+ * it is made, and twenty times as long as it took to make, at most a second.
  */
 
 import type { JSONRPCResponse } from "json-rpc-2.0";
@@ -41,6 +41,11 @@ export class SharedAnswers {
     const result = this.#evaluate(evaluate, answer);
     this.#answers.set(question, Object.assign(answer, { result }));
     return result;
+  }
+
+  /** Nothing known so far is an answer any more. */
+  forget(): void {
+    this.#answers.clear();
   }
 
   async #evaluate<R extends object>(evaluate: () => R | Promise<R>, answer: { untilMs: number }): Promise<R> {

@@ -59,6 +59,12 @@ test("a refusal is not kept", async () => {
   assert.deepEqual(await shared.get("a", taking(1)), { evaluations: 1 });
 });
 
+test("after a change every question is asked anew", async () => {
+  await shared.get("a", taking(5));
+  shared.forget();
+  assert.deepEqual(await shared.get("a", taking(5)), { evaluations: 2 });
+});
+
 test("different questions have different answers, and only some are kept", async () => {
   for (let n = 0; n < 1000; n++) await shared.get(String(n), taking(1));
   assert.equal(evaluations, 1000);
