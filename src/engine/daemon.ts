@@ -44,6 +44,8 @@ export async function runEngine(options: EngineOptions, { keeper, failure }: Sta
     const report = (error: unknown) =>
       engine.log(3, `control: a request was not answered: ${trace(error)}`, "control");
     await removeUnfinished(runDir);
+    // Again: reading the state and loading programs takes time.
+    if (await isAnswered(runDir)) throw new AlreadyRunning(join(runDir, SOCKET_NAME));
     server = new ControlServer(new ControlSockets({ runDir }), {
       rpc: createMethods(engine, carpGroup),
       identify: nativeProcess.peerCredentials,

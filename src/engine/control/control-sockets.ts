@@ -74,6 +74,7 @@ class Door {
       return [listener, statSync(this.path).ino];
     } catch (error) {
       nativeUnixSockets.closeSocket(listener);
+      unlinkSync(temporary);
       throw error;
     }
   }
@@ -108,14 +109,18 @@ export class ControlSockets {
 
   /** Makes those anew that another program has removed. @returns whether one was removed */
   restore(): boolean {
-    const missing = [this.everyone, this.admin].filter((door) => door.isMissing);
+    const missing = [
+      ...(this.everyone.isMissing ? [this.everyone] : []),
+      // Of engines that start in the same moment, the one that ends may have had it last.
+      ...(this.admin.isInPlace ? [] : [this.admin]),
+    ];
     for (const door of missing) door.reopen();
     return missing.length > 0;
   }
 
-  /** Whether the sockets at their paths are these: another engine may have replaced them in the same moment. */
+  /** Whether engine.sock is this engine's: another one may have replaced it in the same moment. */
   get areInPlace(): boolean {
-    return this.everyone.isInPlace && this.admin.isInPlace;
+    return this.everyone.isInPlace;
   }
 
   close(): void {

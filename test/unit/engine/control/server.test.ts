@@ -385,7 +385,7 @@ test("a socket that was removed is restored, and connections stay", async () => 
   for (const removed of [["engine.sock"], ["admin.sock"], ["admin.sock", "engine.sock"]]) {
     assert.equal(server.restore(), false);
     for (const name of removed) unlinkSync(join(directory, name));
-    assert.equal(server.isInPlace, false);
+    assert.equal(server.isInPlace, !removed.includes("engine.sock"));
     assert.equal(server.restore(), true);
     assert.equal(server.isInPlace, true);
     for (const client of [before, new Client(), new Client(join(directory, "admin.sock"))]) {
