@@ -4,9 +4,10 @@
  */
 
 import { existsSync } from "node:fs";
-import { ControlError, connect } from "../control/client.ts";
+import { ControlError } from "../control/client.ts";
 import { escapeControls } from "../control/printable.ts";
 import { commandContext } from "./context.ts";
+import { connectToEngine } from "./engine-connection.ts";
 import { defaultOptions, type GlobalOptions, takeGlobalOptions } from "./grammar/options.ts";
 import { NAMES, type Part } from "./grammar/program-names.ts";
 import { VERB_NAMES, VERBS } from "./grammar/verbs.ts";
@@ -49,7 +50,7 @@ async function partsOf({ name, words, environment }: Invocation): Promise<readon
   const known = {
     device: (device: string) => !device.includes("/") && existsSync(`/sys/class/net/${device}`),
     group: async (group: string) => {
-      const engine = await connect(runDir).catch(() => undefined);
+      const engine = await connectToEngine(runDir).catch(() => undefined);
       const groups = await engine?.call("groups", {}).catch(() => undefined);
       engine?.close();
       return groups?.some((each) => each.name === group) ?? false;

@@ -3,8 +3,9 @@
  * nothing of a single command.
  */
 
-import { type Connection, type ConnectionOptions, connect as connectTo } from "../control/client.ts";
+import type { Connection, ConnectionOptions } from "../control/client.ts";
 import { escapeControls } from "../control/printable.ts";
+import { connectToEngine } from "./engine-connection.ts";
 import type { GlobalOptions } from "./grammar/options.ts";
 import { type LongRunning, longRunning } from "./long-running.ts";
 import type { Outcome } from "./outcome.ts";
@@ -37,7 +38,7 @@ export function commandContext(
     options,
     colour: isTTY === true && !environment.NO_COLOR,
     columns: isTTY === true && columns > 0 ? columns : 80,
-    connect: (how) => connectTo(options.runDir, how),
+    connect: (how) => connectToEngine(options.runDir, how),
     complain: (line) => void process.stderr.write(`${escapeControls(line)}\n`),
     runLong: () => longRunning(outputIsRead),
   };

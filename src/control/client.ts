@@ -10,11 +10,14 @@ import { jsonIn, jsonLine, readLines } from "./framing.ts";
 import { EVENT_METHOD, MAX_REQUEST_BYTES } from "./limits.ts";
 import type { EventNotification, Method, Params, Results } from "./messages.ts";
 
+/** In the run directory, for every user. */
 export const SOCKET_NAME = "engine.sock";
+/** In the run directory, for root and group `carp`: others cannot keep it busy. */
+export const ADMIN_SOCKET_NAME = "admin.sock";
 /** No engine sends a longer reply. */
 const MAX_REPLY_BYTES = 256 * 1024 * 1024;
 const ANSWER_TIMEOUT_MS = 10_000;
-const UNREACHABLE = -32_000;
+export const UNREACHABLE = -32_000;
 const NO_ENGINE = "what answers on the engine's socket is not an engine";
 
 /** Why a call failed. `code` is the engine's JSON-RPC error code, or -32000 when there was no answer.
@@ -46,18 +49,18 @@ export interface ConnectionOptions {
 /** Rejects with a ControlError when no engine listens in `runDir`. */
 export async function connect(runDir: string, options: ConnectionOptions = {}): Promise<Connection> {
   const path = join(runDir, SOCKET_NAME);
-  const socket = await openEngineSocket(path);
+  const admin = await openEngineSocket(join(runDir, ADMIN_SOCKET_NAME));
+  const socket = admin instanceof Error ? await openEngineSocket(path) : admin;
+  if (socket instanceof Error) throw new ControlError(UNREACHABLE, whyNot(path, socket));
   return new SocketConnection(socket, options);
 }
 
-function openEngineSocket(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+function openEngineSocket(path: string): Promise<Socket | NodeJS.ErrnoException> {
+  return new Promise((resolve) => {
     const socket = openSocket(path);
-    const failed = (error: NodeJS.ErrnoException) =>
-      reject(new ControlError(UNREACHABLE, whyNot(path, error)));
-    socket.once("error", failed);
+    socket.once("error", resolve);
     socket.once("connect", () => {
-      socket.removeListener("error", failed);
+      socket.removeListener("error", resolve);
       resolve(socket);
     });
   });

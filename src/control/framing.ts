@@ -7,6 +7,8 @@ import type { Readable } from "node:stream";
 
 const NEWLINE = 0x0a;
 const NOTHING = Buffer.alloc(0);
+/** A line in more pieces is put together: each costs many times the memory of a byte. */
+const MOST_PIECES = 64;
 
 /** Splits bytes into lines, one line at a time. Once a line is too long, no further line comes out. */
 export class LineSplitter {
@@ -35,7 +37,8 @@ export class LineSplitter {
   next(): Buffer | undefined {
     const end = this.#unread.indexOf(NEWLINE);
     const piece = end < 0 ? this.#unread : this.#unread.subarray(0, end);
-    this.#pieces.push(piece);
+    if (piece.length > 0) this.#pieces.push(piece);
+    if (this.#pieces.length > MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
     this.#pendingBytes += piece.length;
     this.#unread = end < 0 ? NOTHING : this.#unread.subarray(end + 1);
     this.#isTooLong ||= this.#pendingBytes > this.#maxBytes;

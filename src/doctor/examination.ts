@@ -4,7 +4,7 @@
  * for more than one.
  */
 
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate } from "node:timers/promises";
 import type { Finding, Packets } from "../control/messages.ts";
 import type { Host } from "../core/host.ts";
 import type { Instant } from "../core/model.ts";
@@ -16,7 +16,6 @@ import {
   localAddresses,
 } from "../kernel/inspection.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
-import { engineUser } from "../kernel/process/privileges.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
 
@@ -30,8 +29,15 @@ export interface ExaminedEngine {
   packets(): Packets[];
 }
 
-/** Examines the host of a running engine, from inside its namespaces and with its privileges. */
-export async function examineAround(engine: ExaminedEngine): Promise<Finding[]> {
+/**
+ * Examines the host of a running engine, from inside its namespaces and with its privileges.
+ *
+ * @param turn resolves when the examination may go on
+ */
+export async function examineAround(
+  engine: ExaminedEngine,
+  turn: () => Promise<void> = setImmediate,
+): Promise<Finding[]> {
   const host = examineHost({
     facts: hostFacts(),
     obstacle: engine.dataPathObstacle,
@@ -71,5 +77,3 @@ export function examineInstead(): Finding[] {
     isSupervised: undefined,
   });
 }
-
-export { engineUser };

@@ -2,7 +2,6 @@
  * The engine's process: one for each run directory, with its control socket, until a signal ends it. Knows nothing of CARP or of the kernel's devices.
  */
 
-import type { Socket } from "node:net";
 import { join } from "node:path";
 import { SOCKET_NAME } from "../control/client.ts";
 import { createClock } from "../kernel/process/clock.ts";
@@ -15,9 +14,9 @@ import {
   watchdogMs,
 } from "../kernel/process/notify.ts";
 import { CARP_GROUP } from "../kernel/process/privileges.ts";
-import type { Peer } from "./control/authorisation.ts";
+import { AlreadyRunning, ControlSockets, isAnswered, removeUnfinished } from "./control/control-sockets.ts";
 import { createMethods } from "./control/methods.ts";
-import { AlreadyRunning, ControlServer } from "./control/server.ts";
+import { ControlServer } from "./control/server.ts";
 import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
@@ -51,10 +50,17 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   try {
     const state = await State.read(options, createClock().now());
     engine = new Engine(options, started, state);
-    const rpc = createMethods(engine, () => nativeProcess.groupId(CARP_GROUP));
-    const report = (error: unknown) => engine.log(3, `control: a request was not answered: ${trace(error)}`);
-    server = new ControlServer({ path: join(runDir, SOCKET_NAME), rpc, identify, report });
-    await server.listen();
+    const report = (error: unknown) =>
+      engine.log(3, `control: a request was not answered: ${trace(error)}`, "control");
+    await removeUnfinished(runDir);
+    // Again: reading the state and loading programs takes time.
+    if (await isAnswered(runDir)) throw new AlreadyRunning(join(runDir, SOCKET_NAME));
+    server = new ControlServer(new ControlSockets({ runDir }), {
+      rpc: createMethods(engine, carpGroup),
+      identify: nativeProcess.peerCredentials,
+      carpGroup,
+      report,
+    });
   } catch (error) {
     if (error instanceof AlreadyRunning) complain(`an engine is running already (${error.message})`);
     else complain(error instanceof Error ? error.message : String(error));
@@ -70,9 +76,9 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   process.on("SIGHUP", () => void reload(engine, options.etcDir));
   process.on("uncaughtException", (error) => void crash(engine, error));
   await engine.start();
-  if (!(await server.isOurs())) {
+  if (!server.isInPlace) {
     engine.release();
-    await server.close();
+    server.close();
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
@@ -89,7 +95,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
       engine.log(4, "leaving everything in place: a new engine is needed, as root");
     await engine.abandon();
   }
-  await server.close();
+  server.close();
   return order === "start-again" ? NEEDS_ROOT : 0;
 }
 
@@ -106,10 +112,13 @@ function answerWatchdog(): void {
  * could reach the engine, and a second engine would start.
  */
 function keepSocket(server: ControlServer, engine: Engine): void {
-  const restore = async () => {
-    if (await server.restore()) engine.log(2, "repaired: the control socket was removed");
-  };
-  setInterval(() => void restore().catch(() => {}), SOCKET_CHECK_EVERY_MS).unref();
+  setInterval(() => {
+    try {
+      if (server.restore()) engine.log(2, "repaired: the control socket was removed");
+    } catch {
+      // The run directory is gone: a later check makes the socket when it is back.
+    }
+  }, SOCKET_CHECK_EVERY_MS).unref();
 }
 
 /**
@@ -129,6 +138,16 @@ async function crash(engine: Engine, error: unknown): Promise<never> {
 /** An error with its stack, for the log. */
 function trace(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+let knownGroup: { readonly id: number | undefined; readonly untilMs: number } | undefined;
+
+/** The id of group `carp`, looked up at most once a second: groups come and go, and each request needs it. */
+function carpGroup(): number | undefined {
+  const now = performance.now();
+  if (knownGroup === undefined || now >= knownGroup.untilMs)
+    knownGroup = { id: nativeProcess.groupId(CARP_GROUP), untilMs: now + 1000 };
+  return knownGroup.id;
 }
 
 /** stop: bow out and remove everything. leave, start-again: leave everything in place for the next engine. */
@@ -166,10 +185,4 @@ async function reload(engine: Engine, etcDir: string): Promise<void> {
   else
     for (const { name, outcome, why } of evaluation.checks)
       if (outcome === "refused") engine.log(3, `service check ${name} is not run: ${why}`);
-}
-
-/** The credentials of a client of the control socket. */
-function identify(socket: Socket): Peer | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd: number } };
-  return handle === undefined ? undefined : nativeProcess.peerCredentials(handle.fd);
 }

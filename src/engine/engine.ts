@@ -17,9 +17,10 @@ import { createLinks } from "../kernel/devices/links.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
-import { createLog, type Log } from "../kernel/process/syslog.ts";
+import { createLog } from "../kernel/process/syslog.ts";
 import { createWire } from "../kernel/sockets/wire.ts";
 import { Feed } from "./control/feed.ts";
+import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
 import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
@@ -49,7 +50,8 @@ const POLL_EVERY_MS = 800;
 
 export class Engine {
   readonly version = packageJson.version;
-  readonly log: Log;
+  /** Limits how many lines of a kind are written; without a kind the text says of which it is. */
+  readonly log: (...line: Parameters<LimitedLog["line"]>) => void;
   readonly runDir: string;
   readonly host: Host;
   readonly feed = new Feed(() => this.now().epochUs / 1000);
@@ -70,7 +72,8 @@ export class Engine {
 
   constructor(options: EngineOptions, { dataPath, runner }: Privileged, state: State) {
     this.runDir = options.runDir;
-    this.log = createLog(options.log);
+    const limited = new LimitedLog(createLog(options.log));
+    this.log = (...line) => limited.line(...line);
     this.#state = state;
     this.#dataPath = dataPath;
     const { obstacle } = this.#dataPath;

@@ -7,7 +7,7 @@ import type { Effect, News } from "../core/effect.ts";
 import type { Event, Part } from "../core/event.ts";
 import type { Family, Filter, Priority } from "../core/model.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
-import { LimitedLog } from "./limited-log.ts";
+import { PROVOKED } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
 import type { Timers } from "./timers.ts";
 
@@ -17,7 +17,8 @@ export interface Adapters {
   readonly wire: Wire;
   readonly links: Links;
   readonly dataPath: DataPath;
-  readonly log: (priority: Priority, text: string) => void;
+  /** Limits how many lines of a kind it writes; without a kind the text says of which it is. */
+  readonly log: (priority: Priority, text: string, kind?: string) => void;
   /** Saves the state, counters included, and reports `performed`. */
   readonly save: () => void;
   /** Passes news on to subscribers. */
@@ -43,11 +44,9 @@ export class Performer {
   /** Multicast MACs joined for balancing mode `ip`, by interface. */
   readonly #joined = new Map<string, { readonly carpdev: number; readonly mac: string }>();
   readonly #leaving = new Map<string, (() => void)[]>();
-  readonly #provoked: LimitedLog;
 
   constructor(options: PerformerOptions) {
     this.#options = options;
-    this.#provoked = new LimitedLog(options.adapters.log);
   }
 
   /** Performs the effects in order. */
@@ -86,8 +85,7 @@ export class Performer {
         timers.cancel(effect.timer);
         break;
       case "log":
-        if (effect.provoked) this.#provoked.line(effect.priority, effect.text);
-        else log(effect.priority, effect.text);
+        log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined);
         break;
       case "advertise": {
         const isRevoked = this.#watchLease(effect);

@@ -11,7 +11,7 @@ import { SOCKET_NAME } from "../control/client.ts";
 import { createDataPath } from "../kernel/data-path/data-path.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
 import { engineUser, giveUpRoot, type Reach } from "../kernel/process/privileges.ts";
-import { isAnswered } from "./control/server.ts";
+import { isAnswered } from "./control/control-sockets.ts";
 import { runEngine } from "./daemon.ts";
 import type { EngineOptions } from "./engine.ts";
 import { startRunner } from "./scripts/runner/runner-process.ts";
@@ -26,8 +26,7 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   const unusable = makeRunDirectory(runDir, user);
   if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
   // Asked before the programs of a running engine are replaced.
-  const socket = join(runDir, SOCKET_NAME);
-  if (await isAnswered(socket)) return refuse(`an engine is running already (${socket})`);
+  if (await isAnswered(runDir)) return refuse(`an engine is running already (${join(runDir, SOCKET_NAME)})`);
   const complaints: string[] = [];
   const withoutState = makeStateDirectory(stateDir, user);
   if (withoutState !== undefined) complaints.push(`state directory ${stateDir}: ${withoutState}`);

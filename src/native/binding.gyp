@@ -33,6 +33,7 @@
         'process/clock.cc',
         'process/local.cc',
         'process/privileges.cc',
+        'process/unix_socket.cc',
         'sockets/hmac_prefilter.cc',
         'sockets/packet_socket.cc',
         'sockets/raw_socket.cc',

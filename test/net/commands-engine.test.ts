@@ -279,7 +279,7 @@ describe("the engine", () => {
       (await a.run("cat", "/proc/net/unix")).split("\n").filter((line) => line.includes(a.runDirectory))
         .length;
     const before = (await view())[0];
-    const idle = await eventually(listening, (count) => count === 1);
+    const idle = await eventually(listening, (count) => count === 2);
     a.engine.signal("SIGSTOP");
     const client = a.spawn(CARPCTL, split("carp0 advbase 99 advskew 99 description interrupted"));
     await eventually(listening, (count) => count > idle);

@@ -6,7 +6,7 @@
 import { stat } from "node:fs/promises";
 import { Chalk } from "chalk";
 import packageJson from "../../../package.json" with { type: "json" };
-import { distrust } from "../../config/trusted-path.ts";
+import { distrustRunDirectory } from "../../config/engine-user.ts";
 import { ControlError } from "../../control/client.ts";
 import type { Finding } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
@@ -70,8 +70,7 @@ async function runDirectory(path: string): Promise<Finding[]> {
     return [
       { level: "error", subject, text: `${path} is not a directory`, todo: "remove it, or use --run-dir" },
     ];
-  const { engineUser } = await import("../../doctor/examination.ts");
-  const untrusted = distrust(path, engineUser()?.uid);
+  const untrusted = distrustRunDirectory(path);
   if (untrusted !== undefined)
     return [
       {

@@ -5,9 +5,10 @@
 
 import { readdirSync } from "node:fs";
 import { interfaceOf } from "../../config/hostname-file.ts";
-import { type Connection, connect } from "../../control/client.ts";
+import type { Connection } from "../../control/client.ts";
 import { INTERFACE_NAME } from "../../control/limits.ts";
 import { SYSCTL_VARIABLES } from "../../control/variables.ts";
+import { connectToEngine } from "../engine-connection.ts";
 import type { GlobalOptions } from "../grammar/options.ts";
 
 export interface Candidate {
@@ -87,7 +88,9 @@ async function ask<T>(
   { options }: CompletionContext,
   question: (engine: Connection) => Promise<T>,
 ): Promise<T | undefined> {
-  const engine = await connect(options.runDir, { timeoutMs: ANSWER_TIMEOUT_MS }).catch(() => undefined);
+  const engine = await connectToEngine(options.runDir, { timeoutMs: ANSWER_TIMEOUT_MS }).catch(
+    () => undefined,
+  );
   const answer = engine && (await question(engine).catch(() => undefined));
   engine?.close();
   return answer;

@@ -91,7 +91,7 @@ function virtualHost({
 /** `times` for events that may have happened more than once. */
 export function eventJson({ atMs, times, event }: TimedEvent): Record<string, unknown> {
   const { kind, ...fields } = event;
-  const often = kind === "discarded" || kind === "send-failed" ? { times } : {};
+  const often = kind === "discarded" || kind === "send-failed" || times > 1 ? { times } : {};
   return { time: new Date(atMs).toISOString(), event: kind, ...fields, ...often };
 }
 

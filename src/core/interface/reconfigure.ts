@@ -100,6 +100,7 @@ function conflictOf(
     const words = nodes.map((node) => `${node.vhid}:${node.advskew}`).join();
     return `carpnodes ${words}: ${balancing}`;
   }
+  const own = new Set(after.addresses.map(({ address }) => address));
   for (const other of others) {
     const sameSegment = carpdev !== undefined && other.carpdev === carpdev;
     for (const { vhid } of nodes)
@@ -108,15 +109,12 @@ function conflictOf(
     const mac = macOf(after);
     if (sameSegment && mac !== undefined && mac !== link?.mac && mac === macOf(other))
       return `lladdr ${mac} is already used by ${other.name} on ${carpdev}`;
-    for (const { address } of after.addresses)
-      if (other.addresses.some((each) => each.address === address))
-        return `${address} is already used by ${other.name}`;
+    for (const { address } of other.addresses)
+      if (own.has(address)) return `${address} is already used by ${other.name}`;
   }
-  const added = after.addresses.filter(
-    ({ address }) => !before.addresses.some((each) => each.address === address),
-  );
-  for (const { address } of added)
-    if (link?.addresses.some((each) => each.address === address))
+  for (const { address } of before.addresses) own.delete(address);
+  for (const { address } of link?.addresses ?? [])
+    if (own.has(address))
       return `${address} is ${carpdev}'s own address: a shared address must be another one`;
   if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
@@ -132,23 +130,26 @@ function changedAddresses(
   before: InterfaceConfiguration,
   change: InterfaceChange,
 ): { list: readonly InterfaceAddress[] } | Refused {
-  let list = [...before.addresses];
-  for (const family of change.removeFamilies ?? []) list = list.filter((each) => each.family !== family);
-  for (const address of change.removeAddresses ?? []) {
-    const canonical = canonicalAddress(address);
-    if (!list.some((each) => each.address === canonical))
+  // In order; an interface may have thousands.
+  const list = new Map(before.addresses.map((each) => [each.address, each]));
+  for (const { address, family } of before.addresses)
+    if (change.removeFamilies?.includes(family)) list.delete(address);
+  for (const address of change.removeAddresses ?? [])
+    if (!list.delete(canonicalAddress(address)))
       return { error: `${address}: no such address on ${before.name}` };
-    list = list.filter((each) => each.address !== canonical);
-  }
   for (const { alias, ...given } of change.addAddresses ?? []) {
     const added = { ...given, address: canonicalAddress(given.address) };
-    const known = list.findIndex((each) => each.address === added.address);
-    const first = list.findIndex((each) => each.family === 4);
-    if (known >= 0) list[known] = added;
-    else if (alias || added.family === 6 || first < 0) list.push(added);
-    else list[first] = added;
+    const replaces = !alias && added.family === 4 && !list.has(added.address);
+    const first = replaces ? list.values().find(({ family }) => family === 4) : undefined;
+    if (first === undefined) list.set(added.address, added);
+    else {
+      const others = [...list.values()];
+      others[others.indexOf(first)] = added;
+      list.clear();
+      for (const each of others) list.set(each.address, each);
+    }
   }
-  return { list };
+  return { list: [...list.values()] };
 }
 
 function canonicalAddress(text: string): string {

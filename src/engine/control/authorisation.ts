@@ -5,6 +5,8 @@
  */
 
 import type { InterfaceChange, Method, Params } from "../../control/messages.ts";
+import type { HostConfiguration } from "../../core/command.ts";
+import type { InterfaceConfiguration } from "../../core/interface/configuration.ts";
 
 export interface Peer {
   readonly uid: number;
@@ -12,7 +14,8 @@ export interface Peer {
   readonly groups: readonly number[];
 }
 
-const READS: ReadonlySet<Method> = new Set([
+/** Methods that change nothing that a client decides. */
+export const READS: ReadonlySet<Method> = new Set([
   "hello",
   "monitor",
   "doctor",
@@ -34,6 +37,16 @@ const ROOT_VARIABLES: ReadonlySet<string> = new Set([
   "net.inet.carp.strict_replay",
 ]);
 
+/**
+ * Whether a peer is root or a member of group `carp`.
+ *
+ * @param carpGroup id of group `carp`, where there is one
+ */
+export function isPrivileged(peer: Peer, carpGroup: number | undefined): boolean {
+  if (peer.uid === 0) return true;
+  return carpGroup !== undefined && (peer.gid === carpGroup || peer.groups.includes(carpGroup));
+}
+
 export function maySeeSecrets(peer: Peer): boolean {
   return peer.uid === 0;
 }
@@ -54,10 +67,47 @@ export function denial<M extends Method>(
   if (method === "replace") return `permission denied: replacing ${what} and its pass needs root`;
   if (secret) return `permission denied: changing the pass of ${what} needs root`;
   if (variable !== undefined) return `permission denied: changing ${variable} needs root`;
-  const member = carpGroup !== undefined && (peer.gid === carpGroup || peer.groups.includes(carpGroup));
-  if (member) return undefined;
+  if (isPrivileged(peer, carpGroup)) return undefined;
   const orGroup = carpGroup === undefined ? "" : " or group carp";
   return `permission denied: changing ${what} needs root${orGroup}`;
+}
+
+/**
+ * Why only root may make a change that is denied to nobody else by `denial`; undefined when every member of the group
+ * may. An address that a pass protects stays under a pass: it would be free for an interface without one when it was
+ * taken off its interface, or when the interface was destroyed, moved to another carpdev or given other vhids.
+ */
+export function exposure<M extends Method>(
+  method: M,
+  params: Params<M>,
+  { interfaces }: HostConfiguration,
+): string | undefined {
+  const { name, change } = params as { name?: string; change?: InterfaceChange };
+  const present = interfaces.find((each) => each.name === name);
+  if (present === undefined || present.pass === "") return undefined;
+  const what = method === "destroy" ? `destroying ${name}` : change && takenFrom(present, change);
+  return what && `permission denied: ${what}, which has a pass, needs root`;
+}
+
+/** What a change takes from an interface, in words; undefined: nothing. */
+function takenFrom(present: InterfaceConfiguration, change: InterfaceChange): string | undefined {
+  const { name, addresses, carpdev, nodes } = present;
+  const { addAddresses = [], removeAddresses = [], removeFamilies = [] } = change;
+  const has = (address: string) => addresses.some((each) => each.address === address);
+  const replacesFirst = addAddresses.some(
+    (added) => added.family === 4 && !added.alias && !has(added.address),
+  );
+  const removes =
+    removeAddresses.length > 0 ||
+    addresses.some(({ family }) => removeFamilies.includes(family) || (family === 4 && replacesFirst));
+  if (removes) return `removing an address of ${name}`;
+  if (change.carpdev !== undefined && carpdev !== undefined && change.carpdev !== carpdev)
+    return `moving ${name} to another carpdev`;
+  const vhids =
+    change.carpnodes?.map(({ vhid }) => vhid) ?? (change.vhid === undefined ? undefined : [change.vhid]);
+  if (vhids !== undefined && nodes.some(({ vhid }) => !vhids.includes(vhid)))
+    return `changing the vhid of ${name}`;
+  return undefined;
 }
 
 interface Subject {

@@ -1,7 +1,7 @@
 /**
  * The event feed of `monitor`: turns each event into one line of the control protocol and gives it to every
- * subscriber. Events that a host on the network can cause at will are told at most once a second, with their
- * number.
+ * subscriber. Events that a host on the network can cause at will are told at most once a second about the same
+ * subject, with their number; changes of a virtual host so only after a burst.
  */
 
 import { jsonLine } from "../../control/framing.ts";
@@ -9,6 +9,8 @@ import { EVENT_METHOD, type EventNotification, type HostEvent } from "../../cont
 
 /** Between two lines about the same subject. */
 const REPEATED_AFTER_MS = 1000;
+/** Changes of a virtual host that are told one by one within this time. */
+const BURST = 16;
 
 export interface Subscriber {
   /** Must not block, and must bound the lines that it keeps. */
@@ -19,6 +21,8 @@ export interface Subscriber {
 interface Held {
   latest: HostEvent | undefined;
   times: number;
+  /** Events that may still be told one by one. */
+  left: number;
 }
 
 export class Feed {
@@ -45,17 +49,18 @@ export class Feed {
       return;
     }
     const held = this.#held.get(subject);
-    if (held === undefined) {
-      this.#pass({ atMs: this.#epochMs(), times: 1, event });
-      this.#hold(subject);
-    } else {
+    if (held !== undefined && held.left === 0) {
       held.latest = event;
       held.times++;
+      return;
     }
+    this.#pass({ atMs: this.#epochMs(), times: 1, event });
+    if (held === undefined) this.#hold(subject, burstOf(event) - 1);
+    else held.left--;
   }
 
-  #hold(subject: string): void {
-    this.#held.set(subject, { latest: undefined, times: 0 });
+  #hold(subject: string, left = 0): void {
+    this.#held.set(subject, { latest: undefined, times: 0, left });
     setTimeout(() => {
       const { latest: event, times = 0 } = this.#held.get(subject) ?? {};
       this.#held.delete(subject);
@@ -73,9 +78,23 @@ export class Feed {
 
 /** The subject of an event that may come in floods; undefined for all others. There are few subjects. */
 function floodSubject(event: HostEvent): string | undefined {
-  if (event.kind === "discarded") return `${event.kind} ${event.counter} ${event.interface ?? ""}`;
-  if (event.kind === "send-failed") return `${event.kind} ${event.interface} ${event.vhid} ${event.error}`;
-  return undefined;
+  switch (event.kind) {
+    case "discarded":
+      return `${event.kind} ${event.counter} ${event.interface ?? ""}`;
+    case "send-failed":
+      return `${event.kind} ${event.interface} ${event.vhid} ${event.error}`;
+    case "transition":
+    case "peer-appeared":
+    case "peer-gone":
+      return `${event.kind} ${event.interface} ${event.vhid}`;
+    default:
+      return undefined;
+  }
+}
+
+/** The number of events of a subject that are told one by one. */
+function burstOf({ kind }: HostEvent): number {
+  return kind === "discarded" || kind === "send-failed" ? 1 : BURST;
 }
 
 function notification(told: EventNotification): string {

@@ -20,8 +20,10 @@ import { compareInterfaceNames } from "../../core/interface/name.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
-import { denial, maySeeSecrets, type Peer } from "./authorisation.ts";
-import type { Caller } from "./server.ts";
+import { denial, exposure, maySeeSecrets, type Peer, READS } from "./authorisation.ts";
+import { changeLine } from "./change-log.ts";
+import type { Caller } from "./connection.ts";
+import { SharedAnswers } from "./shared-answers.ts";
 
 /** The part of an engine that answers are made from. */
 export type Served = Pick<
@@ -73,7 +75,7 @@ const answers: Answers = {
     return { ...statistics };
   },
   packets: (_, engine) => engine.packets(),
-  doctor: (_, engine) => examineAround(engine),
+  doctor: (_, engine, caller) => examineAround(engine, () => caller.turn()),
   create: async ({ name }, engine) => {
     const created = await run(engine, { kind: "create", name });
     return { name: created.name ?? "" };
@@ -98,33 +100,68 @@ const answers: Answers = {
   },
 };
 
+/** Questions that cost something, with what their answers depend on: users other than root share them. */
+const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
+  interfaces: () => "",
+  groups: () => "",
+  statistics: ({ name = "" }) => name,
+  packets: () => "",
+  doctor: () => "",
+  configuration: () => "",
+};
+
 /** @param carpGroup finds the id of group `carp`; asked each time, since groups come and go */
 export function createMethods(engine: Served, carpGroup: () => number | undefined): JSONRPCServer<Caller> {
   const server = new JSONRPCServer<Caller>({
     errorListener: (message, error) => {
       // Refusals go to the caller alone: every user can cause them, and must not fill the log.
       if (error instanceof JSONRPCErrorException) return;
-      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`);
+      engine.log(3, `control: ${message} ${error instanceof Error ? error.stack : String(error)}`, "control");
     },
   });
+  const shared = { members: new SharedAnswers(), others: new SharedAnswers() };
   for (const method of Object.keys(methods) as Method[])
-    server.addMethod(method, (params, caller) => answer(method, params ?? {}, caller, engine, carpGroup));
+    server.addMethod(method, (params, caller) =>
+      answer(method, params ?? {}, caller, { engine, carpGroup, shared }),
+    );
   return server;
+}
+
+interface Answering {
+  readonly engine: Served;
+  readonly carpGroup: () => number | undefined;
+  readonly shared: { readonly members: SharedAnswers; readonly others: SharedAnswers };
 }
 
 async function answer<M extends Method>(
   method: M,
   params: unknown,
   caller: Caller,
-  engine: Served,
-  carpGroup: () => number | undefined,
+  { engine, carpGroup, shared }: Answering,
 ): Promise<Results[M]> {
   const checked = checkParams(method, params);
   if ("refusal" in checked) throw new JSONRPCErrorException(checked.refusal, ErrorCode.invalid);
   const denied = denial(method, checked.params, caller.peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
-  return answers[method](checked.params, engine, caller);
+  const { uid } = caller.peer;
+  const unprotected = uid === 0 ? undefined : exposure(method, checked.params, engine.host.configuration);
+  if (unprotected !== undefined) throw new JSONRPCErrorException(unprotected, ErrorCode.permission);
+  const evaluate = () => answers[method](checked.params, engine, caller);
+  const about = uid === 0 ? undefined : COSTLY[method]?.(checked.params);
+  // An answer is made in the turns of who asks first.
+  const { members, others } = shared;
+  if (about !== undefined)
+    return (caller.isPrivileged ? members : others).get(`${method} ${about}`, evaluate);
+  const result = await evaluate();
+  if (READS.has(method)) return result;
+  // Who has changed something sees it.
+  members.forget();
+  others.forget();
+  const line = changeLine(method, checked.params, result, uid);
+  // A user without root's rights must not fill the log.
+  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
+  return result;
 }
 
 function hello(engine: Served): Hello {

@@ -5,7 +5,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Device } from "../../core/model.ts";
-import { sameSubnet } from "../../protocol/subnet.ts";
+import { subnetOf } from "../../protocol/subnet.ts";
 import { IFF_UP, type KernelLink } from "../netlink/messages.ts";
 import {
   type AddressStep,
@@ -107,7 +107,8 @@ async function removeFrom(
       .addresses(carpdev.index)
       .filter((address) => address.family === 4 && going.has(addressKey(address)) === goes),
   );
-  const endangered = staying?.some((address) => leaving?.some((other) => sameSubnet(address, other)));
+  const subnets = new Set(leaving?.map(subnetOf));
+  const endangered = staying?.some((address) => subnets.has(subnetOf(address)));
   const path = `/proc/sys/net/ipv4/conf/${carpdev.name}/promote_secondaries`;
   const former = endangered ? exchange(path, "1\n") : undefined;
   const errors = await context.perform(removals.map(({ request }) => request));

@@ -313,11 +313,9 @@ function additionAnswered(
 ): void {
   const { key, address } = step;
   const { cache } = context;
-  const otherLength = cache.addresses(address.index).find((other) => other.address === address.address);
-  if (
-    error === undefined ||
-    (error === "EEXIST" && (otherLength === undefined || cache.has(address.index, key)))
-  ) {
+  const hasOtherLength = () =>
+    cache.addresses(address.index).some((other) => other.address === address.address);
+  if (error === undefined || (error === "EEXIST" && (cache.has(address.index, key) || !hasOtherLength()))) {
     // The kernel reports a new IPv6 address some time after it has acknowledged it, and may have reported its removal
     // before that: then it is added again, which EEXIST answers when it is there all the same.
     if (!cache.has(address.index, key) && !(departed && error === undefined))

@@ -13,7 +13,8 @@ export const addressKey = (address: InterfaceAddress): string => `${address.addr
 export class LinkCache {
   readonly links = new Map<number, KernelLink>();
   readonly #indexes = new Map<string, number>();
-  readonly #addresses = new Map<number, KernelAddress[]>();
+  /** By index and key, in the kernel's order: a host may have thousands. */
+  readonly #addresses = new Map<number, Map<string, KernelAddress>>();
   readonly #departures = new Map<number, number>();
 
   byName(name: string): KernelLink | undefined {
@@ -22,11 +23,11 @@ export class LinkCache {
   }
 
   addresses(index: number): readonly KernelAddress[] {
-    return this.#addresses.get(index) ?? [];
+    return [...(this.#addresses.get(index)?.values() ?? [])];
   }
 
   has(index: number, key: string): boolean {
-    return this.addresses(index).some((address) => addressKey(address) === key);
+    return this.#addresses.get(index)?.has(key) === true;
   }
 
   /** Number of addresses the link has lost so far. */
@@ -57,20 +58,17 @@ export class LinkCache {
     }
     if (notice.kind !== "address") return false;
     const { address, gone } = notice;
-    const list = this.#addresses.get(address.index) ?? [];
-    const at = list.findIndex((other) => addressKey(other) === addressKey(address));
+    const key = addressKey(address);
     if (gone) {
       this.#departures.set(address.index, this.departures(address.index) + 1);
-      if (at >= 0) list.splice(at, 1);
+      this.#addresses.get(address.index)?.delete(key);
       return false;
     }
-    if (at >= 0) {
-      list[at] = address;
-      return false;
-    }
-    list.push(address);
-    this.#addresses.set(address.index, list);
-    return true;
+    const isNew = !this.has(address.index, key);
+    const known = this.#addresses.get(address.index);
+    if (known === undefined) this.#addresses.set(address.index, new Map([[key, address]]));
+    else known.set(key, address);
+    return isNew;
   }
 
   replaceLinks(notices: readonly Notice[]): void {

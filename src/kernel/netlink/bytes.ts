@@ -55,11 +55,18 @@ export function withAttributes(header: Uint8Array, fill: (out: AttrStream) => vo
   return Buffer.concat([header, ...out.bufs]);
 }
 
+/** IPv4 addresses are read without a library: a carp interface may have thousands. */
+const DOTTED_QUAD = /^(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})$/;
+
 /** RFC 5952 text of an address in any spelling. */
-export const canonical = (address: string): string => addressText(addressBytes(address));
+export const canonical = (address: string): string =>
+  DOTTED_QUAD.test(address) ? address : addressText(addressBytes(address));
 
 export const addressBytes = (address: string): Uint8Array =>
-  Uint8Array.from(ipaddr.parse(address).toByteArray());
+  DOTTED_QUAD.test(address)
+    ? Uint8Array.from(address.split("."), Number)
+    : Uint8Array.from(ipaddr.parse(address).toByteArray());
+
 /** @throws TypeError unless there are 4 or 16 bytes. */
 export const addressText = formatAddress;
 

@@ -4,6 +4,7 @@
  * reported. It matches answers to requests and knows nothing of what they mean.
  */
 
+import { setImmediate as turn } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
 import { errnoName } from "../native.ts";
@@ -19,6 +20,8 @@ const GROUPS = [
 
 /** Requests in one datagram: every answer has to fit in the receive buffer before the first one is read. */
 const REQUESTS_AT_ONCE = 48;
+/** The kernel performs a datagram before the call returns; on a device with many addresses each request takes long. */
+const DATAGRAM_MS = 2;
 
 /** In place of an errno name: the receive buffer overran and took the answer with it. */
 export const LOST = "LOST";
@@ -42,6 +45,8 @@ export class RtNetlink {
   #socket: NetlinkSocket | undefined;
   #port = 0;
   #sequence = 0;
+  /** Requests in the next datagram. */
+  #atOnce = REQUESTS_AT_ONCE;
 
   /** Opens and subscribes. Throws an ErrnoException where there is no netlink. */
   constructor(events: RtNetlinkEvents, receiveBufferBytes: number) {
@@ -57,11 +62,19 @@ export class RtNetlink {
    */
   async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
     const results: (string | undefined)[] = [];
-    for (let at = 0; at < requests.length; at += REQUESTS_AT_ONCE) {
-      const some = requests.slice(at, at + REQUESTS_AT_ONCE);
-      results.push(...(await this.#exchange(some)).map((answer) => answer.error));
+    while (results.length < requests.length) {
+      // Answers may follow each other in one turn of the event loop, and timers have to ring in between.
+      if (results.length > 0) await turn();
+      const some = requests.slice(results.length, results.length + this.#atOnce);
+      for (const { error } of await this.#exchange(some)) results.push(error);
     }
     return results;
+  }
+
+  /** Makes datagrams smaller that keep the event loop too long, and larger again. */
+  #paceAfter(tookMs: number): void {
+    if (tookMs > DATAGRAM_MS) this.#atOnce = Math.max(1, Math.floor(this.#atOnce / 2));
+    else if (tookMs < DATAGRAM_MS / 4) this.#atOnce = Math.min(REQUESTS_AT_ONCE, this.#atOnce * 2);
   }
 
   /** Reads a table whole. undefined: it could not be read, because the socket was closed or overrun meanwhile. */
@@ -128,7 +141,9 @@ export class RtNetlink {
         },
       );
     });
+    const beganMs = performance.now();
     const error = socket.send(Buffer.concat(datagram));
+    this.#paceAfter(performance.now() - beganMs);
     if (error !== 0) for (const seq of sequences) this.#settle(seq, errnoName(error));
     return Promise.all(answers);
   }

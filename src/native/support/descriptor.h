@@ -27,6 +27,8 @@ class Descriptor {
 
   int get() const { return fd_; }
   bool open() const { return fd_ >= 0; }
+  // Gives it up: it stays open.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

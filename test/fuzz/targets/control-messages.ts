@@ -12,6 +12,7 @@ import fc from "fast-check";
 import { ErrorCode, LIMITS, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
 import type { Peer } from "../../../src/engine/control/authorisation.ts";
+import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../src/engine/control/feed.ts";
 import { createMethods } from "../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../src/engine/control/server.ts";
@@ -75,17 +76,20 @@ async function open(): Promise<Trial> {
       runDir: directory,
       maintenance: async () => ({ effects: [] }),
       serviceStatus: async () => ({ error: "no checks here" }),
-      log: (_priority, text) => complaints.push(text),
+      log: (priority, text) => {
+        assert.ok(!text.includes(PASS), "a secret is logged");
+        if (priority !== 5) complaints.push(text);
+      },
     },
     () => GROUP,
   );
-  const server = new ControlServer({
-    path,
+  const server = new ControlServer(new ControlSockets({ runDir: directory }), {
     rpc,
     identify: () => peer,
+    carpGroup: () => GROUP,
+    othersShare: 1,
     report: (error) => complaints.push(String(error)),
   });
-  await server.listen();
 
   /** @returns what came back before the connection was closed or the last question answered. */
   async function ask(bytes: Uint8Array): Promise<Reply[]> {
@@ -109,15 +113,26 @@ async function open(): Promise<Trial> {
     return replies;
   }
 
+  /** The addresses of interfaces with a pass. */
+  const protectedAddresses = () =>
+    new Set(
+      host.host.configuration.interfaces
+        .filter(({ pass }) => pass !== "")
+        .flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+    );
+
   /** All that a command can change. */
   const all = () => inspect([host.host.configuration, host.host.interfaces(), host.host.demotion], WHOLE);
 
   async function feedAs(who: Peer, input: Uint8Array): Promise<void> {
     peer = who;
     const before = all();
+    const protectedBefore = protectedAddresses();
     const variables = new Map(ROOT_VARIABLES.map((name) => [name, host.host.sysctl(name)]));
     const replies = await ask(input);
     if (who !== ROOT) {
+      const exposed = protectedBefore.difference(protectedAddresses());
+      assert.deepEqual([...exposed], [], "an address is no longer protected by a pass");
       for (const name of ROOT_VARIABLES)
         assert.deepEqual(host.host.sysctl(name), variables.get(name), `${name} was changed`);
       assert.ok(!JSON.stringify(replies).includes(PASS), "a secret is told");
@@ -164,7 +179,7 @@ async function open(): Promise<Trial> {
       await feedAs(ROOT, input);
     },
     async close() {
-      await server.close();
+      server.close();
       removeDirectory(directory);
     },
   };

@@ -121,3 +121,28 @@ test("events left out at the end are reported as well", () => {
   while (!backlog.isEmpty) all.push(...read(backlog.take()));
   assert.deepEqual(all.at(-1)?.event, { kind: "left-out", count: 6 });
 });
+
+test("changes of a virtual host are told one by one up to a burst, then once a second with the last", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const feed = new Feed(() => 42);
+  const { told } = following(feed);
+  const transition = (n: number, vhid: number): HostEvent => ({
+    kind: "transition",
+    interface: "carp0",
+    vhid,
+    from: n % 2 === 0 ? "BACKUP" : "MASTER",
+    to: n % 2 === 0 ? "MASTER" : "BACKUP",
+    reason: "",
+    addresses: [],
+  });
+  for (let vhid = 1; vhid <= 250; vhid++) for (let n = 0; n < 16; n++) feed.tell(transition(n, vhid));
+  assert.equal(told.splice(0).length, 250 * 16);
+  for (let n = 0; n < 1500; n++) feed.tell(transition(n, 1));
+  assert.deepEqual(told, []);
+  context.mock.timers.tick(1000);
+  assert.deepEqual(told, [{ atMs: 42, times: 1500, event: transition(1499, 1) }]);
+  context.mock.timers.tick(2000);
+  assert.equal(told.length, 1);
+  feed.tell(transition(0, 1));
+  assert.equal(told.length, 2);
+});

@@ -9,6 +9,7 @@ import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import { addon } from "../../../src/kernel/native.ts";
 import { nativeNetlink } from "../../../src/kernel/netlink/native-netlink.ts";
 import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
+import { nativeUnixSockets } from "../../../src/kernel/process/native-unix-sockets.ts";
 import { nativeSockets } from "../../../src/kernel/sockets/native-sockets.ts";
 
 const native = addon as object;
@@ -51,6 +52,20 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["list", []],
     ["list", []],
   ],
+  listenUnix: [
+    ["text", `${NOWHERE}/socket`],
+    ["int32", 1],
+  ],
+  acceptUnix: [["int32", -1]],
+  receiveBytes: [
+    ["int32", -1],
+    ["bytes", bytes(1)],
+  ],
+  sendBytes: [
+    ["int32", -1],
+    ["bytes", bytes(1)],
+  ],
+  closeSocket: [["int32", -1]],
   sendDatagram: [
     ["text", NOWHERE],
     ["bytes", bytes(2)],
@@ -79,6 +94,14 @@ const ofSockets: typeof free = {
   ],
   setForms: [["list", []]],
   rejoin: [["uint32", 1]],
+};
+
+const ofReadiness: typeof free = {
+  watch: [
+    ["int32", -1],
+    ["boolean", true],
+    ["boolean", true],
+  ],
 };
 
 const ofNetlink: typeof free = { send: [["bytes", bytes(16)]] };
@@ -119,6 +142,7 @@ const ofObject: typeof free = {
 
 const constructors: typeof free = {
   Sockets: [["function", () => {}]],
+  Readiness: [["function", () => {}]],
   NetlinkSocket: [
     ["list", [1]],
     ["int32", 4096],
@@ -162,11 +186,13 @@ const values: readonly (readonly [name: string, value: unknown, kinds: readonly 
 ];
 
 const sockets = new nativeSockets.Sockets(() => {});
+const readiness = new nativeUnixSockets.Readiness(() => {});
 const netlink = new nativeNetlink.NetlinkSocket([], 4096, () => {});
 const object = new nativeBpf.BpfObject();
 after(() => {
   sockets.shutdown();
   netlink.close();
+  readiness.close();
   object.close();
 });
 
@@ -208,6 +234,7 @@ for (const [what, on, methods] of [
   ["its constructors", native, constructors],
   ["packet sockets", sockets, ofSockets],
   ["a netlink socket", netlink, ofNetlink],
+  ["readiness of sockets", readiness, ofReadiness],
   ["the data path's programs", object, ofObject],
 ] as const)
   describe(what, () => {
@@ -221,6 +248,8 @@ test("every call of the addon that takes anything is tried here", () => {
     ...[
       "openRaw",
       "closeRaw",
+      "take",
+      "wake",
       "ready",
       "drain",
       "shutdown",
@@ -231,11 +260,13 @@ test("every call of the addon that takes anything is tried here", () => {
       "adopted",
     ],
   ];
-  const all = [native, sockets, netlink, object].flatMap((each) => [
+  const all = [native, sockets, netlink, readiness, object].flatMap((each) => [
     ...Object.keys(each),
     ...Object.getOwnPropertyNames(Object.getPrototypeOf(each)),
   ]);
-  const tried = [free, constructors, ofSockets, ofNetlink, ofObject].flatMap((each) => Object.keys(each));
+  const tried = [free, constructors, ofSockets, ofNetlink, ofReadiness, ofObject].flatMap((each) =>
+    Object.keys(each),
+  );
   const objects = Object.getOwnPropertyNames(Object.prototype);
   const untried = all.filter((name) => ![...tried, ...takesNothing, ...objects].includes(name));
   assert.deepEqual(untried, []);

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Method, methods, type Params } from "../../../../src/control/messages.ts";
-import { denial, maySeeSecrets, type Peer } from "../../../../src/engine/control/authorisation.ts";
+import { type InterfaceChange, type Method, methods, type Params } from "../../../../src/control/messages.ts";
+import { newInterface } from "../../../../src/core/interface/reconfigure.ts";
+import { denial, exposure, maySeeSecrets, type Peer } from "../../../../src/engine/control/authorisation.ts";
 
 const GROUP = 999;
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
@@ -115,3 +116,61 @@ for (const name of ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.s
     for (const peer of [MEMBER, PRIMARY_MEMBER, OTHER])
       assert.equal(denied("sysctl-set", params, peer), `permission denied: changing ${name} needs root`);
   });
+
+describe("an interface with a pass keeps its addresses under it", () => {
+  const address = (text: string, family: 4 | 6 = 4) => ({ family, address: text, prefixLength: 24 }) as const;
+  const carp0 = {
+    ...newInterface("carp0"),
+    carpdev: "eth0",
+    nodes: [
+      { vhid: 1, advskew: 0 },
+      { vhid: 2, advskew: 100 },
+    ],
+    addresses: [address("10.0.0.1"), address("10.0.0.2"), address("fe80::1", 6)],
+  };
+  const of = (pass: string) => ({ interfaces: [{ ...carp0, pass }], sysctl: [], reasons: [], groups: [] });
+  const added = (text: string, alias: boolean) => ({
+    addAddresses: [{ family: 4, address: text, prefixLength: 24, alias } as const],
+  });
+
+  const taking: readonly (readonly [change: InterfaceChange, what: string])[] = [
+    [{ removeAddresses: ["10.0.0.2"] }, "removing an address of carp0"],
+    [{ removeFamilies: [4] }, "removing an address of carp0"],
+    [{ removeFamilies: [6], up: true }, "removing an address of carp0"],
+    [added("10.0.0.9", false), "removing an address of carp0"],
+    [{ carpdev: "eth1" }, "moving carp0 to another carpdev"],
+    [{ vhid: 1 }, "changing the vhid of carp0"],
+    [{ vhid: 7 }, "changing the vhid of carp0"],
+    [{ carpnodes: [{ vhid: 1, advskew: 0 }] }, "changing the vhid of carp0"],
+  ];
+  const keeping: readonly InterfaceChange[] = [
+    { advskew: 9, up: false, description: "x", state: "backup", carpdev: "eth0" },
+    added("10.0.0.9", true),
+    added("10.0.0.1", false),
+    { carpnodes: [1, 2, 3].map((vhid) => ({ vhid, advskew: 7 })) },
+  ];
+
+  test("only root may take one from it", () => {
+    for (const [change, what] of taking)
+      assert.equal(
+        exposure("change", { name: "carp0", change }, of("secret")),
+        `permission denied: ${what}, which has a pass, needs root`,
+      );
+    assert.equal(
+      exposure("destroy", { name: "carp0" }, of("secret")),
+      "permission denied: destroying carp0, which has a pass, needs root",
+    );
+  });
+
+  test("members may change everything else of it", () => {
+    for (const change of keeping)
+      assert.equal(exposure("change", { name: "carp0", change }, of("secret")), undefined);
+  });
+
+  test("members may change all of an interface without a pass, and of others", () => {
+    for (const [change] of taking)
+      assert.equal(exposure("change", { name: "carp0", change }, of("")), undefined);
+    assert.equal(exposure("destroy", { name: "carp0" }, of("")), undefined);
+    assert.equal(exposure("destroy", { name: "carp1" }, of("secret")), undefined);
+  });
+});

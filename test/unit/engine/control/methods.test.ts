@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Connection, ControlError, connect, SOCKET_NAME } from "../../../../src/control/client.ts";
+import { type Connection, ControlError, connect } from "../../../../src/control/client.ts";
 import {
   ErrorCode,
   type EventNotification,
@@ -15,6 +15,7 @@ import {
 import type { Command } from "../../../../src/core/command.ts";
 import { Host } from "../../../../src/core/host.ts";
 import type { Peer } from "../../../../src/engine/control/authorisation.ts";
+import { ControlSockets } from "../../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../../src/engine/control/feed.ts";
 import { createMethods, type Served } from "../../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../../src/engine/control/server.ts";
@@ -44,6 +45,8 @@ let peer: Peer;
 let host: Host;
 let commands: Command[];
 let logged: string[];
+/** The log's lines about changes. */
+let changes: string[];
 let feed: Feed;
 let evaluation: Evaluation;
 let ready: Promise<void>;
@@ -57,6 +60,7 @@ beforeEach(async () => {
   host = new Host({ balancing: true });
   commands = [];
   logged = [];
+  changes = [];
   maintenance = [];
   feed = new Feed(() => 1000);
   evaluation = { demoted: true, checks: [FAILED] };
@@ -82,22 +86,20 @@ beforeEach(async () => {
       return on ? { effects: [] } : { error: "the disk is full" };
     },
     serviceStatus: async () => evaluation,
-    log: (_priority, text) => void logged.push(text),
+    log: (priority, text) => void (priority === 5 ? changes : logged).push(text),
   };
-  const rpc = createMethods(served, () => GROUP);
-  server = new ControlServer({
-    path: join(directory, SOCKET_NAME),
-    rpc,
+  server = new ControlServer(new ControlSockets({ runDir: directory }), {
+    rpc: createMethods(served, () => GROUP),
     identify: () => peer,
+    carpGroup: () => GROUP,
     report: (error) => logged.push(String(error)),
   });
-  await server.listen();
   engine = await connect(directory);
 });
 
 afterEach(async () => {
   engine.close();
-  await server.close();
+  server.close();
   rmSync(directory, { recursive: true });
   assert.deepEqual(logged, []);
 });

@@ -1,4 +1,4 @@
-/** The control socket: its path, and the bounds of every connection, with methods of the test's own. */
+/** The control sockets: their paths, and the bounds of every connection, with methods of the test's own. */
 
 import assert from "node:assert/strict";
 import { existsSync, linkSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
@@ -10,10 +10,17 @@ import { setImmediate as turn } from "node:timers/promises";
 import { JSONRPCServer } from "json-rpc-2.0";
 import { MAX_REQUEST_BYTES } from "../../../../src/control/limits.ts";
 import type { Peer } from "../../../../src/engine/control/authorisation.ts";
+import type { Caller } from "../../../../src/engine/control/connection.ts";
+import {
+  ControlSockets,
+  isAnswered,
+  removeUnfinished,
+} from "../../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../../src/engine/control/feed.ts";
-import { AlreadyRunning, type Caller, ControlServer } from "../../../../src/engine/control/server.ts";
+import { ControlServer, type ControlServerOptions } from "../../../../src/engine/control/server.ts";
 
 const MAX_CONNECTIONS = 256;
+const GROUP = 999;
 
 let directory: string;
 let path: string;
@@ -21,35 +28,46 @@ let rpc: JSONRPCServer<Caller>;
 let server: ControlServer;
 /** The credentials of the next connection; undefined: the kernel reports none. */
 let peer: Peer | undefined;
-/** The server's ends, in the order in which they were accepted. */
-let accepted: Socket[];
+/** The number of connections accepted so far. */
+let accepted: number;
 /** Errors of requests that could not be answered. */
 let reported: unknown[];
 const clients: Client[] = [];
 
-function serve(): ControlServer {
-  const identify = (socket: Socket) => {
-    accepted.push(socket);
+function serve(options: Partial<ControlServerOptions> = {}): ControlServer {
+  const identify = () => {
+    accepted++;
     return peer;
   };
-  return new ControlServer({ path, rpc, identify, report: (error) => reported.push(error) });
+  return new ControlServer(new ControlSockets({ runDir: directory, group: () => undefined }), {
+    rpc,
+    identify,
+    carpGroup: () => GROUP,
+    report: (error) => reported.push(error),
+    ...options,
+  });
 }
 
-beforeEach(async () => {
+/** Serves with other options. */
+function serveInstead(options: Partial<ControlServerOptions>): void {
+  server.close();
+  server = serve(options);
+}
+
+beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "carpctl-server-"));
   path = join(directory, "engine.sock");
   peer = { uid: 0, gid: 0, groups: [] };
-  accepted = [];
+  accepted = 0;
   reported = [];
   rpc = new JSONRPCServer<Caller>();
   rpc.addMethod("echo", (params: unknown) => params);
   server = serve();
-  await server.listen();
 });
 
-afterEach(async () => {
+afterEach(() => {
   for (const client of clients.splice(0)) client.socket.destroy();
-  await server.close();
+  server.close();
   rmSync(directory, { recursive: true });
 });
 
@@ -97,7 +115,32 @@ async function someTurns(): Promise<void> {
   for (let n = 0; n < 50; n++) await turn();
 }
 
-test("every user may connect", () => assert.equal(statSync(path).mode & 0o777, 0o666));
+test("every user may connect to engine.sock, and only root to admin.sock where there is no group carp", () => {
+  const mode = (name: string) => statSync(join(directory, name)).mode & 0o777;
+  assert.deepEqual([mode("engine.sock"), mode("admin.sock")], [0o666, 0o600]);
+});
+
+test("group carp may connect to admin.sock where the engine can give it to the group", () => {
+  server.close();
+  // The one group that a user without privileges may give a file to.
+  const group = process.getgid?.() ?? 0;
+  const sockets = new ControlSockets({ runDir: directory, group: () => group });
+  const { mode, gid } = statSync(join(directory, "admin.sock"));
+  assert.deepEqual([mode & 0o777, gid], [0o660, group]);
+  sockets.close();
+});
+
+test("sockets of another owner", { skip: process.getuid?.() !== 0 }, () => {
+  server.close();
+  const sockets = new ControlSockets({ runDir: directory, uid: 65_534, group: () => 65_533 });
+  const of = (name: string) => {
+    const { mode, uid, gid } = statSync(join(directory, name));
+    return [(mode & 0o777).toString(8), uid, gid];
+  };
+  assert.deepEqual(of("engine.sock"), ["666", 65_534, process.getgid?.()]);
+  assert.deepEqual(of("admin.sock"), ["660", 65_534, 65_533]);
+  sockets.close();
+});
 
 test("a request may come in pieces, and several in one", async () => {
   const client = new Client();
@@ -212,15 +255,21 @@ test("a line without an end is refused as soon as it is too long", async () => {
 });
 
 test("an idle connection is dropped; one whose request is being answered is not", async () => {
-  rpc.addMethod("wait", () => new Promise(() => {}));
-  const idle = new Client();
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  rpc.addMethod("wait", () => {
+    resolve();
+    return new Promise(() => {});
+  });
+  serveInstead({ silentMs: 200 });
   const busy = new Client();
   busy.socket.write(request(1, "wait"));
-  while (accepted.length < 2) await turn();
-  await someTurns();
-  for (const socket of accepted) assert.equal(socket.timeout, 30_000);
-  for (const socket of accepted) socket.emit("timeout");
-  await idle.closed;
+  await begun;
+  await new Client().closed;
+  // A request that does not end is none.
+  const slow = new Client();
+  const drip = setInterval(() => slow.socket.write(" "), 5);
+  await slow.closed;
+  clearInterval(drip);
   assert.equal(busy.socket.destroyed, false);
 });
 
@@ -231,10 +280,11 @@ test("a subscriber may be idle, and gets what the feed tells until it disconnect
     caller.subscribe(feed);
     return null;
   });
+  serveInstead({ silentMs: 200 });
   const client = new Client();
   client.socket.write(request(1, "follow"));
   assert.deepEqual(await client.read(), answer(1, null));
-  accepted[0]?.emit("timeout");
+  await new Client().closed;
   const event = { kind: "created", interface: "carp0" } as const;
   feed.tell(event);
   feed.tell(event);
@@ -245,7 +295,7 @@ test("a subscriber may be idle, and gets what the feed tells until it disconnect
       params: { atMs: 1000, times: 1, event },
     });
   client.socket.destroy();
-  while (accepted[0]?.destroyed === false) await turn();
+  await someTurns();
   feed.tell(event);
 });
 
@@ -258,33 +308,60 @@ test("the user with the most connections makes room: its oldest one goes", async
   const ofUser = async (uid: number, count: number) => {
     peer = { uid, gid: uid, groups: [] };
     const made = Array.from({ length: count }, () => new Client());
-    const all = accepted.length + count;
-    while (accepted.length < all) await turn();
+    const all = accepted + count;
+    while (accepted < all) await turn();
     return made;
   };
   const [other] = await ofUser(2000, 1);
   const greedy = await ofUser(1000, MAX_CONNECTIONS - 1);
   const [late] = await ofUser(2000, 1);
-  assert.deepEqual(
-    accepted.map((socket, at) => (socket.destroyed ? at : -1)).filter((at) => at >= 0),
-    [1],
-  );
-  assert.ok(other && late);
+  assert.ok(other && late && greedy[0]);
+  await greedy[0].closed;
   for (const client of [other, late, greedy.at(-1) ?? late, greedy[1] ?? late]) {
     client.socket.write(request(7));
     assert.deepEqual(await client.read(), answer(7));
   }
 });
 
-test("a second engine on the path is refused, and the first goes on", async () => {
-  await assert.rejects(serve().listen(), AlreadyRunning);
+test("root's connections are dropped for root alone", async () => {
+  // Root's are the most.
+  const root = Array.from({ length: MAX_CONNECTIONS - 1 }, () => new Client());
+  while (accepted < MAX_CONNECTIONS - 1) await turn();
+  peer = { uid: 1000, gid: GROUP, groups: [] };
+  const first = new Client();
+  while (accepted < MAX_CONNECTIONS) await turn();
+  const second = new Client();
+  await first.closed;
+  for (const client of [second, root[0] ?? second]) {
+    client.socket.write(request(7));
+    assert.deepEqual(await client.read(), answer(7));
+  }
+});
+
+test("users without rights do not take the places of root and of group carp", async () => {
+  const root = new Client();
+  peer = { uid: 1000, gid: GROUP, groups: [] };
+  const member = new Client();
+  while (accepted < 2) await turn();
+  peer = { uid: 2000, gid: 2000, groups: [] };
+  const others = Array.from({ length: 300 }, () => new Client());
+  while (accepted < 302) await turn();
+  await others[43]?.closed;
+  for (const client of [root, member, others[44] ?? root]) {
+    client.socket.write(request(7));
+    assert.deepEqual(await client.read(), answer(7));
+  }
+});
+
+test("a run directory in which an engine answers is known, and the engine goes on", async () => {
+  assert.equal(await isAnswered(directory), true);
   const client = new Client();
   client.socket.write(request(1));
   assert.deepEqual(await client.read(), answer(1));
 });
 
 test("sockets that killed engines left are replaced and removed", async () => {
-  await server.close();
+  server.close();
   for (const name of ["engine.sock", "engine.sock.4194304"]) {
     const dead = createServer();
     await new Promise<void>((resolve) => dead.listen(join(directory, `${name}.tmp`), resolve));
@@ -292,9 +369,10 @@ test("sockets that killed engines left are replaced and removed", async () => {
     linkSync(join(directory, `${name}.tmp`), join(directory, name));
     await new Promise((resolve) => dead.close(resolve));
   }
+  assert.equal(await isAnswered(directory), false);
+  await removeUnfinished(directory);
   server = serve();
-  await server.listen();
-  assert.deepEqual(readdirSync(directory), ["engine.sock"]);
+  assert.deepEqual(readdirSync(directory).sort(), ["admin.sock", "engine.sock"]);
   const client = new Client();
   client.socket.write(request(1));
   assert.deepEqual(await client.read(), answer(1));
@@ -304,32 +382,32 @@ test("a socket that was removed is restored, and connections stay", async () => 
   const before = new Client();
   before.socket.write(request(1));
   await before.read();
-  assert.equal(await server.restore(), false);
-  unlinkSync(path);
-  assert.equal(await server.isOurs(), false);
-  assert.equal(await server.restore(), true);
-  assert.equal(await server.isOurs(), true);
-  for (const client of [before, new Client()]) {
-    client.socket.write(request(2));
-    assert.deepEqual(await client.read(), answer(2));
+  for (const removed of [["engine.sock"], ["admin.sock"], ["admin.sock", "engine.sock"]]) {
+    assert.equal(server.restore(), false);
+    for (const name of removed) unlinkSync(join(directory, name));
+    assert.equal(server.isInPlace, !removed.includes("engine.sock"));
+    assert.equal(server.restore(), true);
+    assert.equal(server.isInPlace, true);
+    for (const client of [before, new Client(), new Client(join(directory, "admin.sock"))]) {
+      client.socket.write(request(2));
+      assert.deepEqual(await client.read(), answer(2));
+    }
   }
 });
 
 test("a server that is closed removes its own socket, and not another engine's", async () => {
-  unlinkSync(path);
   const other = serve();
-  await other.listen();
-  await server.close();
+  server.close();
   assert.equal(existsSync(path), true);
-  assert.equal(await server.restore(), false);
-  await other.close();
-  assert.equal(existsSync(path), false);
+  assert.equal(server.restore(), false);
+  other.close();
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 test("clients read the end when the server is closed", async () => {
   const client = new Client();
   client.socket.write(request(1));
   await client.read();
-  await server.close();
+  server.close();
   await client.closed;
 });

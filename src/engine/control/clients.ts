@@ -1,0 +1,201 @@
+/**
+ * Clients: the connections of one class of users (root and group `carp`, or all others), with places, turns and, for
+ * those others, a budget of their own. One step is done in a turn of the event loop, so that CARP never waits for more
+ * than one; nothing of a client is accepted, read, answered or closed outside such a step, so that all of it counts.
+ */
+
+import { nativeUnixSockets, type Readiness } from "../../kernel/process/native-unix-sockets.ts";
+import type { Peer } from "./authorisation.ts";
+import type { Budget } from "./budget.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { Turns } from "./turns.ts";
+
+const EAGAIN = 11;
+const ECONNABORTED = 103;
+const MAX_CONNECTIONS = 256;
+const ACCEPTED_IN_A_STEP = 16;
+const SILENCE_CHECKS = 6;
+/** After a failure to accept, of which lack of descriptors is the likely one. */
+const ACCEPT_AGAIN_MS = 100;
+/** What waking up costs before a step begins. */
+const WAKE_MS = 0.05;
+
+/**
+ * Stand for users in turns: accepting connections, and shared answers that are made in several turns. Among privileged
+ * users connections are accepted in root's turn, because root may be the next.
+ */
+const ACCEPTING = -1;
+const EVALUATING = -2;
+const ROOT = 0;
+
+export interface ClientsOptions extends Pick<ConnectionOptions, "answer" | "report" | "isPrivileged"> {
+  /** Time of the event loop for these clients; without one it is not limited. */
+  readonly budget?: Budget | undefined;
+  /** A client that neither asks nor reads is dropped after this time. */
+  readonly silentMs: number;
+}
+
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #turns = new Turns<() => void>();
+  readonly #readiness: Readiness;
+  /** Steps to be asked for when a socket is ready. */
+  readonly #sockets = new Map<number, () => void>();
+  /** Connections by uid, the oldest first. */
+  readonly #users = new Map<number, Set<Connection>>();
+  /** Connections whose turn will come. */
+  readonly #asked = new Set<Connection>();
+  readonly #silence: NodeJS.Timeout;
+  #count = 0;
+  #isRunning = false;
+  #isWatched = false;
+  #isClosed = false;
+  /** Start of the step whose cost has not been charged yet. */
+  #steppedAtMs: number | undefined;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+    this.#readiness = new nativeUnixSockets.Readiness(() => this.#woken());
+    const { silentMs } = options;
+    this.#silence = setInterval(() => this.#dropSilent(), silentMs / SILENCE_CHECKS).unref();
+    this.#watchAll();
+  }
+
+  /** Passes the connections that reach a listening socket to `take`, some in a step. */
+  accept(listener: number, take: (socket: number) => void): void {
+    const turn = this.#options.isPrivileged ? ROOT : ACCEPTING;
+    const again = () => void (this.#sockets.has(listener) && this.#readiness.watch(listener, true, false));
+    const accept = () => {
+      for (let n = 0; n < ACCEPTED_IN_A_STEP; n++) {
+        if (!this.#sockets.has(listener)) return;
+        const socket = nativeUnixSockets.acceptUnix(listener);
+        if (socket >= 0) take(socket);
+        else if (socket === -EAGAIN) return again();
+        else if (socket !== -ECONNABORTED) return void setTimeout(again, ACCEPT_AGAIN_MS).unref();
+      }
+      this.#push(turn, accept);
+    };
+    this.#sockets.set(listener, () => this.#push(turn, accept));
+    again();
+  }
+
+  /** Ends accepting: the listening socket is about to be closed. */
+  ignore(listener: number): void {
+    this.#sockets.delete(listener);
+  }
+
+  /** Serves a connection. */
+  add(socket: number, peer: Peer): void {
+    if (this.#isClosed) {
+      nativeUnixSockets.closeSocket(socket);
+      return;
+    }
+    this.#makeRoom(peer);
+    const { isPrivileged } = this.#options;
+    const connection = new Connection({
+      ...this.#options,
+      socket,
+      peer,
+      ask: () => this.#ask(connection),
+      watch: (socket, reads, writes) => void this.#readiness.watch(socket, reads, writes),
+      turn: () => new Promise((resolve) => this.#push(isPrivileged ? peer.uid : EVALUATING, resolve)),
+      closed: () => this.#forget(connection),
+    });
+    const own = this.#users.get(peer.uid);
+    if (own === undefined) this.#users.set(peer.uid, new Set([connection]));
+    else own.add(connection);
+    this.#count++;
+    this.#sockets.set(socket, () => this.#ask(connection));
+    this.#readiness.watch(socket, true, false);
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#silence);
+    for (const own of [...this.#users.values()]) for (const connection of [...own]) connection.end();
+    this.#readiness.close();
+  }
+
+  /**
+   * Drops the oldest connection of the user with the most: no user can keep others out, and a new connection is not
+   * dropped before its first request. Root's are dropped for root alone.
+   */
+  #makeRoom(newcomer: Peer): void {
+    if (this.#count < MAX_CONNECTIONS) return;
+    let most: Set<Connection> | undefined;
+    for (const [uid, own] of this.#users)
+      if ((uid !== ROOT || newcomer.uid === ROOT) && own.size > (most?.size ?? 0)) most = own;
+    const [oldest] = most ?? this.#users.get(ROOT) ?? [];
+    oldest?.drop();
+  }
+
+  #forget(connection: Connection): void {
+    const { uid } = connection.peer;
+    const own = this.#users.get(uid);
+    if (own?.delete(connection)) this.#count--;
+    if (own?.size === 0) this.#users.delete(uid);
+    this.#sockets.delete(connection.socket);
+  }
+
+  #dropSilent(): void {
+    for (const own of [...this.#users.values()])
+      for (const connection of [...own]) if (connection.isSilent(this.#options.silentMs)) connection.drop();
+  }
+
+  #ask(connection: Connection): void {
+    if (this.#asked.has(connection)) return;
+    this.#asked.add(connection);
+    this.#push(connection.peer.uid, () => {
+      this.#asked.delete(connection);
+      connection.step();
+    });
+  }
+
+  #push(uid: number, step: () => void): void {
+    this.#turns.push(uid, step);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    setImmediate(() => this.#turn());
+  }
+
+  /** One step, and the charge for the one before with all that followed from it in the same turn. */
+  #turn(): void {
+    const { budget } = this.#options;
+    const nowMs = performance.now();
+    if (this.#steppedAtMs !== undefined) budget?.charge(nowMs - this.#steppedAtMs);
+    this.#steppedAtMs = undefined;
+    if (this.#isClosed) return;
+    const waitMs = budget?.waitMs ?? 0;
+    if (waitMs > 0) {
+      setTimeout(() => this.#turn(), waitMs).unref();
+      return;
+    }
+    this.#steppedAtMs = nowMs;
+    for (const socket of this.#readiness.take()) this.#sockets.get(socket)?.();
+    const step = this.#turns.next();
+    if (step === undefined) {
+      this.#isRunning = false;
+      this.#steppedAtMs = undefined;
+      this.#watchAll();
+      return;
+    }
+    step();
+    setImmediate(() => this.#turn());
+  }
+
+  #watchAll(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    this.#readiness.wake();
+  }
+
+  #woken(): void {
+    this.#isWatched = false;
+    // What is ready is seen when the turns end.
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#options.budget?.charge(WAKE_MS);
+    this.#turn();
+  }
+}

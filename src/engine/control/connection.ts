@@ -1,0 +1,190 @@
+/**
+ * Connection: one client of the control socket. Bounded in the length of a request, in requests at a time (one), in
+ * unread output and in idle time. Everything it does is done in a turn that it was given; the meaning of a request is
+ * decided in methods.ts.
+ */
+
+import {
+  createJSONRPCErrorResponse,
+  isJSONRPCID,
+  JSONRPCErrorCode,
+  type JSONRPCRequest,
+  type JSONRPCResponse,
+} from "json-rpc-2.0";
+import { jsonIn, LineSplitter } from "../../control/framing.ts";
+import { MAX_REQUEST_BYTES } from "../../control/messages.ts";
+import { nativeUnixSockets } from "../../kernel/process/native-unix-sockets.ts";
+import type { Peer } from "./authorisation.ts";
+import { Backlog, type Feed } from "./feed.ts";
+import { replyLine } from "./shared-answers.ts";
+
+const EAGAIN = -11;
+const NOTHING = Buffer.alloc(0);
+/** Each read goes through here: only what a client really sent takes memory. */
+const received = Buffer.alloc(MAX_REQUEST_BYTES);
+
+/** The client of a request. */
+export interface Caller {
+  readonly peer: Peer;
+  /** Whether it is root or a member of group `carp`. */
+  readonly isPrivileged: boolean;
+  /** Sends every event of this feed to the client until it disconnects. */
+  subscribe(feed: Feed): void;
+  /** Resolves in the next turn of clients like this one: a costly answer is made in several. */
+  turn(): Promise<void>;
+}
+
+export interface ConnectionOptions {
+  /** Connected; closed with the connection. */
+  readonly socket: number;
+  readonly peer: Peer;
+  readonly isPrivileged: boolean;
+  readonly answer: (request: JSONRPCRequest, caller: Caller) => PromiseLike<JSONRPCResponse | null>;
+  /** Gets the errors of requests that could not be answered: faults of the engine, not of the client. */
+  readonly report: (error: unknown) => void;
+  /** Has `step` called in the connection's turn. */
+  readonly ask: (connection: Connection) => void;
+  /** Has a turn asked for once the socket can be read, or written. */
+  readonly watch: (socket: number, reads: boolean, writes: boolean) => void;
+  readonly turn: () => Promise<void>;
+  readonly closed: (connection: Connection) => void;
+}
+
+export class Connection implements Caller {
+  readonly peer: Peer;
+  readonly isPrivileged: boolean;
+  readonly socket: number;
+  readonly #options: ConnectionOptions;
+  readonly #requests = new LineSplitter(MAX_REQUEST_BYTES - 1);
+  #unsent: Buffer = NOTHING;
+  #isAnswering = false;
+  #isEnding = false;
+  #isClosed = false;
+  /** Of the last request, or of the last output that was read. */
+  #activeAtMs = performance.now();
+  /** Events not read yet, of a client that subscribed. */
+  #backlog: Backlog | undefined;
+  #unsubscribe = () => {};
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.socket = options.socket;
+    this.peer = options.peer;
+    this.isPrivileged = options.isPrivileged;
+  }
+
+  turn(): Promise<void> {
+    return this.#options.turn();
+  }
+
+  subscribe(feed: Feed): void {
+    if (this.#backlog !== undefined || this.#isClosed) return;
+    this.#backlog = new Backlog(() => this.#options.ask(this));
+    this.#unsubscribe = feed.subscribe(this.#backlog);
+  }
+
+  /**
+   * Whether it neither asked nor read for this long. A command may take long, and a subscriber's backlog is bounded.
+   */
+  isSilent(forMs: number): boolean {
+    if (this.#backlog !== undefined || (this.#isAnswering && this.#unsent.length === 0)) return false;
+    return performance.now() - this.#activeAtMs >= forMs;
+  }
+
+  /** One turn: writes what waits, or answers one request. */
+  step(): void {
+    if (!this.#flush()) return;
+    if (this.#backlog?.isEmpty === false) {
+      if (this.#write(this.#backlog.take())) this.#options.ask(this);
+      return;
+    }
+    if (this.#isAnswering) return;
+    const line = this.#nextRequest();
+    if (this.#isClosed) return;
+    if (line !== undefined) void this.#answer(line);
+    else if (this.#requests.isTooLong) this.#refuse(`a request has at most ${MAX_REQUEST_BYTES} bytes`);
+    else this.#options.watch(this.socket, true, false);
+  }
+
+  /** Closes it once the client has read its replies, as far as it reads. */
+  end(): void {
+    this.#isEnding = true;
+    this.#flush();
+    this.drop();
+  }
+
+  drop(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unsubscribe();
+    nativeUnixSockets.closeSocket(this.socket);
+    this.#options.closed(this);
+  }
+
+  #nextRequest(): Buffer | undefined {
+    const pending = this.#requests.next();
+    if (pending !== undefined || this.#requests.isTooLong) return pending;
+    const count = nativeUnixSockets.receiveBytes(this.socket, received);
+    if (count === 0 || (count < 0 && count !== EAGAIN)) this.drop();
+    if (count <= 0) return undefined;
+    this.#requests.push(Buffer.from(received.subarray(0, count)));
+    return this.#requests.next();
+  }
+
+  async #answer(line: Buffer): Promise<void> {
+    this.#isAnswering = true;
+    this.#activeAtMs = performance.now();
+    try {
+      const response = await this.#responseTo(line);
+      this.#isAnswering = false;
+      if (this.#isClosed) return;
+      if (response === null || this.#write(replyLine(response))) this.#options.ask(this);
+    } catch (error) {
+      this.#options.report(error);
+      this.drop();
+    }
+  }
+
+  /** Answers one request. Batches are refused: a thousand requests in one would be answered in one turn. */
+  async #responseTo(line: Buffer): Promise<JSONRPCResponse | null> {
+    const request = jsonIn(line);
+    if (request === undefined)
+      return createJSONRPCErrorResponse(null, JSONRPCErrorCode.ParseError, "a request is one line of JSON");
+    const invalid = (why: string) => createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, why);
+    if (typeof request !== "object" || request === null || Array.isArray(request))
+      return invalid("a request is one JSON object");
+    // The reply repeats the id: an object of any depth could not be written.
+    if ("id" in request && !isJSONRPCID(request.id))
+      return invalid("the id of a request is text, a number or null");
+    return this.#options.answer(request as JSONRPCRequest, this);
+  }
+
+  #refuse(message: string): void {
+    this.#isEnding = true;
+    const response = createJSONRPCErrorResponse(null, JSONRPCErrorCode.InvalidRequest, message);
+    this.#write(replyLine(response));
+  }
+
+  /** @returns whether the kernel took everything */
+  #write(text: string): boolean {
+    this.#unsent = Buffer.from(text);
+    return this.#flush();
+  }
+
+  /** Writes what waits. @returns whether nothing waits any more, and the connection goes on */
+  #flush(): boolean {
+    while (this.#unsent.length > 0 && !this.#isClosed) {
+      const count = nativeUnixSockets.sendBytes(this.socket, this.#unsent);
+      if (count > 0) {
+        this.#unsent = this.#unsent.subarray(count);
+        this.#activeAtMs = performance.now();
+      } else if (count === EAGAIN) {
+        this.#options.watch(this.socket, false, true);
+        return false;
+      } else this.drop();
+    }
+    this.#unsent = NOTHING;
+    if (this.#isEnding) this.drop();
+    return !this.#isClosed;
+  }
+}

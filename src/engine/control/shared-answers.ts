@@ -1,0 +1,72 @@
+/**
+ * SharedAnswers: one evaluation of a costly question for many users, and its text. An answer serves those who ask while
+ * it is made, and twenty times as long as it took to make, at most a second.
+ */
+
+import type { JSONRPCResponse } from "json-rpc-2.0";
+import { jsonLine } from "../../control/framing.ts";
+
+const TIMES_ITS_COST = 20;
+const MOST_MS = 1000;
+/** Different questions (one may name any interface) whose answers are kept. */
+const MOST_ANSWERS = 64;
+
+/** The JSON of shared results: it is made once. */
+const texts = new WeakMap<object, string>();
+
+interface Answer {
+  readonly result: Promise<object>;
+  /** Infinite while it is made. */
+  readonly untilMs: number;
+}
+
+export class SharedAnswers {
+  readonly #answers = new Map<string, Answer>();
+  readonly #now: () => number;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** The answer to a question; `evaluate` is called when there is none that still serves. */
+  get<R extends object>(question: string, evaluate: () => R | Promise<R>): Promise<R> {
+    const known = this.#answers.get(question);
+    if (known !== undefined && this.#now() < known.untilMs) return known.result as Promise<R>;
+    this.#answers.delete(question);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size < MOST_ANSWERS) break;
+      this.#answers.delete(oldest);
+    }
+    const answer = { untilMs: Number.POSITIVE_INFINITY };
+    const result = this.#evaluate(evaluate, answer);
+    this.#answers.set(question, Object.assign(answer, { result }));
+    return result;
+  }
+
+  /** Nothing known so far is an answer any more. */
+  forget(): void {
+    this.#answers.clear();
+  }
+
+  async #evaluate<R extends object>(evaluate: () => R | Promise<R>, answer: { untilMs: number }): Promise<R> {
+    const beganMs = this.#now();
+    // Without an answer the next one who asks begins anew.
+    let untilMs = 0;
+    try {
+      const made = await evaluate();
+      texts.set(made, JSON.stringify(made));
+      untilMs = this.#now() + Math.min(MOST_MS, TIMES_ITS_COST * (this.#now() - beganMs));
+      return made;
+    } finally {
+      answer.untilMs = untilMs;
+    }
+  }
+}
+
+/** A response as one line. */
+export function replyLine(response: JSONRPCResponse): string {
+  const { result } = response;
+  const text = typeof result === "object" && result !== null ? texts.get(result) : undefined;
+  if (text === undefined) return jsonLine(response);
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(response.id)},"result":${text}}\n`;
+}
