@@ -22,7 +22,7 @@ import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
 
 /** Time an engine may take to stop in order after an internal error. */
-const CRASH_STOP_MS = 2000;
+const CRASH_STOP_MS = 5000;
 const SOCKET_CHECK_EVERY_MS = 800;
 
 /** Exit status after an internal error. */

@@ -4,7 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { ENGINE_UID, withEngineUser } from "../hosts/engine-user.ts";
@@ -126,6 +135,13 @@ for (const [at, who, uid] of [
           `carpctl: run directory ${a.runDirectory}: user _carpd cannot enter ${above}\n`,
         );
         chmodSync(above, 0o755);
+        const theirs = join(a.runDirectory, "theirs");
+        writeFileSync(theirs, "");
+        assert.match(
+          (await a.exec(user[0] ?? "", [...user.slice(1), CARPCTL, "engine"])).stderr,
+          /: holds theirs, which is not the engine's: give it a directory of its own\n$/,
+        );
+        rmSync(theirs);
       }
       const node = [process.execPath, "--disable-sigusr1", "--import", ATTEMPTS];
       const engine = await a.startEngine({ through: [...user, ...node], program: MAIN });
@@ -135,6 +151,8 @@ for (const [at, who, uid] of [
       assert.equal(lineOf(engine.pid, "Uid"), [uid, uid, uid, uid].join("\t"));
       assert.deepEqual(openPorts(engine.pid), []);
       assert.equal(statSync(a.runDirectory).uid, uid);
+      // Not dumpable: /proc shows it as root's, whoever it is.
+      assert.equal(statSync(`/proc/${engine.pid}/mem`).uid, 0);
       process.kill(engine.pid, "SIGWINCH");
       const path = join(a.runDirectory, "attempts");
       const found = await eventually(

@@ -8,6 +8,7 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lchownSync,
   lstatSync,
   mkdirSync,
@@ -23,6 +24,8 @@ import { ENGINE_USER } from "../../kernel/process/privileges.ts";
 
 /** The longest path in a socket's address, without its final NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
+/** What engines make in their directories. */
+const OWN_ENTRY = /^(maintenance|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
 /** The socket is made under a temporary name that ends in the process id. */
 const LONGEST_PID = ".4194304";
 
@@ -39,6 +42,9 @@ export function makeRunDirectory(path: string, user: User | undefined): string |
     // Nothing is made in a directory where another user could replace it.
     const untrusted = distrust(dirname(path));
     if (untrusted !== undefined) return untrusted;
+    const theirs = user && foreignEntry(path);
+    if (theirs !== undefined)
+      return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
     const closed = user && closedTo(user, realpathSync(dirname(path)));
     if (closed !== undefined) return `user ${ENGINE_USER} cannot enter ${closed}`;
     mkdirSync(path, { mode: 0o755 });
@@ -48,6 +54,12 @@ export function makeRunDirectory(path: string, user: User | undefined): string |
   } catch (error) {
     return whyNot(path, user, (error as NodeJS.ErrnoException).code);
   }
+}
+
+/** A file in a directory that is to become the engine user's, and that no engine made. */
+function foreignEntry(directory: string): string | undefined {
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) return undefined;
+  return readdirSync(directory).find((name) => !OWN_ENTRY.test(name));
 }
 
 /** The first directory, from this one up, that the user may not enter. */
@@ -79,6 +91,9 @@ function whyNot(path: string, user: User | undefined, code: string | undefined):
  */
 export function makeStateDirectory(path: string, user: User | undefined): string | undefined {
   try {
+    const theirs = user && foreignEntry(path);
+    if (theirs !== undefined)
+      return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
     mkdirSync(path, { recursive: true, mode: 0o755 });
     const untrusted = distrust(path, user?.uid);
     if (untrusted !== undefined) return untrusted;
