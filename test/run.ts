@@ -4,7 +4,7 @@
  * mount, device or file.
  */
 
-import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, globSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Readable } from "node:stream";
@@ -95,6 +95,8 @@ const compiled = mkdtempSync(join(tmpdir(), `${run}-compiled-`));
 process.env.NODE_COMPILE_CACHE = compiled;
 // The temporary files of all tests and of the programs that they start.
 const temporary = mkdtempSync(join(tmpdir(), `${run}-`));
+// Engines and commands of tests may be other users.
+chmodSync(temporary, 0o755);
 process.env.TMPDIR = temporary;
 const notes: string[] = [];
 const before = machine();
