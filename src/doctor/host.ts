@@ -94,7 +94,7 @@ function engine({ privileges, release, hasEngineUser }: HostFacts): Finding[] {
           level: "warning",
           subject: "landlock",
           text: "the engine reaches every file that its user may reach",
-          todo: "use a kernel with Landlock (5.13, CONFIG_SECURITY_LANDLOCK, and landlock among lsm=)",
+          todo: "use a kernel with Landlock (5.13, CONFIG_SECURITY_LANDLOCK, and landlock among lsm=), and no container that withholds it",
         },
   );
   return findings;
