@@ -1,14 +1,14 @@
 /**
  * The checks of a received packet, before a virtual host hears of it. Checks and their order are the
- * protocol's; each has its statistic and its log priority. Changes no state but the replay window of
- * strict_replay.
+ * protocol's; each has its statistic and its log priority. Changes no state but what the virtual hosts know
+ * of counters.
  */
 
 import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
-import type { Family, Heard, Micros, Priority } from "./model.ts";
+import type { Family, Heard, Instant, Micros, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 
 export interface Discarded {
@@ -34,7 +34,7 @@ export interface Reception {
   /** The carp interfaces on that carpdev. */
   readonly here: readonly CarpInterface[];
   readonly allow: boolean;
-  readonly strictReplay: boolean;
+  readonly now: Instant;
 }
 
 export interface Checked {
@@ -58,7 +58,7 @@ export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
 
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
 
-function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Reception): Discarded | Accepted {
+function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): Discarded | Accepted {
   const { family, source, addresses, multicast, hopLimit, message } = packet;
   const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
   const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
@@ -94,7 +94,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
     stale: { node, heard },
   });
   if (node.isOwn(counter)) return stale("replay or network loop detected");
-  if (strictReplay && carpInterface.isReplay(vhid, heard))
-    return stale("replay detected: the counter is not new");
+  const replay = carpInterface.replayOf(node, heard, now);
+  if (replay !== undefined) return stale(`replay detected: ${replay}`);
   return { carpInterface, node, heard };
 }

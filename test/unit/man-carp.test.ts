@@ -95,6 +95,8 @@ function everyLogLine(): Logged[] {
   setSysctl("strict_replay", 1);
   hear(replayed);
   hear(replayed);
+  hear(advertisement({ counter: 30_000_000n }));
+  hear(replayed);
   hear(advertisement({ hopLimit: 254 }));
   hear(advertisement({ vhid: 2 }));
   hear(advertisement({ pass: "guessed" }));
