@@ -4,6 +4,7 @@
  * of counters.
  */
 
+import { formatAddress } from "../protocol/address.ts";
 import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
@@ -59,7 +60,7 @@ export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
 
 function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): Discarded | Accepted {
-  const { family, source, addresses, multicast, hopLimit, message } = packet;
+  const { source, addresses, multicast, hopLimit, message, family } = packet;
   const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
   const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
     statistic,
@@ -68,8 +69,8 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
     carpInterface: named,
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
-  // A router between unicast peers has decremented the TTL; multicast can only come from the segment itself.
-  const routed = !multicast && here.some((each) => each.isUnicast(family));
+  // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
+  const routed = !multicast && here.some((each) => each.isRoutedPeer(source));
   if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
@@ -78,11 +79,13 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
   const carpInterface = here.find(
-    (each) => each.isUnicast(family) === !multicast && each.node(vhid) !== undefined,
+    (each) => (each.peer(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined)
     return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+  const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
+  if (stray !== undefined) return discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray}`);
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
@@ -97,4 +100,17 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   const replay = carpInterface.replayOf(node, heard, now);
   if (replay !== undefined) return stale(`replay detected: ${replay}`);
   return { carpInterface, node, heard };
+}
+
+/** Why a unicast packet is not for this interface: it is from another host than its peer, or for another one. */
+function strayUnicast(
+  carpInterface: CarpInterface,
+  { family, source, addresses }: Packet,
+): string | undefined {
+  const peer = carpInterface.peer(family);
+  if (source !== peer) return `carppeer is ${peer}: advertisement`;
+  const destination = formatAddress(addresses.destination);
+  return carpInterface.isAddressed(destination)
+    ? undefined
+    : `advertisement to ${destination}, not an address of this host,`;
 }

@@ -5,7 +5,7 @@
 
 import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
 import type { Micros } from "../../src/core/model.ts";
-import { isLinkLocal } from "../../src/protocol/address.ts";
+import { formatAddress, isLinkLocal } from "../../src/protocol/address.ts";
 import { ADVERTISEMENT_BYTES, parseAdvertisement } from "../../src/protocol/advertisement.ts";
 import { Authentication } from "../../src/protocol/authentication.ts";
 import { parseCarpFrame } from "../../src/protocol/frame.ts";
@@ -79,6 +79,8 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
     const peer = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
     if ((peer === undefined) !== said.multicast) continue;
+    const own = said.source.includes(":") ? undefined : station.ownAddressOn(carpdev);
+    if (peer !== undefined && (said.source !== peer || said.destination !== own)) continue;
     if (!hasValidDigest(frame, secret, configuration, said)) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
     return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };
@@ -89,6 +91,7 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
 interface Said {
   readonly family: 4 | 6;
   readonly source: string;
+  readonly destination: string;
   readonly multicast: boolean;
   readonly vhid: number;
   readonly advbase: number;
@@ -112,11 +115,12 @@ function read({ bytes }: Frame): Said | undefined {
 function parse(bytes: Uint8Array): Said | undefined {
   const parsed = parseCarpFrame(bytes);
   if (!("packet" in parsed)) return undefined;
-  const { family, source, multicast, hopLimit, message } = parsed.packet;
+  const { family, source, addresses, multicast, hopLimit, message } = parsed.packet;
+  const destination = formatAddress(addresses.destination);
   const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
   if (!("advertisement" in carried) || hopLimit !== 255) return undefined;
   const { version, type, ...said } = carried.advertisement;
-  return version === 2 && type === 1 ? { family, source, multicast, ...said } : undefined;
+  return version === 2 && type === 1 ? { family, source, destination, multicast, ...said } : undefined;
 }
 
 /** Whether the digest is valid for this secret. */

@@ -185,6 +185,12 @@ export class Station implements Plugged {
     return carpdev === undefined ? undefined : this.#segments.get(carpdev);
   }
 
+  /** Its own IPv4 address on a carpdev. */
+  ownAddressOn(carpdev: string): string | undefined {
+    const segment = this.segmentOf(carpdev);
+    return segment && ownAddress(segment.index, this.id);
+  }
+
   owns(segment: Segment, address: string): boolean {
     return address === ownAddress(segment.index, this.id);
   }

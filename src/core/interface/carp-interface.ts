@@ -265,9 +265,19 @@ export class CarpInterface implements Owner {
     return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
   }
 
-  /** Whether this family's advertisements are unicast. */
-  isUnicast(family: Family): boolean {
-    return (family === 4 ? this.#configuration.carppeer : this.#configuration.carppeer6) !== undefined;
+  /** The unicast peer of a family; undefined: its advertisements are multicast. */
+  peer(family: Family): string | undefined {
+    return this.#appearance.peer(family);
+  }
+
+  /** Whether this is the address of a unicast peer that is reached through a router. */
+  isRoutedPeer(address: string): boolean {
+    return this.#appearance.isRoutedPeer(address);
+  }
+
+  /** Whether a unicast peer sends to this address when it sends to this host. */
+  isAddressed(destination: string): boolean {
+    return this.#appearance.isAddressed(destination);
   }
 
   /** Whether the advertisement has a valid digest. */
