@@ -4,6 +4,7 @@
  * values fit together.
  */
 
+import type { SavedWindow } from "./counters/counter-book.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
 import type { NamedDemotion } from "./view.ts";
 
@@ -50,4 +51,6 @@ export interface HostConfiguration {
   readonly groups: readonly { readonly name: string; readonly carpDemoteCount: number }[];
   /** The named demotions. Their sum comes on top of `net.inet.carp.demotion` among the variables. */
   readonly reasons: readonly NamedDemotion[];
+  /** What the virtual hosts know of each other's counters, to refuse recorded advertisements. */
+  readonly windows?: readonly SavedWindow[] | undefined;
 }

@@ -7,7 +7,7 @@
 import { Carpdevs } from "./carpdevs.ts";
 import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
-import { CounterReserve } from "./counters/counter-reserve.ts";
+import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
 import type { Event, Part, Timer } from "./event.ts";
@@ -49,24 +49,21 @@ export class Host {
   readonly #carpdevs = new Carpdevs();
   readonly #interfaces: Interfaces;
   readonly #commands: Commands;
-  readonly #reserve = new CounterReserve();
+  readonly #counters: CounterBook;
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
-  #counterFloor: bigint;
-  /** The greatest counter sent or followed while the present event is handled; 0: none. */
-  #greatestNoted = 0n;
   #isRouter = false;
 
   constructor({ balancing, counterFloor = 0n }: HostOptions) {
-    this.#counterFloor = counterFloor;
+    this.#counters = new CounterBook(counterFloor);
     const emit = (effect: Effect) => this.#emit(effect);
     this.#interfaces = new Interfaces({
       carpdevs: this.#carpdevs,
       host: this.#forInterfaces(balancing),
       emit,
       forgetting: ({ name }) => {
-        this.#counterFloor = this.counterFloor;
+        this.#counters.destroyed(name);
         for (const kind of ["device", "filter", "membership"] as const)
           this.#failures.forget({ kind, interface: name });
       },
@@ -150,6 +147,7 @@ export class Host {
         .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? written : value })),
       groups,
       reasons,
+      windows: this.#counters.windows,
     };
   }
 
@@ -163,6 +161,7 @@ export class Host {
     leaseUntilUs: (name: string, vhid: number) => Micros,
     now: Instant,
   ): readonly Effect[] {
+    this.#counters.restore(configuration.windows ?? [], now);
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups);
     this.#demotion.restoreReasons(configuration.reasons);
@@ -172,21 +171,17 @@ export class Host {
     return this.#takeEffects(now);
   }
 
-  /** The greatest counter sent or followed so far, or the floor given. */
+  /** The time of the greatest counter sent or followed so far, or the floor given. */
   get counterFloor(): bigint {
-    let floor = this.#counterFloor;
-    for (const each of this.#interfaces)
-      for (const node of each.nodes) if (node.lastCounter > floor) floor = node.lastCounter;
-    return floor;
+    return this.#counters.floor;
   }
 
   /**
-   * The greatest counter that was or may be sent without another save; it grows no faster than
+   * The time of the greatest counter that was or may be sent without another save; it grows no faster than
    * CLOCK_BOOTTIME.
    */
   greatestCounter(now: Instant): bigint {
-    const [sent, reserved] = [this.counterFloor, this.#reserve.at(now)];
-    return reserved > sent ? reserved : sent;
+    return this.#counters.greatest(now);
   }
 
   /**
@@ -230,9 +225,8 @@ export class Host {
 
   #receive(carpdev: string, bytes: Uint8Array, receivedUs: Micros, now: Instant): void {
     const allow = this.#sysctl.get("net.inet.carp.allow") === 1;
-    const strictReplay = this.#sysctl.get("net.inet.carp.strict_replay") === 1;
     const here = this.#interfaces.on(carpdev);
-    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, strictReplay });
+    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, now });
     const of = verdict?.carpInterface;
     if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6", of);
     if (verdict === undefined) return;
@@ -341,10 +335,12 @@ export class Host {
       get isRouter() {
         return host.#isRouter;
       },
-      get counterFloor() {
-        // An interface asks before it replaces its nodes: the new nodes' counters go on from the old ones'.
-        host.#counterFloor = host.counterFloor;
-        return host.#counterFloor;
+      counters: host.#counters,
+      get replayDefence() {
+        return {
+          strict: host.#sysctl.get("net.inet.carp.strict_replay") === 1,
+          signed: false,
+        };
       },
       link: (name) => host.#carpdevs.links.get(name),
       demotion: host.#demotion,
@@ -353,9 +349,6 @@ export class Host {
       emit: (effect) => host.#emit(effect),
       log: (priority, text) => host.#log(priority, text),
       count: (statistic, of) => host.#count(statistic, of),
-      noteCounter: (counter) => {
-        if (counter > host.#greatestNoted) host.#greatestNoted = counter;
-      },
     };
   }
 
@@ -392,9 +385,7 @@ export class Host {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
-    if (this.#greatestNoted > 0n && this.#reserve.take(this.#greatestNoted, now))
-      this.#emit({ kind: "save" });
-    this.#greatestNoted = 0n;
+    if (this.#counters.takeSave(now)) this.#emit({ kind: "save" });
     const effects = this.#effects;
     this.#effects = [];
     return effects;

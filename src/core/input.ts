@@ -1,14 +1,15 @@
 /**
  * The checks of a received packet, before a virtual host hears of it. Checks and their order are the
- * protocol's; each has its statistic and its log priority. Changes no state but the replay window of
- * strict_replay.
+ * protocol's; each has its statistic and its log priority. Changes no state but what the virtual hosts know
+ * of counters.
  */
 
+import { formatAddress } from "../protocol/address.ts";
 import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
-import type { Family, Heard, Micros, Priority } from "./model.ts";
+import type { Family, Heard, Instant, Micros, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 
 export interface Discarded {
@@ -34,7 +35,7 @@ export interface Reception {
   /** The carp interfaces on that carpdev. */
   readonly here: readonly CarpInterface[];
   readonly allow: boolean;
-  readonly strictReplay: boolean;
+  readonly now: Instant;
 }
 
 export interface Checked {
@@ -58,8 +59,8 @@ export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
 
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
 
-function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Reception): Discarded | Accepted {
-  const { family, source, addresses, multicast, hopLimit, message } = packet;
+function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): Discarded | Accepted {
+  const { source, addresses, multicast, hopLimit, message, family } = packet;
   const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
   const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
     statistic,
@@ -68,8 +69,8 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
     carpInterface: named,
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
-  // A router between unicast peers has decremented the TTL; multicast can only come from the segment itself.
-  const routed = !multicast && here.some((each) => each.isUnicast(family));
+  // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
+  const routed = !multicast && here.some((each) => each.isRoutedPeer(source));
   if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
@@ -78,11 +79,13 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
   const carpInterface = here.find(
-    (each) => each.isUnicast(family) === !multicast && each.node(vhid) !== undefined,
+    (each) => (each.peer(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined)
     return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+  const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
+  if (stray !== undefined) return discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray}`);
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
@@ -94,7 +97,20 @@ function judge(packet: Packet, { carpdev, receivedUs, here, strictReplay }: Rece
     stale: { node, heard },
   });
   if (node.isOwn(counter)) return stale("replay or network loop detected");
-  if (strictReplay && carpInterface.isReplay(vhid, heard))
-    return stale("replay detected: the counter is not new");
+  const replay = carpInterface.replayOf(node, heard, now);
+  if (replay !== undefined) return stale(`replay detected: ${replay}`);
   return { carpInterface, node, heard };
+}
+
+/** Why a unicast packet is not for this interface: it is from another host than its peer, or for another one. */
+function strayUnicast(
+  carpInterface: CarpInterface,
+  { family, source, addresses }: Packet,
+): string | undefined {
+  const peer = carpInterface.peer(family);
+  if (source !== peer) return `carppeer is ${peer}: advertisement`;
+  const destination = formatAddress(addresses.destination);
+  return carpInterface.isAddressed(destination)
+    ? undefined
+    : `advertisement to ${destination}, not an address of this host,`;
 }

@@ -159,6 +159,12 @@ export class Host {
     await bridge.ip([`link set ${port} nomaster`]);
   }
 
+  /** The switch forwards no multicast to this host; what the host sends gets through. */
+  async deafen(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} type bridge_slave mcast_flood off`]);
+  }
+
   async unsilence(name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);
     await bridge.ip([`link set ${port} master br0`]);

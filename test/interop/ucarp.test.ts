@@ -3,6 +3,8 @@
  */
 
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Capture, createNetwork, eventually, type Host } from "../hosts/index.ts";
 
@@ -77,6 +79,14 @@ class Mixed {
     const { badAuthentication, badChecksum, badTtl, badVersion, badVhid, tooShort } = counted;
     return badAuthentication + badChecksum + badTtl + badVersion + badVhid + tooShort;
   }
+}
+
+/** Changes the saved state of a killed engine as if its clock had been ahead. */
+function putAhead({ runDirectory }: Host, byUs: bigint): void {
+  const file = join(runDirectory, "state.json");
+  const state = JSON.parse(readFileSync(file, "utf8"));
+  state.counters.upTo = String(BigInt(state.counters.upTo) + byUs);
+  writeFileSync(file, JSON.stringify(state));
 }
 
 describe("interop with ucarp", { concurrency: true }, () => {
@@ -156,6 +166,26 @@ describe("interop with ucarp", { concurrency: true }, () => {
         assert.deepEqual(states, stays === "carpctl" ? ["MASTER", "BACKUP"] : ["BACKUP", "MASTER"]);
         await it.reached();
       }, own));
+
+  test("ucarp is believed after a split of a minute in which only its advertisements come back", () =>
+    withUcarp(async (it) => {
+      await it.carp("advskew", "100");
+      await it.ours.waitForState("carp0", "MASTER");
+      const peer = it.ucarp({ advskew: 10 });
+      await peer.waitForState("BACKUP");
+      for (let n = 0; n < 3; n += 1) await it.advertisement("10.0.0.2");
+      // Our counters are a minute ahead of those that it has heard, as after a minute without each other.
+      await it.theirs.deafen();
+      await it.ours.engine.kill("SIGKILL");
+      putAhead(it.ours, 60_000_000n);
+      await it.ours.startEngine();
+      await peer.waitForState("MASTER");
+      await it.ours.waitForState("carp0", "BACKUP");
+      const entered = it.ours.engine.transitions.length;
+      for (let n = 0; n < 8; n += 1) await it.advertisement("10.0.0.3");
+      assert.deepEqual(it.ours.engine.transitions.slice(entered), []);
+      assert.equal(await it.refusals(), 0);
+    }));
 
   test("carpctl stops in order, and ucarp takes over at once", () =>
     withUcarp(async (it) => {

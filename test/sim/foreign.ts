@@ -16,6 +16,7 @@ import { advertisementFrame, parseCarpFrame } from "../../src/protocol/frame.ts"
 import { intervalOf, isBowOut, secretOf } from "./hearing.ts";
 import type { Kind, Service } from "./plan.ts";
 import type { Random } from "./random.ts";
+import { noteMade } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { ownAddress } from "./station.ts";
 import type { World } from "./world.ts";
@@ -265,6 +266,7 @@ export class Foreign implements Plugged {
     if (this.kind !== "openbsd")
       vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
     const fields = { vhid: vh.vhid, advbase, advskew, demote: this.#demote, counter: vh.counter };
+    noteMade(this.#world, vh.counter, { host: this.id, isOurs: false, ...fields });
     const message = encodeAdvertisement(fields, vh.authentication);
     const source = ownAddress(segment.index, this.id);
     const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });

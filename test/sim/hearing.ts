@@ -5,11 +5,12 @@
 
 import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
 import type { Micros } from "../../src/core/model.ts";
-import { isLinkLocal } from "../../src/protocol/address.ts";
+import { formatAddress, isLinkLocal } from "../../src/protocol/address.ts";
 import { ADVERTISEMENT_BYTES, parseAdvertisement } from "../../src/protocol/advertisement.ts";
 import { Authentication } from "../../src/protocol/authentication.ts";
 import { parseCarpFrame } from "../../src/protocol/frame.ts";
 import type { Received } from "./kernel.ts";
+import { dueFor } from "./replays.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
 
@@ -46,20 +47,24 @@ export function secretOf(
 const authentications = new Map<string, Authentication>();
 const verified = new WeakMap<Frame, { readonly secret: string; readonly isValid: boolean }>();
 
-/** Returns the advertisement that the host has to accept; undefined: it must not accept this frame. */
-export function acceptable(station: Station, received: Received): Heard | undefined {
-  const heard = signed(station, received);
-  if (heard === undefined || isOwn(station, heard)) return undefined;
-  return station.strictReplay && isReplay(station, heard) ? undefined : heard;
+/** What becomes of a frame: an advertisement that is accepted, or none. */
+export interface Verdict {
+  readonly accepted?: Heard;
+  /** The advertisement that is refused, if its digest is valid. */
+  readonly refused?: Heard;
+  /** The digest is valid but the counter is refused, and it is from another address: a MASTER may answer. */
+  readonly mayAnswer: boolean;
 }
 
-/** Whether the digest is valid but the counter is not new, from another address: a MASTER may answer it. */
-export function isStaleFromElsewhere(station: Station, received: Received): boolean {
+/** Judges a frame. Where the protocol leaves it open, what the core did decides: `discarded`. */
+export function judge(station: Station, received: Received, discarded: boolean): Verdict {
   const heard = signed(station, received);
-  if (heard === undefined || isBowOut(heard) || acceptable(station, received) !== undefined) return false;
-  return (
-    station.states.get(heard.key) === "MASTER" && station.sourceOf(heard.key, heard.source) !== heard.source
-  );
+  if (heard === undefined) return { mayAnswer: false };
+  const due = isOwn(station, heard) ? "refuse" : dueFor(station, heard);
+  if (due === "accept" || (due === "either" && !discarded)) return { accepted: heard, mayAnswer: false };
+  const isMaster = station.states.get(heard.key) === "MASTER";
+  const isElsewhere = station.sourceOf(heard.key, heard.source) !== heard.source;
+  return { refused: heard, mayAnswer: isMaster && isElsewhere && !isBowOut(heard) };
 }
 
 /** Returns the advertisement in the frame if its digest is valid for one of the host's virtual hosts. */
@@ -74,6 +79,8 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
     const peer = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
     if ((peer === undefined) !== said.multicast) continue;
+    const own = said.source.includes(":") ? undefined : station.ownAddressOn(carpdev);
+    if (peer !== undefined && (said.source !== peer || said.destination !== own)) continue;
     if (!hasValidDigest(frame, secret, configuration, said)) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
     return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };
@@ -84,6 +91,7 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
 interface Said {
   readonly family: 4 | 6;
   readonly source: string;
+  readonly destination: string;
   readonly multicast: boolean;
   readonly vhid: number;
   readonly advbase: number;
@@ -107,11 +115,12 @@ function read({ bytes }: Frame): Said | undefined {
 function parse(bytes: Uint8Array): Said | undefined {
   const parsed = parseCarpFrame(bytes);
   if (!("packet" in parsed)) return undefined;
-  const { family, source, multicast, hopLimit, message } = parsed.packet;
+  const { family, source, addresses, multicast, hopLimit, message } = parsed.packet;
+  const destination = formatAddress(addresses.destination);
   const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
   if (!("advertisement" in carried) || hopLimit !== 255) return undefined;
   const { version, type, ...said } = carried.advertisement;
-  return version === 2 && type === 1 ? { family, source, multicast, ...said } : undefined;
+  return version === 2 && type === 1 ? { family, source, destination, multicast, ...said } : undefined;
 }
 
 /** Whether the digest is valid for this secret. */
@@ -133,34 +142,6 @@ function hasValidDigest(
 
 function isOwn(station: Station, { key, counter }: Heard): boolean {
   return station.ownCounters.get(key)?.has(counter) ?? false;
-}
-
-/** A new counter may be this far below the greatest one heard or sent. */
-const WINDOW = 10_000_000n;
-
-/**
- * Whether strict_replay must refuse it: far below, or heard before other than once over the other family, at
- * once.
- */
-function isReplay(station: Station, { key, ...heard }: Heard): boolean {
-  const known = station.heard.get(key) ?? [];
-  const greater = (greatest: bigint, { counter }: Heard) => (counter > greatest ? counter : greatest);
-  if (heard.counter + WINDOW <= known.reduce(greater, station.latestSent.get(key) ?? 0n)) return true;
-  const [first, second] = known.filter(({ counter }) => counter === heard.counter);
-  if (first === undefined) return false;
-  return (
-    second !== undefined ||
-    heard.source.includes(":") === first.source.includes(":") ||
-    heard.receivedUs - first.receivedUs >= 1e6 ||
-    (["advbase", "advskew", "demote"] as const).some((field) => heard[field] !== first[field])
-  );
-}
-
-/** Remembers an accepted advertisement, for strict_replay. */
-export function remember(station: Station, heard: Heard): void {
-  const known = station.heard.get(heard.key) ?? [];
-  const recent = known.filter(({ counter }) => counter + WINDOW > heard.counter);
-  station.heard.set(heard.key, [...recent, heard]);
 }
 
 /**

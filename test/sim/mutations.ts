@@ -23,7 +23,8 @@ export interface Mutation {
 interface Modules {
   "core/counters/counter-reserve.ts": typeof import("../../src/core/counters/counter-reserve.ts");
   "core/counters/own-counters.ts": typeof import("../../src/core/counters/own-counters.ts");
-  "core/counters/replay-window.ts": typeof import("../../src/core/counters/replay-window.ts");
+  "core/counters/counter-window.ts": typeof import("../../src/core/counters/counter-window.ts");
+  "core/counters/known-hosts.ts": typeof import("../../src/core/counters/known-hosts.ts");
   "core/demotion.ts": typeof import("../../src/core/demotion.ts");
   "core/election/answers.ts": typeof import("../../src/core/election/answers.ts");
   "core/election/rules.ts": typeof import("../../src/core/election/rules.ts");
@@ -176,11 +177,11 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation(
     "counters-forgotten",
-    "a stop in order forgets counters that are ahead of the clock",
+    "saved counters leave out what is ahead of the clock",
     "counters grow",
     "engine/state/counter-floor.ts",
-    "areAhead",
-    () => () => false,
+    "countersNow",
+    (countersNow) => (_, now) => countersNow(0n, now),
   ),
   mutation(
     "counters-standing",
@@ -269,15 +270,17 @@ export const MUTATIONS: readonly Mutation[] = [
     "replayed",
     "strict_replay forgets the counters that it has heard",
     "no effect",
-    "core/counters/replay-window.ts",
-    "ReplayWindow",
-    (ReplayWindow) =>
-      class extends ReplayWindow {
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
         #greatest = 0n;
-        override isReplay(...[{ counter }, sent]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
-          const greatest = sent > this.#greatest ? sent : this.#greatest;
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          const { counter } = heard;
+          if (!reader.defence.strict) return super.judge(heard, reader);
+          if (counter + WINDOW <= this.#greatest) return { refusal: "old" };
           if (counter > this.#greatest) this.#greatest = counter;
-          return counter + WINDOW <= greatest;
+          return { followUs: counter };
         }
       },
   ),
@@ -285,15 +288,16 @@ export const MUTATIONS: readonly Mutation[] = [
     "disguised",
     "strict_replay remembers counters by source address",
     "no effect",
-    "core/counters/replay-window.ts",
-    "ReplayWindow",
-    (ReplayWindow) =>
-      class extends ReplayWindow {
-        readonly #windows = new Map<string, InstanceType<typeof ReplayWindow>>();
-        override isReplay(...[heard, sent]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
-          const window = this.#windows.get(heard.source) ?? new ReplayWindow();
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
+        readonly #windows = new Map<string, InstanceType<typeof CounterWindow>>();
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          if (!reader.defence.strict) return super.judge(heard, reader);
+          const window = this.#windows.get(heard.source) ?? new CounterWindow(undefined, 0n, () => {});
           this.#windows.set(heard.source, window);
-          return window.isReplay(heard, sent);
+          return window.judge(heard, reader);
         }
       },
   ),
@@ -301,16 +305,57 @@ export const MUTATIONS: readonly Mutation[] = [
     "long-ago",
     "strict_replay accepts counters that are far behind",
     "no effect",
-    "core/counters/replay-window.ts",
-    "ReplayWindow",
-    (ReplayWindow) =>
-      class extends ReplayWindow {
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
         readonly #heard = new Set<string>();
-        override isReplay(...[heard]: Parameters<InstanceType<typeof ReplayWindow>["isReplay"]>) {
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          if (!reader.defence.strict) return super.judge(heard, reader);
           const key = `${heard.counter} ${heard.family}`;
-          if (this.#heard.has(key)) return true;
+          if (this.#heard.has(key)) return { refusal: "heard" };
           this.#heard.add(key);
-          return false;
+          return { followUs: heard.counter };
+        }
+      },
+  ),
+  mutation(
+    "recorded",
+    "what a host of ours said long ago is believed",
+    "no effect",
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          const verdict = super.judge(heard, reader);
+          return "refusal" in verdict && !reader.defence.strict ? {} : verdict;
+        }
+      },
+  ),
+  mutation(
+    "recorded-before-start",
+    "an engine that starts knows nothing of what was said before",
+    "no effect",
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
+        constructor(...[, , changed]: ConstructorParameters<typeof CounterWindow>) {
+          super(undefined, 0n, changed);
+        }
+      },
+  ),
+  mutation(
+    "all-ours",
+    "every counter that could be a time of day is taken for one of ours",
+    "cause",
+    "core/counters/known-hosts.ts",
+    "KnownHosts",
+    (KnownHosts) =>
+      class extends KnownHosts {
+        override has() {
+          return true;
         }
       },
   ),
@@ -349,17 +394,6 @@ export const MUTATIONS: readonly Mutation[] = [
         override take() {
           return false;
         }
-      },
-  ),
-  mutation(
-    "counters-behind",
-    "a master whose counters are behind is not answered",
-    "no two leases",
-    "core/election/virtual-host.ts",
-    "VirtualHost",
-    (VirtualHost) =>
-      class extends VirtualHost {
-        override heardStale() {}
       },
   ),
   mutation(

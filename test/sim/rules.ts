@@ -9,7 +9,8 @@ import type { Micros, VirtualHostState } from "../../src/core/model.ts";
 import type { TransitionReason } from "../../src/core/reason.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
-import { acceptable, type Heard, isBowOut, isStaleFromElsewhere, remember } from "./hearing.ts";
+import { type Heard, isBowOut, judge } from "./hearing.ts";
+import { remember } from "./replays.ts";
 import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
@@ -112,11 +113,9 @@ function forced(to: VirtualHostState): Rule {
   return { from: to === "MASTER" ? "BACKUP" : "MASTER", to, holds };
 }
 
-function told(own: Settings, other: Heard | undefined): string {
-  return JSON.stringify({
-    own,
-    other: other && { ...other, digest: undefined, counter: `${other.counter}` },
-  });
+function told(other: Heard | undefined, own?: Settings): string {
+  const heard = other && { ...other, digest: undefined, counter: `${other.counter}` };
+  return JSON.stringify({ own, other: heard });
 }
 
 /** Whether a transition to INIT has a cause: a command, a lost carpdev, or, while leaving, a successor. */
@@ -146,16 +145,22 @@ export class Rules {
   }
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
-    const other = cause.kind === "frame" ? acceptable(station, cause) : undefined;
-    if (cause.kind === "frame" && other === undefined) {
-      const allowed = isStaleFromElsewhere(station, cause) ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
+    const discarded = effects.some(({ kind }) => kind === "discarded");
+    const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
+    const other = verdict?.accepted;
+    if (verdict !== undefined && other === undefined) {
+      const allowed = verdict.mayAnswer ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
       const done = effects.find(({ kind }) => !allowed.includes(kind));
       if (done !== undefined)
-        throw new Violation("no effect", `${station.name}: a packet that is not acceptable: ${done.kind}`);
+        throw new Violation(
+          "no effect",
+          `${station.name}: a packet that is not acceptable: ${done.kind}: ${told(verdict.refused)}`,
+        );
       return;
     }
     if (other !== undefined) {
-      if (station.strictReplay) remember(station, other);
+      if (discarded) throw new Violation("cause", `${station.name} ${other.key}: refuses ${told(other)}`);
+      remember(station, other);
       this.#heard(station, other);
       if (!isBowOut(other)) this.#wasQuietUntil(station, other.key, other.receivedUs);
     }
@@ -166,7 +171,7 @@ export class Rules {
     if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
       throw new Violation(
         "cause",
-        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but the advertisement heard demands ${due.state}: ${told(due.own, other)}`,
+        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but the advertisement heard demands ${due.state}: ${told(other, due.own)}`,
       );
   }
 
@@ -203,7 +208,7 @@ export class Rules {
     const what = `${station.name} ${key}: ${from} -> ${to} (${reason.kind}), caused by ${cause.kind}`;
     if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
     if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
-      throw new Violation("cause", `${what}: ${told(own, other)}`);
+      throw new Violation("cause", `${what}: ${told(other, own)}`);
     // A host that gives way has heard the master it gives way to.
     if (to === "BACKUP") this.#wasQuietUntil(station, key, other?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);

@@ -12,16 +12,17 @@ import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
-import { type Heard, secretOf } from "./hearing.ts";
+import { secretOf } from "./hearing.ts";
 import type { KernelFault } from "./plan.ts";
 import type { Random } from "./random.ts";
+import { Memory, noteSent, timeOf } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
 /** Number of its own counters that a host has to recognise. */
-const REMEMBERED_COUNTERS = 1024;
+const REMEMBERED_COUNTERS = 4096;
 /** A failed part must be in place this soon after its fault: it is tried again every second. */
 const RECOVERS_WITHIN_US: Micros = 3_000_000;
 const LINK_REPORTED_WITHIN_US: Micros = 20_000;
@@ -65,15 +66,13 @@ export class Station implements Plugged {
   secrets = new Map<string, string>();
   /** The latest counters that this engine sent. */
   readonly ownCounters = new Map<string, Set<bigint>>();
-  /** The greatest counter that this engine sent. */
-  readonly latestSent = new Map<string, bigint>();
-  /** The greatest counter that any engine of this host sent. */
-  readonly #everSent = new Map<string, bigint>();
-  /** With strict_replay: the latest advertisements accepted. */
-  readonly heard = new Map<string, readonly Heard[]>();
+  /** The greatest counter that any engine of this host sent, with its fields. */
+  readonly #everSent = new Map<string, { readonly counter: bigint; readonly fields: string }>();
+  readonly #memories = new Map<string, Memory>();
   allows = true;
   preempts = false;
   strictReplay = false;
+  signsHeader = false;
   engine: Engine | undefined;
   saved: Saved | undefined;
   /** Sends fail with this error, each with this probability. */
@@ -186,6 +185,12 @@ export class Station implements Plugged {
     return carpdev === undefined ? undefined : this.#segments.get(carpdev);
   }
 
+  /** Its own IPv4 address on a carpdev. */
+  ownAddressOn(carpdev: string): string | undefined {
+    const segment = this.segmentOf(carpdev);
+    return segment && ownAddress(segment.index, this.id);
+  }
+
   owns(segment: Segment, address: string): boolean {
     return address === ownAddress(segment.index, this.id);
   }
@@ -287,8 +292,7 @@ export class Station implements Plugged {
     this.#settings.clear();
     this.secrets.clear();
     this.ownCounters.clear();
-    this.latestSent.clear();
-    this.heard.clear();
+    for (const memory of this.#memories.values()) memory.restart();
     this.unplaced.clear();
     this.disturbed();
   }
@@ -355,12 +359,21 @@ export class Station implements Plugged {
     const key = `${name}/${vhid}`;
     const own = this.ownCounters.get(key) ?? new Set();
     this.ownCounters.set(key, own);
-    const counter = messageOf(bytes).getBigUint64(8);
-    this.latestSent.set(key, counter);
-    const before = this.#everSent.get(key) ?? 0n;
-    if (counter <= before)
-      throw new Violation("counters grow", `${this.name} ${key}: ${before - counter} us less than before`);
-    this.#everSent.set(key, counter);
+    const message = messageOf(bytes);
+    const counter = message.getBigUint64(8);
+    const fields = {
+      advbase: message.getUint8(5),
+      advskew: message.getUint8(2),
+      demote: message.getUint8(4),
+    };
+    const before = this.#everSent.get(key) ?? { counter: 0n, fields: "" };
+    const behindUs = timeOf(before.counter) - timeOf(counter);
+    // A signed counter stays the same within a unit, with the same fields.
+    const isRepeated = counter === before.counter && before.fields === JSON.stringify(fields);
+    if (!isRepeated && (behindUs > 0n || counter === before.counter))
+      throw new Violation("counters grow", `${this.name} ${key}: ${behindUs} us less than before`);
+    this.#everSent.set(key, { counter, fields: JSON.stringify(fields) });
+    noteSent(this, key, counter, fields);
     own.add(counter);
     if (own.size <= REMEMBERED_COUNTERS) return;
     for (const oldest of own) {
@@ -383,8 +396,9 @@ export class Station implements Plugged {
    * yet.
    */
   #forget(name: string): void {
-    for (const counters of [this.ownCounters, this.latestSent, this.heard])
-      for (const key of [...counters.keys()]) if (key.startsWith(`${name}/`)) counters.delete(key);
+    for (const key of [...this.ownCounters.keys()])
+      if (key.startsWith(`${name}/`)) this.ownCounters.delete(key);
+    for (const [key, memory] of this.#memories) if (key.startsWith(`${name}/`)) memory.restart();
   }
 
   /** The immediate effects of an event are done. */
@@ -402,6 +416,19 @@ export class Station implements Plugged {
         this.secrets.set(key, secret);
         if (former.get(key) !== secret) this.disturbed();
       }
+  }
+
+  /** What a virtual host has heard and sent. */
+  memory(key: string): Memory {
+    const memory = this.#memories.get(key) ?? new Memory();
+    this.#memories.set(key, memory);
+    return memory;
+  }
+
+  /** The tags in the counters of the hosts of ours on its segments. */
+  tagsAround(): Set<number> {
+    const stations = [...this.#segments.values()].flatMap(({ plugs }) => plugs);
+    return new Set(stations.filter((each) => each instanceof Station).map(({ id }) => id + 2));
   }
 
   settings(key: string): Settings {
@@ -442,6 +469,7 @@ export class Station implements Plugged {
     if (this.allows !== allowed) this.disturbed();
     this.preempts = setting("preempt") === 1;
     this.strictReplay = setting("strict_replay") === 1;
+    this.signsHeader = setting("signed_header") === 1;
   }
 
   readonly leaseUntilUs = (name: string, vhid: number): Micros => this.leases.get(`${name}/${vhid}`) ?? 0;

@@ -7,7 +7,7 @@ import type { Timer } from "../../src/core/event.ts";
 import type { Micros } from "../../src/core/model.ts";
 import { reasonText } from "../../src/core/reason.ts";
 import type { Cause } from "./engine.ts";
-import { acceptable } from "./hearing.ts";
+import { judge } from "./hearing.ts";
 import type { Step } from "./plan.ts";
 import type { Station } from "./station.ts";
 
@@ -49,7 +49,7 @@ export class Trace {
       this.#goingOn.set(who, (this.#goingOn.get(who) ?? 0) + 1);
       return;
     }
-    this.#add(us, `${station.name} ${why(station, cause)}: ${did.join("; ")}`);
+    this.#add(us, `${station.name} ${why(station, cause, effects)}: ${did.join("; ")}`);
   }
 
   #add(us: Micros, what: string): void {
@@ -89,10 +89,11 @@ function seconds(us: Micros): string {
   return (us / 1e6).toFixed(6);
 }
 
-function why(station: Station, cause: Cause): string {
+function why(station: Station, cause: Cause, effects: readonly Effect[]): string {
   switch (cause.kind) {
     case "frame": {
-      const heard = acceptable(station, cause);
+      const discarded = effects.some(({ kind }) => kind === "discarded");
+      const heard = judge(station, cause, discarded).accepted;
       if (heard === undefined) return "hears something not acceptable";
       const { advbase, advskew, demote, source } = heard;
       return `hears ${source} advbase ${advbase} advskew ${advskew} demote ${demote}`;

@@ -95,6 +95,8 @@ function everyLogLine(): Logged[] {
   setSysctl("strict_replay", 1);
   hear(replayed);
   hear(replayed);
+  hear(advertisement({ counter: 30_000_000n }));
+  hear(replayed);
   hear(advertisement({ hopLimit: 254 }));
   hear(advertisement({ vhid: 2 }));
   hear(advertisement({ pass: "guessed" }));
@@ -102,6 +104,10 @@ function everyLogLine(): Logged[] {
   hear(advertisement().subarray(0, 30));
   hear(advertisement({ tamper: (message) => message.fill(0x31, 0, 1) }));
   hear(advertisement({ corrupt: (message) => message.fill(1, 20, 21) }));
+  command({ kind: "change", name: "carp0", change: { carppeer: "10.0.0.9" } });
+  hear(advertisement({ source: "10.0.0.8", destination: "10.0.0.2" }));
+  hear(advertisement({ destination: "10.0.0.7" }));
+  command({ kind: "change", name: "carp0", change: { carppeer: null } });
   handle({ kind: "stray", device: "eth1", family: 4 });
   handle({ kind: "rate-limited", device: "eth0", family: 4, count: 5 });
 

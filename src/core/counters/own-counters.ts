@@ -1,10 +1,21 @@
 /**
  * OwnCounters: makes the advertisement counters of one virtual host. Each is greater than all before it and
- * than the peers' counters that it follows. Remembers the latest ones, to recognise our own advertisements
- * when they come back.
+ * than the counters of our peers that it follows. Remembers the latest ones, to recognise our own
+ * advertisements when they come back. Times here are microseconds since the Unix epoch, as in
+ * counter-format.ts.
  */
 
 import type { Instant, Micros } from "../model.ts";
+import {
+  areEqualFields,
+  EARLIEST_SIGNED_US,
+  type HeaderFields,
+  SIGNED_UNIT_US,
+  signedCounter,
+  TAGS,
+  unitAt,
+  unitStartUs,
+} from "./counter-format.ts";
 
 /**
  * Upper limit of counters that are followed: microseconds 30,000 years from now, far below the end of 64
@@ -12,33 +23,64 @@ import type { Instant, Micros } from "../model.ts";
  */
 export const HIGHEST_COUNTER = 10n ** 18n;
 
-const REMEMBERED = 1024;
+/** More counters than a host sends in ten seconds at advbase 0. */
+const REMEMBERED = 4096;
 
 /**
- * The low 8 bits are the host's tag: hosts with equal clocks, or that follow one peer, must not send equal
- * counters.
+ * While counters are ahead of the system clock, they lose this part of the time that passes until it has
+ * caught up. Peers measure our counters by the time that has passed (CounterWindow): they must not lag.
  */
-const TAGS = 256n;
+const LOST = 256;
+
+/** How a host makes its counters. */
+export interface CounterStyle {
+  /** The host's tag, 0 to 255. */
+  readonly tag: number;
+  /** Whether they carry the fields of the header. */
+  readonly signed: boolean;
+}
+
+interface Signed {
+  readonly unit: bigint;
+  readonly fields: HeaderFields;
+  readonly counter: bigint;
+}
 
 export class OwnCounters {
-  #last: bigint;
+  /** The time of the greatest counter sent or followed. */
+  #lastUs: bigint;
+  #followedUs = -1n;
+  /** The time that counters have reached, apart from steps that only keep them distinct, and when. */
+  #reachedUs: bigint;
+  #reachedAtUs: Micros;
   #lastSent = 0n;
-  #countedAtUs: Micros;
+  #sentUs = 0n;
+  /** The last counter sent, if it was signed and none was followed since. */
+  #signed: Signed | undefined;
+  /** How often a counter of ours came back from another host. */
+  #collisions = 0;
+  #skip = 0n;
   readonly #sent = new Set<bigint>();
 
-  /** @param floor every counter sent will be greater than this */
+  /** @param floor the time of every counter sent will be greater than this */
   constructor(floor: bigint, now: Instant) {
-    this.#last = floor;
-    this.#countedAtUs = now.us;
+    this.#lastUs = floor;
+    this.#reachedUs = floor;
+    this.#reachedAtUs = now.us;
   }
 
-  /** Returns the greatest counter sent or followed so far, or the floor. Every later counter is greater. */
-  get last(): bigint {
-    return this.#last;
+  /** The time of the greatest counter sent or followed so far, or the floor. Every later one is greater. */
+  get lastUs(): bigint {
+    return this.#lastUs;
   }
 
   get lastSent(): bigint {
     return this.#lastSent;
+  }
+
+  /** The time that the last counter sent shows. */
+  get sentUs(): bigint {
+    return this.#sentUs;
   }
 
   /** Whether one of the latest advertisements sent has this counter. */
@@ -47,34 +89,88 @@ export class OwnCounters {
   }
 
   /**
-   * Makes the next counter: the system clock, or, while counters are ahead of that, half as fast as the clock
-   * until it has caught up. Steps of one would collide with another host that was restarted too, or that
-   * counts on from what it heard, as FreeBSD and ucarp do.
+   * Makes the next counter: the system clock, or, while counters are ahead of that, the time that they have
+   * reached. Steps of one would collide with another host that was restarted too, or that counts on from what
+   * it heard, as FreeBSD and ucarp do.
    *
-   * @param tag the host's tag, 0 to 255
+   * @param fields those of the advertisement that the counter is for
    */
-  next(now: Instant, tag: number): bigint {
-    const least = this.#following(now);
-    const tagged = least - (least % TAGS) + BigInt(tag);
-    this.#last = tagged < least ? tagged + TAGS : tagged;
-    this.#countedAtUs = now.us;
-    this.#lastSent = this.#last;
-    this.#sent.add(this.#last);
+  next(fields: HeaderFields, { tag, signed }: CounterStyle, now: Instant): bigint {
+    const reachedUs = this.#timeAt(now);
+    this.#reachedUs = reachedUs;
+    this.#reachedAtUs = now.us;
+    const counter = (signed && this.#nextSigned(fields, reachedUs)) || this.#nextTagged(tag, reachedUs);
+    this.#lastSent = counter;
+    this.#sent.add(counter);
     if (this.#sent.size > REMEMBERED) this.#forgetOldest();
-    return this.#last;
+    return counter;
   }
 
-  #following(now: Instant): bigint {
+  #timeAt(now: Instant): bigint {
     const clock = BigInt(Math.trunc(now.epochUs));
-    const step = Math.max(1, Math.floor((now.us - this.#countedAtUs) / 2));
-    return clock > this.#last ? clock : this.#last + BigInt(step);
+    const reached = this.#reachedBy(now.us);
+    return clock > reached ? clock : reached;
   }
 
-  /** Makes every later counter greater than this one of a peer. */
-  follow(counter: bigint, atUs: Micros): void {
-    if (counter <= this.#last) return;
-    this.#last = counter;
-    this.#countedAtUs = atUs;
+  #reachedBy(atUs: Micros): bigint {
+    const passed = Math.max(0, atUs - this.#reachedAtUs);
+    return this.#reachedUs + BigInt(Math.trunc(passed - passed / LOST));
+  }
+
+  #nextTagged(tag: number, reachedUs: bigint): bigint {
+    // Steps below TAGS from another host's counter are those of other implementations, which count by one.
+    const after = this.#lastUs === this.#followedUs ? this.#lastUs + TAGS : this.#lastUs + 1n;
+    const least = reachedUs > after ? reachedUs : after;
+    const tagged = least - (least % TAGS) + BigInt(tag);
+    this.#lastUs = tagged < least ? tagged + TAGS : tagged;
+    this.#sentUs = this.#lastUs;
+    this.#signed = undefined;
+    return this.#lastUs;
+  }
+
+  /**
+   * Makes a signed counter: the present unit, or the one after the last counter. An unchanged header keeps
+   * its counter within a unit: a repetition of it is the same advertisement. Undefined: the format has no
+   * such time.
+   */
+  #nextSigned(fields: HeaderFields, reachedUs: bigint): bigint | undefined {
+    const former = this.#signed;
+    const present = unitAt(reachedUs > EARLIEST_SIGNED_US ? reachedUs : EARLIEST_SIGNED_US);
+    if (former?.unit === present && this.#skip === 0n && areEqualFields(former.fields, fields))
+      return former.counter;
+    const after = unitAt(this.#lastUs) + 1n + this.#skip;
+    const unit = present > after ? present : after;
+    const counter = signedCounter(unit, fields);
+    if (counter === undefined) return undefined;
+    this.#skip = 0n;
+    const startUs = unitStartUs(unit);
+    // What is sent keeps pace with the time that passes, from here on.
+    if (startUs > this.#reachedUs) this.#reachedUs = startUs;
+    this.#lastUs = startUs + SIGNED_UNIT_US - 1n;
+    this.#sentUs = startUs;
+    this.#signed = { unit, fields, counter };
+    return counter;
+  }
+
+  /** Makes every later counter greater than this one of a peer, by its time. */
+  follow(us: bigint, atUs: Micros): void {
+    if (us <= this.#lastUs) return;
+    this.#lastUs = us;
+    this.#followedUs = us;
+    this.#signed = undefined;
+    if (us <= this.#reachedBy(atUs)) return;
+    this.#reachedUs = us;
+    this.#reachedAtUs = atUs;
+  }
+
+  /**
+   * A counter of ours came from another host, which counts in the same units and had the same header. The
+   * next one is one or two units later, by a bit of the tag: the other host's tag differs in one of them.
+   */
+  collided(tag: number): void {
+    if (this.#signed === undefined) return;
+    this.#skip = BigInt((tag >> (this.#collisions++ % 8)) & 1);
+    this.#signed = { ...this.#signed, unit: -1n };
   }
 
   #forgetOldest(): void {

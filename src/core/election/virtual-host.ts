@@ -5,7 +5,9 @@
  */
 
 import { comparePrecedence } from "../../protocol/address.ts";
-import type { OwnCounters } from "../counters/own-counters.ts";
+import type { HeaderFields } from "../counters/counter-format.ts";
+import type { CounterStyle } from "../counters/own-counters.ts";
+import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
 import type { Effect } from "../effect.ts";
 import type { Timer } from "../event.ts";
@@ -37,8 +39,7 @@ export interface Owner {
   effective(advskew: number): Effective;
   /** The source address of our advertisements in that family. */
   source(family: Family): string | undefined;
-  /** The low 8 bits of this host's counters, 0 to 255; distinct for each host on most segments. */
-  readonly counterTag: number;
+  readonly counterStyle: CounterStyle;
   /** Sends the advertisement, unless that would be later than `untilUs`. */
   send(
     vhid: number,
@@ -87,17 +88,17 @@ export class VirtualHost {
   #toSecondAnnouncement = 0;
   #leaving = false;
   readonly #answers = new Answers();
-  readonly #counters: OwnCounters;
+  readonly counters: VirtualHostCounters;
   readonly #peers = new Peers();
   readonly #owner: Owner;
   readonly #advertiseTimer: Timer;
   readonly #masterDownTimer: Timer;
 
-  constructor(owner: Owner, vhid: number, advskew: number, counters: OwnCounters, now: Instant) {
+  constructor(owner: Owner, vhid: number, advskew: number, counters: VirtualHostCounters, now: Instant) {
     this.#owner = owner;
     this.vhid = vhid;
     this.advskew = advskew;
-    this.#counters = counters;
+    this.counters = counters;
     this.#sinceUs = now.us;
     this.#advertiseTimer = { kind: "advertise", interface: owner.name, vhid };
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
@@ -105,11 +106,6 @@ export class VirtualHost {
 
   get state(): VirtualHostState {
     return this.#state;
-  }
-
-  /** The greatest counter sent or followed: every later one is greater. */
-  get lastCounter(): bigint {
-    return this.#counters.last;
   }
 
   get #effective(): Effective {
@@ -161,8 +157,7 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#leaving = true;
     this.#cancel(this.#advertiseTimer);
-    const counter = this.#counters.next(now, this.#owner.counterTag);
-    this.#owner.send(this.vhid, { ...BOW_OUT, demote: this.#effective.demote, counter }, this.#masterUntilUs);
+    this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
   }
 
   /** `state master`: takes over from BACKUP. */
@@ -208,7 +203,7 @@ export class VirtualHost {
 
   /** Whether this host sent an advertisement with this counter itself. */
   isOwn(counter: bigint): boolean {
-    return this.#counters.has(counter);
+    return this.counters.isOwn(counter);
   }
 
   /**
@@ -222,7 +217,9 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs || isBowOut(heard)) return;
     const own = this.#owner.source(heard.family);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
-    if (this.#answers.allowStale(this.#intervalUs, now.us)) this.#answer(heard, now);
+    if (!this.#answers.allowStale(this.#intervalUs, now.us)) return;
+    if (this.isOwn(heard.counter)) this.counters.collided(this.#owner.counterStyle.tag);
+    this.#answer(heard, now);
   }
 
   /**
@@ -353,7 +350,7 @@ export class VirtualHost {
   #breakTie(other: HeardAtInterval, now: Instant): void {
     const heardOverIpv4 =
       this.#heardOverIpv4Us !== undefined && now.us - this.#heardOverIpv4Us <= 3 * other.intervalUs;
-    const own = { source: this.#owner.source(other.family), counter: this.#counters.lastSent };
+    const own = { source: this.#owner.source(other.family), counter: this.counters.lastSent };
     if ((other.family === 6 && heardOverIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
     else this.#yield({ kind: "other-has-precedence" }, other.receivedUs, now);
   }
@@ -414,16 +411,19 @@ export class VirtualHost {
   }
 
   #advertise(now: Instant): void {
-    const effective = this.#effective;
     const stepUs = this.#intervalUs;
-    const counter = this.#counters.next(now, this.#owner.counterTag);
     this.#promisedUs = this.#leaseUs;
-    this.#owner.send(this.vhid, { advbase: this.#owner.advbase, ...effective, counter }, this.#masterUntilUs);
+    this.#send({ advbase: this.#owner.advbase, ...this.#effective }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.
     const dueUs = this.#advertiseAtUs;
     const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
     this.#arm(this.#advertiseTimer, (onTime ? dueUs : now.us) + stepUs);
+  }
+
+  #send(fields: HeaderFields, now: Instant): void {
+    const counter = this.counters.next(fields, this.#owner.counterStyle, now);
+    this.#owner.send(this.vhid, { ...fields, counter }, this.#masterUntilUs);
   }
 
   /**

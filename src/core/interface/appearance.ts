@@ -14,9 +14,9 @@ import {
   gratuitousArp,
   unsolicitedNeighbourAdvertisement,
 } from "../../protocol/frame.ts";
-import { broadcastAddress } from "../../protocol/subnet.ts";
+import { broadcastAddress, contains } from "../../protocol/subnet.ts";
 import { isBowOut } from "../election/timing.ts";
-import type { Balancing, Device, Family, Filter, Link, Transmission } from "../model.ts";
+import type { Balancing, Device, Family, Filter, InterfaceAddress, Link, Transmission } from "../model.ts";
 import type { Obstacle } from "../reason.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 
@@ -65,7 +65,8 @@ export class Appearance {
   }
 
   /**
-   * The source of advertisements in that family: the carpdev's first address, otherwise the first shared one.
+   * The source of advertisements in that family: the carpdev's first address, with a unicast peer the first one
+   * in its subnet; otherwise the first shared one.
    */
   source(family: Family): string | undefined {
     return this.#sources[family];
@@ -74,10 +75,41 @@ export class Appearance {
   #sourceOf(family: Family): string | undefined {
     const { addresses } = this.#configuration;
     const shared = addresses.filter((each) => each.family === family);
-    const own = this.#link?.addresses.find(
+    const own = (this.#link?.addresses ?? []).filter(
       (each) => each.family === family && !shared.some(({ address }) => address === each.address),
     );
-    return (own ?? shared[0])?.address;
+    return (this.#onLinkWith(this.peer(family), own) ?? own[0] ?? shared[0])?.address;
+  }
+
+  /** The unicast peer of a family; undefined: its advertisements are multicast. */
+  peer(family: Family): string | undefined {
+    return family === 4 ? this.#configuration.carppeer : this.#configuration.carppeer6;
+  }
+
+  /** Whether this is the address of a unicast peer that is in no subnet of the carpdev. */
+  isRoutedPeer(address: string): boolean {
+    if (address !== this.peer(4) && address !== this.peer(6)) return false;
+    return this.#onLinkWith(address, this.#link?.addresses ?? []) === undefined;
+  }
+
+  /** Whether the address is one of this host's on the carpdev, or the source of its advertisements. */
+  isAddressed(destination: string): boolean {
+    return (
+      this.#link?.addresses.some(({ address }) => address === destination) === true ||
+      destination === this.#sources[4] ||
+      destination === this.#sources[6]
+    );
+  }
+
+  /** Finds the first address whose subnet has the peer in it. */
+  #onLinkWith(
+    peer: string | undefined,
+    addresses: readonly InterfaceAddress[],
+  ): InterfaceAddress | undefined {
+    return addresses.find(
+      ({ family, address, prefixLength }) =>
+        peer !== undefined && (family === 6) === peer.includes(":") && contains(address, prefixLength, peer),
+    );
   }
 
   /** The forms of every digest that `verify` accepts. */
@@ -99,7 +131,7 @@ export class Appearance {
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     trafficClass: number,
   ): Transmission[] {
-    const { name, addresses, carppeer, carppeer6 } = this.#configuration;
+    const { name, addresses } = this.#configuration;
     const authentication = this.#authentications.get(fields.vhid);
     // A bow-out over the second family may leave after the successor has advertised over the first: it must
     // not move the shared MAC back to this host's switch port.
@@ -111,7 +143,7 @@ export class Appearance {
     for (const family of [4, 6] as const) {
       const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
       if (source === undefined) continue;
-      const destination = family === 4 ? carppeer : carppeer6;
+      const destination = this.peer(family);
       transmissions.push(
         destination === undefined
           ? { family, frame: this.#frame(family, { sourceMac, source, trafficClass, message }) }

@@ -5,8 +5,9 @@
  */
 
 import type { Advertisement } from "../../protocol/advertisement.ts";
-import { OwnCounters } from "../counters/own-counters.ts";
-import { ReplayWindow } from "../counters/replay-window.ts";
+import type { CounterBook } from "../counters/counter-book.ts";
+import type { ReplayDefence } from "../counters/counter-window.ts";
+import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect } from "../effect.ts";
 import { isBowOut } from "../election/timing.ts";
@@ -30,16 +31,14 @@ export interface Host {
   readonly isRouter: boolean;
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
-  /** Every counter sent will be greater. */
-  readonly counterFloor: bigint;
+  readonly counters: CounterBook;
+  readonly replayDefence: ReplayDefence;
   link(name: string): Link | undefined;
   readonly demotion: Demotion;
   emit(effect: Effect): void;
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
   /** Counts in the statistics of the interface and of the host. */
   count(statistic: StatisticName, of: CarpInterface): void;
-  /** Reports a counter that was sent, or that was heard and is followed. */
-  noteCounter(counter: bigint): void;
   /**
    * Reports that the nodes' settings changed; `settingsChanged` of the interface is called when the event is
    * handled.
@@ -58,11 +57,6 @@ export class CarpInterface implements Owner {
   #configuration: InterfaceConfiguration;
   #nodes: VirtualHost[] = [];
   #appearance: Appearance;
-  /**
-   * The counters of each vhid. They outlive the nodes: our own bow-out must be recognised when it comes back.
-   */
-  readonly #counters = new Map<number, OwnCounters>();
-  readonly #replayWindows = new Map<number, ReplayWindow>();
   readonly #host: Host;
   index = 0;
   /** Number of changes by other programs that were undone. */
@@ -271,9 +265,19 @@ export class CarpInterface implements Owner {
     return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
   }
 
-  /** Whether this family's advertisements are unicast. */
-  isUnicast(family: Family): boolean {
-    return (family === 4 ? this.#configuration.carppeer : this.#configuration.carppeer6) !== undefined;
+  /** The unicast peer of a family; undefined: its advertisements are multicast. */
+  peer(family: Family): string | undefined {
+    return this.#appearance.peer(family);
+  }
+
+  /** Whether this is the address of a unicast peer that is reached through a router. */
+  isRoutedPeer(address: string): boolean {
+    return this.#appearance.isRoutedPeer(address);
+  }
+
+  /** Whether a unicast peer sends to this address when it sends to this host. */
+  isAddressed(destination: string): boolean {
+    return this.#appearance.isAddressed(destination);
   }
 
   /** Whether the advertisement has a valid digest. */
@@ -281,15 +285,12 @@ export class CarpInterface implements Owner {
     return this.#appearance.verify(advertisement);
   }
 
-  /** Whether strict_replay takes the advertisement for a replay. If not, our counters follow its counter. */
-  isReplay(vhid: number, heard: Heard): boolean {
-    const window = this.#replayWindows.get(vhid) ?? new ReplayWindow();
-    this.#replayWindows.set(vhid, window);
-    const own = this.#counters.get(vhid);
-    if (window.isReplay(heard, own?.lastSent ?? 0n)) return true;
-    own?.follow(heard.counter, heard.receivedUs);
-    this.#host.noteCounter(heard.counter);
-    return false;
+  /** Why the advertisement's counter is refused: it is a recording. If not, our counters follow it. */
+  replayOf(node: VirtualHost, heard: Heard, now: Instant): string | undefined {
+    const { counters } = node;
+    const { tag } = this.counterStyle;
+    const reader = { defence: this.#host.replayDefence, tag, clockUs: now.epochUs };
+    return counters.refusal(heard, reader);
   }
 
   /** An advertisement with a valid digest arrived for one of the nodes. */
@@ -386,8 +387,8 @@ export class CarpInterface implements Owner {
     return this.#appearance.source(family);
   }
 
-  get counterTag(): number {
-    return this.#appearance.counterTag;
+  get counterStyle(): CounterStyle {
+    return { tag: this.#appearance.counterTag, signed: this.#host.replayDefence.signed };
   }
 
   send(
@@ -399,7 +400,6 @@ export class CarpInterface implements Owner {
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
     const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
     const bowsOut = isBowOut(fields);
-    this.#host.noteCounter(fields.counter);
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
   }
 
@@ -436,11 +436,10 @@ export class CarpInterface implements Owner {
   }
 
   #build(now: Instant): void {
-    const counterFloor = this.#host.counterFloor;
-    this.#nodes = this.#configuration.nodes.map(({ vhid, advskew }) => {
-      const counters = this.#counters.get(vhid) ?? new OwnCounters(counterFloor, now);
-      this.#counters.set(vhid, counters);
-      return new VirtualHost(this, vhid, advskew, counters, now);
-    });
+    const { name, nodes } = this.#configuration;
+    this.#nodes = nodes.map(
+      ({ vhid, advskew }) =>
+        new VirtualHost(this, vhid, advskew, this.#host.counters.of(name, vhid, now), now),
+    );
   }
 }

@@ -85,6 +85,22 @@ function distinct<T extends Readonly<Record<K, string>>, K extends string>(
     .refine((all) => new Set(all.map((each) => each[key])).size === all.length, `duplicate ${what}`);
 }
 
+/** A key for each window, as the core has it. */
+const SavedWindows = z
+  .array(
+    z.strictObject({
+      interface: InterfaceName,
+      vhid: z.int().min(1).max(255),
+      greatestUs: Counter,
+      atUs: z.number().nonnegative(),
+      hosts: z.array(z.int().min(0).max(255)).max(256),
+    }),
+  )
+  .refine(
+    (all) => new Set(all.map((each) => `${each.interface}/${each.vhid}`)).size === all.length,
+    "duplicate window",
+  );
+
 const SavedGroup = z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() });
 
 const Saved = z.strictObject({
@@ -94,6 +110,7 @@ const Saved = z.strictObject({
   sysctl: distinct(SavedVariable, "name", "variable"),
   groups: distinct(SavedGroup, "name", "group"),
   reasons: distinct(NamedDemotion, "reason", "reason"),
+  windows: SavedWindows.default([]),
 });
 
 const Format = z.looseObject({ format: z.int() });
@@ -139,10 +156,8 @@ export class StateFile {
       const saved = Saved.parse(json);
       this.#isThere = true;
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
-      return {
-        configuration: { interfaces, sysctl: saved.sysctl, groups: saved.groups, reasons: saved.reasons },
-        counters: saved.counters,
-      };
+      const { sysctl, groups, reasons, windows, counters } = saved;
+      return { configuration: { interfaces, sysctl, groups, reasons, windows }, counters };
     } catch (error) {
       const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
       return { unusable: `${this.#path}: ${printable(why)}` };

@@ -314,6 +314,71 @@ describe("an interface with a unicast peer", () => {
     assert.equal(station.state(), "MASTER");
   });
 
+  for (const [title, said, counter, log] of [
+    [
+      "another source",
+      { source: "10.0.0.8" },
+      "badVhid",
+      "7 carp0: vhid 1: carppeer is 10.0.0.9: advertisement from 10.0.0.8",
+    ],
+    [
+      "another host's address as destination",
+      { destination: "10.0.0.3" },
+      "badVhid",
+      "7 carp0: vhid 1: advertisement to 10.0.0.3, not an address of this host, from 10.0.0.9",
+    ],
+    [
+      "the shared address as destination",
+      { destination: "10.0.0.1" },
+      "badVhid",
+      "7 carp0: vhid 1: advertisement to 10.0.0.1, not an address of this host, from 10.0.0.9",
+    ],
+    [
+      "a broadcast as destination",
+      { destination: "10.0.0.255" },
+      "badVhid",
+      "7 carp0: vhid 1: advertisement to 10.0.0.255, not an address of this host, from 10.0.0.9",
+    ],
+    [
+      "a TTL that a router has decremented, though its peer is on the segment",
+      { hopLimit: 254 },
+      "badTtl",
+      "5 TTL 254 instead of 255 from 10.0.0.9",
+    ],
+  ] as const)
+    it(`refuses ${title}`, () => {
+      const station = listener({ carppeer: "10.0.0.9" });
+      const frame = advertisement({ demote: 9, destination: "10.0.0.2", ...said });
+      assert.deepEqual(logged(station.hear(frame)), [`${log} on eth0`]);
+      assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
+      assert.equal(station.state(), "BACKUP");
+    });
+
+  it("is believed at the shared address where it has no other one", () => {
+    const station = listener({ carppeer: "10.0.0.9" });
+    station.link(link("eth0", { addresses: [] }));
+    station.hear(advertisement({ demote: 9, destination: "10.0.0.1", source: "10.0.0.9" }));
+    assert.equal(station.state(), "MASTER");
+  });
+
+  it("advertises from the address in its peer's subnet, which the peer knows it by", () => {
+    const addresses = [
+      { family: 4 as const, address: "10.0.0.2", prefixLength: 24 },
+      { family: 4 as const, address: "192.168.7.2", prefixLength: 24 },
+      { family: 6 as const, address: "2001:db8::2", prefixLength: 64 },
+      { family: 6 as const, address: "fe80::2", prefixLength: 64 },
+    ];
+    for (const [change, source] of [
+      [{ carppeer: "192.168.7.3" }, "192.168.7.2"],
+      [{ carppeer: "192.0.2.3" }, "10.0.0.2"],
+      [{ carppeer6: "fe80::3", addAddresses: [ipv6("2001:db8::1")] }, "fe80::2"],
+      [{ carppeer6: "2001:db8::3", addAddresses: [ipv6("2001:db8::1")] }, "2001:db8::2"],
+    ] as const) {
+      const station = backup(change, { links: [link("eth0", { addresses })] });
+      assert.equal(said(station.set("carp0", { state: "master" }))[0]?.source, source);
+    }
+  });
+
   it("still accepts multicast in the other family", () => {
     const addresses = ["10.0.0.1", "2001:db8::1"];
     const station = listener({
