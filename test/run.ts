@@ -41,8 +41,8 @@ interface Phase {
   readonly givesWay: boolean;
 }
 
-/** Tests that count lost packets get few neighbours. */
-const PUNCTUAL = "handover*|hostile*|input*";
+/** Tests that count lost packets or late ones get few neighbours. */
+const PUNCTUAL = "attack*|group-carp*|handover*|hostile*|input*";
 
 /**
  * The turns run one after the other. Hosts wait most of the time: several files of net tests fit on few

@@ -20,7 +20,7 @@ const WHOLE_A_SECOND = 10;
 /** Kinds kept at a time; those beyond share one. */
 const MOST_KINDS = 4096;
 
-/** Kind of the lines that any host on the network can cause with a packet. */
+/** The kind of lines that any host on the network can cause with a packet. */
 export const PROVOKED = "provoked";
 
 /** Tokens, one for each line. */

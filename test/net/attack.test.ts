@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { AttackedHost, type Figures, report } from "./attack.ts";
+import { AttackedHost, report } from "./attack.ts";
 import { type Attack, attack, endAttacks, STRANGERS_ATTACKS } from "./attackers.ts";
 
 describe("an engine under attack from users without rights", () => {
@@ -16,18 +16,23 @@ describe("an engine under attack from users without rights", () => {
   });
   after(() => attacked.destroy());
 
-  function assertUnmoved(figures: Figures): void {
-    const text = report(figures);
+  /** Compares with a quiet time just before: another program may keep the machine busy. */
+  async function assertUnmoved(kinds: readonly Attack[], { limitsCpu = true } = {}): Promise<void> {
+    const quiet = await attacked.endure([], 2);
+    const figures = await attacked.endure(kinds, 5);
+    const text = `quiet:\n${report(quiet)}\nunder attack:\n${report(figures)}`;
     assert.deepEqual(figures.failed, [], text);
     assert.deepEqual(figures.ended, [], text);
     assert.equal(figures.transitions, 0, text);
-    assert.ok(figures.advertisements > 0 && figures.longestGap < 1.5, text);
-    // One after the other, each with the start of a program: without places of its own root waits many times longer.
-    assert.ok(Math.max(...figures.commandsMs) < 1000, text);
+    assert.ok(figures.advertisements > 0, text);
+    assert.ok(figures.longestGap < Math.max(1.5, 1.5 * quiet.longestGap), text);
+    const longestMs = Math.max(...quiet.commandsMs);
+    // With nothing but one socket for all, root waits for nine seconds, or is sent away.
+    assert.ok(Math.max(...figures.commandsMs) < Math.max(1000, 4 * longestMs), text);
     assert.ok(figures.logLines <= 20 + 2 * figures.seconds, text);
     assert.ok(figures.residentMb < 256, text);
-    // 5 % are theirs; the rest is for 25 interfaces and a busy machine.
-    assert.ok(figures.cpu < 0.3, text);
+    // 5 % are theirs; before, they had all of a core.
+    if (limitsCpu) assert.ok(figures.cpu < quiet.cpu + 0.25, text);
   }
 
   for (const [what, kinds] of [
@@ -36,13 +41,11 @@ describe("an engine under attack from users without rights", () => {
     ["300 users", ["users"]],
     ["every attack at once", STRANGERS_ATTACKS],
   ] as const satisfies readonly (readonly [string, readonly Attack[]])[])
-    test(what, async () => assertUnmoved(await attacked.endure(kinds, 5)));
+    test(what, () => assertUnmoved(kinds));
 
-  test("a member of group carp, with many connections to the socket that root uses", async () => {
-    const figures = await attacked.endure(["member"], 5);
-    // The engine's time is not limited for members, nor do they have a share: root and advertisements go first.
-    assertUnmoved({ ...figures, cpu: 0 });
-  });
+  // The engine's time is not limited for members: root and the advertisements go first.
+  test("a member of group carp, with many connections to the socket that root uses", () =>
+    assertUnmoved(["member"], { limitsCpu: false }));
 
   test("another user without rights is answered while many ask", async () => {
     const { host } = attacked;

@@ -1,6 +1,6 @@
 /**
- * Budget: a share of the event loop's time for the requests of users without rights. What they cost is charged after
- * it was spent, so a step may overdraw it; then they wait until it is paid back.
+ * Budget: a share of the event loop's time for the requests of users without rights. A step is charged after it was
+ * done and may overdraw the budget; the next step waits until the debt is paid back.
  */
 
 /** They go on when this much is there, so that a wait is worth the timer. */

@@ -1,7 +1,7 @@
 /**
  * Clients: the connections of one class of users (root and group `carp`, or all others), with places, turns and, for
- * those others, a budget of their own. One step is done in a turn of the event loop, so that CARP never waits for more
- * than one; nothing of a client is accepted, read, answered or closed outside such a step, so that all of it counts.
+ * those others, a budget of their own. Does one step in a turn of the event loop, so that CARP never waits for more than
+ * one. Accepts, reads, answers and closes in such steps only, so that all of it is charged to the budget.
  */
 
 import { nativeUnixSockets, type Readiness } from "../../kernel/process/native-unix-sockets.ts";

@@ -111,7 +111,7 @@ export class ControlSockets {
   restore(): boolean {
     const missing = [
       ...(this.everyone.isMissing ? [this.everyone] : []),
-      // Of engines that start in the same moment, the one that ends may have had it last.
+      // When two engines start in the same moment, the one that gives up may have replaced it last.
       ...(this.admin.isInPlace ? [] : [this.admin]),
     ];
     for (const door of missing) door.reopen();

@@ -149,13 +149,13 @@ async function answer<M extends Method>(
   if (unprotected !== undefined) throw new JSONRPCErrorException(unprotected, ErrorCode.permission);
   const evaluate = () => answers[method](checked.params, engine, caller);
   const about = uid === 0 ? undefined : COSTLY[method]?.(checked.params);
-  // An answer is made in the turns of who asks first.
+  // A shared answer is made in the turns of the client that asked first.
   const { members, others } = shared;
   if (about !== undefined)
     return (caller.isPrivileged ? members : others).get(`${method} ${about}`, evaluate);
   const result = await evaluate();
   if (READS.has(method)) return result;
-  // Who has changed something sees it.
+  // Answers given after a change show it.
   members.forget();
   others.forget();
   const line = changeLine(method, checked.params, result, uid);

@@ -92,7 +92,7 @@ export class ControlServer {
     const peer = this.#options.identify(socket);
     if (peer !== undefined && isPrivileged(peer, this.#options.carpGroup()))
       this.#privileged.add(socket, peer);
-    // A flood leaves thousands of connections whose clients are gone: they cost as little as can be.
+    // A flood leaves thousands of connections whose clients are gone: those are closed without further work.
     else if (peer !== undefined && nativeProcess.isRead(socket)) this.#others.add(socket, peer);
     else nativeUnixSockets.closeSocket(socket);
   }

@@ -28,7 +28,7 @@ export class SharedAnswers {
     this.#now = now;
   }
 
-  /** The answer to a question; `evaluate` is called when there is none that still serves. */
+  /** Returns the answer to a question; calls `evaluate` when no earlier answer serves any more. */
   get<R extends object>(question: string, evaluate: () => R | Promise<R>): Promise<R> {
     const known = this.#answers.get(question);
     if (known !== undefined && this.#now() < known.untilMs) return known.result as Promise<R>;
@@ -43,14 +43,14 @@ export class SharedAnswers {
     return result;
   }
 
-  /** Nothing known so far is an answer any more. */
+  /** Forgets every answer, also those that are being made. */
   forget(): void {
     this.#answers.clear();
   }
 
   async #evaluate<R extends object>(evaluate: () => R | Promise<R>, answer: { untilMs: number }): Promise<R> {
     const beganMs = this.#now();
-    // Without an answer the next one who asks begins anew.
+    // After a failure the next client that asks begins a new evaluation.
     let untilMs = 0;
     try {
       const made = await evaluate();

@@ -47,7 +47,7 @@ Napi::Value listenUnix(const Napi::CallbackInfo& info) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return numberOrErrno(info, -1);
   Descriptor opened(fd);
-  // Nobody may connect before the owner has set the permissions of the path.
+  // No process can connect before the permissions of the path are set.
   if (fchmod(fd, 0) < 0 || bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
       listen(fd, info[1].As<Napi::Number>().Int32Value()) < 0) {
     return numberOrErrno(info, -1);
