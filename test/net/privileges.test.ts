@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { needs } from "../../src/kernel/process/privileges.ts";
 import { ENGINE_UID, withEngineUser } from "../hosts/engine-user.ts";
 import { createNetwork, eventually, type Host } from "../hosts/index.ts";
 import { commandOf, descendantsOf, privilegesOf } from "../hosts/processes.ts";
@@ -25,8 +26,8 @@ const CARPCTL = join(tree, "bin/carpctl");
 const MAIN = join(tree, "dist/main.js");
 const ADDON = join(tree, "src/native/build/Release/carp.node");
 
-/** NET_ADMIN and NET_RAW at most, on each thread, and no means to gain others. */
-const ALLOWED = 0x3000n;
+/** NET_ADMIN and NET_RAW at most, on each thread, and no means to gain others; BPF where the kernel wants it. */
+const ALLOWED = needs().includes("BPF") ? 0x80_0000_3000n : 0x3000n;
 
 /** What is tried inside the engine, in the main thread and in the thread pool; each line says how it failed. */
 const ATTEMPTS = `data:text/javascript,

@@ -1,5 +1,6 @@
 /**
- * The directories of hooks and of service checks, from the environment that the runner has from its start. The engine
+ * The directories of hooks and of service checks, and what every script has in its environment, both from the
+ * environment that the runner has from its start. The engine
  * uses them only to know whether there is anything to run.
  */
 
@@ -22,4 +23,12 @@ export function directoriesOf(environment: NodeJS.ProcessEnv): ScriptDirectories
     .filter((each) => each !== "")
     .map((each) => resolve(each));
   return { hooks: [join(carp, "hooks.d")], checks };
+}
+
+/** The environment of every script; a hook's has the change besides. */
+export function commonEnvironment({
+  CARP_RUN_DIR = "",
+  CARP_ETC_DIR = "",
+}: NodeJS.ProcessEnv): Record<string, string> {
+  return { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C", CARP_RUN_DIR, CARP_ETC_DIR };
 }

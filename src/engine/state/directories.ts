@@ -8,7 +8,6 @@
 import {
   chmodSync,
   chownSync,
-  existsSync,
   lchownSync,
   lstatSync,
   mkdirSync,
@@ -42,7 +41,7 @@ export function makeRunDirectory(path: string, user: User | undefined): string |
     // Nothing is made in a directory where another user could replace it.
     const untrusted = distrust(dirname(path));
     if (untrusted !== undefined) return untrusted;
-    const theirs = user && foreignEntry(path);
+    const theirs = user && foreignEntry(user, path);
     if (theirs !== undefined)
       return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
     const closed = user && closedTo(user, realpathSync(dirname(path)));
@@ -57,14 +56,17 @@ export function makeRunDirectory(path: string, user: User | undefined): string |
 }
 
 /** A file in a directory that is to become the engine user's, and that no engine made. */
-function foreignEntry(directory: string): string | undefined {
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) return undefined;
+function foreignEntry(user: User, directory: string): string | undefined {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (found === undefined || !found.isDirectory() || found.uid === user.uid) return undefined;
   return readdirSync(directory).find((name) => !OWN_ENTRY.test(name));
 }
 
 /** The first directory, from this one up, that the user may not enter. */
 function closedTo(user: User, directory: string): string | undefined {
-  const { uid, gid, mode } = statSync(directory);
+  const found = statSync(directory);
+  if (!found.isDirectory()) return undefined;
+  const { uid, gid, mode } = found;
   const bit = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
   if ((mode & bit) === 0) return directory;
   return dirname(directory) === directory ? undefined : closedTo(user, dirname(directory));
@@ -91,7 +93,7 @@ function whyNot(path: string, user: User | undefined, code: string | undefined):
  */
 export function makeStateDirectory(path: string, user: User | undefined): string | undefined {
   try {
-    const theirs = user && foreignEntry(path);
+    const theirs = user && foreignEntry(user, path);
     if (theirs !== undefined)
       return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
     mkdirSync(path, { recursive: true, mode: 0o755 });

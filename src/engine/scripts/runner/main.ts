@@ -7,7 +7,8 @@ import { closeSync, fstatSync, readdirSync, readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setPriority } from "node:os";
 import { jsonLine } from "../../../control/framing.ts";
-import { directoriesOf } from "../directories.ts";
+import { commonEnvironment, directoriesOf } from "../directories.ts";
+import { killLeftovers } from "./leftovers.ts";
 import {
   KINDS,
   MAX_OUTPUTS_BYTES,
@@ -22,9 +23,6 @@ import { scriptsIn } from "./trusted-scripts.ts";
 
 const CLOSE_ON_EXEC = 0o2000000;
 
-/** Variables of every script, beside where the engine's directories are. */
-const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" };
-
 /** Runs until the socket pair is closed, then exits. @returns the exit status when no engine started it */
 export async function runRunner(): Promise<number> {
   if (!isSocket(RUNNER_FD)) {
@@ -34,6 +32,7 @@ export async function runRunner(): Promise<number> {
   resetPriority();
   closeInherited();
   process.chdir("/");
+  killLeftovers(commonEnvironment(process.env));
   process.umask(0o022);
   // A signal to the engine's whole session or service must not end the hooks of its last changes.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
@@ -75,13 +74,12 @@ async function results(
   began: (pid: number) => void,
   ended: (pid: number) => void,
 ): Promise<Result[]> {
-  const { CARP_RUN_DIR = "", CARP_ETC_DIR = "" } = process.env;
   const { together, limitMs } = KINDS[run.kind];
   const scripts = directoriesOf(process.env)
     [run.kind].flatMap((directory) => scriptsIn(directory))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const change = run.kind === "hooks" ? run.change : {};
-  const environment = { ...ENVIRONMENT, CARP_RUN_DIR, CARP_ETC_DIR, ...change };
+  const environment = { ...commonEnvironment(process.env), ...change };
   const options = { limitMs, environment, began, ended };
   if (together) return Promise.all(scripts.map((script) => runScript(script, options)));
   const done: Result[] = [];

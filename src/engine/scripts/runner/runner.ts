@@ -8,7 +8,6 @@ import { constants } from "node:os";
 import { jsonLine, readLines } from "../../../control/framing.ts";
 import type { Priority } from "../../../core/model.ts";
 import { KINDS, type Result, type Run, RunnerMessage, readMessages } from "./messages.ts";
-import { killGroup } from "./run-script.ts";
 import type { RunnerProcess } from "./runner-process.ts";
 
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
@@ -47,8 +46,6 @@ export interface RunnerOptions {
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #pending = new Map<number, Pending>();
-  /** Process groups of what it runs. */
-  readonly #scripts = new Set<number>();
   /** When it was started; undefined: it does not run. */
   #startedMs: number | undefined;
   #isLost = false;
@@ -145,17 +142,7 @@ export class Runner {
       return;
     }
     this.#watch(report.id);
-    switch (report.kind) {
-      case "began":
-        this.#scripts.add(report.pid);
-        break;
-      case "ended":
-        this.#scripts.delete(report.pid);
-        break;
-      case "ran":
-        this.#settle(report.id, { results: report.results });
-        break;
-    }
+    if (report.kind === "ran") this.#settle(report.id, { results: report.results });
   }
 
   #settle(id: number, ran: Ran): void {
@@ -192,12 +179,10 @@ export class Runner {
     this.#end(`the runner ended (${how})`, !this.#stopping);
   }
 
-  /** Settles every job. An engine that is still root kills what the runner left running. */
+  /** Settles every job. What the runner left running, the next one kills. */
   #end(interrupted: string, again: boolean): void {
     this.#startedMs = undefined;
     this.#settledId = this.#lastId;
-    for (const pid of this.#scripts) killGroup(pid);
-    this.#scripts.clear();
     for (const id of [...this.#pending.keys()]) this.#settle(id, { interrupted, again });
   }
 }
