@@ -1,6 +1,7 @@
 /**
  * Attackers: what users without rights can do to an engine through its control socket, each as a process of its own
- * that goes on until it is killed. They run in the run directory, because only root may go through those above.
+ * that goes on until it is killed. They run in the run directory, because only root may go through those above, and at
+ * the lowest priority: what a command waits for is the engine, not a processor.
  */
 
 import type { Host } from "../hosts/index.ts";
@@ -73,6 +74,7 @@ while True:
         del held[:200]`,
   /** One connection from each of 300 users. */
   users: `
+os.nice(19)
 users = {}
 while True:
     for uid in range(20000, 20300):

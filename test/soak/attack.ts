@@ -17,6 +17,7 @@ if (!(minutes > 0) || unknown.length > 0) {
 }
 const attacked = await AttackedHost.create();
 try {
+  console.log(`quiet:\n${report(await attacked.endure([], 20))}\nunder attack by ${attacks.join(", ")}:`);
   const kinds = attacks.filter((each) => ALL_ATTACKS.includes(each));
   console.log(report(await attacked.endure(kinds, minutes * 60, (line) => console.log(line))));
 } finally {
