@@ -184,14 +184,6 @@ export const MUTATIONS: readonly Mutation[] = [
     (countersNow) => (_, now) => countersNow(0n, now),
   ),
   mutation(
-    "counters-standing",
-    "saved counters do not grow with the clock",
-    "counters grow",
-    "engine/state/counter-floor.ts",
-    "counterFloor",
-    (floor) => (saved, now) => floor(saved, saved === undefined ? now : { ...now, us: saved.atUs }),
-  ),
-  mutation(
     "lease-in-init",
     "an interface that cannot run keeps the lease of the earlier engine",
     "bounded lease",

@@ -103,7 +103,9 @@ export function dueFor(station: Station, heard: Heard): Due {
   const origin = made.get(station.world)?.get(heard.counter);
   // Not in a run: a frame whose digest is valid was made by a host.
   if (origin === undefined) return "either";
-  if (!origin.isOurs) return looksLikeOurs(station, heard.counter) ? "either" : "accept";
+  // A recording of another implementation may be refused, but is not as a rule.
+  const isRecording = heard.from === undefined;
+  if (!origin.isOurs) return isRecording || looksLikeOurs(station, heard.counter) ? "either" : "accept";
   const memory = station.memory(heard.key);
   const us = timeOf(heard.counter);
   // A stalled engine reads what came before it sent the greatest counter.
