@@ -326,6 +326,19 @@ export const MUTATIONS: readonly Mutation[] = [
       },
   ),
   mutation(
+    "changed-header",
+    "with signed_header a changed advertisement is believed",
+    "no effect",
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          return super.judge(heard, { ...reader, defence: { ...reader.defence, signed: false } });
+        }
+      },
+  ),
+  mutation(
     "recorded-before-start",
     "an engine that starts knows nothing of what was said before",
     "no effect",

@@ -158,13 +158,13 @@ function isUnchanged(heard: Heard, origin: Fields): boolean {
 
 /** A counter is heard once, and once over the other family at once; signed ones repeat within a unit. */
 function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
-  const [first, second] = known.filter(({ counter }) => counter === heard.counter);
+  const copies = known.filter(({ counter }) => counter === heard.counter);
+  const [first] = copies;
   if (first === undefined) return isNew ? "accept" : "either";
   const isUnchangedSince = isUnchanged(heard, first);
   const sinceUs = heard.receivedUs - first.receivedUs;
-  const isOther = heard.source.includes(":") !== first.source.includes(":");
-  if (second === undefined && isOther && sinceUs < 1e6 && isUnchangedSince)
-    return isNew ? "accept" : "either";
+  const isOther = copies.every(({ source }) => source.includes(":") !== heard.source.includes(":"));
+  if (isOther && sinceUs < 1e6 && isUnchangedSince) return isNew ? "accept" : "either";
   const isLatest = known.every(({ counter }) => counter <= heard.counter);
   return isSigned(heard.counter) && isUnchangedSince && isLatest && sinceUs < REPEATED_WITHIN_US
     ? "either"

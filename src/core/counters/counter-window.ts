@@ -145,7 +145,7 @@ export class CounterWindow {
     isSigned: boolean,
     { defence, clockUs, tag }: Reader,
   ): CounterVerdict {
-    if (defence.signed && !this.#isFromOthers(heard.counter, tag)) {
+    if (defence.signed && (isSigned || !this.#isFromOthers(heard.counter, tag))) {
       if (isSigned) return this.#judgeOurs(heard, us, true, true);
       const clock = BigInt(Math.trunc(clockUs));
       const greatestUs = this.greatestBy(heard.receivedUs);
@@ -195,7 +195,9 @@ export class CounterWindow {
 
   #advance(counter: bigint, us: bigint, atUs: Micros): void {
     if (this.#greatestUs === 0n) this.#changed();
-    if (us >= this.#greatest.us) this.#greatest = { counter, us };
+    const greatest = this.#greatest;
+    if (us > greatest.us || (us === greatest.us && counter > greatest.counter))
+      this.#greatest = { counter, us };
     if (us <= this.greatestBy(atUs)) return;
     this.#greatestUs = us;
     this.#greatestAtUs = atUs;

@@ -23,7 +23,7 @@ export class Answers {
   #answeredCounter: bigint | undefined;
   /** When the last announcement about the counter answered last was made, by family. */
   readonly #announcedUs = new Map<Family, Micros>();
-  #staleAnsweredUs = Number.NEGATIVE_INFINITY;
+  #staleAnsweredUs: Micros[] = [];
 
   /**
    * Decides how to answer another master.
@@ -54,10 +54,13 @@ export class Answers {
   /**
    * Whether an advertisement with an old counter may be answered now: once an interval, so that a host whose
    * counters are behind can get ahead of ours.
+   *
+   * @param times more than once, where several answers may be needed
    */
-  allowStale(intervalUs: Micros, nowUs: Micros): boolean {
-    if (nowUs - this.#staleAnsweredUs < intervalUs) return false;
-    this.#staleAnsweredUs = nowUs;
+  allowStale(intervalUs: Micros, nowUs: Micros, times: number): boolean {
+    this.#staleAnsweredUs = this.#staleAnsweredUs.filter((us) => nowUs - us < intervalUs);
+    if (this.#staleAnsweredUs.length >= times) return false;
+    this.#staleAnsweredUs.push(nowUs);
     return true;
   }
 

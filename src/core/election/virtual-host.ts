@@ -56,6 +56,9 @@ export interface Owner {
   countTransitionToMaster(): void;
 }
 
+/** Hosts in the same quarter second make one signed counter; after so many answers they differ. */
+const ANSWERS_TO_COLLISIONS = 4;
+
 /** The first announcement may be lost: it is repeated after this many further advertisements. */
 const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
 
@@ -216,8 +219,11 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs || isBowOut(heard)) return;
     const own = this.#owner.source(heard.family);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
-    if (!this.#answers.allowStale(this.#intervalUs, now.us)) return;
-    if (this.isOwn(heard.counter)) this.counters.collided(this.#owner.counterStyle.tag);
+    const { tag, signed } = this.#owner.counterStyle;
+    const collides = signed && heard.counter === this.counters.lastSent;
+    const times = collides ? ANSWERS_TO_COLLISIONS : 1;
+    if (!this.#answers.allowStale(this.#intervalUs, now.us, times)) return;
+    if (collides) this.counters.collided(tag);
     this.#answer(heard, now);
   }
 
