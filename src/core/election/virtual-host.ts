@@ -56,9 +56,6 @@ export interface Owner {
   countTransitionToMaster(): void;
 }
 
-/** Hosts in the same quarter second make one signed counter; after so many answers they differ. */
-const ANSWERS_TO_COLLISIONS = 4;
-
 /** The first announcement may be lost: it is repeated after this many further advertisements. */
 const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
 
@@ -203,11 +200,6 @@ export class VirtualHost {
     );
   }
 
-  /** Whether this host sent an advertisement with this counter itself. */
-  isOwn(counter: bigint): boolean {
-    return this.counters.isOwn(counter);
-  }
-
   /**
    * An advertisement with a valid digest whose counter is not new: it is not accepted, but a MASTER may
    * answer it. Another MASTER that does not accept ours may have sent it: one with a counter of the same
@@ -221,8 +213,7 @@ export class VirtualHost {
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
     const { tag, signed } = this.#owner.counterStyle;
     const collides = signed && heard.counter === this.counters.lastSent;
-    const times = collides ? ANSWERS_TO_COLLISIONS : 1;
-    if (!this.#answers.allowStale(this.#intervalUs, now.us, times)) return;
+    if (!this.#answers.allowStale(this.#intervalUs, now.us, collides)) return;
     if (collides) this.counters.collided(tag);
     this.#answer(heard, now);
   }
