@@ -339,7 +339,7 @@ export class Host {
       get replayDefence() {
         return {
           strict: host.#sysctl.get("net.inet.carp.strict_replay") === 1,
-          signed: false,
+          signed: host.#sysctl.get("net.inet.carp.signed_header") === 1,
         };
       },
       link: (name) => host.#carpdevs.links.get(name),

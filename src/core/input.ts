@@ -96,7 +96,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
     ...discarded("badAuthentication", 4, `${virtualHost}: ${what}`),
     stale: { node, heard },
   });
-  if (node.isOwn(counter)) return stale("replay or network loop detected");
+  if (node.counters.isOwn(counter)) return stale("replay or network loop detected");
   const replay = carpInterface.replayOf(node, heard, now);
   if (replay !== undefined) return stale(`replay detected: ${replay}`);
   return { carpInterface, node, heard };

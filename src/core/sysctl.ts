@@ -76,6 +76,14 @@ export const SYSCTL_VARIABLES = [
     meaning: "refuse advertisements whose counter does not increase; only where every host runs carpctl",
   },
   {
+    name: "net.inet.carp.signed_header",
+    initial: 0,
+    min: 0,
+    max: 1,
+    meaning:
+      "counters carry advbase, advskew and the demote count; refuse changed or repeated advertisements",
+  },
+  {
     name: "net.pfsync.carp_demotion_factor",
     initial: 240,
     min: 0,

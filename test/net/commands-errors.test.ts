@@ -175,6 +175,7 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["sysctl net.inet.carp.log=8", "net.inet.carp.log=8: must be 0..7"],
   ["sysctl net.inet.carp.dscp=64", "net.inet.carp.dscp=64: must be 0..63"],
   ["sysctl net.inet.carp.strict_replay=2", "net.inet.carp.strict_replay=2: must be 0..1"],
+  ["sysctl net.inet.carp.signed_header=2", "net.inet.carp.signed_header=2: must be 0..1"],
   [
     "sysctl net.inet.carp.ifdown_demotion_factor=-1",
     "net.inet.carp.ifdown_demotion_factor=-1: must be 0..2147483647",

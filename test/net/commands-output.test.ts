@@ -239,6 +239,7 @@ net.inet.carp.ifdown_demotion_factor=240
 net.inet.carp.senderr_demotion_factor=240
 net.inet.carp.dscp=4
 net.inet.carp.strict_replay=0
+net.inet.carp.signed_header=0
 `;
     const pfsync = "net.pfsync.carp_demotion_factor=240\n";
     assert.equal(await out(a, "sysctl -a"), all + pfsync);

@@ -234,7 +234,12 @@ describe("rights with a group carp", () => {
   after(() => lan.destroy());
 
   test("a member may not set the variables that decide what is defended and logged", async () => {
-    for (const name of ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"]) {
+    for (const name of [
+      "net.inet.carp.allow",
+      "net.inet.carp.log",
+      "net.inet.carp.strict_replay",
+      "net.inet.carp.signed_header",
+    ]) {
       const { stderr, exitCode } = await as(
         a,
         member,

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { timeCounter } from "../hosts/counters.ts";
+import { signedCounter, timeCounter } from "../hosts/counters.ts";
 import { type Capture, createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
 
 const SHARED = "10.0.0.1";
@@ -159,6 +159,33 @@ describe("recorded advertisements at 1,000 a second", () => {
       await nothingMoves(all([16, 60, 3_600], { advbase: 0, advskew: 1 }, "10.0.0.66"));
       await nothingMoves(all([16, 60], { advbase: 255, advskew: 255 }, "10.0.0.66"));
     });
+
+  test("with signed_header on one host and then on both, nothing younger moves anything either", async () => {
+    const entered = () => [a, b].map((host) => host.engine.transitions.length);
+    const before = entered();
+    for (const host of [b, a]) {
+      await host.command("sysctl", "net.inet.carp.signed_header=1");
+      await heard(A.source, 4);
+    }
+    assert.deepEqual(entered(), before);
+    for (const [, fields, source] of RECORDINGS.slice(1)) {
+      const frames = [0.1, 2, 8].flatMap((age) =>
+        [A, B].map((of) => recording(of, signedCounter(age, { advskew: of.advskew }), fields, source)),
+      );
+      await nothingMoves(frames.slice(0, 6));
+    }
+    // Really captured, as they come: unchanged, and with other fields.
+    const from = wire.frames.length;
+    await heard(A.source, 3);
+    const fresh = wire.frames.slice(from).filter(({ ipv4 }) => ipv4?.source === A.source);
+    const resent = fresh.map(({ bytes }) => frame(A.source, bytes.subarray(bytes.length - 36)));
+    await nothingMoves(
+      resent.flatMap((bytes) => [bytes, forge.withByte(forge.withByte(bytes, 5, 255), 2, 255)]),
+    );
+    for (const host of [a, b]) await host.command("sysctl", "net.inet.carp.signed_header=0");
+    await heard(A.source, 4);
+    assert.deepEqual(entered(), before);
+  });
 
   test("a host that counts by one from what it heard a minute ago is believed, every word", async () => {
     const refusals = async () => (await a.engine.request("statistics", {})).badAuthentication;

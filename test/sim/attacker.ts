@@ -11,12 +11,16 @@ import type { Segment } from "./segment.ts";
 import type { World } from "./world.ts";
 
 const RECORDED_FRAMES = 64;
+/** One frame of so many is kept for longer. */
+const KEPT_OF = 16;
 
 export class Attacker {
   readonly #world: World;
   readonly #segment: Segment;
   readonly #random: Random;
   readonly #recorded: Uint8Array[] = [];
+  /** Older ones. */
+  readonly #kept: Uint8Array[] = [];
   #next = 0;
 
   constructor(world: World, segment: Segment, random: Random) {
@@ -24,7 +28,9 @@ export class Attacker {
     this.#segment = segment;
     this.#random = random;
     segment.tap = ({ bytes, from }) => {
-      if (from !== undefined) this.#recorded[this.#next++ % RECORDED_FRAMES] = bytes;
+      if (from === undefined) return;
+      this.#recorded[this.#next++ % RECORDED_FRAMES] = bytes;
+      if (this.#next % KEPT_OF === 0) this.#kept[(this.#next / KEPT_OF) % RECORDED_FRAMES] = bytes;
     };
   }
 
@@ -40,7 +46,8 @@ export class Attacker {
 
   #frame(attack: Attack): Uint8Array | undefined {
     const random = this.#random;
-    const recorded = this.#recorded[random.integer(0, Math.max(0, this.#recorded.length - 1))];
+    const records = this.#kept.length > 0 && random.chance(0.3) ? this.#kept : this.#recorded;
+    const recorded = records[random.integer(0, Math.max(0, records.length - 1))];
     if (attack === "garbage" || recorded === undefined)
       return Uint8Array.from({ length: random.integer(0, 120) }, () => random.integer(0, 255));
     switch (attack) {
@@ -50,6 +57,8 @@ export class Attacker {
         return altered(recorded, this.#fields());
       case "disguise":
         return fromElsewhere(altered(recorded, this.#fields()), random.integer(1, 7));
+      case "dismiss":
+        return altered(recorded, { advbase: 255, advskew: 255 });
       case "forge": {
         const bytes = altered(recorded, this.#fields());
         const digest = bytes.length - ADVERTISEMENT_BYTES + 16 + random.integer(0, 19);

@@ -100,6 +100,7 @@ function drawHosts(random: Random, services: readonly Service[], basis: ClusterO
   const preempt = random.chance(0.4);
   const isMixed = random.chance(0.2);
   const strictReplay = !hasForeign && random.chance(0.2);
+  const signing = random.pick(0, 0, 0, 0.5, 1);
   const style = hasForeign ? "ranked" : random.pick("ranked", "equal", "any");
   const foreign = hasForeign ? random.integer(1, count - 1) : 0;
   const hosts = Array.from({ length: count }, (_, id): HostPlan => {
@@ -110,6 +111,7 @@ function drawHosts(random: Random, services: readonly Service[], basis: ClusterO
       aheadUs: random.integer(-3, 3) * random.pick(17, SECOND, 3_600 * SECOND),
       preempt: isMixed ? random.chance(0.5) : preempt,
       strictReplay,
+      signedHeader: random.chance(signing),
       // At advbase 0 the interval is advskew alone, and a low one leaves no time for flights and devices.
       advskews: services.map(({ vhids }, s) =>
         vhids.map((_, v) => {
@@ -220,7 +222,7 @@ function drawStep(cluster: Cluster, at: Micros): Step {
     case 9:
       return { ...span, kind: "slow-devices", host, deviceUs: short };
     case 10: {
-      const attack = random.pick("garbage", "forge", "replay", "alter", "disguise", "damage");
+      const attack = random.pick("garbage", "forge", "replay", "alter", "disguise", "dismiss", "damage");
       return {
         atUs,
         forUs: 0,
@@ -286,7 +288,9 @@ function drawCommand(
     case 5:
       return { command: change({ up: false }), undo: change({ up: true }) };
     case 6:
-      return { command: sysctl("preempt", random.integer(0, 1)) };
+      return {
+        command: sysctl(random.pick("preempt", "preempt", "signed_header"), random.integer(0, 1)),
+      };
     case 7:
       return { command: sysctl("demotion", by), undo: sysctl("demotion", -by) };
     case 8: {

@@ -37,8 +37,8 @@ function settingsOfBoth(a: Station, b: Station, key: string): string {
 }
 
 export class Leases {
-  /** The shortest interval that each virtual host has heard since it runs, by `host0 carp0/1`. */
-  readonly #quickestUs = new Map<string, Micros>();
+  /** The intervals that each virtual host has heard since it runs, and when, by `host0 carp0/1`. */
+  readonly #intervals = new Map<string, Map<Micros, Micros>>();
   /** The latest counter that a virtual host has heard from each other host, by `host0 carp0/1`. */
   readonly #heard = new Map<string, Map<number, bigint>>();
   /** Pairs of hosts that hold leases for one virtual host, by `host0 host1 carp0/1`. */
@@ -50,8 +50,10 @@ export class Leases {
 
   heard(station: Station, heard: Heard): void {
     const of = `${station.name} ${heard.key}`;
-    if (!isBowOut(heard))
-      this.#quickestUs.set(of, Math.min(this.#quickestUs.get(of) ?? heard.intervalUs, heard.intervalUs));
+    if (!isBowOut(heard)) {
+      const intervals = this.#intervals.get(of) ?? new Map<Micros, Micros>();
+      this.#intervals.set(of, intervals.set(heard.intervalUs, station.now.us));
+    }
     if (heard.from === undefined) {
       // A replayed frame was accepted: the hosts are not to blame for what follows.
       station.disturbed();
@@ -64,7 +66,7 @@ export class Leases {
   changed(station: Station, transition: Transition, own: { intervalUs: Micros }): void {
     this.#touched.add(station);
     const key = `${transition.interface}/${transition.vhid}`;
-    if (transition.from === "INIT") this.#quickestUs.delete(`${station.name} ${key}`);
+    if (transition.from === "INIT") this.#intervals.delete(`${station.name} ${key}`);
     if (transition.reason.kind === "master-silent") this.#checkSilence(station, key, own.intervalUs);
   }
 
@@ -149,8 +151,13 @@ export class Leases {
     this.#owed.set(station, owed.add(key));
   }
 
-  #allowedUs(station: Station, key: string, { advbase, advskew }: LastSaid): Micros {
-    const quickestUs = this.#quickestUs.get(`${station.name} ${key}`) ?? Number.POSITIVE_INFINITY;
+  #allowedUs(station: Station, key: string, { advbase, advskew, leftUs }: LastSaid): Micros {
+    const intervals = [...(this.#intervals.get(`${station.name} ${key}`) ?? [])];
+    // An interval that was not heard again may be forgotten after a minute.
+    const recent = intervals.filter(
+      ([us, heardUs]) => leftUs - heardUs < Math.max(60e6, 4 * us) - PROCESSING_US,
+    );
+    const quickestUs = Math.min(Number.POSITIVE_INFINITY, ...recent.map(([us]) => us));
     return longestLeaseUs({ advbase, intervalUs: intervalOf(advbase, advskew) }, quickestUs);
   }
 

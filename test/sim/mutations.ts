@@ -184,14 +184,6 @@ export const MUTATIONS: readonly Mutation[] = [
     (countersNow) => (_, now) => countersNow(0n, now),
   ),
   mutation(
-    "counters-standing",
-    "saved counters do not grow with the clock",
-    "counters grow",
-    "engine/state/counter-floor.ts",
-    "counterFloor",
-    (floor) => (saved, now) => floor(saved, saved === undefined ? now : { ...now, us: saved.atUs }),
-  ),
-  mutation(
     "lease-in-init",
     "an interface that cannot run keeps the lease of the earlier engine",
     "bounded lease",
@@ -330,6 +322,19 @@ export const MUTATIONS: readonly Mutation[] = [
         override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
           const verdict = super.judge(heard, reader);
           return "refusal" in verdict && !reader.defence.strict ? {} : verdict;
+        }
+      },
+  ),
+  mutation(
+    "changed-header",
+    "with signed_header a changed advertisement is believed",
+    "no effect",
+    "core/counters/counter-window.ts",
+    "CounterWindow",
+    (CounterWindow) =>
+      class extends CounterWindow {
+        override judge(...[heard, reader]: Parameters<InstanceType<typeof CounterWindow>["judge"]>) {
+          return super.judge(heard, { ...reader, defence: { ...reader.defence, signed: false } });
         }
       },
   ),

@@ -33,6 +33,8 @@ export interface HostPlan {
   readonly aheadUs: Micros;
   readonly preempt: boolean;
   readonly strictReplay: boolean;
+  /** Absent: false. */
+  readonly signedHeader?: boolean;
   /** advskew by service, then by vhid, in their order. */
   readonly advskews: readonly (readonly number[])[];
 }
@@ -54,6 +56,8 @@ export type Attack =
   | "alter"
   /** The same from another source address, which no digest covers either. */
   | "disguise"
+  /** A recorded frame as a bow-out. */
+  | "dismiss"
   /** A recorded frame with one bit flipped. */
   | "damage";
 

@@ -103,7 +103,9 @@ export function dueFor(station: Station, heard: Heard): Due {
   const origin = made.get(station.world)?.get(heard.counter);
   // Not in a run: a frame whose digest is valid was made by a host.
   if (origin === undefined) return "either";
-  if (!origin.isOurs) return looksLikeOurs(station, heard.counter) ? "either" : "accept";
+  // A recording of another implementation may be refused, but is not as a rule.
+  const isRecording = heard.from === undefined;
+  if (!origin.isOurs) return isRecording || looksLikeOurs(station, heard.counter) ? "either" : "accept";
   const memory = station.memory(heard.key);
   const us = timeOf(heard.counter);
   // A stalled engine reads what came before it sent the greatest counter.
@@ -156,13 +158,13 @@ function isUnchanged(heard: Heard, origin: Fields): boolean {
 
 /** A counter is heard once, and once over the other family at once; signed ones repeat within a unit. */
 function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
-  const [first, second] = known.filter(({ counter }) => counter === heard.counter);
+  const copies = known.filter(({ counter }) => counter === heard.counter);
+  const [first] = copies;
   if (first === undefined) return isNew ? "accept" : "either";
   const isUnchangedSince = isUnchanged(heard, first);
   const sinceUs = heard.receivedUs - first.receivedUs;
-  const isOther = heard.source.includes(":") !== first.source.includes(":");
-  if (second === undefined && isOther && sinceUs < 1e6 && isUnchangedSince)
-    return isNew ? "accept" : "either";
+  const isOther = copies.every(({ source }) => source.includes(":") !== heard.source.includes(":"));
+  if (isOther && sinceUs < 1e6 && isUnchangedSince) return isNew ? "accept" : "either";
   const isLatest = known.every(({ counter }) => counter <= heard.counter);
   return isSigned(heard.counter) && isUnchangedSince && isLatest && sinceUs < REPEATED_WITHIN_US
     ? "either"

@@ -98,7 +98,11 @@ class Simulation implements Witness {
       name: `net.inet.carp.${name}`,
       value: value ? 1 : 0,
     });
-    const settings = [setting("preempt", preempt), setting("strict_replay", plan.strictReplay)];
+    const settings = [
+      setting("preempt", preempt),
+      setting("strict_replay", plan.strictReplay),
+      setting("signed_header", plan.signedHeader === true),
+    ];
     const setup: Command[] = [
       { kind: "set-sysctl", writes: settings },
       ...services.map((service, i) =>

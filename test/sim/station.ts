@@ -228,7 +228,7 @@ export class Station implements Plugged {
       const key = `${name}/${vhid}`;
       const former = this.lastSaid.get(key);
       // The same once more, over the other family.
-      if (former !== undefined && said.counter < former.counter)
+      if (former !== undefined && timeOf(said.counter) < timeOf(former.counter))
         throw new Violation(
           "counters grow",
           `${this.name} ${key}: an older advertisement leaves after a newer one`,

@@ -10,6 +10,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { BALANCING_MODES } from "../../src/control/messages.ts";
 import type { Command } from "../../src/core/command.ts";
+import { signedCounter, unitAt } from "../../src/core/counters/counter-format.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, Part } from "../../src/core/event.ts";
 import { Host } from "../../src/core/host.ts";
@@ -97,6 +98,8 @@ function everyLogLine(): Logged[] {
   hear(replayed);
   hear(advertisement({ counter: 30_000_000n }));
   hear(replayed);
+  const signed = signedCounter(unitAt(1_700_000_000_000_000n), { advbase: 1, advskew: 0, demote: 0 });
+  hear(advertisement({ counter: signed, advskew: 1 }));
   hear(advertisement({ hopLimit: 254 }));
   hear(advertisement({ vhid: 2 }));
   hear(advertisement({ pass: "guessed" }));

@@ -119,7 +119,7 @@ export class CounterWindow {
     { us, tag }: Extract<CounterReading, { format: "time" }>,
     { tag: own, clockUs }: Reader,
   ): CounterVerdict {
-    const isInStep = us + WINDOW_US > this.#greatestBy(heard.receivedUs);
+    const isInStep = us + WINDOW_US > this.greatestBy(heard.receivedUs);
     if (tag === own || this.#hosts.has(tag)) {
       const isBefore = tag === own && us + WINDOW_US <= this.#floorUs;
       if ((!isInStep || isBefore) && (this.#countingOn.fromOurs(us) || this.#isFromOthers(us, own)))
@@ -145,10 +145,10 @@ export class CounterWindow {
     isSigned: boolean,
     { defence, clockUs, tag }: Reader,
   ): CounterVerdict {
-    if (defence.signed && !this.#isFromOthers(heard.counter, tag)) {
+    if (defence.signed && (isSigned || !this.#isFromOthers(heard.counter, tag))) {
       if (isSigned) return this.#judgeOurs(heard, us, true, true);
       const clock = BigInt(Math.trunc(clockUs));
-      const greatestUs = this.#greatestBy(heard.receivedUs);
+      const greatestUs = this.greatestBy(heard.receivedUs);
       if (us < (greatestUs > clock ? greatestUs : clock) + AHEAD_US) return { refusal: CHANGED };
     } else if (isSigned && !defence.signed) {
       // Without signed_header this host refuses none of them, but its own counters keep pace with them.
@@ -162,7 +162,7 @@ export class CounterWindow {
   #judgeOurs(heard: Heard, us: bigint, isSigned: boolean, once: boolean): CounterVerdict {
     const { counter, receivedUs } = heard;
     if (us <= this.#forgottenUs && once) return { refusal: NOT_NEW };
-    if (us + WINDOW_US <= this.#greatestBy(receivedUs)) return { refusal: OLD };
+    if (us + WINDOW_US <= this.greatestBy(receivedUs)) return { refusal: OLD };
     // A counter that is no time comes from another implementation: following it would exhaust the 64 bits.
     if (us >= HIGHEST_COUNTER) return { refusal: NOT_NEW };
     const known = this.#heard.get(counter);
@@ -195,8 +195,10 @@ export class CounterWindow {
 
   #advance(counter: bigint, us: bigint, atUs: Micros): void {
     if (this.#greatestUs === 0n) this.#changed();
-    if (us >= this.#greatest.us) this.#greatest = { counter, us };
-    if (us <= this.#greatestBy(atUs)) return;
+    const greatest = this.#greatest;
+    if (us > greatest.us || (us === greatest.us && counter > greatest.counter))
+      this.#greatest = { counter, us };
+    if (us <= this.greatestBy(atUs)) return;
     this.#greatestUs = us;
     this.#greatestAtUs = atUs;
   }
@@ -206,7 +208,7 @@ export class CounterWindow {
    * counters by the time that passes since the greatest one that they have sent or heard. An engine that was
    * stopped reads packets that came before it sent the greatest one.
    */
-  #greatestBy(receivedUs: Micros): bigint {
+  greatestBy(receivedUs: Micros): bigint {
     if (this.#greatestUs === 0n) return 0n;
     const passed = receivedUs - this.#greatestAtUs;
     return this.#greatestUs + BigInt(Math.trunc(passed - Math.abs(passed) / SLACK));

@@ -12,16 +12,19 @@ const REMEMBERED_OTHERS = 16;
 const REMEMBERED_BLOCKS = 8192;
 
 export class CountingOn {
-  /** The latest counters of other implementations, of each the last one. */
-  readonly #others: bigint[] = [];
+  /**
+   * The latest runs of counters of other implementations, by the first and the last one. A counter below the
+   * first is what it counted on from: a recording of that is no word of it.
+   */
+  readonly #others: { readonly first: bigint; readonly last: bigint }[] = [];
   /** The tags of our counters, sent and heard, by the rest of the counter. */
   readonly #ours = new Map<bigint, number[]>();
 
   /** Notes a counter that another implementation made, or a host that is not known. */
   noteOther(counter: bigint): void {
-    const former = this.#others.findIndex((other) => isNear(counter, other));
-    if (former >= 0) this.#others.splice(former, 1);
-    this.#others.push(counter);
+    const at = this.#others.findIndex((run) => goesOn(counter, run));
+    const [{ first, last } = { first: counter, last: counter }] = at < 0 ? [] : this.#others.splice(at, 1);
+    this.#others.push({ first, last: counter > last ? counter : last });
     if (this.#others.length > REMEMBERED_OTHERS) this.#others.shift();
   }
 
@@ -41,9 +44,9 @@ export class CountingOn {
 
   /** Whether the counter goes on by a small step from another implementation's. */
   fromOthers(counter: bigint, isOurTag: (tag: number) => boolean): boolean {
-    return this.#others.some((other) => {
-      if (!isNear(counter, other)) return false;
-      const reading = readCounter(other);
+    return this.#others.some((run) => {
+      if (!goesOn(counter, run)) return false;
+      const reading = readCounter(run.last);
       // Its host may have become known since: then it was one of ours.
       return reading === undefined || (reading.format === "time" && !isOurTag(reading.tag));
     });
@@ -62,7 +65,10 @@ export class CountingOn {
   }
 }
 
-function isNear(counter: bigint, other: bigint): boolean {
-  const step = counter - other;
-  return step < TAGS && step > -TAGS;
+/** Whether the counter is one of a run, or its next by a small step. */
+function goesOn(
+  counter: bigint,
+  { first, last }: { readonly first: bigint; readonly last: bigint },
+): boolean {
+  return counter >= first && counter < last + TAGS;
 }

@@ -154,10 +154,11 @@ export class OwnCounters {
 
   /** Makes every later counter greater than this one of a peer, by its time. */
   follow(us: bigint, atUs: Micros): void {
+    // Within a unit the greater of two counters is decided by their fields: none is repeated after another.
+    if (this.#signed !== undefined && us >= unitStartUs(this.#signed.unit)) this.#signed = undefined;
     if (us <= this.#lastUs) return;
     this.#lastUs = us;
     this.#followedUs = us;
-    this.#signed = undefined;
     if (us <= this.#reachedBy(atUs)) return;
     this.#reachedUs = us;
     this.#reachedAtUs = atUs;
@@ -165,12 +166,11 @@ export class OwnCounters {
 
   /**
    * A counter of ours came from another host, which counts in the same units and had the same header. The
-   * next one is one or two units later, by a bit of the tag: the other host's tag differs in one of them.
+   * next one is later by three bits of the tag: the other host's tag differs in some.
    */
   collided(tag: number): void {
-    if (this.#signed === undefined) return;
-    this.#skip = BigInt((tag >> (this.#collisions++ % 8)) & 1);
-    this.#signed = { ...this.#signed, unit: -1n };
+    this.#skip = BigInt((tag >> (3 * (this.#collisions++ % 3))) & 7);
+    this.#signed = undefined;
   }
 
   #forgetOldest(): void {

@@ -30,6 +30,8 @@ export class VirtualHostCounters {
     this.#own = new OwnCounters(floor, now);
     this.#window = new CounterWindow(former, floor, saver.changed);
     this.#saver = saver;
+    // Counters keep pace with the time since the greatest one: the peers expect it.
+    this.#own.follow(this.#window.greatestBy(now.us), now.us);
   }
 
   /** The time of the greatest counter sent or followed: every later one is greater. */

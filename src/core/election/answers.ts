@@ -8,6 +8,8 @@
 import type { Family, Micros } from "../model.ts";
 
 const MAX_ANSWERS_AN_INTERVAL = 8;
+/** Hosts in the same quarter second make one signed counter; after so many answers they differ. */
+const MAX_ANSWERS_TO_COLLISIONS = 4;
 
 /** The answer to another master's advertisement. */
 export type Answer =
@@ -23,7 +25,7 @@ export class Answers {
   #answeredCounter: bigint | undefined;
   /** When the last announcement about the counter answered last was made, by family. */
   readonly #announcedUs = new Map<Family, Micros>();
-  #staleAnsweredUs = Number.NEGATIVE_INFINITY;
+  #staleAnsweredUs: Micros[] = [];
 
   /**
    * Decides how to answer another master.
@@ -54,10 +56,13 @@ export class Answers {
   /**
    * Whether an advertisement with an old counter may be answered now: once an interval, so that a host whose
    * counters are behind can get ahead of ours.
+   *
+   * @param collides the counter is our own latest signed one: several answers may be needed
    */
-  allowStale(intervalUs: Micros, nowUs: Micros): boolean {
-    if (nowUs - this.#staleAnsweredUs < intervalUs) return false;
-    this.#staleAnsweredUs = nowUs;
+  allowStale(intervalUs: Micros, nowUs: Micros, collides: boolean): boolean {
+    this.#staleAnsweredUs = this.#staleAnsweredUs.filter((us) => nowUs - us < intervalUs);
+    if (this.#staleAnsweredUs.length >= (collides ? MAX_ANSWERS_TO_COLLISIONS : 1)) return false;
+    this.#staleAnsweredUs.push(nowUs);
     return true;
   }
 

@@ -34,7 +34,7 @@ export function masterDownUs(ownIntervalUs: Micros): Micros {
  * it may take over. A BACKUP does not advertise, so its settings are unknown: the quickest possible one has
  * the same advbase and advskew 0.
  *
- * @param quickestPeerUs shortest interval that a peer of this virtual host has advertised, if any
+ * @param quickestPeerUs shortest interval that a peer of this virtual host has advertised lately, if any
  */
 export function leaseUs(advbase: number, ownIntervalUs: Micros, quickestPeerUs: Micros | undefined): Micros {
   const least = 1.5 * ownIntervalUs;

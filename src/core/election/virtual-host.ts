@@ -16,6 +16,7 @@ import type { TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
 import { Answers } from "./answers.ts";
 import { Peers } from "./peers.ts";
+import { QuickPeers } from "./quick-peers.ts";
 import { decideAsBackup, decideAsMaster, staysAfterTie } from "./rules.ts";
 import {
   BOW_OUT,
@@ -71,8 +72,7 @@ export class VirtualHost {
   /** The last bow-out heard from any host. */
   #bowOut: Heard | undefined;
   #heardOverIpv4Us: Micros | undefined;
-  /** The shortest interval that another host has advertised since `start`. */
-  #quickestPeerUs: Micros | undefined;
+  readonly #quickPeers = new QuickPeers();
   /** BACKUP: when the last accepted advertisement was received, or when waiting began. */
   #silentSinceUs: Micros = 0;
   #masterDownAtUs: Micros = 0;
@@ -117,8 +117,8 @@ export class VirtualHost {
   }
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
-  get #leaseUs(): Micros {
-    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickestPeerUs);
+  #leaseUs(leftUs: Micros): Micros {
+    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickPeers.shortestUs(leftUs));
   }
 
   /**
@@ -127,7 +127,7 @@ export class VirtualHost {
    */
   start(leaseUntilUs: Micros, now: Instant): void {
     this.#heard = undefined;
-    this.#quickestPeerUs = undefined;
+    this.#quickPeers.forget();
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
       this.#masterUntilUs = leaseUntilUs;
@@ -178,8 +178,7 @@ export class VirtualHost {
     this.#heard = heard;
     if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
     const other = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
-    if (!isBowOut(heard))
-      this.#quickestPeerUs = Math.min(this.#quickestPeerUs ?? Number.POSITIVE_INFINITY, other.intervalUs);
+    if (!isBowOut(heard)) this.#quickPeers.heard(other.intervalUs, now.us);
     if (this.#lostLease(now.us, now)) return;
     if (this.#state === "MASTER") this.#heardAsMaster(other, now);
     else if (this.#state === "BACKUP") this.#heardAsBackup(other, now);
@@ -201,11 +200,6 @@ export class VirtualHost {
     );
   }
 
-  /** Whether this host sent an advertisement with this counter itself. */
-  isOwn(counter: bigint): boolean {
-    return this.counters.isOwn(counter);
-  }
-
   /**
    * An advertisement with a valid digest whose counter is not new: it is not accepted, but a MASTER may
    * answer it. Another MASTER that does not accept ours may have sent it: one with a counter of the same
@@ -217,8 +211,10 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs || isBowOut(heard)) return;
     const own = this.#owner.source(heard.family);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
-    if (!this.#answers.allowStale(this.#intervalUs, now.us)) return;
-    if (this.isOwn(heard.counter)) this.counters.collided(this.#owner.counterStyle.tag);
+    const { tag, signed } = this.#owner.counterStyle;
+    const collides = signed && heard.counter === this.counters.lastSent;
+    if (!this.#answers.allowStale(this.#intervalUs, now.us, collides)) return;
+    if (collides) this.counters.collided(tag);
     this.#answer(heard, now);
   }
 
@@ -262,7 +258,7 @@ export class VirtualHost {
   /** An advertisement left: the lease is renewed from that moment, if it had not expired by then. */
   advertisementLeft(leftUs: Micros, now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
-    this.#masterUntilUs = leftUs + renewedLeaseUs(this.#leaseUs, this.#promisedUs);
+    this.#masterUntilUs = leftUs + renewedLeaseUs(this.#leaseUs(leftUs), this.#promisedUs);
     this.#hasAdvertised = true;
     this.#grantLease();
   }
@@ -369,7 +365,7 @@ export class VirtualHost {
     this.#cancel(this.#masterDownTimer);
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
-    this.#masterUntilUs = now.us + this.#leaseUs;
+    this.#masterUntilUs = now.us + this.#leaseUs(now.us);
     this.#hasAdvertised = false;
     this.#owner.mastershipChanged();
     // Before the advertisement, which draws the clients' packets here at once.
@@ -412,7 +408,7 @@ export class VirtualHost {
 
   #advertise(now: Instant): void {
     const stepUs = this.#intervalUs;
-    this.#promisedUs = this.#leaseUs;
+    this.#promisedUs = this.#leaseUs(now.us);
     this.#send({ advbase: this.#owner.advbase, ...this.#effective }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.

@@ -35,6 +35,7 @@ const ROOT_VARIABLES: ReadonlySet<string> = new Set([
   "net.inet.carp.allow",
   "net.inet.carp.log",
   "net.inet.carp.strict_replay",
+  "net.inet.carp.signed_header",
 ]);
 
 /**

@@ -21,6 +21,7 @@ const VARIABLES: Readonly<Record<string, readonly [number, number]>> = {
   "net.inet.carp.senderr_demotion_factor": [0, LARGEST],
   "net.inet.carp.dscp": [0, 63],
   "net.inet.carp.strict_replay": [0, 1],
+  "net.inet.carp.signed_header": [0, 1],
   "net.pfsync.carp_demotion_factor": [0, LARGEST],
 };
 

@@ -29,7 +29,12 @@ const GROUP = 999;
 const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [GROUP] };
 const OTHER: Peer = { uid: 65534, gid: 65534, groups: [] };
 
-const ROOT_VARIABLES = ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"] as const;
+const ROOT_VARIABLES = [
+  "net.inet.carp.allow",
+  "net.inet.carp.log",
+  "net.inet.carp.strict_replay",
+  "net.inet.carp.signed_header",
+] as const;
 
 /** In no message and in no corpus: a reply that holds it has it from the engine. */
 const PASS = "only root's to know";

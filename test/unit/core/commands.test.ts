@@ -259,6 +259,7 @@ describe("sysctl variables", () => {
       "net.inet.carp.senderr_demotion_factor": 240,
       "net.inet.carp.dscp": 4,
       "net.inet.carp.strict_replay": 0,
+      "net.inet.carp.signed_header": 0,
       "net.pfsync.carp_demotion_factor": 240,
     });
   });
@@ -299,8 +300,8 @@ describe("sysctl variables", () => {
 
   it("are found by a prefix that ends at a dot", () => {
     const { host } = new Station(new World());
-    assert.equal(host.sysctl("net.inet.carp").length, 8);
-    assert.equal(host.sysctl("net").length, 9);
+    assert.equal(host.sysctl("net.inet.carp").length, 9);
+    assert.equal(host.sysctl("net").length, 10);
     assert.equal(host.sysctl("net.inet.carp.log").length, 1);
     assert.deepEqual(host.sysctl("net.inet.carp.lo"), []);
   });

@@ -116,6 +116,19 @@ describe("a recording", () => {
     assert.equal(refusals(station), 1);
   });
 
+  it("of the counter that another implementation has counted on from is refused", () => {
+    const station = backup();
+    const heard = hearOurs(station, 3).at(-1) ?? 0n;
+    for (let n = 1n; n <= 20n; n++) {
+      station.hear(advertisement({ counter: heard + n, source: "10.0.0.5" }));
+      station.world.run(SECOND);
+    }
+    const before = refusals(station);
+    station.hear(advertisement({ counter: heard, source: PEER, demote: 9 }));
+    assert.equal(refusals(station), before + 1);
+    assert.equal(station.state(), "BACKUP");
+  });
+
   it("younger than 10 seconds is believed", () => {
     const station = backup();
     const heard = hearOurs(station, 12);

@@ -104,7 +104,12 @@ test("only root sees secrets", () => {
   assert.deepEqual([ROOT, MEMBER, PRIMARY_MEMBER, OTHER].map(maySeeSecrets), [true, false, false, false]);
 });
 
-for (const name of ["net.inet.carp.allow", "net.inet.carp.log", "net.inet.carp.strict_replay"])
+for (const name of [
+  "net.inet.carp.allow",
+  "net.inet.carp.log",
+  "net.inet.carp.strict_replay",
+  "net.inet.carp.signed_header",
+])
   test(`${name} is set by root alone, also after another variable`, () => {
     const params = {
       writes: [
