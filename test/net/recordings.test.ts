@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { signedCounter, timeCounter } from "../hosts/counters.ts";
 import { type Capture, createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
+import { captured } from "../unit/protocol/vectors.ts";
 
 const SHARED = "10.0.0.1";
 const PASS = "sesame";
@@ -187,28 +188,61 @@ describe("recorded advertisements at 1,000 a second", () => {
     assert.deepEqual(entered(), before);
   });
 
-  test("a host that counts by one from what it heard a minute ago is believed, every word", async () => {
-    const refusals = async () => (await a.engine.request("statistics", {})).badAuthentication;
-    const before = await refusals();
-    // Its low bits become the tags of both hosts on the way.
-    const counter = timeCounter(60, 8);
-    const words = Array.from({ length: 30 }, (_, n) =>
-      forge.advertisement({
-        ...{ vhid: 1, pass: PASS, addresses: [SHARED], counter: counter + BigInt(n + 1) },
-        ...{ advbase: 0, advskew: 200 },
-      }),
-    );
-    const entered = a.engine.transitions.length;
-    await attacker.injectAll(
-      "eth0",
-      words.map((payload) => forge.ipv4Frame({ source: "10.0.0.66", payload })),
-      { pauseUs: 300_000 },
-    );
-    assert.deepEqual(
-      a.engine.transitions.slice(entered).map(({ to }) => to),
-      ["BACKUP"],
-    );
-    assert.equal(await refusals(), before);
-    await a.waitForState("carp0", "MASTER");
-  });
+  for (const [level, from] of [
+    [0, timeCounter(60, 8)],
+    [1, signedCounter(60, A)],
+  ] as const)
+    test(`a host that counts by one from what it heard a minute ago is believed, every word, with signed_header=${level}`, async () => {
+      for (const host of [a, b]) await host.command("sysctl", `net.inet.carp.signed_header=${level}`);
+      const refusals = async () => (await a.engine.request("statistics", {})).badAuthentication;
+      const before = await refusals();
+      // Its low bits become the tags of both hosts on the way.
+      const words = Array.from({ length: 30 }, (_, n) =>
+        forge.advertisement({
+          ...{ vhid: 1, pass: PASS, addresses: [SHARED], counter: from + BigInt(n + 1) },
+          ...{ advbase: 0, advskew: 200 },
+        }),
+      );
+      const entered = a.engine.transitions.length;
+      await attacker.injectAll(
+        "eth0",
+        words.map((payload) => forge.ipv4Frame({ source: "10.0.0.66", payload })),
+        { pauseUs: 300_000 },
+      );
+      assert.deepEqual(
+        a.engine.transitions.slice(entered).map(({ to }) => to),
+        ["BACKUP"],
+      );
+      assert.equal(await refusals(), before);
+      await a.waitForState("carp0", "MASTER");
+    });
+});
+
+test("what a BSD kernel was captured sending elects with us, with signed_header and without", async () => {
+  const [vector] = captured;
+  assert.ok(vector !== undefined && vector.addresses.length === 1);
+  const lan = await createNetwork();
+  try {
+    const [ours, theirs] = await Promise.all([
+      lan.host("ours", { addresses: ["10.88.0.3/24"] }),
+      lan.host("theirs", { addresses: ["10.88.0.4/24"] }),
+    ]);
+    await ours.startEngine();
+    const { pass, vhid, addresses, advskew } = vector;
+    for (const level of [0, 1]) {
+      await ours.command("sysctl", `net.inet.carp.signed_header=${level}`);
+      const words = ["carpdev", "eth0", "vhid", String(vhid), "pass", pass, "advskew", String(advskew + 50)];
+      await ours.command("carp0", `${addresses[0]}/24`, ...words);
+      await ours.waitForState("carp0", "MASTER");
+      const entered = ours.engine.transitions.length;
+      const frames = vector.frames.map((frame) => Buffer.from(frame, "hex"));
+      await theirs.injectAll("eth0", frames, { pauseUs: 1_000_000 });
+      const states = ours.engine.transitions.slice(entered).map(({ to }) => to);
+      assert.deepEqual(states, ["BACKUP"]);
+      assert.equal((await ours.engine.request("statistics", {})).badAuthentication, 0);
+      await ours.command("carp0", "destroy");
+    }
+  } finally {
+    lan.destroy();
+  }
 });
