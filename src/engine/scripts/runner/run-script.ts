@@ -18,7 +18,7 @@ const DYING_MS = 1000;
 
 export interface ScriptOptions {
   readonly limitMs: number;
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly began: (pid: number) => void;
   readonly ended: (pid: number) => void;
 }
@@ -82,7 +82,7 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
 }
 
 /** The script's process; an error of some kinds is thrown, any other is an event of a process without a pid. */
-function started(path: string, environment: Readonly<Record<string, string>>) {
+function started(path: string, environment: Readonly<NodeJS.ProcessEnv>) {
   try {
     // Detached: a session and a process group of its own. Not execa, which waits for the pipes to close.
     return spawn(path, [], {
