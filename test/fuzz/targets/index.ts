@@ -3,6 +3,7 @@
 import type { Target } from "../target.ts";
 import { commandLines } from "./command-lines.ts";
 import { completion } from "./completion.ts";
+import { controlClients } from "./control-clients.ts";
 import { controlMessages } from "./control-messages.ts";
 import { frames } from "./frames.ts";
 import { hostnameFiles } from "./hostname-files.ts";
@@ -12,6 +13,7 @@ import { savedState } from "./saved-state.ts";
 
 export const targets: readonly Target[] = [
   frames,
+  controlClients,
   controlMessages,
   savedState,
   commandLines,
