@@ -9,6 +9,8 @@ import { frames } from "./frames.ts";
 import { hostnameFiles } from "./hostname-files.ts";
 import { rtnetlink } from "./rtnetlink.ts";
 import { runnerMessages } from "./runner-messages.ts";
+import { runnerOrders } from "./runner-orders.ts";
+import { runnerReports } from "./runner-reports.ts";
 import { savedState } from "./saved-state.ts";
 
 export const targets: readonly Target[] = [
@@ -20,5 +22,7 @@ export const targets: readonly Target[] = [
   hostnameFiles,
   completion,
   runnerMessages,
+  runnerOrders,
+  runnerReports,
   rtnetlink,
 ];
