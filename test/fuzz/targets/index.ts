@@ -8,6 +8,7 @@ import { controlMessages } from "./control-messages.ts";
 import { frames } from "./frames.ts";
 import { hostnameFiles } from "./hostname-files.ts";
 import { rtnetlink } from "./rtnetlink.ts";
+import { netstartDirectories } from "./netstart.ts";
 import { runnerMessages } from "./runner-messages.ts";
 import { runnerOrders } from "./runner-orders.ts";
 import { runnerReports } from "./runner-reports.ts";
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   commandLines,
   hostnameFiles,
   completion,
+  netstartDirectories,
   runnerMessages,
   runnerOrders,
   runnerReports,
