@@ -3,6 +3,8 @@
  * turns it into output and an exit status.
  */
 
+import { escapeControlsInJson } from "../control/printable.ts";
+
 export { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
 
 export type Outcome =
@@ -22,7 +24,7 @@ export function done(output = "", warnings: readonly string[] = []): Outcome {
 
 /** The output of `--json`: one indented document. */
 export function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return `${escapeControlsInJson(JSON.stringify(value, undefined, 2))}\n`;
 }
 
 export function json(value: unknown): Outcome {

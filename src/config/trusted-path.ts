@@ -4,8 +4,8 @@
  * secrets to. Reads the file system only.
  */
 
-import { lstatSync, realpathSync, type Stats } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
+import { isAbsolute, join } from "node:path";
 
 /** Mode bits with which users other than the owner may write. */
 const OTHERS_MAY_WRITE = 0o022;
@@ -18,8 +18,9 @@ const STICKY = 0o1000;
  * @throws ErrnoException when there is nothing at the path
  */
 export function distrust(path: string, owner = 0): string | undefined {
-  const real = realpathSync(path);
-  for (const each of new Set([real, ...ancestors(real), ...ancestors(resolve(path)), resolve(path)])) {
+  const way = wayTo(path);
+  const [real] = way;
+  for (const each of way) {
     const stats = lstatSync(each);
     const why = distrustOf(stats, owner, each !== real);
     if (why !== undefined)
@@ -40,8 +41,26 @@ function named(path: string, stats: Stats): string {
   return `${stats.isSymbolicLink() ? "symbolic link" : "directory"} ${path}`;
 }
 
-/** The directories above a path, the nearest first. */
-function ancestors(path: string): string[] {
-  const above = dirname(path);
-  return above === path ? [] : [above, ...ancestors(above)];
+/**
+ * What lies at the path, without symbolic links, and then everything that led there, the nearest first: the directories
+ * and each symbolic link. As the kernel does, `..` is taken where a symbolic link before it leads.
+ */
+function wayTo(path: string): string[] {
+  // Fails for links that lead round in circles.
+  realpathSync.native(path);
+  const names = (isAbsolute(path) ? path : join(process.cwd(), path)).split("/");
+  const way = ["/"];
+  let at = "/";
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    const next = join(at, name);
+    way.unshift(next);
+    if (!lstatSync(next).isSymbolicLink()) {
+      at = next;
+      continue;
+    }
+    const target = readlinkSync(next);
+    if (isAbsolute(target)) at = "/";
+    names.unshift(...target.split("/"));
+  }
+  return [...new Set([at, ...way])];
 }

@@ -24,6 +24,18 @@ export function escapeControls(text: string): string {
   });
 }
 
+/** JSON text with the control characters that JSON allows in strings as escapes of its own. */
+export function escapeControlsInJson(text: string): string {
+  return text.replace(CONTROL_CHARACTER, (character) =>
+    character === "\n" ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** Commands for a shell: a tab is part of them, any other control character is shown as an escape. */
+export function escapeControlsInCommand(text: string): string {
+  return text.split("\t").map(escapeControls).join("\t");
+}
+
 /** A value as a message names it: a list or an object by its kind, the empty word as `''`. */
 export function printable(value: unknown): string {
   if (Array.isArray(value)) return "a list";

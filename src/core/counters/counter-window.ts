@@ -90,7 +90,8 @@ export class CounterWindow {
   /** The state to save; undefined: nothing was sent or heard. */
   get state(): WindowState | undefined {
     if (this.#greatestUs === 0n) return undefined;
-    return { greatestUs: this.#greatestUs, atUs: this.#greatestAtUs, hosts: this.#hosts.tags };
+    const greatestUs = this.#greatestUs < HIGHEST_COUNTER ? this.#greatestUs : HIGHEST_COUNTER;
+    return { greatestUs, atUs: this.#greatestAtUs, hosts: this.#hosts.tags };
   }
 
   /** Notes a counter that this host sends. */

@@ -6,7 +6,7 @@
 
 import type { Transition } from "../../core/effect.ts";
 import type { Priority } from "../../core/model.ts";
-import type { Change } from "./runner/messages.ts";
+import { type Change, MAX_ADDRESSES_TEXT } from "./runner/messages.ts";
 import type { Job, Ran } from "./runner/runner.ts";
 
 /** Changes of one virtual host that may wait. */
@@ -78,12 +78,13 @@ export class Hooks {
 }
 
 function variables({ interface: name, vhid, from, to, addresses }: Transition): Change {
+  const text = addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" ");
   return {
     CARP_INTERFACE: name,
     CARP_VHID: String(vhid),
     CARP_STATE: to,
     CARP_PREVIOUS_STATE: from,
-    CARP_ADDRESSES: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" "),
+    ...(text.length <= MAX_ADDRESSES_TEXT ? { CARP_ADDRESSES: text } : {}),
   };
 }
 

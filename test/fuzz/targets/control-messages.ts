@@ -6,43 +6,16 @@
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import { join } from "node:path";
-import { inspect } from "node:util";
 import fc from "fast-check";
-import { ErrorCode, LIMITS, MAX_REQUEST_BYTES, methods } from "../../../src/control/messages.ts";
-import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
+import { ErrorCode, MAX_REQUEST_BYTES } from "../../../src/control/messages.ts";
 import type { Peer } from "../../../src/engine/control/authorisation.ts";
-import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
-import { Feed } from "../../../src/engine/control/feed.ts";
-import { createMethods } from "../../../src/engine/control/methods.ts";
-import { ControlServer } from "../../../src/engine/control/server.ts";
-import { StateFile } from "../../../src/engine/state/saved-state.ts";
-import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
-import { change } from "../../unit/core/arbitraries.ts";
-import { ipv4, ipv6, link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
 import type { Target, Trial } from "../target.ts";
-import { assertWithinBounds } from "./bounds.ts";
+import { ControlledEngine, MEMBER, OTHER, PASS, ROOT, ROOT_VARIABLES } from "./control-engine.ts";
+import { asked, TOKENS, withUnwritable } from "./control-requests.ts";
 import { withOneChanged } from "./leaves.ts";
-
-const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
-const GROUP = 999;
-const MEMBER: Peer = { uid: 1000, gid: 1000, groups: [GROUP] };
-const OTHER: Peer = { uid: 65534, gid: 65534, groups: [] };
-
-const ROOT_VARIABLES = [
-  "net.inet.carp.allow",
-  "net.inet.carp.log",
-  "net.inet.carp.strict_replay",
-  "net.inet.carp.signed_header",
-] as const;
-
-/** In no message and in no corpus: a reply that holds it has it from the engine. */
-const PASS = "only root's to know";
 
 /** The errors with which json-rpc-2.0 refuses what is no request; not its errors for what an answer threw. */
 const REFUSALS: readonly unknown[] = [...Object.values(ErrorCode), -32700, -32600, -32601];
-
-const WHOLE = { depth: Number.POSITIVE_INFINITY, maxArrayLength: null, maxStringLength: null } as const;
 
 const LAST = '{"jsonrpc":"2.0","id":"last","method":"hello"}';
 
@@ -53,52 +26,13 @@ interface Reply {
   readonly error?: { readonly code: number; readonly message: unknown };
 }
 
-function station(): Station {
-  const made = new Station(new World(), { links: [link("eth0"), link("eth1")] });
-  made.set("carp0", { ...PLAIN, pass: PASS });
-  return made;
-}
-
-async function open(): Promise<Trial> {
-  const directory = makeDirectory("control");
-  const path = join(directory, "engine.sock");
+function open(): Trial {
   let peer = ROOT;
-  let host = station();
-  const complaints: string[] = [];
-  const rpc = createMethods(
-    {
-      version: "0",
-      get host() {
-        return host.host;
-      },
-      ready: Promise.resolve(),
-      now: () => host.now,
-      command: async (command) => host.command(command),
-      packets: () => [],
-      feed: new Feed(() => 0),
-      dataPathObstacle: undefined,
-      scriptsDoNotRun: false,
-      runDir: directory,
-      maintenance: async () => ({ effects: [] }),
-      serviceStatus: async () => ({ error: "no checks here" }),
-      log: (priority, text) => {
-        assert.ok(!text.includes(PASS), "a secret is logged");
-        if (priority !== 5) complaints.push(text);
-      },
-    },
-    () => GROUP,
-  );
-  const server = new ControlServer(new ControlSockets({ runDir: directory }), {
-    rpc,
-    identify: () => peer,
-    carpGroup: () => GROUP,
-    othersShare: 1,
-    report: (error) => complaints.push(String(error)),
-  });
+  const engine = new ControlledEngine(() => peer);
 
   /** @returns what came back before the connection was closed or the last question answered. */
   async function ask(bytes: Uint8Array): Promise<Reply[]> {
-    const socket = connect(path);
+    const socket = connect(engine.path);
     socket.on("error", () => {});
     socket.write(bytes);
     socket.write(`\n${LAST}\n`);
@@ -118,63 +52,37 @@ async function open(): Promise<Trial> {
     return replies;
   }
 
-  /** The addresses of interfaces with a pass. */
-  const protectedAddresses = () =>
-    new Set(
-      host.host.configuration.interfaces
-        .filter(({ pass }) => pass !== "")
-        .flatMap(({ addresses }) => addresses.map(({ address }) => address)),
-    );
-
-  /** All that a command can change. */
-  const all = () => inspect([host.host.configuration, host.host.interfaces(), host.host.demotion], WHOLE);
-
   async function feedAs(who: Peer, input: Uint8Array): Promise<void> {
     peer = who;
-    const before = all();
-    const protectedBefore = protectedAddresses();
-    const variables = new Map(ROOT_VARIABLES.map((name) => [name, host.host.sysctl(name)]));
+    const before = engine.everything();
+    const protectedBefore = engine.protectedAddresses();
+    const { host } = engine.station;
+    const variables = new Map(ROOT_VARIABLES.map((name) => [name, host.sysctl(name)]));
     const replies = await ask(input);
     if (who !== ROOT) {
-      const exposed = protectedBefore.difference(protectedAddresses());
+      const exposed = protectedBefore.difference(engine.protectedAddresses());
       assert.deepEqual([...exposed], [], "an address is no longer protected by a pass");
       for (const name of ROOT_VARIABLES)
-        assert.deepEqual(host.host.sysctl(name), variables.get(name), `${name} was changed`);
+        assert.deepEqual(host.sysctl(name), variables.get(name), `${name} was changed`);
       assert.ok(!JSON.stringify(replies).includes(PASS), "a secret is told");
-      const passes = host.host.configuration.interfaces.map(({ pass }) => pass);
+      const passes = host.configuration.interfaces.map(({ pass }) => pass);
       assert.ok(
         passes.every((pass) => pass === PASS || pass === ""),
         "the pass was changed",
       );
     }
     assertAnswersTo(input, replies);
-    assert.deepEqual(complaints.splice(0), []);
+    engine.assertQuiet();
     for (const { jsonrpc, error } of replies) {
       assert.equal(jsonrpc, "2.0");
       if (error === undefined) continue;
       assert.ok(REFUSALS.includes(error.code), `error ${error.code}`);
       assert.ok(typeof error.message === "string" && error.message !== "");
     }
-    const after = all();
+    const after = engine.everything();
     const isRefused = !input.includes(0x0a) && replies[0]?.error !== undefined;
     if (isRefused || who === OTHER) assert.equal(after, before);
-    if (after === before) return;
-    assertWithinBounds(host.host.configuration);
-    host.world.run(5 * SECOND);
-    await survives();
-    host = station();
-  }
-
-  /** Another engine begins with the same configuration. */
-  async function survives(): Promise<void> {
-    const { configuration } = host.host;
-    const file = new StateFile(directory);
-    await file.save({ configuration, counters: { upTo: host.host.counterFloor, atUs: host.now.us } });
-    const loaded = await file.load();
-    assert.ok(loaded !== undefined && "configuration" in loaded, inspect(loaded));
-    const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
-    next.host.restore(loaded.configuration, () => 0, next.now);
-    assert.deepEqual(next.host.configuration, configuration);
+    if (after !== before) await engine.survivesAndBeginsAnew();
   }
 
   return {
@@ -183,10 +91,7 @@ async function open(): Promise<Trial> {
       await feedAs(MEMBER, input);
       await feedAs(ROOT, input);
     },
-    async close() {
-      server.close();
-      removeDirectory(directory);
-    },
+    close: () => engine.close(),
   };
 }
 
@@ -210,107 +115,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/**
- * Stands for a value that JSON.parse reads and JSON.stringify cannot write: it recurses for objects with integer
- * keys.
- */
-const UNWRITABLE = "a value that cannot be written";
-const withUnwritable = (line: Uint8Array) =>
-  Buffer.from(
-    Buffer.from(line)
-      .toString()
-      .replaceAll(JSON.stringify(UNWRITABLE), `{"0":1,"a":${"[".repeat(8000)}${"]".repeat(8000)}}`),
-  );
-
-const json = fc.oneof(
-  { weight: 9, arbitrary: fc.jsonValue({ maxDepth: 3 }) },
-  fc.constant(UNWRITABLE),
-  fc.dictionary(fc.nat({ max: 2 }).map(String), fc.constant(UNWRITABLE)),
-);
-const name = fc.constantFrom("carp0", "carp0", "carp0", "carp1", "carp01", "eth0", "", "carp4294967296");
-const variable = fc.constantFrom(
-  ...SYSCTL_VARIABLES.map(({ name }) => name),
-  ...["net.inet.carp", "net", "", "net.inet.carp.demotion"],
-);
-
-/** The ends of ranges, from the engine's own tables; accepted values are checked against bounds.ts. */
-const ends = ([least, most]: readonly [number, number]) =>
-  fc.constantFrom(least - 1, least, most, most + 1, 2 ** 31, 2 ** 53);
-/** One thing in a change: others would be refused for another reason. */
-const atAnEnd = fc.oneof(
-  ...(["vhid", "advbase", "advskew", "mtu"] as const).map((key) =>
-    ends(LIMITS[key]).map((value) => ({ [key]: value })),
-  ),
-  fc.tuple(ends(LIMITS.vhid), ends(LIMITS.advskew)).map(([vhid, advskew]) => ({
-    carpnodes: [
-      { vhid: 77, advskew },
-      { vhid, advskew: 0 },
-    ],
-  })),
-  ends([0, 32]).map((prefixLength) => ({ addAddresses: [{ ...ipv4("10.0.0.77"), prefixLength }] })),
-  ends([0, 128]).map((prefixLength) => ({ addAddresses: [{ ...ipv6("2001:db8::77"), prefixLength }] })),
-);
-const written = fc.oneof(
-  fc
-    .constantFrom(...SYSCTL_VARIABLES)
-    .chain(({ name, min, max }) => fc.record({ name: fc.constant(name), value: ends([min, max]) })),
-  fc.record({ name: variable, value: fc.oneof(fc.integer(), fc.double()) }),
-);
-
-const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
-  change: fc.record({ name, change: fc.oneof(change, atAnEnd) }),
-  replace: fc.record({ name, change, dryRun: fc.boolean() }),
-  create: fc.record({ name }),
-  destroy: fc.record({ name }),
-  "sysctl-get": fc.record({ names: fc.array(variable, { maxLength: 3 }) }),
-  "sysctl-set": fc.record({ writes: fc.array(written, { maxLength: 3 }) }),
-  "demote-group": fc.record({
-    group: name,
-    by: fc.oneof(ends([-128, 128]), fc.integer({ min: -129, max: 129 })),
-  }),
-  demote: fc.record({ reason: name, by: fc.oneof(ends(LIMITS.demote), fc.integer()) }),
-  promote: fc.record({ reason: name }),
-};
-
-/** Methods that change most come more often. */
-const method = fc.oneof(
-  { weight: 5, arbitrary: fc.constantFrom(...Object.keys(methods), "nonsense") },
-  { weight: 4, arbitrary: fc.constantFrom("change", "change", "replace", "sysctl-set") },
-);
-
-const request = method.chain((method) =>
-  fc.record({
-    jsonrpc: fc.oneof({ weight: 9, arbitrary: fc.constant("2.0") }, json),
-    id: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, json),
-    method: fc.oneof({ weight: 9, arbitrary: fc.constant(method) }, json),
-    params: fc.oneof({ weight: 9, arbitrary: params[method] ?? fc.constant({}) }, json),
-  }),
-);
-
-const asked = request.map((each) => Buffer.from(JSON.stringify(each)));
-
 export const controlMessages: Target = {
   name: "control-messages",
   sensible: fc
     .oneof({ weight: 3, arbitrary: asked }, { weight: 1, arbitrary: withOneChanged(asked) })
     .map(withUnwritable),
-  tokens: [
-    ...Object.keys(methods).map((method) => JSON.stringify(method)),
-    ...[
-      '"2.0"',
-      '"params":',
-      '"method":',
-      '"id":',
-      '"jsonrpc":',
-      "null",
-      "{}",
-      "[]",
-      "1e999",
-      "-1",
-      "\\u0000",
-    ],
-    ...['"__proto__":', '"constructor":', "[[[[", "\n", "\0", "\u2028"],
-  ],
+  tokens: TOKENS,
   tries: 200,
   open,
 };

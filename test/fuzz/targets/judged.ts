@@ -8,6 +8,8 @@ import { createHmac } from "node:crypto";
 
 export const PASS = "mekmitasdigoat";
 const MESSAGE_BYTES = 36;
+/** Source and destination of what the peer of vhid 5 sends to us. */
+const PEER_TO_US = "0a000009" + "0a000002";
 const HEADER_BYTES = { ipv4: 20, ipv6: 40 } as const;
 
 /** The addresses each vhid's digest covers, ascending, IPv4 first. */
@@ -41,16 +43,17 @@ export type Judgement =
 export function judged(frame: Buffer, sent: ReadonlySet<bigint>): Judgement {
   const packet = packetIn(frame);
   if (packet === undefined) return "malformed";
-  const { family, multicast, hopLimit, message: all } = packet;
-  const isRouted = family === 4 && !multicast;
-  if (hopLimit !== 255 && !isRouted) return "badTtl";
+  const { family, multicast, hopLimit, addresses, message: all } = packet;
+  // The peer of vhid 5 is on the segment too.
+  if (hopLimit !== 255) return "badTtl";
   if (all.length < MESSAGE_BYTES) return "tooShort";
   const message = all.subarray(0, MESSAGE_BYTES);
-  const pseudo = Buffer.concat([packet.addresses, Buffer.from([0, 0, 0, MESSAGE_BYTES, 0, 0, 0, 112])]);
+  const pseudo = Buffer.concat([addresses, Buffer.from([0, 0, 0, MESSAGE_BYTES, 0, 0, 0, 112])]);
   if (sum(message) !== 0xffff && (family === 4 || sum(Buffer.concat([pseudo, message])) !== 0xffff))
     return "badChecksum";
   const [, vhid = 0, advskew = 0, , demote = 0, advbase = 0] = message;
-  if (!(isRouted ? [5] : family === 4 ? [1, 2, 3] : multicast ? [1, 2, 3, 5] : []).includes(vhid))
+  const toPeer = addresses.toString("hex") === PEER_TO_US;
+  if (!(toPeer ? [5] : !multicast ? [] : family === 4 ? [1, 2, 3] : [1, 2, 3, 5]).includes(vhid))
     return "badVhid";
   if (message[0] !== 0x21) return "badVersion";
   if (!digestOf(message)?.equals(message.subarray(16))) return "badAuthentication";

@@ -431,6 +431,16 @@ describe("netstart -n", () => {
     ]);
   });
 
+  test("shows the control characters of a command as escapes, tabs apart", async (context) => {
+    const place = await placeFor(context);
+    place.write("hostname.carp0", "!echo\tone \x1b[31m \x9b31m \u202e\n");
+    const command = "echo\tone \\x1b[31m \\x9b31m \\u202e\n";
+    assert.equal((await place.netstart("-n")).out.split("\n").slice(1).join("\n"), command);
+    const { out } = await place.netstart("-n", "--json");
+    for (const character of "\x1b\x9b\u202e") assert.ok(!out.includes(character));
+    assert.equal(JSON.parse(out).commands[1], "echo\tone \x1b[31m \x9b31m \u202e");
+  });
+
   test("says what is wrong as well", async (context) => {
     const place = await placeFor(context);
     place.write("hostname.carp0", "vhid 0\n");

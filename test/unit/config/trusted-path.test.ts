@@ -68,6 +68,34 @@ test("what another user owns is not, unless it is the owner that is asked for", 
   assert.equal(distrust(file, OTHER), undefined);
 });
 
+test("nor are further links on the way, and the directories that these are in", () => {
+  const [first, second] = [join(base, "first"), join(above, "second")];
+  for (const [target, link] of [
+    [second, first],
+    ["directory/file", second],
+  ] as const)
+    symlinkSync(target, link);
+  assert.equal(distrust(first), undefined);
+  lchownSync(second, OTHER, OTHER);
+  assert.equal(distrust(first), `symbolic link ${second} is not owned by root`);
+  lchownSync(second, 0, 0);
+  const writable = join(base, "writable");
+  mkdirSync(writable);
+  chmodSync(writable, 0o777);
+  symlinkSync(file, join(writable, "third"));
+  symlinkSync(join(writable, "third"), join(base, "fourth"));
+  assert.equal(distrust(join(base, "fourth")), `directory ${writable} can be written by others than root`);
+});
+
+test("a .. behind a link is taken where the link leads, as the kernel takes it", () => {
+  const elsewhere = join(base, "elsewhere");
+  mkdirSync(join(elsewhere, "deep"), { recursive: true });
+  writeFileSync(join(elsewhere, "file"), "");
+  chownSync(join(elsewhere, "file"), OTHER, OTHER);
+  symlinkSync(join(elsewhere, "deep"), join(directory, "link"));
+  assert.equal(distrust(`${directory}/link/../file`), "it is not owned by root");
+});
+
 test("a symbolic link is followed, and not trusted where another user could point it elsewhere", () => {
   const link = join(base, "link");
   symlinkSync(directory, link);

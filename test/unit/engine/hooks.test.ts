@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { Transition } from "../../../src/core/effect.ts";
 import type { VirtualHostState } from "../../../src/core/model.ts";
 import { Hooks } from "../../../src/engine/scripts/hooks.ts";
+import { Run } from "../../../src/engine/scripts/runner/messages.ts";
 import type { Job, Ran } from "../../../src/engine/scripts/runner/runner.ts";
 
 const DONE: Ran = { results: [] };
@@ -46,6 +47,36 @@ function made() {
 }
 
 const settled = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
+
+test("hooks are told the addresses, unless these are more than a variable may hold", async () => {
+  const told: (string | undefined)[] = [];
+  const hooks = new Hooks({
+    exist: () => true,
+    log: () => assert.fail(),
+    run: async (job: Job) => {
+      assert.ok(job.kind === "hooks");
+      told.push(job.change.CARP_ADDRESSES);
+      assert.ok(Run.safeParse({ id: 1, ...job }).success);
+      return DONE;
+    },
+  });
+  const change = {
+    interface: "carp0",
+    vhid: 1,
+    from: "BACKUP",
+    to: "MASTER",
+    reason: { kind: "forced" },
+  } as const;
+  for (const count of [2, 8192]) {
+    const addresses = Array.from({ length: count }, (_, n) => `2001:db8::${(n + 4096).toString(16)}`);
+    hooks.note({
+      ...change,
+      addresses: addresses.map((address) => ({ family: 6, address, prefixLength: 64 })),
+    });
+    await hooks.idle();
+  }
+  assert.deepEqual(told, ["2001:db8::1000/64 2001:db8::1001/64", undefined]);
+});
 
 test("nothing runs in the turn in which the change was made", () => {
   const { running, change } = made();

@@ -9,7 +9,7 @@ import { readConfigurationFile } from "../../../config/configuration-file.ts";
 import { fileOf, interfaceOf } from "../../../config/hostname-file.ts";
 import { readSysctlFile, type SysctlFile } from "../../../config/sysctl-file.ts";
 import { compareInterfaceNames, INTERFACE_NAME } from "../../../control/limits.ts";
-import { printable } from "../../../control/printable.ts";
+import { escapeControlsInCommand, printable } from "../../../control/printable.ts";
 import type { CommandContext } from "../../context.ts";
 import { isRefusal, json, type Outcome, type Refusal, refuse, refused } from "../../outcome.ts";
 import { Application, type Interface } from "./apply.ts";
@@ -57,7 +57,7 @@ class Run {
     for (const name of names) await this.#interface(name);
     await this.#application.finish();
     const { json: asJson } = this.#context.options;
-    const commands = this.#commands.map((line) => `${line}\n`).join("");
+    const commands = this.#commands.map((line) => `${escapeControlsInCommand(line)}\n`).join("");
     const summary = this.#dryRun ? { commands: this.#commands } : { files: this.#reports };
     const outcome = asJson ? json(summary) : ({ kind: "done", output: commands } as const);
     const failed = this.#reports.some(({ errors }) => errors.length > 0);

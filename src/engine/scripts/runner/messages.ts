@@ -24,6 +24,9 @@ export const KINDS = {
   checks: { together: true, limitMs: 10_000 },
 } as const;
 
+/** Longest value of CARP_ADDRESSES: the kernel takes no longer variable, its name and NUL included. */
+export const MAX_ADDRESSES_TEXT = 128 * 1024 - "CARP_ADDRESSES=".length - 1;
+
 const State = z.enum(["INIT", "BACKUP", "MASTER"]);
 
 /** A change of a virtual host's state, as the environment variables of a hook. */
@@ -32,11 +35,12 @@ export const Change = z.strictObject({
   CARP_VHID: z.string().regex(/^\d{1,3}$/),
   CARP_STATE: State,
   CARP_PREVIOUS_STATE: State,
-  /** Addresses with prefix lengths, separated by blanks. */
+  /** Addresses with prefix lengths, separated by blanks; absent when they are too many. */
   CARP_ADDRESSES: z
     .string()
-    .max(524_288)
-    .regex(/^[0-9a-f.:/% ]*$/),
+    .max(MAX_ADDRESSES_TEXT)
+    .regex(/^[0-9a-f.:/% ]*$/)
+    .optional(),
 });
 export type Change = z.infer<typeof Change>;
 

@@ -18,7 +18,7 @@ const DYING_MS = 1000;
 
 export interface ScriptOptions {
   readonly limitMs: number;
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly began: (pid: number) => void;
   readonly ended: (pid: number) => void;
 }
@@ -27,22 +27,22 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
   const { name, path, refusal } = script;
   if (refusal !== undefined)
     return Promise.resolve({ name, path, outcome: "refused", why: refusal, output: "" });
+  const cannotBeRun = ({ code }: NodeJS.ErrnoException): Result => {
+    return { name, path, outcome: "failed", why: `cannot be run (${code})`, output: "" };
+  };
   return new Promise((resolve) => {
-    // Detached: a session and a process group of its own. Not execa, which waits for the pipes to close.
-    const child = spawn(path, [], {
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: options.environment,
-      cwd: "/",
-    });
+    const child = started(path, options.environment);
+    if (child instanceof Error) return resolve(cannotBeRun(child));
     const { pid } = child;
-    if (pid !== undefined) options.began(pid);
+    // Without room for another descriptor it has no pipes either.
+    if (pid === undefined) return void child.once("error", (error) => resolve(cannotBeRun(error)));
+    options.began(pid);
     const output = new OutputHead();
     let killedFor: string | undefined;
     let written = 0;
     const end = (why: string) => {
       killedFor ??= why;
-      if (pid !== undefined) killGroup(pid);
+      killGroup(pid);
       setTimeout(() => finish(killedFor), DYING_MS).unref();
     };
     const limit = setTimeout(
@@ -56,7 +56,7 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
       clearTimeout(limit);
       child.stdout.destroy();
       child.stderr.destroy();
-      if (pid !== undefined) options.ended(pid);
+      options.ended(pid);
       const outcome = why === undefined ? "passed" : "failed";
       resolve({ name, path, outcome, ...(why === undefined ? {} : { why }), output: output.text });
     };
@@ -71,7 +71,6 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
         }
       });
     }
-    child.once("error", (error: NodeJS.ErrnoException) => finish(`cannot be run (${error.code})`));
     child.once("exit", (code, signal) => {
       const why =
         killedFor ??
@@ -80,6 +79,21 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
       setTimeout(() => finish(why), LAST_OUTPUT_MS);
     });
   });
+}
+
+/** The script's process; an error of some kinds is thrown, any other is an event of a process without a pid. */
+function started(path: string, environment: Readonly<NodeJS.ProcessEnv>) {
+  try {
+    // Detached: a session and a process group of its own. Not execa, which waits for the pipes to close.
+    return spawn(path, [], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: environment,
+      cwd: "/",
+    });
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
 }
 
 export function killGroup(pid: number): void {
