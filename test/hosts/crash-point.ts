@@ -37,6 +37,14 @@ const HARMLESS = new Set([
   "userId",
   "giveUpRoot",
   "unlimitLockedMemory",
+  "isRead",
+  "watch",
+  "wake",
+  "take",
+  "acceptUnix",
+  "receiveBytes",
+  "sendBytes",
+  "closeSocket",
 ]);
 
 type Call = (...words: unknown[]) => unknown;
