@@ -15,7 +15,7 @@ export interface Task {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
-  /** Whether nobody can take its places: root can take those of members of the group. */
+  /** Whether no other user can take its places. Root can take those of members of the group. */
   readonly keepsPlaces: boolean;
   /** Told to root alone. */
   readonly pass: string;
