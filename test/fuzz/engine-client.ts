@@ -15,7 +15,7 @@ export interface Task {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
-  /** Whether nobody can take its places: root can take those of members of the group. */
+  /** Whether no other user can take its places. Root can take those of members of the group. */
   readonly keepsPlaces: boolean;
   /** Told to root alone. */
   readonly pass: string;
@@ -45,7 +45,8 @@ async function run({
   const untilMs = performance.now() + ms;
   let conversations = 0;
   for (; performance.now() < untilMs; conversations++) {
-    const [input = new Uint8Array(0)] = fc.sample(inputs, { seed: seed + conversations, numRuns: 1 });
+    const [drawn = new Uint8Array(0)] = fc.sample(inputs, { seed: seed + conversations, numRuns: 1 });
+    const input = withFewEvaluations(drawn);
     const peer = { uid, gid, groups };
     const conversation = new Conversation({
       path: socket,
@@ -68,4 +69,11 @@ async function run({
     }
   }
   console.log(conversations);
+}
+
+/** An evaluation of service checks takes a second: hundreds of them, one after the other, would take minutes. */
+function withFewEvaluations(input: Uint8Array): Uint8Array {
+  const text = Buffer.from(input).toString("latin1");
+  const few = text.replace(/^.\*.*$/gm, (line) => line.replaceAll("service-status", "demotion"));
+  return Buffer.from(few, "latin1");
 }

@@ -2,7 +2,7 @@
  * Several clients of the control socket at once, of root, of members of group carp and of other users: requests in
  * any pieces and in any order, half-closed and broken connections, clients that do not read, subscribers, and more
  * connections than there is room for. A live connection gets one answer for each request, in order; a connection is
- * hung up only for a reason; nobody but root hears of a pass, or is kept from an answer by the others.
+ * hung up only for a reason; only root is told a pass; root is answered in spite of all others.
  */
 
 import assert from "node:assert/strict";

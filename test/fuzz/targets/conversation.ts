@@ -15,7 +15,7 @@ import { until } from "./in-time.ts";
 
 export const CONNECTIONS = 10;
 
-/** Room for that many of every user's, whatever the others do. */
+/** Connections of each user that the server keeps when others flood it. */
 const MOST_KEPT = 16;
 const MOST_STEPS = 48;
 /** Of one request. */
@@ -136,7 +136,7 @@ export interface Server {
 export class Conversation {
   readonly #server: Server;
   readonly #clients = new Map<number, Client>();
-  /** Those that no step is about, or no longer. */
+  /** Clients that no step is about (any more). */
   readonly #others: Client[] = [];
   readonly #connections = new Map<number, number>();
   #sentBytes = 0;
@@ -183,7 +183,7 @@ export class Conversation {
     await until("all closed", () => all.every(({ isClosed }) => isClosed));
   }
 
-  /** Those that said anything. */
+  /** The users that sent anything. */
   get users(): Set<Peer> {
     return new Set(this.#clients.values().flatMap(({ peer, sent }) => (sent.length === 0 ? [] : [peer])));
   }
@@ -285,7 +285,7 @@ export class Conversation {
     else assert.equal(answers.length, expected.ids.length, "a request is not answered");
   }
 
-  /** A pass that only root named, or nobody did, reaches nobody else. */
+  /** Asserts that no other user than root is told this pass, or one that only root has sent. */
   assertSecret(pass: string): void {
     const clients = [...this.#clients.values(), ...this.#others];
     const others = clients.filter(({ peer }) => peer.uid !== 0);

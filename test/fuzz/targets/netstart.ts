@@ -1,6 +1,6 @@
 /**
  * netstart on directories of any entries, against a real core behind a real control socket. It ends, with a line for
- * whatever is wrong; it obeys, reads and runs nothing that a user other than root could have written, and leaves the
+ * each fault; it obeys, reads and runs nothing that a user other than root could have written, and leaves the
  * interface of such a file as it was; it prints no pass and no control character; of the files it changes nothing
  * but a mode that lets others read.
  */
@@ -220,7 +220,7 @@ function commandsIn({ name, contents }: { readonly name: string; readonly conten
   );
 }
 
-/** Those that stand in a file as a pass and nowhere else: an unknown word is repeated, whatever it was meant as. */
+/** The secrets that stand in files only as a pass: an unknown word is repeated in a message. */
 function secretsIn(paths: Iterable<string>, tree: EtcTree): Set<string> {
   const texts = [...paths].flatMap((path) => {
     const contents = tree.trusted(path)?.contents.toString();
