@@ -137,9 +137,10 @@ describe("recorded advertisements at 1,000 a second", () => {
     const from = a.engine.log.length;
     await attacker.inject("eth0", recording(B, timeCounter(60, B.lastByte), { advskew: 1 }, "10.0.0.66"));
     const { text } = await a.engine.waitForLog(/replay detected/, { from });
-    assert.equal(
+    // Those of the test before may have been counted until now.
+    assert.match(
       text,
-      "<4>carp0: vhid 1: replay detected: it was sent more than ten seconds ago from 10.0.0.66 on eth0",
+      /^<4>(\d+ more lines like these were left out, the last: )?carp0: vhid 1: replay detected: it was sent more than ten seconds ago from 10\.0\.0\.66 on eth0$/,
     );
     await eventually(counted, (now) => now > before);
   });

@@ -165,9 +165,9 @@ export class Connection implements Caller {
     this.#write(replyLine(response));
   }
 
-  /** @returns whether the kernel took everything */
+  /** Writes behind what waits: a reply may come while events do. @returns whether the kernel took everything */
   #write(text: string): boolean {
-    this.#unsent = Buffer.from(text);
+    this.#unsent = Buffer.concat([this.#unsent, Buffer.from(text)]);
     return this.#flush();
   }
 

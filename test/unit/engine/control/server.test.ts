@@ -273,6 +273,39 @@ test("an idle connection is dropped; one whose request is being answered is not"
   assert.equal(busy.socket.destroyed, false);
 });
 
+test("the reply to a subscriber that has not read its events yet follows them whole", async () => {
+  const feed = new Feed(() => 0);
+  rpc.addMethod("monitor", (_: unknown, caller: Caller) => {
+    caller.subscribe(feed);
+    return {};
+  });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let asked = false;
+  rpc.addMethod("slow", () => {
+    asked = true;
+    return promise;
+  });
+  const client = new Client();
+  client.socket.write(request(1, "monitor"));
+  await client.read();
+  client.socket.write(request(2, "slow"));
+  while (!asked) await turn();
+  client.socket.pause();
+  // More than the socket holds.
+  for (let n = 0; n < 64; n++) feed.tell({ kind: "complaint", text: "x".repeat(16_384) });
+  for (let n = 0; n < 100; n++) await turn();
+  resolve("done");
+  for (let n = 0; n < 100; n++) await turn();
+  client.socket.resume();
+  const lines: { id?: number; result?: unknown }[] = [];
+  while (lines.length < 65) lines.push((await client.read()) as { id?: number; result?: unknown });
+  const replies = lines.filter(({ id }) => id === 2);
+  assert.deepEqual(
+    replies.map(({ result }) => result),
+    ["done"],
+  );
+});
+
 test("a subscriber may be idle, and gets what the feed tells until it disconnects", async () => {
   const feed = new Feed(() => 1000);
   rpc.addMethod("follow", (_, caller) => {
