@@ -20,6 +20,8 @@ const GROUPS = [
 
 /** Requests in one datagram: every answer has to fit in the receive buffer before the first one is read. */
 const REQUESTS_AT_ONCE = 48;
+/** Most takeovers need no more: they are done before the event loop turns. */
+const LEAST_AT_ONCE = 8;
 /** The kernel performs a datagram before the call returns; on a device with many addresses each request takes long. */
 const DATAGRAM_MS = 2;
 
@@ -73,7 +75,7 @@ export class RtNetlink {
 
   /** Makes datagrams smaller that keep the event loop too long, and larger again. */
   #paceAfter(tookMs: number): void {
-    if (tookMs > DATAGRAM_MS) this.#atOnce = Math.max(1, Math.floor(this.#atOnce / 2));
+    if (tookMs > DATAGRAM_MS) this.#atOnce = Math.max(LEAST_AT_ONCE, Math.floor(this.#atOnce / 2));
     else if (tookMs < DATAGRAM_MS / 4) this.#atOnce = Math.min(REQUESTS_AT_ONCE, this.#atOnce * 2);
   }
 
