@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import {
   type Capture,
   createNetwork,
+  eventually,
   eventuallyEqual,
   type Frame,
   type Host,
@@ -24,6 +25,11 @@ const configure = (host: Host, ...words: string[]) =>
 
 async function assertReaches(client: Host, ...addresses: readonly string[]): Promise<void> {
   for (const address of addresses) {
+    // The kernel gets the addresses after the state is logged.
+    await eventually(
+      () => client.ping(address, { count: 1 }),
+      ({ received }) => received > 0,
+    );
     const { received, duplicates } = await client.ping(address);
     assert.deepEqual([address, received, duplicates], [address, 3, 0]);
   }
