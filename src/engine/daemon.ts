@@ -1,5 +1,6 @@
 /**
- * The engine's process: one for each run directory, with its control socket, until a signal ends it. Knows nothing of CARP or of the kernel's devices.
+ * The engine's process: one for each run directory, with its control socket, until a signal ends it. Knows
+ * nothing of CARP or of the kernel's devices.
  */
 
 import { join } from "node:path";

@@ -147,7 +147,7 @@ function burstOf(kind: string): number {
 }
 
 /**
- * The kind of a line: its text up to the second `: `, with no numbers but those that name an interface or a virtual
+ * The kind of a line: its text up to the second `: `, without numbers, except the number of an interface or a virtual
  * host.
  */
 function kindOf(text: string): string {

@@ -2,7 +2,7 @@
  * CounterWindow: recognises recorded advertisements of one virtual host by their counters, at three levels.
  * By default: a counter of a host that runs this program, more than ten seconds below the greatest one.
  * signed_header: also one whose header is not the signed one, or that was heard before. strict_replay: the
- * same for every counter, whoever made it. The window slides, as in RFC 4303, 3.4.3: hosts may advertise at
+ * same for the counters of every host. The window slides, as in RFC 4303, 3.4.3: hosts may advertise at
  * one time. It covers every source address, since no digest covers that.
  */
 

@@ -74,7 +74,7 @@ export function denial<M extends Method>(
 }
 
 /**
- * Why only root may make a change that is denied to nobody else by `denial`; undefined when every member of the group
+ * Root-only changes: why a change that `denial` allows needs root; undefined when every member of the group
  * may. An address that a pass protects stays under a pass: it would be free for an interface without one when it was
  * taken off its interface, or when the interface was destroyed, moved to another carpdev or given other vhids.
  */

@@ -43,7 +43,7 @@ export class SharedAnswers {
     return result;
   }
 
-  /** Forgets every answer, also those that are being made. */
+  /** Forgets every answer, pending answers too. */
   forget(): void {
     this.#answers.clear();
   }

@@ -35,7 +35,7 @@ export const nativeProcess = addon as {
   /**
    * Gives up root in every thread: user (uid 0: stays), groups, all capabilities but these numbers, and what Landlock
    * withholds: everything but reading `readable`, and reading and writing regular files and sockets in `writable`,
-   * with what lies below them. Takes every step, and returns those that failed.
+   * with what lies below them. Takes every step. @returns the failures
    */
   giveUpRoot(
     uid: number,

@@ -149,7 +149,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     return true;
   }
 
-  // Keeps every map alive as long as a program is attached, also those that no program uses: the next engine finds
+  // Keeps every map alive as long as a program is attached, unused maps too: the next engine finds
   // them by the programs.
   void bindMaps() const {
     bpf_program* program;
