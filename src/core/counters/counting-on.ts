@@ -8,8 +8,9 @@
 import { readCounter, TAGS } from "./counter-format.ts";
 
 const REMEMBERED_OTHERS = 16;
-/** More counters of ours than another implementation counts on from: an hour's at advbase 1. */
-const REMEMBERED_BLOCKS = 8192;
+/** Counters of ours that another implementation may still count on from: half an hour's at advbase 1. */
+const REMEMBERED_OURS = 2048;
+const DISTANCE = Number(TAGS);
 
 export class CountingOn {
   /**
@@ -17,8 +18,8 @@ export class CountingOn {
    * first is what it counted on from: a recording of that is no word of it.
    */
   readonly #others: { readonly first: bigint; readonly last: bigint }[] = [];
-  /** The tags of our counters, sent and heard, by the rest of the counter. */
-  readonly #ours = new Map<bigint, number[]>();
+  /** Our counters, sent and heard, ascending. As numbers, which hold every time of day, they take 8 bytes each. */
+  readonly #ours: number[] = [];
 
   /** Notes a counter that another implementation made, or a host that is not known. */
   noteOther(counter: bigint): void {
@@ -28,18 +29,14 @@ export class CountingOn {
     if (this.#others.length > REMEMBERED_OTHERS) this.#others.shift();
   }
 
-  /** Notes a time of day that a known host of ours sent. */
+  /** Notes a counter that a known host of ours sent. None counts on from a signed one: its marker would be wrong. */
   noteOurs(counter: bigint): void {
-    const block = counter / TAGS;
-    const tag = Number(counter % TAGS);
-    const tags = this.#ours.get(block) ?? [];
-    if (tags.includes(tag)) return;
-    this.#ours.set(block, [...tags, tag]);
-    if (this.#ours.size <= REMEMBERED_BLOCKS) return;
-    for (const oldest of this.#ours.keys()) {
-      this.#ours.delete(oldest);
-      return;
-    }
+    if (readCounter(counter)?.format !== "time") return;
+    const us = Number(counter);
+    const at = this.#placeOf(us);
+    if (this.#ours[at] === us) return;
+    this.#ours.splice(at, 0, us);
+    if (this.#ours.length > REMEMBERED_OURS) this.#ours.shift();
   }
 
   /** Whether the counter goes on by a small step from another implementation's. */
@@ -54,14 +51,22 @@ export class CountingOn {
 
   /** Whether the counter goes on by a small step from a counter of ours, and is none of ours that is known. */
   fromOurs(counter: bigint): boolean {
-    const block = counter / TAGS;
-    const tag = Number(counter % TAGS);
-    const beside = this.#ours.get(block) ?? [];
-    if (beside.includes(tag)) return false;
-    return (
-      beside.some((other) => other < tag) ||
-      (this.#ours.get(block - 1n)?.some((other) => other > tag) ?? false)
-    );
+    const us = Number(counter);
+    const at = this.#placeOf(us);
+    return this.#ours[at] !== us && (this.#ours[at - 1] ?? 0) > us - DISTANCE;
+  }
+
+  /** The place of the first of our counters that is not below this one. */
+  #placeOf(us: number): number {
+    let [from, to] = [0, this.#ours.length];
+    // Most counters are greater than all before.
+    if ((this.#ours[to - 1] ?? 0) < us) return to;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((this.#ours[middle] as number) < us) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 }
 

@@ -5,6 +5,7 @@
  * counter-format.ts.
  */
 
+import { SECOND } from "../election/timing.ts";
 import type { Instant, Micros } from "../model.ts";
 import {
   areEqualFields,
@@ -23,8 +24,8 @@ import {
  */
 export const HIGHEST_COUNTER = 10n ** 18n;
 
-/** More counters than a host sends in ten seconds at advbase 0. */
-const REMEMBERED = 4096;
+/** An advertisement of ours that comes back later than this is refused as a recording. */
+const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
 
 /**
  * While counters are ahead of the system clock, they lose this part of the time that passes until it has
@@ -60,7 +61,8 @@ export class OwnCounters {
   /** How often a counter of ours came back from another host. */
   #collisions = 0;
   #skip = 0n;
-  readonly #sent = new Set<bigint>();
+  /** The latest counters sent, and when. */
+  readonly #sent = new Map<bigint, Micros>();
 
   /** @param floor the time of every counter sent will be greater than this */
   constructor(floor: bigint, now: Instant) {
@@ -101,8 +103,8 @@ export class OwnCounters {
     this.#reachedAtUs = now.us;
     const counter = (signed && this.#nextSigned(fields, reachedUs)) || this.#nextTagged(tag, reachedUs);
     this.#lastSent = counter;
-    this.#sent.add(counter);
-    if (this.#sent.size > REMEMBERED) this.#forgetOldest();
+    this.#sent.set(counter, now.us);
+    this.#forget(now.us - COMES_BACK_WITHIN_US);
     return counter;
   }
 
@@ -173,10 +175,11 @@ export class OwnCounters {
     this.#signed = undefined;
   }
 
-  #forgetOldest(): void {
-    for (const oldest of this.#sent) {
+  /** Forgets the counters sent before this time. */
+  #forget(beforeUs: Micros): void {
+    for (const [oldest, sentAtUs] of this.#sent) {
+      if (sentAtUs >= beforeUs) return;
       this.#sent.delete(oldest);
-      return;
     }
   }
 }

@@ -43,8 +43,8 @@ export class Clients {
   readonly #sockets = new Map<number, () => void>();
   /** Connections by uid, the oldest first. */
   readonly #users = new Map<number, Set<Connection>>();
-  /** Connections whose turn will come. */
-  readonly #asked = new Set<Connection>();
+  /** The steps of connections whose turn will come. */
+  readonly #asked = new Map<Connection, () => void>();
   readonly #silence: NodeJS.Timeout;
   #count = 0;
   #isRunning = false;
@@ -136,6 +136,9 @@ export class Clients {
     if (own?.delete(connection)) this.#count--;
     if (own?.size === 0) this.#users.delete(uid);
     this.#sockets.delete(connection.socket);
+    const step = this.#asked.get(connection);
+    if (step !== undefined) this.#turns.remove(uid, step);
+    this.#asked.delete(connection);
   }
 
   #dropSilent(): void {
@@ -145,11 +148,12 @@ export class Clients {
 
   #ask(connection: Connection): void {
     if (this.#asked.has(connection)) return;
-    this.#asked.add(connection);
-    this.#push(connection.peer.uid, () => {
+    const step = () => {
       this.#asked.delete(connection);
       connection.step();
-    });
+    };
+    this.#asked.set(connection, step);
+    this.#push(connection.peer.uid, step);
   }
 
   #push(uid: number, step: () => void): void {

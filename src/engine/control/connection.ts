@@ -19,7 +19,6 @@ import { Backlog, type Feed } from "./feed.ts";
 import { replyLine } from "./shared-answers.ts";
 
 const EAGAIN = -11;
-const NOTHING = Buffer.alloc(0);
 /** Each read goes through here: only what a client really sent takes memory. */
 const received = Buffer.alloc(MAX_REQUEST_BYTES);
 
@@ -56,7 +55,7 @@ export class Connection implements Caller {
   readonly socket: number;
   readonly #options: ConnectionOptions;
   readonly #requests = new LineSplitter(MAX_REQUEST_BYTES - 1);
-  #unsent: Buffer = NOTHING;
+  readonly #unsent: Buffer[] = [];
   #isAnswering = false;
   #isEnding = false;
   #isClosed = false;
@@ -95,7 +94,7 @@ export class Connection implements Caller {
   step(): void {
     if (!this.#flush()) return;
     if (this.#backlog?.isEmpty === false) {
-      if (this.#write(this.#backlog.take())) this.#options.ask(this);
+      if (this.#write([Buffer.from(this.#backlog.take())])) this.#options.ask(this);
       return;
     }
     if (this.#isAnswering) return;
@@ -166,24 +165,27 @@ export class Connection implements Caller {
   }
 
   /** Writes behind what waits: a reply may come while events do. @returns whether the kernel took everything */
-  #write(text: string): boolean {
-    this.#unsent = Buffer.concat([this.#unsent, Buffer.from(text)]);
+  #write(pieces: readonly Buffer[]): boolean {
+    this.#unsent.push(...pieces);
     return this.#flush();
   }
 
   /** Writes what waits. @returns whether nothing waits any more, and the connection goes on */
   #flush(): boolean {
-    while (this.#unsent.length > 0 && !this.#isClosed) {
-      const count = nativeUnixSockets.sendBytes(this.socket, this.#unsent);
-      if (count > 0) {
-        this.#unsent = this.#unsent.subarray(count);
-        this.#activeAtMs = performance.now();
-      } else if (count === EAGAIN) {
+    for (let next = this.#unsent[0]; next !== undefined && !this.#isClosed; next = this.#unsent[0]) {
+      const count = nativeUnixSockets.sendBytes(this.socket, next);
+      if (count === EAGAIN) {
         this.#options.watch(this.socket, false, true);
         return false;
-      } else this.drop();
+      }
+      if (count <= 0) {
+        this.drop();
+        return false;
+      }
+      this.#activeAtMs = performance.now();
+      if (count === next.length) this.#unsent.shift();
+      else this.#unsent[0] = next.subarray(count);
     }
-    this.#unsent = NOTHING;
     if (this.#isEnding) this.drop();
     return !this.#isClosed;
   }

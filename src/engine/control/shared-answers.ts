@@ -11,8 +11,9 @@ const MOST_MS = 1000;
 /** Different questions (one may name any interface) whose answers are kept. */
 const MOST_ANSWERS = 64;
 
-/** The JSON of shared results: it is made once. */
-const texts = new WeakMap<object, string>();
+/** The JSON of shared results: it is made once, and its bytes are in memory once however many clients wait for them. */
+const texts = new WeakMap<object, Buffer>();
+const RESULT_END = Buffer.from("}\n");
 
 interface Answer {
   readonly result: Promise<object>;
@@ -54,7 +55,7 @@ export class SharedAnswers {
     let untilMs = 0;
     try {
       const made = await evaluate();
-      texts.set(made, JSON.stringify(made));
+      texts.set(made, Buffer.from(JSON.stringify(made)));
       untilMs = this.#now() + Math.min(MOST_MS, TIMES_ITS_COST * (this.#now() - beganMs));
       return made;
     } finally {
@@ -63,10 +64,11 @@ export class SharedAnswers {
   }
 }
 
-/** A response as one line. */
-export function replyLine(response: JSONRPCResponse): string {
+/** A response as one line, in pieces. */
+export function replyLine(response: JSONRPCResponse): Buffer[] {
   const { result } = response;
   const text = typeof result === "object" && result !== null ? texts.get(result) : undefined;
-  if (text === undefined) return jsonLine(response);
-  return `{"jsonrpc":"2.0","id":${JSON.stringify(response.id)},"result":${text}}\n`;
+  if (text === undefined) return [Buffer.from(jsonLine(response))];
+  const start = `{"jsonrpc":"2.0","id":${JSON.stringify(response.id)},"result":`;
+  return [Buffer.from(start), text, RESULT_END];
 }

@@ -74,6 +74,13 @@ test("the line of a shared answer is the line of the same result", async () => {
   const result = await shared.get("a", () => ({ text: "ü\u2028\n", list: [1, null] }));
   for (const id of [7, "x\n", null]) {
     const response = { jsonrpc: "2.0", id, result } as const;
-    assert.equal(replyLine(response), `${JSON.stringify(response)}\n`);
+    assert.equal(Buffer.concat(replyLine(response)).toString(), `${JSON.stringify(response)}\n`);
   }
+});
+
+test("the bytes of a shared answer are the same for every client", async () => {
+  const result = await shared.get("b", () => ({ text: "long" }));
+  const [, first] = replyLine({ jsonrpc: "2.0", id: 1, result });
+  const [, second] = replyLine({ jsonrpc: "2.0", id: 2, result });
+  assert.equal(first, second);
 });

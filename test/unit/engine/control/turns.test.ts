@@ -27,3 +27,14 @@ test("root goes before all others", () => {
   turns.push(1, "a3");
   assert.deepEqual(all(turns), ["r2", "a1", "a2", "a3"]);
 });
+
+test("who gives up a place is not served, and nothing of it is kept", () => {
+  const turns = new Turns<string>();
+  for (const what of ["a1", "a2"]) turns.push(1, what);
+  turns.push(2, "b1");
+  turns.remove(1, "a1");
+  turns.remove(2, "b1");
+  turns.remove(3, "c1");
+  assert.deepEqual(all(turns), ["a2"]);
+  assert.equal(turns.isEmpty, true);
+});

@@ -1,0 +1,41 @@
+/** The counters of our own advertisements: which are known when they come back, and for how long. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CountingOn } from "../../../src/core/counters/counting-on.ts";
+import { OwnCounters } from "../../../src/core/counters/own-counters.ts";
+
+const EPOCH_US = 1_790_000_000_000_000;
+const FIELDS = { advbase: 1, advskew: 0, demote: 0 };
+const STYLE = { tag: 7, signed: false };
+
+test("a counter is known as ours for ten seconds, and not kept for ever", () => {
+  const at = (second: number) => ({ us: second * 1e6, epochUs: EPOCH_US + second * 1e6 });
+  const own = new OwnCounters(0n, at(0));
+  const first = own.next(FIELDS, STYLE, at(0));
+  for (let second = 1; second <= 10; second++) own.next(FIELDS, STYLE, at(second));
+  assert.equal(own.has(first), true);
+  own.next(FIELDS, STYLE, at(12));
+  assert.equal(own.has(first), false);
+});
+
+test("of the counters that another implementation may count on from, the latest 2048 are kept", () => {
+  const countingOn = new CountingOn();
+  const counter = (n: number) => BigInt(EPOCH_US + n * 1_000_192);
+  for (let n = 0; n < 3000; n++) countingOn.noteOurs(counter(n));
+  assert.equal(countingOn.fromOurs(counter(2999) + 1n), true);
+  assert.equal(countingOn.fromOurs(counter(2999)), false);
+  assert.equal(countingOn.fromOurs(counter(2999) + 256n), false);
+  assert.equal(countingOn.fromOurs(counter(952) + 255n), true);
+  assert.equal(countingOn.fromOurs(counter(951) + 1n), false);
+});
+
+test("counters of ours may be noted in any order", () => {
+  const countingOn = new CountingOn();
+  for (const step of [5, 1, 4, 4, 2, 3]) countingOn.noteOurs(BigInt(EPOCH_US + step * 1000));
+  for (const step of [1, 2, 3, 4, 5]) {
+    assert.equal(countingOn.fromOurs(BigInt(EPOCH_US + step * 1000)), false);
+    assert.equal(countingOn.fromOurs(BigInt(EPOCH_US + step * 1000 + 3)), true);
+    assert.equal(countingOn.fromOurs(BigInt(EPOCH_US + step * 1000 - 3)), false);
+  }
+});
