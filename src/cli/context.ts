@@ -44,14 +44,19 @@ export function commandContext(
   };
 }
 
-/** Runs `task` on a connection of its own. Rejects with a ControlError as the connection does. */
+/**
+ * Runs `task` on a connection of its own, and adds the engine's warnings to its outcome. Rejects with a ControlError as
+ * the connection does.
+ */
 export async function withEngine(
   context: CommandContext,
   task: (engine: Connection) => Promise<Outcome>,
 ): Promise<Outcome> {
   const engine = await context.connect();
   try {
-    return await task(engine);
+    const outcome = await task(engine);
+    if (outcome.kind !== "done" || engine.warnings.length === 0) return outcome;
+    return { ...outcome, warnings: [...(outcome.warnings ?? []), ...engine.warnings] };
   } finally {
     engine.close();
   }

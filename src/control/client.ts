@@ -34,6 +34,8 @@ export class ControlError extends Error {
 export interface Connection {
   /** Rejects with a ControlError. */
   call<M extends Method>(method: M, params: Params<M>): Promise<Results[M]>;
+  /** The warnings that came with the answers so far: what was asked is done, and something is in the way. */
+  readonly warnings: readonly string[];
   /** Resolves when nothing more can come, for whatever reason. */
   readonly closed: Promise<void>;
   close(): void;
@@ -88,6 +90,7 @@ class SocketConnection implements Connection {
   readonly #onEvent: (notification: EventNotification) => void;
   readonly #end: () => void;
   readonly closed: Promise<void>;
+  readonly warnings: string[] = [];
   readonly #rpc: JSONRPCClient;
   /** Set once nothing more can come. */
   #broken: string | undefined;
@@ -147,7 +150,10 @@ class SocketConnection implements Connection {
     if (response === undefined) this.#break(NO_ENGINE);
     // Without an id the engine could not read the request, so nothing it was asked will be answered.
     else if (response.id === null) this.#break(response.error?.message ?? "the engine refused the request");
-    else this.#rpc.receive(response);
+    else {
+      this.warnings.push(...warningsOf(response));
+      this.#rpc.receive(response);
+    }
   }
 
   #break(reason: string): void {
@@ -170,6 +176,12 @@ function parseMessage(
   if (!("id" in value)) return undefined;
   const answered = "result" in value || ("error" in value && isRpcError(value.error));
   return answered ? { response: value as JSONRPCResponse } : undefined;
+}
+
+/** An engine's answer may have them beside its result, because a result of any kind can have some. */
+function warningsOf(response: JSONRPCResponse & { readonly warnings?: unknown }): string[] {
+  const { warnings } = response;
+  return Array.isArray(warnings) ? warnings.filter((each) => typeof each === "string") : [];
 }
 
 function isRpcError(error: unknown): boolean {

@@ -27,6 +27,8 @@ export interface Done {
   readonly changed?: boolean | undefined;
   /** The value before and after each write to a variable, in the order of the writes. */
   readonly changes?: readonly ValueChange[] | undefined;
+  /** What the user should know although the command is carried out, each a line. */
+  readonly warnings?: readonly string[] | undefined;
 }
 
 export type Refused = { readonly error: string };

@@ -29,6 +29,8 @@ export interface Caller {
   readonly isPrivileged: boolean;
   /** Sends every event of this feed to the client until it disconnects. */
   subscribe(feed: Feed): void;
+  /** Adds a warning to the answer: what was asked is done, and something is in the way. */
+  warn(text: string): void;
   /** Resolves in the next turn of clients like this one: a costly answer is made in several. */
   turn(): Promise<void>;
 }
@@ -59,6 +61,8 @@ export class Connection implements Caller {
   #isAnswering = false;
   #isEnding = false;
   #isClosed = false;
+  /** Of the request that is being answered. */
+  #warnings: string[] = [];
   /** Of the last request, or of the last output that was read. */
   #activeAtMs = performance.now();
   /** Events not read yet, of a client that subscribed. */
@@ -80,6 +84,10 @@ export class Connection implements Caller {
     if (this.#backlog !== undefined || this.#isClosed) return;
     this.#backlog = new Backlog(() => this.#options.ask(this));
     this.#unsubscribe = feed.subscribe(this.#backlog);
+  }
+
+  warn(text: string): void {
+    this.#warnings.push(text);
   }
 
   /**
@@ -132,12 +140,13 @@ export class Connection implements Caller {
 
   async #answer(line: Buffer): Promise<void> {
     this.#isAnswering = true;
+    this.#warnings = [];
     this.#activeAtMs = performance.now();
     try {
       const response = await this.#responseTo(line);
       this.#isAnswering = false;
       if (this.#isClosed) return;
-      if (response === null || this.#write(replyLine(response))) this.#options.ask(this);
+      if (response === null || this.#write(replyLine(response, this.#warnings))) this.#options.ask(this);
     } catch (error) {
       this.#options.report(error);
       this.drop();

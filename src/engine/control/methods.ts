@@ -65,8 +65,8 @@ const answers: Answers = {
     }
     return [...found].map(([name, value]) => ({ name, value }));
   },
-  "sysctl-set": async ({ writes }, engine) => {
-    const { changes = [] } = await run(engine, { kind: "set-sysctl", writes });
+  "sysctl-set": async ({ writes }, engine, caller) => {
+    const { changes = [] } = await run(engine, caller, { kind: "set-sysctl", writes });
     return changes.map((change, at) => ({ name: writes[at]?.name ?? "", ...change }));
   },
   statistics: ({ name }, engine) => {
@@ -76,22 +76,25 @@ const answers: Answers = {
   },
   packets: (_, engine) => engine.packets(),
   doctor: (_, engine, caller) => examineAround(engine, () => caller.turn()),
-  create: async ({ name }, engine) => {
-    const created = await run(engine, { kind: "create", name });
+  create: async ({ name }, engine, caller) => {
+    const created = await run(engine, caller, { kind: "create", name });
     return { name: created.name ?? "" };
   },
-  destroy: ({ name }, engine) => nothing(run(engine, { kind: "destroy", name })),
-  change: ({ name, change }, engine) => nothing(run(engine, { kind: "change", name, change })),
-  replace: async ({ name, change, dryRun }, engine) => {
-    const { changed = false } = await run(engine, { kind: "replace", name, change, dryRun });
+  destroy: ({ name }, engine, caller) => nothing(run(engine, caller, { kind: "destroy", name })),
+  change: ({ name, change }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "change", name, change })),
+  replace: async ({ name, change, dryRun }, engine, caller) => {
+    const { changed = false } = await run(engine, caller, { kind: "replace", name, change, dryRun });
     return { changed };
   },
   configuration: (_, engine, { peer }) => configurationFor(peer, engine.host.configuration),
-  "demote-group": ({ group, by }, engine) => nothing(run(engine, { kind: "demote-group", group, by })),
+  "demote-group": ({ group, by }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "demote-group", group, by })),
   demotion: (_, engine) => engine.host.demotion,
-  demote: ({ reason, by }, engine) => nothing(run(engine, { kind: "demote", reason, by })),
-  promote: ({ reason }, engine) => nothing(run(engine, { kind: "promote", reason })),
-  maintenance: ({ on }, engine) => nothing(engine.maintenance(on).then(done)),
+  demote: ({ reason, by }, engine, caller) => nothing(run(engine, caller, { kind: "demote", reason, by })),
+  promote: ({ reason }, engine, caller) => nothing(run(engine, caller, { kind: "promote", reason })),
+  maintenance: ({ on }, engine, caller) =>
+    nothing(engine.maintenance(on).then((outcome) => done(outcome, caller))),
   "service-status": async (_, engine, { peer }) => {
     const evaluation = await engine.serviceStatus();
     if ("error" in evaluation) throw refused(evaluation.error);
@@ -180,12 +183,13 @@ function initialValue(name: string): number {
   return SYSCTL_VARIABLES.find((each) => each.name === name)?.initial ?? 0;
 }
 
-async function run(engine: Served, command: Command): Promise<Done> {
-  return done(await engine.command(command));
+async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {
+  return done(await engine.command(command), caller);
 }
 
-function done(outcome: Outcome): Done {
+function done(outcome: Outcome, caller: Caller): Done {
   if ("error" in outcome) throw refused(outcome.error);
+  for (const warning of outcome.warnings ?? []) caller.warn(warning);
   return outcome;
 }
 

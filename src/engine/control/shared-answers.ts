@@ -64,11 +64,12 @@ export class SharedAnswers {
   }
 }
 
-/** A response as one line, in pieces. */
-export function replyLine(response: JSONRPCResponse): Buffer[] {
+/** A response as one line, in pieces. Warnings stand beside its result. */
+export function replyLine(response: JSONRPCResponse, warnings: readonly string[] = []): Buffer[] {
   const { result } = response;
   const text = typeof result === "object" && result !== null ? texts.get(result) : undefined;
-  if (text === undefined) return [Buffer.from(jsonLine(response))];
+  if (text === undefined)
+    return [Buffer.from(jsonLine(warnings.length === 0 ? response : { ...response, warnings }))];
   const start = `{"jsonrpc":"2.0","id":${JSON.stringify(response.id)},"result":`;
   return [Buffer.from(start), text, RESULT_END];
 }

@@ -58,6 +58,21 @@ test("what is told without being asked goes its own way, between the answers", a
   await connection.closed;
 });
 
+test("the warnings that come with answers are kept", async () => {
+  const engine = await listening([], (socket) => {
+    socket.on("data", (chunk) => {
+      const { id } = JSON.parse(String(chunk));
+      socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, result: {}, warnings: [`warning ${id}`, 7] })}\n`);
+    });
+  });
+  const connection = await connect(engine.runDir);
+  await connection.call("destroy", { name: "carp0" });
+  await connection.call("destroy", { name: "carp1" });
+  assert.deepEqual(connection.warnings, ["warning 1", "warning 2"]);
+  connection.close();
+  await engine.close();
+});
+
 test("an answer of several megabytes arrives whole", async () => {
   const interfaces = Array.from({ length: 10_000 }, (_, at) =>
     view({ name: `carp${at}`, description: "ä".repeat(60) }),

@@ -41,7 +41,7 @@ export class Application {
   async setVariables({ settings }: SysctlFile, report: FileReport): Promise<void> {
     if (settings.length === 0) return;
     const writes = settings.map(({ name, value }) => ({ name, value }));
-    const changes = await this.#call("sysctl-set", { writes });
+    const changes = await this.#call("sysctl-set", { writes }, (message) => report.warn({ message }));
     if ("refusal" in changes)
       report.fail({ line: sysctlLineOf(changes.refusal, settings), message: changes.refusal });
     else report.changed = changes.some(({ from, to }) => from !== to);
@@ -85,7 +85,9 @@ export class Application {
 
   /** @param silent a refusal with this code is not reported. @returns whether it was done, or reported */
   async #replace({ name, file, report }: Interface, silent?: number): Promise<boolean> {
-    const answer = await this.#call("replace", { name, change: file.whole });
+    const answer = await this.#call("replace", { name, change: file.whole }, (message) =>
+      report.warn({ line: lineOf(message, file.lines), message }),
+    );
     if ("refusal" in answer) {
       if (answer.code === silent) return false;
       report.fail({ line: lineOf(answer.refusal, file.lines), message: answer.refusal });
@@ -108,13 +110,19 @@ export class Application {
   }
 
   /** Calls the engine on a new connection: the engine drops one that is idle while a command runs. */
-  async #call<M extends Method>(method: M, params: Params<M>): Promise<Answer<M>> {
+  async #call<M extends Method>(
+    method: M,
+    params: Params<M>,
+    warn: (message: string) => void = () => {},
+  ): Promise<Answer<M>> {
     const checked = checkParams(method, params);
     if ("refusal" in checked) return { refusal: checked.refusal, code: ErrorCode.invalid };
     try {
       const engine = await this.#context.connect();
       try {
-        return await engine.call(method, checked.params);
+        const answer = await engine.call(method, checked.params);
+        for (const warning of engine.warnings) warn(warning);
+        return answer;
       } finally {
         engine.close();
       }

@@ -84,3 +84,9 @@ test("the bytes of a shared answer are the same for every client", async () => {
   const [, second] = replyLine({ jsonrpc: "2.0", id: 2, result });
   assert.equal(first, second);
 });
+
+test("warnings stand beside the result", () => {
+  const response = { jsonrpc: "2.0", id: 1, result: { name: "carp0" } } as const;
+  const line = Buffer.concat(replyLine(response, ["not saved"])).toString();
+  assert.deepEqual(JSON.parse(line), { ...response, warnings: ["not saved"] });
+});
