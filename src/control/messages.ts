@@ -208,7 +208,12 @@ export const methods = {
   /** Answers when the bow-out has left and the device is gone -> {}. */
   destroy: z.strictObject({ name: InterfaceName }),
   /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
-  change: z.strictObject({ name: InterfaceName, change: InterfaceChange }),
+  change: z.strictObject({
+    name: InterfaceName,
+    change: InterfaceChange,
+    /** It is a part of a configuration file, as every `replace` is: a carpdev that is not there is waited for. */
+    isFromFile: z.boolean().optional(),
+  }),
   /**
    * Configures the interface as the change would a new one; settings that stay the same are left alone. For root
    * only, because a change without a pass removes it. A dry run changes nothing -> Replaced.

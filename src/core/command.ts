@@ -19,7 +19,16 @@ export type Command =
   | { readonly kind: "create"; readonly name?: string | undefined }
   | { readonly kind: "destroy"; readonly name: string }
   /** Changes an interface, and creates it when it does not exist. */
-  | { readonly kind: "change"; readonly name: string; readonly change: InterfaceChange }
+  | {
+      readonly kind: "change";
+      readonly name: string;
+      readonly change: InterfaceChange;
+      /**
+       * It comes from a configuration file, as every `replace` does: a carpdev that is not there is waited for, and one
+       * that has a shared address itself is told of.
+       */
+      readonly isFromFile?: boolean | undefined;
+    }
   /** Resets an interface to the defaults and applies the change. Creates it when it does not exist. */
   | {
       readonly kind: "replace";

@@ -7,11 +7,14 @@ import type { Carpdevs } from "./carpdevs.ts";
 import type { Command, SysctlWrite } from "./command.ts";
 import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
-import { obstacleTo } from "./interface/appearance.ts";
+import { identity } from "./interface/appearance.ts";
+import type { CarpInterface } from "./interface/carp-interface.ts";
+import { obstacleTo } from "./interface/condition.ts";
+import type { InterfaceConfiguration } from "./interface/configuration.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
 import type { Interfaces } from "./interfaces.ts";
 import type { Instant } from "./model.ts";
-import { obstacleText } from "./reason.ts";
+import { type Obstacle, obstacleText } from "./reason.ts";
 import type { SysctlTree } from "./sysctl.ts";
 
 export interface ValueChange {
@@ -108,11 +111,12 @@ export class Commands {
       .flatMap((each) =>
         each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
       );
-    const surroundings = { balancing, links: carpdevs.links, others };
+    const isFromFile = replaces || command.isFromFile === true;
+    const surroundings = { balancing, links: carpdevs.links, others, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
-    const obstacle = obstacleTo(after, link, balancing);
+    const obstacle = obstacleTo(after, link, balancing) ?? notInPlace(known, after);
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacleText(obstacle)}` };
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
@@ -147,4 +151,11 @@ export class Commands {
     else sysctl.set(write.name, write.value);
     return { from, to: write.value };
   }
+}
+
+/** The part not in place that keeps an interface from running, and will after a change that leaves its device alone. */
+function notInPlace(known: CarpInterface | undefined, after: InterfaceConfiguration): Obstacle | undefined {
+  const obstacle = known?.obstacle;
+  if (obstacle?.kind !== "not-in-place" || known === undefined) return undefined;
+  return identity(known.configuration) === identity(after) ? obstacle : undefined;
 }

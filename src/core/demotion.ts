@@ -6,6 +6,7 @@
 
 import type { DemotionCommand } from "./command.ts";
 import type { DemotionChange } from "./effect.ts";
+import type { Fault } from "./model.ts";
 import type { SysctlTree } from "./sysctl.ts";
 import type { DemotionView, NamedDemotion } from "./view.ts";
 
@@ -38,9 +39,6 @@ export interface GroupCount {
   readonly carpDemoteCount: number;
 }
 
-/** A fault that demotes an interface: its carpdev is lost, or its advertisements do not leave. */
-export type Fault = "carpdev" | "snderrors";
-
 /** A carp interface, as demotion knows it. */
 export interface Demoted {
   readonly name: string;
@@ -56,6 +54,11 @@ export interface DemotionEvents {
 
 const FAULT_TEXTS = {
   carpdev: { begins: "carpdev", ends: "carpdev", globally: ["interface down", "interface up"] },
+  device: {
+    begins: "not in place",
+    ends: "in place",
+    globally: ["interface not in place", "interface in place"],
+  },
   snderrors: { begins: "> snderrors", ends: "< snderrors", globally: ["> snderrors", "< snderrors"] },
 } as const;
 
@@ -90,7 +93,6 @@ export class Demotion {
     return { counter: this.global, written: this.global - named, reasons, faults };
   }
 
-  /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
   /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
   get withoutFaults(): {
     readonly written: number;
@@ -205,7 +207,9 @@ export class Demotion {
   /** A fault of this interface begins: demotes its groups by 1 and the host by the fault's factor. */
   begin({ name, groups }: Demoted, fault: Fault): void {
     const by = this.#sysctl.get(
-      fault === "carpdev" ? "net.inet.carp.ifdown_demotion_factor" : "net.inet.carp.senderr_demotion_factor",
+      fault === "snderrors"
+        ? "net.inet.carp.senderr_demotion_factor"
+        : "net.inet.carp.ifdown_demotion_factor",
     );
     const faults = this.#faults.get(name) ?? new Map();
     this.#faults.set(name, faults.set(fault, { groups, by }));

@@ -4,7 +4,7 @@
  * carries facts, never decisions.
  */
 
-import type { Family, Link, Micros } from "./model.ts";
+import type { Family, Harm, Link, Micros } from "./model.ts";
 
 /**
  * A timer of the core: `advertise` and `master-down` belong to a virtual host, `leave` to an interface,
@@ -30,6 +30,17 @@ export type Part =
   /** The sockets of a carpdev. */
   | { readonly kind: "listening"; readonly carpdev: string }
   | { readonly kind: "saved-state" };
+
+/** The outcome of the effect that puts a part in place. No errors: the part is in place. */
+export interface Performed {
+  readonly kind: "performed";
+  readonly part: Part;
+  readonly errors: readonly string[];
+  /** Of the errors together; absent: all. */
+  readonly harm?: Harm | undefined;
+  /** Whether it was found on a device that is to have its addresses, as a MASTER's: no other device can disprove it. */
+  readonly whileActive?: boolean | undefined;
+}
 
 export type Event =
   /** A frame with IP protocol 112 arrived on a carpdev. `receivedUs` is the kernel's time of receipt. */
@@ -66,8 +77,7 @@ export type Event =
       readonly vhid: number;
       readonly error: string;
     }
-  /** The outcome of the effect that puts this part in place. No errors: the part is in place. */
-  | { readonly kind: "performed"; readonly part: Part; readonly errors: readonly string[] }
+  | Performed
   /** A link appeared, or one of its properties changed. */
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "link-gone"; readonly name: string }

@@ -1,13 +1,19 @@
 /**
- * Failures: the parts (devices, filters, sockets, the saved state) that effects could not put in place. Each
- * new error is a complaint, and while any part has failed the host tries again every second.
+ * Failures: the parts (devices, filters, sockets, the saved state) that effects could not put in place, and what each
+ * carp interface lacks by that. Each new error is a complaint, and while any part has failed the host tries again every
+ * second.
  */
 
 import { SECOND } from "./election/timing.ts";
-import type { Part, Timer } from "./event.ts";
-import type { Instant, Micros } from "./model.ts";
+import type { Part, Performed, Timer } from "./event.ts";
+import type { Harm, Instant, Micros } from "./model.ts";
 
 const RETRY_US: Micros = SECOND;
+/**
+ * Addresses are in place on a MASTER only. When they failed there, this host is taken for one on which they will fail
+ * again for so long: it must not take over from a healthy host every second.
+ */
+const HELD_US: Micros = 30 * SECOND;
 
 /** The consequence of an error, by kind of part, which stands before the error in the log line. */
 const CONSEQUENCES = {
@@ -18,6 +24,8 @@ const CONSEQUENCES = {
   "saved-state": "cannot save the state: ",
 } as const satisfies Record<Part["kind"], string>;
 
+const SEVERITY = { none: 0, some: 1, all: 2 } as const satisfies Record<Harm, number>;
+
 export interface FailureEvents {
   /** Tells a person: a log line and an event. */
   complain(text: string): void;
@@ -25,9 +33,19 @@ export interface FailureEvents {
   cancel(timer: Timer): void;
 }
 
+/** The failed parts of a carp interface. */
+export interface NotInPlace {
+  /** Each error with its consequence, for people. */
+  readonly texts: readonly string[];
+  readonly harm: Harm;
+}
+
 interface Failed {
   readonly part: Part;
   readonly errors: readonly string[];
+  readonly harm: Harm;
+  /** Success on a host that is not MASTER proves nothing before this time. */
+  readonly heldUntilUs: Micros;
 }
 
 export class Failures {
@@ -39,25 +57,61 @@ export class Failures {
     this.#events = events;
   }
 
-  /** Notes the outcome of an effect on this part. @param errors none: the part is in place */
-  performed(part: Part, errors: readonly string[], now: Instant): void {
+  /** Notes the outcome of an effect on a part. @returns whether anything has changed */
+  performed({ part, errors, harm = "all", whileActive }: Performed, now: Instant): boolean {
     const key = keyOf(part);
-    const former = this.#failed.get(key)?.errors ?? [];
+    const former = this.#failed.get(key);
     for (const error of errors)
-      if (!former.includes(error))
-        this.#events.complain(`${subjectOf(part)}${CONSEQUENCES[part.kind]}${error}`);
-    if (errors.length === 0) {
-      this.forget(part);
-      return;
-    }
+      if (!former?.errors.includes(error)) {
+        const subject = "interface" in part ? `${part.interface}: ` : "";
+        this.#events.complain(`${subject}${textOf(part, error)}`);
+      }
+    const isHeld = whileActive === false && former !== undefined && now.us < former.heldUntilUs;
+    if (errors.length === 0 && !isHeld) return this.forget(part);
+    const failed: Failed = {
+      part,
+      errors: isHeld ? [...new Set([...former.errors, ...errors])] : errors,
+      harm:
+        isHeld && SEVERITY[former.harm] > SEVERITY[harm] ? former.harm : errors.length > 0 ? harm : "none",
+      heldUntilUs: whileActive && harm !== "none" ? now.us + HELD_US : isHeld ? former.heldUntilUs : 0,
+    };
     if (this.#failed.size === 0) this.#events.arm(this.#timer, now.us + RETRY_US);
-    this.#failed.set(key, { part, errors });
+    this.#failed.set(key, failed);
+    return former?.harm !== failed.harm || former.errors.join("\n") !== failed.errors.join("\n");
   }
 
-  /** Forgets the failure of a part that is in place or no longer wanted. */
-  forget(part: Part): void {
-    if (!this.#failed.delete(keyOf(part))) return;
+  /** Forgets the failure of a part that is in place or no longer wanted. @returns whether there was one */
+  forget(part: Part): boolean {
+    if (!this.#failed.delete(keyOf(part))) return false;
     if (this.#failed.size === 0) this.#events.cancel(this.#timer);
+    return true;
+  }
+
+  /** Lets the next success of this part count, whatever failed before: it is configured anew. */
+  release(part: Part): void {
+    const failed = this.#failed.get(keyOf(part));
+    if (failed !== undefined) this.#failed.set(keyOf(part), { ...failed, heldUntilUs: 0 });
+  }
+
+  /** The errors of a part; none: it is in place. */
+  errorsOf(part: Part): readonly string[] {
+    return this.#failed.get(keyOf(part))?.errors ?? [];
+  }
+
+  /** What a carp interface lacks. */
+  of(name: string, carpdev: string | undefined): NotInPlace {
+    const parts: Part[] = (["device", "filter", "membership"] as const).map((kind) => ({
+      kind,
+      interface: name,
+    }));
+    if (carpdev !== undefined) parts.push({ kind: "listening", carpdev });
+    const failed = parts.flatMap((part) => this.#failed.get(keyOf(part)) ?? []);
+    // The gravest first: it is the one that is told when there is room for one.
+    failed.sort((a, b) => SEVERITY[b.harm] - SEVERITY[a.harm]);
+    return {
+      texts: failed.flatMap(({ part, errors }) => errors.map((error) => textOf(part, error))),
+      harm: failed[0]?.harm ?? "none",
+    };
   }
 
   /** Arms the next attempt. @returns the parts to put in place again */
@@ -68,10 +122,10 @@ export class Failures {
 }
 
 function keyOf(part: Part): string {
-  return `${part.kind} ${subjectOf(part)}`;
+  return `${part.kind} ${"interface" in part ? part.interface : "carpdev" in part ? part.carpdev : ""}`;
 }
 
-function subjectOf(part: Part): string {
-  if ("interface" in part) return `${part.interface}: `;
-  return "carpdev" in part ? `${part.carpdev}: ` : "";
+/** An error with its consequence, for a line that names the interface already. */
+function textOf(part: Part, error: string): string {
+  return `${"carpdev" in part ? `${part.carpdev}: ` : ""}${CONSEQUENCES[part.kind]}${error}`;
 }

@@ -10,7 +10,7 @@ import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
-import type { Event, Part, Timer } from "./event.ts";
+import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
 import { checkInput, type Discarded } from "./input.ts";
 import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
@@ -100,7 +100,7 @@ export class Host {
         this.#interfaces.get(event.interface)?.announcementFailed(event.vhid);
         break;
       case "performed":
-        this.#failures.performed(event.part, event.errors, now);
+        this.#performed(event, now);
         break;
       case "link":
         this.#linkChanged(event.link, now);
@@ -208,9 +208,19 @@ export class Host {
     return this.#carpdevs.links.get(name);
   }
 
+  /** What a user who configures this interface should know, each a line. */
+  warningsAbout(name: string): readonly string[] {
+    return this.#interfaces.get(name)?.warnings ?? [];
+  }
+
   /** The statistics of one interface; undefined when there is no such interface. */
   statisticsOf(name: string): Statistics | undefined {
     return this.#interfaces.get(name)?.statistics;
+  }
+
+  /** Why the state cannot be saved; undefined: the last attempt succeeded. */
+  get notSaved(): string | undefined {
+    return this.#failures.errorsOf({ kind: "saved-state" })[0];
   }
 
   get demotion(): DemotionView {
@@ -275,6 +285,14 @@ export class Host {
   }
 
   // Devices.
+
+  /** An interface that lacks a part must not be MASTER, and one that has it again may be. */
+  #performed(event: Performed, now: Instant): void {
+    if (!this.#failures.performed(event, now)) return;
+    const { part } = event;
+    if (part.kind === "listening") for (const each of this.#interfaces.on(part.carpdev)) each.evaluate(now);
+    else if (part.kind !== "saved-state") this.#interfaces.get(part.interface)?.evaluate(now);
+  }
 
   #linkChanged(link: Link, now: Instant): void {
     this.#carpdevs.links.set(link.name, link);
@@ -343,11 +361,14 @@ export class Host {
         };
       },
       link: (name) => host.#carpdevs.links.get(name),
+      notInPlace: ({ name, configuration }) => host.#failures.of(name, configuration.carpdev),
+      configuredAnew: ({ name }) => host.#failures.release({ kind: "device", interface: name }),
       demotion: host.#demotion,
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),
       hasLeft: () => host.#interfaces.listen(),
       emit: (effect) => host.#emit(effect),
       log: (priority, text) => host.#log(priority, text),
+      complain: (text) => host.#complain(text),
       count: (statistic, of) => host.#count(statistic, of),
     };
   }

@@ -65,6 +65,18 @@ export interface CarpNode {
 export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 
 /**
+ * How much of an interface's service errors take away: none of it, some of its addresses, or all, so that the host
+ * cannot answer.
+ */
+export type Harm = "none" | "some" | "all";
+
+/**
+ * A fault that demotes an interface: its carpdev is lost, parts of it are not in place in the kernel, or its
+ * advertisements do not leave.
+ */
+export type Fault = "carpdev" | "device" | "snderrors";
+
+/**
  * One packet of an advertisement: a whole Ethernet frame, or a CARP message for the kernel to route to a
  * peer.
  */

@@ -9,7 +9,9 @@ export type Obstacle =
   | { readonly kind: "down" | "no-vhid" | "no-carpdev" | "no-address" }
   | { readonly kind: "carpdev-missing" | "carpdev-down" | "no-carrier"; readonly carpdev: string }
   /** Several nodes on a host that cannot filter packets, for the reason `why`. */
-  | { readonly kind: "no-balancing"; readonly why: string };
+  | { readonly kind: "no-balancing"; readonly why: string }
+  /** A part of it that the kernel does not have: its device, filter or socket. */
+  | { readonly kind: "not-in-place"; readonly what: string };
 
 /** The rule or event that changed a virtual host's state. With an obstacle: the interface no longer runs. */
 export type TransitionReason =
@@ -59,5 +61,7 @@ export function obstacleText(obstacle: Obstacle): string {
       return `carpdev ${obstacle.carpdev} has no carrier`;
     case "no-balancing":
       return obstacle.why;
+    case "not-in-place":
+      return obstacle.what;
   }
 }

@@ -5,7 +5,7 @@
 
 import type { Peer } from "./election/peers.ts";
 import type { SendFailure } from "./interface/send-record.ts";
-import type { Balancing, InterfaceAddress, Micros, VirtualHostState } from "./model.ts";
+import type { Balancing, Fault, InterfaceAddress, Micros, VirtualHostState } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 
 export interface NodeView {
@@ -68,6 +68,11 @@ export interface InterfaceView {
   readonly discarded: readonly DiscardView[];
   /** The text of the obstacle that keeps it from running; undefined when it runs. */
   readonly notRunning: string | undefined;
+  /**
+   * What is wrong with it, in words, whether it runs or not: parts that the kernel does not have, and shared addresses
+   * that its carpdev has as well.
+   */
+  readonly problems: readonly string[];
 }
 
 export interface GroupView {
@@ -90,7 +95,7 @@ export interface DemotionView {
   readonly reasons: readonly NamedDemotion[];
   readonly faults: readonly {
     readonly interface: string;
-    readonly fault: "carpdev" | "snderrors";
+    readonly fault: Fault;
     readonly by: number;
   }[];
 }

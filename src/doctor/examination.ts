@@ -21,7 +21,7 @@ import { examineInterfaces } from "./interfaces.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
-  readonly host: Pick<Host, "interfaces" | "link">;
+  readonly host: Pick<Host, "interfaces" | "link" | "notSaved">;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
@@ -42,6 +42,7 @@ export async function examineAround(
     facts: hostFacts(),
     obstacle: engine.dataPathObstacle,
     scriptsDoNotRun: engine.scriptsDoNotRun,
+    notSaved: engine.host.notSaved,
     isSupervised: isSupervised(),
   });
   const views = engine.host.interfaces();
@@ -74,6 +75,7 @@ export function examineInstead(): Finding[] {
     facts: hostFacts(),
     obstacle: dataPathObstacle(),
     scriptsDoNotRun: false,
+    notSaved: undefined,
     isSupervised: undefined,
   });
 }

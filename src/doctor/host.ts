@@ -21,17 +21,26 @@ export interface HostExamined {
   readonly obstacle: string | undefined;
   /** Whether hooks or service checks exist that the engine can no longer run. */
   readonly scriptsDoNotRun: boolean;
+  /** Why the engine cannot save its state; undefined: it can. */
+  readonly notSaved: string | undefined;
   /** Whether a service manager starts the engine again; undefined where none runs and a command examines the host. */
   readonly isSupervised: boolean | undefined;
 }
 
 export function examineHost(examined: HostExamined): Finding[] {
-  const { facts, obstacle, scriptsDoNotRun, isSupervised } = examined;
+  const { facts, obstacle, scriptsDoNotRun, notSaved, isSupervised } = examined;
   const isEngine = isSupervised !== undefined;
   const findings = [kernel(facts)];
   if (isEngine) findings.push(...engine(facts), supervision(isSupervised));
   else findings.push(held(facts));
   findings.push(dataPath(facts, obstacle, isEngine), clock(facts));
+  if (notSaved !== undefined)
+    findings.push({
+      level: "error",
+      subject: "state",
+      text: `what is configured is not saved, and lost when the engine ends: ${notSaved}`,
+      todo: "make its run directory writable, with room: the engine tries again every second",
+    });
   if (scriptsDoNotRun)
     findings.push({
       level: "warning",

@@ -105,7 +105,7 @@ function inSameSubnets(
 }
 
 function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
-  const { name, up, notRunning } = view;
+  const { name, up, notRunning, problems } = view;
   if (!up) return [{ level: "ok", subject: name, text: "is down, as configured" }];
   if (notRunning !== undefined)
     return [
@@ -116,7 +116,11 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
         todo: `correct that, or set ${name} down`,
       },
     ];
-  const found = [...deviceFindings(view, examined), ...trafficFindings(view, examined)];
+  const found = [
+    ...problems.map((text): Finding => ({ level: "error", subject: name, text })),
+    ...deviceFindings(view, examined),
+    ...trafficFindings(view, examined),
+  ];
   const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
   return [...found, ...merged(view.name, nodeFindings)];
 }

@@ -97,6 +97,8 @@ export class Engine {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
       },
       stray: (device, family) => this.handle({ kind: "stray", device, family }),
+      deaf: (carpdev, error) =>
+        this.handle({ kind: "performed", part: { kind: "listening", carpdev }, errors: [error] }),
       rateLimited: (device, family, count) => this.handle({ kind: "rate-limited", device, family, count }),
     });
     this.#links = createLinks({
@@ -109,8 +111,10 @@ export class Engine {
           this.handle({ kind: "link", link });
         },
         linkGone: (name) => this.handle({ kind: "link-gone", name }),
-        placed: (name, errors) =>
-          this.handle({ kind: "performed", part: { kind: "device", interface: name }, errors }),
+        placed: (name, errors, harm, whileActive) => {
+          const part = { kind: "device", interface: name } as const;
+          this.handle({ kind: "performed", part, errors, harm, whileActive });
+        },
         device: (name, index) => this.handle({ kind: "device", interface: name, index }),
         repaired: (name, what) => this.handle({ kind: "repaired", interface: name, what }),
         complaint: (text) => this.#complain(text),
@@ -182,7 +186,11 @@ export class Engine {
       await this.#settled(name);
     }
     await saved;
-    return outcome;
+    const warnings = [
+      ...(name === undefined ? [] : this.host.warningsAbout(name)),
+      ...(this.host.notSaved === undefined ? [] : [`done, but not saved: ${this.host.notSaved}`]),
+    ];
+    return { ...outcome, warnings: [...(outcome.warnings ?? []), ...warnings] };
   }
 
   #carryOut(command: Command): Promise<Outcome> {

@@ -3,7 +3,7 @@
  * with real sockets, netlink and eBPF; they hold no CARP rule.
  */
 
-import type { Device, Family, Filter, Instant, Link, Micros, Transmission } from "../core/model.ts";
+import type { Device, Family, Filter, Harm, Instant, Link, Micros, Transmission } from "../core/model.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 
 export interface Clock {
@@ -60,6 +60,8 @@ export interface WireEvents {
   frames(frames: readonly ReceivedFrame[]): void;
   /** CARP reached this host on a device no packet socket of ours listens on. */
   stray(device: string, family: Family): void;
+  /** The socket of a carpdev receives nothing any more. It has to be opened again. @param error in words */
+  deaf(carpdev: string, error: string): void;
   /** The rate limit dropped so many unauthenticated packets. */
   rateLimited(device: string, family: Family, count: number): void;
 }
@@ -88,8 +90,13 @@ export interface LinkEvents {
   /** An Ethernet link appeared or changed; never one of our own carp devices. */
   link(link: Link): void;
   linkGone(name: string): void;
-  /** The parts of a carp interface's device that are not in place, in words; none when all are. Told at every change. */
-  placed(name: string, errors: readonly string[]): void;
+  /**
+   * The parts of a carp interface's device that are not in place, in words; none when all are. Told at every change.
+   *
+   * @param harm of the errors together
+   * @param whileActive whether this holds for a device that is to have its addresses, and tells nothing of any other
+   */
+  placed(name: string, errors: readonly string[], harm: Harm, whileActive: boolean): void;
   /** Our device's kernel index; 0 when it is gone. */
   device(name: string, index: number): void;
   /** A change by another program, in words, has been undone. `name`: of a carp interface, or of a carpdev. */

@@ -36,6 +36,11 @@ export class RepairBackoff {
     return this.#pause !== undefined;
   }
 
+  /** The least time between two repairs; 0: repairs are allowed at once. */
+  get pauseMs(): number {
+    return this.#pauseMs;
+  }
+
   /** @param what another program changed, in words; may be empty. @returns whether to repair it now */
   allows(what: readonly string[]): boolean {
     if (this.waits) return false;

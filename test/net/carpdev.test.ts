@@ -189,7 +189,9 @@ describe("a carpdev", () => {
     );
   });
 
-  test("whose MTU leaves no room for IPv6 goes on with IPv4; with room again it has all back, carp's group too", async () => {
+  test("whose MTU leaves no room for IPv6, as on every host, goes on with IPv4; with room again it has all back, carp's group too", async () => {
+    await b.setMtu(1200);
+    await b.engine.waitForLog(/demoted group carp by 1 to 1 \(not in place\)|demoted by 240 to 240/);
     const hasGroup = async () => /^\d+ +eth0 +ff020{26}12 /m.test(await a.run("cat", "/proc/self/net/igmp6"));
     const transitions = a.engine.transitions.length;
     assert.ok(await hasGroup());
@@ -200,21 +202,23 @@ describe("a carpdev", () => {
     });
     await nextOf(["10.0.0.20"]);
     await eventuallyEqual(hasGroup, false);
+    assert.match((await a.carpctl("carp0")).stdout, /\tproblem: an mtu of 1200 carries no IPv6/);
     await assertReaches(client, "10.0.0.1", "10.0.0.20");
     await a.setMtu(1500);
+    await b.setMtu(1500);
     await a.run("ip", "address", "replace", "2001:db8::2/64", "dev", "eth0", "nodad");
     await eventuallyEqual(hasGroup, true);
     await nextOf(["10.0.0.20", "2001:db8::2"]);
     await a.waitForAddresses("carp0", ["10.0.0.1/24", "2001:db8::1/64"]);
     await assertReaches(client, ...SHARED, "2001:db8::2");
     assert.equal(a.engine.transitions.length, transitions);
-    assert.equal(
-      a.engine.log.lines.length,
-      from + 1,
-      a.engine.log.lines
-        .slice(from)
-        .map(({ text }) => text)
-        .join(),
+    assert.deepEqual(
+      a.engine.log.lines.slice(from).map(({ text }) => text),
+      [
+        "carp0: an mtu of 1200 carries no IPv6: it is without its IPv6 addresses",
+        "demoted by 240 to 240 (interface not in place)",
+        "promoted by 240 to 0 (interface in place)",
+      ],
     );
   });
 

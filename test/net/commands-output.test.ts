@@ -204,6 +204,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
         carppeer6: null,
         nodes: [{ vhid: 1, state: "MASTER", advskew: 0, effectiveAdvskew: 0, demote: 0, heard: null }],
         groups: ["carp"],
+        problems: [],
         repairs: 0,
         addresses: [
           { family: 4, address: "10.0.0.1", prefixLength: 24, broadcast: "10.0.0.255" },

@@ -59,7 +59,7 @@ export class Engine {
         const event: FrameEvent = { kind: "frame", ...received, bytes: frame.bytes, frame };
         this.#loop.handle(event);
       },
-      performed: (part, errors) => this.#loop.handle({ kind: "performed", part, errors }),
+      performed: (performed) => this.#loop.handle({ kind: "performed", ...performed }),
       save: () => {
         this.#save();
         this.#loop.handle({ kind: "performed", part: { kind: "saved-state" }, errors: [] });

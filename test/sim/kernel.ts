@@ -3,7 +3,7 @@
  * the data path and alarms. Each call can fail or take time. Knows no CARP rule.
  */
 
-import type { Part } from "../../src/core/event.ts";
+import type { Performed } from "../../src/core/event.ts";
 import type { Device, Micros, Transmission } from "../../src/core/model.ts";
 import type { Adapters } from "../../src/engine/performer.ts";
 import type { Alarms, DataPathInterface } from "../../src/kernel/kernel.ts";
@@ -30,7 +30,7 @@ export interface KernelEvents {
   enter(work: () => void): void;
   frame(received: Received): void;
   /** The outcome of putting a part in place, where the adapter reports it and not the performer. */
-  performed(part: Part, errors: readonly string[]): void;
+  performed(performed: Omit<Performed, "kind">): void;
   save(): void;
 }
 
@@ -173,20 +173,27 @@ export class SimulatedKernel implements Alarms {
     this.#world.at(this.#world.us + takesUs, () =>
       this.whenRunning(() =>
         this.#events.enter(() => {
-          this.#events.performed({ kind: "device", interface: name }, this.#deviceErrors(name, device));
+          this.#events.performed(this.#placed(name, device));
           done();
         }),
       ),
     );
   }
 
-  #deviceErrors(name: string, device: Device | null): readonly string[] {
+  #placed(name: string, device: Device | null): Omit<Performed, "kind"> {
     const { faults } = this.#station;
-    const errors: string[] = [];
-    if (device !== null && faults.has("device-fails")) errors.push("no device can be made on eth0 (EBUSY)");
-    if (device?.active && faults.has("address-refused")) errors.push("address cannot be added (EADDRINUSE)");
-    this.#station.notePlaced(`device ${name}`, errors.length === 0);
-    return errors;
+    const isRefused = device?.active === true && faults.has("address-refused");
+    const isMissing = device !== null && faults.has("device-fails");
+    this.#station.notePlaced(`device ${name}`, !isMissing && !isRefused);
+    return {
+      part: { kind: "device", interface: name },
+      errors: [
+        ...(isMissing ? ["no device can be made on eth0 (EBUSY)"] : []),
+        ...(isRefused ? ["address cannot be added (EADDRINUSE)"] : []),
+      ],
+      harm: !isMissing && device !== null && device.addresses.length > 1 ? "some" : "all",
+      whileActive: device?.active === true && !isMissing,
+    };
   }
 
   #configure(wanted: DataPathInterface): string | undefined {

@@ -65,8 +65,14 @@ export function quietSinceUs(segment: Segment): Micros | undefined {
   return sinceUs;
 }
 
-/** Checks "one master" for a segment that had time to settle. */
+/** Checks "one master" for a segment that had time to settle, and that every part of its hosts is in place. */
 export function checkMasters(segment: Segment): void {
+  for (const host of segment.plugs)
+    if (host instanceof Station && host.unplaced.size > 0)
+      throw new Violation(
+        "serves",
+        `${host.name}: ${[...host.unplaced].join(", ")} not in place, long after the last fault`,
+      );
   for (const [group, participants] of groups(segment)) {
     const masters = participants.filter(({ isMaster }) => isMaster).map(({ host }) => host.name);
     if (masters.length !== 1)

@@ -404,13 +404,26 @@ export const MUTATIONS: readonly Mutation[] = [
   mutation(
     "not-retried",
     "a part that could not be put in place is not tried again",
-    "one master",
+    "serves",
     "core/failures.ts",
     "Failures",
     (Failures) =>
       class extends Failures {
         override retry() {
           return [];
+        }
+      },
+  ),
+  mutation(
+    "not-in-place",
+    "an interface runs without the parts that it needs",
+    "serves",
+    "core/failures.ts",
+    "Failures",
+    (Failures) =>
+      class extends Failures {
+        override of() {
+          return { texts: [], harm: "none" as const };
         }
       },
   ),

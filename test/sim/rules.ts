@@ -5,6 +5,7 @@
  */
 
 import type { Effect, Transition } from "../../src/core/effect.ts";
+import type { Performed } from "../../src/core/event.ts";
 import type { Micros, VirtualHostState } from "../../src/core/model.ts";
 import type { TransitionReason } from "../../src/core/reason.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
@@ -118,13 +119,23 @@ function told(other: Heard | undefined, own?: Settings): string {
   return JSON.stringify({ own, other: heard });
 }
 
-/** Whether a transition to INIT has a cause: a command, a lost carpdev, or, while leaving, a successor. */
+/** Whether a part of the interface, without which it cannot serve, is not in place. */
+function lacks({ part, errors, harm = "all" }: Performed, key: string): boolean {
+  const isItsOwn = "interface" in part ? key.startsWith(`${part.interface}/`) : part.kind === "listening";
+  return isItsOwn && errors.length > 0 && harm === "all";
+}
+
+/**
+ * Whether a transition to INIT has a cause: a command, a lost carpdev, a part not in place, or, while leaving, a
+ * successor.
+ */
 function stops({ cause, other, station, key }: Situation, reason: TransitionReason): boolean {
   if (reason.kind === "successor-heard") return other !== undefined && station.isLeaving(key);
   if (cause.kind === "frame") return other !== undefined && station.isLeaving(key);
   if (cause.kind === "timer") return cause.timer.kind === "leave" && station.isLeaving(key);
   if (cause.kind !== "event") return cause.kind === "command" || cause.kind === "shutdown";
   if (cause.event.kind === "link-gone") return true;
+  if (cause.event.kind === "performed") return lacks(cause.event, key);
   return cause.event.kind === "link" && !(cause.event.link.up && cause.event.link.carrier);
 }
 

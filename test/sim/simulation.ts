@@ -16,6 +16,7 @@ import type { Plan, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Rules } from "./rules.ts";
 import { Segment } from "./segment.ts";
+import { Serving } from "./serving.ts";
 import { configured } from "./setup.ts";
 import { Station, type Witness } from "./station.ts";
 import type { Trace } from "./trace.ts";
@@ -61,6 +62,7 @@ class Simulation implements Witness {
   readonly #hosts: readonly (Station | Foreign)[];
   readonly #attackers: readonly Attacker[];
   readonly #leases = new Leases();
+  readonly #serving = new Serving();
   readonly #rules = new Rules({
     heard: (station, heard) => this.#leases.heard(station, heard),
     changed: (station, transition, own) => this.#leases.changed(station, transition, own),
@@ -82,7 +84,10 @@ class Simulation implements Witness {
   run(): void {
     for (const host of this.#hosts) host.start();
     for (const step of this.#plan.steps) this.world.at(step.atUs, () => this.#begin(step));
-    for (const segment of this.#segments) this.#lookAfter(segment);
+    for (const segment of this.#segments) {
+      this.#lookAfter(segment);
+      this.#watchServing(segment);
+    }
     this.world.run(this.#plan.durationUs);
   }
 
@@ -240,6 +245,12 @@ class Simulation implements Witness {
       } else againUs = settledUs;
     }
     this.world.at(againUs, () => this.#lookAfter(segment));
+  }
+
+  #watchServing(segment: Segment): void {
+    this.#serving.check(segment);
+    const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
+    this.world.at(this.world.us + 1e5 * (longestAdvbase + 1), () => this.#watchServing(segment));
   }
 
   handled(station: Station, cause: Cause, effects: readonly Effect[]): void {

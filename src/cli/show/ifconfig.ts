@@ -27,6 +27,7 @@ export function interfaceText(view: InterfaceView): string {
     ...carpLines(view),
     ...(view.groups.length > 0 ? [`\tgroups: ${view.groups.join(" ")}`] : []),
     `\tstatus: ${view.status}`,
+    ...view.problems.map((text) => `\tproblem: ${escapeControls(text)}`),
     ...view.addresses.map(addressLine),
   ];
   return lines.map((line) => `${line}\n`).join("");

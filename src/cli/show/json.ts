@@ -10,6 +10,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     up: view.up,
     running: view.running,
     notRunning: view.notRunning ?? null,
+    problems: view.problems,
     status: view.status,
     index: view.index,
     mtu: view.mtu,

@@ -29,8 +29,12 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
   const chalk = new Chalk({ level: page.colour ? 1 : 0 });
   const notes = [
     ...interfaces
-      .filter((view) => view.notRunning)
-      .map((view) => `${view.name}: ${escapeControls(view.notRunning ?? "")}`),
+      .flatMap(({ name, notRunning, problems }) =>
+        [...new Set([...(notRunning === undefined ? [] : [notRunning]), ...problems])].map(
+          (text) => `${name}: ${text}`,
+        ),
+      )
+      .map(escapeControls),
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),

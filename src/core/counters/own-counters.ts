@@ -26,6 +26,8 @@ export const HIGHEST_COUNTER = 10n ** 18n;
 
 /** An advertisement of ours that comes back later than this is refused as a recording. */
 const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
+/** The latest are known for longer: an engine that was stalled reads packets that came back meanwhile. */
+const LEAST_REMEMBERED = 64;
 
 /**
  * While counters are ahead of the system clock, they lose this part of the time that passes until it has
@@ -178,7 +180,7 @@ export class OwnCounters {
   /** Forgets the counters sent before this time. */
   #forget(beforeUs: Micros): void {
     for (const [oldest, sentAtUs] of this.#sent) {
-      if (sentAtUs >= beforeUs) return;
+      if (sentAtUs >= beforeUs || this.#sent.size <= LEAST_REMEMBERED) return;
       this.#sent.delete(oldest);
     }
   }

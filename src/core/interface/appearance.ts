@@ -17,7 +17,6 @@ import {
 import { broadcastAddress, contains } from "../../protocol/subnet.ts";
 import { isBowOut } from "../election/timing.ts";
 import type { Balancing, Device, Family, Filter, InterfaceAddress, Link, Transmission } from "../model.ts";
-import type { Obstacle } from "../reason.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 
 /**
@@ -236,29 +235,6 @@ function authentications(
       return [vhid, new Authentication({ pass, vhid, addresses: texts, handSetLladdr })];
     }),
   );
-}
-
-/**
- * Finds the obstacle that keeps an interface from running; undefined: it runs.
- *
- * @param balancing `true`: this host can filter packets for several nodes; otherwise the reason why not
- */
-export function obstacleTo(
-  configuration: InterfaceConfiguration,
-  link: Link | undefined,
-  balancing: true | string,
-): Obstacle | undefined {
-  const { up, carpdev, nodes, addresses } = configuration;
-  if (!up) return { kind: "down" };
-  if (nodes.length === 0) return { kind: "no-vhid" };
-  // Only a restored interface can be like this: commands for it are refused.
-  if (nodes.length > 1 && balancing !== true) return { kind: "no-balancing", why: balancing };
-  if (carpdev === undefined) return { kind: "no-carpdev" };
-  if (link === undefined) return { kind: "carpdev-missing", carpdev };
-  if (!link.up) return { kind: "carpdev-down", carpdev };
-  if (!link.carrier) return { kind: "no-carrier", carpdev };
-  if (addresses.length === 0) return { kind: "no-address" };
-  return undefined;
 }
 
 /**

@@ -13,12 +13,15 @@ import type { Effect } from "../effect.ts";
 import { isBowOut } from "../election/timing.ts";
 import { type Owner, VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part, Timer } from "../event.ts";
+import type { NotInPlace } from "../failures.ts";
 import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
-import { obstacleText } from "../reason.ts";
+import { type Obstacle, obstacleText } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
 import type { DiscardView, InterfaceView } from "../view.ts";
-import { Appearance, identity, obstacleTo } from "./appearance.ts";
+import { Appearance, identity } from "./appearance.ts";
+import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
+import { Faults } from "./faults.ts";
 import { Placement } from "./placement.ts";
 import { SendRecord } from "./send-record.ts";
 
@@ -34,9 +37,15 @@ export interface Host {
   readonly counters: CounterBook;
   readonly replayDefence: ReplayDefence;
   link(name: string): Link | undefined;
+  /** What the kernel does not have of this interface. */
+  notInPlace(of: CarpInterface): NotInPlace;
+  /** What failed for the former configuration says nothing about the new one. */
+  configuredAnew(of: CarpInterface): void;
   readonly demotion: Demotion;
   emit(effect: Effect): void;
   log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
+  /** Tells a person to do something. */
+  complain(text: string): void;
   /** Counts in the statistics of the interface and of the host. */
   count(statistic: StatisticName, of: CarpInterface): void;
   /**
@@ -66,11 +75,8 @@ export class CarpInterface implements Owner {
    * vhids.
    */
   readonly statistics: Statistics = zeroStatistics();
-  #carpdevLost = false;
-  readonly #sends = new SendRecord((demoted) => {
-    if (demoted) this.#host.demotion.begin(this, "snderrors");
-    else this.#host.demotion.end(this, "snderrors");
-  });
+  readonly #faults: Faults;
+  readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
   /** The last discarded packet for each reason. */
   readonly #discarded = new Map<StatisticName, DiscardView>();
   readonly #placement: Placement;
@@ -80,6 +86,7 @@ export class CarpInterface implements Owner {
   constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
     this.#configuration = configuration;
     this.#host = host;
+    this.#faults = new Faults(this, host);
     this.#placement = new Placement(configuration.name, (effect) => host.emit(effect));
     this.#leaveTimer = { kind: "leave", interface: configuration.name };
     this.#appearance = new Appearance(configuration, this.#link);
@@ -150,11 +157,12 @@ export class CarpInterface implements Owner {
    */
   evaluate(now: Instant, leaseUntilUs: (vhid: number) => Micros = () => 0): void {
     if (this.#leaving !== undefined) return;
-    const { up, carpdev, nodes } = this.#configuration;
     const link = this.#link;
-    const lost = up && carpdev !== undefined && nodes.length > 0 && !(link?.up && link.carrier);
-    const obstacle = obstacleTo(this.#configuration, link, this.#host.balancing);
+    const condition = this.#condition;
+    const { obstacle } = condition;
     if (obstacle !== undefined) {
+      // A host that can still send lets another one take over at once.
+      if (obstacle.kind === "not-in-place") for (const node of this.#nodes) node.bowOut(now);
       for (const { vhid } of this.#nodes)
         if (leaseUntilUs(vhid) > now.us) this.emit({ kind: "lease", interface: this.name, vhid, untilUs: 0 });
       for (const node of this.#nodes) node.stop({ kind: "not-running", obstacle }, now);
@@ -163,11 +171,7 @@ export class CarpInterface implements Owner {
     }
     this.#appearance = new Appearance(this.#configuration, link);
     this.#placement.expectDigests(this.#appearance.signedForms);
-    if (lost !== this.#carpdevLost) {
-      this.#carpdevLost = lost;
-      if (lost) this.#host.demotion.begin(this, "carpdev");
-      else this.#host.demotion.end(this, "carpdev");
-    }
+    this.#faults.follow(condition);
     if (obstacle === undefined)
       for (const node of this.#nodes) if (node.state === "INIT") node.start(leaseUntilUs(node.vhid), now);
     this.updateDevice();
@@ -199,6 +203,7 @@ export class CarpInterface implements Owner {
     }
     this.#configuration = next;
     this.#host.demotion.regroup(this);
+    if (renewed) this.#host.configuredAnew(this);
     if (renewed) this.#build(now);
     else for (const [i, node] of next.nodes.entries()) (this.#nodes[i] as VirtualHost).advskew = node.advskew;
     this.evaluate(now);
@@ -344,6 +349,7 @@ export class CarpInterface implements Owner {
     const { name, up, description, carpdev, advbase, carppeer, carppeer6, groups, addresses } =
       this.#configuration;
     const isRunning = this.isRunning;
+    const { obstacle, problems } = this.#condition;
     return {
       name,
       up,
@@ -364,13 +370,27 @@ export class CarpInterface implements Owner {
       repairs: this.repairs,
       sendFailure: this.#sends.failure,
       discarded: [...this.#discarded.values()],
-      notRunning: isRunning ? undefined : this.#notRunning,
+      notRunning: isRunning ? undefined : obstacle && obstacleText(obstacle),
+      problems,
     };
   }
 
-  get #notRunning(): string | undefined {
-    const obstacle = obstacleTo(this.#configuration, this.#link, this.#host.balancing);
-    return obstacle && obstacleText(obstacle);
+  /** What a user who configures it should know. */
+  get warnings(): readonly string[] {
+    return this.#condition.warnings;
+  }
+
+  /** What keeps it from running; undefined: it runs. */
+  get obstacle(): Obstacle | undefined {
+    return this.#condition.obstacle;
+  }
+
+  get #condition(): Condition {
+    const { balancing } = this.#host;
+    return new Condition(this.#configuration, this.#link, {
+      balancing,
+      notInPlace: this.#host.notInPlace(this),
+    });
   }
 
   // Owner: the part that its virtual hosts use.

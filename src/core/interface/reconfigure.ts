@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly links: ReadonlyMap<string, Link>;
   /** The other carp interfaces. */
   readonly others: readonly InterfaceConfiguration[];
+  /** Whether the change is one of a configuration file, which is applied before the host is as it should be. */
+  readonly isFromFile: boolean;
 }
 
 export type Refused = { readonly error: string };
@@ -85,11 +87,13 @@ function conflictOf(
   before: InterfaceConfiguration,
   after: InterfaceConfiguration,
   change: InterfaceChange,
-  { balancing, links, others }: Surroundings,
+  { balancing, links, others, isFromFile }: Surroundings,
 ): string | undefined {
   const { carpdev, nodes } = after;
   const link = carpdev === undefined ? undefined : links.get(carpdev);
-  if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev)
+  // At boot a carpdev may come late. An interface that has one already is not taken from it for a typing error.
+  const waits = isFromFile && (before.carpdev === undefined || !links.has(before.carpdev));
+  if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev && !waits)
     return `carpdev ${change.carpdev}: no such device`;
   // A restored interface with several nodes may still be changed in other ways, taken down and destroyed.
   if (
@@ -112,9 +116,10 @@ function conflictOf(
     for (const { address } of other.addresses)
       if (own.has(address)) return `${address} is already used by ${other.name}`;
   }
-  for (const { address } of before.addresses) own.delete(address);
+  // A carpdev may have got a shared address later, which is told of: that hinders no other change.
+  if (carpdev === before.carpdev) for (const { address } of before.addresses) own.delete(address);
   for (const { address } of link?.addresses ?? [])
-    if (own.has(address))
+    if (!isFromFile && own.has(address))
       return `${address} is ${carpdev}'s own address: a shared address must be another one`;
   if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;

@@ -81,8 +81,8 @@ const answers: Answers = {
     return { name: created.name ?? "" };
   },
   destroy: ({ name }, engine, caller) => nothing(run(engine, caller, { kind: "destroy", name })),
-  change: ({ name, change }, engine, caller) =>
-    nothing(run(engine, caller, { kind: "change", name, change })),
+  change: ({ name, change, isFromFile }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "change", name, change, isFromFile })),
   replace: async ({ name, change, dryRun }, engine, caller) => {
     const { changed = false } = await run(engine, caller, { kind: "replace", name, change, dryRun });
     return { changed };

@@ -34,6 +34,7 @@ import {
 import {
   complain,
   type DeviceState,
+  EVERY,
   forgetFailures,
   GONE,
   type PassContext,
@@ -65,7 +66,7 @@ export async function pass(context: PassContext, state: DeviceState): Promise<bo
     }
     if (!(await carryOut(context, state, steps))) return false;
   }
-  complain(state, "rounds", `the device is not as wanted after ${ROUNDS} attempts`);
+  complain(state, "rounds", `the device is not as wanted after ${ROUNDS} attempts`, { unserved: EVERY });
   return false;
 }
 
@@ -163,7 +164,9 @@ async function nextSteps(
     return carpdev && placeOnCarpdev(context, state, device, carpdev);
   }
   if (link !== undefined && !ours) {
-    complain(state, "device", "a device of this name exists that is not ours: it is left alone");
+    complain(state, "device", "a device of this name exists that is not ours: it is left alone", {
+      unserved: EVERY,
+    });
     return undefined;
   }
   state.complaints.delete("device");
@@ -184,9 +187,12 @@ async function nextSteps(
 
 function tellOfMtu(state: DeviceState, device: Device, carpdev: KernelLink): void {
   const mtu = wantedMtu(device, carpdev);
-  const hasIPv6 = device.addresses.some(({ family }) => family === 6);
-  if (!hasIPv6 || mtu >= IPV6_LEAST_MTU) state.complaints.delete("mtu");
-  else complain(state, "mtu", `an mtu of ${mtu} carries no IPv6: it is without its IPv6 addresses`);
+  const unserved = device.addresses.filter(({ family }) => family === 6).length;
+  if (unserved === 0 || mtu >= IPV6_LEAST_MTU) state.complaints.delete("mtu");
+  else
+    complain(state, "mtu", `an mtu of ${mtu} carries no IPv6: it is without its IPv6 addresses`, {
+      unserved,
+    });
 }
 
 /** Takes over a device just made, or one of an engine that was killed: every address on it is ours. */
@@ -266,7 +272,9 @@ async function carryOut(context: PassContext, state: DeviceState, steps: readonl
       const expected =
         GONE.has(error) || error === "ENETDOWN" || (step.kind === "create" && error === "EEXIST");
       if (!expected && step.kind !== "mark" && !isOvertaken(context, state, step, error))
-        complain(state, step.kind, failure(step.kind, state, error));
+        complain(state, step.kind, failure(step.kind, state, error), {
+          unserved: step.kind === "down" ? 0 : EVERY,
+        });
     }
   }
   if (overrun) await context.reread();
@@ -328,5 +336,5 @@ function additionAnswered(
   state.refused.add(key);
   const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
   const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
-  complain(state, key, `address ${key} cannot be added (${why})`);
+  complain(state, key, `address ${key} cannot be added (${why})`, { unserved: 1, whenActive: true });
 }

@@ -3,13 +3,26 @@
  * place; PassContext: what a pass over the device may use. Nothing here asks the kernel anything.
  */
 
-import type { Device } from "../../core/model.ts";
+import type { Device, Harm } from "../../core/model.ts";
 import type { LinkEvents } from "../kernel.ts";
 import type { Request } from "../netlink/bytes.ts";
 import { LOST } from "../netlink/rtnetlink.ts";
 import type { SettingName } from "../settings/link-settings.ts";
 import type { LinkCache } from "./link-cache.ts";
 import type { PlacedAddresses } from "./placed-addresses.ts";
+
+/** A part that is not in place. */
+interface Complaint {
+  /** Why, in words. */
+  readonly text: string;
+  /** The number of addresses that are not served for that. */
+  readonly unserved: number;
+  /** Whether only a device that is to have its addresses can show that it is in place again. */
+  readonly whenActive: boolean;
+}
+
+/** The number of addresses that a device that is missing, or is not as wanted, does not serve. */
+export const EVERY = Number.POSITIVE_INFINITY;
 
 /** The device of one carp interface. */
 export interface DeviceState {
@@ -37,8 +50,8 @@ export interface DeviceState {
   restored: string[];
   /** The carpdev's MTU when the device was last as wanted. */
   carpdevMtu: number | undefined;
-  /** The parts that are not in place: error in words, by part. */
-  readonly complaints: Map<string, string>;
+  /** The parts that are not in place. */
+  readonly complaints: Map<string, Complaint>;
 }
 
 export interface PassContext {
@@ -74,8 +87,26 @@ export function forgetFailures(state: DeviceState): void {
 }
 
 /** Records that part of the device is not in place, until the same part succeeds. */
-export function complain(state: DeviceState, subject: string, text: string): void {
-  state.complaints.set(subject, text);
+export function complain(
+  state: DeviceState,
+  subject: string,
+  text: string,
+  { unserved = 0, whenActive = false }: Partial<Complaint> = {},
+): void {
+  state.complaints.set(subject, { text, unserved, whenActive });
+}
+
+/** How much the complaints take away from the service of the interface. */
+export function harmOf({ complaints, desired }: DeviceState): Harm {
+  const unserved = [...complaints.values()].reduce((sum, each) => sum + each.unserved, 0);
+  if (unserved === 0) return "none";
+  return unserved < (desired?.addresses.length ?? 0) ? "some" : "all";
+}
+
+/** Whether what is told of the device holds for one that is to have its addresses, and for no other. */
+export function isOfActive({ complaints, desired }: DeviceState): boolean {
+  const all = [...complaints.values()];
+  return desired?.active === true && (all.length === 0 || all.some(({ whenActive }) => whenActive));
 }
 
 /** @returns whether the address is gone; if not, why is recorded */

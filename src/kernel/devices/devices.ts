@@ -11,7 +11,18 @@ import { RepairBackoff } from "../repair-backoff.ts";
 import { removePlaced } from "./carpdev-addresses.ts";
 import { asWanted, difference, doubtRoutes, pass } from "./device-pass.ts";
 import { localRouteKey, removal } from "./device-plan.ts";
-import { type DeviceState, forgetFailures, type PassContext } from "./device-state.ts";
+import {
+  complain,
+  type DeviceState,
+  EVERY,
+  forgetFailures,
+  harmOf,
+  isOfActive,
+  type PassContext,
+} from "./device-state.ts";
+
+/** A device that is not repaired for so long does not serve. */
+const LONG_PAUSE_MS = 1000;
 
 interface Entry extends DeviceState {
   /** The number of the last `apply`; a waiter resolves with its own or a later one. */
@@ -223,10 +234,10 @@ export class Devices {
 
   /** Tells what is not in place. @param always also when it is what was told last */
   #tellPlaced(entry: Entry, always: boolean): void {
-    const errors = [...entry.complaints.values()];
+    const errors = [...entry.complaints.values()].map(({ text }) => text);
     if (!always && isDeepStrictEqual(errors, entry.told)) return;
     entry.told = errors;
-    this.#context.events.placed(entry.name, errors);
+    this.#context.events.placed(entry.name, errors, harmOf(entry), isOfActive(entry));
   }
 
   #forget(entry: Entry): void {
@@ -254,6 +265,15 @@ export class Devices {
       return;
     }
     if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
-    if (entry.backoff.allows(entry.foreign)) void this.#run(entry);
+    if (entry.backoff.allows(entry.foreign)) {
+      entry.complaints.delete("backoff");
+      void this.#run(entry);
+    } else if (entry.backoff.pauseMs >= LONG_PAUSE_MS) {
+      complain(entry, "backoff", `another program keeps changing it (${entry.foreign.join("; ")})`, {
+        unserved: EVERY,
+        whenActive: true,
+      });
+      this.#tellPlaced(entry, false);
+    }
   }
 }

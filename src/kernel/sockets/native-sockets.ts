@@ -15,6 +15,8 @@ export interface NativeBatch {
   readonly strays: Float64Array;
   /** Three numbers for packets that the rate limit dropped: interface index, family (4 or 6), how many. */
   readonly rateLimited: Float64Array;
+  /** Two numbers for each packet socket that receives nothing any more: handle, errno. */
+  readonly deaf: Float64Array;
 }
 
 export interface Sockets {

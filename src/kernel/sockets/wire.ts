@@ -28,6 +28,9 @@ const peerIsDown: ReadonlySet<string> = new Set([
   "EPROTO",
 ]);
 
+/** A family that this host lacks has no strays, and sends over it fail one by one. */
+const lacksFamily: ReadonlySet<string> = new Set(["EAFNOSUPPORT", "EPROTONOSUPPORT"]);
+
 const linkLocal = /^fe[89ab]/i;
 
 const nameOf = (index: number) => native.interfaceName(index) ?? `if${index}`;
@@ -50,7 +53,7 @@ export function createWire(events: WireEvents): Wire {
 
   function deliver(batch: NativeBatch): void {
     const heard: ReceivedFrame[] = [];
-    const { bytes, frames, strays, rateLimited } = batch;
+    const { bytes, frames, strays, rateLimited, deaf } = batch;
     for (let at = 0; at < frames.length; at += 4) {
       const carpdev = carpdevs.get(frames[at] ?? 0);
       // Its socket was closed while the frame was queued.
@@ -69,6 +72,13 @@ export function createWire(events: WireEvents): Wire {
     for (let at = 0; at < rateLimited.length; at += 3) {
       const [index = 0, family, count = 0] = rateLimited.subarray(at);
       events.rateLimited(nameOf(index), familyOf(family), count);
+    }
+
+    for (let at = 0; at < deaf.length; at += 2) {
+      const carpdev = carpdevs.get(deaf[at] ?? 0);
+      const error = errnoName(deaf[at + 1] ?? 0);
+      // ENODEV: the device is gone, which its own notification tells.
+      if (carpdev !== undefined && error !== "ENODEV") events.deaf(carpdev, `recvmmsg: ${error}`);
     }
   }
 
@@ -114,9 +124,9 @@ export function createWire(events: WireEvents): Wire {
       listening.set(carpdev, { handle: opened, index });
       carpdevs.set(opened, carpdev);
       for (const mac of memberships.get(index) ?? []) sockets.membership(opened, macBytes(mac), true);
-      // Failure is no error: a family this host lacks has no strays, and its sends fail one by one.
-      sockets.openRaw();
-      return undefined;
+      const raw = sockets.openRaw();
+      if (raw === undefined || lacksFamily.has(errnoName(raw.error))) return undefined;
+      return `${raw.call}: ${errnoName(raw.error)}`;
     },
 
     close(carpdev) {

@@ -54,7 +54,10 @@ int setInt(int fd, int level, int option, int value) {
 }
 
 // IGMP and MLD reports make snooping switches forward carp's groups to us. An interface without that family, or a
-// host at its limit of memberships, still receives what the switch floods: failure here is no error.
+// host at its limit of memberships, still receives what the switch floods: that is no error. Lack of descriptors or
+// memory is one: it passes, and nobody would join later.
+bool isLack(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS; }
+
 Descriptor joinGroup4(int ifindex) {
   Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ip_mreqn group{};
@@ -102,7 +105,9 @@ Failure PacketSocket::open(int ifindex) {
     if (error != 0) return {"PACKET_ADD_MEMBERSHIP", error};
   }
   group4_ = joinGroup4(ifindex);
+  if (!group4_.open() && isLack(errno)) return {"socket", errno};
   group6_ = joinGroup6(ifindex);
+  if (!group6_.open() && isLack(errno)) return {"socket", errno};
   return {};
 }
 

@@ -236,7 +236,7 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
   const int64_t beforeNs = bootNs();
   const int count =
       recvmmsg(from.socket.fd(), buffers_.messages, static_cast<unsigned>(wanted), MSG_DONTWAIT, nullptr);
-  if (count < 0) return readFailed(from, errno, beforeNs);
+  if (count < 0) return readFailed(handle, from, errno, beforeNs);
 
   from.errorsInRow = 0;
   const Clocks now = readClocks();
@@ -261,20 +261,20 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
   return Outcome::empty;
 }
 
-Receiver::Outcome Receiver::readFailed(Listening& from, int error, int64_t beforeNs) {
+Receiver::Outcome Receiver::readFailed(uint32_t handle, Listening& from, int error, int64_t beforeNs) {
   if (error == EINTR) return Outcome::more;
   if (error == EAGAIN) {
     from.errorsInRow = 0;
     from.emptyNs = beforeNs;
     return Outcome::empty;
   }
-  // ENETDOWN is told once and the socket lives on. ENODEV, for a device that is gone, would be told for ever.
-  if (error != ENETDOWN || ++from.errorsInRow >= kErrorsInRowMeanDead) {
-    from.dead = true;
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, from.socket.fd(), nullptr);
-    return Outcome::empty;
-  }
-  return Outcome::more;
+  // ENETDOWN is told once each time the device goes down, and the socket lives on: the next read tells whether it does.
+  if (error == ENETDOWN && ++from.errorsInRow < kErrorsInRowMeanDead) return readFrames(handle, from, kBatch);
+  // Any other error would be told for ever: ENODEV, for a device that is gone, among them.
+  from.dead = true;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, from.socket.fd(), nullptr);
+  queue_.deaf.push_back({handle, error});
+  return Outcome::empty;
 }
 
 void Receiver::add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, size_t length) {

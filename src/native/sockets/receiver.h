@@ -36,13 +36,20 @@ struct RateLimited {
   size_t count;
 };
 
+// A socket that receives nothing any more, because reading failed with this error.
+struct Deaf {
+  uint32_t handle;
+  int error;
+};
+
 // Frames in the order of their arrival; their bytes lie in one piece of memory.
 struct Batch {
   std::vector<Frame> frames;
   std::vector<uint8_t> bytes;
   std::vector<Stray> strays;
   std::vector<RateLimited> rateLimited;
-  size_t size() const { return frames.size() + strays.size(); }
+  std::vector<Deaf> deaf;
+  size_t size() const { return frames.size() + strays.size() + deaf.size(); }
   bool empty() const { return size() == 0 && rateLimited.empty(); }
 };
 
@@ -115,7 +122,7 @@ class Receiver {
   void run();
   void readReady(uint64_t source);
   Outcome readFrames(uint32_t handle, Listening& from, size_t limit);
-  Outcome readFailed(Listening& from, int error, int64_t beforeNs);
+  Outcome readFailed(uint32_t handle, Listening& from, int error, int64_t beforeNs);
   bool readStrays(RawSocket& from, size_t limit);
   void add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, size_t length);
   void countRateLimited(int ifindex, int family);

@@ -22,7 +22,7 @@ void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<Sockets, void, deliver>;
 
 // { bytes, frames: [handle, receivedUs, offset, length]*, strays: [ifindex, family]*,
-//   rateLimited: [ifindex, family, count]* }
+//   rateLimited: [ifindex, family, count]*, deaf: [handle, errno]* }
 Napi::Object toObject(Napi::Env env, const Batch& batch) {
   Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, batch.bytes.size());
   if (!batch.bytes.empty()) std::memcpy(memory.Data(), batch.bytes.data(), batch.bytes.size());
@@ -47,11 +47,18 @@ Napi::Object toObject(Napi::Env env, const Batch& batch) {
     *at++ = each.family;
     *at++ = static_cast<double>(each.count);
   }
+  Napi::Float64Array deaf = Napi::Float64Array::New(env, batch.deaf.size() * 2);
+  at = deaf.Data();
+  for (const Deaf& each : batch.deaf) {
+    *at++ = each.handle;
+    *at++ = each.error;
+  }
   Napi::Object result = Napi::Object::New(env);
   result.Set("bytes", memory);
   result.Set("frames", frames);
   result.Set("strays", strays);
   result.Set("rateLimited", rateLimited);
+  result.Set("deaf", deaf);
   return result;
 }
 

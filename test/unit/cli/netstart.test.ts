@@ -358,7 +358,7 @@ describe("commands in a file", () => {
     );
     assert.deepEqual(place.asked, ["replace carp0 dry", "change carp0", "change carp0", "replace carp0"]);
     const [, first, , last] = (place.engine?.asked ?? []).filter(({ method }) => method !== "hello");
-    assert.deepEqual(first?.params, { name: "carp0", change: { vhid: 1 } });
+    assert.deepEqual(first?.params, { name: "carp0", change: { vhid: 1 }, isFromFile: true });
     const addAddresses = [{ family: 4, address: "10.0.0.1", prefixLength: 24, alias: false }];
     assert.deepEqual(last?.params, { name: "carp0", change: { vhid: 1, addAddresses, advskew: 5 } });
   });

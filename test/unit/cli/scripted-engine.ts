@@ -93,6 +93,7 @@ export function view(fields: Partial<InterfaceView> = {}): InterfaceView {
     status: "master",
     sendFailure: undefined,
     repairs: 0,
+    problems: [],
     discarded: [],
     notRunning: undefined,
     ...fields,

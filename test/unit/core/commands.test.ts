@@ -152,6 +152,7 @@ describe("create", () => {
         repairs: 0,
         discarded: [],
         notRunning: "it is down",
+        problems: [],
       },
     ]);
   });

@@ -43,6 +43,7 @@ describe("a host", () => {
         facts: { ...GOOD_HOST, ...facts },
         obstacle: undefined,
         scriptsDoNotRun: false,
+        notSaved: undefined,
         isSupervised: true,
         ...rest,
       }),

@@ -29,6 +29,9 @@ export function listen(): Listener {
       strays.push(`${device} ${family}`);
       look();
     },
+    deaf(carpdev, error) {
+      throw new Error(`${carpdev} is deaf: ${error}`);
+    },
     rateLimited(device, family, count) {
       const of = `${device} ${family}`;
       rateLimited.set(of, (rateLimited.get(of) ?? 0) + count);

@@ -313,6 +313,15 @@ test("a device that goes down costs nothing, and is heard again when it is up", 
   await far.until("the frame", () => far.frames.length > 0).finally(() => clearInterval(sending));
 });
 
+test("a device that went down and up often, without a frame in between, is heard", async () => {
+  for (let times = 0; times < 20; times++) {
+    ip("link set right down");
+    ip("link set right up");
+  }
+  const sending = setInterval(() => send(1), 50);
+  await far.until("the frame", () => far.frames.length > 0).finally(() => clearInterval(sending));
+});
+
 test("a link that was down for a moment is no send error when it is up again", () => {
   // The reading thread, its queue full, does not get to see that the link was down.
   for (let number = 0; number < MORE_THAN_THE_QUEUE; number++) {

@@ -98,7 +98,7 @@ export class Application {
   }
 
   async #change({ name, file, report }: Interface, change: InterfaceChange): Promise<boolean> {
-    const answer = await this.#call("change", { name, change });
+    const answer = await this.#call("change", { name, change, isFromFile: true });
     if (!("refusal" in answer)) return true;
     report.fail({ line: lineOf(answer.refusal, file.lines), message: answer.refusal });
     return false;

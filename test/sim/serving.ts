@@ -1,0 +1,76 @@
+/**
+ * Serving: checks "serves" (no host that cannot answer for a virtual host stays MASTER of it beside one that can).
+ * Looks at the hosts of a segment now and then.
+ */
+
+import type { Micros } from "../../src/core/model.ts";
+import { carpdevOf } from "./hearing.ts";
+import type { Segment } from "./segment.ts";
+import { Station } from "./station.ts";
+import { Violation } from "./violation.ts";
+
+/** Two clocks drift apart by 1 % each; and time for late timers, reads and changes of devices. */
+const MAX_DRIFT = 1.0202;
+const PROCESSING_US: Micros = 50_000;
+
+export class Serving {
+  /** Since when a host has been MASTER without being able to answer, beside one that is able, by both and the key. */
+  readonly #since = new Map<string, Micros>();
+
+  check(segment: Segment): void {
+    const stations = segment.plugs.filter((each) => each instanceof Station);
+    for (const station of stations)
+      for (const [key, state] of station.states)
+        for (const other of stations) {
+          if (other === station || carpdevOf(station, key) !== `eth${segment.index}`) continue;
+          const pair = `${station.id} ${other.id} ${key}`;
+          if (state !== "MASTER" || !isAmiss(station, key) || !couldBe(other, key, station, segment))
+            this.#since.delete(pair);
+          else this.#judge(pair, station, other, key, segment);
+        }
+  }
+
+  #judge(pair: string, station: Station, other: Station, key: string, segment: Segment): void {
+    const { us } = station.world;
+    const sinceUs = this.#since.get(pair) ?? us;
+    this.#since.set(pair, sinceUs);
+    const longestUs = Math.max(...[station, other].map((each) => each.settings(key).intervalUs));
+    if (us - sinceUs > 3 * longestUs * MAX_DRIFT + 2 * segment.flightUs + PROCESSING_US)
+      throw new Violation(
+        "serves",
+        `${station.name} ${key}: MASTER for ${us - sinceUs} us without ${[...station.unplaced].join(" and ")}, beside ${other.name}`,
+      );
+  }
+}
+
+/** Whether the host runs undisturbed, and has not got all of the interface in place. */
+function isAmiss(station: Station, key: string): boolean {
+  return isAble(station) && !hasParts(station, key);
+}
+
+function hasParts(station: Station, key: string): boolean {
+  const name = key.slice(0, key.indexOf("/"));
+  const parts = [`device ${name}`, `filter ${name}`, `listening ${carpdevOf(station, key)}`];
+  return !parts.some((part) => station.unplaced.has(part));
+}
+
+/** Whether the engine runs, with nothing under way, and can send and hear, apart from sockets not in place. */
+function isAble({ engine, slowDeviceUs, sendFault, allows, isStopping }: Station): boolean {
+  if (engine === undefined || engine.isStalled || engine.isBusy) return false;
+  return slowDeviceUs === 0 && sendFault === undefined && allows && !isStopping;
+}
+
+/** Whether the other host, which the first one hears and is heard by, could be MASTER in its place. */
+function couldBe(other: Station, key: string, station: Station, segment: Segment): boolean {
+  const carpdev = `eth${segment.index}`;
+  const canHear = [station, other].every((each) => each.links.get(carpdev)?.carrier);
+  const isClear = [segment.clearSinceUs(station, other), segment.clearSinceUs(other, station)].every(
+    (sinceUs) => sinceUs !== undefined,
+  );
+  if (!canHear || !isClear || !isAble(other) || other.faults.size > 0 || !hasParts(other, key)) return false;
+  if (station.secrets.get(key) !== other.secrets.get(key)) return false;
+  const [name, vhid] = key.split("/");
+  const its = other.engine?.host.interfaces().find((each) => each.name === name);
+  const node = its?.nodes.find((each) => each.vhid === Number(vhid));
+  return node !== undefined && node.state !== "INIT" && node.demote === 0;
+}
