@@ -108,7 +108,7 @@ export class Commands {
       .flatMap((each) =>
         each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
       );
-    const surroundings = { balancing, links: carpdevs.links, others };
+    const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, others };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);

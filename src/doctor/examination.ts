@@ -21,7 +21,7 @@ import { examineInterfaces } from "./interfaces.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
-  readonly host: Pick<Host, "interfaces" | "link">;
+  readonly host: Pick<Host, "interfaces" | "link" | "unfitLink" | "virtualRouters">;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
@@ -64,6 +64,8 @@ export async function examineAround(
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
       local: others,
+      virtualRouters: engine.host.virtualRouters(),
+      unfit: (name) => engine.host.unfitLink(name),
     }),
   ];
 }

@@ -1,13 +1,16 @@
 /**
- * Judges carp interfaces and their carpdevs: settings, multicast, discarded and unsent advertisements, several masters.
+ * Judges carp interfaces and their carpdevs: settings, multicast, unsent advertisements, several masters; segment.ts
+ * judges what they hear and discard.
  * Pure: it sees only the views and facts it is given.
  */
 
 import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
+import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
+import { addressFindings, discardFindings, peersOf, vrrpFindings } from "./segment.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
@@ -17,10 +20,11 @@ export interface InterfacesExamined {
   /** The MTU of a device that could be a carpdev. */
   readonly mtu: (name: string) => number | undefined;
   readonly local: readonly LocalAddress[];
+  readonly virtualRouters: readonly VirtualRouter[];
+  /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
+  readonly unfit: (name: string) => string | undefined;
 }
 
-/** Advertisements discarded longer ago are not reported. */
-const RECENT_US = 60 * SECOND;
 /** So many packets without one for another host are no coincidence. */
 const TELLING_PACKETS = 100;
 
@@ -34,7 +38,10 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
     ({ carpdev = "" }) => carpdev,
   );
   return [
-    ...[...carpdevs].flatMap(([name, on]) => carpdev(name, on, examined)),
+    ...[...carpdevs].flatMap(([name, on]) => [
+      ...carpdev(name, on, examined),
+      ...vrrpFindings(name, on, examined.virtualRouters, examined.nowUs),
+    ]),
     ...views.flatMap((view) => carpInterface(view, examined)),
   ];
 }
@@ -42,10 +49,20 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local }: InterfacesExamined,
+  { device, mtu: mtuOf, local, unfit: unfitness }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
+  const unfit = unfitness(name);
+  if (unfit !== undefined)
+    return [
+      {
+        level: "error",
+        subject: name,
+        text: `it is ${unfit}: it cannot be a carpdev`,
+        todo: `give ${on.map((each) => each.name).join(", ")} an Ethernet device as carpdev`,
+      },
+    ];
   if (facts === undefined) return [];
   const found: Finding[] = [];
   const say = (level: Finding["level"], text: string, todo?: string) =>
@@ -87,10 +104,8 @@ function setting(device: string, text: string): string {
   return `sysctl net.ipv4.conf.${device.replaceAll(".", "/")}.${text}`;
 }
 
-function advertisesTo({ addresses, carppeer, carppeer6 }: InterfaceView, family: 4 | 6): boolean {
-  return (
-    addresses.some((each) => each.family === family) && (family === 4 ? carppeer : carppeer6) === undefined
-  );
+function advertisesTo(view: InterfaceView, family: 4 | 6): boolean {
+  return view.addresses.some((each) => each.family === family) && peersOf(view, family).length === 0;
 }
 
 /** IPv4 addresses of other devices in the subnets of the shared addresses. */
@@ -101,7 +116,12 @@ function inSameSubnets(
 ): LocalAddress[] {
   const own = new Set([carpdev, ...on.map(({ name }) => name)]);
   const shared = on.flatMap(({ addresses }) => addresses.filter(({ family }) => family === 4));
-  return local.filter((each) => !own.has(each.device) && shared.some((address) => sameSubnet(address, each)));
+  return local.filter(
+    (each) =>
+      !own.has(each.device) &&
+      !each.address.includes(":") &&
+      shared.some((address) => sameSubnet(address, each)),
+  );
 }
 
 function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
@@ -145,27 +165,21 @@ function deviceFindings(
   return found;
 }
 
-function trafficFindings(view: InterfaceView, { nowUs, packets }: InterfacesExamined): Finding[] {
-  const { name: subject, sendFailure, discarded, balancing, nodes } = view;
+function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Finding[] {
+  const { name: subject, carpdev = "", sendFailure, balancing, nodes } = view;
   const found: Finding[] = [];
-  if (sendFailure !== undefined)
+  if (sendFailure !== undefined) {
+    const { error } = sendFailure;
+    const { why, todo } = notSent(error, carpdev) ?? {};
     found.push({
       level: "error",
       subject,
-      text: `its advertisements do not leave: ${sendFailure.error}`,
-      todo: WHY_NOT_SENT[sendFailure.error] ?? "look at the carpdev, and at the system log",
-    });
-  for (const { counter, text, atUs } of discarded) {
-    if (nowUs - atUs > RECENT_US) continue;
-    const isWrong = counter === "badAuthentication";
-    found.push({
-      level: isWrong ? "error" : "warning",
-      subject,
-      text: `${Math.round((nowUs - atUs) / SECOND)} s ago it discarded: ${text}`,
-      ...(isWrong ? { todo: "give every host of the vhid the same pass and the same addresses" } : {}),
+      text: `its advertisements do not leave: ${why === undefined ? error : `${why} (${error})`}`,
+      todo: todo ?? `look at ${carpdev}, and at the system log`,
     });
   }
-  const counts = packets.find((each) => each.interface === subject);
+  found.push(...discardFindings(view, examined), ...addressFindings(view, examined));
+  const counts = examined.packets.find((each) => each.interface === subject);
   const accepted = counts?.nodes.reduce((sum, each) => sum + each.accepted, 0) ?? 0;
   const others = counts?.nodes.reduce((sum, each) => sum + each.droppedByHash, 0) ?? 0;
   const holdsAll = nodes.every(({ state }) => state === "MASTER");
@@ -179,13 +193,62 @@ function trafficFindings(view: InterfaceView, { nowUs, packets }: InterfacesExam
   return found;
 }
 
-const WHY_NOT_SENT: Readonly<Partial<Record<string, string>>> = {
-  EPERM: "a packet filter (nftables, iptables) refuses IP protocol 112: let it out",
-  ENETUNREACH: "there is no route to the peer",
-  EHOSTUNREACH: "there is no route to the peer",
-  ENETDOWN: "set the carpdev up",
-  ENOBUFS: "the carpdev's queue is full: look at its load",
-};
+/**
+ * What a send error means, and what to do about it. An error of a unicast peer that is down, or has no route, is none.
+ * nftables' and iptables' output chains see only unicast advertisements; multicast ones pass the carpdev's egress
+ * hooks and queue, which give the same error.
+ */
+function notSent(error: string, carpdev: string): { why: string; todo: string } | undefined {
+  switch (error) {
+    case "EPERM":
+      return {
+        why: "a packet filter (nftables, iptables: output) drops them",
+        todo: "let IP protocol 112 out: see 'nft list ruleset' and 'iptables-save'",
+      };
+    case "ENOBUFS":
+      return {
+        why: `a filter on the way out of ${carpdev} (nftables: netdev egress, tc), or its queueing discipline, drops them`,
+        todo: `let IP protocol 112 out: see 'nft list ruleset', 'tc filter show dev ${carpdev} egress' and the count of dropped packets in 'tc -s qdisc show dev ${carpdev}'`,
+      };
+    case "EAGAIN":
+    case "ENOMEM":
+      return {
+        why: `${carpdev} takes no more of them: what was sent before has not left`,
+        todo: `see 'tc -s qdisc show dev ${carpdev}', and the driver's messages in the kernel log`,
+      };
+    case "EACCES":
+    case "EINVAL":
+      return {
+        why: "a route or rule forbids (prohibit, blackhole) or breaks the way to the peer",
+        todo: "see 'ip route get PEER' and 'ip rule'",
+      };
+    case "EMSGSIZE":
+      return {
+        why: `they are larger than ${carpdev}, or the way to the peer, lets pass`,
+        todo: `see the MTU of ${carpdev} ('ip link show ${carpdev}') and of the route: IPv6 needs 1280`,
+      };
+    case "EADDRNOTAVAIL":
+      return {
+        why: "their source address is not on this host",
+        todo: `give ${carpdev} an address of its own: see 'ip address show dev ${carpdev}'`,
+      };
+    case "EAFNOSUPPORT":
+      return {
+        why: "this host has no IPv4 or no IPv6",
+        todo: "enable that family, or use addresses of the other",
+      };
+    case "ENETDOWN":
+      return { why: `${carpdev} is down`, todo: `set it up: ip link set ${carpdev} up` };
+    case "ENODEV":
+    case "ENXIO":
+      return {
+        why: `${carpdev} is gone, or nothing listens on it`,
+        todo: `see 'ip link show ${carpdev}' and the engine's log`,
+      };
+    default:
+      return undefined;
+  }
+}
 
 function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
   const { vhid, state, peers, heard, demote, sinceUs } = node;

@@ -109,6 +109,7 @@ export class Engine {
           this.handle({ kind: "link", link });
         },
         linkGone: (name) => this.handle({ kind: "link-gone", name }),
+        unfit: (name, why) => this.handle({ kind: "unfit-link", name, why }),
         placed: (name, errors) =>
           this.handle({ kind: "performed", part: { kind: "device", interface: name }, errors }),
         device: (name, index) => this.handle({ kind: "device", interface: name, index }),

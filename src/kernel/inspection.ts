@@ -70,12 +70,12 @@ export interface LocalAddress {
   readonly prefixLength: number;
 }
 
-/** The IPv4 addresses of this host, on devices that are up. */
+/** The addresses of this host, of both families, on devices that are up. */
 export function localAddresses(): LocalAddress[] {
   return Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
     addresses
-      .filter(({ family, internal, cidr }) => family === "IPv4" && !internal && cidr !== null)
-      .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1] ?? 32) })),
+      .filter(({ internal, cidr }) => !internal && cidr !== null)
+      .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1]) })),
   );
 }
 

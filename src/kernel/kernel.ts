@@ -88,6 +88,8 @@ export interface LinkEvents {
   /** An Ethernet link appeared or changed; never one of our own carp devices. */
   link(link: Link): void;
   linkGone(name: string): void;
+  /** A device that can be no carpdev appeared, with the reason; undefined: it is gone, or can be one now. */
+  unfit(name: string, why: string | undefined): void;
   /** The parts of a carp interface's device that are not in place, in words; none when all are. Told at every change. */
   placed(name: string, errors: readonly string[]): void;
   /** Our device's kernel index; 0 when it is gone. */

@@ -71,8 +71,8 @@ export class CarpInterface implements Owner {
     if (demoted) this.#host.demotion.begin(this, "snderrors");
     else this.#host.demotion.end(this, "snderrors");
   });
-  /** The last discarded packet for each reason. */
-  readonly #discarded = new Map<StatisticName, DiscardView>();
+  /** The last discarded packet for each counter and cause. */
+  readonly #discarded = new Map<string, DiscardView>();
   readonly #placement: Placement;
   readonly #leaveTimer: Timer;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
@@ -332,8 +332,8 @@ export class CarpInterface implements Owner {
   }
 
   /** Notes a packet that was received for this interface and discarded. */
-  discarded(statistic: StatisticName, text: string, now: Instant): void {
-    this.#discarded.set(statistic, { counter: statistic, text, atUs: now.us });
+  discarded(packet: DiscardView): void {
+    this.#discarded.set(`${packet.counter} ${packet.cause}`, packet);
   }
 
   settingsChanged(atOnce: boolean, now: Instant): void {

@@ -14,6 +14,8 @@ export interface Surroundings {
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
   readonly links: ReadonlyMap<string, Link>;
+  /** Devices that can be no carpdev, and why. */
+  readonly unfit: ReadonlyMap<string, string>;
   /** The other carp interfaces. */
   readonly others: readonly InterfaceConfiguration[];
 }
@@ -85,12 +87,12 @@ function conflictOf(
   before: InterfaceConfiguration,
   after: InterfaceConfiguration,
   change: InterfaceChange,
-  { balancing, links, others }: Surroundings,
+  { balancing, links, unfit, others }: Surroundings,
 ): string | undefined {
   const { carpdev, nodes } = after;
   const link = carpdev === undefined ? undefined : links.get(carpdev);
   if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev)
-    return `carpdev ${change.carpdev}: no such device`;
+    return `carpdev ${change.carpdev}: ${unfit.get(change.carpdev) ?? "no such device"}`;
   // A restored interface with several nodes may still be changed in other ways, taken down and destroyed.
   if (
     nodes.length > 1 &&
