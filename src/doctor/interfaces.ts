@@ -155,13 +155,22 @@ function deviceFindings(
       text: "rp_filter is strict: what arrives for the shared addresses is dropped",
       todo: setting(name, "rp_filter=2"),
     });
-  if (facts.ipv6IsDisabled && addresses.some(({ family }) => family === 6))
-    found.push({
-      level: "error",
-      subject: name,
-      text: "IPv6 is disabled on it, and it has IPv6 addresses",
-      todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
-    });
+  if (facts.ipv6IsDisabled !== false && addresses.some(({ family }) => family === 6))
+    found.push(
+      facts.ipv6IsDisabled
+        ? {
+            level: "error",
+            subject: name,
+            text: "IPv6 is disabled on it, and it has IPv6 addresses",
+            todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
+          }
+        : {
+            level: "error",
+            subject: name,
+            text: "this host has no IPv6, and it has IPv6 addresses",
+            todo: "start the kernel without ipv6.disable=1, or remove them",
+          },
+    );
   return found;
 }
 
@@ -265,8 +274,13 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
   const contending = peers.filter(
     ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),
   );
-  if (state === "MASTER" && contending.length > 0)
-    return [...found, twoMasters(subject, ["this host", ...contending.map(({ source }) => source)])];
+  if (state === "MASTER" && contending.length > 0) {
+    const others = contending.map(({ source }) => source);
+    return [
+      ...found,
+      twoMasters(subject, ["this host", ...others], `run 'carpctl doctor' on ${others.join(", ")}`),
+    ];
+  }
   const families = Map.groupBy(peers, ({ source }) => source.includes(":"));
   const several = [...families.values()].find((each) => each.length > 1);
   if (state === "BACKUP" && several !== undefined)
@@ -275,12 +289,17 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
       twoMasters(
         subject,
         several.map(({ source }) => source),
+        "run 'carpctl doctor' there",
       ),
     ];
   // Not even a warning: a MASTER never hears its BACKUPs.
+  const silence =
+    state === "BACKUP"
+      ? ", no master heard yet"
+      : ", no other host heard: there may be none, a BACKUP does not advertise";
   const ago =
     heard === undefined
-      ? ", no other host heard: there may be none, a BACKUP does not advertise"
+      ? silence
       : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
   return [...found, { level: "ok", subject, text: `${state}${ago}` }];
 }
@@ -296,11 +315,12 @@ function merged(name: string, findings: readonly Finding[]): Finding[] {
   });
 }
 
-function twoMasters(subject: string, masters: readonly string[]): Finding {
+/** All of them have the same pass and addresses: their advertisements were believed here. */
+function twoMasters(subject: string, masters: readonly string[], todo: string): Finding {
   return {
     level: "error",
     subject,
     text: `several masters advertise: ${masters.join(", ")}`,
-    todo: "check that they receive each other's advertisements, and have the same pass, addresses and vhid",
+    todo: `one does not receive the other's advertisements, or refuses them: ${todo}, and look at packet filters and multicast snooping between them`,
   };
 }

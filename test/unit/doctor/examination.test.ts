@@ -224,6 +224,13 @@ describe("interfaces", () => {
       { devices, views: [view({ addresses, nodes: [node({ ...since, heard })] })] },
       /^error carp0: IPv6 is disabled/,
     );
+    one(
+      {
+        devices: { carp0: { ipv6IsDisabled: undefined } },
+        views: [view({ addresses, nodes: [node({ ...since, heard })] })],
+      },
+      /^error carp0: this host has no IPv6/,
+    );
   });
 
   test("advertisements that do not leave, with the reason", () => {
@@ -394,6 +401,8 @@ describe("interfaces", () => {
     assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, other] }), [
       "error carp0 vhid 1: several masters advertise: 10.0.0.3, 10.0.0.4",
     ]);
+    for (const { todo } of all({ views: [view({ nodes: [node({ ...since, heard, peers: [heard] })] })] }))
+      assert.doesNotMatch(todo ?? "", /\bpass\b/);
     const sixth = { ...heard, source: "fe80::3" };
     assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, sixth] }), []);
   });
