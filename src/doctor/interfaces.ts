@@ -175,18 +175,8 @@ function deviceFindings(
 }
 
 function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Finding[] {
-  const { name: subject, carpdev = "", sendFailure, balancing, nodes } = view;
-  const found: Finding[] = [];
-  if (sendFailure !== undefined) {
-    const { error } = sendFailure;
-    const { why, todo } = notSent(error, carpdev) ?? {};
-    found.push({
-      level: "error",
-      subject,
-      text: `its advertisements do not leave: ${why === undefined ? error : `${why} (${error})`}`,
-      todo: todo ?? `look at ${carpdev}, and at the system log`,
-    });
-  }
+  const { name: subject, balancing, nodes } = view;
+  const found: Finding[] = [...sendFindings(view, examined.nowUs)];
   found.push(...discardFindings(view, examined), ...addressFindings(view, examined));
   const counts = examined.packets.find((each) => each.interface === subject);
   const accepted = counts?.nodes.reduce((sum, each) => sum + each.accepted, 0) ?? 0;
@@ -200,6 +190,21 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
       todo: "in mode ip-unicast have the switch send every frame to all hosts, or use balancing ip or ip-stealth",
     });
   return found;
+}
+
+/** A BACKUP sends nothing: whether its advertisements would leave now is not known. */
+function sendFindings(view: InterfaceView, nowUs: Micros): Finding[] {
+  const { name: subject, carpdev = "", sendFailure, nodes } = view;
+  if (sendFailure === undefined) return [];
+  const { error, atUs } = sendFailure;
+  const { why = "they were not sent", todo = `look at ${carpdev}, and at the system log` } =
+    notSent(error, carpdev) ?? {};
+  const sends = nodes.some(({ state }) => state === "MASTER");
+  const what = sends
+    ? "its advertisements do not leave"
+    : `its last advertisements, ${Math.round((nowUs - atUs) / SECOND)} s ago, did not leave`;
+  const after = sends ? "" : `; then set ${subject} down and up, which ends the demotion for it`;
+  return [{ level: "error", subject, text: `${what}: ${why} (${error})`, todo: `${todo}${after}` }];
 }
 
 /**

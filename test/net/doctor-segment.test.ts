@@ -71,7 +71,7 @@ describe("doctor on the segment", () => {
     await finds(b, /^error carp0: carppeer 10\.0\.0\.3 is this host itself/);
   });
 
-  const dropped = /^error carp0: its advertisements do not leave: .*/;
+  const dropped = /^error carp0: its (last )?advertisements.* (do|did) not leave: .*/;
   const rules: readonly (readonly [title: string, host: () => Host, rules: string, says: RegExp])[] = [
     [
       "an output chain of nftables, for a unicast peer",
@@ -88,7 +88,11 @@ describe("doctor on the segment", () => {
   ];
   for (const [title, host, ruleset, says] of rules)
     test(`advertisements dropped by ${title}`, async () => {
-      if (host() === b) await b.command("carp0", "carppeer", "10.0.0.9");
+      // Behind a router: it is sent by the kernel's own way.
+      if (host() === b) {
+        await b.namespace.ip(["route add 10.9.9.9 via 10.0.0.2"]);
+        await b.command("carp0", "carppeer", "10.9.9.9");
+      }
       await host().exec("nft", ["-f", "-"], { input: ruleset });
       await finds(host(), new RegExp(dropped.source + says.source));
       await findsNot(host(), /queue is full/);

@@ -237,6 +237,11 @@ describe("interfaces", () => {
     const sendFailure = { error: "EPERM", atUs: NOW_US };
     const views = [view({ sendFailure, nodes: [node({ ...since, heard })] })];
     one({ views }, /^error carp0: its advertisements do not leave: a packet filter .* drops them \(EPERM\)$/);
+    const ago = { ...sendFailure, atUs: NOW_US - 9 * SECOND };
+    one(
+      { views: [view({ sendFailure: ago, nodes: [node({ state: "BACKUP" })] })] },
+      /^error carp0: its last advertisements, 9 s ago, did not leave: .* \(EPERM\)$/,
+    );
     const errors = [
       "ENOBUFS",
       "EAGAIN",
