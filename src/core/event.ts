@@ -49,7 +49,7 @@ export type Event =
       readonly count: number;
     }
   | { readonly kind: "timer"; readonly timer: Timer }
-  /** The outcome of an `advertise` effect. `error` is the errno name when no transmission of it left. */
+  /** The outcome of an `advertise` effect. `error` is the errno name of the first transmission that failed. */
   | {
       readonly kind: "advertised";
       readonly interface: string;

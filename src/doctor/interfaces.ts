@@ -194,12 +194,19 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
 
 /** A BACKUP sends nothing: whether its advertisements would leave now is not known. */
 function sendFindings(view: InterfaceView, nowUs: Micros): Finding[] {
-  const { name: subject, carpdev = "", sendFailure, nodes } = view;
+  const { name: subject, carpdev = "", sendFailure, nodes, addresses } = view;
   if (sendFailure === undefined) return [];
-  const { error, atUs } = sendFailure;
+  const { error, atUs, left } = sendFailure;
   const { why = "they were not sent", todo = `look at ${carpdev}, and at the system log` } =
     notSent(error, carpdev) ?? {};
   const sends = nodes.some(({ state }) => state === "MASTER");
+  if (left.length > 0) {
+    if (!sends) return [];
+    const failed = addresses.find(({ family }) => !left.includes(family))?.family;
+    const which = failed === undefined ? "some of its" : `its IPv${failed}`;
+    const text = `${which} advertisements do not leave: ${why} (${error})`;
+    return [{ level: "warning", subject, text, todo }];
+  }
   const what = sends
     ? "its advertisements do not leave"
     : `its last advertisements, ${Math.round((nowUs - atUs) / SECOND)} s ago, did not leave`;

@@ -308,7 +308,7 @@ export class CarpInterface implements Owner {
   advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
     const node = this.#nodes.find((each) => each.vhid === vhid);
     if (left.length === 0) {
-      const failure = { error: error ?? "nothing was sent", atUs: leftUs };
+      const failure = { error: error ?? "nothing was sent", atUs: leftUs, left };
       node?.advertisementFailed();
       this.#host.count("sendFailed", this);
       this.emit({ kind: "send-failed", interface: this.name, vhid, error: failure.error });
@@ -317,7 +317,7 @@ export class CarpInterface implements Owner {
     }
     for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
     node?.advertisementLeft(leftUs, now);
-    this.#sends.left(this.#nodes.length);
+    this.#sends.left(this.#nodes.length, error === undefined ? undefined : { error, atUs: leftUs, left });
   }
 
   /** An announcement did not leave. */

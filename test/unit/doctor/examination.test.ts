@@ -234,13 +234,22 @@ describe("interfaces", () => {
   });
 
   test("advertisements that do not leave, with the reason", () => {
-    const sendFailure = { error: "EPERM", atUs: NOW_US };
+    const sendFailure = { error: "EPERM", atUs: NOW_US, left: [] };
     const views = [view({ sendFailure, nodes: [node({ ...since, heard })] })];
     one({ views }, /^error carp0: its advertisements do not leave: a packet filter .* drops them \(EPERM\)$/);
     const ago = { ...sendFailure, atUs: NOW_US - 9 * SECOND };
     one(
       { views: [view({ sendFailure: ago, nodes: [node({ state: "BACKUP" })] })] },
       /^error carp0: its last advertisements, 9 s ago, did not leave: .* \(EPERM\)$/,
+    );
+    const both = [
+      { family: 4, address: "10.0.0.1", prefixLength: 24 },
+      { family: 6, address: "2001:db8::1", prefixLength: 64 },
+    ] as const;
+    const partial = { ...sendFailure, left: [4] as const };
+    one(
+      { views: [view({ sendFailure: partial, addresses: both, nodes: [node({ ...since, heard })] })] },
+      /^warning carp0: its IPv6 advertisements do not leave: .* \(EPERM\)$/,
     );
     const errors = [
       "ENOBUFS",
@@ -255,7 +264,7 @@ describe("interfaces", () => {
     ];
     for (const error of errors) {
       const [said] = all({
-        views: [view({ sendFailure: { error, atUs: NOW_US }, nodes: [node({ ...since, heard })] })],
+        views: [view({ sendFailure: { error, atUs: NOW_US, left: [] }, nodes: [node({ ...since, heard })] })],
       }).filter(({ level }) => level === "error");
       assert.ok(said?.text.includes(error) && said.todo !== undefined, JSON.stringify(said));
     }
