@@ -27,6 +27,7 @@ export interface ExaminedEngine {
   readonly scriptsDoNotRun: boolean;
   now(): Instant;
   packets(): Packets[];
+  unreached(peer: string): string | undefined;
 }
 
 /**
@@ -64,6 +65,7 @@ export async function examineAround(
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
       local: others,
+      unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),
       unfit: (name) => engine.host.unfitLink(name),
     }),

@@ -20,6 +20,7 @@ export interface InterfacesExamined {
   /** The MTU of a device that could be a carpdev. */
   readonly mtu: (name: string) => number | undefined;
   readonly local: readonly LocalAddress[];
+  readonly unreached: (peer: string) => string | undefined;
   readonly virtualRouters: readonly VirtualRouter[];
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;

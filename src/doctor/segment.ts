@@ -18,6 +18,8 @@ export interface SegmentExamined {
   readonly nowUs: Micros;
   /** The addresses of this host. */
   readonly local: readonly LocalAddress[];
+  /** The errno name of the last packet to this unicast peer, if it found no way there. */
+  readonly unreached: (peer: string) => string | undefined;
 }
 
 /** One finding for each way in which packets are discarded, of those discarded lately. */
@@ -97,8 +99,8 @@ function ownDevice(
   return devices.find((device) => device === carpdev) ?? devices[0];
 }
 
-/** Unicast peers that are this host itself, and other hosts that have its address. */
-export function addressFindings(view: InterfaceView, { local }: SegmentExamined): Finding[] {
+/** Unicast peers that are this host itself or out of reach, and other hosts that have its address. */
+export function addressFindings(view: InterfaceView, { local, unreached }: SegmentExamined): Finding[] {
   const { name: subject, addresses, nodes } = view;
   const isOwn = (text: string) => {
     const [address = ""] = text.split("%");
@@ -115,6 +117,18 @@ export function addressFindings(view: InterfaceView, { local }: SegmentExamined)
         text: `${word} ${peers.join(",")} is this host itself: no other host hears it`,
         todo: `name the other host: carpctl ${subject} ${word} ADDRESS`,
       });
+    // A BACKUP sends nothing: its last packet is old.
+    const sends = nodes.some(({ state }) => state === "MASTER");
+    for (const peer of sends ? peers : []) {
+      const error = unreached(peer);
+      if (error !== undefined)
+        findings.push({
+          level: "error",
+          subject,
+          text: `${word} ${peer} is out of reach: ${error === "ENETUNREACH" ? "there is no route to it" : "the last packet to it was refused"} (${error})`,
+          todo: `see 'ip route get ${peer}'`,
+        });
+    }
   }
   const sources = new Set(nodes.flatMap(({ peers }) => peers.map(({ source }) => source)));
   for (const source of sources)

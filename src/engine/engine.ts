@@ -155,6 +155,11 @@ export class Engine {
     this.#needsRoot = act;
   }
 
+  /** The errno name of the last packet to this unicast peer, if it found no way there. */
+  unreached(peer: string): string | undefined {
+    return this.#wire.unreached(peer);
+  }
+
   /** Packet statistics of the interfaces that the data path knows. */
   packets(): Packets[] {
     return this.host.interfaces().flatMap(({ name }) => {

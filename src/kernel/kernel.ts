@@ -51,6 +51,8 @@ export interface Wire {
   expectDigests(name: string, forms: readonly SignedForm[]): void;
   /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
   send(carpdev: string, transmission: Transmission): string | undefined;
+  /** The errno name of the last packet to this unicast peer, if it found no way there (`ENETUNREACH`). */
+  unreached(peer: string): string | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
   drain(): void;
   shutdown(): void;

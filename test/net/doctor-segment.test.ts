@@ -57,7 +57,7 @@ describe("doctor on the segment", () => {
     await a.hairpin(false);
   });
 
-  test("carppeer at one end only is named at both, and carppeer that is this host itself", async () => {
+  test("carppeer at one end only is named at both; carppeer out of reach, and this host itself", async () => {
     await b.command(..."carp0 10.0.0.1/24 vhid 1 carpdev eth0 pass sesame carppeer 10.0.0.2".split(" "));
     await finds(
       b,
@@ -67,6 +67,8 @@ describe("doctor on the segment", () => {
       a,
       /^error carp0: .*carppeer is set on the other host only: unicast .* from 10\.0\.0\.3 .*-> set carppeer/,
     );
+    await b.command("carp0", "carppeer", "10.9.9.9");
+    await finds(b, /^error carp0: carppeer 10\.9\.9\.9 is out of reach: there is no route to it/);
     await b.command("carp0", "carppeer", "10.0.0.3");
     await finds(b, /^error carp0: carppeer 10\.0\.0\.3 is this host itself/);
   });

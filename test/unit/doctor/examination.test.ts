@@ -150,6 +150,7 @@ describe("interfaces", () => {
       device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
       mtu: () => 1500,
       local: [],
+      unreached: () => undefined,
       virtualRouters: [],
       unfit: () => undefined,
       ...given,
@@ -326,7 +327,7 @@ describe("interfaces", () => {
     );
   });
 
-  test("carppeer at one end only, or this host itself", () => {
+  test("carppeer at one end only, this host itself, or out of reach", () => {
     for (const cause of ["peer-here", "peer-there"] as const) {
       const [found] = all(hearing({ counter: "badVhid", cause })).filter(({ level }) => level === "error");
       assert.match(found?.todo ?? "", /set carppeer on every host of the vhid, or on none/);
@@ -336,7 +337,12 @@ describe("interfaces", () => {
       { local: [own], views: [view({ carppeer: own.address, nodes })] },
       /^error carp0: carppeer 10\.0\.0\.2 is this host itself: no other host hears it$/,
     );
-    assert.deepEqual(found({ local: [own], views: [view({ carppeer: "10.0.0.3", nodes })] }), []);
+    const other = [view({ carppeer: "10.0.0.3", nodes })];
+    assert.deepEqual(found({ local: [own], views: other }), []);
+    one(
+      { local: [own], views: other, unreached: () => "ENETUNREACH" },
+      /^error carp0: carppeer 10\.0\.0\.3 is out of reach: there is no route to it \(ENETUNREACH\)$/,
+    );
   });
 
   test("VRRP with the MAC of a carp interface is an error, other VRRP is only told of", () => {
