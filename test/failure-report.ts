@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 
 export const LINE_LIMIT = 60;
+/** In characters; a longer line loses its middle. */
+export const WIDTH_LIMIT = 400;
 const CONTEXT_LINES = 3;
 const FRAME_LIMIT = 5;
 
@@ -52,8 +54,10 @@ export class FailureReport {
   }
 
   #short(name: string, lines: readonly string[], whole: string): string {
-    if (whole.split("\n").length <= LINE_LIMIT) return whole;
-    return [...excerpt(lines, LINE_LIMIT - 1), `The whole text: ${this.#keep(name, whole)}`].join("\n");
+    const all = whole.split("\n");
+    if (all.length <= LINE_LIMIT && all.every((line) => line.length <= WIDTH_LIMIT)) return whole;
+    const short = excerpt(lines, LINE_LIMIT - 1).map(clipped);
+    return [...short, `The whole text: ${this.#keep(name, whole)}`].join("\n");
   }
 
   #keep(name: string, whole: string): string {
@@ -67,10 +71,34 @@ export class FailureReport {
 }
 
 /** The message, and where in this tree it was thrown. */
-function summaryOf({ name, message, stack = "" }: Error): string[] {
+function summaryOf(error: Error): string[] {
+  const { name, message, stack = "" } = error;
   const frames = stack.split("\n").filter((line) => /^ +at /.test(line) && !line.includes("node:"));
-  const lines = `${name}: ${message}`.split("\n");
+  const [first = "", ...rest] = `${name}: ${message}`.split("\n");
+  const lines = [first, ...(differenceOf(error) ?? rest)];
   return [...excerpt(lines, LINE_LIMIT - 1 - FRAME_LIMIT), ...frames.slice(0, FRAME_LIMIT)];
+}
+
+/** The first difference of two long texts, of which Node prints only the beginnings. */
+function differenceOf(error: Error): string[] | undefined {
+  const { actual, expected } = error as Error & { actual?: unknown; expected?: unknown };
+  if (typeof actual !== "string" || typeof expected !== "string" || actual === expected) return undefined;
+  if (actual.length + expected.length <= WIDTH_LIMIT) return undefined;
+  let at = 0;
+  while (actual[at] === expected[at]) at += 1;
+  const line = actual.slice(0, at).split("\n").length;
+  const around = (text: string) => JSON.stringify(text.slice(Math.max(0, at - 60), at + 120));
+  return [
+    `the first difference is in line ${line}, after ${at} characters:`,
+    `+ ${around(actual)}`,
+    `- ${around(expected)}`,
+  ];
+}
+
+function clipped(line: string): string {
+  if (line.length <= WIDTH_LIMIT) return line;
+  const half = WIDTH_LIMIT / 2 - 20;
+  return `${line.slice(0, half)}... ${line.length - 2 * half} characters ...${line.slice(-half)}`;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Carpdevs: the Ethernet devices of this host as the kernel last described them, and the ones that carp
+ * Carpdevs: the devices of this host as the kernel last described them, Ethernet and others, and the ones that carp
  * listens on. Decides nothing about carp interfaces: interface/carp-interface.ts does, when a device changes.
  */
 
@@ -9,6 +9,8 @@ import type { Link } from "./model.ts";
 
 export class Carpdevs {
   readonly links = new Map<string, Link>();
+  /** Devices that can be no carpdev, and why. */
+  readonly unfit = new Map<string, string>();
   /** Kernel indexes of the carpdevs that carp listens on, by name. */
   readonly #listening = new Map<string, number>();
 

@@ -112,7 +112,7 @@ export class Commands {
         each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
       );
     const isFromFile = replaces || command.isFromFile === true;
-    const surroundings = { balancing, links: carpdevs.links, others, isFromFile };
+    const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, others, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);

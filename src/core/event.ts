@@ -60,7 +60,7 @@ export type Event =
       readonly count: number;
     }
   | { readonly kind: "timer"; readonly timer: Timer }
-  /** The outcome of an `advertise` effect. `error` is the errno name when no transmission of it left. */
+  /** The outcome of an `advertise` effect. `error` is the errno name of the first transmission that failed. */
   | {
       readonly kind: "advertised";
       readonly interface: string;
@@ -81,6 +81,8 @@ export type Event =
   /** A link appeared, or one of its properties changed. */
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "link-gone"; readonly name: string }
+  /** A device that can be no carpdev appeared, with the reason; undefined: it is gone, or can be one now. */
+  | { readonly kind: "unfit-link"; readonly name: string; readonly why: string | undefined }
   /**
    * The kernel adapter undid a change that another program had made to a device of ours or to this carpdev.
    */

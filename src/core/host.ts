@@ -19,6 +19,7 @@ import type { Instant, Link, Micros, Priority } from "./model.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
 import type { DemotionView, GroupView, InterfaceView } from "./view.ts";
+import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
 
 /** The outcome of a command: refused with nothing changed, or done, with the effects that carry it out. */
 export type Outcome = { readonly error: string } | (Done & { readonly effects: readonly Effect[] });
@@ -50,6 +51,7 @@ export class Host {
   readonly #interfaces: Interfaces;
   readonly #commands: Commands;
   readonly #counters: CounterBook;
+  readonly #virtualRouters = new VirtualRouters();
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
@@ -107,6 +109,10 @@ export class Host {
         break;
       case "link-gone":
         this.#linkGone(event.name, now);
+        break;
+      case "unfit-link":
+        if (event.why === undefined) this.#carpdevs.unfit.delete(event.name);
+        else this.#carpdevs.unfit.set(event.name, event.why);
         break;
       case "repaired":
         this.#repaired(event, now);
@@ -213,6 +219,16 @@ export class Host {
     return this.#interfaces.get(name)?.warnings ?? [];
   }
 
+  /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
+  unfitLink(name: string): string | undefined {
+    return this.#carpdevs.unfit.get(name);
+  }
+
+  /** The VRRP routers heard on the carpdevs. */
+  virtualRouters(): VirtualRouter[] {
+    return this.#virtualRouters.view();
+  }
+
   /** The statistics of one interface; undefined when there is no such interface. */
   statisticsOf(name: string): Statistics | undefined {
     return this.#interfaces.get(name)?.statistics;
@@ -255,10 +271,12 @@ export class Host {
     this.#discard({ statistic: "badInterface", priority: 6, text }, now);
   }
 
-  #discard({ statistic, priority, text, carpInterface: of }: Discarded, now: Instant): void {
+  #discard(packet: Discarded, now: Instant): void {
+    const { statistic, priority, text, carpInterface: of, cause, source = "", router } = packet;
     this.#count(statistic, of);
     this.#log(priority, text, true);
-    of?.discarded(statistic, text, now);
+    if (router !== undefined) this.#virtualRouters.heard({ ...router, atUs: now.us });
+    else of?.discarded({ counter: statistic, cause, source, text, atUs: now.us });
     this.#emit({ kind: "discarded", counter: statistic, interface: of?.name, text });
   }
 
@@ -302,6 +320,7 @@ export class Host {
 
   #linkGone(name: string, now: Instant): void {
     this.#carpdevs.links.delete(name);
+    this.#virtualRouters.forget(name);
     for (const each of this.#interfaces.on(name)) {
       each.evaluate(now);
       // Its macvlan went with the carpdev and has to be made again.

@@ -7,10 +7,13 @@
 import { formatAddress } from "../protocol/address.ts";
 import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
+import { parseVrrp } from "../protocol/vrrp.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import type { Family, Heard, Instant, Micros, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
+import type { DiscardCause } from "./view.ts";
+import type { VirtualRouter } from "./virtual-routers.ts";
 
 export interface Discarded {
   readonly statistic: StatisticName;
@@ -18,6 +21,10 @@ export interface Discarded {
   readonly text: string;
   /** The interface with the vhid that the packet names; undefined when there is none. */
   readonly carpInterface?: CarpInterface | undefined;
+  readonly cause?: DiscardCause | undefined;
+  readonly source?: string;
+  /** The virtual router whose packet it is: VRRP, not CARP. */
+  readonly router?: Omit<VirtualRouter, "atUs">;
   /** Set when the digest is valid but the counter is not new. */
   readonly stale?: Pick<Accepted, "node" | "heard">;
 }
@@ -54,7 +61,9 @@ export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
     return { verdict: { statistic: "shorterThanHeader", priority: 6, text } };
   }
   const { family } = frame.packet;
-  return reception.allow ? { family, verdict: judge(frame.packet, reception) } : { family };
+  if (!reception.allow) return { family };
+  const verdict = judge(frame.packet, reception);
+  return { family, verdict: "statistic" in verdict ? recognised(verdict, frame.packet, reception) : verdict };
 }
 
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
@@ -67,6 +76,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
     priority,
     text: `${what} from ${source} on ${carpdev}`,
     carpInterface: named,
+    source,
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
   // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
@@ -82,24 +92,42 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
     (each) => (each.peer(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
   );
   const node = carpInterface?.node(vhid);
-  if (carpInterface === undefined || node === undefined)
-    return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+  if (carpInterface === undefined || node === undefined) {
+    if (!named?.verify(parsed.advertisement)) return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+    const [cause, what] = multicast
+      ? (["peer-here", "this host only: multicast"] as const)
+      : (["peer-there", "the other host only: unicast"] as const);
+    const text = `${named.name}: vhid ${vhid}: carppeer is set on ${what} advertisement`;
+    return { ...discarded("badVhid", 7, text), cause };
+  }
   const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
   if (stray !== undefined) return discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray}`);
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
   if (!carpInterface.verify(parsed.advertisement))
-    return discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`);
+    return { ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`), cause: "digest" };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
-  const stale = (what: string): Discarded => ({
+  const stale = (what: string, cause: DiscardCause): Discarded => ({
     ...discarded("badAuthentication", 4, `${virtualHost}: ${what}`),
+    cause,
     stale: { node, heard },
   });
-  if (node.counters.isOwn(counter)) return stale("replay or network loop detected");
+  // From another address it may be another master's, sent in the same microsecond.
+  if (node.counters.isOwn(counter))
+    return stale("replay or network loop detected", carpInterface.isAddressed(source) ? "own" : "recorded");
   const replay = carpInterface.replayOf(node, heard, now);
-  if (replay !== undefined) return stale(`replay detected: ${replay}`);
+  if (replay !== undefined) return stale(`replay detected: ${replay}`, "recorded");
   return { carpInterface, node, heard };
+}
+
+/** A packet that is refused as CARP may be VRRP's: it is counted as before, and named for what it is. */
+function recognised(verdict: Discarded, packet: Packet, { carpdev }: Reception): Discarded {
+  const { family, source, message, addresses } = packet;
+  const vrrp = parseVrrp(message, addresses);
+  if (vrrp === undefined) return verdict;
+  const text = `VRRP of virtual router ${vrrp.number}, not CARP, from ${source} on ${carpdev}`;
+  return { ...verdict, priority: 6, text, router: { ...vrrp, carpdev, family, source } };
 }
 
 /** Why a unicast packet is not for this interface: it is from another host than its peer, or for another one. */

@@ -33,10 +33,18 @@ export interface NodeView {
   readonly peers: readonly Peer[];
 }
 
+/**
+ * What a discarded packet tells besides its counter: the digest is wrong; it is our own advertisement, or a recorded
+ * one; or its digest is right, and `carppeer` is set here and not there, or there and not here.
+ */
+export type DiscardCause = "digest" | "own" | "recorded" | "peer-here" | "peer-there";
+
 /** A packet that was received for an interface and discarded. */
 export interface DiscardView {
   readonly counter: StatisticName;
-  /** The reason for the discard, and the packet's source. */
+  readonly cause: DiscardCause | undefined;
+  readonly source: string;
+  /** The reason for the discard, in words. */
   readonly text: string;
   readonly atUs: Micros;
 }
@@ -64,7 +72,7 @@ export interface InterfaceView {
   readonly repairs: number;
   /** Why its advertisements do not leave; undefined when they do. */
   readonly sendFailure: SendFailure | undefined;
-  /** The last discarded packet for each reason since the interface was created. */
+  /** The last discarded packet for each counter and cause since the interface was created. */
   readonly discarded: readonly DiscardView[];
   /** The text of the obstacle that keeps it from running; undefined when it runs. */
   readonly notRunning: string | undefined;

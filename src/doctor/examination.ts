@@ -21,12 +21,13 @@ import { examineInterfaces } from "./interfaces.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
-  readonly host: Pick<Host, "interfaces" | "link" | "notSaved">;
+  readonly host: Pick<Host, "interfaces" | "link" | "notSaved" | "unfitLink" | "virtualRouters">;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
   now(): Instant;
   packets(): Packets[];
+  unreached(peer: string): string | undefined;
 }
 
 /**
@@ -65,6 +66,9 @@ export async function examineAround(
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
       local: others,
+      unreached: (peer) => engine.unreached(peer),
+      virtualRouters: engine.host.virtualRouters(),
+      unfit: (name) => engine.host.unfitLink(name),
     }),
   ];
 }

@@ -161,7 +161,7 @@ function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEng
     level: "warning",
     subject,
     text: `${obstacle}: addresses fail over without leases, and there is no balancing`,
-    todo: "use a kernel with eBPF, and let the engine have CAP_BPF and CAP_PERFMON",
+    todo: "the kernel needs eBPF (CONFIG_BPF_SYSCALL), and the engine, when it starts, CAP_BPF and CAP_PERFMON",
   };
 }
 

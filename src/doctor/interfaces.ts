@@ -1,13 +1,16 @@
 /**
- * Judges carp interfaces and their carpdevs: settings, multicast, discarded and unsent advertisements, several masters.
+ * Judges carp interfaces and their carpdevs: settings, multicast, unsent advertisements, several masters; segment.ts
+ * judges what they hear and discard.
  * Pure: it sees only the views and facts it is given.
  */
 
 import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
+import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
+import { addressFindings, discardFindings, peersOf, vrrpFindings } from "./segment.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
@@ -17,10 +20,12 @@ export interface InterfacesExamined {
   /** The MTU of a device that could be a carpdev. */
   readonly mtu: (name: string) => number | undefined;
   readonly local: readonly LocalAddress[];
+  readonly unreached: (peer: string) => string | undefined;
+  readonly virtualRouters: readonly VirtualRouter[];
+  /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
+  readonly unfit: (name: string) => string | undefined;
 }
 
-/** Advertisements discarded longer ago are not reported. */
-const RECENT_US = 60 * SECOND;
 /** So many packets without one for another host are no coincidence. */
 const TELLING_PACKETS = 100;
 
@@ -34,7 +39,10 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
     ({ carpdev = "" }) => carpdev,
   );
   return [
-    ...[...carpdevs].flatMap(([name, on]) => carpdev(name, on, examined)),
+    ...[...carpdevs].flatMap(([name, on]) => [
+      ...carpdev(name, on, examined),
+      ...vrrpFindings(name, on, examined.virtualRouters, examined.nowUs),
+    ]),
     ...views.flatMap((view) => carpInterface(view, examined)),
   ];
 }
@@ -42,10 +50,20 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local }: InterfacesExamined,
+  { device, mtu: mtuOf, local, unfit: unfitness }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
+  const unfit = unfitness(name);
+  if (unfit !== undefined)
+    return [
+      {
+        level: "error",
+        subject: name,
+        text: `it is ${unfit}: it cannot be a carpdev`,
+        todo: `give ${on.map((each) => each.name).join(", ")} an Ethernet device as carpdev`,
+      },
+    ];
   if (facts === undefined) return [];
   const found: Finding[] = [];
   const say = (level: Finding["level"], text: string, todo?: string) =>
@@ -87,10 +105,8 @@ function setting(device: string, text: string): string {
   return `sysctl net.ipv4.conf.${device.replaceAll(".", "/")}.${text}`;
 }
 
-function advertisesTo({ addresses, carppeer, carppeer6 }: InterfaceView, family: 4 | 6): boolean {
-  return (
-    addresses.some((each) => each.family === family) && (family === 4 ? carppeer : carppeer6) === undefined
-  );
+function advertisesTo(view: InterfaceView, family: 4 | 6): boolean {
+  return view.addresses.some((each) => each.family === family) && peersOf(view, family).length === 0;
 }
 
 /** IPv4 addresses of other devices in the subnets of the shared addresses. */
@@ -101,7 +117,12 @@ function inSameSubnets(
 ): LocalAddress[] {
   const own = new Set([carpdev, ...on.map(({ name }) => name)]);
   const shared = on.flatMap(({ addresses }) => addresses.filter(({ family }) => family === 4));
-  return local.filter((each) => !own.has(each.device) && shared.some((address) => sameSubnet(address, each)));
+  return local.filter(
+    (each) =>
+      !own.has(each.device) &&
+      !each.address.includes(":") &&
+      shared.some((address) => sameSubnet(address, each)),
+  );
 }
 
 function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
@@ -139,37 +160,30 @@ function deviceFindings(
       text: "rp_filter is strict: what arrives for the shared addresses is dropped",
       todo: setting(name, "rp_filter=2"),
     });
-  if (facts.ipv6IsDisabled && addresses.some(({ family }) => family === 6))
-    found.push({
-      level: "error",
-      subject: name,
-      text: "IPv6 is disabled on it, and it has IPv6 addresses",
-      todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
-    });
+  if (facts.ipv6IsDisabled !== false && addresses.some(({ family }) => family === 6))
+    found.push(
+      facts.ipv6IsDisabled
+        ? {
+            level: "error",
+            subject: name,
+            text: "IPv6 is disabled on it, and it has IPv6 addresses",
+            todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
+          }
+        : {
+            level: "error",
+            subject: name,
+            text: "this host has no IPv6, and it has IPv6 addresses",
+            todo: "start the kernel without ipv6.disable=1, or remove them",
+          },
+    );
   return found;
 }
 
-function trafficFindings(view: InterfaceView, { nowUs, packets }: InterfacesExamined): Finding[] {
-  const { name: subject, sendFailure, discarded, balancing, nodes } = view;
-  const found: Finding[] = [];
-  if (sendFailure !== undefined)
-    found.push({
-      level: "error",
-      subject,
-      text: `its advertisements do not leave: ${sendFailure.error}`,
-      todo: WHY_NOT_SENT[sendFailure.error] ?? "look at the carpdev, and at the system log",
-    });
-  for (const { counter, text, atUs } of discarded) {
-    if (nowUs - atUs > RECENT_US) continue;
-    const isWrong = counter === "badAuthentication";
-    found.push({
-      level: isWrong ? "error" : "warning",
-      subject,
-      text: `${Math.round((nowUs - atUs) / SECOND)} s ago it discarded: ${text}`,
-      ...(isWrong ? { todo: "give every host of the vhid the same pass and the same addresses" } : {}),
-    });
-  }
-  const counts = packets.find((each) => each.interface === subject);
+function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Finding[] {
+  const { name: subject, balancing, nodes } = view;
+  const found: Finding[] = [...sendFindings(view, examined.nowUs)];
+  found.push(...discardFindings(view, examined), ...addressFindings(view, examined));
+  const counts = examined.packets.find((each) => each.interface === subject);
   const accepted = counts?.nodes.reduce((sum, each) => sum + each.accepted, 0) ?? 0;
   const others = counts?.nodes.reduce((sum, each) => sum + each.droppedByHash, 0) ?? 0;
   const holdsAll = nodes.every(({ state }) => state === "MASTER");
@@ -183,13 +197,84 @@ function trafficFindings(view: InterfaceView, { nowUs, packets }: InterfacesExam
   return found;
 }
 
-const WHY_NOT_SENT: Readonly<Partial<Record<string, string>>> = {
-  EPERM: "a packet filter (nftables, iptables) refuses IP protocol 112: let it out",
-  ENETUNREACH: "there is no route to the peer",
-  EHOSTUNREACH: "there is no route to the peer",
-  ENETDOWN: "set the carpdev up",
-  ENOBUFS: "the carpdev's queue is full: look at its load",
-};
+/** A BACKUP sends nothing: whether its advertisements would leave now is not known. */
+function sendFindings(view: InterfaceView, nowUs: Micros): Finding[] {
+  const { name: subject, carpdev = "", sendFailure, nodes, addresses } = view;
+  if (sendFailure === undefined) return [];
+  const { error, atUs, left } = sendFailure;
+  const { why = "they were not sent", todo = `look at ${carpdev}, and at the system log` } =
+    notSent(error, carpdev) ?? {};
+  const sends = nodes.some(({ state }) => state === "MASTER");
+  if (left.length > 0) {
+    if (!sends) return [];
+    const failed = addresses.find(({ family }) => !left.includes(family))?.family;
+    const which = failed === undefined ? "some of its" : `its IPv${failed}`;
+    const text = `${which} advertisements do not leave: ${why} (${error})`;
+    return [{ level: "warning", subject, text, todo }];
+  }
+  const what = sends
+    ? "its advertisements do not leave"
+    : `its last advertisements, ${Math.round((nowUs - atUs) / SECOND)} s ago, did not leave`;
+  const after = sends ? "" : `; then set ${subject} down and up, which ends the demotion for it`;
+  return [{ level: "error", subject, text: `${what}: ${why} (${error})`, todo: `${todo}${after}` }];
+}
+
+/**
+ * What a send error means, and what to do about it. An error of a unicast peer that is down, or has no route, is none.
+ * nftables' and iptables' output chains see only unicast advertisements; multicast ones pass the carpdev's egress
+ * hooks and queue, which give the same error.
+ */
+function notSent(error: string, carpdev: string): { why: string; todo: string } | undefined {
+  switch (error) {
+    case "EPERM":
+      return {
+        why: "a packet filter (nftables, iptables: output) drops them",
+        todo: "let IP protocol 112 out: see 'nft list ruleset' and 'iptables-save'",
+      };
+    case "ENOBUFS":
+      return {
+        why: `a filter on the way out of ${carpdev} (nftables: netdev egress, tc), or its queueing discipline, drops them`,
+        todo: `let IP protocol 112 out: see 'nft list ruleset', 'tc filter show dev ${carpdev} egress' and the count of dropped packets in 'tc -s qdisc show dev ${carpdev}'`,
+      };
+    case "EAGAIN":
+    case "ENOMEM":
+      return {
+        why: `${carpdev} takes no more of them: what was sent before has not left`,
+        todo: `see 'tc -s qdisc show dev ${carpdev}', and the driver's messages in the kernel log`,
+      };
+    case "EACCES":
+    case "EINVAL":
+      return {
+        why: "a route or rule forbids (prohibit, blackhole) or breaks the way to the peer",
+        todo: "see 'ip route get PEER' and 'ip rule'",
+      };
+    case "EMSGSIZE":
+      return {
+        why: `they are larger than ${carpdev}, or the way to the peer, lets pass`,
+        todo: `see the MTU of ${carpdev} ('ip link show ${carpdev}') and of the route: IPv6 needs 1280`,
+      };
+    case "EADDRNOTAVAIL":
+      return {
+        why: "their source address is not on this host",
+        todo: `give ${carpdev} an address of its own: see 'ip address show dev ${carpdev}'`,
+      };
+    case "EAFNOSUPPORT":
+      return {
+        why: "this host has no IPv4 or no IPv6",
+        todo: "enable that family, or use addresses of the other",
+      };
+    case "ENETDOWN":
+      return { why: `${carpdev} is down`, todo: `set it up: ip link set ${carpdev} up` };
+    case "ENODEV":
+    case "ENXIO":
+      return {
+        why: `${carpdev} is gone, or nothing listens on it`,
+        todo: `see 'ip link show ${carpdev}' and the engine's log`,
+      };
+    default:
+      return undefined;
+  }
+}
 
 function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
   const { vhid, state, peers, heard, demote, sinceUs } = node;
@@ -206,8 +291,13 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
   const contending = peers.filter(
     ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),
   );
-  if (state === "MASTER" && contending.length > 0)
-    return [...found, twoMasters(subject, ["this host", ...contending.map(({ source }) => source)])];
+  if (state === "MASTER" && contending.length > 0) {
+    const others = contending.map(({ source }) => source);
+    return [
+      ...found,
+      twoMasters(subject, ["this host", ...others], `run 'carpctl doctor' on ${others.join(", ")}`),
+    ];
+  }
   const families = Map.groupBy(peers, ({ source }) => source.includes(":"));
   const several = [...families.values()].find((each) => each.length > 1);
   if (state === "BACKUP" && several !== undefined)
@@ -216,12 +306,17 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
       twoMasters(
         subject,
         several.map(({ source }) => source),
+        "run 'carpctl doctor' there",
       ),
     ];
   // Not even a warning: a MASTER never hears its BACKUPs.
+  const silence =
+    state === "BACKUP"
+      ? ", no master heard yet"
+      : ", no other host heard: there may be none, a BACKUP does not advertise";
   const ago =
     heard === undefined
-      ? ", no other host heard: there may be none, a BACKUP does not advertise"
+      ? silence
       : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
   return [...found, { level: "ok", subject, text: `${state}${ago}` }];
 }
@@ -237,11 +332,12 @@ function merged(name: string, findings: readonly Finding[]): Finding[] {
   });
 }
 
-function twoMasters(subject: string, masters: readonly string[]): Finding {
+/** All of them have the same pass and addresses: their advertisements were believed here. */
+function twoMasters(subject: string, masters: readonly string[], todo: string): Finding {
   return {
     level: "error",
     subject,
     text: `several masters advertise: ${masters.join(", ")}`,
-    todo: "check that they receive each other's advertisements, and have the same pass, addresses and vhid",
+    todo: `one does not receive the other's advertisements, or refuses them: ${todo}, and look at packet filters and multicast snooping between them`,
   };
 }

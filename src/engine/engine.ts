@@ -111,6 +111,7 @@ export class Engine {
           this.handle({ kind: "link", link });
         },
         linkGone: (name) => this.handle({ kind: "link-gone", name }),
+        unfit: (name, why) => this.handle({ kind: "unfit-link", name, why }),
         placed: (name, errors, harm, whileActive) => {
           const part = { kind: "device", interface: name } as const;
           this.handle({ kind: "performed", part, errors, harm, whileActive });
@@ -156,6 +157,11 @@ export class Engine {
   /** Sets what to do when something needs root, which this engine has given up. */
   onNeedOfRoot(act: () => void): void {
     this.#needsRoot = act;
+  }
+
+  /** The errno name of the last packet to this unicast peer, if it found no way there. */
+  unreached(peer: string): string | undefined {
+    return this.#wire.unreached(peer);
   }
 
   /** Packet statistics of the interfaces that the data path knows. */

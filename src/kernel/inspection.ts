@@ -38,7 +38,8 @@ export interface DeviceFacts {
   readonly arpIgnore: number | undefined;
   readonly arpAnnounce: number | undefined;
   readonly rpFilter: number | undefined;
-  readonly ipv6IsDisabled: boolean;
+  /** undefined: the kernel has no IPv6. */
+  readonly ipv6IsDisabled: boolean | undefined;
   /** Multicast MACs that the device receives, lower-case with colons. */
   readonly multicast: ReadonlySet<string>;
 }
@@ -59,7 +60,7 @@ export function deviceFacts(name: string): DeviceFacts | undefined {
     arpIgnore: ipv4("arp_ignore"),
     arpAnnounce: ipv4("arp_announce"),
     rpFilter: ipv4("rp_filter"),
-    ipv6IsDisabled: number(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`) !== 0,
+    ipv6IsDisabled: isSet(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`),
     multicast: multicastOf(name),
   };
 }
@@ -70,12 +71,12 @@ export interface LocalAddress {
   readonly prefixLength: number;
 }
 
-/** The IPv4 addresses of this host, on devices that are up. */
+/** The addresses of this host, of both families, on devices that are up. */
 export function localAddresses(): LocalAddress[] {
   return Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
     addresses
-      .filter(({ family, internal, cidr }) => family === "IPv4" && !internal && cidr !== null)
-      .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1] ?? 32) })),
+      .filter(({ internal, cidr }) => !internal && cidr !== null)
+      .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1]) })),
   );
 }
 
@@ -94,6 +95,11 @@ function read(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function isSet(path: string): boolean | undefined {
+  const value = number(path);
+  return value === undefined ? undefined : value !== 0;
 }
 
 function number(path: string): number | undefined {

@@ -51,6 +51,8 @@ export interface Wire {
   expectDigests(name: string, forms: readonly SignedForm[]): void;
   /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
   send(carpdev: string, transmission: Transmission): string | undefined;
+  /** The errno name of the last packet to this unicast peer, if it found no way there (`ENETUNREACH`). */
+  unreached(peer: string): string | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
   drain(): void;
   shutdown(): void;
@@ -90,6 +92,8 @@ export interface LinkEvents {
   /** An Ethernet link appeared or changed; never one of our own carp devices. */
   link(link: Link): void;
   linkGone(name: string): void;
+  /** A device that can be no carpdev appeared, with the reason; undefined: it is gone, or can be one now. */
+  unfit(name: string, why: string | undefined): void;
   /**
    * The parts of a carp interface's device that are not in place, in words; none when all are. Told at every change.
    *

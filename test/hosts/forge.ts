@@ -36,6 +36,29 @@ export function advertisement(what: Advertised): Buffer {
   return withChecksum(bytes, 6);
 }
 
+export interface VrrpAdvertised {
+  readonly version: 2 | 3;
+  readonly number: number;
+  /** The virtual router's addresses; version 3 covers the packet's source and destination too. */
+  readonly shared: readonly string[];
+  readonly source: string;
+  readonly destination?: string;
+}
+
+/** A VRRP packet (RFC 3768, RFC 5798): priority 100, once a second. */
+export function vrrp({ version, number, shared, source, destination }: VrrpAdvertised): Buffer {
+  const isIpv4 = !source.includes(":");
+  const bytesOf = isIpv4 ? ipv4Bytes : ipv6Bytes;
+  const timing = version === 2 ? [0, 1] : [0, 100];
+  const header = Buffer.from([version * 16 + 1, number, 100, shared.length, ...timing, 0, 0]);
+  const packet = Buffer.concat([header, ...shared.map(bytesOf), Buffer.alloc(version === 2 ? 8 : 0)]);
+  if (version === 2) return withChecksum(packet, 6);
+  const to = bytesOf(destination ?? (isIpv4 ? GROUP4 : GROUP6));
+  const pseudoHeader = Buffer.concat([bytesOf(source), to, Buffer.from([0, 0, 0, packet.length, 0, CARP])]);
+  const summed = Buffer.concat([pseudoHeader, packet]);
+  return withChecksum(summed, pseudoHeader.length + 6).subarray(pseudoHeader.length);
+}
+
 export interface Packet {
   readonly source: string;
   readonly payload: Uint8Array;

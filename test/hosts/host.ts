@@ -165,6 +165,12 @@ export class Host {
     await bridge.ip([`link set ${port} type bridge_slave mcast_flood off`]);
   }
 
+  /** The switch sends this host's own frames back to it, as a loop does. */
+  async hairpin(on: boolean, name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    await bridge.ip([`link set ${port} type bridge_slave hairpin ${on ? "on" : "off"}`]);
+  }
+
   async unsilence(name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);
     await bridge.ip([`link set ${port} master br0`]);

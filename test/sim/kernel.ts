@@ -221,6 +221,7 @@ export class SimulatedKernel implements Alarms {
         leave: nothing,
         mtuChanged: nothing,
         expectDigests: nothing,
+        unreached: () => undefined,
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
         drain: () => this.#read(),
         shutdown: nothing,

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { LINE_LIMIT } from "../failure-report.ts";
+import { LINE_LIMIT, WIDTH_LIMIT } from "../failure-report.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "run-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -32,13 +32,18 @@ test("a failure prints its assertion in at most 60 lines and names a file with t
   const { status, output } = await runOn("test/fixtures/failing.test.ts");
   assert.equal(status, 1);
   const [, ...failures] = output.slice(output.indexOf("failing tests:")).split(/^✖ /m);
-  assert.deepEqual(failures.map((text) => text.split(" (")[0]).slice(0, 3), [
+  assert.deepEqual(failures.map((text) => text.split(" (")[0]).slice(0, 5), [
     "a long comparison",
     "a long message",
+    "a comparison of long lines",
+    "a long line that is not as wanted",
     "a short comparison",
   ]);
-  const [comparison = "", message = "", short = ""] = failures;
-  for (const text of failures) assert.ok(text.split("\n").length <= LINE_LIMIT + 5, text);
+  const [comparison = "", message = "", ofLines = "", longLine = "", short = ""] = failures;
+  for (const text of failures) {
+    assert.ok(text.split("\n").length <= LINE_LIMIT + 5, text);
+    assert.ok(text.split("\n").every((line) => line.length <= WIDTH_LIMIT + 5));
+  }
 
   assert.match(comparison, /AssertionError: Expected values to be strictly deep-equal/);
   assert.match(comparison, /^ *\+ +name: 'carp1500',?$/m);
@@ -46,6 +51,8 @@ test("a failure prints its assertion in at most 60 lines and names a file with t
   assert.match(comparison, /at .*failing\.test\.ts:\d+/);
   assert.match(message, /Error: nothing came\n/);
   assert.match(message, /line of carp2999\n/);
+  assert.match(ofLines, /^ *\+ ".*carp1500.*"\n *- ".*other.*"$/m);
+  assert.match(longLine, /did not match the regular expression/);
   assert.match(short, /1 !== 2/);
 
   const named = [comparison, message].map((text) => /The whole text: (.*)$/m.exec(text)?.[1] ?? "");

@@ -77,8 +77,8 @@ export class CarpInterface implements Owner {
   readonly statistics: Statistics = zeroStatistics();
   readonly #faults: Faults;
   readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
-  /** The last discarded packet for each reason. */
-  readonly #discarded = new Map<StatisticName, DiscardView>();
+  /** The last discarded packet for each counter and cause. */
+  readonly #discarded = new Map<string, DiscardView>();
   readonly #placement: Placement;
   readonly #leaveTimer: Timer;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
@@ -313,7 +313,7 @@ export class CarpInterface implements Owner {
   advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
     const node = this.#nodes.find((each) => each.vhid === vhid);
     if (left.length === 0) {
-      const failure = { error: error ?? "nothing was sent", atUs: leftUs };
+      const failure = { error: error ?? "nothing was sent", atUs: leftUs, left };
       node?.advertisementFailed();
       this.#host.count("sendFailed", this);
       this.emit({ kind: "send-failed", interface: this.name, vhid, error: failure.error });
@@ -322,7 +322,7 @@ export class CarpInterface implements Owner {
     }
     for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
     node?.advertisementLeft(leftUs, now);
-    this.#sends.left(this.#nodes.length);
+    this.#sends.left(this.#nodes.length, error === undefined ? undefined : { error, atUs: leftUs, left });
   }
 
   /** An announcement did not leave. */
@@ -337,8 +337,8 @@ export class CarpInterface implements Owner {
   }
 
   /** Notes a packet that was received for this interface and discarded. */
-  discarded(statistic: StatisticName, text: string, now: Instant): void {
-    this.#discarded.set(statistic, { counter: statistic, text, atUs: now.us });
+  discarded(packet: DiscardView): void {
+    this.#discarded.set(`${packet.counter} ${packet.cause}`, packet);
   }
 
   settingsChanged(atOnce: boolean, now: Instant): void {

@@ -14,6 +14,8 @@ export interface Surroundings {
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
   readonly links: ReadonlyMap<string, Link>;
+  /** Devices that can be no carpdev, and why. */
+  readonly unfit: ReadonlyMap<string, string>;
   /** The other carp interfaces. */
   readonly others: readonly InterfaceConfiguration[];
   /** Whether the change is one of a configuration file, which is applied before the host is as it should be. */
@@ -87,14 +89,20 @@ function conflictOf(
   before: InterfaceConfiguration,
   after: InterfaceConfiguration,
   change: InterfaceChange,
-  { balancing, links, others, isFromFile }: Surroundings,
+  { balancing, links, unfit, others, isFromFile }: Surroundings,
 ): string | undefined {
   const { carpdev, nodes } = after;
   const link = carpdev === undefined ? undefined : links.get(carpdev);
   // At boot a carpdev may come late. An interface that has one already is not taken from it for a typing error.
   const waits = isFromFile && (before.carpdev === undefined || !links.has(before.carpdev));
-  if (change.carpdev !== undefined && link === undefined && change.carpdev !== before.carpdev && !waits)
-    return `carpdev ${change.carpdev}: no such device`;
+  const isUnfit = carpdev !== undefined && unfit.has(carpdev);
+  if (
+    change.carpdev !== undefined &&
+    link === undefined &&
+    change.carpdev !== before.carpdev &&
+    !(waits && !isUnfit)
+  )
+    return `carpdev ${change.carpdev}: ${unfit.get(change.carpdev) ?? "no such device"}`;
   // A restored interface with several nodes may still be changed in other ways, taken down and destroyed.
   if (
     nodes.length > 1 &&

@@ -3,7 +3,7 @@
  * the interface is demoted; after as many that left, the demotion ends.
  */
 
-import type { Micros } from "../model.ts";
+import type { Family, Micros } from "../model.ts";
 
 /** Sends in a row, for each node, that have to fail to demote the interface, or to succeed to end that. */
 const SENDS_PER_NODE_TO_JUDGE = 3;
@@ -12,6 +12,8 @@ export interface SendFailure {
   /** The errno name. */
   readonly error: string;
   readonly atUs: Micros;
+  /** The families whose packets of the same advertisement left; with any of them it counts as sent. */
+  readonly left: readonly Family[];
 }
 
 export class SendRecord {
@@ -20,14 +22,15 @@ export class SendRecord {
   #left = 0;
   #isDemoted = false;
   #lastFailure: SendFailure | undefined;
+  #lastPartial: SendFailure | undefined;
 
   constructor(demoted: (now: boolean) => void) {
     this.#demoted = demoted;
   }
 
-  /** The last failed send; undefined when the last one left. */
+  /** The last failed send; undefined when the last one left whole. */
   get failure(): SendFailure | undefined {
-    return this.#failed > 0 ? this.#lastFailure : undefined;
+    return this.#failed > 0 ? this.#lastFailure : this.#lastPartial;
   }
 
   failed(failure: SendFailure, nodes: number): void {
@@ -38,16 +41,23 @@ export class SendRecord {
     this.#demoted(true);
   }
 
-  left(nodes: number): void {
+  /** @param partial set when some packets of it failed */
+  left(nodes: number, partial?: SendFailure): void {
     this.#failed = 0;
-    if (this.#isDemoted && ++this.#left >= toJudge(nodes)) this.forget();
+    this.#lastPartial = partial;
+    if (this.#isDemoted && ++this.#left >= toJudge(nodes)) this.#endDemotion();
   }
 
   /** Ends the demotion and forgets the outcomes so far. */
   forget(): void {
     this.#failed = 0;
     this.#left = 0;
-    if (!this.#isDemoted) return;
+    this.#lastPartial = undefined;
+    if (this.#isDemoted) this.#endDemotion();
+  }
+
+  #endDemotion(): void {
+    this.#left = 0;
     this.#isDemoted = false;
     this.#demoted(false);
   }

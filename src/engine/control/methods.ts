@@ -37,6 +37,7 @@ export type Served = Pick<
   | "feed"
   | "dataPathObstacle"
   | "scriptsDoNotRun"
+  | "unreached"
   | "runDir"
   | "maintenance"
   | "serviceStatus"

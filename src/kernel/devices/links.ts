@@ -60,6 +60,8 @@ class KernelLinks implements Links {
 
   /** The links reported last, by index. */
   readonly #reported = new Map<number, Link>();
+  /** The links last reported as unfit, by index. */
+  readonly #unfit = new Map<number, { readonly name: string; readonly why: string }>();
   readonly #changed = new Set<number>();
   #reportSoon: NodeJS.Immediate | undefined;
   /** Links with a new address whose place in the kernel's order is not known yet. */
@@ -235,7 +237,13 @@ class KernelLinks implements Links {
   }
 
   #isCarpdev(link: KernelLink): boolean {
-    return link.type === ARPHRD_ETHER && (link.flags & IFF_LOOPBACK) === 0 && !this.#devices.isCarp(link);
+    return this.#unfitness(link) === undefined;
+  }
+
+  /** Why a link can be no carpdev; undefined: it can. */
+  #unfitness(link: KernelLink): string | undefined {
+    if (link.type !== ARPHRD_ETHER || (link.flags & IFF_LOOPBACK) !== 0) return "no Ethernet device";
+    return this.#devices.isCarp(link) ? "a carp interface" : undefined;
   }
 
   #reportChanged(): void {
@@ -244,7 +252,12 @@ class KernelLinks implements Links {
     // Names first leave, then arrive: they may have been exchanged.
     for (const index of changed) {
       const before = this.#reported.get(index);
-      if (before && before.name !== this.#cache.links.get(index)?.name) this.#withdraw(index);
+      const link = this.#cache.links.get(index);
+      if (before && before.name !== link?.name) this.#withdraw(index);
+      const unfit = this.#unfit.get(index);
+      if (unfit === undefined || (link?.name === unfit.name && !this.#isCarpdev(link))) continue;
+      this.#unfit.delete(index);
+      this.#events.unfit(unfit.name, undefined);
     }
     this.#arpLinks.follow();
     for (const index of changed) this.#report(index);
@@ -253,8 +266,12 @@ class KernelLinks implements Links {
   #report(index: number): void {
     const link = this.#cache.links.get(index);
     if (link === undefined || this.#unordered.has(index)) return;
-    if (!this.#isCarpdev(link)) {
+    const why = this.#unfitness(link);
+    if (why !== undefined) {
       this.#withdraw(index);
+      if (this.#unfit.get(index)?.why === why) return;
+      this.#unfit.set(index, { name: link.name, why });
+      this.#events.unfit(link.name, why);
       return;
     }
     const now = this.#describe(link);

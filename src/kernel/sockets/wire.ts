@@ -48,6 +48,8 @@ export function createWire(events: WireEvents): Wire {
   const tooSmall = new Set<string>();
   /** Forms of authenticated advertisements, by carp interface. */
   const expected = new Map<string, readonly SignedForm[]>();
+  /** Errors of the last packets to unicast peers that had no way there. */
+  const unreached = new Map<string, string>();
   /** Multicast MACs to receive, by the index of the carpdev. */
   const memberships = new Map<number, Set<string>>();
 
@@ -170,10 +172,15 @@ export function createWire(events: WireEvents): Wire {
         "frame" in transmission
           ? sockets.send(on.handle, transmission.frame)
           : sendUnicast(on.index, transmission);
+      if ("payload" in transmission) unreached.delete(transmission.destination);
       if (error === 0) return undefined;
       const name = errnoName(error);
-      return "payload" in transmission && peerIsDown.has(name) ? undefined : name;
+      if (!("payload" in transmission && peerIsDown.has(name))) return name;
+      unreached.set(transmission.destination, name);
+      return undefined;
     },
+
+    unreached: (peer) => unreached.get(peer),
 
     drain() {
       deliver(sockets.drain());

@@ -75,6 +75,7 @@ export class ControlledEngine {
         feed: this.feed,
         dataPathObstacle: undefined,
         scriptsDoNotRun: false,
+        unreached: () => undefined,
         runDir: this.runDir,
         maintenance: async () => {
           this.#assertMay(undefined);

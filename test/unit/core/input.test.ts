@@ -7,6 +7,7 @@ import type { Effect } from "../../../src/core/effect.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import type { StatisticName } from "../../../src/core/statistics.ts";
 import { Authentication } from "../../../src/protocol/authentication.ts";
+import * as forge from "../../hosts/forge.ts";
 import {
   backup,
   ipv4,
@@ -35,6 +36,9 @@ function listener(change: InterfaceChange = {}): Station {
   station.sysctl("log", 7);
   return station;
 }
+
+/** The packets discarded by carp0. */
+const discardedBy = (station: Station) => station.host.interfaces()[0]?.discarded ?? [];
 
 const corruptVersion = (message: Uint8Array) => {
   message[0] = 0x31;
@@ -76,7 +80,7 @@ describe("a frame that is wrong in one way", () => {
       title: "unicast to an interface that expects multicast",
       frame: { destination: "10.0.0.2" },
       counter: "badVhid",
-      log: "7 unknown vhid 1 from 10.0.0.9 on eth0",
+      log: "7 carp0: vhid 1: carppeer is set on the other host only: unicast advertisement from 10.0.0.9 on eth0",
     },
     {
       title: "another version",
@@ -390,6 +394,53 @@ describe("an interface with a unicast peer", () => {
   });
 });
 
+describe("carppeer at one end only", () => {
+  const causes = (station: Station) => discardedBy(station).map(({ cause, source }) => [cause, source]);
+
+  it("is told from another group of hosts by the digest", () => {
+    const station = listener({ carppeer: "10.0.0.9" });
+    const text =
+      "carp0: vhid 1: carppeer is set on this host only: multicast advertisement from 10.0.0.9 on eth0";
+    assert.deepEqual(logged(station.hear(advertisement())), [`7 ${text}`]);
+    assert.deepEqual(causes(station), [["peer-here", "10.0.0.9"]]);
+    const other = station.hear(advertisement({ pass: "guessed", source: "10.0.0.8" }));
+    assert.deepEqual(logged(other), ["7 unknown vhid 1 from 10.0.0.8 on eth0"]);
+    assert.deepEqual(causes(station), [
+      ["peer-here", "10.0.0.9"],
+      [undefined, "10.0.0.8"],
+    ]);
+    assert.deepEqual(counted(station), { receivedIpv4: 2, badVhid: 2 });
+  });
+});
+
+describe("VRRP", () => {
+  const vrrp = (number: number) => {
+    const payload = forge.vrrp({ version: 2, number, shared: ["10.0.0.50"], source: "10.0.0.9" });
+    return forge.ipv4Frame({ source: "10.0.0.9", payload });
+  };
+
+  it("is counted as ever, named, and remembered by carpdev and number", () => {
+    const station = listener();
+    assert.deepEqual(logged(station.hear(vrrp(1))), [
+      "6 VRRP of virtual router 1, not CARP, from 10.0.0.9 on eth0",
+    ]);
+    station.hear(vrrp(51));
+    station.hear(vrrp(51));
+    assert.deepEqual(counted(station), { receivedIpv4: 3, tooShort: 3 });
+    assert.deepEqual(discardedBy(station), []);
+    const heard = station.host.virtualRouters();
+    assert.deepEqual(
+      heard.map(({ carpdev, family, version, number, source }) => [carpdev, family, version, number, source]),
+      [
+        ["eth0", 4, 2, 1, "10.0.0.9"],
+        ["eth0", 4, 2, 51, "10.0.0.9"],
+      ],
+    );
+    station.linkGone("eth0");
+    assert.deepEqual(station.host.virtualRouters(), []);
+  });
+});
+
 describe("our own advertisement that comes back", () => {
   it("is recognised by its counter, and discarded", () => {
     const station = master();
@@ -404,6 +455,11 @@ describe("our own advertisement that comes back", () => {
     }
     assert.equal(station.host.statistics.badAuthentication, 2);
     assert.equal(station.state(), "MASTER");
+    const causes = discardedBy(station).map(({ cause, source }) => [cause, source]);
+    assert.deepEqual(causes, [
+      ["own", "10.0.0.2"],
+      ["recorded", "10.0.0.9"],
+    ]);
   });
 
   it("from another address is answered by a MASTER once: it may be another master's", () => {

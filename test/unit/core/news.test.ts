@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Effect } from "../../../src/core/effect.ts";
-import { backup, ipv6, link, master, only, PLAIN, SECOND, Station, World } from "./driver.ts";
+import { backup, ipv4, ipv6, link, master, only, PLAIN, SECOND, Station, World } from "./driver.ts";
 import { advertisement } from "./peer.ts";
 
 const KINDS = new Set([
@@ -149,7 +149,19 @@ describe("other news", () => {
     station.world.run(SECOND);
     assert.deepEqual(news(station.take()), [{ kind: "send-failed", ...AT, error: "ENOBUFS" }]);
     const failure = () => station.host.interfaces()[0]?.sendFailure;
-    assert.deepEqual(failure(), { error: "ENOBUFS", atUs: station.world.us });
+    assert.deepEqual(failure(), { error: "ENOBUFS", atUs: station.world.us, left: [] });
+    station.sending = () => undefined;
+    station.world.run(SECOND);
+    assert.equal(failure(), undefined);
+  });
+
+  it("an advertisement that leaves over one family alone counts as sent, and the view shows the other's error", () => {
+    const station = master({ addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
+    station.sending = ({ family }) => (family === 6 ? "ENOBUFS" : undefined);
+    station.world.run(5 * SECOND);
+    assert.deepEqual(news(station.take()), []);
+    const failure = () => station.host.interfaces()[0]?.sendFailure;
+    assert.deepEqual(failure(), { error: "ENOBUFS", atUs: station.world.us, left: [4] });
     station.sending = () => undefined;
     station.world.run(SECOND);
     assert.equal(failure(), undefined);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Finding } from "../../../src/control/messages.ts";
+import type { DiscardView } from "../../../src/core/view.ts";
 import { examineHost, type HostExamined } from "../../../src/doctor/host.ts";
 import { examineInterfaces, type InterfacesExamined } from "../../../src/doctor/interfaces.ts";
 import type { DeviceFacts, HostFacts } from "../../../src/kernel/inspection.ts";
@@ -150,6 +151,9 @@ describe("interfaces", () => {
       device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
       mtu: () => 1500,
       local: [],
+      unreached: () => undefined,
+      virtualRouters: [],
+      unfit: () => undefined,
       ...given,
     });
   const found = (given: Given) => complaints(all(given));
@@ -222,30 +226,162 @@ describe("interfaces", () => {
       { devices, views: [view({ addresses, nodes: [node({ ...since, heard })] })] },
       /^error carp0: IPv6 is disabled/,
     );
+    one(
+      {
+        devices: { carp0: { ipv6IsDisabled: undefined } },
+        views: [view({ addresses, nodes: [node({ ...since, heard })] })],
+      },
+      /^error carp0: this host has no IPv6/,
+    );
   });
 
   test("advertisements that do not leave, with the reason", () => {
-    const sendFailure = { error: "EPERM", atUs: NOW_US };
+    const sendFailure = { error: "EPERM", atUs: NOW_US, left: [] };
     const views = [view({ sendFailure, nodes: [node({ ...since, heard })] })];
-    one({ views }, /^error carp0: its advertisements do not leave: EPERM$/);
-    assert.match(
-      all({ views })
-        .map(({ todo }) => todo)
-        .join(),
-      /packet filter/,
+    one({ views }, /^error carp0: its advertisements do not leave: a packet filter .* drops them \(EPERM\)$/);
+    const ago = { ...sendFailure, atUs: NOW_US - 9 * SECOND };
+    one(
+      { views: [view({ sendFailure: ago, nodes: [node({ state: "BACKUP" })] })] },
+      /^error carp0: its last advertisements, 9 s ago, did not leave: .* \(EPERM\)$/,
     );
+    const both = [
+      { family: 4, address: "10.0.0.1", prefixLength: 24 },
+      { family: 6, address: "2001:db8::1", prefixLength: 64 },
+    ] as const;
+    const partial = { ...sendFailure, left: [4] as const };
+    one(
+      { views: [view({ sendFailure: partial, addresses: both, nodes: [node({ ...since, heard })] })] },
+      /^warning carp0: its IPv6 advertisements do not leave: .* \(EPERM\)$/,
+    );
+    const errors = [
+      "ENOBUFS",
+      "EAGAIN",
+      "EACCES",
+      "EINVAL",
+      "EMSGSIZE",
+      "EADDRNOTAVAIL",
+      "ENETDOWN",
+      "ENXIO",
+      "EIO",
+    ];
+    for (const error of errors) {
+      const [said] = all({
+        views: [view({ sendFailure: { error, atUs: NOW_US, left: [] }, nodes: [node({ ...since, heard })] })],
+      }).filter(({ level }) => level === "error");
+      assert.ok(said?.text.includes(error) && said.todo !== undefined, JSON.stringify(said));
+    }
   });
 
   test("a discarded advertisement is reported for a minute, a wrong hash as an error", () => {
     const discarded = [
-      { counter: "badAuthentication", text: "incorrect hash from 10.0.0.9", atUs: NOW_US - 5 * SECOND },
-      { counter: "badTtl", text: "TTL 1", atUs: NOW_US - 6 * SECOND },
-      { counter: "badVhid", text: "long ago", atUs: NOW_US - 61 * SECOND },
-    ] as const;
+      packet({ counter: "badAuthentication", cause: "digest", text: "incorrect hash from 10.0.0.9" }),
+      packet({ counter: "badTtl", text: "TTL 1", atUs: NOW_US - 6 * SECOND }),
+      packet({ counter: "badVhid", text: "long ago", atUs: NOW_US - 61 * SECOND }),
+    ];
     assert.deepEqual(found({ views: [view({ discarded, nodes: [node({ ...since, heard })] })] }), [
       "error carp0: 5 s ago it discarded: incorrect hash from 10.0.0.9",
       "warning carp0: 6 s ago it discarded: TTL 1",
     ]);
+  });
+
+  const packet = (fields: Partial<DiscardView>): DiscardView => ({
+    counter: "badAuthentication",
+    cause: undefined,
+    source: "10.0.0.9",
+    text: "a reason",
+    atUs: NOW_US - 5 * SECOND,
+    ...fields,
+  });
+  const hearing = (fields: Partial<DiscardView>, local: InterfacesExamined["local"] = []) => ({
+    local,
+    views: [view({ discarded: [packet(fields)], nodes: [node({ ...since, heard })] })],
+  });
+  const own = { device: "eth0", address: "10.0.0.2", prefixLength: 24 };
+
+  test("its own advertisements that come back are a loop, however many were discarded, and no wrong pass", () => {
+    const discarded = (["own", "recorded"] as const).map((cause) => packet({ cause, source: own.address }));
+    const given = { local: [own], views: [view({ discarded, nodes: [node({ ...since, heard })] })] };
+    one(given, /^error carp0: its own advertisements come back: the network has a loop$/);
+    assert.doesNotMatch(JSON.stringify(all(given)), /\bpass\b/);
+  });
+
+  test("what another carpdev of this host sends, and what another host sends from its address", () => {
+    const elsewhere = { ...own, device: "eth1" };
+    one(
+      hearing({ cause: "digest", source: own.address }, [elsewhere]),
+      /: eth0 and eth1 are on one segment$/,
+    );
+    one(
+      hearing({ cause: "digest", source: own.address }, [own]),
+      /10\.0\.0\.2, its own address: another host/,
+    );
+    // A carpdev without an address: every host advertises from the shared one.
+    const shared = { ...own, device: "carp0", address: "10.0.0.1" };
+    one(
+      hearing({ cause: "digest", source: "10.0.0.1" }, [shared]),
+      /^error carp0: 5 s ago it discarded: a reason$/,
+    );
+    const peer = { ...heard, source: own.address, atUs: since.sinceUs };
+    one(
+      { local: [own], views: [view({ nodes: [node({ ...since, peers: [peer] })] })] },
+      /^error carp0: another host advertises from 10\.0\.0\.2/,
+    );
+  });
+
+  test("carppeer at one end only, this host itself, or out of reach", () => {
+    for (const cause of ["peer-here", "peer-there"] as const) {
+      const [found] = all(hearing({ counter: "badVhid", cause })).filter(({ level }) => level === "error");
+      assert.match(found?.todo ?? "", /set carppeer on every host of the vhid, or on none/);
+    }
+    const nodes = [node({ ...since, heard })];
+    one(
+      { local: [own], views: [view({ carppeer: own.address, nodes })] },
+      /^error carp0: carppeer 10\.0\.0\.2 is this host itself: no other host hears it$/,
+    );
+    const other = [view({ carppeer: "10.0.0.3", nodes })];
+    assert.deepEqual(found({ local: [own], views: other }), []);
+    one(
+      { local: [own], views: other, unreached: () => "ENETUNREACH" },
+      /^error carp0: carppeer 10\.0\.0\.3 is out of reach: there is no route to it \(ENETUNREACH\)$/,
+    );
+  });
+
+  test("VRRP with the MAC of a carp interface is an error, other VRRP is only told of", () => {
+    const router = {
+      carpdev: "eth0",
+      family: 4,
+      version: 2,
+      number: 1,
+      source: "10.0.0.9",
+      atUs: NOW_US,
+    } as const;
+    const nodes = [node({ ...since, heard })];
+    const views = [view({ nodes })];
+    const clash = all({ views, virtualRouters: [router] }).filter(({ level }) => level === "error");
+    assert.match(JSON.stringify(clash), /"carp0 vhid 1".*same MAC 00:00:5e:00:01:01.*use another vhid/);
+    const harmless = [
+      { ...router, number: 51 },
+      { ...router, number: 52, carpdev: "eth1" },
+      { ...router, family: 6 as const },
+    ];
+    assert.deepEqual(found({ views, virtualRouters: harmless }), []);
+    assert.match(
+      JSON.stringify(all({ views, virtualRouters: harmless })),
+      /VRRP is here too.*number 1, 51\)/,
+    );
+    const ownMac = [view({ lladdr: "02:00:00:00:00:01", nodes })];
+    assert.deepEqual(found({ views: ownMac, virtualRouters: [router] }), []);
+    assert.deepEqual(found({ views, virtualRouters: [{ ...router, atUs: NOW_US - 61 * SECOND }] }), []);
+  });
+
+  test("a carpdev that is no Ethernet device", () => {
+    const views = [
+      view({ running: false, notRunning: "carpdev eth0 is missing", nodes: [node({ state: "INIT" })] }),
+    ];
+    assert.equal(
+      found({ views, unfit: () => "no Ethernet device" })[0],
+      "error eth0: it is no Ethernet device: it cannot be a carpdev",
+    );
   });
 
   test("mode ip-unicast where the switch has learned", () => {
@@ -286,6 +422,8 @@ describe("interfaces", () => {
     assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, other] }), [
       "error carp0 vhid 1: several masters advertise: 10.0.0.3, 10.0.0.4",
     ]);
+    for (const { todo } of all({ views: [view({ nodes: [node({ ...since, heard, peers: [heard] })] })] }))
+      assert.doesNotMatch(todo ?? "", /\bpass\b/);
     const sixth = { ...heard, source: "fe80::3" };
     assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, sixth] }), []);
   });

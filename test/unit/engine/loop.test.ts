@@ -159,6 +159,7 @@ class Station {
         leave: () => {},
         mtuChanged: () => {},
         expectDigests: () => note("expect-digests"),
+        unreached: () => undefined,
         send: (_, transmission) => {
           const bytes = "frame" in transmission ? transmission.frame : transmission.payload;
           const isAnnouncement = bytes.length === 42;

@@ -67,6 +67,7 @@ class FakeKernel {
       events: {
         link: nothing,
         linkGone: nothing,
+        unfit: nothing,
         device: nothing,
         repaired: nothing,
         complaint: complain,

@@ -35,6 +35,29 @@ afterEach(() => {
 
 const addressesOf = (name: string) => events.linkNamed(name)?.addresses.map((each) => each.address);
 
+test("loopback, tunnels and our own devices are reported as unfit, under their present names", async () => {
+  const unfit = () =>
+    Object.fromEntries(
+      events.heard.flatMap((each) => (each.kind === "unfit" ? [[each.name, each.why]] : [])),
+    );
+  ip("tuntap add name tun0 mode tun");
+  ip("tuntap add name tap0 mode tap");
+  await links.start();
+  assert.deepEqual(unfit(), { lo: "no Ethernet device", tun0: "no Ethernet device" });
+  assert.ok(events.linkNamed("tap0"));
+  ip("link set tun0 name wan0");
+  await events.until(() => unfit().wan0);
+  assert.equal(unfit().tun0, undefined);
+  ip("link delete wan0");
+  await events.until(() => unfit().wan0 === undefined);
+  addCarpdev();
+  await events.until(() => events.linkNamed("eth0")?.up);
+  const mac = "00:00:5e:00:01:01";
+  const rest = { mac, realMac: false, mtu: undefined, active: false, addresses: [] };
+  await apply(links, "carp0", { name: "carp0", carpdev: "eth0", ...rest });
+  await events.until(() => unfit().carp0 === "a carp interface");
+});
+
 test("an Ethernet link is reported with its addresses in the kernel's order, loopback is not", async () => {
   ip("link add eth0 address 02:00:00:00:00:AA type bridge");
   ip("addr add 10.0.0.2/24 broadcast + dev eth0");
@@ -61,7 +84,7 @@ test("an Ethernet link is reported with its addresses in the kernel's order, loo
     },
   );
   assert.deepEqual(
-    events.heard.map((each) => each.kind === "link" && each.link.name),
+    events.heard.flatMap((each) => (each.kind === "link" ? [each.link.name] : [])),
     ["eth0"],
   );
 });
@@ -191,7 +214,7 @@ test("after close nothing is reported, what was pending resolves, and the proces
   const program = `
     import { createLinks } from ${JSON.stringify(new URL("../../../src/kernel/devices/links.ts", import.meta.url).href)};
     const none = () => undefined;
-    const events = { link: none, linkGone: none, placed: none, device: none, repaired: none, complaint: none };
+    const events = { link: none, linkGone: none, unfit: none, placed: none, device: none, repaired: none, complaint: none };
     const document = { saved: undefined, write: none };
     const links = createLinks({ runDir: "/run/carp", placed: document, settings: document, events });
     await links.start();

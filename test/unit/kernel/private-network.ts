@@ -128,6 +128,7 @@ const GIVE_UP_MS = 20_000;
 type Heard =
   | { readonly kind: "link"; readonly link: Link }
   | { readonly kind: "gone"; readonly name: string }
+  | { readonly kind: "unfit"; readonly name: string; readonly why: string | undefined }
   | { readonly kind: "placed"; readonly name: string; readonly errors: readonly string[] }
   | { readonly kind: "device"; readonly name: string; readonly index: number }
   | { readonly kind: "repaired"; readonly name: string; readonly what: string }
@@ -143,6 +144,9 @@ export class Recorder implements LinkEvents {
   }
   linkGone(name: string): void {
     this.#add({ kind: "gone", name });
+  }
+  unfit(name: string, why: string | undefined): void {
+    this.#add({ kind: "unfit", name, why });
   }
   placed(name: string, errors: readonly string[]): void {
     this.#add({ kind: "placed", name, errors });

@@ -80,6 +80,7 @@ beforeEach(async () => {
     feed,
     dataPathObstacle: undefined,
     scriptsDoNotRun: false,
+    unreached: () => undefined,
     runDir: directory,
     maintenance: async (on) => {
       maintenance.push(on);

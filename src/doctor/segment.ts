@@ -1,0 +1,185 @@
+/**
+ * Judges what carp interfaces hear on their segment and do not believe: discarded advertisements, their own ones that
+ * come back, peers that are this host itself, and VRRP. Pure: it sees only the views and facts it is given.
+ */
+
+import type { Finding, InterfaceView } from "../control/messages.ts";
+import { SECOND } from "../core/election/timing.ts";
+import type { Family, Micros } from "../core/model.ts";
+import type { DiscardView } from "../core/view.ts";
+import type { VirtualRouter } from "../core/virtual-routers.ts";
+import type { LocalAddress } from "../kernel/inspection.ts";
+import { multicastMac, virtualMac } from "../protocol/address.ts";
+
+/** Packets received longer ago are not reported. */
+const RECENT_US = 60 * SECOND;
+
+export interface SegmentExamined {
+  readonly nowUs: Micros;
+  /** The addresses of this host. */
+  readonly local: readonly LocalAddress[];
+  /** The errno name of the last packet to this unicast peer, if it found no way there. */
+  readonly unreached: (peer: string) => string | undefined;
+}
+
+/** One finding for each way in which packets are discarded, of those discarded lately. */
+export function discardFindings(view: InterfaceView, examined: SegmentExamined): Finding[] {
+  const recent = view.discarded.filter(({ atUs }) => examined.nowUs - atUs <= RECENT_US);
+  const findings = recent.map((packet) => discardFinding(view, packet, examined));
+  // Several kinds of packets can tell the same.
+  return findings.filter(({ text }, n) => findings.findIndex((each) => each.text === text) === n);
+}
+
+const LOOP_TODO =
+  "look for a second path between switches (spanning tree), for a bond or team whose ports are not a group on the switch, and for mirrored ports";
+
+function discardFinding(
+  view: InterfaceView,
+  { counter, cause, source, text, atUs }: DiscardView,
+  { nowUs, local }: SegmentExamined,
+): Finding {
+  const { name: subject, carpdev = "" } = view;
+  const ago = `${Math.round((nowUs - atUs) / SECOND)} s ago`;
+  const own = ownDevice(source, view, local);
+  if (cause === "own" || (cause === "recorded" && own !== undefined))
+    return {
+      level: "error",
+      subject,
+      text: "its own advertisements come back: the network has a loop",
+      todo: LOOP_TODO,
+    };
+  if (own !== undefined && own !== carpdev)
+    return {
+      level: "error",
+      subject,
+      text: `it hears what this host itself sends on ${own}: ${carpdev} and ${own} are on one segment`,
+      todo: "give the carp interfaces of one segment different vhids, or the same carpdev",
+    };
+  if (own !== undefined)
+    return {
+      level: "error",
+      subject,
+      text: `it discards packets from ${source}, its own address: another host has it too, or the network has a loop`,
+      todo: `look for the other host with ${source}; for a loop, ${LOOP_TODO}`,
+    };
+  const todo = (cause && CAUSE_TODO[cause]) ?? COUNTER_TODO[counter];
+  return {
+    level: cause === undefined ? "warning" : "error",
+    subject,
+    text: `${ago} it discarded: ${text}`,
+    ...(todo === undefined ? {} : { todo }),
+  };
+}
+
+const CAUSE_TODO: Readonly<Partial<Record<NonNullable<DiscardView["cause"]>, string>>> = {
+  digest:
+    "a host of this vhid: give all of them the same pass, addresses and lladdr; a host of another group: give that group another vhid",
+  recorded:
+    "compare the clocks of the hosts; strict_replay and signed_header are for hosts that all run carpctl; if both are right, a recording is played back",
+  "peer-here": "set carppeer on every host of the vhid, or on none",
+  "peer-there": "set carppeer on every host of the vhid, or on none",
+};
+
+const COUNTER_TODO: Readonly<Partial<Record<DiscardView["counter"], string>>> = {
+  badTtl: "a host behind a router needs carppeer, on both hosts",
+  badVersion: "the sender speaks another version of CARP, or another protocol",
+  badVhid: "compare carppeer and pass on the hosts of the vhid",
+};
+
+/**
+ * The device of this host that has the address of its own; of several, the carpdev. A shared address is every host's.
+ */
+function ownDevice(
+  source: string,
+  { carpdev, addresses }: InterfaceView,
+  local: readonly LocalAddress[],
+): string | undefined {
+  if (addresses.some(({ address }) => address === source)) return undefined;
+  const devices = local.filter(({ address }) => address === source).map(({ device }) => device);
+  return devices.find((device) => device === carpdev) ?? devices[0];
+}
+
+/** Unicast peers that are this host itself or out of reach, and other hosts that have its address. */
+export function addressFindings(view: InterfaceView, { local, unreached }: SegmentExamined): Finding[] {
+  const { name: subject, addresses, nodes } = view;
+  const isOwn = (text: string) => {
+    const [address = ""] = text.split("%");
+    return [...local, ...addresses].some((each) => each.address === address);
+  };
+  const findings: Finding[] = [];
+  for (const family of [4, 6] as const) {
+    const peers = peersOf(view, family);
+    const word = family === 4 ? "carppeer" : "carppeer6";
+    if (peers.length > 0 && peers.every(isOwn) && addresses.some((each) => each.family === family))
+      findings.push({
+        level: "error",
+        subject,
+        text: `${word} ${peers.join(",")} is this host itself: no other host hears it`,
+        todo: `name the other host: carpctl ${subject} ${word} ADDRESS`,
+      });
+    // A BACKUP sends nothing: its last packet is old.
+    const sends = nodes.some(({ state }) => state === "MASTER");
+    for (const peer of sends ? peers : []) {
+      const error = unreached(peer);
+      if (error !== undefined)
+        findings.push({
+          level: "error",
+          subject,
+          text: `${word} ${peer} is out of reach: ${error === "ENETUNREACH" ? "there is no route to it" : "the last packet to it was refused"} (${error})`,
+          todo: `see 'ip route get ${peer}'`,
+        });
+    }
+  }
+  const sources = new Set(nodes.flatMap(({ peers }) => peers.map(({ source }) => source)));
+  for (const source of sources)
+    if (ownDevice(source, view, local) !== undefined)
+      findings.push({
+        level: "error",
+        subject,
+        text: `another host advertises from ${source}, which is an address of this host too`,
+        todo: "give every host an address of its own",
+      });
+  return findings;
+}
+
+/** The unicast peers of a family; none: it multicasts. */
+export function peersOf({ carppeer, carppeer6 }: InterfaceView, family: Family): readonly string[] {
+  return [family === 4 ? carppeer : carppeer6].flat().filter((peer) => peer !== undefined);
+}
+
+/** VRRP on a carpdev: routers that share the MAC of a carp interface there, each an error, and all others in one line. */
+export function vrrpFindings(
+  carpdev: string,
+  on: readonly InterfaceView[],
+  routers: readonly VirtualRouter[],
+  nowUs: Micros,
+): Finding[] {
+  const recent = routers.filter((each) => each.carpdev === carpdev && nowUs - each.atUs <= RECENT_US);
+  const findings: Finding[] = [];
+  const others = new Set<number>();
+  for (const router of recent) {
+    const { number, version, source } = router;
+    const clashing = on.find((view) => sharesMac(view, router));
+    if (clashing === undefined) others.add(number);
+    else
+      findings.push({
+        level: "error",
+        subject: `${clashing.name} vhid ${number}`,
+        text: `a VRRP router (version ${version}, ${source}) has the same number, and so the same MAC ${virtualMac(number)}`,
+        todo: "use another vhid, or another number for the virtual router",
+      });
+  }
+  if (others.size > 0)
+    findings.push({
+      level: "ok",
+      subject: carpdev,
+      text: `VRRP is here too, with MACs of its own (number ${[...others].sort((a, b) => a - b).join(", ")})`,
+    });
+  return findings;
+}
+
+/** VRRP over IPv4 uses CARP's virtual MACs, over IPv6 00:00:5e:00:02:NUMBER. */
+function sharesMac({ lladdr, nodes: [leader] }: InterfaceView, { number, family }: VirtualRouter): boolean {
+  if (family === 6 || leader?.vhid !== number) return false;
+  return lladdr === virtualMac(number) || lladdr === multicastMac(number);
+}
