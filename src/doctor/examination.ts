@@ -15,6 +15,7 @@ import {
   hostFacts,
   localAddresses,
 } from "../kernel/inspection.ts";
+import type { Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
@@ -27,6 +28,7 @@ export interface ExaminedEngine {
   readonly scriptsDoNotRun: boolean;
   now(): Instant;
   packets(): Packets[];
+  overruled(carpdev: string): Overruled;
 }
 
 /**
@@ -64,6 +66,7 @@ export async function examineAround(
       packets: engine.packets(),
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
+      overruled: (name) => engine.overruled(name),
       local: others,
     }),
   ];

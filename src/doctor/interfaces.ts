@@ -7,6 +7,7 @@ import type { Finding, InterfaceView, NodeView, Packets } from "../control/messa
 import { intervalUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
+import type { Overruled } from "../kernel/kernel.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
 
 export interface InterfacesExamined {
@@ -17,6 +18,7 @@ export interface InterfacesExamined {
   /** The MTU of a device that could be a carpdev. */
   readonly mtu: (name: string) => number | undefined;
   readonly local: readonly LocalAddress[];
+  readonly overruled: (carpdev: string) => Overruled;
 }
 
 /** Advertisements discarded longer ago are not reported. */
@@ -42,7 +44,7 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local }: InterfacesExamined,
+  { device, mtu: mtuOf, local, overruled }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
@@ -63,6 +65,19 @@ function carpdev(
       "error",
       `arp_announce is ${arpAnnounce}: it asks from shared addresses with its own MAC`,
       setting(name, "arp_announce=2"),
+    );
+  const { before, xdp } = overruled(name);
+  for (const text of before)
+    say(
+      "error",
+      `${text}: what it lets through, answers or drops goes by no lease`,
+      "take it off, or have its owner put it behind carp's",
+    );
+  if (xdp !== 0)
+    say(
+      "warning",
+      `XDP program ${xdp} runs before carp's: what it answers, redirects or drops goes by no lease`,
+      "see that it passes ARP, neighbour discovery and packets for shared addresses on",
     );
   const wanted = on.filter(({ running }) => running);
   for (const family of [4, 6] as const)

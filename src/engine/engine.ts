@@ -14,7 +14,7 @@ import { Host, type Outcome } from "../core/host.ts";
 import type { Instant } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
 import { createLinks } from "../kernel/devices/links.ts";
-import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
+import type { Clock, DataPath, Links, Overruled, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -164,6 +164,11 @@ export class Engine {
       const counts = this.#dataPath.counts(name);
       return counts === undefined ? [] : [{ interface: name, ...counts }];
     });
+  }
+
+  /** What other owners have on a carpdev that may decide about its packets before the data path. */
+  overruled(carpdev: string): Overruled {
+    return this.#dataPath.overruled(this.host.link(carpdev)?.index ?? 0);
   }
 
   /** Handles an event of a kernel adapter. */

@@ -150,6 +150,7 @@ describe("interfaces", () => {
       device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
       mtu: () => 1500,
       local: [],
+      overruled: () => ({ before: [], xdp: 0 }),
       ...given,
     });
   const found = (given: Given) => complaints(all(given));

@@ -194,6 +194,7 @@ class Station {
         leaseUntilUs: () => 0,
         counts: () => undefined,
         repair: () => [],
+        overruled: () => ({ before: [], xdp: 0 }),
         removeLeftovers: () => {},
         close: () => {},
         shutdown: () => {},
