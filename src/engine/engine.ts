@@ -302,13 +302,15 @@ export class Engine {
     this.#dataPath.close();
   }
 
-  async #save(): Promise<void> {
+  /** @returns whether the state is saved */
+  async #save(): Promise<boolean> {
     const now = this.now();
     const errors = await this.#state.save(this.host.configuration, this.host.greatestCounter(now), now).then(
       () => [],
       (error: unknown) => [error instanceof Error ? error.message : String(error)],
     );
     this.handle({ kind: "performed", part: { kind: "saved-state" }, errors });
+    return errors.length === 0;
   }
 
   /** Demotes the host for failed service checks, or ends that. @param failed undefined: it is not known */
@@ -328,8 +330,7 @@ export class Engine {
       this.handle({ kind: "repaired", interface: carpdev, what });
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
-    this.log(2, "repaired: the saved state was removed");
-    void this.#save();
+    void this.#save().then((isSaved) => isSaved && this.log(2, "repaired: the saved state was removed"));
   }
 
   #tell(news: News): void {

@@ -122,6 +122,37 @@ export function difference(context: PassContext, state: DeviceState): { needed: 
   };
 }
 
+/** Which changes by other programs are still there, also where the kernel refused to have them undone. */
+export function unrepaired(context: PassContext, state: DeviceState): ReadonlySet<string> {
+  const { desired, lost } = state;
+  const carpdev = context.cache.byName(desired?.carpdev ?? "");
+  const refused = new Set<string>();
+  if (desired?.realMac !== true || carpdev === undefined)
+    return new Set(difference(context, { ...state, refused, unwritable: new Set() }).what);
+  // An address that could not be added is not recorded as placed on the carpdev.
+  const wantedThere = wantedOn(context, desired, carpdev);
+  const placed = new Set(wantedThere.map(({ key }) => key));
+  return new Set(
+    changedAddresses(carpdev.index, wantedThere, { cache: context.cache, placed, refused, lost }),
+  );
+}
+
+/** Lets the addresses be added again that were refused because IPv6 was disabled, when it is not any more. */
+export function retryIPv6(state: DeviceState): void {
+  const { desired, withoutIPv6 } = state;
+  if (desired === null || withoutIPv6.size === 0) return;
+  if (readSetting(nameOfPlace(desired), "disable_ipv6") !== 0) return;
+  for (const key of withoutIPv6) {
+    state.refused.delete(key);
+    state.complaints.delete(key);
+  }
+  withoutIPv6.clear();
+  state.exempt.delete("disable_ipv6");
+}
+
+/** The device that the addresses are on. */
+const nameOfPlace = ({ realMac, carpdev, name }: Device): string => (realMac ? carpdev : name);
+
 export const isOurs = (context: PassContext, state: DeviceState, link: KernelLink): boolean =>
   link.index === state.index || link.alias === context.alias;
 
@@ -335,6 +366,11 @@ function additionAnswered(
   if (GONE.has(error)) return;
   state.refused.add(key);
   const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
+  if (forbidden) {
+    state.withoutIPv6.add(key);
+    // The kernel notifies of neither change: noted, so that the answer to a query shows when IPv6 is back.
+    if (state.desired !== null) cache.noteSetting(nameOfPlace(state.desired), "disable_ipv6", 1);
+  }
   const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
   complain(state, key, `address ${key} cannot be added (${why})`, { unserved: 1, whenActive: true });
 }

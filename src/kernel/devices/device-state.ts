@@ -36,6 +36,8 @@ export interface DeviceState {
   placed: Set<string>;
   /** Keys of addresses the kernel refused. */
   readonly refused: Set<string>;
+  /** Those of them that it refused because IPv6 was disabled. */
+  readonly withoutIPv6: Set<string>;
   /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
   readonly lost: Map<string, number | undefined>;
   /** Keys of routes the kernel refused. */
@@ -80,6 +82,7 @@ const ABSENT = new Set(["EADDRNOTAVAIL", "ENXIO"]);
 /** Forgets what failed: every part is tried again by the next pass. */
 export function forgetFailures(state: DeviceState): void {
   state.refused.clear();
+  state.withoutIPv6.clear();
   state.unwritable.clear();
   for (const key of state.refusedRoutes) state.lost.set(key, undefined);
   state.refusedRoutes.clear();

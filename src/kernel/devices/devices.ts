@@ -9,8 +9,8 @@ import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
 import { removePlaced } from "./carpdev-addresses.ts";
-import { asWanted, difference, doubtRoutes, pass } from "./device-pass.ts";
-import { localRouteKey, removal } from "./device-plan.ts";
+import { asWanted, difference, doubtRoutes, pass, retryIPv6, unrepaired } from "./device-pass.ts";
+import { inWords, localRouteKey, removal } from "./device-plan.ts";
 import {
   complain,
   type DeviceState,
@@ -165,6 +165,7 @@ export class Devices {
       creating: false,
       placed: new Set(),
       refused: new Set(),
+      withoutIPv6: new Set(),
       complaints: new Map(),
       generation: 0,
       tried: 0,
@@ -228,8 +229,9 @@ export class Devices {
     const { name, foreign, restored } = entry;
     entry.foreign = [];
     entry.restored = [];
-    const what = foreign.length > 0 ? foreign : restored;
-    if (what.length > 0) this.#context.events.repaired(name, what.join("; "));
+    const left = foreign.length > 0 ? unrepaired(this.#context, entry) : new Set();
+    const what = foreign.length > 0 ? foreign.filter((each) => !left.has(each)) : restored;
+    if (what.length > 0) this.#context.events.repaired(name, inWords(what));
   }
 
   /** Tells what is not in place. @param always also when it is what was told last */
@@ -257,6 +259,7 @@ export class Devices {
   #consider(entry: Entry): void {
     if (entry.running || entry.backoff.waits) return;
     entry.touched = false;
+    retryIPv6(entry);
     const { needed, what } = difference(this.#context, entry);
     if (!needed) {
       entry.foreign = [];
@@ -265,11 +268,12 @@ export class Devices {
       return;
     }
     if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
-    if (entry.backoff.allows(entry.foreign)) {
+    const changed = entry.foreign.length > 0 ? [inWords(entry.foreign)] : [];
+    if (entry.backoff.allows(changed)) {
       entry.complaints.delete("backoff");
       void this.#run(entry);
     } else if (entry.backoff.pauseMs >= LONG_PAUSE_MS) {
-      complain(entry, "backoff", `another program keeps changing it (${entry.foreign.join("; ")})`, {
+      complain(entry, "backoff", `another program keeps changing it (${changed.join()})`, {
         unserved: EVERY,
         whenActive: true,
       });
