@@ -41,6 +41,7 @@ import {
   removalAnswered,
 } from "./device-state.ts";
 import { addressKey } from "./link-cache.ts";
+import { isOn } from "./placed-addresses.ts";
 
 /** Rounds of a pass: removing, creating, configuring, and some for changes by other programs meanwhile. */
 const ROUNDS = 6;
@@ -181,9 +182,9 @@ async function nextSteps(
   device: Device | null,
 ): Promise<Step[] | undefined> {
   const elsewhere = context.placed.get(state.name);
-  if (elsewhere !== undefined && !(device?.realMac && device.carpdev === elsewhere.carpdev)) {
+  const home = device?.realMac ? context.cache.byName(device.carpdev) : undefined;
+  if (elsewhere !== undefined && !(home !== undefined && isOn(elsewhere, home)))
     await leaveCarpdev(context, state);
-  }
   const link = context.cache.byName(state.name);
   const ours = link !== undefined && isOurs(context, state, link);
   const renamed = context.cache.links.get(state.index);

@@ -8,7 +8,7 @@ import type { Device } from "../../core/model.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
-import { removePlaced } from "./carpdev-addresses.ts";
+import { carpdevOf, removePlaced } from "./carpdev-addresses.ts";
 import { asWanted, difference, doubtRoutes, pass, retryIPv6, unrepaired } from "./device-pass.ts";
 import { inWords, localRouteKey, removal } from "./device-plan.ts";
 import {
@@ -119,8 +119,8 @@ export class Devices {
     for (const name of placed.names()) {
       const on = placed.get(name);
       if (on === undefined || keep.has(name)) continue;
-      await removePlaced(this.#context, on.carpdev, on.keys);
-      placed.set(name, on.carpdev, new Set());
+      await removePlaced(this.#context, on);
+      placed.forget(name);
     }
   }
 
@@ -135,7 +135,8 @@ export class Devices {
     for (const name of names) {
       const link = cache.byName(name);
       const parent = link?.alias === alias ? cache.links.get(link.parentIndex)?.name : undefined;
-      for (const carpdev of [parent, placed.get(name)?.carpdev]) if (carpdev) carpdevs.add(carpdev);
+      const on = placed.get(name);
+      for (const carpdev of [parent, on && carpdevOf(cache, on)?.name]) if (carpdev) carpdevs.add(carpdev);
     }
     return carpdevs;
   }

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Link } from "../../core/model.ts";
 import type { Document, LinkEvents, Links } from "../kernel.ts";
+import { native } from "../native.ts";
 import {
   ARPHRD_ETHER,
   addressDump,
@@ -90,11 +91,10 @@ class KernelLinks implements Links {
       told: (index, key) => this.#told(index, key),
       reread: () => this.#read("everything"),
     });
-    const nameOf = (index: number) => this.#cache.links.get(index)?.name;
     this.#arpLinks = new ArpLinks({
       settings: new CarpdevSettings({
         document: settings,
-        nameOf,
+        nameOf: (index) => native.interfaceName(index),
         complain,
         written: (name, setting, value) => this.#cache.noteSetting(name, setting, value),
       }),
@@ -159,10 +159,11 @@ class KernelLinks implements Links {
     }
     this.#sinceReading?.push(notice);
     if (notice.kind === "link" && !notice.gone) {
-      // Nearly always the answer to `look`.
-      if (isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index))) return;
-      this.#take(notice);
+      const isNews = !isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index));
+      if (isNews) this.#take(notice);
       this.#arpLinks.heard(notice.link);
+      // Nearly always the answer to `look`.
+      if (!isNews) return;
     } else this.#take(notice);
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
       this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
@@ -196,7 +197,7 @@ class KernelLinks implements Links {
     const { index } = notice.address;
     const link = this.#cache.links.get(index);
     if (link === undefined || !this.#isCarpdev(link)) return;
-    if (this.#placed.on(link.name).has(addressKey(notice.address))) return;
+    if (this.#placed.on(link).has(addressKey(notice.address))) return;
     this.#unordered.add(index);
     void this.#read("addresses");
   }
@@ -271,7 +272,7 @@ class KernelLinks implements Links {
   }
 
   #describe(link: KernelLink): Link {
-    const ours = this.#placed.on(link.name);
+    const ours = this.#placed.on(link);
     return {
       name: link.name,
       index: link.index,
