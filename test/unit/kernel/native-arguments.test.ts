@@ -59,6 +59,7 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["text", `${NOWHERE}/socket`],
     ["int32", 1],
   ],
+  listenerUid: [["text", NOWHERE]],
   acceptUnix: [["int32", -1]],
   receiveBytes: [
     ["int32", -1],
