@@ -151,6 +151,30 @@ export function retryIPv6(state: DeviceState): void {
   state.exempt.delete("disable_ipv6");
 }
 
+/** The link that the addresses are on, while it is there. */
+export const placeOf = ({ cache }: PassContext, { desired }: DeviceState): KernelLink | undefined =>
+  desired === null ? undefined : cache.byName(nameOfPlace(desired));
+
+/**
+ * Adds the host's own routes again that went with the device or its addresses; the others are there already.
+ *
+ * @returns the routes that were lost, in words
+ */
+export async function putRoutesBack(context: PassContext, state: DeviceState): Promise<string[]> {
+  const place = placeOf(context, state);
+  const routes = [...state.hostRoutes.values()];
+  if (place === undefined || routes.length === 0) return [];
+  const errors = await context.perform(routes.map((route) => route.request(place.index)));
+  return routes.flatMap(({ key, what }, at) => {
+    const error = errors[at];
+    if (error === undefined) return [`route ${what} was removed`];
+    if (error === "EEXIST" || GONE.has(error)) return [];
+    state.hostRoutes.delete(key);
+    context.events.complaint(`${state.name}: lost route ${what} cannot be put back (${error})`);
+    return [];
+  });
+}
+
 /** The device that the addresses are on. */
 const nameOfPlace = ({ realMac, carpdev, name }: Device): string => (realMac ? carpdev : name);
 
@@ -237,6 +261,7 @@ function adopt(context: PassContext, state: DeviceState, link: KernelLink): void
   for (const { name, needed } of NEW_DEVICE) set(context, state, name, needed);
   // New devices on this host have it.
   if (readSetting(link.name, "disable_ipv6") !== 0) state.exempt.add("disable_ipv6");
+  context.followRoutes();
   context.events.device(state.name, link.index);
 }
 
@@ -358,8 +383,7 @@ function additionAnswered(
   if (error === undefined || (error === "EEXIST" && (cache.has(address.index, key) || !hasOtherLength()))) {
     // The kernel reports a new IPv6 address some time after it has acknowledged it, and may have reported its removal
     // before that: then it is added again, which EEXIST answers when it is there all the same.
-    if (!cache.has(address.index, key) && !(departed && error === undefined))
-      cache.take({ kind: "address", gone: false, address });
+    if (!cache.has(address.index, key) && !(departed && error === undefined)) context.added(address);
     if (!state.desired?.realMac) state.placed.add(key);
     state.complaints.delete(key);
     return;

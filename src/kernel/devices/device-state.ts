@@ -6,6 +6,8 @@
 import type { Device, Harm } from "../../core/model.ts";
 import type { LinkEvents } from "../kernel.ts";
 import type { Request } from "../netlink/bytes.ts";
+import type { HostRoute } from "../netlink/host-routes.ts";
+import type { KernelAddress } from "../netlink/messages.ts";
 import { LOST } from "../netlink/rtnetlink.ts";
 import type { SettingName } from "../settings/link-settings.ts";
 import type { LinkCache } from "./link-cache.ts";
@@ -40,6 +42,8 @@ export interface DeviceState {
   readonly withoutIPv6: Set<string>;
   /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
   readonly lost: Map<string, number | undefined>;
+  /** The host's own routes through the device, by key, in the order they were added. */
+  readonly hostRoutes: Map<string, HostRoute>;
   /** Keys of routes the kernel refused. */
   readonly refusedRoutes: Set<string>;
   /** Keys of routes whose request was sent and its answer lost: they are there, or cannot be. */
@@ -70,6 +74,10 @@ export interface PassContext {
   turn(): Promise<void>;
   /** Resolves when the kernel reports an address that was just added, or after a limit. */
   told(index: number, key: string): Promise<void>;
+  /** Must be called when a device has another index. */
+  followRoutes(): void;
+  /** Takes an address in that the kernel has acknowledged and not reported yet. */
+  added(address: KernelAddress): void;
   /** Resolves when links and addresses have been read again after answers were lost. */
   reread(): Promise<void>;
 }

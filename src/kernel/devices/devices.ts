@@ -9,7 +9,16 @@ import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
 import { carpdevOf, removePlaced } from "./carpdev-addresses.ts";
-import { asWanted, difference, doubtRoutes, pass, retryIPv6, unrepaired } from "./device-pass.ts";
+import {
+  asWanted,
+  difference,
+  doubtRoutes,
+  pass,
+  placeOf,
+  putRoutesBack,
+  retryIPv6,
+  unrepaired,
+} from "./device-pass.ts";
 import { inWords, localRouteKey, removal } from "./device-plan.ts";
 import {
   complain,
@@ -38,6 +47,8 @@ interface Entry extends DeviceState {
   /** The device or its carpdev has changed since the last look. */
   touched: boolean;
   readonly backoff: RepairBackoff;
+  /** Repairs, in words, of the host's own routes. */
+  readonly routesBack: string[];
   /** The errors told last. */
   told: readonly string[];
 }
@@ -65,6 +76,8 @@ export class Devices {
       entry.settled = false;
       entry.foreign = [];
     }
+    // The kernel drops them with the addresses; hooks add them again.
+    if (!desired?.active) entry.hostRoutes.clear();
     const generation = ++entry.generation;
     entry.waiters.push({ generation, done });
     void this.#run(entry);
@@ -86,6 +99,10 @@ export class Devices {
       this.#routeGone(notice.route);
       return;
     }
+    if (notice.kind === "host-route") {
+      this.#hostRoute(notice);
+      return;
+    }
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     const name = notice.kind === "link" ? notice.link.name : this.#context.cache.links.get(index)?.name;
     for (const entry of this.#entries.values()) {
@@ -101,6 +118,8 @@ export class Devices {
     for (const entry of this.#entries.values()) {
       if (entry.index !== 0 && !this.#context.cache.links.has(entry.index)) this.#gone(entry);
       doubtRoutes(this.#context, entry);
+      // One that was deleted meanwhile must not come back.
+      entry.hostRoutes.clear();
       this.#touch(entry);
     }
   }
@@ -108,6 +127,11 @@ export class Devices {
   /** The links to query now and then: the kernel sends no notification of some changes. */
   indexes(): number[] {
     return [...this.#entries.values()].flatMap(({ index }) => (index === 0 ? [] : index));
+  }
+
+  /** The links whose host routes matter. */
+  routedIndexes(): number[] {
+    return [...this.#entries.values()].flatMap((entry) => placeOf(this.#context, entry)?.index ?? []);
   }
 
   async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
@@ -180,9 +204,11 @@ export class Devices {
       exempt: new Set(),
       unwritable: new Set(),
       refusedRoutes: new Set(),
+      hostRoutes: new Map(),
       restored: [],
       carpdevMtu: undefined,
       backoff,
+      routesBack: [],
       told: [],
     };
     this.#entries.set(name, entry);
@@ -213,6 +239,7 @@ export class Devices {
       generation = entry.generation;
       entry.tried = generation;
       entry.settled = await pass(this.#context, entry);
+      if (entry.settled) entry.routesBack.push(...(await putRoutesBack(this.#context, entry)));
       const due = entry.waiters.filter((each) => each.generation <= generation);
       entry.waiters = entry.waiters.filter((each) => each.generation > generation);
       this.#tellPlaced(entry, true);
@@ -231,7 +258,8 @@ export class Devices {
     entry.foreign = [];
     entry.restored = [];
     const left = foreign.length > 0 ? unrepaired(this.#context, entry) : new Set();
-    const what = foreign.length > 0 ? foreign.filter((each) => !left.has(each)) : restored;
+    const undone = foreign.length > 0 ? foreign.filter((each) => !left.has(each)) : restored;
+    const what = [...undone, ...entry.routesBack.splice(0)];
     if (what.length > 0) this.#context.events.repaired(name, inWords(what));
   }
 
@@ -246,6 +274,17 @@ export class Devices {
   #forget(entry: Entry): void {
     entry.backoff.close();
     this.#entries.delete(entry.name);
+  }
+
+  /** On a carpdev only routes from the shared addresses go with them. */
+  #hostRoute({ gone, byKernel, route }: Extract<Notice, { kind: "host-route" }>): void {
+    for (const entry of this.#entries.values()) {
+      const { desired, hostRoutes } = entry;
+      if (placeOf(this.#context, entry)?.index !== route.index || !desired?.active) continue;
+      if (desired.realMac && !desired.addresses.some(({ address }) => address === route.source)) continue;
+      if (!gone) hostRoutes.set(route.key, route);
+      else if (!byKernel) hostRoutes.delete(route.key);
+    }
   }
 
   #routeGone({ index, key, table }: KernelRoute): void {
