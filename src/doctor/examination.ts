@@ -15,6 +15,7 @@ import {
   hostFacts,
   localAddresses,
 } from "../kernel/inspection.ts";
+import type { Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
@@ -28,6 +29,7 @@ export interface ExaminedEngine {
   now(): Instant;
   packets(): Packets[];
   unreached(peer: string): string | undefined;
+  overruled(carpdev: string): Overruled;
 }
 
 /**
@@ -65,6 +67,7 @@ export async function examineAround(
       packets: engine.packets(),
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
+      overruled: (name) => engine.overruled(name),
       local: others,
       unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),

@@ -9,6 +9,7 @@ import { intervalUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
+import type { Overruled } from "../kernel/kernel.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
 import { addressFindings, discardFindings, peersOf, vrrpFindings } from "./segment.ts";
 
@@ -24,6 +25,7 @@ export interface InterfacesExamined {
   readonly virtualRouters: readonly VirtualRouter[];
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;
+  readonly overruled: (carpdev: string) => Overruled;
 }
 
 /** So many packets without one for another host are no coincidence. */
@@ -50,7 +52,7 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local, unfit: unfitness }: InterfacesExamined,
+  { device, mtu: mtuOf, local, overruled, unfit: unfitness }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
@@ -81,6 +83,19 @@ function carpdev(
       "error",
       `arp_announce is ${arpAnnounce}: it asks from shared addresses with its own MAC`,
       setting(name, "arp_announce=2"),
+    );
+  const { before, xdp } = overruled(name);
+  for (const text of before)
+    say(
+      "error",
+      `${text}: what it lets through, answers or drops goes by no lease`,
+      "take it off, or have its owner put it behind carp's",
+    );
+  if (xdp !== 0)
+    say(
+      "warning",
+      `XDP program ${xdp} runs before carp's: what it answers, redirects or drops goes by no lease`,
+      "see that it passes ARP, neighbour discovery and packets for shared addresses on",
     );
   const wanted = on.filter(({ running }) => running);
   for (const family of [4, 6] as const)

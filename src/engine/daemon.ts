@@ -19,6 +19,7 @@ import { AlreadyRunning, ControlSockets, isAnswered, removeUnfinished } from "./
 import { createMethods } from "./control/methods.ts";
 import { ControlServer } from "./control/server.ts";
 import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
+import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
 
@@ -32,6 +33,7 @@ const INTERNAL_ERROR = 70;
 const NEEDS_ROOT = 75;
 
 export interface Started extends Privileged {
+  readonly lock: RunDirectoryLock;
   /** Failures of the start that prevented nothing, for the log. */
   readonly complaints: readonly string[];
   /** What of root could not be given up. */
@@ -83,7 +85,8 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
-  keepSocket(server, engine);
+  const { lock } = started;
+  keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
   engine.log(6, `carpd ${engine.version} started`);
@@ -97,6 +100,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     await engine.abandon();
   }
   server.close();
+  if (order === "stop") lock.release();
   return order === "start-again" ? NEEDS_ROOT : 0;
 }
 
@@ -109,12 +113,13 @@ function answerWatchdog(): void {
 }
 
 /**
- * Restores the control socket when it was removed, which the kernel does not report. Without it no command
- * could reach the engine, and a second engine would start.
+ * Restores the control socket and the lock when they were removed, which the kernel does not report. Without the
+ * socket no command could reach the engine.
  */
-function keepSocket(server: ControlServer, engine: Engine): void {
+function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirectoryLock): void {
   setInterval(() => {
     try {
+      lock.keep();
       if (server.restore()) engine.log(2, "repaired: the control socket was removed");
     } catch {
       // The run directory is gone: a later check makes the socket when it is back.

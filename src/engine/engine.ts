@@ -14,7 +14,7 @@ import { Host, type Outcome } from "../core/host.ts";
 import type { Instant } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
 import { createLinks } from "../kernel/devices/links.ts";
-import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
+import type { Clock, DataPath, Links, Overruled, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -172,6 +172,11 @@ export class Engine {
     });
   }
 
+  /** What other owners have on a carpdev that may decide about its packets before the data path. */
+  overruled(carpdev: string): Overruled {
+    return this.#dataPath.overruled(this.host.link(carpdev)?.index ?? 0);
+  }
+
   /** Handles an event of a kernel adapter. */
   handle(event: Event): void {
     this.#loop.handle(event);
@@ -303,13 +308,15 @@ export class Engine {
     this.#dataPath.close();
   }
 
-  async #save(): Promise<void> {
+  /** @returns whether the state is saved */
+  async #save(): Promise<boolean> {
     const now = this.now();
     const errors = await this.#state.save(this.host.configuration, this.host.greatestCounter(now), now).then(
       () => [],
       (error: unknown) => [error instanceof Error ? error.message : String(error)],
     );
     this.handle({ kind: "performed", part: { kind: "saved-state" }, errors });
+    return errors.length === 0;
   }
 
   /** Demotes the host for failed service checks, or ends that. @param failed undefined: it is not known */
@@ -329,8 +336,7 @@ export class Engine {
       this.handle({ kind: "repaired", interface: carpdev, what });
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
-    this.log(2, "repaired: the saved state was removed");
-    void this.#save();
+    void this.#save().then((isSaved) => isSaved && this.log(2, "repaired: the saved state was removed"));
   }
 
   #tell(news: News): void {

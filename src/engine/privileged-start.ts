@@ -17,6 +17,7 @@ import type { EngineOptions } from "./engine.ts";
 import { startRunner } from "./scripts/runner/runner-process.ts";
 import { handOver, makeRunDirectory, makeStateDirectory } from "./state/directories.ts";
 import { openDocument } from "./state/document.ts";
+import { RunDirectoryLock } from "./state/run-directory-lock.ts";
 
 /** Runs the engine. @returns the exit status, when it has stopped */
 export async function beginEngine(options: EngineOptions): Promise<number> {
@@ -25,8 +26,15 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   const user = engineUser();
   const unusable = makeRunDirectory(runDir, user);
   if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
-  // Asked before the programs of a running engine are replaced.
-  if (await isAnswered(runDir)) return refuse(`an engine is running already (${join(runDir, SOCKET_NAME)})`);
+  const running = `an engine is running already (${join(runDir, SOCKET_NAME)})`;
+  let lock: RunDirectoryLock | undefined;
+  try {
+    lock = RunDirectoryLock.take(runDir, user);
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  // Asked before the programs of a running engine are replaced. One of an earlier version has no lock.
+  if (lock === undefined || (await isAnswered(runDir))) return refuse(running);
   const complaints: string[] = [];
   const withoutState = makeStateDirectory(stateDir, user);
   if (withoutState !== undefined) complaints.push(`state directory ${stateDir}: ${withoutState}`);
@@ -41,7 +49,7 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   });
   handOver(runDir, user);
   const failures = giveUpRoot(user, reachOf(options));
-  return runEngine(options, { dataPath, runner, complaints, failures });
+  return runEngine(options, { lock, dataPath, runner, complaints, failures });
 }
 
 function refuse(why: string): number {

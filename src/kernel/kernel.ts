@@ -135,6 +135,14 @@ export interface CarpdevRepair {
   readonly what: string;
 }
 
+/** What other owners have on a carpdev that may decide about its packets before the data path's programs. */
+export interface Overruled {
+  /** TCX programs or filters, in words. */
+  readonly before: readonly string[];
+  /** The id of an XDP program, which always runs first; 0: none. */
+  readonly xdp: number;
+}
+
 /**
  * The eBPF programs that accept or drop every packet for the virtual addresses by the leases, also while no engine
  * runs. Calls never wait; errors come back as text for the administrator.
@@ -155,8 +163,13 @@ export interface DataPath {
   /** The lease in force, or the last one; 0: none. Also of an interface that an earlier engine configured. */
   leaseUntilUs(name: string, vhid: number): Micros;
   counts(name: string): PacketCounts | undefined;
-  /** Puts back programs and pins that another program removed; to be called now and then. */
+  /**
+   * Puts back programs that another program removed, and first where another one was put before them; to be called now
+   * and then.
+   */
   repair(): readonly CarpdevRepair[];
+  /** `carpdev`: the kernel's index. */
+  overruled(carpdev: number): Overruled;
   /** Removes interfaces that an earlier engine configured and this one has not. */
   removeLeftovers(): void;
   /** Closes the maps; the programs stay on the carpdevs and go on by the leases as they stand. */

@@ -6,6 +6,7 @@
 #include "bpf/bpf_object.h"
 #include "process/clock.h"
 #include "bpf/clsact.h"
+#include "bpf/other_programs.h"
 #include "process/local.h"
 #include "netlink/netlink.h"
 #include "process/privileges.h"
@@ -21,6 +22,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initClsact(env, exports);
   carp::initLocal(env, exports);
   carp::initNetlink(env, exports);
+  carp::initOtherPrograms(env, exports);
   carp::initPrivileges(env, exports);
   carp::initTcx(env, exports);
   carp::initUnixSocket(env, exports);

@@ -27,6 +27,7 @@
         'bpf/bpf_layout.cc',
         'bpf/bpf_object.cc',
         'bpf/clsact.cc',
+        'bpf/other_programs.cc',
         'bpf/static_libraries.cc',
         'bpf/tcx.cc',
         'netlink/netlink.cc',

@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -156,20 +157,65 @@ describe("the engine", () => {
     assert.equal((await view())[0]?.nodes[0]?.vhid, 1);
   });
 
-  test("two engines started at the same moment: one runs, the other says so and exits 1", async () => {
+  test("engines started at the same moment: one runs, the others say so and exit 1 before they load anything", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
     await a.engine.kill("SIGKILL");
-    const engines = [1, 2].map(() => a.spawn(CARPCTL, ["engine", "--log", "stderr"]));
-    const first = await Promise.race(engines.map(async (each) => ({ each, exit: await each.exited })));
-    assert.deepEqual(first.exit, { code: 1, signal: null });
-    assert.match(String(first.each.log), /carpctl: an engine is running already/);
-    const other = engines.find((each) => each !== first.each);
+    const engines = [1, 2, 3].map(() => a.spawn(CARPCTL, ["engine", "--log", "stderr"]));
+    const ended = new Set<(typeof engines)[number]>();
+    while (ended.size < engines.length - 1) {
+      const running = engines.filter((each) => !ended.has(each));
+      const next = await Promise.race(running.map(async (each) => ({ each, exit: await each.exited })));
+      assert.deepEqual(next.exit, { code: 1, signal: null });
+      ended.add(next.each);
+    }
+    const refusal = `carpctl: an engine is running already (${a.runDirectory}/engine.sock)`;
+    for (const { log } of ended)
+      assert.deepEqual(
+        log.lines.map(({ text }) => text),
+        [refusal],
+      );
+    const other = engines.find((each) => !ended.has(each));
     assert.ok(other);
     const engine = await Engine.attach(other, a.runDirectory, a.name);
     await engine.waitForState("carp0", "MASTER");
     await a.waitForAddresses("carp0", ["10.0.0.1/24"]);
     await engine.stop();
     await a.startEngine();
+  });
+
+  test("no second engine starts in a run directory that was replaced, or lost its files, while one runs", async () => {
+    const refusal = `carpctl: an engine is running already (${a.runDirectory}/engine.sock)\n`;
+    const elsewhere = join(a.etcDirectory, "former");
+    renameSync(a.runDirectory, elsewhere);
+    mkdirSync(a.runDirectory, { mode: 0o755 });
+    assert.deepEqual(await engineWith(""), { stdout: "", stderr: refusal, exitCode: 1 });
+    rmSync(a.runDirectory, { recursive: true });
+    renameSync(elsewhere, a.runDirectory);
+    for (const name of ["engine.sock", "engine.lock"]) rmSync(join(a.runDirectory, name), { force: true });
+    assert.deepEqual(await engineWith(""), { stdout: "", stderr: refusal, exitCode: 1 });
+    await eventually(
+      async () => ["engine.sock", "engine.lock"].every((name) => existsSync(join(a.runDirectory, name))),
+      (isThere) => isThere,
+    );
+  });
+
+  test("a user that took the name by which engines find each other prevents no engine", async () => {
+    await a.engine.stop();
+    const identity = createHash("sha256").update(a.runDirectory).digest("hex");
+    const script = [
+      "import os, socket, sys, time",
+      "os.setuid(65534)",
+      "s = socket.socket(socket.AF_UNIX)",
+      "s.bind(chr(0) + sys.argv[1])",
+      "s.listen(0)",
+      "print('bound', flush=True)",
+      "time.sleep(3600)",
+    ].join("\n");
+    const squatter = a.spawn("/usr/bin/python3", ["-ISc", script, `carpctl ${identity}`]);
+    await squatter.log.waitFor(/^bound$/);
+    await a.startEngine();
+    squatter.kill("SIGKILL");
+    assert.equal((await engineWith("")).exitCode, 1);
   });
 
   test("--run-dir overrides CARP_RUN_DIR; the directory is made, readable for all", async () => {

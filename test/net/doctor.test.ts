@@ -5,7 +5,12 @@ import { chmodSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import type { Finding } from "../../src/control/messages.ts";
+import { nativeBpf } from "../../src/kernel/data-path/native-bpf.ts";
+import { attachForeignOn, attachXdpOn } from "../hosts/foreign-program.ts";
 import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
+
+const LOOPBACK = 1;
+const WITHOUT_TCX = typeof nativeBpf.listTcx(LOOPBACK, true) === "number" && "this kernel has no TCX";
 
 const SHARED = "carp0 10.0.0.1/24 vhid 1 carpdev eth0 pass sesame advbase 1".split(" ");
 
@@ -98,6 +103,35 @@ describe("doctor", () => {
       () => complaints(a),
       (found) => found.length === 0,
     );
+  });
+
+  test("programs that other owners put before carp's", { skip: WITHOUT_TCX }, async () => {
+    const from = a.engine.log.length;
+    await attachForeignOn(a, "ingress");
+    await a.engine.waitForLog(/eth0: repaired: program \d+ before carp's on ingress/, { from });
+    assert.deepEqual(await complaints(a), []);
+    const putBefore = /^error eth0: program \d+ before carp's on egress: what it lets through, .* no lease$/;
+    // The engine repairs it before doctor looks, until it does so less often.
+    await eventually(
+      async () => {
+        await attachForeignOn(a, "egress");
+        return complaints(a);
+      },
+      (found) => found.some((each) => putBefore.test(each)),
+    );
+    await eventually(
+      () => complaints(a),
+      (found) => found.length === 0,
+    );
+    const takeOff = await attachXdpOn(a);
+    const [xdp = "", ...more] = await complaints(a);
+    assert.match(
+      xdp,
+      /^warning eth0: XDP program \d+ runs before carp's: what it answers, redirects or drops/,
+    );
+    assert.deepEqual(more, []);
+    await takeOff();
+    assert.deepEqual(await complaints(a), []);
   });
 
   test("an interface without carrier, and the host being demoted for it", async () => {

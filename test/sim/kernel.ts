@@ -246,6 +246,7 @@ export class SimulatedKernel implements Alarms {
         leaseUntilUs: station.leaseUntilUs,
         counts: () => undefined,
         repair: () => [],
+        overruled: () => ({ before: [], xdp: 0 }),
         removeLeftovers: nothing,
         close: nothing,
         shutdown: nothing,

@@ -34,6 +34,7 @@ export type Served = Pick<
   | "now"
   | "command"
   | "packets"
+  | "overruled"
   | "feed"
   | "dataPathObstacle"
   | "scriptsDoNotRun"

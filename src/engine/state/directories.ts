@@ -24,7 +24,8 @@ import { ENGINE_USER } from "../../kernel/process/privileges.ts";
 /** The longest path in a socket's address, without its final NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
 /** What engines make in their directories. */
-const OWN_ENTRY = /^(maintenance|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
+const OWN_ENTRY =
+  /^(maintenance|engine\.lock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
 /** The socket is made under a temporary name that ends in the process id. */
 const LONGEST_PID = ".4194304";
 

@@ -17,6 +17,9 @@ export const PROGRAMS = [
   ["carp_egress", false],
 ] as const;
 
+/** How libbpf names a filter with one of our programs. */
+const CARP_FILTER = /^carp_(in|e)gress:\[/;
+
 const LOOPBACK = 1;
 
 const EPERM = 1;
@@ -28,6 +31,14 @@ const EINVAL = 22;
 /** Values of CARPDEVS: whether an engine of ours made the carpdev's clsact qdisc. */
 const NOT_OURS = 0;
 const OURS = 1;
+
+/** A program or filter that runs before ours, which may end the chain: then the leases have no effect. */
+interface Ahead {
+  readonly ingress: boolean;
+  /** Tells it from others. */
+  readonly key: string;
+  readonly text: string;
+}
 
 /** Before all other filters: one that ends the matter for a packet must not spare it ours. */
 const FIRST_PRIORITY = 1;
@@ -49,6 +60,10 @@ export class Attachments {
   readonly #options: AttachmentsOptions;
   /** Carpdevs with our programs, by index; `made`: the clsact qdisc is ours to remove. */
   readonly #carpdevs = new Map<number, { made: boolean }>();
+  /** Ids of programs of carp engines with other run directories: those end no chain. */
+  readonly #related = new Set<number>();
+  /** By carpdev: filters that this kernel lets nothing precede. */
+  readonly #fixed = new Map<number, string>();
   #hook: Hook;
 
   /** Takes over the carpdevs that an earlier engine recorded in CARPDEVS. */
@@ -96,6 +111,46 @@ export class Attachments {
     );
   }
 
+  /** Programs of other owners that run before ours on the device, in words; none where ours are not attached. */
+  overruling(index: number): string[] {
+    if (!this.isAttached(index)) return [];
+    return inWords(this.#ahead(index));
+  }
+
+  /** Whether there is a way before the programs in `overruling` that was not tried in vain. */
+  canPrecede(index: number): boolean {
+    const ahead = keyOf(this.#ahead(index));
+    return ahead !== "" && this.#fixed.get(index) !== ahead;
+  }
+
+  /** Puts attached programs of ours before all others. @returns why it failed, in words */
+  precede(index: number): string | undefined {
+    const { object, handle } = this.#options;
+    for (const { ingress } of this.#ahead(index)) {
+      const program = ingress ? "carp_ingress" : "carp_egress";
+      if (this.#hook === "tcx") {
+        // The kernel moves no program: it is without ours for some microseconds.
+        nativeBpf.detachTcx(object.programId(program), index, ingress);
+        object.attachTcx(program, index, ingress, 0);
+        continue;
+      }
+      const [ours] = this.#filtersOn(index, ingress);
+      // Of filters with the same priority, the latest runs first.
+      if (ours?.priority === FIRST_PRIORITY) object.detach(program, index, ingress, FIRST_PRIORITY, handle);
+      const error = object.attach(program, index, ingress, FIRST_PRIORITY, handle);
+      if (error === 0 && ours !== undefined && ours.priority !== FIRST_PRIORITY)
+        object.detach(program, index, ingress, ours.priority, handle);
+    }
+    const left = this.#ahead(index);
+    if (left.length === 0) {
+      this.#fixed.delete(index);
+      return undefined;
+    }
+    this.#fixed.set(index, keyOf(left));
+    const name = native.interfaceName(index) ?? `interface ${index}`;
+    return `${name}: ${inWords(left).join("; ")} cannot be preceded: it may decide about packets against the leases`;
+  }
+
   /** Attaches to the loopback device, which no carp interface is on, to learn now what the kernel lacks. */
   tryOut(): string | undefined {
     const before = this.#carpdevs.has(LOOPBACK);
@@ -111,6 +166,8 @@ export class Attachments {
   /** Takes over devices with programs of an earlier engine whose maps are gone. */
   findLeftovers(): void {
     for (const index of native.interfaceIndexes()) {
+      // To be found now, as root: later this process may not look at programs of others.
+      for (const [, ingress] of PROGRAMS) for (const id of tcxIds(index, ingress)) this.#isRelated(id);
       if (this.#carpdevs.has(index)) continue;
       const left = [true, false].some(
         (ingress) => this.#tcxOn(index, ingress).length > 0 || this.#filtersOn(index, ingress).length > 0,
@@ -198,6 +255,47 @@ export class Attachments {
     object.remove(CARPDEVS, layout.number(index));
   }
 
+  #ahead(index: number): Ahead[] {
+    return PROGRAMS.flatMap(([, ingress]) =>
+      this.#hook === "tcx" ? this.#tcxAhead(index, ingress) : this.#filtersAhead(index, ingress),
+    );
+  }
+
+  #tcxAhead(index: number, ingress: boolean): Ahead[] {
+    const ids = tcxIds(index, ingress);
+    const first = ids.findIndex((id) => this.#options.known.has(id));
+    return ids
+      .slice(0, Math.max(first, 0))
+      .filter((id) => !this.#isRelated(id))
+      .map((id) => {
+        const direction = directionOf(ingress);
+        return { ingress, key: `${ingress} ${id}`, text: `program ${id} before carp's on ${direction}` };
+      });
+  }
+
+  #filtersAhead(index: number, ingress: boolean): Ahead[] {
+    const filters = nativeBpf.listFilters(index, ingress);
+    if (typeof filters === "number") return [];
+    const isOurs = ({ kind, handle }: TrafficFilter) => kind === "bpf" && handle === this.#options.handle;
+    return filters
+      .slice(0, Math.max(filters.findIndex(isOurs), 0))
+      .filter(({ handle, chain, name }) => handle !== 0 && chain === 0 && !CARP_FILTER.test(name))
+      .map(({ priority, kind, handle }) => ({
+        ingress,
+        key: `${ingress} ${priority} ${kind} ${handle}`,
+        text: `a filter (${kind}, preference ${priority}) before carp's on ${directionOf(ingress)}`,
+      }));
+  }
+
+  /** Whether it is the program of a carp engine with another run directory, as far as this process may look. */
+  #isRelated(id: number): boolean {
+    if (this.#related.has(id)) return true;
+    const name = nativeBpf.programName(id);
+    const isRelated = name !== undefined && PROGRAMS.some(([program]) => program === name);
+    if (isRelated) this.#related.add(id);
+    return isRelated;
+  }
+
   /** Our programs on the device by TCX. */
   #tcxOn(index: number, ingress: boolean): number[] {
     return tcxOn(this.#options.known, index, ingress);
@@ -219,9 +317,21 @@ export function detachEverywhere(object: BpfObject, ids: ReadonlySet<number>, ha
     }
 }
 
-function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boolean): number[] {
+const directionOf = (ingress: boolean) => (ingress ? "ingress" : "egress");
+
+/** A filter of some kinds is several to the kernel. */
+const inWords = (ahead: readonly Ahead[]) => [...new Set(ahead.map(({ text }) => text))];
+
+const keyOf = (ahead: readonly Ahead[]) => ahead.map(({ key }) => key).join();
+
+/** The ids of all programs on the device by TCX, in the order they run. */
+function tcxIds(index: number, ingress: boolean): number[] {
   const found = nativeBpf.listTcx(index, ingress);
-  return typeof found === "number" ? [] : found.filter((id) => wanted.has(id));
+  return typeof found === "number" ? [] : found;
+}
+
+function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boolean): number[] {
+  return tcxIds(index, ingress).filter((id) => wanted.has(id));
 }
 
 function filtersOn(wanted: number, index: number, ingress: boolean): TrafficFilter[] {

@@ -4,7 +4,14 @@
  */
 
 import type { Micros } from "../../core/model.ts";
-import type { CarpdevRepair, DataPath, DataPathInterface, Document, PacketCounts } from "../kernel.ts";
+import type {
+  CarpdevRepair,
+  DataPath,
+  DataPathInterface,
+  Document,
+  Overruled,
+  PacketCounts,
+} from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
 import type { Attachments, Hook } from "./attachments.ts";
@@ -19,7 +26,7 @@ import {
   PACKET_COUNTS,
   type Slot,
 } from "./layout.ts";
-import type { BpfObject } from "./native-bpf.ts";
+import { type BpfObject, nativeBpf } from "./native-bpf.ts";
 import { DataPathPrograms } from "./programs.ts";
 
 export interface DataPathOptions {
@@ -64,6 +71,7 @@ function without(obstacle: string): DataPath {
     leaseUntilUs: () => 0,
     counts: () => undefined,
     repair: () => [],
+    overruled: () => ({ before: [], xdp: 0 }),
     removeLeftovers: () => {},
     close: () => {},
     shutdown: () => {},
@@ -189,14 +197,23 @@ class KernelDataPath implements DataPath {
     if (this.#isClosed) return [];
     return [...this.#carpdevs()].flatMap((index) => {
       const carpdev = native.interfaceName(index);
-      if (carpdev === undefined || this.#attachments.isAttached(index)) return [];
-      const what = "eBPF programs were removed";
+      if (carpdev === undefined) return [];
+      const isAttached = this.#attachments.isAttached(index);
+      if (isAttached && !this.#attachments.canPrecede(index)) return [];
+      const what = isAttached ? this.#attachments.overruling(index).join("; ") : "eBPF programs were removed";
       if (!this.#backoff(carpdev).allows([what])) return [];
-      const obstacle = this.#attachments.attach(index);
+      const obstacle = isAttached ? this.#attachments.precede(index) : this.#attachments.attach(index);
       if (obstacle === undefined) return [{ carpdev, what }];
       this.#complainOnce(carpdev, obstacle);
       return [];
     });
+  }
+
+  overruled(carpdev: number): Overruled {
+    return {
+      before: this.#isClosed ? [] : this.#attachments.overruling(carpdev),
+      xdp: nativeBpf.xdpProgram(carpdev),
+    };
   }
 
   #complainOnce(subject: string, obstacle: string): void {

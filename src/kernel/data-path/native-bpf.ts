@@ -83,7 +83,11 @@ export interface BpfObject {
 export interface TrafficFilter {
   readonly priority: number;
   readonly handle: number;
+  /** Packets begin in chain 0. */
+  readonly chain: number;
   readonly kind: string;
+  /** Of an eBPF program, with its id (`carp_ingress:[27]`); else empty. */
+  readonly name: string;
 }
 
 /** The part of the addon in src/native/bpf. */
@@ -94,10 +98,14 @@ export const nativeBpf = addon as {
   createClsact(index: number): number;
   /** Deletes the qdisc with every filter. @returns 0 or an errno. */
   deleteClsact(index: number): number;
-  /** @returns an errno when there is no such device; an empty list when there is no clsact qdisc. */
+  /** In the order they run. @returns an errno when there is no such device; none when there is no clsact qdisc. */
   listFilters(index: number, ingress: boolean): TrafficFilter[] | number;
   /** @returns ids of programs in the order they run; an errno when there is no such device or no TCX. */
   listTcx(index: number, ingress: boolean): number[] | number;
   /** @returns 0 or an errno. */
   detachTcx(id: number, index: number, ingress: boolean): number;
+  /** At most 15 characters. undefined: there is no such program, or this process may not look at it. */
+  programName(id: number): string | undefined;
+  /** The id of the XDP program on the device; 0: none is known. */
+  xdpProgram(index: number): number;
 };

@@ -17,13 +17,14 @@ import {
   wantedAddresses,
 } from "./device-plan.ts";
 import { type DeviceState, type PassContext, removalAnswered } from "./device-state.ts";
-import { addressKey } from "./link-cache.ts";
+import { addressKey, type LinkCache } from "./link-cache.ts";
+import type { PlacedOn } from "./placed-addresses.ts";
 
 /** Called for each address with the errno name, undefined when it was removed. */
 type Answered = (key: string, error: string | undefined) => void;
 
 const othersOn = (context: PassContext, carpdev: KernelLink) => {
-  const ours = context.placed.on(carpdev.name);
+  const ours = context.placed.on(carpdev);
   return context.cache.addresses(carpdev.index).filter((address) => !ours.has(addressKey(address)));
 };
 
@@ -67,31 +68,32 @@ export async function placeOnCarpdev(
   const keys = new Set(context.placed.get(state.name)?.keys);
   for (const key of keys) if (!context.cache.has(carpdev.index, key)) keys.delete(key);
   for (const { key } of additions) keys.add(key);
-  context.placed.set(state.name, carpdev.name, keys);
+  context.placed.set(state.name, carpdev, keys);
   return [...additions, ...routes];
 }
 
 export async function leaveCarpdev(context: PassContext, state: DeviceState): Promise<void> {
   const placed = context.placed.get(state.name);
   if (placed === undefined) return;
-  await removePlaced(context, placed.carpdev, placed.keys, (key, error) =>
-    removalAnswered(state, key, error),
-  );
-  context.placed.set(state.name, placed.carpdev, new Set());
+  await removePlaced(context, placed, (key, error) => removalAnswered(state, key, error));
+  context.placed.forget(state.name);
 }
 
-/** Removes these addresses from a carpdev, as far as they are there. */
+/** Removes these addresses from their carpdev, whatever its name is now, as far as they are there. */
 export async function removePlaced(
   context: PassContext,
-  carpdev: string,
-  keys: ReadonlySet<string>,
+  placed: PlacedOn,
   answered: Answered = () => {},
 ): Promise<void> {
-  const link = context.cache.byName(carpdev);
+  const link = carpdevOf(context.cache, placed);
   if (link === undefined) return;
-  const current = { cache: context.cache, placed: keys, refused: new Set<string>(), lost: new Map() };
+  const current = { cache: context.cache, placed: placed.keys, refused: new Set<string>(), lost: new Map() };
   await removeFrom(context, link, addressSteps(link.index, [], current).removals, answered);
 }
+
+/** The carpdev that these addresses are on; undefined when it is gone. */
+export const carpdevOf = (cache: LinkCache, { carpdev, index }: PlacedOn): KernelLink | undefined =>
+  index === 0 ? cache.byName(carpdev) : cache.links.get(index);
 
 /** Sets promote_secondaries meanwhile: Linux would remove other addresses of a subnet with its first one. */
 async function removeFrom(

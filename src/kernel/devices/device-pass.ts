@@ -41,6 +41,7 @@ import {
   removalAnswered,
 } from "./device-state.ts";
 import { addressKey } from "./link-cache.ts";
+import { isOn } from "./placed-addresses.ts";
 
 /** Rounds of a pass: removing, creating, configuring, and some for changes by other programs meanwhile. */
 const ROUNDS = 6;
@@ -122,6 +123,61 @@ export function difference(context: PassContext, state: DeviceState): { needed: 
   };
 }
 
+/** Which changes by other programs are still there, also where the kernel refused to have them undone. */
+export function unrepaired(context: PassContext, state: DeviceState): ReadonlySet<string> {
+  const { desired, lost } = state;
+  const carpdev = context.cache.byName(desired?.carpdev ?? "");
+  const refused = new Set<string>();
+  if (desired?.realMac !== true || carpdev === undefined)
+    return new Set(difference(context, { ...state, refused, unwritable: new Set() }).what);
+  // An address that could not be added is not recorded as placed on the carpdev.
+  const wantedThere = wantedOn(context, desired, carpdev);
+  const placed = new Set(wantedThere.map(({ key }) => key));
+  return new Set(
+    changedAddresses(carpdev.index, wantedThere, { cache: context.cache, placed, refused, lost }),
+  );
+}
+
+/** Lets the addresses be added again that were refused because IPv6 was disabled, when it is not any more. */
+export function retryIPv6(state: DeviceState): void {
+  const { desired, withoutIPv6 } = state;
+  if (desired === null || withoutIPv6.size === 0) return;
+  if (readSetting(nameOfPlace(desired), "disable_ipv6") !== 0) return;
+  for (const key of withoutIPv6) {
+    state.refused.delete(key);
+    state.complaints.delete(key);
+  }
+  withoutIPv6.clear();
+  state.exempt.delete("disable_ipv6");
+}
+
+/** The link that the addresses are on, while it is there. */
+export const placeOf = ({ cache }: PassContext, { desired }: DeviceState): KernelLink | undefined =>
+  desired === null ? undefined : cache.byName(nameOfPlace(desired));
+
+/**
+ * Adds the host's own routes again that went with the device or its addresses; the others are there already.
+ *
+ * @returns the routes that were lost, in words
+ */
+export async function putRoutesBack(context: PassContext, state: DeviceState): Promise<string[]> {
+  const place = placeOf(context, state);
+  const routes = [...state.hostRoutes.values()];
+  if (place === undefined || routes.length === 0) return [];
+  const errors = await context.perform(routes.map((route) => route.request(place.index)));
+  return routes.flatMap(({ key, what }, at) => {
+    const error = errors[at];
+    if (error === undefined) return [`route ${what} was removed`];
+    if (error === "EEXIST" || GONE.has(error)) return [];
+    state.hostRoutes.delete(key);
+    context.events.complaint(`${state.name}: lost route ${what} cannot be put back (${error})`);
+    return [];
+  });
+}
+
+/** The device that the addresses are on. */
+const nameOfPlace = ({ realMac, carpdev, name }: Device): string => (realMac ? carpdev : name);
+
 export const isOurs = (context: PassContext, state: DeviceState, link: KernelLink): boolean =>
   link.index === state.index || link.alias === context.alias;
 
@@ -150,9 +206,9 @@ async function nextSteps(
   device: Device | null,
 ): Promise<Step[] | undefined> {
   const elsewhere = context.placed.get(state.name);
-  if (elsewhere !== undefined && !(device?.realMac && device.carpdev === elsewhere.carpdev)) {
+  const home = device?.realMac ? context.cache.byName(device.carpdev) : undefined;
+  if (elsewhere !== undefined && !(home !== undefined && isOn(elsewhere, home)))
     await leaveCarpdev(context, state);
-  }
   const link = context.cache.byName(state.name);
   const ours = link !== undefined && isOurs(context, state, link);
   const renamed = context.cache.links.get(state.index);
@@ -205,6 +261,7 @@ function adopt(context: PassContext, state: DeviceState, link: KernelLink): void
   for (const { name, needed } of NEW_DEVICE) set(context, state, name, needed);
   // New devices on this host have it.
   if (readSetting(link.name, "disable_ipv6") !== 0) state.exempt.add("disable_ipv6");
+  context.followRoutes();
   context.events.device(state.name, link.index);
 }
 
@@ -326,8 +383,7 @@ function additionAnswered(
   if (error === undefined || (error === "EEXIST" && (cache.has(address.index, key) || !hasOtherLength()))) {
     // The kernel reports a new IPv6 address some time after it has acknowledged it, and may have reported its removal
     // before that: then it is added again, which EEXIST answers when it is there all the same.
-    if (!cache.has(address.index, key) && !(departed && error === undefined))
-      cache.take({ kind: "address", gone: false, address });
+    if (!cache.has(address.index, key) && !(departed && error === undefined)) context.added(address);
     if (!state.desired?.realMac) state.placed.add(key);
     state.complaints.delete(key);
     return;
@@ -335,6 +391,11 @@ function additionAnswered(
   if (GONE.has(error)) return;
   state.refused.add(key);
   const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
+  if (forbidden) {
+    state.withoutIPv6.add(key);
+    // The kernel notifies of neither change: noted, so that the answer to a query shows when IPv6 is back.
+    if (state.desired !== null) cache.noteSetting(nameOfPlace(state.desired), "disable_ipv6", 1);
+  }
   const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
   complain(state, key, `address ${key} cannot be added (${why})`, { unserved: 1, whenActive: true });
 }

@@ -246,6 +246,15 @@ export function foreignChanges(device: Device, current: CurrentDevice): string[]
   return [...found, ...changedAddresses(link.index, wanted, current)];
 }
 
+/** Changes as one text: removed addresses together. */
+export function inWords(changes: readonly string[]): string {
+  const removed = /^address (\S+) was removed$/;
+  const missing = changes.flatMap((each) => removed.exec(each)?.[1] ?? []);
+  if (missing.length < 2) return changes.join("; ");
+  const others = changes.filter((each) => !removed.test(each));
+  return [`addresses ${missing.join(", ")} were removed`, ...others].join("; ");
+}
+
 /** Changes by other programs to addresses of ours, in words. */
 export function changedAddresses(
   index: number,
@@ -254,11 +263,10 @@ export function changedAddresses(
 ): string[] {
   const ours = wanted.filter(({ key }) => placed.has(key) && !refused.has(key));
   const present = new Map(cache.addresses(index).map((address) => [addressKey(address), address]));
-  const missing = ours.filter(({ key }) => !present.has(key)).map(({ address }) => address.address);
+  const missing = ours.filter(({ key }) => !present.has(key));
   const found = ours.flatMap(({ key }) => present.get(key) ?? []);
   return [
-    ...(missing.length === 1 ? [`address ${missing[0]} was removed`] : []),
-    ...(missing.length > 1 ? [`addresses ${missing.join(", ")} were removed`] : []),
+    ...missing.map(({ address }) => `address ${address.address} was removed`),
     ...found
       .filter(({ flags }) => (flags & IFA_F_PERMANENT) === 0)
       .map(({ address }) => `address ${address} was given a lifetime`),

@@ -6,6 +6,8 @@
 import type { Device, Harm } from "../../core/model.ts";
 import type { LinkEvents } from "../kernel.ts";
 import type { Request } from "../netlink/bytes.ts";
+import type { HostRoute } from "../netlink/host-routes.ts";
+import type { KernelAddress } from "../netlink/messages.ts";
 import { LOST } from "../netlink/rtnetlink.ts";
 import type { SettingName } from "../settings/link-settings.ts";
 import type { LinkCache } from "./link-cache.ts";
@@ -36,8 +38,12 @@ export interface DeviceState {
   placed: Set<string>;
   /** Keys of addresses the kernel refused. */
   readonly refused: Set<string>;
+  /** Those of them that it refused because IPv6 was disabled. */
+  readonly withoutIPv6: Set<string>;
   /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
   readonly lost: Map<string, number | undefined>;
+  /** The host's own routes through the device, by key, in the order they were added. */
+  readonly hostRoutes: Map<string, HostRoute>;
   /** Keys of routes the kernel refused. */
   readonly refusedRoutes: Set<string>;
   /** Keys of routes whose request was sent and its answer lost: they are there, or cannot be. */
@@ -68,6 +74,10 @@ export interface PassContext {
   turn(): Promise<void>;
   /** Resolves when the kernel reports an address that was just added, or after a limit. */
   told(index: number, key: string): Promise<void>;
+  /** Must be called when a device has another index. */
+  followRoutes(): void;
+  /** Takes an address in that the kernel has acknowledged and not reported yet. */
+  added(address: KernelAddress): void;
   /** Resolves when links and addresses have been read again after answers were lost. */
   reread(): Promise<void>;
 }
@@ -80,6 +90,7 @@ const ABSENT = new Set(["EADDRNOTAVAIL", "ENXIO"]);
 /** Forgets what failed: every part is tried again by the next pass. */
 export function forgetFailures(state: DeviceState): void {
   state.refused.clear();
+  state.withoutIPv6.clear();
   state.unwritable.clear();
   for (const key of state.refusedRoutes) state.lost.set(key, undefined);
   state.refusedRoutes.clear();

@@ -8,9 +8,18 @@ import type { Device } from "../../core/model.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
-import { removePlaced } from "./carpdev-addresses.ts";
-import { asWanted, difference, doubtRoutes, pass } from "./device-pass.ts";
-import { localRouteKey, removal } from "./device-plan.ts";
+import { carpdevOf, removePlaced } from "./carpdev-addresses.ts";
+import {
+  asWanted,
+  difference,
+  doubtRoutes,
+  pass,
+  placeOf,
+  putRoutesBack,
+  retryIPv6,
+  unrepaired,
+} from "./device-pass.ts";
+import { inWords, localRouteKey, removal } from "./device-plan.ts";
 import {
   complain,
   type DeviceState,
@@ -38,6 +47,8 @@ interface Entry extends DeviceState {
   /** The device or its carpdev has changed since the last look. */
   touched: boolean;
   readonly backoff: RepairBackoff;
+  /** Repairs, in words, of the host's own routes. */
+  readonly routesBack: string[];
   /** The errors told last. */
   told: readonly string[];
 }
@@ -65,6 +76,8 @@ export class Devices {
       entry.settled = false;
       entry.foreign = [];
     }
+    // The kernel drops them with the addresses; hooks add them again.
+    if (!desired?.active) entry.hostRoutes.clear();
     const generation = ++entry.generation;
     entry.waiters.push({ generation, done });
     void this.#run(entry);
@@ -86,6 +99,10 @@ export class Devices {
       this.#routeGone(notice.route);
       return;
     }
+    if (notice.kind === "host-route") {
+      this.#hostRoute(notice);
+      return;
+    }
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     const name = notice.kind === "link" ? notice.link.name : this.#context.cache.links.get(index)?.name;
     for (const entry of this.#entries.values()) {
@@ -101,6 +118,8 @@ export class Devices {
     for (const entry of this.#entries.values()) {
       if (entry.index !== 0 && !this.#context.cache.links.has(entry.index)) this.#gone(entry);
       doubtRoutes(this.#context, entry);
+      // One that was deleted meanwhile must not come back.
+      entry.hostRoutes.clear();
       this.#touch(entry);
     }
   }
@@ -108,6 +127,11 @@ export class Devices {
   /** The links to query now and then: the kernel sends no notification of some changes. */
   indexes(): number[] {
     return [...this.#entries.values()].flatMap(({ index }) => (index === 0 ? [] : index));
+  }
+
+  /** The links whose host routes matter. */
+  routedIndexes(): number[] {
+    return [...this.#entries.values()].flatMap((entry) => placeOf(this.#context, entry)?.index ?? []);
   }
 
   async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
@@ -119,8 +143,8 @@ export class Devices {
     for (const name of placed.names()) {
       const on = placed.get(name);
       if (on === undefined || keep.has(name)) continue;
-      await removePlaced(this.#context, on.carpdev, on.keys);
-      placed.set(name, on.carpdev, new Set());
+      await removePlaced(this.#context, on);
+      placed.forget(name);
     }
   }
 
@@ -135,7 +159,8 @@ export class Devices {
     for (const name of names) {
       const link = cache.byName(name);
       const parent = link?.alias === alias ? cache.links.get(link.parentIndex)?.name : undefined;
-      for (const carpdev of [parent, placed.get(name)?.carpdev]) if (carpdev) carpdevs.add(carpdev);
+      const on = placed.get(name);
+      for (const carpdev of [parent, on && carpdevOf(cache, on)?.name]) if (carpdev) carpdevs.add(carpdev);
     }
     return carpdevs;
   }
@@ -165,6 +190,7 @@ export class Devices {
       creating: false,
       placed: new Set(),
       refused: new Set(),
+      withoutIPv6: new Set(),
       complaints: new Map(),
       generation: 0,
       tried: 0,
@@ -178,9 +204,11 @@ export class Devices {
       exempt: new Set(),
       unwritable: new Set(),
       refusedRoutes: new Set(),
+      hostRoutes: new Map(),
       restored: [],
       carpdevMtu: undefined,
       backoff,
+      routesBack: [],
       told: [],
     };
     this.#entries.set(name, entry);
@@ -211,6 +239,7 @@ export class Devices {
       generation = entry.generation;
       entry.tried = generation;
       entry.settled = await pass(this.#context, entry);
+      if (entry.settled) entry.routesBack.push(...(await putRoutesBack(this.#context, entry)));
       const due = entry.waiters.filter((each) => each.generation <= generation);
       entry.waiters = entry.waiters.filter((each) => each.generation > generation);
       this.#tellPlaced(entry, true);
@@ -228,8 +257,10 @@ export class Devices {
     const { name, foreign, restored } = entry;
     entry.foreign = [];
     entry.restored = [];
-    const what = foreign.length > 0 ? foreign : restored;
-    if (what.length > 0) this.#context.events.repaired(name, what.join("; "));
+    const left = foreign.length > 0 ? unrepaired(this.#context, entry) : new Set();
+    const undone = foreign.length > 0 ? foreign.filter((each) => !left.has(each)) : restored;
+    const what = [...undone, ...entry.routesBack.splice(0)];
+    if (what.length > 0) this.#context.events.repaired(name, inWords(what));
   }
 
   /** Tells what is not in place. @param always also when it is what was told last */
@@ -245,6 +276,17 @@ export class Devices {
     this.#entries.delete(entry.name);
   }
 
+  /** On a carpdev only routes from the shared addresses go with them. */
+  #hostRoute({ gone, byKernel, route }: Extract<Notice, { kind: "host-route" }>): void {
+    for (const entry of this.#entries.values()) {
+      const { desired, hostRoutes } = entry;
+      if (placeOf(this.#context, entry)?.index !== route.index || !desired?.active) continue;
+      if (desired.realMac && !desired.addresses.some(({ address }) => address === route.source)) continue;
+      if (!gone) hostRoutes.set(route.key, route);
+      else if (!byKernel) hostRoutes.delete(route.key);
+    }
+  }
+
   #routeGone({ index, key, table }: KernelRoute): void {
     const name = this.#context.cache.links.get(index)?.name;
     for (const entry of this.#entries.values()) {
@@ -257,6 +299,7 @@ export class Devices {
   #consider(entry: Entry): void {
     if (entry.running || entry.backoff.waits) return;
     entry.touched = false;
+    retryIPv6(entry);
     const { needed, what } = difference(this.#context, entry);
     if (!needed) {
       entry.foreign = [];
@@ -265,11 +308,12 @@ export class Devices {
       return;
     }
     if (entry.settled || entry.foreign.length > 0) entry.foreign = what;
-    if (entry.backoff.allows(entry.foreign)) {
+    const changed = entry.foreign.length > 0 ? [inWords(entry.foreign)] : [];
+    if (entry.backoff.allows(changed)) {
       entry.complaints.delete("backoff");
       void this.#run(entry);
     } else if (entry.backoff.pauseMs >= LONG_PAUSE_MS) {
-      complain(entry, "backoff", `another program keeps changing it (${entry.foreign.join("; ")})`, {
+      complain(entry, "backoff", `another program keeps changing it (${changed.join()})`, {
         unserved: EVERY,
         whenActive: true,
       });

@@ -3,9 +3,11 @@
  * from `start` to `close`, reads everything again when notifications were lost, and reports nothing twice.
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Link } from "../../core/model.ts";
 import type { Document, LinkEvents, Links } from "../kernel.ts";
+import { native } from "../native.ts";
 import {
   ARPHRD_ETHER,
   addressDump,
@@ -31,6 +33,12 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** The limit for the notification of an address that was added; a later one will not come. */
 const NOTIFIED_WITHIN_MS = 100;
+
+/** Pauses between attempts to read a table that the kernel does not give. */
+const AGAIN_MS = 5;
+const LONGEST_AGAIN_MS = 1000;
+/** So many failures in a row are told of. */
+const TELLING_FAILURES = 8;
 
 export interface LinksOptions {
   /** Its path marks our devices. */
@@ -63,6 +71,8 @@ class KernelLinks implements Links {
   /** The links last reported as unfit, by index. */
   readonly #unfit = new Map<number, { readonly name: string; readonly why: string }>();
   readonly #changed = new Set<number>();
+  /** Links whose host routes are followed. */
+  #routesOf: ReadonlySet<number> = new Set();
   #reportSoon: NodeJS.Immediate | undefined;
   /** Links with a new address whose place in the kernel's order is not known yet. */
   readonly #unordered = new Set<number>();
@@ -90,13 +100,19 @@ class KernelLinks implements Links {
         return this.#turn;
       },
       told: (index, key) => this.#told(index, key),
+      followRoutes: () => this.#followRoutes(),
+      added: (address) => {
+        const notice: Notice = { kind: "address", gone: false, address };
+        // A table that is being read may have been older than this address.
+        this.#sinceReading?.push(notice);
+        this.#cache.take(notice);
+      },
       reread: () => this.#read("everything"),
     });
-    const nameOf = (index: number) => this.#cache.links.get(index)?.name;
     this.#arpLinks = new ArpLinks({
       settings: new CarpdevSettings({
         document: settings,
-        nameOf,
+        nameOf: (index) => native.interfaceName(index),
         complain,
         written: (name, setting, value) => this.#cache.noteSetting(name, setting, value),
       }),
@@ -117,6 +133,7 @@ class KernelLinks implements Links {
 
   apply(name: string, device: Parameters<Links["apply"]>[1], done: () => void): void {
     this.#devices.apply(name, device, done);
+    this.#followRoutes();
     // Before the pass, which has made no request yet.
     if (device !== null) this.#arpLinks.follow();
   }
@@ -155,16 +172,17 @@ class KernelLinks implements Links {
 
   #heard(notice: Notice): void {
     if (this.#net === undefined) return;
-    if (notice.kind === "route-gone") {
+    if (notice.kind === "route-gone" || notice.kind === "host-route") {
       this.#devices.heard(notice);
       return;
     }
     this.#sinceReading?.push(notice);
     if (notice.kind === "link" && !notice.gone) {
-      // Nearly always the answer to `look`.
-      if (isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index))) return;
-      this.#take(notice);
+      const isNews = !isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index));
+      if (isNews) this.#take(notice);
       this.#arpLinks.heard(notice.link);
+      // Nearly always the answer to `look`.
+      if (!isNews) return;
     } else this.#take(notice);
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
       this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
@@ -177,6 +195,13 @@ class KernelLinks implements Links {
       this.#reportChanged();
     });
     this.#devices.heard(notice);
+  }
+
+  #followRoutes(): void {
+    const indexes = new Set(this.#devices.routedIndexes());
+    if (isDeepStrictEqual(indexes, this.#routesOf)) return;
+    this.#routesOf = indexes;
+    this.#net?.followRoutes([...indexes]);
   }
 
   #told(index: number, key: string): Promise<void> {
@@ -198,7 +223,7 @@ class KernelLinks implements Links {
     const { index } = notice.address;
     const link = this.#cache.links.get(index);
     if (link === undefined || !this.#isCarpdev(link)) return;
-    if (this.#placed.on(link.name).has(addressKey(notice.address))) return;
+    if (this.#placed.on(link).has(addressKey(notice.address))) return;
     this.#unordered.add(index);
     void this.#read("addresses");
   }
@@ -212,18 +237,22 @@ class KernelLinks implements Links {
   }
 
   async #readTables(): Promise<void> {
+    let failures = 0;
     while (this.#toRead !== "nothing" && this.#net !== undefined) {
       const everything = this.#toRead === "everything";
       this.#toRead = "nothing";
       this.#sinceReading = [];
       const links = everything ? await this.#net.dump(linkDump()) : [];
-      const addresses = await this.#net?.dump(addressDump());
+      const addresses = (await this.#net?.dump(addressDump())) ?? "ECANCELED";
       const since = this.#sinceReading;
       this.#sinceReading = undefined;
-      if (links === undefined || addresses === undefined) {
+      if (typeof links === "string" || typeof addresses === "string") {
         this.#toRead = "everything";
+        const error = [links, addresses].find((each) => typeof each === "string");
+        await this.#pauseAfter(String(error), ++failures);
         continue;
       }
+      failures = 0;
       if (everything) this.#cache.replaceLinks(links);
       this.#cache.replaceAddresses(addresses);
       this.#unordered.clear();
@@ -234,6 +263,13 @@ class KernelLinks implements Links {
       if (everything) this.#devices.heardAll();
     }
     this.#reading = undefined;
+  }
+
+  /** Waits before a table is read again, longer each time. */
+  async #pauseAfter(error: string, failures: number): Promise<void> {
+    if (failures === TELLING_FAILURES)
+      this.#events.complaint(`links and addresses cannot be read (${error}): trying again`);
+    await sleep(Math.min(AGAIN_MS * 2 ** failures, LONGEST_AGAIN_MS), undefined, { ref: false });
   }
 
   #isCarpdev(link: KernelLink): boolean {
@@ -260,6 +296,7 @@ class KernelLinks implements Links {
       this.#events.unfit(unfit.name, undefined);
     }
     this.#arpLinks.follow();
+    this.#followRoutes();
     for (const index of changed) this.#report(index);
   }
 
@@ -288,7 +325,7 @@ class KernelLinks implements Links {
   }
 
   #describe(link: KernelLink): Link {
-    const ours = this.#placed.on(link.name);
+    const ours = this.#placed.on(link);
     return {
       name: link.name,
       index: link.index,

@@ -7,9 +7,22 @@
 import * as z from "zod";
 import type { Document } from "../kernel.ts";
 
-const Placed = z.record(z.string(), z.object({ carpdev: z.string(), keys: z.array(z.string()) }));
+const Placed = z.record(
+  z.string(),
+  z.object({ carpdev: z.string(), index: z.number().default(0), keys: z.array(z.string()) }),
+);
+
+/** The part of a link that tells it from others. */
+interface Carpdev {
+  readonly name: string;
+  readonly index: number;
+}
+
 export interface PlacedOn {
+  /** Its name at that time; it may have been given to another device since. */
   readonly carpdev: string;
+  /** 0: an engine of an earlier version recorded the name alone. */
+  readonly index: number;
   /** `ADDRESS/LENGTH`. */
   readonly keys: ReadonlySet<string>;
 }
@@ -23,8 +36,8 @@ export class PlacedAddresses {
     this.#document = document;
     this.#complain = complain;
     const read = Placed.safeParse(document.saved).data ?? {};
-    for (const [name, { carpdev, keys }] of Object.entries(read)) {
-      this.#placed.set(name, { carpdev, keys: new Set(keys) });
+    for (const [name, { carpdev, index, keys }] of Object.entries(read)) {
+      this.#placed.set(name, { carpdev, index, keys: new Set(keys) });
     }
   }
 
@@ -36,25 +49,29 @@ export class PlacedAddresses {
     return this.#placed.get(name);
   }
 
+  /** Forgets the addresses of this carp interface. */
+  forget(name: string): void {
+    const on = this.#placed.get(name);
+    if (on !== undefined) this.set(name, { name: on.carpdev, index: on.index }, new Set());
+  }
+
   /** The keys placed on this carpdev by all carp interfaces. */
-  on(carpdev: string): Set<string> {
+  on(carpdev: Carpdev): Set<string> {
     const keys = new Set<string>();
     for (const placed of this.#placed.values()) {
-      if (placed.carpdev === carpdev) for (const key of placed.keys) keys.add(key);
+      if (isOn(placed, carpdev)) for (const key of placed.keys) keys.add(key);
     }
     return keys;
   }
 
-  set(name: string, carpdev: string, keys: ReadonlySet<string>): void {
+  set(name: string, carpdev: Carpdev, keys: ReadonlySet<string>): void {
     const before = this.#placed.get(name);
-    if (before?.carpdev === carpdev && before.keys.symmetricDifference(keys).size === 0) return;
+    if (before !== undefined && isOn(before, carpdev) && before.keys.symmetricDifference(keys).size === 0)
+      return;
     if (before === undefined && keys.size === 0) return;
     if (keys.size === 0) this.#placed.delete(name);
-    else this.#placed.set(name, { carpdev, keys: new Set(keys) });
-    const entries = [...this.#placed].map(([each, on]) => [
-      each,
-      { carpdev: on.carpdev, keys: [...on.keys] },
-    ]);
+    else this.#placed.set(name, { carpdev: carpdev.name, index: carpdev.index, keys: new Set(keys) });
+    const entries = [...this.#placed].map(([each, on]) => [each, { ...on, keys: [...on.keys] }]);
     try {
       this.#document.write(entries.length > 0 ? Object.fromEntries(entries) : undefined);
     } catch (error) {
@@ -62,3 +79,6 @@ export class PlacedAddresses {
     }
   }
 }
+
+export const isOn = (placed: PlacedOn, { name, index }: Carpdev): boolean =>
+  placed.index === 0 ? placed.carpdev === name : placed.index === index;

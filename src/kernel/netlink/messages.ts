@@ -29,6 +29,7 @@ import {
   withAttributes,
   writeU32,
 } from "./bytes.ts";
+import { type HostRoute, parseHostRoute } from "./host-routes.ts";
 import { type KernelRoute, parseRoute } from "./routes.ts";
 
 /** net/if.h */
@@ -97,10 +98,17 @@ export type Notice =
   | { readonly kind: "link"; readonly gone: boolean; readonly link: KernelLink }
   | { readonly kind: "address"; readonly gone: boolean; readonly address: KernelAddress }
   /** A route that the kernel had made was deleted. */
-  | { readonly kind: "route-gone"; readonly route: KernelRoute };
+  | { readonly kind: "route-gone"; readonly route: KernelRoute }
+  /** A route of the host's own. `byKernel`: it went with something else. */
+  | {
+      readonly kind: "host-route";
+      readonly gone: boolean;
+      readonly byKernel: boolean;
+      readonly route: HostRoute;
+    };
 
-/** @returns undefined for a message that carp does not need, and for one that is too short */
-export function parseNotice(type: number, body: Buffer): Notice | undefined {
+/** @param port of the process that caused it; 0: the kernel. @returns undefined for a message that carp does not need, and for one that is too short */
+export function parseNotice(type: number, body: Buffer, port = 0): Notice | undefined {
   try {
     if (type === MESSAGE.NEWLINK || type === MESSAGE.DELLINK) {
       const link = parseLink(body);
@@ -110,9 +118,12 @@ export function parseNotice(type: number, body: Buffer): Notice | undefined {
       const address = parseAddress(body);
       return address && { kind: "address", gone: type === MESSAGE.DELADDR, address };
     }
-    if (type === MESSAGE.DELROUTE) {
-      const route = parseRoute(body);
-      return route && { kind: "route-gone", route };
+    if (type === MESSAGE.NEWROUTE || type === MESSAGE.DELROUTE) {
+      const gone = type === MESSAGE.DELROUTE;
+      const route = parseHostRoute(body);
+      if (route !== undefined) return { kind: "host-route", gone, byKernel: port === 0, route };
+      const lost = gone ? parseRoute(body) : undefined;
+      return lost && { kind: "route-gone", route: lost };
     }
   } catch {
     return undefined;

@@ -4,7 +4,7 @@
  * reported. It matches answers to requests and knows nothing of what they mean.
  */
 
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
 import { errnoName } from "../native.ts";
@@ -24,6 +24,13 @@ const REQUESTS_AT_ONCE = 48;
 const LEAST_AT_ONCE = 8;
 /** The kernel performs a datagram before the call returns; on a device with many addresses each request takes long. */
 const DATAGRAM_MS = 2;
+
+/** A table that changes while it is read is read again after a pause, and a socket that cannot be opened tried again. */
+const AGAIN_MS = 20;
+const LONGEST_AGAIN_MS = 1000;
+
+/** The socket's filter has two instructions for each, of the 4096 that the kernel takes. */
+const MOST_FOLLOWED = 2000;
 
 /** In place of an errno name: the receive buffer overran and took the answer with it. */
 export const LOST = "LOST";
@@ -46,6 +53,9 @@ export class RtNetlink {
   readonly #pending = new Map<number, Pending>();
   #socket: NetlinkSocket | undefined;
   #port = 0;
+  #isClosed = false;
+  /** Devices whose routes are followed. */
+  #routesOf: readonly number[] = [];
   #sequence = 0;
   /** Requests in the next datagram. */
   #atOnce = REQUESTS_AT_ONCE;
@@ -79,16 +89,25 @@ export class RtNetlink {
     else if (tookMs < DATAGRAM_MS / 4) this.#atOnce = Math.min(REQUESTS_AT_ONCE, this.#atOnce * 2);
   }
 
-  /** Reads a table whole. undefined: it could not be read, because the socket was closed or overrun meanwhile. */
-  async dump(request: Request): Promise<Notice[] | undefined> {
-    for (;;) {
+  /** Reads a table whole. @returns an errno name when it could not be read; LOST: the socket was overrun meanwhile */
+  async dump(request: Request): Promise<readonly Notice[] | string> {
+    for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_AGAIN_MS)) {
       const [answer] = await this.#exchange([request]);
-      if (answer === undefined || answer.error !== undefined) return undefined;
+      if (answer === undefined) return "ECANCELED";
+      if (answer.error !== undefined) return answer.error;
       if (!answer.interrupted) return answer.collected;
+      await sleep(pauseMs, undefined, { ref: false });
     }
   }
 
+  /** Has the host's own routes through these devices reported. */
+  followRoutes(indexes: readonly number[]): void {
+    this.#routesOf = indexes.slice(0, MOST_FOLLOWED);
+    this.#socket?.followRoutes(this.#routesOf);
+  }
+
   close(): void {
+    this.#isClosed = true;
     this.#socket?.close();
     this.#socket = undefined;
     this.#settleAll("ECANCELED");
@@ -102,13 +121,26 @@ export class RtNetlink {
     });
     this.#socket = socket;
     this.#port = socket.port();
+    socket.followRoutes(this.#routesOf);
   }
 
   /** After an overrun it is unknown which answers are still to come: a new socket has none outstanding. */
   #reopen(): void {
     this.#socket?.close();
-    this.#open();
+    this.#socket = undefined;
     this.#settleAll(LOST);
+    this.#openAgain(AGAIN_MS);
+  }
+
+  /** No descriptor may be free for a while. */
+  #openAgain(pauseMs: number): void {
+    if (this.#isClosed) return;
+    try {
+      this.#open();
+    } catch {
+      setTimeout(() => this.#openAgain(Math.min(2 * pauseMs, LONGEST_AGAIN_MS)), pauseMs);
+      return;
+    }
     this.#events.overrun();
   }
 
@@ -179,7 +211,7 @@ export class RtNetlink {
       } else if (type === MESSAGE.DONE) {
         this.#settle(seq, undefined);
       } else {
-        const notice = parseNotice(type, data);
+        const notice = parseNotice(type, data, port);
         if (notice === undefined) continue;
         if (answered && (flags & FLAG.MULTI) !== 0) answered.collected.push(notice);
         else this.#events.notice(notice);

@@ -49,6 +49,8 @@ export const nativeProcess = addon as {
   userId(name: string): User | undefined;
   /** Lifts RLIMIT_MEMLOCK, which kernels before 5.11 count maps against. @returns 0 or an errno. */
   unlimitLockedMemory(): number;
+  /** Locks an open file for this process. @returns 0 or an errno; EWOULDBLOCK: another process has it. */
+  lockFile(fd: number): number;
   /** Never blocks. A path that begins with NUL is abstract. @returns 0 or an errno. */
   sendDatagram(path: string, bytes: Uint8Array): number;
 };

@@ -19,8 +19,13 @@ export interface Readiness {
 
 /** A number below 0 is -errno. */
 export const nativeUnixSockets = addon as {
-  /** Listens at a path that does not exist yet; its mode is 0 until it is changed. @returns a descriptor */
+  /**
+   * Listens at a path that does not exist yet; its mode is 0 until it is changed. A path that begins with NUL is
+   * abstract. @returns a descriptor
+   */
   listenUnix(path: string, backlog: number): number;
+  /** The id of the user that listens at this path; undefined when it cannot be told. */
+  listenerUid(path: string): number | undefined;
   /** @returns a descriptor */
   acceptUnix(listener: number): number;
   /** @returns the number of bytes; 0: the peer has closed its end */

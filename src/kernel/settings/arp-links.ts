@@ -18,7 +18,10 @@ const AGAIN_MS = 10;
 const ATTEMPTS = 100;
 
 export interface ArpLinksOptions {
-  readonly settings: Pick<CarpdevSettings, "prepare" | "restore" | "restoreAllBut" | "changed">;
+  readonly settings: Pick<
+    CarpdevSettings,
+    "prepare" | "restore" | "restoreAllBut" | "changed" | "isWritable"
+  >;
   readonly cache: LinkCache;
   /** Whether a link could be a carpdev. */
   readonly isCarpdev: (link: KernelLink) => boolean;
@@ -29,12 +32,15 @@ export interface ArpLinksOptions {
 
 export class ArpLinks {
   readonly #options: ArpLinksOptions;
+  /** Names. Everything else goes by index: names may be exchanged. */
   readonly #carpdevs = new Set<string>();
-  /** Other links that need the settings: indexes by name. */
-  #sharingSubnet: ReadonlyMap<string, number> = new Map();
-  /** Links whose settings have been written: indexes by name. */
-  readonly #prepared = new Map<string, number>();
-  readonly #backoffs = new Map<string, RepairBackoff>();
+  /** Other links that need the settings. */
+  #sharingSubnet: ReadonlySet<number> = new Set();
+  /** The links that need the settings now. */
+  #inUse: ReadonlySet<number> = new Set();
+  /** Those of them whose settings have been written. */
+  readonly #prepared = new Set<number>();
+  readonly #backoffs = new Map<number, RepairBackoff>();
   /** Cached: needed whenever an address comes or goes. */
   readonly #subnets = new WeakMap<Device, ReadonlySet<string>>();
 
@@ -44,58 +50,55 @@ export class ArpLinks {
 
   prepare(carpdev: string): void {
     this.#carpdevs.add(carpdev);
-    this.#prepare(carpdev, this.#options.cache.byName(carpdev)?.index ?? 0);
     // Links that an earlier engine prepared are restored only when all of this engine's interfaces are known.
-    this.#settle(new Map([...this.#sharingSubnet, ...this.#linksInSharedSubnets()]));
+    this.#settle(this.#sharingSubnet.union(this.#linksInSharedSubnets()));
   }
 
   restore(carpdev: string): void {
     this.#carpdevs.delete(carpdev);
-    this.#restore(carpdev);
     this.follow();
   }
 
   /** Restores links of an earlier engine, except these carpdevs and links in the subnets of these addresses. */
   restoreAllBut(carpdevs: ReadonlySet<string>, addresses: readonly InterfaceAddress[]): void {
     this.#sharingSubnet = this.#linksIn(subnetsOf(addresses), carpdevs);
-    this.#options.settings.restoreAllBut(carpdevs.union(new Set(this.#sharingSubnet.keys())));
+    this.#options.settings.restoreAllBut(this.#sharingSubnet.union(this.#indexesOf(carpdevs)));
   }
 
-  /** Must be called whenever an address came or went, on a link or in a carp interface's device. */
+  /** Must be called whenever a link was renamed or an address came or went, on a link or in a carp interface's device. */
   follow(): void {
     this.#settle(this.#linksInSharedSubnets());
   }
 
-  #settle(sharing: ReadonlyMap<string, number>): void {
-    const former = this.#sharingSubnet;
+  #settle(sharing: ReadonlySet<number>): void {
+    const former = this.#inUse.union(this.#sharingSubnet);
     this.#sharingSubnet = sharing;
-    for (const [name, index] of sharing) if (former.get(name) !== index) this.#prepare(name, index);
-    for (const name of former.keys()) if (!sharing.has(name)) this.#restore(name);
+    this.#inUse = this.#indexesOf(this.#carpdevs).union(sharing);
+    for (const index of this.#inUse) if (!former.has(index)) this.#prepare(index);
+    for (const index of former) if (!this.#inUse.has(index)) this.#restore(index);
   }
 
-  #isInUse(name: string): boolean {
-    return this.#carpdevs.has(name) || this.#sharingSubnet.has(name);
+  #indexesOf(names: ReadonlySet<string>): Set<number> {
+    return new Set([...names].flatMap((name) => this.#options.cache.byName(name)?.index ?? []));
   }
 
-  #prepare(name: string, index: number): void {
-    const { settings, cache } = this.#options;
-    const isMeant = () => this.#isInUse(name) && (cache.byName(name)?.index ?? 0) === index;
+  #prepare(index: number): void {
     untilDone(() => {
-      if (!isMeant()) return true;
-      if (!settings.prepare(name, index)) return false;
-      this.#prepared.set(name, index);
+      if (!this.#inUse.has(index)) return true;
+      if (!this.#options.settings.prepare(index)) return false;
+      this.#prepared.add(index);
       return true;
     });
   }
 
-  /** Must be called for every link notification. */
-  heard({ name, index }: KernelLink): void {
-    if (this.#prepared.get(name) === index) this.#consider(name);
+  /** Must be called for every link notification, also one that tells nothing new. */
+  heard({ index }: KernelLink): void {
+    if (this.#prepared.has(index)) this.#consider(index);
   }
 
   /** The links to query now and then: the kernel sends no notification of these settings. */
   indexes(): Iterable<number> {
-    return this.#prepared.values();
+    return this.#prepared;
   }
 
   close(): void {
@@ -103,33 +106,32 @@ export class ArpLinks {
     this.#prepared.clear();
   }
 
-  #consider(name: string): void {
+  #consider(index: number): void {
     const { settings, cache, events } = this.#options;
-    const link = cache.byName(name);
-    if (link === undefined || this.#prepared.get(name) !== link.index) return;
-    const what = settings.changed(name, link.settings);
-    if (what.length === 0 || !this.#backoff(name).allows(what)) return;
-    settings.prepare(name, link.index);
-    events.repaired(name, what.join("; "));
+    const link = cache.links.get(index);
+    if (link === undefined || !this.#prepared.has(index)) return;
+    const what = settings.changed(index, link.settings);
+    if (what.length === 0 || !this.#backoff(link).allows(what)) return;
+    if (settings.prepare(index) && settings.isWritable(index)) events.repaired(link.name, what.join("; "));
   }
 
-  #backoff(subject: string): RepairBackoff {
-    const known = this.#backoffs.get(subject);
+  #backoff({ index, name: subject }: KernelLink): RepairBackoff {
+    const known = this.#backoffs.get(index);
     if (known !== undefined) return known;
     const complain = (text: string) => this.#options.events.complaint(text);
-    const backoff = new RepairBackoff({ subject, complain, again: () => this.#consider(subject) });
-    this.#backoffs.set(subject, backoff);
+    const backoff = new RepairBackoff({ subject, complain, again: () => this.#consider(index) });
+    this.#backoffs.set(index, backoff);
     return backoff;
   }
 
-  #restore(name: string): void {
-    this.#prepared.delete(name);
-    this.#backoffs.get(name)?.close();
-    this.#backoffs.delete(name);
-    untilDone(() => this.#isInUse(name) || this.#options.settings.restore(name));
+  #restore(index: number): void {
+    this.#prepared.delete(index);
+    this.#backoffs.get(index)?.close();
+    this.#backoffs.delete(index);
+    untilDone(() => this.#inUse.has(index) || this.#options.settings.restore(index));
   }
 
-  #linksInSharedSubnets(): ReadonlyMap<string, number> {
+  #linksInSharedSubnets(): ReadonlySet<number> {
     const shared = this.#options.wanted().filter(({ carpdev }) => this.#carpdevs.has(carpdev));
     const subnets = new Set(shared.flatMap((device) => [...this.#subnetsOf(device)]));
     return this.#linksIn(subnets, this.#carpdevs);
@@ -143,8 +145,8 @@ export class ArpLinks {
     return subnets;
   }
 
-  /** Links that seem to be on a carpdev's segment, besides the carpdevs: indexes by name. */
-  #linksIn(subnets: ReadonlySet<string>, carpdevs: ReadonlySet<string>): ReadonlyMap<string, number> {
+  /** Links that seem to be on a carpdev's segment, besides the carpdevs. */
+  #linksIn(subnets: ReadonlySet<string>, carpdevs: ReadonlySet<string>): ReadonlySet<number> {
     const { cache, isCarpdev } = this.#options;
     const below = new Set([...carpdevs].flatMap((name) => cache.byName(name) ?? []).map(parentOf));
     const found = [...cache.links.values()].filter(
@@ -153,7 +155,7 @@ export class ArpLinks {
         isCarpdev(link) &&
         (below.has(parentOf(link)) || cache.addresses(link.index).some((own) => subnets.has(subnetOf(own)))),
     );
-    return new Map(found.map(({ name, index }) => [name, index]));
+    return new Set(found.map(({ index }) => index));
   }
 }
 

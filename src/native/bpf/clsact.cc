@@ -22,7 +22,10 @@ namespace {
 struct Filter {
   uint32_t priority;
   uint32_t handle;
+  uint32_t chain;
   std::string kind;
+  // Of an eBPF program; else empty.
+  std::string name;
 };
 
 bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {
@@ -47,13 +50,25 @@ Napi::Value deleteClsact(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), -bpf_tc_hook_destroy(&hook));
 }
 
-std::string kindOf(const nlmsghdr* message) {
-  const tcmsg* tc = static_cast<const tcmsg*>(NLMSG_DATA(message));
-  int left = static_cast<int>(NLMSG_PAYLOAD(message, sizeof *tc));
-  for (const rtattr* at = TCA_RTA(tc); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
-    if (at->rta_type == TCA_KIND) return static_cast<const char*>(RTA_DATA(at));
+std::string nameIn(const rtattr* options) {
+  int left = static_cast<int>(RTA_PAYLOAD(options));
+  for (const rtattr* at = static_cast<const rtattr*>(RTA_DATA(options)); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+    if (at->rta_type == TCA_BPF_NAME) return static_cast<const char*>(RTA_DATA(at));
   }
   return {};
+}
+
+Filter filterIn(const nlmsghdr* message) {
+  const tcmsg* tc = static_cast<const tcmsg*>(NLMSG_DATA(message));
+  Filter filter{TC_H_MAJ(tc->tcm_info) >> 16, tc->tcm_handle, 0, {}, {}};
+  int left = static_cast<int>(NLMSG_PAYLOAD(message, sizeof *tc));
+  // The kernel tells the kind before its options.
+  for (const rtattr* at = TCA_RTA(tc); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+    if (at->rta_type == TCA_KIND) filter.kind = static_cast<const char*>(RTA_DATA(at));
+    if (at->rta_type == TCA_CHAIN) filter.chain = *static_cast<const uint32_t*>(RTA_DATA(at));
+    if ((at->rta_type & NLA_TYPE_MASK) == TCA_OPTIONS && filter.kind == "bpf") filter.name = nameIn(at);
+  }
+  return filter;
 }
 
 // @returns 0 or an errno
@@ -82,13 +97,12 @@ int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
       if (at->nlmsg_type == NLMSG_DONE) return 0;
       if (at->nlmsg_type == NLMSG_ERROR) return -static_cast<const nlmsgerr*>(NLMSG_DATA(at))->error;
       if (at->nlmsg_type != RTM_NEWTFILTER) continue;
-      const tcmsg* tc = static_cast<const tcmsg*>(NLMSG_DATA(at));
-      filters.push_back({TC_H_MAJ(tc->tcm_info) >> 16, tc->tcm_handle, kindOf(at)});
+      filters.push_back(filterIn(at));
     }
   }
 }
 
-// listFilters(ifindex, ingress): { priority, handle, kind }[] | errno
+// listFilters(ifindex, ingress): { priority, handle, chain, kind, name }[] | errno
 Napi::Value listFilters(const Napi::CallbackInfo& info) {
   if (!takes(info, {Argument::int32, Argument::boolean})) return {};
   const Napi::Env env = info.Env();
@@ -102,7 +116,9 @@ Napi::Value listFilters(const Napi::CallbackInfo& info) {
     Napi::Object filter = Napi::Object::New(env);
     filter.Set("priority", Napi::Number::New(env, filters[i].priority));
     filter.Set("handle", Napi::Number::New(env, filters[i].handle));
+    filter.Set("chain", Napi::Number::New(env, filters[i].chain));
     filter.Set("kind", Napi::String::New(env, filters[i].kind));
+    filter.Set("name", Napi::String::New(env, filters[i].name));
     list.Set(static_cast<uint32_t>(i), filter);
   }
   return list;

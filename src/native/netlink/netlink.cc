@@ -47,6 +47,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
                                              {
                                                  InstanceMethod<&NetlinkSocket::port>("port"),
                                                  InstanceMethod<&NetlinkSocket::send>("send"),
+                                                 InstanceMethod<&NetlinkSocket::followRoutes>("followRoutes"),
                                                  InstanceMethod<&NetlinkSocket::close>("close"),
                                              }));
   }
@@ -56,7 +57,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     Napi::Env env = info.Env();
     if (!takes(info, {Argument::list, Argument::int32, Argument::function})) return;
     std::vector<uint32_t> groups;
-    if (!groupsIn(info[0].As<Napi::Array>(), groups)) return;
+    if (!numbersIn(info[0].As<Napi::Array>(), groups, "a group")) return;
     if (const char* failed = open(groups, info[1].As<Napi::Number>().Int32Value())) {
       const std::string text = std::string("netlink: ") + failed + ": " + std::strerror(errno);
       Napi::Error::New(env, text).ThrowAsJavaScriptException();
@@ -85,11 +86,11 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
 
  private:
   // Whether all elements are numbers.
-  static bool groupsIn(const Napi::Array& list, std::vector<uint32_t>& groups) {
+  static bool numbersIn(const Napi::Array& list, std::vector<uint32_t>& numbers, const char* what) {
     for (uint32_t i = 0; i < list.Length(); i++) {
-      const Napi::Value group = list.Get(i);
-      if (!takes(group, Argument::uint32, "a group")) return false;
-      groups.push_back(group.As<Napi::Number>().Uint32Value());
+      const Napi::Value number = list.Get(i);
+      if (!takes(number, Argument::uint32, what)) return false;
+      numbers.push_back(number.As<Napi::Number>().Uint32Value());
     }
     return true;
   }
@@ -100,7 +101,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     socket_ = Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     if (!socket_.open()) return "socket";
     const int fd = socket_.get();
-    if (dropOthersRoutes(fd) < 0) return "filter";
+    if (dropOthersRoutes(fd, {}) < 0) return "filter";
     // The forced one passes rmem_max, and needs CAP_NET_ADMIN.
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receiveBufferBytes, sizeof receiveBufferBytes) < 0) {
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes, sizeof receiveBufferBytes);
@@ -116,23 +117,50 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     return nullptr;
   }
 
-  // Passes, of route notifications, only deletions of routes the kernel made: a router's table, which changes by the
-  // thousand, must not fill the receive buffer.
-  static int dropOthersRoutes(int fd) {
+  // Passes, of route notifications, only deletions of routes the kernel made, and other routes through these devices: a
+  // router's table, which changes by the thousand, must not fill the receive buffer.
+  static int dropOthersRoutes(int fd, const std::vector<uint32_t>& ifindexes) {
     constexpr uint32_t kType = offsetof(nlmsghdr, nlmsg_type);
     constexpr uint32_t kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
-    sock_filter code[] = {
-        // BPF_LD converts from network byte order; netlink has host byte order.
+    constexpr uint32_t kAttributes = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(rtmsg));
+    const sock_filter pass = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+    const sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    // BPF_LD converts from network byte order; netlink has host byte order.
+    std::vector<sock_filter> code = {
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kType),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 1, 0),
+        pass,
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 3, 4),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kProtocol),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 0, 2),
+        drop,
+        pass,
+        // The offset of RTA_OIF; 0: there is none.
+        BPF_STMT(BPF_LDX | BPF_IMM, RTA_OIF),
+        BPF_STMT(BPF_LD | BPF_IMM, kAttributes),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_NLATTR)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+        drop,
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_IND, RTA_LENGTH(0)),
     };
-    const sock_fprog program = {sizeof code / sizeof *code, code};
+    for (const uint32_t ifindex : ifindexes) {
+      code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(ifindex), 0, 1));
+      code.push_back(pass);
+    }
+    code.push_back(drop);
+    const sock_fprog program = {static_cast<unsigned short>(code.size()), code.data()};
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  }
+
+  // followRoutes(ifindexes): 0 or an errno. Replaces those of the call before.
+  Napi::Value followRoutes(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::list})) return {};
+    std::vector<uint32_t> ifindexes;
+    if (!numbersIn(info[0].As<Napi::Array>(), ifindexes, "a device")) return {};
+    return Napi::Number::New(info.Env(), dropOthersRoutes(socket_.get(), ifindexes) < 0 ? errno : 0);
   }
 
   Napi::Value port(const Napi::CallbackInfo& info) {

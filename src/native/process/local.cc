@@ -1,11 +1,12 @@
 // Calls about this host: credentials of a Unix socket's peer, group ids, interface names, clock synchronisation;
-// sending datagrams to a Unix socket (the system log, the service manager); and polling a pipe.
+// sending datagrams to a Unix socket (the system log, the service manager); polling a pipe; and locking a file.
 
 #include "process/local.h"
 
 #include <grp.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/timex.h>
 #include <sys/un.h>
@@ -141,6 +142,16 @@ Napi::Value isRead(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), poll(&asked, 1, 0) == 0);
 }
 
+// lockFile(fd): 0 or an errno; EWOULDBLOCK: another process has it. The lock goes with the last copy of the descriptor.
+Napi::Value lockFile(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32})) return {};
+  int error;
+  do {
+    error = flock(info[0].As<Napi::Number>().Int32Value(), LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  } while (error == EINTR);
+  return Napi::Number::New(info.Env(), error);
+}
+
 // clockIsSynchronised(): undefined where the kernel does not say.
 Napi::Value clockIsSynchronised(const Napi::CallbackInfo& info) {
   timex asked{};
@@ -157,6 +168,7 @@ void initLocal(Napi::Env env, Napi::Object exports) {
   exports.Set("interfaceName", Napi::Function::New(env, interfaceName));
   exports.Set("hasRoom", Napi::Function::New(env, hasRoom));
   exports.Set("isRead", Napi::Function::New(env, isRead));
+  exports.Set("lockFile", Napi::Function::New(env, lockFile));
   exports.Set("clockIsSynchronised", Napi::Function::New(env, clockIsSynchronised));
   exports.Set("sendDatagram", Napi::Function::New(env, sendDatagram));
 }

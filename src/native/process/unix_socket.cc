@@ -33,13 +33,13 @@ Napi::Value numberOrErrno(const Napi::CallbackInfo& info, ssize_t result) {
   return Napi::Number::New(info.Env(), static_cast<double>(result < 0 ? -errno : result));
 }
 
-// listenUnix(path, backlog): a descriptor; or -errno.
+// listenUnix(path, backlog): a descriptor; or -errno. A path that begins with a NUL is abstract.
 Napi::Value listenUnix(const Napi::CallbackInfo& info) {
   if (!takes(info, {Argument::text, Argument::int32})) return {};
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path || path.find('\0') != std::string::npos) {
+  if (path.empty() || path.size() >= sizeof address.sun_path || path.find('\0', 1) != std::string::npos) {
     errno = ENAMETOOLONG;
     return numberOrErrno(info, -1);
   }
@@ -48,11 +48,34 @@ Napi::Value listenUnix(const Napi::CallbackInfo& info) {
   if (fd < 0) return numberOrErrno(info, -1);
   Descriptor opened(fd);
   // No process can connect before the permissions of the path are set.
-  if (fchmod(fd, 0) < 0 || bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+  const size_t length = path[0] == '\0' ? offsetof(sockaddr_un, sun_path) + path.size() : sizeof address;
+  if (fchmod(fd, 0) < 0 ||
+      bind(fd, reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(length)) < 0 ||
       listen(fd, info[1].As<Napi::Number>().Int32Value()) < 0) {
     return numberOrErrno(info, -1);
   }
   return Napi::Number::New(info.Env(), opened.release());
+}
+
+// listenerUid(path): the user that listens there; undefined when it cannot be told. A path that begins with a NUL is
+// abstract.
+Napi::Value listenerUid(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::text})) return {};
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return info.Env().Undefined();
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const size_t length = offsetof(sockaddr_un, sun_path) + path.size() + (path[0] == '\0' ? 0 : 1);
+  const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (!probe.open() ||
+      connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(length)) < 0 ||
+      getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) {
+    return info.Env().Undefined();
+  }
+  return Napi::Number::New(info.Env(), peer.uid);
 }
 
 // acceptUnix(listener): a descriptor; or -errno.
@@ -221,6 +244,7 @@ void deliver(Napi::Env env, Napi::Function callback, Readiness*, void*) {
 
 void initUnixSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("listenUnix", Napi::Function::New(env, listenUnix));
+  exports.Set("listenerUid", Napi::Function::New(env, listenerUid));
   exports.Set("acceptUnix", Napi::Function::New(env, acceptUnix));
   exports.Set("receiveBytes", Napi::Function::New(env, receiveBytes));
   exports.Set("sendBytes", Napi::Function::New(env, sendBytes));

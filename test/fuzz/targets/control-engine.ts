@@ -72,6 +72,7 @@ export class ControlledEngine {
           return this.station.command(command);
         },
         packets: () => [],
+        overruled: () => ({ before: [], xdp: 0 }),
         feed: this.feed,
         dataPathObstacle: undefined,
         scriptsDoNotRun: false,

@@ -90,7 +90,7 @@ function bytesOf(address: string): Buffer {
 
 /** The notice after encoding its fields and parsing them again. A link's settings come in a notice of their own. */
 function encodedAgain(notice: Notice): Notice | undefined {
-  if (notice.kind === "route-gone") return notice;
+  if (notice.kind === "route-gone" || notice.kind === "host-route") return notice;
   if (notice.kind === "address")
     return parseNotice(notice.gone ? DELADDR : NEWADDR, addressBody(notice.address));
   const again = parseNotice(notice.gone ? DELLINK : NEWLINK, linkBody(notice.link));

@@ -154,6 +154,7 @@ describe("interfaces", () => {
       unreached: () => undefined,
       virtualRouters: [],
       unfit: () => undefined,
+      overruled: () => ({ before: [], xdp: 0 }),
       ...given,
     });
   const found = (given: Given) => complaints(all(given));

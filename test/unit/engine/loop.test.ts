@@ -71,11 +71,18 @@ class Station {
   #nowUs = 1e9;
   #inCore = false;
   #alarms: { readonly atUs: number; readonly ring: () => void }[] = [];
+  /** The counters of the advertisements that were sent or refused, by vhid, in order. */
+  readonly counters = new Map<number, bigint[]>();
   readonly #failing: number;
+  readonly #slowDeviceUs: number;
 
-  /** @param failing number of the call that fails; the first is 1 */
-  constructor(failing: number) {
+  /**
+   * @param failing number of the call that fails; the first is 1
+   * @param slowDeviceUs how long the kernel takes for a device; its failure is reported at the end
+   */
+  constructor(failing: number, slowDeviceUs = 0) {
     this.#failing = failing;
+    this.#slowDeviceUs = slowDeviceUs;
     this.loop = new Loop({ handle: (event, now) => this.#handle(event, now) }, this.#adapters(), {
       set: (atUs, ring) => {
         const alarm = { atUs, ring };
@@ -117,7 +124,8 @@ class Station {
   /** The effects before must have reached the kernel whole by the time the core is asked again. */
   #core(work: () => readonly Effect[]): readonly Effect[] {
     assert.equal(this.#inCore, false, "the core was entered twice");
-    assert.deepEqual(this.done, this.asked, "the core was asked while effects were being performed");
+    if (this.#slowDeviceUs === 0)
+      assert.deepEqual(this.done, this.asked, "the core was asked while effects were being performed");
     this.#inCore = true;
     const effects = work();
     this.#inCore = false;
@@ -127,6 +135,11 @@ class Station {
 
   #fails(): boolean {
     return ++this.calls === this.#failing;
+  }
+
+  #noteCounter(frame: Buffer): void {
+    const [vhid = 0, counter] = [frame.at(-35), frame.readBigUInt64BE(frame.length - 28)];
+    this.counters.set(vhid, [...(this.counters.get(vhid) ?? []), counter]);
   }
 
   #report(event: Event): void {
@@ -164,6 +177,7 @@ class Station {
           const bytes = "frame" in transmission ? transmission.frame : transmission.payload;
           const isAnnouncement = bytes.length === 42;
           note(isAnnouncement ? "announce" : `advertise ${bytes[bytes.length - 35]}`);
+          if (!isAnnouncement) this.#noteCounter(Buffer.from(bytes));
           return this.#fails() ? "ENOBUFS" : undefined;
         },
         drain: () => {},
@@ -175,8 +189,12 @@ class Station {
           note("device");
           this.#report({ kind: "device", interface: name, index: 7 });
           const errors = this.#fails() ? ["no device can be made on eth0 (EBUSY)"] : [];
-          this.#report({ kind: "performed", part: { kind: "device", interface: name }, errors });
-          done();
+          const finish = () => {
+            this.#report({ kind: "performed", part: { kind: "device", interface: name }, errors });
+            done();
+          };
+          if (this.#slowDeviceUs === 0) finish();
+          else this.#alarms.push({ atUs: this.#nowUs + this.#slowDeviceUs, ring: finish });
         },
         prepareCarpdev: () => {},
         restoreCarpdev: () => {},
@@ -195,6 +213,7 @@ class Station {
         leaseUntilUs: () => 0,
         counts: () => undefined,
         repair: () => [],
+        overruled: () => ({ before: [], xdp: 0 }),
         removeLeftovers: () => {},
         close: () => {},
         shutdown: () => {},
@@ -204,8 +223,8 @@ class Station {
 }
 
 /** Runs a host through its states: configured, MASTER, demoted, contested, changed, taken down. */
-function live(configured: InterfaceChange, failing: number): Station {
-  const station = new Station(failing);
+function live(configured: InterfaceChange, failing: number, slowDeviceUs = 0): Station {
+  const station = new Station(failing, slowDeviceUs);
   station.loop.handle({ kind: "link", link: ETH0 });
   station.command({ kind: "change", name: "carp0", change: configured });
   station.run(4e6);
@@ -255,4 +274,21 @@ for (const { title, configured, words } of LIVES)
         assert.ok(events.includes("performed"));
       }
     });
+
+    for (const { what, slowDeviceUs } of [
+      { what: "that fails", slowDeviceUs: 0 },
+      { what: "that fails, while each device takes 0.3 s", slowDeviceUs: 0.3e6 },
+    ])
+      it(`never sends an older advertisement after a newer one, whatever the call ${what}`, () => {
+        for (let failing = 1; failing <= calls; failing++) {
+          const { counters } = live(configured, failing, slowDeviceUs);
+          assert.ok(counters.size > 0);
+          for (const [vhid, sent] of counters)
+            assert.deepEqual(
+              sent,
+              sent.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)),
+              `vhid ${vhid}, call ${failing}`,
+            );
+        }
+      });
   });

@@ -8,7 +8,7 @@ import type { KernelLink } from "../../../src/kernel/netlink/messages.ts";
 import { ArpLinks } from "../../../src/kernel/settings/arp-links.ts";
 
 /** Settings that can be written after so many attempts. */
-function setting({ late = 0, wanted = [] as Device[] } = {}) {
+function setting({ late = 0, wanted = [] as Device[], writable = true } = {}) {
   const done: string[] = [];
   let attempts = 0;
   const attempt = (what: string) => {
@@ -18,13 +18,15 @@ function setting({ late = 0, wanted = [] as Device[] } = {}) {
     return true;
   };
   const cache = new LinkCache();
+  const nameOf = (index: number) => cache.links.get(index)?.name;
   const links = new ArpLinks({
     cache,
     settings: {
-      prepare: (name, index) => attempt(`prepare ${name} ${index}`),
-      restore: (name) => attempt(`restore ${name}`),
-      restoreAllBut: (names) => void done.push(`restore all but ${[...names]}`),
-      changed: (_name, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
+      prepare: (index) => attempt(`prepare ${nameOf(index)} ${index}`),
+      restore: (index) => attempt(`restore ${nameOf(index)}`),
+      restoreAllBut: (indexes) => void done.push(`restore all but ${[...indexes].map(nameOf).toSorted()}`),
+      isWritable: () => writable,
+      changed: (_index, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
     },
     isCarpdev: () => true,
     wanted: () => wanted,
@@ -117,7 +119,7 @@ test("other links in a shared address's subnet are prepared, from when they are 
   addLink(cache, { name: "eth1", index: 9 });
   addAddress(cache, 9, "10.0.0.22");
   links.follow();
-  assert.deepEqual(done.splice(0), ["prepare eth1 9"]);
+  assert.deepEqual(done.splice(0), ["restore undefined", "prepare eth1 9"].toSorted());
   links.restore("eth0");
   assert.deepEqual(done.toSorted(), ["restore eth0", "restore eth1", "restore eth2"]);
 });
@@ -170,4 +172,34 @@ test("a setting that another program changes is restored and reported, with back
   changed({ arp_ignore: 0 });
   assert.deepEqual(done, []);
   links.close();
+});
+
+test("a setting that cannot be restored is not reported as repaired", () => {
+  const { done, links, cache } = setting({ writable: false });
+  addLink(cache, { name: "eth0", index: 2 });
+  links.prepare("eth0");
+  addLink(cache, { name: "eth0", index: 2, settings: { arp_ignore: 0 } });
+  links.heard(cache.byName("eth0") as KernelLink);
+  assert.deepEqual(done, ["prepare eth0 2", "prepare eth0 2"]);
+  links.close();
+});
+
+test("carpdevs that exchange their names both keep the settings, with what each had before", () => {
+  const { done, links, cache } = setting();
+  const rename = (index: number, name: string) => {
+    addLink(cache, { name, index });
+    links.follow();
+  };
+  rename(2, "eth0");
+  rename(3, "eth1");
+  links.prepare("eth0");
+  links.prepare("eth1");
+  assert.deepEqual(done.splice(0), ["prepare eth0 2", "prepare eth1 3"]);
+  rename(2, "tmp");
+  rename(3, "eth0");
+  rename(2, "eth1");
+  assert.deepEqual(done.splice(0), ["restore tmp", "prepare eth1 2"]);
+  assert.deepEqual([...links.indexes()].toSorted(), [2, 3]);
+  links.restore("eth0");
+  assert.deepEqual(done, ["restore eth0"]);
 });

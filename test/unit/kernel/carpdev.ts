@@ -50,11 +50,15 @@ export class Carpdev {
     return this.#eth0?.index ?? 0;
   }
 
-  start(directory = this.runDir, hook?: "tcx" | "clsact"): DataPath {
+  start(
+    directory = this.runDir,
+    hook?: "tcx" | "clsact",
+    complain: (text: string) => void = (text) => assert.fail(text),
+  ): DataPath {
     const dataPath = createDataPath({
       runDir: directory,
       record: openDocument(join(directory, "programs.json")),
-      complain: (text) => assert.fail(text),
+      complain,
       ...(hook && { hook }),
     });
     assert.equal(dataPath.obstacle, undefined);

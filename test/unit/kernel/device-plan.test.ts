@@ -330,7 +330,8 @@ describe("foreign changes in words", () => {
   test("removed addresses are told of at once, those the kernel refused are not", () => {
     const placed = [inet("10.0.0.1"), inet6("2001:db8::1")];
     assert.deepEqual(foreignChanges(device(), current({ present: [], placed })), [
-      "addresses 10.0.0.1, 2001:db8::1 were removed",
+      "address 10.0.0.1 was removed",
+      "address 2001:db8::1 was removed",
     ]);
     const refused = [inet6("2001:db8::1")];
     assert.deepEqual(foreignChanges(device(), current({ present: [], placed, refused })), [

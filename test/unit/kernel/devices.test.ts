@@ -78,6 +78,8 @@ class FakeKernel {
       perform: async (requests) => requests.map((request) => this.#perform(request)),
       turn: async () => {},
       told: async () => {},
+      followRoutes: nothing,
+      added: (address) => void this.#cache.take({ kind: "address", gone: false, address }),
       reread: async () => {},
     });
   }

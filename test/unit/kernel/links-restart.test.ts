@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Device } from "../../../src/core/model.ts";
+import { eventuallyEqual } from "../../hosts/eventually.ts";
 import {
   addCarpdev,
   apply,
@@ -240,7 +241,73 @@ test("settings of a carpdev that no kept interface is on are put back at the sta
   await links.removeLeftovers(new Set(["carp0"]));
   assert.deepEqual(arp(), [1, 2]);
   assert.deepEqual(arp("eth1"), [0, 0]);
-  assert.deepEqual(Object.keys(JSON.parse(readFileSync(file(), "utf8"))), ["eth0"]);
+  const kept = Object.values<{ name: string }>(JSON.parse(readFileSync(file(), "utf8")));
+  assert.deepEqual(
+    kept.map(({ name }) => name),
+    ["eth0"],
+  );
+});
+
+test("the former settings that an engine of an earlier version kept by name are put back", async () => {
+  links.close();
+  const index = Number(/^\d+/.exec(ip("-o link show eth0")));
+  for (const [name, value] of [
+    ["arp_ignore", 1],
+    ["arp_announce", 2],
+  ] as const)
+    writeConf("eth0", name, value);
+  const settings = { arp_ignore: { former: 0, wrote: 1 }, arp_announce: { former: 1, wrote: 2 } };
+  writeFileSync(file(), JSON.stringify({ eth0: { index, settings } }));
+  await restart();
+  await links.removeLeftovers(new Set());
+  assert.deepEqual(arp(), [0, 1]);
+});
+
+test("carpdevs that exchange their names are fit for carp, and get back what each had before", async () => {
+  addCarpdev("eth1");
+  await events.until(() => events.linkNamed("eth1"));
+  writeConf("eth1", "arp_announce", 1);
+  links.prepareCarpdev("eth0");
+  links.prepareCarpdev("eth1");
+  for (const [from, to] of [
+    ["eth0", "tmp0"],
+    ["eth1", "eth0"],
+    ["tmp0", "eth1"],
+  ] as const) {
+    ip(`link set ${from} down`);
+    ip(`link set ${from} name ${to}`);
+  }
+  await events.until((heard) => heard.filter((each) => each.kind === "gone").length >= 2);
+  await eventuallyEqual(
+    async () => [arp(), arp("eth1")],
+    [
+      [1, 2],
+      [1, 2],
+    ],
+  );
+  links.restoreCarpdev("eth0");
+  links.restoreCarpdev("eth1");
+  await eventuallyEqual(
+    async () => [arp(), arp("eth1")],
+    [
+      [0, 1],
+      [0, 0],
+    ],
+  );
+});
+
+test("another device that takes the name of a carpdev keeps settings of its own", async () => {
+  links.prepareCarpdev("eth0");
+  writeConf("default", "arp_ignore", 1);
+  try {
+    ip("link del eth0");
+    addCarpdev();
+  } finally {
+    writeConf("default", "arp_ignore", 0);
+  }
+  await events.until((heard) => heard.some((each) => each.kind === "gone" && each.name === "eth0"));
+  links.restoreCarpdev("eth0");
+  assert.deepEqual(arp(), [1, 0]);
 });
 
 test("a carpdev that is gone, made again or renamed does no harm", async () => {

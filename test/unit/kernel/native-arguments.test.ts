@@ -34,6 +34,9 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["int32", 1],
     ["boolean", true],
   ],
+  programName: [["uint32", 1]],
+  xdpProgram: [["int32", 1]],
+  lockFile: [["int32", -1]],
   listTcx: [
     ["uint32", 1],
     ["boolean", true],
@@ -56,6 +59,7 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["text", `${NOWHERE}/socket`],
     ["int32", 1],
   ],
+  listenerUid: [["text", NOWHERE]],
   acceptUnix: [["int32", -1]],
   receiveBytes: [
     ["int32", -1],
@@ -104,7 +108,7 @@ const ofReadiness: typeof free = {
   ],
 };
 
-const ofNetlink: typeof free = { send: [["bytes", bytes(16)]] };
+const ofNetlink: typeof free = { send: [["bytes", bytes(16)]], followRoutes: [["list", []]] };
 
 const program = ["text", "none"] as const;
 const map = ["text", "none"] as const;

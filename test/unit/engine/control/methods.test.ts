@@ -77,6 +77,7 @@ beforeEach(async () => {
       return host.command(command, NOW);
     },
     packets: () => [PACKETS],
+    overruled: () => ({ before: [], xdp: 0 }),
     feed,
     dataPathObstacle: undefined,
     scriptsDoNotRun: false,
