@@ -192,7 +192,7 @@ describe("interfaces", () => {
 
   test("multicast groups that are not needed are not missed: with a unicast peer, or of a family without addresses", () => {
     const multicast = new Set<string>();
-    const views = [view({ carppeer: "10.0.0.3", nodes: [node({ ...since, heard })] })];
+    const views = [view({ carppeer: ["10.0.0.3"], nodes: [node({ ...since, heard })] })];
     assert.deepEqual(found({ views, devices: { eth0: { multicast } } }), []);
     assert.deepEqual(found({ devices: { eth0: { multicast: new Set(["01:00:5e:00:00:12"]) } } }), []);
   });
