@@ -215,6 +215,8 @@ export class SimulatedKernel implements Alarms {
         mtuChanged: nothing,
         expectDigests: nothing,
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
+        neighbours: () => [],
+        resolved: nothing,
         drain: () => this.#read(),
         shutdown: nothing,
       },
@@ -225,6 +227,7 @@ export class SimulatedKernel implements Alarms {
         restoreCarpdev: nothing,
         removeLeftovers: async () => {},
         look: nothing,
+        resolve: nothing,
         close: nothing,
       },
       dataPath: {

@@ -165,6 +165,8 @@ class Station {
           note(isAnnouncement ? "announce" : `advertise ${bytes[bytes.length - 35]}`);
           return this.#fails() ? "ENOBUFS" : undefined;
         },
+        neighbours: () => [],
+        resolved: () => {},
         drain: () => {},
         shutdown: () => {},
       },
@@ -181,6 +183,7 @@ class Station {
         restoreCarpdev: () => {},
         removeLeftovers: async () => {},
         look: () => {},
+        resolve: () => {},
         close: () => {},
       },
       dataPath: {
