@@ -34,13 +34,19 @@ export interface KernelNeighbour {
   readonly isStale: boolean;
 }
 
-/** @returns undefined for a message that is too short */
+/** @returns undefined for a message that is garbled */
 export function parseNeighbour(body: Buffer): KernelNeighbour | undefined {
-  if (body.length < HEADER_BYTES) return undefined;
-  const state = readU16(body, STATE_AT);
-  const mac = attributes(body, HEADER_BYTES).get(NDA.LLADDR);
-  const isUsable = (state & RESOLVED) !== 0 && mac?.length === 6 && isStation(mac);
-  return { mac: isUsable ? Uint8Array.from(mac) : undefined, isStale: state === NUD.stale };
+  let state: number;
+  let mac: Buffer | undefined;
+  try {
+    state = readU16(body, STATE_AT);
+    mac = attributes(body, HEADER_BYTES).get(NDA.LLADDR);
+  } catch {
+    return undefined;
+  }
+  const isStale = state === NUD.stale;
+  if ((state & RESOLVED) === 0 || mac?.length !== 6 || !isStation(mac)) return { mac: undefined, isStale };
+  return { mac: Uint8Array.from(mac), isStale };
 }
 
 /** Whether it is the MAC of one device: neither a group's nor zero. */

@@ -349,6 +349,16 @@ test("status says why an interface does not run", () => {
   assert.match(text, /\ncarp0 +- +INIT +- .*none .*\ncarp0: no vhid is set\n$/);
 });
 
+test("status names the unicast peers of an interface", () => {
+  const text = status([
+    view({ carppeer: ["192.0.2.2", "192.0.2.3"], carppeer6: ["2001:db8::2"] }),
+    view({ name: "carp1" }),
+  ]);
+  assert.match(text, /\ncarp0: unicast peers 192\.0\.2\.2, 192\.0\.2\.3, 2001:db8::2\n$/);
+  const many = Array.from({ length: 31 }, (_, n) => `2001:db8:1111:2222:3333:4444:5555:${n + 1}`);
+  for (const line of status([view({ carppeer6: many })]).split("\n")) assert.ok(line.length <= 80, line);
+});
+
 test("status without interfaces says so", () => assert.equal(status([]), "no carp interfaces\n"));
 
 test("below the table stands what the host is demoted for, and nothing when it is not", () => {
