@@ -13,7 +13,8 @@ _carpctl() {
   case ${lines[0]-} in
     :files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
     :directories) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
-    :hosts) mapfile -t COMPREPLY < <(compgen -A hostname -- "$2") ;;
+    # In a list, the last host is completed.
+    :hosts) mapfile -t COMPREPLY < <(compgen -A hostname -P "${2%"${2##*,}"}" -- "${2##*,}") ;;
     *)
       # Of a word that was taken apart, only the last part is replaced.
       kept=${current%"${current##*[:=]}"}

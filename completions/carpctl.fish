@@ -11,7 +11,8 @@ function __carpctl_candidates
         case :directories
             __fish_complete_directories "$current"
         case :hosts
-            __fish_print_hostnames
+            # In a list, the last host is completed.
+            __fish_print_hostnames | string replace -r '^' (string replace -r '[^,]*$' '' -- "$current")
         case '*'
             printf '%s\n' $lines
     end

@@ -33,6 +33,8 @@ export const Advbase = bounded("advbase", LIMITS.advbase);
 const Advskew = bounded("advskew", LIMITS.advskew);
 export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
+/** The other hosts of a cluster of 32. */
+export const MAX_PEERS = 31;
 export const BALANCING_MODES = ["none", "ip", "ip-unicast", "ip-stealth"] as const;
 export const STATES = ["master", "backup", "init"] as const;
 
@@ -89,10 +91,25 @@ function unicast(family: 4 | 6, what = "") {
   });
 }
 
+/** Unicast peers: distinct addresses in the order given. One address alone is accepted too. */
+function peers(family: 4 | 6, keyword: string) {
+  const expected = { error: `${keyword}: expected 1..${MAX_PEERS} addresses` };
+  const list = z
+    .array(unicast(family, `${keyword} `), expected)
+    .min(1, expected)
+    .max(MAX_PEERS, { error: `${keyword}: at most ${MAX_PEERS}` })
+    .superRefine((addresses, context) => {
+      const twice = addresses.find((each, at) => addresses.indexOf(each) < at);
+      if (twice === undefined) return;
+      context.addIssue({ code: "custom", message: `${keyword} ${addresses.join()}: duplicate ${twice}` });
+    });
+  return z.preprocess((given) => (typeof given === "string" ? [given] : given), list);
+}
+
 export const Pass = lineOfText("pass", 1024);
 export const Description = lineOfText("description", 63);
-export const Carppeer = unicast(4, "carppeer ");
-export const Carppeer6 = unicast(6, "carppeer6 ");
+export const Carppeer = peers(4, "carppeer");
+export const Carppeer6 = peers(6, "carppeer6");
 export const IPv4 = address(4);
 export const IPv6 = address(6);
 const ipv4Address = {

@@ -12,8 +12,9 @@ import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
 import type { InterfaceConfiguration } from "./interface/configuration.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
+import { configuredPeers, ownPeers } from "./interface/unicast-peers.ts";
 import type { Interfaces } from "./interfaces.ts";
-import type { Instant } from "./model.ts";
+import type { Instant, Link } from "./model.ts";
 import { type Obstacle, obstacleText } from "./reason.ts";
 import type { SysctlTree } from "./sysctl.ts";
 
@@ -120,13 +121,14 @@ export class Commands {
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacleText(obstacle)}` };
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
+    const warnings = warningsAbout(before, after, link);
     if (replaces && (command.dryRun || !(changed || change.state !== undefined))) return { name, changed };
     present?.finishLeaving();
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
     interfaces.listen();
     if (change.state !== undefined) carpInterface.force(change.state, now);
-    return { name, changed };
+    return { name, changed, warnings };
   }
 
   #demoteGroup(group: string, by: number): Done | Refused {
@@ -158,4 +160,22 @@ function notInPlace(known: CarpInterface | undefined, after: InterfaceConfigurat
   const obstacle = known?.obstacle;
   if (obstacle?.kind !== "not-in-place" || known === undefined) return undefined;
   return identity(known.configuration) === identity(after) ? obstacle : undefined;
+}
+
+/** What a person should know about a new configuration, where the change brought it about. */
+function warningsAbout(
+  before: InterfaceConfiguration,
+  after: InterfaceConfiguration,
+  link: Link | undefined,
+): string[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const keyword = family === 4 ? "carppeer" : "carppeer6";
+    const peers = configuredPeers(family, after);
+    const isNew =
+      before.carpdev !== after.carpdev || String(configuredPeers(family, before)) !== String(peers);
+    if (!isNew || peers === undefined) return [];
+    const own = ownPeers(family, after, link);
+    const alone = own.length === peers.length ? ", and there is no other peer" : "";
+    return own.map((address) => `${keyword} ${address}: skipped, it is this host (${link?.name})${alone}`);
+  });
 }

@@ -66,7 +66,10 @@ export type Event =
       readonly interface: string;
       readonly vhid: number;
       readonly leftUs: Micros;
-      /** The families that left. A unicast peer that is down counts as left. */
+      /**
+       * The family of each packet that left. A unicast peer that is down counts as left; none, and no error: there is
+       * no other host to tell.
+       */
       readonly left: readonly Family[];
       readonly error?: string | undefined;
     }

@@ -15,6 +15,9 @@ import type { StatisticName } from "./statistics.ts";
 import type { DiscardCause } from "./view.ts";
 import type { VirtualRouter } from "./virtual-routers.ts";
 
+/** More peers are told by their number. */
+const MOST_NAMED = 4;
+
 export interface Discarded {
   readonly statistic: StatisticName;
   readonly priority: Priority;
@@ -89,7 +92,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
   const carpInterface = here.find(
-    (each) => (each.peer(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
+    (each) => (each.peers(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined) {
@@ -130,15 +133,21 @@ function recognised(verdict: Discarded, packet: Packet, { carpdev }: Reception):
   return { ...verdict, priority: 6, text, router: { ...vrrp, carpdev, family, source } };
 }
 
-/** Why a unicast packet is not for this interface: it is from another host than its peer, or for another one. */
+/** Why a unicast packet is not for this interface: it is from another host than its peers, or for another one. */
 function strayUnicast(
   carpInterface: CarpInterface,
   { family, source, addresses }: Packet,
 ): string | undefined {
-  const peer = carpInterface.peer(family);
-  if (source !== peer) return `carppeer is ${peer}: advertisement`;
+  const peers = carpInterface.peers(family);
+  if (!peers?.has(source)) return `carppeer is ${named([...(peers?.keys() ?? [])])}: advertisement`;
   const destination = formatAddress(addresses.destination);
   return carpInterface.isAddressed(destination)
     ? undefined
     : `advertisement to ${destination}, not an address of this host,`;
+}
+
+/** The peers in a message, which has room for a few addresses. */
+function named(peers: readonly string[]): string {
+  if (peers.length === 0) return "this host alone";
+  return peers.length > MOST_NAMED ? `${peers.length} other hosts` : peers.join();
 }

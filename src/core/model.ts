@@ -77,8 +77,8 @@ export type Harm = "none" | "some" | "all";
 export type Fault = "carpdev" | "device" | "snderrors";
 
 /**
- * One packet of an advertisement: a whole Ethernet frame, or a CARP message for the kernel to route to a
- * peer.
+ * One packet of an advertisement: a whole Ethernet frame, or a CARP message for a peer, for the kernel to
+ * route.
  */
 export type Transmission =
   | { readonly family: Family; readonly frame: Uint8Array }
@@ -92,6 +92,11 @@ export type Transmission =
       readonly trafficClass: number;
       /** The 36 bytes behind the IP header. */
       readonly payload: Uint8Array;
+      /**
+       * The same packet as a frame whose Ethernet destination is zero; absent where the kernel must send it. It
+       * is to be preferred when the peer's MAC is known, which goes there.
+       */
+      readonly onLink?: Uint8Array | undefined;
     };
 
 /** The Linux device of a carp interface, as it should be now. */

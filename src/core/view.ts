@@ -62,8 +62,9 @@ export interface InterfaceView {
   readonly carpdev: string | undefined;
   readonly advbase: number;
   readonly balancing: Balancing;
-  readonly carppeer: string | undefined;
-  readonly carppeer6: string | undefined;
+  /** As configured; undefined: multicast. */
+  readonly carppeer: readonly string[] | undefined;
+  readonly carppeer6: readonly string[] | undefined;
   readonly nodes: readonly NodeView[];
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];

@@ -332,6 +332,7 @@ export class Engine {
   /** Repairs and reports the changes that the kernel does not report. */
   #poll(): void {
     this.#links.look();
+    this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
     for (const { carpdev, what } of this.#dataPath.repair())
       this.handle({ kind: "repaired", interface: carpdev, what });
     this.#readForwarding();

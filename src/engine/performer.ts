@@ -203,7 +203,7 @@ export class Performer {
       if (failure !== undefined) error ??= failure;
       else if (left.push(transmission.family) === 1) leftUs = beforeUs;
     }
-    if (left.length === 0 && error === undefined) return;
+    if (left.length === 0 && error === undefined && effect.transmissions.length > 0) return;
     const { interface: name, vhid } = effect;
     this.#options.report({ kind: "advertised", interface: name, vhid, leftUs, left, error });
   }

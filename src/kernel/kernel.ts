@@ -49,13 +49,33 @@ export interface Wire {
    * Replaces the forms of the carp interface; while no interface has any, nothing is limited.
    */
   expectDigests(name: string, forms: readonly SignedForm[]): void;
-  /** @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error. */
+  /**
+   * Sends a packet to a unicast peer as a frame where the peer's MAC is known; otherwise the kernel routes it.
+   * @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error.
+   */
   send(carpdev: string, transmission: Transmission): string | undefined;
   /** The errno name of the last packet to this unicast peer, if it found no way there (`ENETUNREACH`). */
   unreached(peer: string): string | undefined;
+  /** The peers on the link that packets go to, to be resolved now and then. */
+  neighbours(): readonly NeighbourInUse[];
+  /** The MAC of a peer; undefined: the kernel has none. */
+  resolved(neighbour: Neighbour, mac: Uint8Array | undefined): void;
   /** Delivers, before it returns, every frame that has arrived so far. */
   drain(): void;
   shutdown(): void;
+}
+
+/** A host on the link of a device. */
+export interface Neighbour {
+  /** The kernel's index of the device. */
+  readonly index: number;
+  /** Canonical text. */
+  readonly address: string;
+}
+
+export interface NeighbourInUse extends Neighbour {
+  /** Packets went there since the last look. */
+  readonly isInUse: boolean;
 }
 
 export interface WireEvents {
@@ -85,6 +105,14 @@ export interface Links {
   removeLeftovers(keep: ReadonlySet<string>): Promise<void>;
   /** Asks the kernel for what it does not notify of (link settings); to be called now and then. */
   look(): void;
+  /**
+   * Asks the kernel for the MACs of these neighbours, and has it confirm those in use. `resolved` is called once for
+   * each, later; undefined: the kernel has none.
+   */
+  resolve(
+    neighbours: readonly NeighbourInUse[],
+    resolved: (neighbour: Neighbour, mac: Uint8Array | undefined) => void,
+  ): void;
   close(): void;
 }
 

@@ -19,6 +19,7 @@ const GROUP4 = addressBytes(CARP_GROUP4);
 const GROUP6 = addressBytes(CARP_GROUP6);
 const GROUP4_MAC = macBytes("01:00:5e:00:00:12");
 const GROUP6_MAC = macBytes("33:33:00:00:00:12");
+const NO_MAC = new Uint8Array(6);
 const MORE_FRAGMENTS_OR_OFFSET = 0x3fff;
 const FRAGMENT_HEADER = 44;
 const FRAGMENT_HEADER_BYTES = 8;
@@ -30,9 +31,11 @@ export interface AdvertisementFrame {
   /** TOS in IPv4. */
   readonly trafficClass: number;
   readonly message: Uint8Array;
+  /** A unicast destination: its MAC is left zero, for the sender to fill in. Absent: the multicast group. */
+  readonly destination?: string | undefined;
 }
 
-/** To the multicast group of the source's family, TTL or hop limit 255. */
+/** To the multicast group of the source's family or to one host, TTL or hop limit 255. */
 export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
   const { trafficClass, message } = options;
   if (!Number.isInteger(trafficClass) || trafficClass < 0 || trafficClass > 255) {
@@ -40,17 +43,28 @@ export function advertisementFrame(options: AdvertisementFrame): Uint8Array {
   }
   const sourceMac = macBytes(options.sourceMac);
   const source = addressBytes(options.source);
+  const destination = options.destination === undefined ? undefined : addressBytes(options.destination);
   const header = { source, protocol: CARP_PROTOCOL, trafficClass, payloadBytes: message.length };
   if (source.length === 4) {
     const length = IPV4_HEADER_BYTES + message.length;
-    const { frame, payload } = ethernetFrame(GROUP4_MAC, sourceMac, EtherType.ipv4, length);
-    writeIpv4Header(payload, { ...header, destination: GROUP4 });
+    const { frame, payload } = ethernetFrame(
+      destination ? NO_MAC : GROUP4_MAC,
+      sourceMac,
+      EtherType.ipv4,
+      length,
+    );
+    writeIpv4Header(payload, { ...header, destination: destination ?? GROUP4 });
     writeBytes(payload, IPV4_HEADER_BYTES, message);
     return frame;
   }
   const length = IPV6_HEADER_BYTES + message.length;
-  const { frame, payload } = ethernetFrame(GROUP6_MAC, sourceMac, EtherType.ipv6, length);
-  writeIpv6Header(payload, { ...header, destination: GROUP6 });
+  const { frame, payload } = ethernetFrame(
+    destination ? NO_MAC : GROUP6_MAC,
+    sourceMac,
+    EtherType.ipv6,
+    length,
+  );
+  writeIpv6Header(payload, { ...header, destination: destination ?? GROUP6 });
   writeBytes(payload, IPV6_HEADER_BYTES, message);
   return frame;
 }

@@ -83,6 +83,18 @@ export class Network {
     return this.#switch.ip(["link set br0 type bridge ageing_time 0"]);
   }
 
+  /** Makes the switch forget a MAC so soon after the last frame from it. */
+  forgetAfter(seconds: number): Promise<void> {
+    return this.#switch.ip([`link set br0 type bridge ageing_time ${seconds * 100}`]);
+  }
+
+  /** The port on which the switch has learnt a MAC, as `HOST-DEVICE`; undefined: frames to it go to every port. */
+  async portOf(mac: string): Promise<string | undefined> {
+    const { stdout } = await this.#switch.execute("bridge", ["-json", "fdb", "show", "br", "br0", "dynamic"]);
+    const entries: { mac: string; ifname: string; state: string }[] = JSON.parse(stdout || "[]");
+    return entries.find((each) => each.mac === mac && each.state !== "permanent")?.ifname;
+  }
+
   /** Captures every frame that is forwarded, once. */
   capture(filter?: string): Promise<Capture> {
     return Capture.start(this.#switch, "br0", filter);

@@ -74,10 +74,10 @@ function fairWeather(random: Random): Weather {
 function drawService(
   random: Random,
   { segment, number }: { segment: number; number: number },
-  { hasForeign, count, advbase }: ClusterOptions,
+  { hasForeign, advbase }: ClusterOptions,
 ): Service {
   const isBalanced = !hasForeign && random.chance(0.3);
-  const unicast = !hasForeign && !isBalanced && count === 2 && random.chance(0.2);
+  const unicast = !hasForeign && !isBalanced && random.chance(0.2);
   const ipv4 = `10.${segment}.0.${250 - number}`;
   const ipv6 = `2001:db8:${segment}::${250 - number}`;
   const families = hasForeign || unicast ? [[ipv4]] : [[ipv4], [ipv4, ipv6], [ipv6]];
@@ -315,10 +315,9 @@ function drawCommand(
     case 13:
       return { command: change({ balancing: "ip-unicast" }), undo: change({ balancing: service.balancing }) };
     case 14: {
-      const peer = hosts.length === 2 ? 1 - host : undefined;
       return {
         command: { kind: "destroy", name },
-        undo: configured(service, host, hosts[host]?.advskews[at] ?? [], peer),
+        undo: configured(service, host, hosts[host]?.advskews[at] ?? [], hosts.length),
       };
     }
     default:

@@ -77,10 +77,11 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
     const secret = station.secrets.get(key);
     if (configuration.carpdev !== carpdev || secret === undefined) continue;
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
-    const peer = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
-    if ((peer === undefined) !== said.multicast) continue;
+    const peers = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
+    if ((peers === undefined) !== said.multicast) continue;
     const own = said.source.includes(":") ? undefined : station.ownAddressOn(carpdev);
-    if (peer !== undefined && (said.source !== peer || said.destination !== own)) continue;
+    const isFromPeer = peers?.includes(said.source) && said.source !== own;
+    if (peers !== undefined && !(isFromPeer && said.destination === own)) continue;
     if (!hasValidDigest(frame, secret, configuration, said)) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
     return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };

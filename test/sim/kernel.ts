@@ -223,6 +223,8 @@ export class SimulatedKernel implements Alarms {
         expectDigests: nothing,
         unreached: () => undefined,
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
+        neighbours: () => [],
+        resolved: nothing,
         drain: () => this.#read(),
         shutdown: nothing,
       },
@@ -233,6 +235,7 @@ export class SimulatedKernel implements Alarms {
         restoreCarpdev: nothing,
         removeLeftovers: async () => {},
         look: nothing,
+        resolve: nothing,
         close: nothing,
       },
       dataPath: {

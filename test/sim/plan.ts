@@ -21,7 +21,7 @@ export interface Service {
   readonly pass: string;
   readonly balancing: Balancing;
   readonly addresses: readonly string[];
-  /** Two hosts that advertise to each other's own address. */
+  /** The hosts advertise to each other's own addresses. */
   readonly unicast: boolean;
 }
 

@@ -7,12 +7,12 @@ import type { InterfaceChange } from "../../src/core/interface/configuration.ts"
 import type { Service } from "./plan.ts";
 import { ownAddress } from "./station.ts";
 
-/** Makes the command. @param peer the other host of two, for unicast */
+/** Makes the command. @param hosts how many there are: for unicast, all have the same list of all of them */
 export function configured(
   service: Service,
   id: number,
   advskews: readonly number[],
-  peer: number | undefined,
+  hosts: number,
 ): Command {
   const { name, segment, vhids, advbase, pass, balancing, addresses, unicast } = service;
   const nodes = vhids.map((vhid, i) => ({ vhid, advskew: advskews[i] ?? 0 }));
@@ -23,7 +23,8 @@ export function configured(
     balancing,
     advbase,
     pass,
-    carppeer: unicast && peer !== undefined ? ownAddress(segment, peer) : null,
+    carppeer:
+      unicast && hosts > 1 ? Array.from({ length: hosts }, (_, each) => ownAddress(segment, each)) : null,
     addAddresses: addresses.map((address) =>
       address.includes(":")
         ? { family: 6, address, prefixLength: 64, alias: true }

@@ -110,9 +110,7 @@ class Simulation implements Witness {
     ];
     const setup: Command[] = [
       { kind: "set-sysctl", writes: settings },
-      ...services.map((service, i) =>
-        configured(service, id, advskews[i] ?? [], hosts.length === 2 ? 1 - id : undefined),
-      ),
+      ...services.map((service, i) => configured(service, id, advskews[i] ?? [], hosts.length)),
     ];
     return new Station(this.world, { id, random, witness: this, driftPpm, aheadUs, setup });
   }

@@ -207,7 +207,9 @@ export class Station implements Plugged {
     const segment = this.#segments.get(carpdev);
     if (segment === undefined) return "ENODEV";
     const isFrame = "frame" in transmission;
-    const bytes = isFrame ? transmission.frame : routedFrame(transmission);
+    // The kernel does not know the peer's MAC at all times.
+    const onLink = isFrame || this.random.chance(0.5) ? undefined : transmission.onLink;
+    const bytes = isFrame ? transmission.frame : (onLink ?? routedFrame(transmission));
     const to = isFrame ? undefined : transmission.destination;
     this.#note(carpdev, bytes);
     if (this.links.get(carpdev)?.carrier) segment.carry({ bytes, from: this, to, sentUs: this.world.us });

@@ -111,7 +111,7 @@ function everyLogLine(): Logged[] {
   hear(advertisement().subarray(0, 30));
   hear(advertisement({ tamper: (message) => message.fill(0x31, 0, 1) }));
   hear(advertisement({ corrupt: (message) => message.fill(1, 20, 21) }));
-  command({ kind: "change", name: "carp0", change: { carppeer: "10.0.0.9" } });
+  command({ kind: "change", name: "carp0", change: { carppeer: ["10.0.0.9"] } });
   hear(advertisement());
   hear(advertisement({ source: "10.0.0.8", destination: "10.0.0.2" }));
   hear(advertisement({ destination: "10.0.0.7" }));

@@ -10,6 +10,7 @@ import { printable } from "../../control/printable.ts";
 import { netmask } from "../../protocol/subnet.ts";
 import { type CommandContext, withEngine } from "../context.ts";
 import { done, json, type Outcome, refused } from "../outcome.ts";
+import { peersJson } from "../show/json.ts";
 
 type Configured = Configuration["interfaces"][number];
 
@@ -69,7 +70,7 @@ function parameters(configured: Configured): string[][] {
       ...(others.length > 0 || !first?.advskew ? [] : word("advskew", first.advskew)),
       ...(pass ? word("pass", pass) : []),
     ],
-    [...word("carppeer", carppeer), ...word("carppeer6", carppeer6)],
+    [...word("carppeer", carppeer?.join()), ...word("carppeer6", carppeer6?.join())],
     word("lladdr", lladdr),
     word("mtu", mtu),
     groups.includes("carp") ? [] : ["-group", "carp"],
@@ -98,8 +99,7 @@ function interfaceJson(configured: Configured) {
     balancing: configured.balancing,
     advbase: configured.advbase,
     pass: configured.pass,
-    carppeer: configured.carppeer ?? null,
-    carppeer6: configured.carppeer6 ?? null,
+    ...peersJson(configured),
     lladdr: configured.lladdr ?? null,
     mtu: configured.mtu ?? null,
     groups: configured.groups,

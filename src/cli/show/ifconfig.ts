@@ -51,7 +51,8 @@ function carpLines(view: InterfaceView): string[] {
   const [first, ...others] = view.nodes;
   if (first === undefined) return [];
   const carpdev = view.carpdev ?? "none";
-  const peers = `${view.carppeer ? ` carppeer ${view.carppeer}` : ""}${view.carppeer6 ? ` carppeer6 ${view.carppeer6}` : ""}`;
+  const { carppeer, carppeer6 } = view;
+  const peers = `${carppeer ? ` carppeer ${carppeer.join()}` : ""}${carppeer6 ? ` carppeer6 ${carppeer6.join()}` : ""}`;
   if (others.length === 0) {
     const { state, vhid, advskew } = first;
     return [

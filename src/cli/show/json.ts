@@ -19,8 +19,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     carpdev: view.carpdev ?? null,
     advbase: view.advbase,
     balancing: view.balancing,
-    carppeer: view.carppeer ?? null,
-    carppeer6: view.carppeer6 ?? null,
+    ...peersJson(view),
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
     repairs: view.repairs,
@@ -31,6 +30,16 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
       prefixLength: each.prefixLength,
       broadcast: broadcastOf(each) ?? null,
     })),
+  };
+}
+
+/** `carppeer` is one text, as the command takes it, for scripts that know of one peer; `carppeers` is the list. */
+export function peersJson({ carppeer, carppeer6 }: Pick<InterfaceView, "carppeer" | "carppeer6">) {
+  return {
+    carppeer: carppeer?.join() ?? null,
+    carppeer6: carppeer6?.join() ?? null,
+    carppeers: carppeer ?? [],
+    carppeers6: carppeer6 ?? [],
   };
 }
 

@@ -35,6 +35,10 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
         ),
       )
       .map(escapeControls),
+    ...interfaces.flatMap(({ name, carppeer = [], carppeer6 = [] }) => {
+      const peers = [...carppeer, ...carppeer6];
+      return peers.length === 0 ? [] : [`${name}: unicast peers ${peers.join(", ")}`];
+    }),
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),

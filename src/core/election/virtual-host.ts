@@ -38,8 +38,8 @@ export interface Owner {
   /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */
   label(vhid: number): string;
   effective(advskew: number): Effective;
-  /** The source address of our advertisements in that family. */
-  source(family: Family): string | undefined;
+  /** The source address of our advertisements in that family to this host. */
+  source(family: Family, peer: string): string | undefined;
   readonly counterStyle: CounterStyle;
   /** Sends the advertisement, unless that would be later than `untilUs`. */
   send(
@@ -209,7 +209,7 @@ export class VirtualHost {
    */
   heardStale(heard: Heard, now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs || isBowOut(heard)) return;
-    const own = this.#owner.source(heard.family);
+    const own = this.#owner.source(heard.family, heard.source);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
     const { tag, signed } = this.#owner.counterStyle;
     const collides = signed && heard.counter === this.counters.lastSent;
@@ -346,7 +346,7 @@ export class VirtualHost {
   #breakTie(other: HeardAtInterval, now: Instant): void {
     const heardOverIpv4 =
       this.#heardOverIpv4Us !== undefined && now.us - this.#heardOverIpv4Us <= 3 * other.intervalUs;
-    const own = { source: this.#owner.source(other.family), counter: this.counters.lastSent };
+    const own = { source: this.#owner.source(other.family, other.source), counter: this.counters.lastSent };
     if ((other.family === 6 && heardOverIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
     else this.#yield({ kind: "other-has-precedence" }, other.receivedUs, now);
   }

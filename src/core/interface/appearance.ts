@@ -14,10 +14,11 @@ import {
   gratuitousArp,
   unsolicitedNeighbourAdvertisement,
 } from "../../protocol/frame.ts";
-import { broadcastAddress, contains } from "../../protocol/subnet.ts";
+import { broadcastAddress } from "../../protocol/subnet.ts";
 import { isBowOut } from "../election/timing.ts";
-import type { Balancing, Device, Family, Filter, InterfaceAddress, Link, Transmission } from "../model.ts";
+import type { Balancing, Device, Family, Filter, Link, Transmission } from "../model.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
+import { ownAddresses, type UnicastPeer, type UnicastPeers, unicastPeers } from "./unicast-peers.ts";
 
 /**
  * An advertisement's frame, whose message at the end is replaced for each one, and the values it was built
@@ -33,16 +34,18 @@ export class Appearance {
   readonly #configuration: InterfaceConfiguration;
   readonly #link: Link | undefined;
   readonly #authentications: ReadonlyMap<number, Authentication>;
+  readonly #peers: Readonly<Record<Family, UnicastPeers>>;
   readonly #sources: Readonly<Record<Family, string | undefined>>;
   /** The host's tag, 0 to 255, the low bits of its counters; distinct for each host on most segments. */
   readonly counterTag: number;
-  /** The frame built last for advertisements of each family. */
-  readonly #layouts = new Map<Family, Layout>();
+  /** The frame built last for advertisements to each unicast peer, or from each source to the group. */
+  readonly #layouts = new Map<string, Layout>();
 
   constructor(configuration: InterfaceConfiguration, link: Link | undefined) {
     this.#configuration = configuration;
     this.#link = link;
     this.#authentications = authentications(configuration, link);
+    this.#peers = { 4: unicastPeers(4, configuration, link), 6: unicastPeers(6, configuration, link) };
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
     const source = this.#sources[4] ?? this.#sources[6];
     this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
@@ -64,31 +67,30 @@ export class Appearance {
   }
 
   /**
-   * The source of advertisements in that family: the carpdev's first address, with a unicast peer the first one
-   * in its subnet; otherwise the first shared one.
+   * The source of advertisements in that family: the carpdev's first address, otherwise the first shared one.
+   *
+   * @param peer the unicast peer that they go to: then the carpdev's first address in its subnet
    */
-  source(family: Family): string | undefined {
-    return this.#sources[family];
+  source(family: Family, peer?: string): string | undefined {
+    const to = peer === undefined ? undefined : this.#peers[family]?.get(peer);
+    return to?.source ?? this.#sources[family];
   }
 
   #sourceOf(family: Family): string | undefined {
-    const { addresses } = this.#configuration;
-    const shared = addresses.filter((each) => each.family === family);
-    const own = (this.#link?.addresses ?? []).filter(
-      (each) => each.family === family && !shared.some(({ address }) => address === each.address),
-    );
-    return (this.#onLinkWith(this.peer(family), own) ?? own[0] ?? shared[0])?.address;
+    const toPeer = this.#peers[family]?.values().next().value?.source;
+    if (toPeer !== undefined) return toPeer;
+    const own = ownAddresses(family, this.#configuration, this.#link);
+    return (own[0] ?? this.#configuration.addresses.find((each) => each.family === family))?.address;
   }
 
-  /** The unicast peer of a family; undefined: its advertisements are multicast. */
-  peer(family: Family): string | undefined {
-    return family === 4 ? this.#configuration.carppeer : this.#configuration.carppeer6;
+  /** The unicast peers of a family, this host itself left out; undefined: advertisements are multicast. */
+  peers(family: Family): UnicastPeers {
+    return this.#peers[family];
   }
 
   /** Whether this is the address of a unicast peer that is in no subnet of the carpdev. */
   isRoutedPeer(address: string): boolean {
-    if (address !== this.peer(4) && address !== this.peer(6)) return false;
-    return this.#onLinkWith(address, this.#link?.addresses ?? []) === undefined;
+    return this.#peers[address.includes(":") ? 6 : 4]?.get(address)?.isOnLink === false;
   }
 
   /** Whether the address is one of this host's on the carpdev, or the source of its advertisements. */
@@ -97,17 +99,6 @@ export class Appearance {
       this.#link?.addresses.some(({ address }) => address === destination) === true ||
       destination === this.#sources[4] ||
       destination === this.#sources[6]
-    );
-  }
-
-  /** Finds the first address whose subnet has the peer in it. */
-  #onLinkWith(
-    peer: string | undefined,
-    addresses: readonly InterfaceAddress[],
-  ): InterfaceAddress | undefined {
-    return addresses.find(
-      ({ family, address, prefixLength }) =>
-        peer !== undefined && (family === 6) === peer.includes(":") && contains(address, prefixLength, peer),
     );
   }
 
@@ -142,26 +133,42 @@ export class Appearance {
     for (const family of [4, 6] as const) {
       const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
       if (source === undefined) continue;
-      const destination = this.peer(family);
-      transmissions.push(
-        destination === undefined
-          ? { family, frame: this.#frame(family, { sourceMac, source, trafficClass, message }) }
-          : { family, destination, source, trafficClass, payload: message },
-      );
+      const options = { sourceMac, source, trafficClass, message };
+      const peers = this.#peers[family];
+      if (peers === undefined) transmissions.push({ family, frame: this.#frame(options) });
+      else for (const peer of peers) transmissions.push(this.#toPeer(family, peer, options));
     }
     return transmissions;
+  }
+
+  /**
+   * Builds the packet to a unicast peer. To one on the link it is a frame from the shared MAC too, so that
+   * switches learn where that is.
+   */
+  #toPeer(
+    family: Family,
+    [destination, { source, isOnLink }]: readonly [string, UnicastPeer],
+    options: Omit<AdvertisementFrame, "destination">,
+  ): Transmission {
+    const { trafficClass, message } = options;
+    const from = source ?? options.source;
+    const packet = { family, destination, source: from, trafficClass, payload: message };
+    if (!isOnLink || options.sourceMac === this.#link?.mac) return packet;
+    return { ...packet, onLink: this.#frame({ ...options, source: from, destination }) };
   }
 
   /**
    * Builds the frame of an advertisement; while source and traffic class stay the same, only the message is
    * replaced.
    */
-  #frame(family: Family, options: AdvertisementFrame): Uint8Array {
-    const { sourceMac, trafficClass, message } = options;
-    const former = this.#layouts.get(family);
+  #frame(options: AdvertisementFrame): Uint8Array {
+    const { sourceMac, source, destination, trafficClass, message } = options;
+    // For each interface as many as it has peers: source and destination change with the appearance alone.
+    const key = destination ?? source;
+    const former = this.#layouts.get(key);
     if (former?.sourceMac !== sourceMac || former.trafficClass !== trafficClass) {
       const frame = advertisementFrame(options);
-      this.#layouts.set(family, { sourceMac, trafficClass, frame });
+      this.#layouts.set(key, { sourceMac, trafficClass, frame });
       return frame;
     }
     const frame = Uint8Array.from(former.frame);

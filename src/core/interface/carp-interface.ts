@@ -24,6 +24,7 @@ import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
 import { Placement } from "./placement.ts";
 import { SendRecord } from "./send-record.ts";
+import type { UnicastPeers } from "./unicast-peers.ts";
 
 /** The part of the host that its carp interfaces use. */
 export interface Host {
@@ -270,9 +271,9 @@ export class CarpInterface implements Owner {
     return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
   }
 
-  /** The unicast peer of a family; undefined: its advertisements are multicast. */
-  peer(family: Family): string | undefined {
-    return this.#appearance.peer(family);
+  /** The unicast peers of a family, this host itself left out; undefined: advertisements are multicast. */
+  peers(family: Family): UnicastPeers {
+    return this.#appearance.peers(family);
   }
 
   /** Whether this is the address of a unicast peer that is reached through a router. */
@@ -312,8 +313,9 @@ export class CarpInterface implements Owner {
   /** The outcome of an `advertise` effect. */
   advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
     const node = this.#nodes.find((each) => each.vhid === vhid);
-    if (left.length === 0) {
-      const failure = { error: error ?? "nothing was sent", atUs: leftUs, left };
+    // Nothing left and nothing failed: this host is the only one of its unicast peers.
+    if (left.length === 0 && error !== undefined) {
+      const failure = { error, atUs: leftUs, left };
       node?.advertisementFailed();
       this.#host.count("sendFailed", this);
       this.emit({ kind: "send-failed", interface: this.name, vhid, error: failure.error });
@@ -403,8 +405,8 @@ export class CarpInterface implements Owner {
     return this.#host.demotion.effective(advskew, this.groups);
   }
 
-  source(family: Family): string | undefined {
-    return this.#appearance.source(family);
+  source(family: Family, peer: string): string | undefined {
+    return this.#appearance.source(family, peer);
   }
 
   get counterStyle(): CounterStyle {

@@ -14,8 +14,9 @@ export interface InterfaceConfiguration {
   readonly nodes: readonly CarpNode[];
   readonly advbase: number;
   readonly pass: string;
-  readonly carppeer: string | undefined;
-  readonly carppeer6: string | undefined;
+  /** Unicast peers, as configured: distinct, at least one, perhaps this host itself. undefined: multicast. */
+  readonly carppeer: readonly string[] | undefined;
+  readonly carppeer6: readonly string[] | undefined;
   readonly balancing: Balancing;
   /** A MAC set by hand; undefined: the virtual MAC. */
   readonly lladdr: string | undefined;
@@ -36,8 +37,8 @@ export interface InterfaceChange {
   readonly advbase?: number | undefined;
   readonly advskew?: number | undefined;
   readonly pass?: string | undefined;
-  readonly carppeer?: string | null | undefined;
-  readonly carppeer6?: string | null | undefined;
+  readonly carppeer?: readonly string[] | null | undefined;
+  readonly carppeer6?: readonly string[] | null | undefined;
   readonly carpnodes?: readonly CarpNode[] | undefined;
   readonly balancing?: Balancing | undefined;
   readonly lladdr?: string | null | undefined;

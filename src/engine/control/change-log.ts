@@ -71,6 +71,9 @@ function wordOf(key: keyof InterfaceChange, change: InterfaceChange): string | s
       return (change.joinGroups ?? []).map((group) => `group ${group}`);
     case "leaveGroups":
       return (change.leaveGroups ?? []).map((group) => `-group ${group}`);
+    case "carppeer":
+    case "carppeer6":
+      return change[key] === null ? `-${key}` : `${key} ${change[key]?.join()}`;
     case "carpnodes":
       return `carpnodes ${change.carpnodes?.map(({ vhid, advskew }) => `${vhid}:${advskew}`).join()}`;
     default:

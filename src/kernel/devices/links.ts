@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Link } from "../../core/model.ts";
 import type { Document, LinkEvents, Links } from "../kernel.ts";
 import { native } from "../native.ts";
+import type { Request } from "../netlink/bytes.ts";
 import {
   ARPHRD_ETHER,
   addressDump,
@@ -21,6 +22,7 @@ import {
   linkQuery,
   type Notice,
 } from "../netlink/messages.ts";
+import { neighbourQuery, neighbourUse, parseNeighbour } from "../netlink/neighbours.ts";
 import { RtNetlink } from "../netlink/rtnetlink.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
@@ -80,6 +82,7 @@ class KernelLinks implements Links {
   #reading: Promise<void> | undefined;
   /** Callbacks for the notification of a new address, by index and key. */
   readonly #expected = new Map<string, () => void>();
+  #resolving: Promise<void> | undefined;
   /** Notifications that arrived while tables were being read. */
   #sinceReading: Notice[] | undefined;
 
@@ -94,7 +97,7 @@ class KernelLinks implements Links {
       cache: this.#cache,
       placed: this.#placed,
       events,
-      perform: async (requests) => this.#net?.perform(requests) ?? requests.map(() => "ECANCELED"),
+      perform: (requests) => this.#perform(requests),
       turn: () => {
         this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)));
         return this.#turn;
@@ -159,6 +162,27 @@ class KernelLinks implements Links {
   look(): void {
     const indexes = new Set([...this.#devices.indexes(), ...this.#arpLinks.indexes()]);
     void this.#net?.perform([...indexes].map(linkQuery));
+  }
+
+  resolve(...[neighbours, resolved]: Parameters<Links["resolve"]>): void {
+    if (neighbours.length > 0) this.#resolving ??= this.#resolve(neighbours, resolved);
+  }
+
+  async #resolve(...[neighbours, resolved]: Parameters<Links["resolve"]>): Promise<void> {
+    const answers = (await this.#net?.query(neighbours.map(neighbourQuery))) ?? [];
+    const found = answers.map((body) => body && parseNeighbour(body));
+    // The kernel confirms a MAC while it is in use, and does not see our frames.
+    const stale = neighbours.filter(({ isInUse }, at) => isInUse && found[at]?.isStale);
+    const refused = await this.#perform(stale.map(neighbourUse));
+    this.#resolving = undefined;
+    for (const [at, each] of neighbours.entries()) {
+      const isDoubtful = refused[stale.indexOf(each)] !== undefined;
+      resolved(each, isDoubtful ? undefined : found[at]?.mac);
+    }
+  }
+
+  async #perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
+    return (await this.#net?.perform(requests)) ?? requests.map(() => "ECANCELED");
   }
 
   close(): void {

@@ -21,6 +21,8 @@ export const MESSAGE = {
   GETADDR: 22,
   NEWROUTE: 24,
   DELROUTE: 25,
+  NEWNEIGH: 28,
+  GETNEIGH: 30,
 } as const;
 
 export const FLAG = {

@@ -41,9 +41,18 @@ export interface RtNetlinkEvents {
   overrun(): void;
 }
 
+interface Answer {
+  readonly error: string | undefined;
+  readonly interrupted: boolean;
+  readonly collected: Notice[];
+  /** The body of the message that answers the request, if it is no notice. */
+  readonly answer: Buffer | undefined;
+}
+
 interface Pending {
   readonly collected: Notice[];
   interrupted: boolean;
+  answer: Buffer | undefined;
   settle(error: string | undefined): void;
 }
 
@@ -73,12 +82,23 @@ export class RtNetlink {
    * request may have been carried out.
    */
   async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
-    const results: (string | undefined)[] = [];
+    return (await this.#inTurns(requests)).map(({ error }) => error);
+  }
+
+  /** Asks for one thing with each request. @returns the body of each answer; undefined where there is none */
+  async query(requests: readonly Request[]): Promise<(Buffer | undefined)[]> {
+    return (await this.#inTurns(requests)).map(({ error, answer }) =>
+      error === undefined ? answer : undefined,
+    );
+  }
+
+  async #inTurns(requests: readonly Request[]): Promise<Answer[]> {
+    const results: Answer[] = [];
     while (results.length < requests.length) {
       // Answers may follow each other in one turn of the event loop, and timers have to ring in between.
       if (results.length > 0) await turn();
       const some = requests.slice(results.length, results.length + this.#atOnce);
-      for (const { error } of await this.#exchange(some)) results.push(error);
+      results.push(...(await this.#exchange(some)));
     }
     return results;
   }
@@ -150,10 +170,15 @@ export class RtNetlink {
     for (const pending of abandoned) pending.settle(error);
   }
 
-  async #exchange(requests: readonly Request[]) {
+  async #exchange(requests: readonly Request[]): Promise<Answer[]> {
     const socket = this.#socket;
     if (socket === undefined)
-      return requests.map(() => ({ error: "ECANCELED", interrupted: false, collected: [] }));
+      return requests.map(() => ({
+        error: "ECANCELED",
+        interrupted: false,
+        collected: [],
+        answer: undefined,
+      }));
     const datagram: Uint8Array[] = [];
     const sequences: number[] = [];
     const answers = requests.map(({ type, flags, body }) => {
@@ -163,17 +188,18 @@ export class RtNetlink {
       datagram.push(
         ...formatMessage({ type, flags: flags | FLAG.REQUEST | FLAG.ACK, seq, port: this.#port, data }),
       );
-      return new Promise<{ error: string | undefined; interrupted: boolean; collected: Notice[] }>(
-        (resolve) => {
-          const pending: Pending = {
-            collected: [],
-            interrupted: false,
-            settle: (error) =>
-              resolve({ error, interrupted: pending.interrupted, collected: pending.collected }),
-          };
-          this.#pending.set(seq, pending);
-        },
-      );
+      return new Promise<Answer>((resolve) => {
+        const pending: Pending = {
+          collected: [],
+          interrupted: false,
+          answer: undefined,
+          settle: (error) => {
+            const { interrupted, collected, answer } = pending;
+            resolve({ error, interrupted, collected, answer });
+          },
+        };
+        this.#pending.set(seq, pending);
+      });
     });
     const beganMs = performance.now();
     const error = socket.send(Buffer.concat(datagram));
@@ -212,7 +238,10 @@ export class RtNetlink {
         this.#settle(seq, undefined);
       } else {
         const notice = parseNotice(type, data, port);
-        if (notice === undefined) continue;
+        if (notice === undefined) {
+          if (answered) answered.answer = data;
+          continue;
+        }
         if (answered && (flags & FLAG.MULTI) !== 0) answered.collected.push(notice);
         else this.#events.notice(notice);
       }

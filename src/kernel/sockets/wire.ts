@@ -10,6 +10,7 @@ import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
 import { type NativeBatch, nativeSockets } from "./native-sockets.ts";
+import { Neighbours } from "./neighbours.ts";
 
 interface Listening {
   readonly handle: number;
@@ -44,6 +45,7 @@ export function createWire(events: WireEvents): Wire {
   });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
+  const neighbours = new Neighbours();
   /** Carpdevs whose MTU is below IPv6's least: the kernel has taken IPv6 off them. */
   const tooSmall = new Set<string>();
   /** Forms of authenticated advertisements, by carp interface. */
@@ -95,6 +97,16 @@ export function createWire(events: WireEvents): Wire {
     sockets.close(former.handle);
     listening.delete(carpdev);
     carpdevs.delete(former.handle);
+    neighbours.forget(former.index);
+  }
+
+  /** The frame to a peer on the link whose MAC is known; undefined: the kernel has to send the packet. */
+  function frameTo(index: number, { destination, onLink }: Unicast): Uint8Array | undefined {
+    const mac = onLink && neighbours.macOf(index, destination);
+    if (mac === undefined) return undefined;
+    const frame = Uint8Array.from(onLink ?? []);
+    frame.set(mac);
+    return frame;
   }
 
   function sendUnicast(
@@ -168,19 +180,23 @@ export function createWire(events: WireEvents): Wire {
     send(carpdev, transmission) {
       const on = listening.get(carpdev);
       if (on === undefined) return "ENODEV";
+      const routed = "payload" in transmission ? transmission : undefined;
+      const frame = "frame" in transmission ? transmission.frame : frameTo(on.index, transmission);
       const error =
-        "frame" in transmission
-          ? sockets.send(on.handle, transmission.frame)
-          : sendUnicast(on.index, transmission);
-      if ("payload" in transmission) unreached.delete(transmission.destination);
+        frame !== undefined ? sockets.send(on.handle, frame) : routed ? sendUnicast(on.index, routed) : 0;
+      if (routed !== undefined) unreached.delete(routed.destination);
       if (error === 0) return undefined;
       const name = errnoName(error);
-      if (!("payload" in transmission && peerIsDown.has(name))) return name;
-      unreached.set(transmission.destination, name);
+      if (routed === undefined || frame !== undefined || !peerIsDown.has(name)) return name;
+      unreached.set(routed.destination, name);
       return undefined;
     },
 
     unreached: (peer) => unreached.get(peer),
+
+    neighbours: () => neighbours.look(),
+
+    resolved: (neighbour, mac) => neighbours.learn(neighbour, mac),
 
     drain() {
       deliver(sockets.drain());

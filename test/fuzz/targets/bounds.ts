@@ -63,8 +63,8 @@ function assertInterface(of: InterfaceConfiguration): void {
   if (of.mtu !== undefined) within(of.mtu, 68, 65_535, "mtu");
   if (of.lladdr !== undefined) assert.match(of.lladdr, /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/);
   if (of.carpdev !== undefined) assert.match(of.carpdev, /^[^\s/:]{1,15}$/);
-  assert.equal(of.carppeer === undefined ? 4 : isIP(of.carppeer), 4);
-  assert.equal(of.carppeer6 === undefined ? 6 : isIP(of.carppeer6), 6);
+  for (const peer of of.carppeer ?? []) assert.equal(isIP(peer), 4);
+  for (const peer of of.carppeer6 ?? []) assert.equal(isIP(peer), 6);
   for (const text of [of.pass, of.description ?? "", ...of.groups]) assert.ok(!text.includes("\0"));
   for (const each of of.groups) assert.match(each, /^[\w.-]{0,14}[A-Za-z_.-]$/);
   for (const { family, address, prefixLength, broadcast } of of.addresses) {

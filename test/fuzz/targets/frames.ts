@@ -39,7 +39,12 @@ function listener(kind: "backup" | "master" | "strict"): Listener {
   ];
   station.set("carp0", { ...eth0, vhid: 1, addAddresses: [ipv4("10.0.0.1"), ipv6("2001:db8::1")] });
   station.set("carp1", { ...eth0, carpnodes, addAddresses: [ipv4("10.0.0.7")] });
-  station.set("carp5", { ...eth0, vhid: 5, carppeer: "10.0.0.9", addAddresses: [ipv4("10.0.0.5")] });
+  station.set("carp5", {
+    ...eth0,
+    vhid: 5,
+    carppeer: ["10.0.0.9", "10.0.0.2", "192.0.2.7"],
+    addAddresses: [ipv4("10.0.0.5")],
+  });
   const isMaster = kind === "master";
   if (isMaster) for (const name of ["carp0", "carp1", "carp5"]) station.set(name, { state: "master" });
   const isStrict = kind === "strict";

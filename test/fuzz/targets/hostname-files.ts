@@ -99,7 +99,14 @@ const good = fc.oneof(
     fc.constantFrom("10.0.0.7/24", "2001:db8::7 64", "fe80::7"),
   ),
   fc.tuple(fc.constantFrom("mtu", "group", "balancing"), fc.constantFrom(1400, "www", "none", "ip")),
-  fc.constantFrom(["up"], ["down"], ["-group carp"], ["carppeer 10.0.0.9"], ["lladdr 02:00:00:00:00:77"]),
+  fc.constantFrom(
+    ["up"],
+    ["down"],
+    ["-group carp"],
+    ["carppeer 10.0.0.9"],
+    ["carppeer 10.0.0.9,10.0.0.8"],
+    ["lladdr 02:00:00:00:00:77"],
+  ),
 );
 const line = fc.oneof(
   { weight: 1, arbitrary: fc.array(word, { maxLength: 6 }).map((words) => words.join(" ")) },

@@ -15,6 +15,7 @@ import {
   type Notice,
   parseNotice,
 } from "../../../src/kernel/netlink/messages.ts";
+import { parseNeighbour } from "../../../src/kernel/netlink/neighbours.ts";
 import { subnetOf } from "../../../src/protocol/subnet.ts";
 import type { Target, Trial } from "../target.ts";
 
@@ -23,6 +24,7 @@ const NEWLINK = 16;
 const DELLINK = 17;
 const NEWADDR = 20;
 const DELADDR = 21;
+const NEWNEIGH = 28;
 
 function u16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
@@ -111,6 +113,11 @@ function checkNotice(notice: Notice): void {
   }
 }
 
+function checkNeighbour(body: Buffer): void {
+  const { mac } = parseNeighbour(body) ?? {};
+  assert.ok(mac === undefined || (mac.length === 6 && ((mac[0] ?? 1) & 1) === 0));
+}
+
 function hear(cache: LinkCache, type: number, body: Buffer): void {
   const notice = parseNotice(type, body);
   if (notice === undefined) return;
@@ -127,6 +134,13 @@ function hear(cache: LinkCache, type: number, body: Buffer): void {
   const keys = cache.addresses(notice.address.index).map(addressKey);
   assert.equal(new Set(keys).size, keys.length);
   assert.equal(keys.includes(addressKey(notice.address)), !notice.gone);
+}
+
+/** Numbers from linux/neighbour.h. */
+function neighbourBody(state: number): Buffer {
+  const header = Buffer.concat([Buffer.from([2, 0, 0, 0]), u32(2), u16(state), Buffer.from([0, 1])]);
+  const mac = Buffer.from("020000000001", "hex");
+  return Buffer.concat([header, attribute(1, Buffer.from([10, 0, 0, 9])), attribute(2, mac)]);
 }
 
 /** struct nlmsghdr before it. */
@@ -163,6 +177,7 @@ const one = fc.oneof(
   fc
     .tuple(fc.constantFrom(NEWADDR, DELADDR), address)
     .map(([type, each]) => message(type, addressBody(each))),
+  fc.constantFrom(0, 2, 4, 0x20).map((state) => message(NEWNEIGH, neighbourBody(state))),
 );
 
 export const rtnetlink: Target = {
@@ -185,7 +200,10 @@ export const rtnetlink: Target = {
         } catch {
           return;
         }
-        for (const { type, data } of messages) hear(cache, type, data);
+        for (const { type, data } of messages) {
+          hear(cache, type, data);
+          checkNeighbour(data);
+        }
       },
     };
   },

@@ -125,6 +125,7 @@ export const savedState: Target = {
     ...[
       '"carppeer":"',
       '"carppeer6":"',
+      '"carppeer":["10.0.0.9","',
       '"lladdr":"',
       '"pass":"',
       '"family":6',

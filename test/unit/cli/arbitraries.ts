@@ -81,8 +81,12 @@ export const configurationChange: fc.Arbitrary<InterfaceChange> = fc
       carpdev: optional(fc.constantFrom("eth0", "eth1")),
       advbase: optional(byte(254)),
       pass: optional(text(60)),
-      carppeer: optional(fc.constantFrom("10.0.0.9", null)),
-      carppeer6: optional(fc.constantFrom("2001:db8::9", "fe80::9", null)),
+      carppeer: optional(
+        fc.constantFrom<string[] | null>(["10.0.0.9"], ["10.0.0.8", "10.0.0.9", "192.0.2.7"], null),
+      ),
+      carppeer6: optional(
+        fc.constantFrom<string[] | null>(["2001:db8::9"], ["fe80::9", "2001:db8::9"], null),
+      ),
       balancing: optional(fc.constantFrom(...BALANCING_MODES)),
       lladdr: optional(fc.constantFrom("02:00:00:00:00:77", "02:00:00:00:00:10", null)),
       joinGroups: optional(fc.array(group, { maxLength: 4 })),

@@ -38,8 +38,8 @@ test("several nodes have a line each, the peers end the carp line", () => {
   const text = interfaceText(
     view({
       balancing: "ip",
-      carppeer: "192.0.2.2",
-      carppeer6: "2001:db8::2",
+      carppeer: ["192.0.2.2"],
+      carppeer6: ["2001:db8::2"],
       groups: ["carp", "www"],
       nodes: [node(), node({ vhid: 2, advskew: 100, state: "BACKUP" })],
       addresses: [],
@@ -78,9 +78,18 @@ test("an interface that was just created has neither a MAC nor a carp line", () 
 
 test("a vhid without a carpdev says `carpdev none`, one peer ends the line", () => {
   const text = interfaceText(
-    view({ carpdev: undefined, carppeer: "192.0.2.2", nodes: [node({ state: "INIT" })] }),
+    view({ carpdev: undefined, carppeer: ["192.0.2.2"], nodes: [node({ state: "INIT" })] }),
   );
   assert.match(text, /\n\tcarp: INIT carpdev none vhid 1 advbase 1 advskew 0 carppeer 192\.0\.2\.2\n/);
+  const several = view({
+    carppeer: ["192.0.2.2", "192.0.2.3"],
+    carppeer6: ["2001:db8::2", "2001:db8::3"],
+    nodes: [node()],
+  });
+  assert.match(
+    interfaceText(several),
+    / carppeer 192\.0\.2\.2,192\.0\.2\.3 carppeer6 2001:db8::2,2001:db8::3\n/,
+  );
 });
 
 test("netmask and broadcast of every kind of prefix", () => {
@@ -340,6 +349,16 @@ test("status says why an interface does not run", () => {
   assert.match(text, /\ncarp0 +- +INIT +- .*none .*\ncarp0: no vhid is set\n$/);
 });
 
+test("status names the unicast peers of an interface", () => {
+  const text = status([
+    view({ carppeer: ["192.0.2.2", "192.0.2.3"], carppeer6: ["2001:db8::2"] }),
+    view({ name: "carp1" }),
+  ]);
+  assert.match(text, /\ncarp0: unicast peers 192\.0\.2\.2, 192\.0\.2\.3, 2001:db8::2\n$/);
+  const many = Array.from({ length: 31 }, (_, n) => `2001:db8:1111:2222:3333:4444:5555:${n + 1}`);
+  for (const line of status([view({ carppeer6: many })]).split("\n")) assert.ok(line.length <= 80, line);
+});
+
 test("status without interfaces says so", () => assert.equal(status([]), "no carp interfaces\n"));
 
 test("below the table stands what the host is demoted for, and nothing when it is not", () => {
@@ -380,6 +399,25 @@ test("ages have at most two units", () => {
     [90_000, "1d1h"],
   ];
   for (const [seconds, text] of ages) assert.equal(age(seconds * 1e6), text);
+});
+
+test("JSON has unicast peers as one text, as the command takes it, and as a list", () => {
+  const { carppeer, carppeers, carppeer6, carppeers6 } = interfaceJson(
+    view({ carppeer: ["192.0.2.2", "192.0.2.3"], carppeer6: ["2001:db8::2"] }),
+    page.nowUs,
+    [],
+  );
+  assert.deepEqual(
+    { carppeer, carppeers, carppeer6, carppeers6 },
+    {
+      carppeer: "192.0.2.2,192.0.2.3",
+      carppeers: ["192.0.2.2", "192.0.2.3"],
+      carppeer6: "2001:db8::2",
+      carppeers6: ["2001:db8::2"],
+    },
+  );
+  const none = interfaceJson(view(), page.nowUs, []);
+  assert.deepEqual([none.carppeer, none.carppeers], [null, []]);
 });
 
 test("JSON has every field, null where there is nothing, and ages in seconds", () => {

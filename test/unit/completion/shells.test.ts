@@ -56,6 +56,7 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpctl carp0 10.0.0.1 bro<Tab> 10.0.0.255", "carpctl carp0 10.0.0.1 broadcast 10.0.0.255"],
   ["carpctl carp0 balancing ip-s<Tab>", "carpctl carp0 balancing ip-stealth"],
   ["carpctl carp0 vhid 1 -carppeer6 -al<Tab>", "carpctl carp0 vhid 1 -carppeer6 -alias"],
+  ["carpctl carp0 carppeer 10.0.0.2,localh<Tab>", "carpctl carp0 carppeer 10.0.0.2,localhost"],
   ["carpctl carp17 -alias 2001:db8:<Tab>", "carpctl carp17 -alias 2001:db8::7"],
   ["carpctl -g w<Tab> -carpd<Tab> 3", "carpctl -g www -carpdemote 3"],
   ["carpctl --run<Tab> /run/x status", "carpctl --run-dir /run/x status"],
@@ -89,6 +90,8 @@ const SHELLS: Readonly<
     files: {
       // Without this it reads all manual pages first, in a process that outlives it.
       "fish/generated_completions/none.fish": "",
+      // It knows no host of /etc/hosts that is this machine.
+      ".ssh/known_hosts": "localhost ssh-ed25519 AAAA\n",
       "fish/config.fish": `function fish_prompt; echo -n 'READY> '; end\nset -g fish_greeting\nset fish_complete_path ${completions} $fish_complete_path\n`,
     },
     words: ["-i"],

@@ -294,7 +294,7 @@ describe("virtual hosts side by side", () => {
   });
 
   it("with unicast peers are elected as with multicast", () => {
-    const all = cluster({ carppeer: "10.0.0.3" }, { carppeer: "10.0.0.2" });
+    const all = cluster({ carppeer: ["10.0.0.3"] }, { carppeer: ["10.0.0.2"] });
     all.world.run(10 * SECOND);
     assert.equal(states(all), "MB");
   });

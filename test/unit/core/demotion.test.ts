@@ -248,7 +248,8 @@ describe("sends that fail", () => {
 
   function report(station: Station, left: readonly (4 | 6)[], vhid = 1) {
     const leftUs = station.world.us;
-    return station.handle({ kind: "advertised", interface: "carp0", vhid, leftUs, left });
+    const error = left.length === 0 ? "ENOBUFS" : undefined;
+    return station.handle({ kind: "advertised", interface: "carp0", vhid, leftUs, left, error });
   }
 
   it("demote after three in a row, until three in a row have left", () => {

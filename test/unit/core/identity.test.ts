@@ -45,7 +45,7 @@ describe("a change of a MASTER", () => {
     { title: "advskew", change: { advskew: 5 }, passesInit: false },
     { title: "advskew by carpnodes", change: { carpnodes: [{ vhid: 1, advskew: 5 }] }, passesInit: false },
     { title: "pass", change: { pass: "secret" }, passesInit: false },
-    { title: "carppeer", change: { carppeer: "10.0.0.9" }, passesInit: false },
+    { title: "carppeer", change: { carppeer: ["10.0.0.9"] }, passesInit: false },
     { title: "description", change: { description: "www" }, passesInit: false },
     { title: "groups", change: { joinGroups: ["www"], leaveGroups: ["carp"] }, passesInit: false },
     { title: "mtu", change: { mtu: 1400 }, passesInit: false },
@@ -208,7 +208,7 @@ describe("the source of advertisements", () => {
 
 describe("a unicast peer", () => {
   it("gets the 36 bytes routed by the kernel, with the DSCP that is set", () => {
-    const station = backup({ carppeer: "192.0.2.7" });
+    const station = backup({ carppeer: ["192.0.2.7"] });
     station.sysctl("dscp", 46);
     const [first] = only(station.set("carp0", { state: "master" }), "advertise");
     const [transmission, ...more] = first?.transmissions ?? [];

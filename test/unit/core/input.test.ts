@@ -303,7 +303,7 @@ describe("an incomplete packet", () => {
 
 describe("an interface with a unicast peer", () => {
   it("accepts unicast in that family and no multicast", () => {
-    const station = listener({ carppeer: "10.0.0.9" });
+    const station = listener({ carppeer: ["10.0.0.9"] });
     station.hear(advertisement({ demote: 9 }));
     assert.deepEqual(counted(station), { receivedIpv4: 1, badVhid: 1 });
     station.hear(advertisement({ demote: 9, destination: "10.0.0.2" }));
@@ -311,7 +311,7 @@ describe("an interface with a unicast peer", () => {
   });
 
   it("accepts routed unicast and no routed multicast", () => {
-    const station = listener({ carppeer: "192.0.2.7" });
+    const station = listener({ carppeer: ["192.0.2.7"] });
     station.hear(advertisement({ demote: 9, hopLimit: 63 }));
     assert.deepEqual(counted(station), { receivedIpv4: 1, badTtl: 1 });
     station.hear(advertisement({ demote: 9, hopLimit: 63, source: "192.0.2.7", destination: "10.0.0.2" }));
@@ -351,7 +351,7 @@ describe("an interface with a unicast peer", () => {
     ],
   ] as const)
     it(`refuses ${title}`, () => {
-      const station = listener({ carppeer: "10.0.0.9" });
+      const station = listener({ carppeer: ["10.0.0.9"] });
       const frame = advertisement({ demote: 9, destination: "10.0.0.2", ...said });
       assert.deepEqual(logged(station.hear(frame)), [`${log} on eth0`]);
       assert.deepEqual(counted(station), { receivedIpv4: 1, [counter]: 1 });
@@ -359,7 +359,7 @@ describe("an interface with a unicast peer", () => {
     });
 
   it("is believed at the shared address where it has no other one", () => {
-    const station = listener({ carppeer: "10.0.0.9" });
+    const station = listener({ carppeer: ["10.0.0.9"] });
     station.link(link("eth0", { addresses: [] }));
     station.hear(advertisement({ demote: 9, destination: "10.0.0.1", source: "10.0.0.9" }));
     assert.equal(station.state(), "MASTER");
@@ -373,10 +373,10 @@ describe("an interface with a unicast peer", () => {
       { family: 6 as const, address: "fe80::2", prefixLength: 64 },
     ];
     for (const [change, source] of [
-      [{ carppeer: "192.168.7.3" }, "192.168.7.2"],
-      [{ carppeer: "192.0.2.3" }, "10.0.0.2"],
-      [{ carppeer6: "fe80::3", addAddresses: [ipv6("2001:db8::1")] }, "fe80::2"],
-      [{ carppeer6: "2001:db8::3", addAddresses: [ipv6("2001:db8::1")] }, "2001:db8::2"],
+      [{ carppeer: ["192.168.7.3"] }, "192.168.7.2"],
+      [{ carppeer: ["192.0.2.3"] }, "10.0.0.2"],
+      [{ carppeer6: ["fe80::3"], addAddresses: [ipv6("2001:db8::1")] }, "fe80::2"],
+      [{ carppeer6: ["2001:db8::3"], addAddresses: [ipv6("2001:db8::1")] }, "2001:db8::2"],
     ] as const) {
       const station = backup(change, { links: [link("eth0", { addresses })] });
       assert.equal(said(station.set("carp0", { state: "master" }))[0]?.source, source);
@@ -386,7 +386,7 @@ describe("an interface with a unicast peer", () => {
   it("still accepts multicast in the other family", () => {
     const addresses = ["10.0.0.1", "2001:db8::1"];
     const station = listener({
-      carppeer: "10.0.0.9",
+      carppeer: ["10.0.0.9"],
       addAddresses: [...(PLAIN.addAddresses ?? []), ipv6("2001:db8::1")],
     });
     station.hear(advertisement({ demote: 9, source: "fe80::9", addresses }));
@@ -398,7 +398,7 @@ describe("carppeer at one end only", () => {
   const causes = (station: Station) => discardedBy(station).map(({ cause, source }) => [cause, source]);
 
   it("is told from another group of hosts by the digest", () => {
-    const station = listener({ carppeer: "10.0.0.9" });
+    const station = listener({ carppeer: ["10.0.0.9"] });
     const text =
       "carp0: vhid 1: carppeer is set on this host only: multicast advertisement from 10.0.0.9 on eth0";
     assert.deepEqual(logged(station.hear(advertisement())), [`7 ${text}`]);

@@ -198,7 +198,7 @@ describe("interfaces", () => {
 
   test("multicast groups that are not needed are not missed: with a unicast peer, or of a family without addresses", () => {
     const multicast = new Set<string>();
-    const views = [view({ carppeer: "10.0.0.3", nodes: [node({ ...since, heard })] })];
+    const views = [view({ carppeer: ["10.0.0.3"], nodes: [node({ ...since, heard })] })];
     assert.deepEqual(found({ views, devices: { eth0: { multicast } } }), []);
     assert.deepEqual(found({ devices: { eth0: { multicast: new Set(["01:00:5e:00:00:12"]) } } }), []);
   });
@@ -336,10 +336,10 @@ describe("interfaces", () => {
     }
     const nodes = [node({ ...since, heard })];
     one(
-      { local: [own], views: [view({ carppeer: own.address, nodes })] },
+      { local: [own], views: [view({ carppeer: [own.address], nodes })] },
       /^error carp0: carppeer 10\.0\.0\.2 is this host itself: no other host hears it$/,
     );
-    const other = [view({ carppeer: "10.0.0.3", nodes })];
+    const other = [view({ carppeer: ["10.0.0.3"], nodes })];
     assert.deepEqual(found({ local: [own], views: other }), []);
     one(
       { local: [own], views: other, unreached: () => "ENETUNREACH" },

@@ -180,6 +180,8 @@ class Station {
           if (!isAnnouncement) this.#noteCounter(Buffer.from(bytes));
           return this.#fails() ? "ENOBUFS" : undefined;
         },
+        neighbours: () => [],
+        resolved: () => {},
         drain: () => {},
         shutdown: () => {},
       },
@@ -200,6 +202,7 @@ class Station {
         restoreCarpdev: () => {},
         removeLeftovers: async () => {},
         look: () => {},
+        resolve: () => {},
         close: () => {},
       },
       dataPath: {

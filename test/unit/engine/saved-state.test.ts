@@ -36,3 +36,38 @@ test("a file with a duplicate reason or group is not used", async () => {
   assert.equal(await refusal({ reasons: [reason, reason] }), "duplicate reason");
   assert.equal(await refusal({ groups: [group, group] }), "duplicate group");
 });
+
+test("unicast peers are read as a list, and as the one address that earlier versions wrote", async () => {
+  const saved = {
+    name: "carp0",
+    up: true,
+    nodes: [],
+    advbase: 1,
+    pass: "",
+    balancing: "none",
+    groups: [],
+    addresses: [],
+  };
+  const peersOf = async (peers: object) => {
+    const used = await refusal({ interfaces: [{ ...saved, ...peers }] });
+    const loaded = await new StateFile(directory).load();
+    if (loaded === undefined || "unusable" in loaded) return used;
+    const [{ carppeer, carppeer6 } = {}] = loaded.configuration.interfaces;
+    return [carppeer, carppeer6];
+  };
+  assert.deepEqual(await peersOf({}), [undefined, undefined]);
+  assert.deepEqual(await peersOf({ carppeer: "10.0.0.3", carppeer6: "2001:db8::3" }), [
+    ["10.0.0.3"],
+    ["2001:db8::3"],
+  ]);
+  assert.deepEqual(await peersOf({ carppeer: ["10.0.0.3", "10.0.0.2"] }), [
+    ["10.0.0.3", "10.0.0.2"],
+    undefined,
+  ]);
+  assert.equal(await peersOf({ carppeer: [] }), "carppeer: expected 1..31 addresses");
+  assert.equal(await peersOf({ carppeer: "fe80::3" }), "carppeer fe80::3: not an IPv4 address");
+  assert.equal(
+    await peersOf({ carppeer: ["10.0.0.3", "10.0.0.3"] }),
+    "carppeer 10.0.0.3,10.0.0.3: duplicate 10.0.0.3",
+  );
+});

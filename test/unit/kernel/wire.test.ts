@@ -384,6 +384,34 @@ test("a unicast IPv4 advertisement leaves with TTL 255, DF, and the given source
   assert.deepEqual(packet.subarray(20, 56), Buffer.alloc(36, 7));
 });
 
+test("a unicast advertisement on the link is a frame to the peer's MAC as soon as that is known", async () => {
+  ip("address add 192.0.2.1/24 dev left");
+  const peer = end("right").mac;
+  ip(`neighbour add 192.0.2.2 lladdr ${peer.toString("hex").match(/../g)?.join(":")} dev left`);
+  const onLink = Buffer.from(advertisementFrame(Buffer.from("00005e000107", "hex"), 7)).fill(0, 0, 6);
+  const packet = { family: 4 as const, source: "192.0.2.1", destination: "192.0.2.2", trafficClass: 0 };
+  const sentFrom = async () => {
+    const from = far.frames.length;
+    near.wire.send("left", { ...packet, payload: Buffer.alloc(36, 7), onLink });
+    await far.until("the frame", () => far.frames.length > from);
+    const bytes = Buffer.from(far.frames[from]?.bytes ?? []);
+    assert.deepEqual(bytes.subarray(0, 6), peer);
+    return bytes.subarray(6, 12).toString("hex");
+  };
+  const neighbour = { index: left.index, address: "192.0.2.2" };
+  assert.deepEqual(near.wire.neighbours(), []);
+  assert.equal(await sentFrom(), left.mac.toString("hex"));
+  assert.deepEqual(near.wire.neighbours(), [{ ...neighbour, isInUse: true }]);
+  near.wire.resolved(neighbour, peer);
+  assert.equal(await sentFrom(), "00005e000107");
+  assert.deepEqual(onLink.subarray(0, 6), Buffer.alloc(6), "the frame that was handed over is left alone");
+  near.wire.resolved(neighbour, undefined);
+  assert.equal(await sentFrom(), left.mac.toString("hex"));
+  near.wire.resolved(neighbour, peer);
+  near.wire.open("left", left.index);
+  assert.equal(await sentFrom(), left.mac.toString("hex"), "a socket that is opened again begins anew");
+});
+
 test("a unicast IPv6 advertisement leaves with hop limit 255, its own checksum, source and traffic class", async () => {
   ip("address add 2001:db8::1/64 dev left nodad");
   ip("address add 2001:db8::9/64 dev left nodad");

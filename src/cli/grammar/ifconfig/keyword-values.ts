@@ -3,7 +3,7 @@
  * words as in control messages. Knows no keyword and changes nothing.
  */
 
-import { type CarpNodes, LIMITS, MAX_NODES, MacAddress } from "../../../control/messages.ts";
+import { type CarpNodes, LIMITS, MAX_NODES, MAX_PEERS, MacAddress } from "../../../control/messages.ts";
 import { escapeControls, printable } from "../../../control/printable.ts";
 import { isUnicast } from "../../../control/unicast.ts";
 import { parseAddress, parseMac } from "../../../protocol/address.ts";
@@ -68,8 +68,27 @@ function carpNode(entry: string, whole: string): Nodes[number] | Refusal {
 /** Text that the C library reads as an IPv4 address in some base: not a host name. */
 const NUMERIC_HOST = /^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$/i;
 
-/** The peer's address, looked up when a name was given. */
-export async function peerAddress(
+/** The addresses of the peers, looked up where names were given; the first wrong one is told. */
+export async function peerAddresses(
+  keyword: "carppeer" | "carppeer6",
+  hosts: string,
+  lookups: Lookups,
+): Promise<string[] | Refusal> {
+  const given = hosts.split(",");
+  if (given.length > MAX_PEERS) return refuse(`${keyword}: at most ${MAX_PEERS}`);
+  if (given.length > 1 && given.includes(""))
+    return refuse(`${keyword} ${printable(hosts)}: expected HOST[,HOST...]`);
+  const found = await Promise.all(given.map((host) => peerAddress(keyword, host, lookups)));
+  const addresses: string[] = [];
+  for (const address of found) {
+    if (isRefusal(address)) return address;
+    if (addresses.includes(address)) return refuse(`${keyword} ${printable(hosts)}: duplicate ${address}`);
+    addresses.push(address);
+  }
+  return addresses;
+}
+
+async function peerAddress(
   keyword: "carppeer" | "carppeer6",
   host: string,
   lookups: Lookups,

@@ -33,7 +33,7 @@ import {
   limitedNumber,
   macAddress,
   passFromFile,
-  peerAddress,
+  peerAddresses,
 } from "./keyword-values.ts";
 import type { Lookups } from "./lookups.ts";
 
@@ -148,11 +148,11 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "carppeer",
     synonyms: ["peer"],
-    argument: "HOST",
+    argument: "HOST[,HOST...]",
     completes: "hosts",
-    help: "advertise to this host only, over IPv4",
+    help: "advertise to these hosts only, at most 31, over IPv4",
     apply: async ({ draft, argument, lookups }) =>
-      set(draft, "carppeer", await peerAddress("carppeer", argument, lookups)),
+      set(draft, "carppeer", await peerAddresses("carppeer", argument, lookups)),
   },
   {
     name: "-carppeer",
@@ -163,11 +163,11 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "carppeer6",
     synonyms: ["peer6"],
-    argument: "HOST",
+    argument: "HOST[,HOST...]",
     completes: "hosts",
-    help: "advertise to this host only, over IPv6",
+    help: "advertise to these hosts only, at most 31, over IPv6",
     apply: async ({ draft, argument, lookups }) =>
-      set(draft, "carppeer6", await peerAddress("carppeer6", argument, lookups)),
+      set(draft, "carppeer6", await peerAddresses("carppeer6", argument, lookups)),
   },
   {
     name: "-carppeer6",

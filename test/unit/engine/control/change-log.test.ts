@@ -15,6 +15,7 @@ test("every kind of change, in the words of the commands", () => {
   const change = {
     advskew: 9,
     carppeer: null,
+    carppeer6: ["fe80::3", "fe80::4"],
     up: false,
     description: "web",
     addAddresses: [added(1), added(2)],
@@ -28,7 +29,7 @@ test("every kind of change, in the words of the commands", () => {
   };
   assert.equal(
     line("change", { name: "carp0", change }),
-    "carp0: changed by root: advskew 9, -carppeer, down, description web, 10.0.0.1/24 added, 10.0.0.2/24 added, " +
+    "carp0: changed by root: advskew 9, -carppeer, carppeer6 fe80::3,fe80::4, down, description web, 10.0.0.1/24 added, 10.0.0.2/24 added, " +
       "-inet6, group www, -group dmz, carpnodes 1:0,2:100",
   );
   assert.equal(line("change", { name: "carp0", change: {} }), "carp0: changed by root: nothing");
