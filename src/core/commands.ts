@@ -8,6 +8,8 @@ import type { Command, SysctlWrite } from "./command.ts";
 import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
 import { obstacleTo } from "./interface/appearance.ts";
+import type { InterfaceChange } from "./interface/configuration.ts";
+import { changeOn, interfaceOn, takesLastAddress } from "./interface/on-carpdev.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
 import type { Interfaces } from "./interfaces.ts";
 import type { Instant } from "./model.ts";
@@ -21,8 +23,10 @@ export interface ValueChange {
 
 /** The result of a command that was carried out, besides its effects. */
 export interface Done {
-  /** The interface that was created or changed. */
+  /** The interface that was created, changed or destroyed. */
   readonly name?: string | undefined;
+  /** Whether a `change-on` destroyed it. */
+  readonly destroyed?: boolean | undefined;
   /** Whether a `replace` changes anything. */
   readonly changed?: boolean | undefined;
   /** The value before and after each write to a variable, in the order of the writes. */
@@ -61,6 +65,8 @@ export class Commands {
       case "change":
       case "replace":
         return this.#change(command, now);
+      case "change-on":
+        return this.#changeOn(command.carpdev, command.change, now);
       case "demote-group":
         return this.#demoteGroup(command.group, command.by);
       case "set-sysctl":
@@ -96,7 +102,27 @@ export class Commands {
     return { name };
   }
 
-  #change(command: Extract<Command, { kind: "change" | "replace" }>, now: Instant): Done | Refused {
+  #changeOn(carpdev: string, given: InterfaceChange, now: Instant): Done | Refused {
+    const { carpdevs, interfaces } = this.#host;
+    const all = [...interfaces].map(({ pendingConfiguration }) => pendingConfiguration);
+    // One that is being destroyed has the vhid until it has left: it is created anew under its name.
+    const found = interfaceOn(carpdev, given, all);
+    const present = found && !interfaces.get(found.name)?.isDestroyed ? found : undefined;
+    const change = changeOn(carpdev, given, present);
+    if ("error" in change) return change;
+    if (present === undefined && given.vhid === undefined)
+      return { error: `${given.removeAddresses?.join(", ")}: no carp interface on ${carpdev} has it` };
+    if (present === undefined && !carpdevs.links.has(carpdev)) return { error: `${carpdev}: no such device` };
+    const name = found?.name ?? interfaces.nextName();
+    return this.#change({ kind: "change", name, change }, now, given);
+  }
+
+  /** @param on the change as it was given, when it names the interface by its carpdev */
+  #change(
+    command: Extract<Command, { kind: "change" | "replace" }>,
+    now: Instant,
+    on?: InterfaceChange,
+  ): Done | Refused {
     const { name, change } = command;
     const { balancing, carpdevs, interfaces } = this.#host;
     const present = interfaces.get(name);
@@ -111,6 +137,8 @@ export class Commands {
     const surroundings = { balancing, links: carpdevs.links, others };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
+    if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
+      return { ...this.#destroy(name, now), destroyed: true };
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
     const obstacle = obstacleTo(after, link, balancing);
     if (change.state !== undefined && obstacle !== undefined)
@@ -121,7 +149,7 @@ export class Commands {
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
     interfaces.listen();
-    if (change.state !== undefined) carpInterface.force(change.state, now);
+    if (change.state !== undefined) carpInterface.force(change.state, now, on?.vhid);
     return { name, changed };
   }
 

@@ -35,10 +35,10 @@ const SOURCES = {
       word: name,
       help: `group: ${members.join(" ") || "no members"}`,
     })),
-  /** Addresses of the interface that the command is about. */
+  /** Addresses of the interface that the command is about, or of the interfaces on that device. */
   addresses: async (from: CompletionContext) =>
     (await interfaces(from))
-      .filter(({ name }) => name === from.interface)
+      .filter(({ name, carpdev }) => name === from.interface || carpdev === from.interface)
       .flatMap(({ addresses }) => addresses.map(({ address }) => ({ word: address, help: "its address" }))),
   devices: async () =>
     list("/sys/class/net")
@@ -64,7 +64,7 @@ const SOURCES = {
 
 export type CandidateKind = OfShell | keyof typeof SOURCES;
 
-/** The engine to ask, and the interface that the command is about. */
+/** The engine to ask, and the interface or device that the command is about. */
 export interface CompletionContext {
   readonly options: GlobalOptions;
   readonly interface: string | undefined;
