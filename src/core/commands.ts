@@ -9,7 +9,7 @@ import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
 import { obstacleTo } from "./interface/appearance.ts";
 import type { InterfaceChange } from "./interface/configuration.ts";
-import { changeOn, interfaceOn, takesLastAddress } from "./interface/on-carpdev.ts";
+import { changeOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
 import type { Interfaces } from "./interfaces.ts";
 import type { Instant } from "./model.ts";
@@ -110,9 +110,11 @@ export class Commands {
     const present = found && !interfaces.get(found.name)?.isDestroyed ? found : undefined;
     const change = changeOn(carpdev, given, present);
     if ("error" in change) return change;
-    if (present === undefined && given.vhid === undefined)
-      return { error: `${given.removeAddresses?.join(", ")}: no carp interface on ${carpdev} has it` };
     if (present === undefined && !carpdevs.links.has(carpdev)) return { error: `${carpdev}: no such device` };
+    if (present === undefined && onlyRemoves(given)) {
+      const what = given.vhid === undefined ? given.removeAddresses?.join(", ") : `vhid ${given.vhid}`;
+      return { error: `${what}: no carp interface on ${carpdev} has it` };
+    }
     const name = found?.name ?? interfaces.nextName();
     return this.#change({ kind: "change", name, change }, now, given);
   }

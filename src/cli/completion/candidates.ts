@@ -40,6 +40,13 @@ const SOURCES = {
     (await interfaces(from))
       .filter(({ name, carpdev }) => name === from.interface || carpdev === from.interface)
       .flatMap(({ addresses }) => addresses.map(({ address }) => ({ word: address, help: "its address" }))),
+  /** The vhids on a device, which name carp interfaces there. */
+  vhids: async (from: CompletionContext) =>
+    (await interfaces(from))
+      .filter(({ carpdev }) => carpdev === from.interface)
+      .flatMap(({ name, nodes }) =>
+        nodes.map(({ vhid, state }) => ({ word: `${vhid}`, help: `${name}: ${state}` })),
+      ),
   devices: async () =>
     list("/sys/class/net")
       .filter((name) => name !== "lo" && name !== "bonding_masters" && !INTERFACE_NAME.test(name))

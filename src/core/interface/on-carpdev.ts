@@ -52,6 +52,11 @@ export function changeOn(
   return { ...others, carpnodes };
 }
 
+/** Whether a change takes addresses away and gives none: nothing is created for that. */
+export function onlyRemoves({ addAddresses, removeAddresses, removeFamilies }: InterfaceChange): boolean {
+  return addAddresses === undefined && (removeAddresses !== undefined || removeFamilies !== undefined);
+}
+
 /** Whether a change takes an interface's last address. On FreeBSD the virtual host goes with it. */
 export function takesLastAddress(
   change: InterfaceChange,

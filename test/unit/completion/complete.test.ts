@@ -77,6 +77,7 @@ for (const [line, expected] of [
   ["-a carp", ["carp0", "carp1", "carp"]],
   ["-C ", []],
   ["nosuch0 ", []],
+  ["lo vhid ", ["1"]],
   ["lo vhid 1 advs", ["advskew"]],
   ["lo vhid 1 state ", STATES],
   ["sysctl ", variables],

@@ -88,6 +88,8 @@ for (const [carpdev, change, error] of [
   ["eth0", { removeAddresses: ["10.0.0.7"] }, "10.0.0.7: no carp interface on eth0 has it"],
   ["eth1", { removeAddresses: ["10.0.0.1"] }, "10.0.0.1: no carp interface on eth1 has it"],
   ["eth0", { vhid: 1, removeAddresses: ["10.0.0.7"] }, "10.0.0.7: no such address on carp0"],
+  ["eth0", { vhid: 9, removeAddresses: ["10.0.0.1"] }, "vhid 9: no carp interface on eth0 has it"],
+  ["eth0", { vhid: 9, removeFamilies: [4], pass: "x" }, "vhid 9: no carp interface on eth0 has it"],
   ["eth0", { vhid: 1, carpdev: "eth1" }, "carpdev eth1: the carpdev is eth0"],
   ["eth0", { vhid: 1, carpnodes: nodes }, "vhid 1: cannot be combined with carpnodes"],
   ["eth0", { vhid: 2, addAddresses: [ipv4("10.0.0.1")] }, "10.0.0.1 is already used by carp0"],

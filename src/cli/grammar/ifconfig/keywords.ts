@@ -118,6 +118,7 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "vhid",
     ...limited("vhid"),
+    completes: "vhids",
     help: "virtual host id",
     apply: ({ draft, argument }) => set(draft, "vhid", limitedNumber("vhid", argument)),
   },
