@@ -32,7 +32,8 @@ const names = async () => (await dump()).match(/(?<=hostname\.)carp\d+/g) ?? [];
 test("a vhid is made, given addresses, forced, shown and taken away", async () => {
   await type("eth0 vhid 6 advskew 100 advbase 1 pass mekmitasdigoat");
   await type("eth0 10.0.0.1/32 alias vhid 6");
-  await type("eth0 inet vhid 7 alias 10.0.0.5/24");
+  await type("eth0 inet vhid 7 alias 10.0.0.5/24 state MASTER");
+  await a.waitForState("carp1", "MASTER");
   await type("eth0 vhid 6 state master");
   await a.waitForState("carp0", "MASTER");
   const { stdout } = await a.carpctl("eth0");
