@@ -3,7 +3,6 @@
  * place that prints an outcome; a long-running command prints by itself.
  */
 
-import { existsSync } from "node:fs";
 import { ControlError } from "../control/client.ts";
 import { escapeControls } from "../control/printable.ts";
 import { commandContext } from "./context.ts";
@@ -11,6 +10,7 @@ import { connectToEngine } from "./engine-connection.ts";
 import { defaultOptions, type GlobalOptions, takeGlobalOptions } from "./grammar/options.ts";
 import { NAMES, type Part } from "./grammar/program-names.ts";
 import { VERB_NAMES, VERBS } from "./grammar/verbs.ts";
+import { hasDevice } from "./network-device.ts";
 import { done, isRefusal, misused, type Outcome, refused } from "./outcome.ts";
 import { runSystemProgram, systemProgram } from "./system-program.ts";
 
@@ -48,7 +48,7 @@ export async function runCommandLine(invocation: Invocation): Promise<number> {
 async function partsOf({ name, words, environment }: Invocation): Promise<readonly Part[]> {
   const { runDir } = defaultOptions(environment);
   const known = {
-    device: (device: string) => !device.includes("/") && existsSync(`/sys/class/net/${device}`),
+    device: hasDevice,
     group: async (group: string) => {
       const engine = await connectToEngine(runDir).catch(() => undefined);
       const groups = await engine?.call("groups", {}).catch(() => undefined);

@@ -232,6 +232,11 @@ export const methods = {
     isFromFile: z.boolean().optional(),
   }),
   /**
+   * Changes the interface that has the change's vhid on this device, or creates the next free one with it; with its
+   * last address it is destroyed. Without a vhid only addresses may be removed -> ChangedOn.
+   */
+  "change-on": z.strictObject({ carpdev: DeviceName, change: InterfaceChange }),
+  /**
    * Configures the interface as the change would a new one; settings that stay the same are left alone. For root
    * only, because a change without a pass removes it. A dry run changes nothing -> Replaced.
    */
@@ -289,6 +294,11 @@ export interface SysctlChange {
 
 export interface Replaced {
   readonly changed: boolean;
+}
+
+export interface ChangedOn {
+  readonly name: string;
+  readonly destroyed: boolean;
 }
 
 export interface Configuration {
@@ -376,6 +386,7 @@ export interface Results {
   create: { readonly name: string };
   destroy: Record<string, never>;
   change: Record<string, never>;
+  "change-on": ChangedOn;
   replace: Replaced;
   configuration: Configuration;
   "demote-group": Record<string, never>;

@@ -29,6 +29,11 @@ export type Command =
        */
       readonly isFromFile?: boolean | undefined;
     }
+  /**
+   * Changes the interface that has the change's vhid on this carpdev, and creates the next free one when there is
+   * none. With its last address the interface is destroyed. Without a vhid only addresses may be removed.
+   */
+  | { readonly kind: "change-on"; readonly carpdev: string; readonly change: InterfaceChange }
   /** Resets an interface to the defaults and applies the change. Creates it when it does not exist. */
   | {
       readonly kind: "replace";

@@ -10,7 +10,8 @@ import type { Effect } from "./effect.ts";
 import { identity } from "./interface/appearance.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
-import type { InterfaceConfiguration } from "./interface/configuration.ts";
+import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
+import { changeOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
 import { configuredPeers, ownPeers } from "./interface/unicast-peers.ts";
 import type { Interfaces } from "./interfaces.ts";
@@ -25,8 +26,10 @@ export interface ValueChange {
 
 /** The result of a command that was carried out, besides its effects. */
 export interface Done {
-  /** The interface that was created or changed. */
+  /** The interface that was created, changed or destroyed. */
   readonly name?: string | undefined;
+  /** Whether a `change-on` destroyed it. */
+  readonly destroyed?: boolean | undefined;
   /** Whether a `replace` changes anything. */
   readonly changed?: boolean | undefined;
   /** The value before and after each write to a variable, in the order of the writes. */
@@ -65,6 +68,8 @@ export class Commands {
       case "change":
       case "replace":
         return this.#change(command, now);
+      case "change-on":
+        return this.#changeOn(command.carpdev, command.change, now);
       case "demote-group":
         return this.#demoteGroup(command.group, command.by);
       case "set-sysctl":
@@ -100,7 +105,30 @@ export class Commands {
     return { name };
   }
 
-  #change(command: Extract<Command, { kind: "change" | "replace" }>, now: Instant): Done | Refused {
+  #changeOn(carpdev: string, given: InterfaceChange, now: Instant): Done | Refused {
+    const { carpdevs, interfaces } = this.#host;
+    const all = [...interfaces].map(({ pendingConfiguration }) => pendingConfiguration);
+    // One that is being destroyed has the vhid until it has left: it is created anew under its name.
+    const found = interfaceOn(carpdev, given, all);
+    const present = found && !interfaces.get(found.name)?.isDestroyed ? found : undefined;
+    const change = changeOn(carpdev, given, present);
+    if ("error" in change) return change;
+    if (present === undefined && !carpdevs.links.has(carpdev))
+      return { error: `${carpdev}: ${carpdevs.unfit.get(carpdev) ?? "no such device"}` };
+    if (present === undefined && onlyRemoves(given)) {
+      const what = given.vhid === undefined ? given.removeAddresses?.join(", ") : `vhid ${given.vhid}`;
+      return { error: `${what}: no carp interface on ${carpdev} has it` };
+    }
+    const name = found?.name ?? interfaces.nextName();
+    return this.#change({ kind: "change", name, change }, now, given);
+  }
+
+  /** @param on the change as it was given, when it names the interface by its carpdev */
+  #change(
+    command: Extract<Command, { kind: "change" | "replace" }>,
+    now: Instant,
+    on?: InterfaceChange,
+  ): Done | Refused {
     const { name, change } = command;
     const { balancing, carpdevs, interfaces } = this.#host;
     const present = interfaces.get(name);
@@ -116,6 +144,8 @@ export class Commands {
     const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, others, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
+    if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
+      return { ...this.#destroy(name, now), destroyed: true };
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
     const obstacle = obstacleTo(after, link, balancing) ?? notInPlace(known, after);
     if (change.state !== undefined && obstacle !== undefined)
@@ -127,7 +157,7 @@ export class Commands {
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
     interfaces.listen();
-    if (change.state !== undefined) carpInterface.force(change.state, now);
+    if (change.state !== undefined) carpInterface.force(change.state, now, on?.vhid);
     return { name, changed, warnings };
   }
 

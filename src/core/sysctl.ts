@@ -88,7 +88,7 @@ export const SYSCTL_VARIABLES = [
     initial: 240,
     min: 0,
     max: INT32_MAX,
-    meaning: "demotion while connection states are being synchronised",
+    meaning: "demotion while connection states are being synchronised; for scripts, the engine only keeps it",
   },
 ] as const satisfies readonly SysctlVariable[];
 

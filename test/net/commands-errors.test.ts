@@ -16,6 +16,8 @@ const LONG = "x".repeat(64);
 const MASK = "expected a netmask like 255.255.255.0 or 0xffffff00";
 const MAC = "expected a unicast address like 02:00:00:00:00:01";
 const GROUP = "must be 1..15 characters and not end in a digit";
+const needsVhid = (word: string) =>
+  `needs a vhid: eth0 is no carp interface (carpctl eth0 vhid N ${word} ...)`;
 const nodes = (count: number) => Array.from({ length: count }, (_, n) => `${n + 1}:0`).join();
 
 /**
@@ -89,7 +91,7 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 carppeer6 ff02::12", "carppeer6 ff02::12: not a unicast address"],
   ["carp0 peer6 2001:db8:::3", "carppeer6 2001:db8:::3: not an address"],
   ["carp0 state foo", "state foo: unknown state (master, backup, init)"],
-  ["carp0 state MASTER", "state MASTER: unknown state (master, backup, init)"],
+  ["carp0 state MASTERS", "state MASTERS: unknown state (master, backup, init)"],
   ["carp0 state", "state: needs a value (master|backup|init)"],
   ["carp1 state master", "state master: carp1 does not run: it is down"],
   ["carp2 state backup", "state backup: carp2 does not run: it is down"],
@@ -152,9 +154,17 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["-a carp7", "carp7: no such interface"],
   ["carp7 destroy", "carp7: no such interface"],
   ["destroy carp7", "carp7: no such interface"],
-  ["eth0", "eth0: no such interface"],
-  ["eth0 vhid 3", "eth0: not a carp interface name (carp0, carp1, ...)"],
-  ["eth0 destroy", "eth0: not a carp interface name (carp0, carp1, ...)"],
+  ["eth9", "eth9: no such interface"],
+  ["eth9 destroy", "eth9: not a carp interface name (carp0, carp1, ...)"],
+  ["eth9 10.0.0.9 -alias", "eth9: not a carp interface name (carp0, carp1, ...)"],
+  ["eth9 vhid 3", "eth9: no such device"],
+  ["eth0 vhid 256", "vhid 256: must be 1..255"],
+  ["eth0 vhid 3 carpdev eth1", "carpdev eth1: the carpdev is eth0"],
+  ["eth0 vhid 1 carpnodes 1:0,3:0", "vhid 1: cannot be combined with carpnodes"],
+  ["eth0 vhid 3 10.0.0.1/24", "10.0.0.1 is already used by carp0"],
+  ["eth0 vhid 1 -alias 10.0.0.9", "10.0.0.9: no such address on carp0"],
+  ["eth0 vhid 1 destroy", "destroy: takes no other parameters"],
+  ["eth0 vhid 3 create", "create: takes a carp interface (carp0, carp1, ...), not eth0"],
   ["carp01 vhid 3", "carp01: not a carp interface name (carp0, carp1, ...)"],
   ["create carp", "carp: not a carp interface name (carp0, carp1, ...)"],
   ["carp99999999999 up", "carp99999999999: not a carp interface name (carp0, carp1, ...)"],
@@ -207,6 +217,13 @@ const ONE_BAD_WORD: readonly (readonly [words: string, message: string])[] = [
   ["carp2 10.0.0.21/24 vhid 3 advskew 10 frob carpdev eth0", "frob: unknown parameter"],
   ["carp2 create 10.0.0.21/24 vhid 1 carpdev eth0", "vhid 1 is already used by carp0 on eth0"],
   ["carp0 down state master", "state master: carp0 does not run: it is down"],
+  ["eth0 advskew 100 pass x", `advskew: ${needsVhid("advskew")}`],
+  ["eth0 10.0.0.9/24 up", `10.0.0.9/24: ${needsVhid("10.0.0.9/24")}`],
+  ["eth0 destroy", "destroy: takes a carp interface (carp0, carp1, ...), not eth0"],
+  ["eth0 inet 10.0.0.9 -alias", "10.0.0.9: no carp interface on eth0 has it"],
+  ["eth0 vhid 3 pass x advskew 255", "advskew 255: must be 0..254"],
+  ["eth0 vhid 3 advskew 7 state master", "state master: carp2 does not run: it is down"],
+  ["lo", "lo: there is no carp interface on it (carpctl lo vhid N ADDRESS/LENGTH ... makes one)"],
   [
     "sysctl net.inet.carp.preempt=1 net.inet.carp.demotion=5 net.inet.carp.allow=9",
     "net.inet.carp.allow=9: must be 0..1",

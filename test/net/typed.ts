@@ -44,7 +44,7 @@ export const ENGINE = /^(carpctl engine|carpd) &$/;
 
 /** Commands that only read: they are repeated until they print what is shown. */
 const READS =
-  /^(ip -|ping |cat |grep |(carpctl|ifconfig)( status| -g \w+$|( carp\d*)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
+  /^(ip -|ping |cat |grep |(carpctl|ifconfig)( status| -g \w+$|( carp\d*| eth\d)?( \||$))|(carpctl )?sysctl (-n )?[\w.]+$)/;
 
 /** A takeover takes three seconds, and longer on a busy machine. */
 const TRIES = 160;

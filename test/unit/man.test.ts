@@ -41,7 +41,8 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
   for (const { name, argument, synonyms = [] } of KEYWORDS) {
     const { words = "", text = "" } = parameters.get(name) ?? {};
     assert.equal(words.startsWith("Ar "), argument !== undefined, name);
-    const alsoWritten = [...text.matchAll(/^Also written\n\.Cm (\S+)/gm)].map(([, synonym]) => synonym);
+    const [, list = ""] = /^Also written\n((?:(?:\.Cm .*|and)\n)+)/m.exec(text) ?? [];
+    const alsoWritten = [...list.matchAll(/^\.Cm (\S+)/gm)].map(([, synonym]) => synonym);
     assert.deepEqual(alsoWritten, synonyms, name);
   }
 });

@@ -7,7 +7,8 @@ import { type CommandContext, withEngine } from "../context.ts";
 import { type Form, USAGE } from "../grammar/ifconfig/forms.ts";
 import { suggestion } from "../grammar/suggestion.ts";
 import { VERB_NAMES } from "../grammar/verbs.ts";
-import { done, json, misused, type Outcome, refused } from "../outcome.ts";
+import { hasDevice } from "../network-device.ts";
+import { done, json, jsonText, misused, type Outcome, refused } from "../outcome.ts";
 import { groupText, interfaceText } from "../show/ifconfig.ts";
 import { groupJson, interfaceJson } from "../show/json.ts";
 
@@ -19,6 +20,8 @@ export async function runForm(form: Form, context: CommandContext): Promise<Outc
       return context.options.json ? json(["carp"]) : done("carp\n");
     case "change":
       return withEngine(context, (engine) => change(engine, form));
+    case "change-on":
+      return withEngine(context, (engine) => changeOn(engine, form, context.options.json));
     default:
       return withEngine(context, (engine) => runWith(engine, form, context.options.json));
   }
@@ -64,11 +67,22 @@ async function change(
   return done("", warnings);
 }
 
+async function changeOn(
+  engine: Connection,
+  { carpdev, change, warnings }: FormOf<"change-on">,
+  asJson: boolean,
+): Promise<Outcome> {
+  const { checkParams } = await import("../../control/messages.ts");
+  const checked = checkParams("change-on", { carpdev, change });
+  if ("refusal" in checked) return refused(checked.refusal);
+  const changed = await engine.call("change-on", checked.params);
+  return done(asJson ? jsonText(changed) : "", warnings);
+}
+
 async function show(engine: Connection, name: string | undefined, asJson: boolean): Promise<Outcome> {
   const { views, nowUs } = await interfaces(engine);
   const wanted = name === undefined ? views : await named(engine, views, name);
-  if (wanted === undefined)
-    return refused(`${printable(name)}: no such interface${suggestion(name ?? "", VERB_NAMES)}`);
+  if (wanted === undefined) return refused(nothingNamed(name ?? ""));
   if (asJson) {
     const packets = await engine.call("packets", {});
     return json({ interfaces: wanted.map((view) => interfaceJson(view, nowUs, packets)) });
@@ -76,7 +90,14 @@ async function show(engine: Connection, name: string | undefined, asJson: boolea
   return done(wanted.map(interfaceText).join(""));
 }
 
-/** The interface of that name, or the members of the group of that name. */
+function nothingNamed(name: string): string {
+  const shown = printable(name);
+  return hasDevice(name)
+    ? `${shown}: there is no carp interface on it (carpctl ${shown} vhid N ADDRESS/LENGTH ... makes one)`
+    : `${shown}: no such interface${suggestion(name, VERB_NAMES)}`;
+}
+
+/** The interface of that name, the members of the group of that name, or the interfaces on that carpdev. */
 async function named(
   engine: Connection,
   views: readonly InterfaceView[],
@@ -85,7 +106,9 @@ async function named(
   const own = views.filter((view) => view.name === name);
   if (own.length > 0) return own;
   const group = await groupNamed(engine, name);
-  return group && views.filter((view) => group.interfaces.includes(view.name));
+  if (group !== undefined) return views.filter((view) => group.interfaces.includes(view.name));
+  const on = views.filter((view) => view.carpdev === name);
+  return on.length > 0 ? on : undefined;
 }
 
 async function showGroup(engine: Connection, name: string, asJson: boolean): Promise<Outcome> {

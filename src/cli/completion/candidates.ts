@@ -35,11 +35,18 @@ const SOURCES = {
       word: name,
       help: `group: ${members.join(" ") || "no members"}`,
     })),
-  /** Addresses of the interface that the command is about. */
+  /** Addresses of the interface that the command is about, or of the interfaces on that device. */
   addresses: async (from: CompletionContext) =>
     (await interfaces(from))
-      .filter(({ name }) => name === from.interface)
+      .filter(({ name, carpdev }) => name === from.interface || carpdev === from.interface)
       .flatMap(({ addresses }) => addresses.map(({ address }) => ({ word: address, help: "its address" }))),
+  /** The vhids on a device, which name carp interfaces there. */
+  vhids: async (from: CompletionContext) =>
+    (await interfaces(from))
+      .filter(({ carpdev }) => carpdev === from.interface)
+      .flatMap(({ name, nodes }) =>
+        nodes.map(({ vhid, state }) => ({ word: `${vhid}`, help: `${name}: ${state}` })),
+      ),
   devices: async () =>
     list("/sys/class/net")
       .filter((name) => name !== "lo" && name !== "bonding_masters" && !INTERFACE_NAME.test(name))
@@ -64,7 +71,7 @@ const SOURCES = {
 
 export type CandidateKind = OfShell | keyof typeof SOURCES;
 
-/** The engine to ask, and the interface that the command is about. */
+/** The engine to ask, and the interface or device that the command is about. */
 export interface CompletionContext {
   readonly options: GlobalOptions;
   readonly interface: string | undefined;

@@ -14,6 +14,7 @@ import {
 } from "../grammar/options.ts";
 import { optionsOf, positionalsOf, type VerbOption } from "../grammar/verb-parser.ts";
 import { VERBS, type Verb } from "../grammar/verbs.ts";
+import { hasDevice } from "../network-device.ts";
 import { isRefusal } from "../outcome.ts";
 import {
   type Candidate,
@@ -33,7 +34,7 @@ export async function complete(words: readonly string[], start: GlobalOptions): 
   if (isRefusal(taken)) return isGlobalOption(before.at(-1) ?? "") ? ":directories\n" : "";
   const { options, words: rest } = taken;
   const answer = answerTo(rest, current);
-  const place = { options, interface: rest.find((word) => INTERFACE_NAME.test(word)) };
+  const place = { options, interface: rest.find((word) => INTERFACE_NAME.test(word)) ?? rest[0] };
   return linesOf(answer, current, place);
 }
 
@@ -77,7 +78,7 @@ function answerTo(words: readonly string[], current: string): Answer {
     case "destroy":
       return rest.length === 0 ? ["interfaces"] : [];
     default:
-      return INTERFACE_NAME.test(first) ? parameterWord(rest) : [];
+      return INTERFACE_NAME.test(first) || hasDevice(first) ? parameterWord(rest) : [];
   }
 }
 
@@ -85,7 +86,8 @@ function firstWord(current: string): Answer {
   if (current.startsWith("-")) return [...FORM_OPTIONS, ...GLOBALS];
   const verbs = VERBS.flatMap(({ names, help }) => names.map((word) => ({ word, help })));
   const cloners = KEYWORDS.filter(({ name }) => name === "create" || name === "destroy").map(candidate);
-  return ["interfaces", "groups", ...cloners, ...verbs];
+  // A list of everything is about carp interfaces; a device is for FreeBSD's form.
+  return ["interfaces", "groups", ...cloners, ...verbs, ...(current === "" ? [] : (["devices"] as const))];
 }
 
 function groupWord(words: readonly string[]): Answer {

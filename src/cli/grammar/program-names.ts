@@ -45,9 +45,12 @@ export const NAMES: ReadonlyMap<string, Name> = new Map<string, Name>([
 const ours = (words: readonly string[]): Part => ({ whose: "ours", words });
 const theirs = (words: readonly string[]): Part => ({ whose: "theirs", words });
 
+/** FreeBSD's words about a shared address on another device; the system's program has none of them. */
+const CARP_WORDS: ReadonlySet<string> = new Set(["vhid", "advbase", "advskew", "-alias"]);
+
 /**
- * Carp interfaces, their groups and forms without a device are ours; a list of all interfaces is of both
- * programs.
+ * Carp interfaces, their groups, forms without a device and FreeBSD's words behind one are ours; a list of all
+ * interfaces is of both programs.
  */
 async function ifconfigParts(words: readonly string[], known: Known): Promise<Part[]> {
   const [first, second] = words;
@@ -55,7 +58,7 @@ async function ifconfigParts(words: readonly string[], known: Known): Promise<Pa
     return [theirs(first === "-A" ? ["-a"] : words), { ...ours(words), optional: true }];
   if (isGlobalOption(first) || ["create", "destroy", "-g", "-C"].includes(first)) return [ours(words)];
   const name = first === "-a" || first === "-A" ? (second ?? "") : first;
-  if (INTERFACE_NAME.test(name)) return [ours(words)];
+  if (INTERFACE_NAME.test(name) || words.slice(1).some((word) => CARP_WORDS.has(word))) return [ours(words)];
   const isGroup = !name.startsWith("-") && !known.device(name) && (await known.group(name));
   return [isGroup ? ours(words) : theirs(words)];
 }

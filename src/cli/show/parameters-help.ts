@@ -9,6 +9,8 @@ const FORMS: readonly Row[] = [
   ["carpctl [carp0] create", "create it; without a name the next free one"],
   ["carpctl carp0 destroy", "remove it"],
   ["carpctl carp0 [ADDRESS[/LEN]] PARAMETERS...", "change it, all of it or nothing"],
+  ["carpctl eth0", "show the carp interfaces on a device"],
+  ["carpctl eth0 PARAMETERS...", "change the one with the vhid given, or create it"],
   ["carpctl -g GROUP", "show a group's carp demote count"],
   ["carpctl -g GROUP carpdemote [N]", "add to it; -carpdemote takes from it"],
 ];

@@ -218,9 +218,14 @@ export class CarpInterface implements Owner {
       this.#host.settingsChanged(this, demote > previousDemote);
   }
 
-  /** Forces a state (`state master`); the rules of the protocol apply again from there. */
-  force(state: "init" | "backup" | "master", now: Instant): void {
+  /**
+   * Forces a state (`state master`); the rules of the protocol apply again from there.
+   *
+   * @param vhid of one node; undefined: of all
+   */
+  force(state: "init" | "backup" | "master", now: Instant, vhid?: number): void {
     for (const node of this.#nodes) {
+      if (vhid !== undefined && vhid !== node.vhid) continue;
       if (state === "master") node.forceMaster(now);
       else node.forceBackup(now);
     }

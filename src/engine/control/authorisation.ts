@@ -4,9 +4,10 @@
  * may see or change secrets, and set the variables that decide what is defended and logged.
  */
 
-import type { InterfaceChange, Method, Params } from "../../control/messages.ts";
+import type { Method, Params } from "../../control/messages.ts";
 import type { HostConfiguration } from "../../core/command.ts";
-import type { InterfaceConfiguration } from "../../core/interface/configuration.ts";
+import type { InterfaceChange, InterfaceConfiguration } from "../../core/interface/configuration.ts";
+import { changeOn, interfaceOn } from "../../core/interface/on-carpdev.ts";
 
 export interface Peer {
   readonly uid: number;
@@ -83,11 +84,23 @@ export function exposure<M extends Method>(
   params: Params<M>,
   { interfaces }: HostConfiguration,
 ): string | undefined {
-  const { name, change } = params as { name?: string; change?: InterfaceChange };
-  const present = interfaces.find((each) => each.name === name);
+  const given = params as { name?: string; carpdev?: string; change?: InterfaceChange };
+  const { present, change } = addressed(given, interfaces);
   if (present === undefined || present.pass === "") return undefined;
-  const what = method === "destroy" ? `destroying ${name}` : change && takenFrom(present, change);
+  const what = method === "destroy" ? `destroying ${present.name}` : takenFrom(present, change);
   return what && `permission denied: ${what}, which has a pass, needs root`;
+}
+
+/** The interface that a message is about, by its name or its carpdev, and the change in the interface's own words. */
+function addressed(
+  { name, carpdev, change = {} }: { name?: string; carpdev?: string; change?: InterfaceChange },
+  interfaces: readonly InterfaceConfiguration[],
+): { readonly present: InterfaceConfiguration | undefined; readonly change: InterfaceChange } {
+  if (carpdev === undefined) return { present: interfaces.find((each) => each.name === name), change };
+  const present = interfaceOn(carpdev, change, interfaces);
+  const own = changeOn(carpdev, change, present);
+  // The core refuses the others.
+  return { present, change: "error" in own ? {} : own };
 }
 
 /** What a change takes from an interface, in words; undefined: nothing. */
@@ -121,8 +134,9 @@ interface Subject {
 }
 
 function subject(method: Method, params: unknown): Subject {
-  const { name, group, change, writes } = params as {
+  const { name, carpdev, group, change, writes } = params as {
     name?: string;
+    carpdev?: string;
     group?: string;
     change?: InterfaceChange;
     writes?: readonly { name: string }[];
@@ -131,6 +145,12 @@ function subject(method: Method, params: unknown): Subject {
   switch (method) {
     case "create":
       return { what: name ?? "carp interfaces", secret };
+    case "change-on":
+      return {
+        what:
+          change?.vhid === undefined ? `carp interfaces on ${carpdev}` : `vhid ${change.vhid} on ${carpdev}`,
+        secret,
+      };
     case "demote-group":
       return { what: `group ${group}`, secret };
     case "demote":

@@ -19,6 +19,8 @@ const lines: Lines = {
   create: (_, { name }, by) => `${name}: created by ${by}`,
   destroy: ({ name }, _, by) => `${name}: destroyed by ${by}`,
   change: ({ name, change }, _, by) => `${name}: changed by ${by}: ${wordsOf(change)}`,
+  "change-on": ({ change }, { name, destroyed }, by) =>
+    destroyed ? `${name}: destroyed by ${by}` : `${name}: changed by ${by}: ${wordsOf(change)}`,
   replace: ({ name, change, dryRun }, { changed }, by) =>
     changed && !dryRun ? `${name}: configured anew by ${by}: ${wordsOf(change)}` : undefined,
   "sysctl-set": (_, changes, by) =>

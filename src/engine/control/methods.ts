@@ -85,6 +85,14 @@ const answers: Answers = {
   destroy: ({ name }, engine, caller) => nothing(run(engine, caller, { kind: "destroy", name })),
   change: ({ name, change, isFromFile }, engine, caller) =>
     nothing(run(engine, caller, { kind: "change", name, change, isFromFile })),
+  "change-on": async ({ carpdev, change }, engine, caller) => {
+    const { name = "", destroyed = false } = await run(engine, caller, {
+      kind: "change-on",
+      carpdev,
+      change,
+    });
+    return { name, destroyed };
+  },
   replace: async ({ name, change, dryRun }, engine, caller) => {
     const { changed = false } = await run(engine, caller, { kind: "replace", name, change, dryRun });
     return { changed };

@@ -59,6 +59,7 @@ const written = fc.oneof(
 
 const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   change: fc.record({ name, change: fc.oneof(change, atAnEnd) }),
+  "change-on": fc.record({ carpdev: fc.constantFrom("eth0", "eth9", "carp0", ""), change }),
   replace: fc.record({ name, change, dryRun: fc.boolean() }),
   create: fc.record({ name }),
   destroy: fc.record({ name }),
@@ -75,7 +76,7 @@ const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 /** Methods that change most come more often. */
 const method = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...Object.keys(methods), "nonsense") },
-  { weight: 4, arbitrary: fc.constantFrom("change", "change", "replace", "sysctl-set") },
+  { weight: 4, arbitrary: fc.constantFrom("change", "change", "change-on", "replace", "sysctl-set") },
 );
 
 const request = method.chain((method) =>

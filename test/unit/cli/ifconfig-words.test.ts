@@ -24,10 +24,50 @@ const lookups: Lookups = {
   firstLine: async (path) => files[path] ?? refuse("no such file"),
 };
 
+const FOUR = { family: 4, address: "10.0.0.1", prefixLength: 24, alias: true };
+
 async function read(words: readonly string[]) {
   const result = await readForm(words, defaultOptions({}), lookups);
   return isRefusal(result) ? result.refusal : result.form;
 }
+
+/** The words of FreeBSD and OPNsense, behind a device; `lo` is on every machine. */
+const ON_A_DEVICE: readonly (readonly [words: string, change: object])[] = [
+  ["vhid 1", { vhid: 1 }],
+  [
+    "vhid 1 advskew 100 pass x alias 10.0.0.1/32",
+    { vhid: 1, advskew: 100, pass: "x", addAddresses: [{ ...FOUR, address: "10.0.0.1", prefixLength: 32 }] },
+  ],
+  ["inet vhid 1 pass x alias 10.0.0.1/24", { vhid: 1, pass: "x", addAddresses: [FOUR] }],
+  ["inet 10.0.0.1/24 vhid 1", { vhid: 1, addAddresses: [{ ...FOUR, alias: false }] }],
+  ["10.0.0.1/24 alias vhid 1", { vhid: 1, addAddresses: [FOUR] }],
+  ["inet 10.0.0.1 netmask 255.255.255.0 alias vhid 1", { vhid: 1, addAddresses: [FOUR] }],
+  ["add vhid 1 10.0.0.1/24", { vhid: 1, addAddresses: [FOUR] }],
+  [
+    "inet6 2001:db8::1 prefixlen 64 alias vhid 1",
+    { vhid: 1, addAddresses: [{ family: 6, address: "2001:db8::1", prefixLength: 64, alias: true }] },
+  ],
+  ["vhid 1 state master", { vhid: 1, state: "master" }],
+  ["state BACKUP vhid 1", { vhid: 1, state: "backup" }],
+  ["vhid 1 peer peer mcast6", { vhid: 1, carppeer: "192.0.2.7", carppeer6: null }],
+  ["inet 10.0.0.1 -alias", { removeAddresses: ["10.0.0.1"] }],
+  ["inet6 2001:db8::1 remove", { removeAddresses: ["2001:db8::1"] }],
+  ["-alias 10.0.0.1 vhid 1", { vhid: 1, removeAddresses: ["10.0.0.1"] }],
+];
+
+for (const [words, change] of ON_A_DEVICE)
+  test(`lo ${words}`, async () => {
+    assert.deepEqual(await read(["lo", ...words.split(" ")]), {
+      kind: "change-on",
+      carpdev: "lo",
+      change,
+      warnings: [],
+    });
+  });
+
+test("lo --json shows what is on it", async () => {
+  assert.deepEqual(await read(["lo", "--json"]), { kind: "show", name: "lo" });
+});
 
 async function changeOf(text: string) {
   const form = await read(["carp0", ...text.split(" ")]);
@@ -229,7 +269,9 @@ test("a group cannot be demoted by more than 128 at a time", async () => {
 });
 
 test("only carp interfaces can be changed", async () => {
-  assert.equal(await read(["eth0", "up"]), "eth0: not a carp interface name (carp0, carp1, ...)");
+  assert.equal(await read(["nosuch0", "up"]), "nosuch0: not a carp interface name (carp0, carp1, ...)");
+  const needed = "needs a vhid: lo is no carp interface (carpctl lo vhid N up ...)";
+  assert.equal(await read(["lo", "up"]), `up: ${needed}`);
 });
 
 test("a pass of more than 19 bytes is taken with a warning, and only the last one counts", async () => {

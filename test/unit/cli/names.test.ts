@@ -62,6 +62,21 @@ describe("ifconfig", () => {
       assert.doesNotMatch(stdout, /system/);
     });
 
+  for (const words of ["lo vhid 1 advskew 100 alias 10.0.0.1/32", "lo inet 10.0.0.1 -alias"])
+    test(`${words}: carp's, as on FreeBSD`, async () => {
+      const { stdout, stderr, exitCode } = await call("ifconfig", words.split(" "), WITH_ENGINE);
+      assert.deepEqual([stdout, stderr, exitCode], ["", "", 0]);
+    });
+
+  for (const [words, message] of [
+    ["lo advskew 100", "advskew: needs a vhid: lo is no carp interface (carpctl lo vhid N advskew ...)"],
+    ["eth7 -alias 10.0.0.1", "eth7: not a carp interface name (carp0, carp1, ...)"],
+  ] as const)
+    test(`${words}: refused by carp`, async () => {
+      const { stdout, stderr, exitCode } = await call("ifconfig", words.split(" "), WITH_ENGINE);
+      assert.deepEqual([stdout, stderr, exitCode], ["", `ifconfig: ${message}`, 1]);
+    });
+
   for (const words of [[], ["-a"]])
     test(`${words.join() || "no words"}: the system's list, then carp's`, async () => {
       const { stdout } = await call("ifconfig", words, WITH_ENGINE);

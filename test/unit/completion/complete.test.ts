@@ -19,10 +19,14 @@ after(() => rmSync(etc, { recursive: true }));
 for (const name of ["hostname.carp3", "hostname.carp12", "hostname.eth0", "hosts"])
   writeFileSync(join(etc, name), "");
 
+const ON_LO = { family: 4, address: "10.0.0.77", prefixLength: 24 } as const;
 const engine = await scriptedEngine(({ method }) => {
   switch (method) {
     case "interfaces":
-      return { nowUs: 1, interfaces: [view(), view({ name: "carp1", status: "backup" })] };
+      return {
+        nowUs: 1,
+        interfaces: [view(), view({ name: "carp1", status: "backup", carpdev: "lo", addresses: [ON_LO] })],
+      };
     case "groups":
       return [{ name: "carp", carpDemoteCount: 0, interfaces: ["carp0", "carp1"] }];
     case "demotion":
@@ -72,7 +76,10 @@ for (const [line, expected] of [
   ["-g carp carpdemote ", []],
   ["-a carp", ["carp0", "carp1", "carp"]],
   ["-C ", []],
-  ["eth0 ", []],
+  ["nosuch0 ", []],
+  ["lo vhid ", ["1"]],
+  ["lo vhid 1 advs", ["advskew"]],
+  ["lo vhid 1 state ", STATES],
   ["sysctl ", variables],
   ["sysctl -n net.inet.carp.log net.pf", ["net.pfsync.carp_demotion_factor"]],
   ["netstat -p ", ["carp"]],
@@ -107,6 +114,7 @@ test("the addresses that can be removed are those the interface has", async () =
   assert.ok((await offered("carp0 -alias ")).includes("10.0.0.1"));
   assert.ok((await offered("carp0 delete 10")).includes("10.0.0.1"));
   assert.deepEqual(await offered("carp5 -alias 10"), []);
+  assert.ok((await offered("lo -alias 10")).includes("10.0.0.77"));
 });
 
 test("every command has its options and those that all have", async () => {

@@ -57,6 +57,7 @@ const variable = fc.constantFrom(...SYSCTL_VARIABLES.map(({ name }) => name), "n
 /** A random command, mostly a change, because a change has the most rules. */
 export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("change"), name: interfaceName, change }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("change-on"), carpdev, change }) },
   {
     weight: 2,
     arbitrary: fc.record({

@@ -6,6 +6,7 @@
 import { INTERFACE_NAME, LIMITS } from "../../../control/limits.ts";
 import type { InterfaceChange } from "../../../control/messages.ts";
 import { printable } from "../../../control/printable.ts";
+import { hasDevice } from "../../network-device.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 import { type GlobalOptions, type OptionsAndWords, takeGlobalOptions } from "../options.ts";
 import type { Lookups } from "./lookups.ts";
@@ -24,6 +25,13 @@ export type Form =
       readonly change: InterfaceChange;
       /** `create` was among the words: refused when the interface exists. */
       readonly create: boolean;
+      readonly warnings: readonly string[];
+    }
+  /** FreeBSD's form: the carp interface of that carpdev and the change's vhid. */
+  | {
+      readonly kind: "change-on";
+      readonly carpdev: string;
+      readonly change: InterfaceChange;
       readonly warnings: readonly string[];
     }
   /** Not a command; `message` where it says more than the usage line. */
@@ -109,9 +117,7 @@ async function interfaceForm(
   const taken: OptionsAndWords | Refusal = takeGlobalOptions(start, rest);
   if (isRefusal(taken)) return taken;
   if (taken.words.length === 0) return { form: { kind: "show", name }, options: taken.options };
-  if (!INTERFACE_NAME.test(name)) {
-    return refuse(`${printable(name)}: not a carp interface name (carp0, carp1, ...)`);
-  }
+  if (!INTERFACE_NAME.test(name)) return deviceForm(name, taken, lookups);
   const { readChange } = await import("./change-words.ts");
   const read = await readChange(taken.words, taken.options, lookups);
   if (isRefusal(read)) return read;
@@ -120,4 +126,33 @@ async function interfaceForm(
   if (Object.keys(change).length > 0)
     return { form: { kind: "change", name, change, create, warnings }, options };
   return { form: create ? { kind: "create", name } : { kind: "show", name }, options };
+}
+
+/** `eth0 vhid 1 WORDS...`, or `eth0 ADDRESS -alias` as FreeBSD removes a shared address. */
+async function deviceForm(
+  carpdev: string,
+  { words, options: start }: OptionsAndWords,
+  lookups: Lookups | undefined,
+): Promise<FormWithOptions | Refusal> {
+  const shown = printable(carpdev);
+  // carp01 is a carp interface that was typed wrong.
+  if (/^carp\d/.test(carpdev) || !(words.includes("vhid") || hasDevice(carpdev)))
+    return refuse(`${shown}: not a carp interface name (carp0, carp1, ...)`);
+  const { readChange } = await import("./change-words.ts");
+  const read = await readChange(words, start, lookups);
+  if (isRefusal(read)) return read;
+  const { options, change, create, destroy, warnings } = read;
+  if (create || destroy)
+    return refuse(
+      `${create ? "create" : "destroy"}: takes a carp interface (carp0, carp1, ...), not ${shown}`,
+    );
+  if (Object.keys(change).length === 0) return { form: { kind: "show", name: carpdev }, options };
+  const onlyRemoves = change.removeAddresses !== undefined && Object.keys(change).length === 1;
+  if (change.vhid === undefined && !onlyRemoves) {
+    const word = printable(words[0]);
+    return refuse(
+      `${word}: needs a vhid: ${shown} is no carp interface (carpctl ${shown} vhid N ${word} ...)`,
+    );
+  }
+  return { form: { kind: "change-on", carpdev, change, warnings }, options };
 }

@@ -77,12 +77,13 @@ export const KEYWORDS: readonly Keyword[] = [
   },
   {
     name: "alias",
+    synonyms: ["add"],
     help: "add the address instead of replacing the first",
     apply: ({ draft, word, following }) => void takeAction(draft, "alias", word, following),
   },
   {
     name: "-alias",
-    synonyms: ["delete"],
+    synonyms: ["delete", "remove"],
     completes: "addresses",
     help: "remove the address",
     apply: ({ draft, word, following }) => void takeAction(draft, "delete", word, following),
@@ -117,6 +118,7 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "vhid",
     ...limited("vhid"),
+    completes: "vhids",
     help: "virtual host id",
     apply: ({ draft, argument }) => set(draft, "vhid", limitedNumber("vhid", argument)),
   },
@@ -193,7 +195,7 @@ export const KEYWORDS: readonly Keyword[] = [
     argument: "STATE",
     accepts: STATES.join("|"),
     help: "force a state",
-    apply: ({ draft, argument }) => set(draft, "state", fitting(State, argument)),
+    apply: ({ draft, argument }) => set(draft, "state", stateOf(argument)),
   },
   {
     name: "lladdr",
@@ -291,6 +293,11 @@ function set<K extends keyof MutableChange>(
   if (isRefusal(value)) return value;
   draft.change[key] = value;
   return undefined;
+}
+
+/** In upper or lower case, as FreeBSD takes it and ifconfig prints it. */
+function stateOf(text: string): MutableChange["state"] | Refusal {
+  return STATES.find((state) => state === text.toLowerCase()) ?? fitting(State, text);
 }
 
 /** The value as the control message takes it. */

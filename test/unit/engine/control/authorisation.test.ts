@@ -31,6 +31,7 @@ const CHANGES: { readonly [M in Method]?: readonly [params: Params<M>, what: str
   create: [{ name: "carp3" }, "carp3"],
   destroy: [{ name: "carp3" }, "carp3"],
   change: [{ name: "carp3", change: { vhid: 1 } }, "carp3"],
+  "change-on": [{ carpdev: "eth0", change: { vhid: 1 } }, "vhid 1 on eth0"],
   "demote-group": [{ group: "www", by: 1 }, "group www"],
   demote: [{ reason: "disk", by: 1 }, "this host's demotion"],
   promote: [{ reason: "disk" }, "this host's demotion"],
@@ -85,6 +86,16 @@ test("a pass is changed by root alone", () => {
   assert.equal(denied("change", params, ROOT), undefined);
   for (const peer of [MEMBER, OTHER])
     assert.equal(denied("change", params, peer), "permission denied: changing the pass of carp0 needs root");
+});
+
+test("a pass is changed by root alone, also by carpdev and vhid", () => {
+  const params = { carpdev: "eth0", change: { vhid: 1, pass: "secret" } };
+  assert.equal(denied("change-on", params, ROOT), undefined);
+  for (const peer of [MEMBER, OTHER])
+    assert.equal(
+      denied("change-on", params, peer),
+      "permission denied: changing the pass of vhid 1 on eth0 needs root",
+    );
 });
 
 test("an interface is replaced by root alone, with a pass or without, and in a dry run too", () => {
@@ -165,6 +176,20 @@ describe("an interface with a pass keeps its addresses under it", () => {
       exposure("destroy", { name: "carp0" }, of("secret")),
       "permission denied: destroying carp0, which has a pass, needs root",
     );
+  });
+
+  test("only root may take one from it by its carpdev and vhid", () => {
+    for (const [change, what] of [
+      [{ vhid: 2, removeAddresses: ["10.0.0.2"] }, "removing an address of carp0"],
+      [{ removeAddresses: ["10.0.0.1"] }, "removing an address of carp0"],
+      [{ vhid: 1, ...added("10.0.0.9", false) }, "removing an address of carp0"],
+    ] as const satisfies typeof taking)
+      assert.equal(
+        exposure("change-on", { carpdev: "eth0", change }, of("secret")),
+        `permission denied: ${what}, which has a pass, needs root`,
+      );
+    for (const change of [{ vhid: 2, advskew: 7 }, { vhid: 1, state: "backup" }, { vhid: 3 }] as const)
+      assert.equal(exposure("change-on", { carpdev: "eth0", change }, of("secret")), undefined);
   });
 
   test("members may change everything else of it", () => {

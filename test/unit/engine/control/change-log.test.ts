@@ -33,6 +33,10 @@ test("every kind of change, in the words of the commands", () => {
       "-inet6, group www, -group dmz, carpnodes 1:0,2:100",
   );
   assert.equal(line("change", { name: "carp0", change: {} }), "carp0: changed by root: nothing");
+  const on = { carpdev: "eth0", change: { vhid: 1, state: "master" as const } };
+  const changed = { name: "carp3", destroyed: false };
+  assert.equal(line("change-on", on, changed), "carp3: changed by root: vhid 1, state master");
+  assert.equal(line("change-on", on, { ...changed, destroyed: true }), "carp3: destroyed by root");
   assert.equal(line("create", {}, { name: "carp4" }), "carp4: created by root");
   assert.equal(line("destroy", { name: "carp4" }), "carp4: destroyed by root");
   const changes = [
