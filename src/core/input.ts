@@ -5,7 +5,7 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
-import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
+import { type Advertisement, parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
@@ -26,6 +26,8 @@ export interface Accepted {
   readonly carpInterface: CarpInterface;
   readonly node: VirtualHost;
   readonly heard: Heard;
+  /** Another master gives way to this host, and tells this host alone: it is no claim. */
+  readonly concedes?: boolean;
 }
 
 /** The circumstances of a frame, which the checks need besides its bytes. */
@@ -83,7 +85,10 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined)
-    return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+    return (
+      concession(packet, parsed.advertisement, { receivedUs, here, now }) ??
+      discarded("badVhid", 7, `unknown vhid ${vhid}`)
+    );
   const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
   if (stray !== undefined) return discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray}`);
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
@@ -100,6 +105,29 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   const replay = carpInterface.replayOf(node, heard, now);
   if (replay !== undefined) return stale(`replay detected: ${replay}`);
   return { carpInterface, node, heard };
+}
+
+/**
+ * Accepts a unicast advertisement for a multicast interface from a master that has to give way to this host:
+ * it concedes (election/concession.ts). No other one is accepted, and this one only makes a MASTER announce
+ * its addresses.
+ */
+function concession(
+  { source, addresses, multicast, hopLimit, family }: Packet,
+  advertisement: Advertisement,
+  { receivedUs, here, now }: Pick<Reception, "receivedUs" | "here" | "now">,
+): Accepted | undefined {
+  const { vhid, version, type, counter, advbase, advskew, demote } = advertisement;
+  const carpInterface = here.find((each) => each.node(vhid) !== undefined);
+  const node = carpInterface?.node(vhid);
+  if (carpInterface === undefined || node === undefined || multicast || hopLimit !== 255) return undefined;
+  if (!carpInterface.isAddressed(formatAddress(addresses.destination))) return undefined;
+  const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
+  if (version !== 2 || type !== 1 || !node.outranks(heard) || !carpInterface.verify(advertisement))
+    return undefined;
+  if (node.counters.isOwn(counter) || carpInterface.replayOf(node, heard, now) !== undefined)
+    return undefined;
+  return { carpInterface, node, heard, concedes: true };
 }
 
 /** Why a unicast packet is not for this interface: it is from another host than its peer, or for another one. */

@@ -56,6 +56,8 @@ export interface InterfaceView {
   readonly balancing: Balancing;
   readonly carppeer: string | undefined;
   readonly carppeer6: string | undefined;
+  /** Seconds in which a MASTER announces each address once more, if set. */
+  readonly announce: number | undefined;
   readonly nodes: readonly NodeView[];
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];

@@ -53,8 +53,20 @@ export function hostnameLines(configured: Configured): string[] {
 
 /** The parameters that differ from a new interface's, in the lines in which a person would write them. */
 function parameters(configured: Configured): string[][] {
-  const { carpdev, nodes, advbase, pass, balancing, carppeer, carppeer6, lladdr, groups, description, mtu } =
-    configured;
+  const {
+    carpdev,
+    nodes,
+    advbase,
+    pass,
+    balancing,
+    carppeer,
+    carppeer6,
+    lladdr,
+    announce,
+    groups,
+    description,
+    mtu,
+  } = configured;
   const word = (keyword: string, value: string | number | undefined) =>
     value === undefined ? [] : [keyword, String(value)];
   const [first, ...others] = nodes;
@@ -71,6 +83,7 @@ function parameters(configured: Configured): string[][] {
     ],
     [...word("carppeer", carppeer), ...word("carppeer6", carppeer6)],
     word("lladdr", lladdr),
+    word("announce", announce),
     word("mtu", mtu),
     groups.includes("carp") ? [] : ["-group", "carp"],
     ...groups.filter((group) => group !== "carp").map((group) => ["group", group]),
@@ -101,6 +114,7 @@ function interfaceJson(configured: Configured) {
     carppeer: configured.carppeer ?? null,
     carppeer6: configured.carppeer6 ?? null,
     lladdr: configured.lladdr ?? null,
+    announce: configured.announce ?? null,
     mtu: configured.mtu ?? null,
     groups: configured.groups,
     addresses: configured.addresses.map((each) => ({

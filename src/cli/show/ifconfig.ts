@@ -52,15 +52,18 @@ function carpLines(view: InterfaceView): string[] {
   if (first === undefined) return [];
   const carpdev = view.carpdev ?? "none";
   const peers = `${view.carppeer ? ` carppeer ${view.carppeer}` : ""}${view.carppeer6 ? ` carppeer6 ${view.carppeer6}` : ""}`;
+  const announce = view.announce === undefined ? [] : [`\tannounce ${view.announce}`];
   if (others.length === 0) {
     const { state, vhid, advskew } = first;
     return [
       `\tcarp: ${state} carpdev ${carpdev} vhid ${vhid} advbase ${view.advbase} advskew ${advskew}${peers}`,
+      ...announce,
     ];
   }
   return [
     `\tcarp: carpdev ${carpdev} advbase ${view.advbase} balancing ${view.balancing}${peers}`,
     ...view.nodes.map(({ state, vhid, advskew }) => `\t\tstate ${state} vhid ${vhid} advskew ${advskew}`),
+    ...announce,
   ];
 }
 

@@ -21,6 +21,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     balancing: view.balancing,
     carppeer: view.carppeer ?? null,
     carppeer6: view.carppeer6 ?? null,
+    announce: view.announce ?? null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
     repairs: view.repairs,
