@@ -31,6 +31,8 @@ export interface Owner {
   announce(vhid: number, untilUs: Micros, part?: Part): void;
   /** The time in which a MASTER announces each address once more; 0: it does not. */
   readonly announceEveryUs: Micros;
+  /** Whether a master that this host gives way to is told: it has something to announce, and can be reached. */
+  mayConcedeTo(to: Pick<Heard, "family" | "source">): boolean;
   /** Tells that master alone that this host gave way, unless that would be later than `untilUs`. */
   concede(
     vhid: number,

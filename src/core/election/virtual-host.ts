@@ -389,7 +389,7 @@ export class VirtualHost {
     kind: "other-less-demoted" | "other-more-frequent" | "other-has-precedence",
     now: Instant,
   ): void {
-    this.#concession.begin(other, other.intervalUs, now.us);
+    if (this.#owner.mayConcedeTo(other)) this.#concession.begin(other, other.intervalUs, now.us);
     this.#yield({ kind }, other.receivedUs, now);
   }
 

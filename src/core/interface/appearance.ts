@@ -170,9 +170,17 @@ export class Appearance {
   }
 
   /**
-   * Builds an advertisement to one other master on the segment, from this host's own MAC: it claims nothing.
-   * undefined: one of the two hosts has no address of its own in that family, or nothing is announced.
+   * Whether this host tells a master that it gives way to it: that one has announcements to make, and both
+   * advertise from addresses of their own.
    */
+  mayConcedeTo(to: { readonly family: Family; readonly source: string }): boolean {
+    const shared = this.#configuration.addresses.map(({ address }) => address);
+    const source = this.source(to.family);
+    const areOwn = source !== undefined && !shared.includes(source) && !shared.includes(to.source);
+    return areOwn && this.mode === "none";
+  }
+
+  /** Builds an advertisement to one other master alone, from this host's own MAC: it claims nothing. */
   concession(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     to: { readonly family: Family; readonly source: string },
@@ -180,9 +188,7 @@ export class Appearance {
   ): Transmission | undefined {
     const authentication = this.#authentications.get(fields.vhid);
     const source = this.source(to.family);
-    const shared = this.#configuration.addresses.map(({ address }) => address);
-    if (authentication === undefined || source === undefined || this.mode !== "none") return undefined;
-    if (shared.includes(source) || shared.includes(to.source)) return undefined;
+    if (authentication === undefined || source === undefined) return undefined;
     const payload = encodeAdvertisement(fields, authentication);
     return { family: to.family, destination: to.source, source, trafficClass, payload };
   }

@@ -440,6 +440,10 @@ export class CarpInterface implements Owner {
     return this.#appearance.announceEveryUs;
   }
 
+  mayConcedeTo(to: Pick<Heard, "family" | "source">): boolean {
+    return this.#appearance.mayConcedeTo(to);
+  }
+
   concede(
     vhid: number,
     fields: { advbase: number; advskew: number; demote: number; counter: bigint },
