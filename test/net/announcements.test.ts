@@ -5,7 +5,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Capture, createNetwork, eventuallyEqual, type Host, type Network } from "../hosts/index.ts";
+import {
+  type Capture,
+  createNetwork,
+  eventuallyEqual,
+  type Host,
+  isAnnouncement,
+  type Network,
+} from "../hosts/index.ts";
 
 /** Carp interfaces of both hosts, by number: one for each way to tell switches and clients. */
 const MODES = ["multicast", "unicast", "own MAC"] as const;
@@ -142,4 +149,18 @@ describe("clients that never ask again", () => {
       );
       assert.deepEqual(questions, []);
     });
+
+  test("announcements are repeated as `announce` says, which ifconfig and dump print", async () => {
+    const announced = await lan.capture("arp or icmp6");
+    await a.command("carp0", "announce", "1");
+    assert.match((await a.command("carp0")).stdout, /^\tannounce 1$/m);
+    assert.match((await a.command("dump", "carp0")).stdout, /^announce 1$/m);
+    for (const address of SHARED.slice(0, 2)) {
+      let count = 0;
+      await announced.waitFor((frame) => isAnnouncement(frame, address) && ++count === 3);
+    }
+    await announced.stop();
+    await a.command("carp0", "-announce");
+    assert.doesNotMatch((await a.command("dump", "carp0")).stdout, /announce/);
+  });
 });
