@@ -20,6 +20,7 @@ export const LIMITS = {
   vhid: [1, 255],
   advbase: [0, 254],
   advskew: [0, 254],
+  announce: [0, 3600],
   mtu: [68, 65_535],
   carpdemote: [0, 128],
   demote: [1, 1_048_576],

@@ -5,7 +5,7 @@
 
 import * as z from "zod";
 import type { News } from "../core/effect.ts";
-import type { InterfaceConfiguration } from "../core/interface/configuration.ts";
+import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/configuration.ts";
 import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
@@ -31,6 +31,7 @@ function lineOfText(name: string, max: number) {
 const Vhid = bounded("vhid", LIMITS.vhid);
 export const Advbase = bounded("advbase", LIMITS.advbase);
 const Advskew = bounded("advskew", LIMITS.advskew);
+export const Announce = bounded("announce", LIMITS.announce);
 export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
 /** The other hosts of a cluster of 32. */
@@ -69,10 +70,12 @@ export const GroupName = matching(
   (text) => `group ${text}: must be 1..15 characters and not end in a digit`,
 );
 
-export const MacAddress = matching(
-  /^(?!00(:00){5}$)[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/,
-  (text) => `lladdr ${text}: expected a unicast address like 02:00:00:00:00:01`,
-);
+const MAC = /^(?!00(:00){5}$)[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
+const notMac = (text: string) => `lladdr ${text}: expected a unicast address like 02:00:00:00:00:01`;
+
+export const MacAddress = matching(MAC, notMac);
+/** A MAC, or the word for the carpdev's own. */
+export const Lladdr = matching(new RegExp(`^${CARPDEV_MAC}$|${MAC.source}`), notMac);
 
 /** Canonical text of an address, of one family or of either; `what` goes before it in a refusal. */
 function address(family: 4 | 6 | undefined, what = "") {
@@ -161,7 +164,8 @@ export const InterfaceChange = z.strictObject({
   carppeer6: Carppeer6.nullable().optional(),
   carpnodes: CarpNodes.optional(),
   balancing: Balancing.optional(),
-  lladdr: MacAddress.nullable().optional(),
+  lladdr: Lladdr.nullable().optional(),
+  announce: Announce.nullable().optional(),
   joinGroups: atMost(64, "groups", GroupName).optional(),
   leaveGroups: atMost(64, "groups", GroupName).optional(),
   description: Description.nullable().optional(),

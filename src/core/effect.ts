@@ -25,8 +25,8 @@ interface Claim {
 
 export type Effect =
   /**
-   * Send, then report an `advertised` event; no event when it was too late for all its packets. A bow-out
-   * claims nothing and may leave without a lease.
+   * Send, then report an `advertised` event; no event when it was too late for all its packets. `bowsOut`: it
+   * claims nothing (a bow-out or a concession) and may leave without a lease.
    */
   | ({
       readonly kind: "advertise";
@@ -95,6 +95,8 @@ export type News =
       readonly interface: string | undefined;
       readonly text: string;
     }
+  /** Another master was heard, or conceded, and this host stays MASTER: told once for each such meeting. */
+  | ({ readonly kind: "contested" } & Contest)
   /** No packet of an advertisement left. */
   | {
       readonly kind: "send-failed";
@@ -115,6 +117,16 @@ export interface Transition {
   readonly from: VirtualHostState;
   readonly to: VirtualHostState;
   readonly reason: TransitionReason;
+  /** The shared addresses of the virtual host. */
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/** A contest that a MASTER has won. */
+export interface Contest {
+  readonly interface: string;
+  readonly vhid: number;
+  /** Source address of the other master's advertisement. */
+  readonly source: string;
   /** The shared addresses of the virtual host. */
   readonly addresses: readonly InterfaceAddress[];
 }

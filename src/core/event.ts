@@ -7,12 +7,12 @@
 import type { Family, Harm, Link, Micros } from "./model.ts";
 
 /**
- * A timer of the core: `advertise` and `master-down` belong to a virtual host, `leave` to an interface,
+ * A timer of the core: `advertise`, `master-down` and `announce` belong to a virtual host, `leave` to an interface,
  * `retry` to the host. The core makes one object for each timer and arms and cancels it by that object.
  */
 export type Timer =
   | {
-      readonly kind: "advertise" | "master-down";
+      readonly kind: "advertise" | "master-down" | "announce";
       readonly interface: string;
       readonly vhid: number;
     }

@@ -261,7 +261,8 @@ export class Host {
       verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
-    verdict.carpInterface.accept(verdict.node, verdict.heard, now);
+    if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
+    else verdict.carpInterface.accept(verdict.node, verdict.heard, now);
   }
 
   #stray(device: string, family: 4 | 6, now: Instant): void {
@@ -299,6 +300,7 @@ export class Host {
     }
     const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
     if (timer.kind === "advertise") node?.advertiseTimer(now);
+    else if (timer.kind === "announce") node?.announceTimer(now);
     else node?.masterDownTimer(now);
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { formatAddress } from "../protocol/address.ts";
-import { parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
+import { type Advertisement, parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import { parseVrrp } from "../protocol/vrrp.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
@@ -36,6 +36,8 @@ export interface Accepted {
   readonly carpInterface: CarpInterface;
   readonly node: VirtualHost;
   readonly heard: Heard;
+  /** Another master gives way to this host, and tells this host alone: it is no claim. */
+  readonly concedes?: boolean;
 }
 
 /** The circumstances of a frame, which the checks need besides its bytes. */
@@ -96,6 +98,8 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined) {
+    const conceded = concession(packet, parsed.advertisement, { receivedUs, here, now });
+    if (conceded !== undefined) return conceded;
     if (!named?.verify(parsed.advertisement)) return discarded("badVhid", 7, `unknown vhid ${vhid}`);
     const [cause, what] = multicast
       ? (["peer-here", "this host only: multicast"] as const)
@@ -131,6 +135,29 @@ function recognised(verdict: Discarded, packet: Packet, { carpdev }: Reception):
   if (vrrp === undefined) return verdict;
   const text = `VRRP of virtual router ${vrrp.number}, not CARP, from ${source} on ${carpdev}`;
   return { ...verdict, priority: 6, text, router: { ...vrrp, carpdev, family, source } };
+}
+
+/**
+ * Accepts a unicast advertisement for a multicast interface from a master that has to give way to this host:
+ * it concedes (election/concession.ts). No other one is accepted, and this one only makes a MASTER announce
+ * its addresses.
+ */
+function concession(
+  { source, addresses, multicast, hopLimit, family }: Packet,
+  advertisement: Advertisement,
+  { receivedUs, here, now }: Pick<Reception, "receivedUs" | "here" | "now">,
+): Accepted | undefined {
+  const { vhid, version, type, counter, advbase, advskew, demote } = advertisement;
+  const carpInterface = here.find((each) => each.node(vhid) !== undefined);
+  const node = carpInterface?.node(vhid);
+  if (carpInterface === undefined || node === undefined || multicast || hopLimit !== 255) return undefined;
+  if (!carpInterface.isAddressed(formatAddress(addresses.destination))) return undefined;
+  const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
+  if (version !== 2 || type !== 1 || !node.outranks(heard) || !carpInterface.verify(advertisement))
+    return undefined;
+  if (node.counters.isOwn(counter) || carpInterface.replayOf(node, heard, now) !== undefined)
+    return undefined;
+  return { carpInterface, node, heard, concedes: true };
 }
 
 /** Why a unicast packet is not for this interface: it is from another host than its peers, or for another one. */

@@ -65,6 +65,8 @@ export interface InterfaceView {
   /** As configured; undefined: multicast. */
   readonly carppeer: readonly string[] | undefined;
   readonly carppeer6: readonly string[] | undefined;
+  /** Seconds in which a MASTER announces each address once more, if set. */
+  readonly announce: number | undefined;
   readonly nodes: readonly NodeView[];
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];

@@ -343,6 +343,7 @@ export class Engine {
   #tell(news: News): void {
     this.feed.tell(hostEventOf(news));
     if (news.kind === "transition") for (const follower of this.#followers) follower(news);
+    if (news.kind === "contested") this.#scripts.hooks.noteContest(news);
   }
 
   #complain(text: string): void {

@@ -204,6 +204,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
         carppeer6: null,
         carppeers: [],
         carppeers6: [],
+        announce: null,
         nodes: [{ vhid: 1, state: "MASTER", advskew: 0, effectiveAdvskew: 0, demote: 0, heard: null }],
         groups: ["carp"],
         problems: [],

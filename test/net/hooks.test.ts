@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
-import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
 import { commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
 
 let lan: Network;
@@ -65,6 +65,37 @@ test("every hook runs for every change, in the order of hooks and changes", asyn
     "first carp0 1 BACKUP MASTER 10.0.0.10/24 2001:db8::10/64",
     "second carp0 1 BACKUP MASTER",
   ]);
+});
+
+test("a hook is told of another master that has to give way, once", async () => {
+  hook("hook", tell(`"$CARP_EVENT $CARP_INTERFACE $CARP_PREVIOUS_STATE $CARP_STATE"`));
+  const peer = await lan.host("peer", { addresses: ["10.0.0.3/24"] });
+  const slower = (counter: bigint) =>
+    forge.ipv4Frame({
+      source: "10.0.0.3",
+      payload: forge.advertisement({
+        ...{ vhid: 2, pass: "sesame", addresses: ["10.0.0.11"], counter },
+        ...{ advbase: 60, advskew: 200 },
+      }),
+    });
+  const sent = await a.capture("eth0", "outbound and ip proto 112");
+  await a.command("carp1", "advbase", "1");
+  await changes("carp1", "backup", "master");
+  // A takeover is told as such; a contest is news once the first interval is over.
+  let advertised = 0;
+  await sent.waitFor(({ carp }) => carp?.vhid === 2 && carp.advbase === 1 && ++advertised === 3);
+  await sent.stop();
+  await peer.injectAll("eth0", [slower(1n), slower(2n)]);
+  await toldLines(3);
+  await changes("carp1", "backup", "master");
+  assert.deepEqual(await toldLines(5), [
+    "transition carp1 MASTER BACKUP",
+    "transition carp1 BACKUP MASTER",
+    "contested carp1 MASTER MASTER",
+    "transition carp1 MASTER BACKUP",
+    "transition carp1 BACKUP MASTER",
+  ]);
+  await a.command("carp1", "advbase", "60");
 });
 
 test("a hook that hangs delays only its own interface, and runs for the last change in the end", async () => {

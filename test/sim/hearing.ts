@@ -54,12 +54,18 @@ export interface Verdict {
   readonly refused?: Heard;
   /** The digest is valid but the counter is refused, and it is from another address: a MASTER may answer. */
   readonly mayAnswer: boolean;
+  /** A master that has to give way said so to this host alone: a MASTER may answer. */
+  readonly conceded?: Heard;
 }
 
 /** Judges a frame. Where the protocol leaves it open, what the core did decides: `discarded`. */
 export function judge(station: Station, received: Received, discarded: boolean): Verdict {
-  const heard = signed(station, received);
-  if (heard === undefined) return { mayAnswer: false };
+  const heard = signed(station, received, "claim");
+  if (heard === undefined) {
+    const conceded = discarded ? undefined : signed(station, received, "concession");
+    const isMaster = conceded !== undefined && station.states.get(conceded.key) === "MASTER";
+    return isMaster ? { conceded, mayAnswer: true } : { mayAnswer: false };
+  }
   const due = isOwn(station, heard) ? "refuse" : dueFor(station, heard);
   if (due === "accept" || (due === "either" && !discarded)) return { accepted: heard, mayAnswer: false };
   const isMaster = station.states.get(heard.key) === "MASTER";
@@ -67,8 +73,15 @@ export function judge(station: Station, received: Received, discarded: boolean):
   return { refused: heard, mayAnswer: isMaster && isElsewhere && !isBowOut(heard) };
 }
 
-/** Returns the advertisement in the frame if its digest is valid for one of the host's virtual hosts. */
-function signed(station: Station, { carpdev, frame, receivedUs }: Received): Heard | undefined {
+/**
+ * Returns the advertisement in the frame if its digest is valid for one of the host's virtual hosts. A
+ * concession is unicast where advertisements are multicast.
+ */
+function signed(
+  station: Station,
+  { carpdev, frame, receivedUs }: Received,
+  kind: "claim" | "concession",
+): Heard | undefined {
   if (!station.allows) return undefined;
   const said = read(frame);
   if (said === undefined) return undefined;
@@ -78,8 +91,10 @@ function signed(station: Station, { carpdev, frame, receivedUs }: Received): Hea
     if (configuration.carpdev !== carpdev || secret === undefined) continue;
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
     const peers = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
-    if ((peers === undefined) !== said.multicast) continue;
+    if ((peers === undefined) !== (said.multicast || kind === "concession")) continue;
+    if (kind === "concession" && said.multicast) continue;
     const own = said.source.includes(":") ? undefined : station.ownAddressOn(carpdev);
+    if (kind === "concession" && !station.hasOn(carpdev, said.destination)) continue;
     const isFromPeer = peers?.includes(said.source) && said.source !== own;
     if (peers !== undefined && !(isFromPeer && said.destination === own)) continue;
     if (!hasValidDigest(frame, secret, configuration, said)) return undefined;

@@ -36,7 +36,7 @@ interface Rule {
  * The effects that an unacceptable packet may have, and further ones when its digest is valid but not new.
  */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded"];
-const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save"];
+const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save", "contested"];
 
 /** Precision of the simulated clocks. */
 const ROUNDING_US = 1;
@@ -159,6 +159,7 @@ export class Rules {
     const discarded = effects.some(({ kind }) => kind === "discarded");
     const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
     const other = verdict?.accepted;
+    if (verdict?.conceded !== undefined) remember(station, verdict.conceded);
     if (verdict !== undefined && other === undefined) {
       const allowed = verdict.mayAnswer ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
       const done = effects.find(({ kind }) => !allowed.includes(kind));

@@ -192,7 +192,12 @@ export class Station implements Plugged {
   }
 
   owns(segment: Segment, address: string): boolean {
-    return address === ownAddress(segment.index, this.id);
+    return this.hasOn(`eth${segment.index}`, address);
+  }
+
+  /** Whether the address is one of its own on that carpdev. */
+  hasOn(carpdev: string, address: string): boolean {
+    return this.links.get(carpdev)?.addresses.some((own) => own.address === address) === true;
   }
 
   receive(segment: Segment, frame: Frame): void {

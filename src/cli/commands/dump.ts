@@ -54,8 +54,20 @@ export function hostnameLines(configured: Configured): string[] {
 
 /** The parameters that differ from a new interface's, in the lines in which a person would write them. */
 function parameters(configured: Configured): string[][] {
-  const { carpdev, nodes, advbase, pass, balancing, carppeer, carppeer6, lladdr, groups, description, mtu } =
-    configured;
+  const {
+    carpdev,
+    nodes,
+    advbase,
+    pass,
+    balancing,
+    carppeer,
+    carppeer6,
+    lladdr,
+    announce,
+    groups,
+    description,
+    mtu,
+  } = configured;
   const word = (keyword: string, value: string | number | undefined) =>
     value === undefined ? [] : [keyword, String(value)];
   const [first, ...others] = nodes;
@@ -72,6 +84,7 @@ function parameters(configured: Configured): string[][] {
     ],
     [...word("carppeer", carppeer?.join()), ...word("carppeer6", carppeer6?.join())],
     word("lladdr", lladdr),
+    word("announce", announce),
     word("mtu", mtu),
     groups.includes("carp") ? [] : ["-group", "carp"],
     ...groups.filter((group) => group !== "carp").map((group) => ["group", group]),
@@ -101,6 +114,7 @@ function interfaceJson(configured: Configured) {
     pass: configured.pass,
     ...peersJson(configured),
     lladdr: configured.lladdr ?? null,
+    announce: configured.announce ?? null,
     mtu: configured.mtu ?? null,
     groups: configured.groups,
     addresses: configured.addresses.map((each) => ({

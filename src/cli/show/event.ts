@@ -50,6 +50,8 @@ function words(event: TimedEvent["event"]): string {
       const what = group === undefined ? "this host" : `group ${group}`;
       return `${who === undefined ? "" : `${who} `}${verb} ${what} by ${Math.abs(by)} to ${to} (${reason})`;
     }
+    case "contested":
+      return `${virtualHost(event)}: stays MASTER: ${event.source}, which was MASTER too, has to give way`;
     case "discarded":
       return `discarded: ${event.text}`;
     case "send-failed":

@@ -20,6 +20,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     advbase: view.advbase,
     balancing: view.balancing,
     ...peersJson(view),
+    announce: view.announce ?? null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
     repairs: view.repairs,

@@ -26,6 +26,8 @@ export class Answers {
   /** When the last announcement about the counter answered last was made, by family. */
   readonly #announcedUs = new Map<Family, Micros>();
   #staleAnsweredUs: Micros[] = [];
+  /** When another master was last answered. */
+  #contestedUs: Micros = Number.NEGATIVE_INFINITY;
 
   /**
    * Decides how to answer another master.
@@ -64,6 +66,16 @@ export class Answers {
     if (this.#staleAnsweredUs.length >= (collides ? MAX_ANSWERS_TO_COLLISIONS : 1)) return false;
     this.#staleAnsweredUs.push(nowUs);
     return true;
+  }
+
+  /**
+   * Notes that another master was answered. @returns whether that is news: two masters that hear each other
+   * again were apart for a master-down time
+   */
+  contested(masterDownUs: Micros, nowUs: Micros): boolean {
+    const isNews = nowUs - this.#contestedUs > masterDownUs;
+    this.#contestedUs = nowUs;
+    return isNews;
   }
 
   /** Restores the full number of answers, at a takeover. */

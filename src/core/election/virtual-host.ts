@@ -6,17 +6,17 @@
 
 import { comparePrecedence } from "../../protocol/address.ts";
 import type { HeaderFields } from "../counters/counter-format.ts";
-import type { CounterStyle } from "../counters/own-counters.ts";
 import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
-import type { Effect } from "../effect.ts";
 import type { Timer } from "../event.ts";
-import type { Family, Heard, Instant, InterfaceAddress, Micros, VirtualHostState } from "../model.ts";
+import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
 import type { TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
+import { Announcements } from "./announcements.ts";
 import { Answers } from "./answers.ts";
-import { Peers } from "./peers.ts";
-import { QuickPeers } from "./quick-peers.ts";
+import { Concession, slowerThan } from "./concession.ts";
+import { Hearing } from "./hearing.ts";
+import type { Owner } from "./owner.ts";
 import { decideAsBackup, decideAsMaster, staysAfterTie } from "./rules.ts";
 import {
   BOW_OUT,
@@ -29,36 +29,6 @@ import {
   SECOND,
 } from "./timing.ts";
 
-/** The part of the carp interface that its virtual hosts use. */
-export interface Owner {
-  readonly name: string;
-  readonly advbase: number;
-  readonly preempt: boolean;
-  readonly addresses: readonly InterfaceAddress[];
-  /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */
-  label(vhid: number): string;
-  effective(advskew: number): Effective;
-  /** The source address of our advertisements in that family to this host. */
-  source(family: Family, peer: string): string | undefined;
-  readonly counterStyle: CounterStyle;
-  /** Sends the advertisement, unless that would be later than `untilUs`. */
-  send(
-    vhid: number,
-    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
-    untilUs: Micros,
-  ): void;
-  /** Sends gratuitous ARP and neighbour advertisements, unless that would be later than `untilUs`. */
-  announce(vhid: number, untilUs: Micros): void;
-  /** A node became MASTER or ceased to be. */
-  mastershipChanged(): void;
-  emit(effect: Effect): void;
-  log(priority: 2 | 4, text: string): void;
-  countTransitionToMaster(): void;
-}
-
-/** The first announcement may be lost: it is repeated after this many further advertisements. */
-const ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT = 2;
-
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
 
@@ -68,11 +38,7 @@ export class VirtualHost {
   #state: VirtualHostState = "INIT";
   #sinceUs: Micros;
   #transitions = 0;
-  #heard: Heard | undefined;
-  /** The last bow-out heard from any host. */
-  #bowOut: Heard | undefined;
-  #heardOverIpv4Us: Micros | undefined;
-  readonly #quickPeers = new QuickPeers();
+  readonly #hearing = new Hearing();
   /** BACKUP: when the last accepted advertisement was received, or when waiting began. */
   #silentSinceUs: Micros = 0;
   #masterDownAtUs: Micros = 0;
@@ -85,11 +51,11 @@ export class VirtualHost {
   /** Length of the lease by the settings in the advertisement under way; they may change before it leaves. */
   #promisedUs: Micros = 0;
   #hasAdvertised = false;
-  #toSecondAnnouncement = 0;
   #leaving = false;
   readonly #answers = new Answers();
+  readonly #announcements: Announcements;
+  readonly #concession = new Concession();
   readonly counters: VirtualHostCounters;
-  readonly #peers = new Peers();
   readonly #owner: Owner;
   readonly #advertiseTimer: Timer;
   readonly #masterDownTimer: Timer;
@@ -102,6 +68,12 @@ export class VirtualHost {
     this.#sinceUs = now.us;
     this.#advertiseTimer = { kind: "advertise", interface: owner.name, vhid };
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
+    const announceTimer: Timer = { kind: "announce", interface: owner.name, vhid };
+    this.#announcements = new Announcements({
+      announce: (part) => owner.announce(vhid, this.#masterUntilUs, part),
+      arm: (atUs) => owner.emit({ kind: "arm", timer: announceTimer, atUs }),
+      cancel: () => this.#cancel(announceTimer),
+    });
   }
 
   get state(): VirtualHostState {
@@ -118,7 +90,7 @@ export class VirtualHost {
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
   #leaseUs(leftUs: Micros): Micros {
-    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#quickPeers.shortestUs(leftUs));
+    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#hearing.shortestIntervalUs(leftUs));
   }
 
   /**
@@ -126,13 +98,14 @@ export class VirtualHost {
    * over.
    */
   start(leaseUntilUs: Micros, now: Instant): void {
-    this.#heard = undefined;
-    this.#quickPeers.forget();
+    this.#hearing.begin();
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
       this.#masterUntilUs = leaseUntilUs;
       this.#hasAdvertised = true;
       this.#advertise(now);
+      // The carpdev may have got another MAC since the earlier engine announced it.
+      if (this.#owner.announceEveryUs > 0) this.#announcements.repeat();
       return;
     }
     this.#become("BACKUP", { kind: "interface-runs" }, now);
@@ -144,7 +117,8 @@ export class VirtualHost {
     if (this.#state === "INIT") return;
     this.#cancel(this.#advertiseTimer);
     this.#cancel(this.#masterDownTimer);
-    this.#peers.forget();
+    this.#hearing.forgetPeers();
+    this.#concession.forget();
     this.#become("INIT", reason, now);
     this.#leaving = false;
   }
@@ -157,6 +131,7 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#leaving = true;
     this.#cancel(this.#advertiseTimer);
+    this.#announcements.stop();
     this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
   }
 
@@ -174,30 +149,31 @@ export class VirtualHost {
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
     this.#followPeers(now, heard);
-    if (this.#repeatsBowOut(heard)) return;
-    this.#heard = heard;
-    if (heard.family === 4) this.#heardOverIpv4Us = heard.receivedUs;
+    if (!this.#hearing.accept(heard, now.us)) return;
     const other = { ...heard, intervalUs: intervalUs(heard.advbase, heard.advskew) };
-    if (!isBowOut(heard)) this.#quickPeers.heard(other.intervalUs, now.us);
     if (this.#lostLease(now.us, now)) return;
     if (this.#state === "MASTER") this.#heardAsMaster(other, now);
     else if (this.#state === "BACKUP") this.#heardAsBackup(other, now);
   }
 
-  /**
-   * Whether this is the same bow-out over the other family. Between the two the next master may have been
-   * heard: the second one must not make this host take over from it.
-   */
-  #repeatsBowOut(heard: Heard): boolean {
-    if (!isBowOut(heard)) return false;
-    const former = this.#bowOut;
-    this.#bowOut = heard;
-    return (
-      former !== undefined &&
-      former.family !== heard.family &&
-      former.counter === heard.counter &&
-      heard.receivedUs - former.receivedUs < SECOND
-    );
+  /** Whether this is a master's advertisement and that master has to give way to this host. */
+  outranks(heard: Heard): boolean {
+    if (this.#state !== "MASTER" || this.#leaving || isBowOut(heard)) return false;
+    const own = { intervalUs: this.#intervalUs, demote: this.#effective.demote };
+    const other = { intervalUs: intervalUs(heard.advbase, heard.advskew), demote: heard.demote };
+    return decideAsMaster(own, other) === "answer";
+  }
+
+  /** Another master conceded to this one; see concession.ts. */
+  concededTo(heard: Heard, now: Instant): void {
+    if (!this.outranks(heard) || this.#lostLease(now.us, now)) return;
+    // It gave way at the takeover, which all addresses were announced at.
+    if (this.#tookOverJustNow(now)) this.#announcements.repeat();
+    else this.#answer(heard, now);
+  }
+
+  #tookOverJustNow(now: Instant): boolean {
+    return now.us - this.#sinceUs < this.#intervalUs;
   }
 
   /**
@@ -225,6 +201,7 @@ export class VirtualHost {
   masterDownTimer(now: Instant): void {
     this.#followPeers(now);
     if (this.#state !== "BACKUP") return;
+    this.#concede(now);
     if (now.us < this.#masterDownAtUs) {
       this.#arm(this.#masterDownTimer, this.#masterDownAtUs);
       return;
@@ -241,7 +218,28 @@ export class VirtualHost {
     this.#followPeers(now);
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#advertise(now);
-    if (this.#toSecondAnnouncement > 0 && --this.#toSecondAnnouncement === 0) this.announce(now);
+    if (this.#announcements.advertised()) this.announce(now);
+  }
+
+  /** The announce timer fired. */
+  announceTimer(now: Instant): void {
+    if (this.#state === "MASTER" && !this.#lostLease(now.us, now)) this.#announcements.timer(now.us);
+  }
+
+  /** Announces at the pace of the present configuration, while MASTER. */
+  paceAnnouncements(now: Instant): void {
+    const { addresses, announceEveryUs } = this.#owner;
+    if (this.#state === "MASTER" && !this.#leaving)
+      this.#announcements.setPace(addresses.length, announceEveryUs, now.us);
+  }
+
+  /** Its addresses have another MAC now: a filter for that one holds no lease yet, and clients have the old. */
+  macChanged(now: Instant): void {
+    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
+    this.#grantLease();
+    this.#advertise(now);
+    this.#owner.announce(this.vhid, this.#masterUntilUs);
+    this.#announcements.tookOver();
   }
 
   /** Announces the addresses of a MASTER: clients and switches may have lost where they are. */
@@ -252,7 +250,7 @@ export class VirtualHost {
 
   /** An announcement did not leave: it is repeated after the next advertisement. */
   announcementFailed(): void {
-    this.#toSecondAnnouncement = Math.max(1, this.#toSecondAnnouncement);
+    this.#announcements.repeat();
   }
 
   /** An advertisement left: the lease is renewed from that moment, if it had not expired by then. */
@@ -290,7 +288,7 @@ export class VirtualHost {
 
   view(): NodeView {
     const { advskew, demote } = this.#effective;
-    const heard = this.#heard;
+    const heard = this.#hearing.last;
     return {
       vhid: this.vhid,
       advskew: this.advskew,
@@ -306,17 +304,13 @@ export class VirtualHost {
         demote: heard.demote,
         atUs: heard.receivedUs,
       },
-      peers: this.#peers.view(),
+      peers: this.#hearing.peers(),
     };
   }
 
-  /**
-   * Updates the peers and emits their changes. Called with every event, at least once in a master-down time.
-   */
+  /** Emits the changes of peers. Called with every event, at least once in a master-down time. */
   #followPeers(now: Instant, heard?: Heard): void {
-    const appeared = heard && this.#peers.heard({ ...heard, atUs: heard.receivedUs });
-    const changes = this.#peers.silent(now.us);
-    for (const change of appeared === undefined ? changes : [...changes, appeared])
+    for (const change of this.#hearing.peerChanges(now.us, heard))
       this.#owner.emit({ ...change, interface: this.#owner.name, vhid: this.vhid });
   }
 
@@ -327,10 +321,11 @@ export class VirtualHost {
     const decision = decideAsMaster(own, other);
     if (decision === "answer") this.#answer(other, now);
     else if (decision === "tie") this.#breakTie(other, now);
-    else this.#yield({ kind: decision }, other.receivedUs, now);
+    else this.#yieldTo(other, decision, now);
   }
 
   #heardAsBackup(other: HeardAtInterval, now: Instant): void {
+    this.#concession.heard(other);
     const { advbase, preempt } = this.#owner;
     const own = { intervalUs: this.#intervalUs, demote: this.#effective.demote, advbase, preempt };
     const { intervalUs, demote } = other;
@@ -344,11 +339,10 @@ export class VirtualHost {
    * gets through.
    */
   #breakTie(other: HeardAtInterval, now: Instant): void {
-    const heardOverIpv4 =
-      this.#heardOverIpv4Us !== undefined && now.us - this.#heardOverIpv4Us <= 3 * other.intervalUs;
+    const heardOverIpv4 = this.#hearing.overIpv4Since(now.us - 3 * other.intervalUs);
     const own = { source: this.#owner.source(other.family, other.source), counter: this.counters.lastSent };
     if ((other.family === 6 && heardOverIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
-    else this.#yield({ kind: "other-has-precedence" }, other.receivedUs, now);
+    else this.#yieldTo(other, "other-has-precedence", now);
   }
 
   /** Answers another MASTER that has to give way; see answers.ts. */
@@ -359,10 +353,22 @@ export class VirtualHost {
     if (answer.kind !== "now") return;
     if (answer.advertise) this.#advertise(now);
     this.#owner.announce(this.vhid, this.#masterUntilUs);
+    const isNews = this.#answers.contested(masterDownUs(this.#intervalUs), now.us);
+    // The takeover told of itself.
+    if (!isNews || this.#tookOverJustNow(now)) return;
+    const { name, addresses } = this.#owner;
+    this.#owner.emit({
+      kind: "contested",
+      interface: name,
+      vhid: this.vhid,
+      source: other.source,
+      addresses,
+    });
   }
 
   #takeOver(reason: TransitionReason, now: Instant): void {
     this.#cancel(this.#masterDownTimer);
+    this.#concession.forget();
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
     this.#masterUntilUs = now.us + this.#leaseUs(now.us);
@@ -372,8 +378,27 @@ export class VirtualHost {
     this.#grantLease();
     this.#advertise(now);
     this.#owner.announce(this.vhid, this.#masterUntilUs);
-    this.#toSecondAnnouncement = ADVERTISEMENTS_TO_SECOND_ANNOUNCEMENT;
+    this.#announcements.tookOver();
+    this.paceAnnouncements(now);
     this.#answers.renew();
+  }
+
+  /** Gives way to a master heard, and concedes if that one has not heard this host. */
+  #yieldTo(
+    other: HeardAtInterval,
+    kind: "other-less-demoted" | "other-more-frequent" | "other-has-precedence",
+    now: Instant,
+  ): void {
+    if (this.#owner.mayConcedeTo(other)) this.#concession.begin(other, other.intervalUs, now.us);
+    this.#yield({ kind }, other.receivedUs, now);
+  }
+
+  #concede(now: Instant): void {
+    const to = this.#concession.take(now.us);
+    if (to === undefined) return;
+    const fields = slowerThan(to);
+    const counter = this.counters.next(fields, this.#owner.counterStyle, now);
+    this.#owner.concede(this.vhid, { ...fields, counter }, to, now.us + SECOND);
   }
 
   /** MASTER -> BACKUP. @param sinceUs when the other master was heard */
@@ -403,7 +428,9 @@ export class VirtualHost {
       `${name}: state transition${this.#owner.label(this.vhid)}: ${from} -> ${to}`,
     );
     this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
-    if (from === "MASTER") this.#owner.emit({ kind: "lease", interface: name, vhid: this.vhid, untilUs: 0 });
+    if (from !== "MASTER") return;
+    this.#owner.emit({ kind: "lease", interface: name, vhid: this.vhid, untilUs: 0 });
+    this.#announcements.stop();
   }
 
   #advertise(now: Instant): void {
@@ -432,8 +459,9 @@ export class VirtualHost {
 
   #arm(timer: Timer, atUs: Micros): void {
     if (timer === this.#advertiseTimer) this.#advertiseAtUs = atUs;
-    else this.#masterDownAtUs = atUs;
-    this.#owner.emit({ kind: "arm", timer, atUs });
+    if (timer === this.#masterDownTimer) this.#masterDownAtUs = atUs;
+    const soonestUs = timer === this.#masterDownTimer ? Math.min(atUs, this.#concession.dueUs) : atUs;
+    this.#owner.emit({ kind: "arm", timer, atUs: soonestUs });
   }
 
   #cancel(timer: Timer): void {

@@ -15,9 +15,10 @@ import {
   unsolicitedNeighbourAdvertisement,
 } from "../../protocol/frame.ts";
 import { broadcastAddress } from "../../protocol/subnet.ts";
-import { isBowOut } from "../election/timing.ts";
-import type { Balancing, Device, Family, Filter, Link, Transmission } from "../model.ts";
-import type { InterfaceConfiguration } from "./configuration.ts";
+import type { Part } from "../election/announcements.ts";
+import { isBowOut, SECOND } from "../election/timing.ts";
+import type { Balancing, Device, Family, Filter, Link, Micros, Transmission } from "../model.ts";
+import { CARPDEV_MAC, type InterfaceConfiguration } from "./configuration.ts";
 import { ownAddresses, type UnicastPeer, type UnicastPeers, unicastPeers } from "./unicast-peers.ts";
 
 /**
@@ -29,6 +30,12 @@ interface Layout {
   readonly trafficClass: number;
   readonly frame: Uint8Array;
 }
+
+/**
+ * The default of `announce`, in seconds, where advertisements do not teach clients and switches where the
+ * addresses are: with the carpdev's own MAC or unicast peers.
+ */
+const ANNOUNCE_S = 60;
 
 export class Appearance {
   readonly #configuration: InterfaceConfiguration;
@@ -62,6 +69,7 @@ export class Appearance {
   get mac(): string | undefined {
     const { lladdr, nodes } = this.#configuration;
     const leader = nodes[0]?.vhid;
+    if (lladdr === CARPDEV_MAC) return this.#link?.mac;
     if (lladdr !== undefined || leader === undefined) return lladdr;
     return this.mode === "ip" ? multicastMac(leader) : virtualMac(leader);
   }
@@ -158,6 +166,43 @@ export class Appearance {
   }
 
   /**
+   * Whether this host tells a master that it gives way to it: that one has announcements to make, and both
+   * advertise from addresses of their own.
+   */
+  mayConcedeTo(to: { readonly family: Family; readonly source: string }): boolean {
+    const shared = this.#configuration.addresses.map(({ address }) => address);
+    const source = this.source(to.family, to.source);
+    const areOwn = source !== undefined && !shared.includes(source) && !shared.includes(to.source);
+    return areOwn && this.mode === "none";
+  }
+
+  /** Builds an advertisement to one other master alone, from this host's own MAC: it claims nothing. */
+  concession(
+    fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
+    to: { readonly family: Family; readonly source: string },
+    trafficClass: number,
+  ): Transmission | undefined {
+    const authentication = this.#authentications.get(fields.vhid);
+    const source = this.source(to.family, to.source);
+    if (authentication === undefined || source === undefined) return undefined;
+    const payload = encodeAdvertisement(fields, authentication);
+    return { family: to.family, destination: to.source, source, trafficClass, payload };
+  }
+
+  /** The time in which a MASTER announces each address once more; 0: it does not. */
+  get announceEveryUs(): Micros {
+    const { announce, carppeer, carppeer6 } = this.#configuration;
+    if (this.mode !== "none") return 0;
+    const teaches = !this.#hasOwnMac && carppeer === undefined && carppeer6 === undefined;
+    return (announce ?? (teaches ? 0 : ANNOUNCE_S)) * SECOND;
+  }
+
+  /** Whether the carpdev's own MAC is given out. */
+  get #hasOwnMac(): boolean {
+    return this.mac !== undefined && this.mac === this.#link?.mac;
+  }
+
+  /**
    * Builds the frame of an advertisement; while source and traffic class stay the same, only the message is
    * replaced.
    */
@@ -177,16 +222,18 @@ export class Appearance {
   }
 
   /**
-   * Builds gratuitous ARP and neighbour advertisements. None with balancing: no switch may learn the shared
-   * MAC.
+   * Builds gratuitous ARP and neighbour advertisements, for every address or some. None with balancing: no
+   * switch may learn the shared MAC.
    */
-  announcements(isRouter: boolean): Uint8Array[] {
+  announcements(isRouter: boolean, part?: Part): Uint8Array[] {
     const mac = this.mac;
     if (mac === undefined || this.mode !== "none") return [];
-    return this.#configuration.addresses.map(({ family, address }) =>
-      family === 4
-        ? gratuitousArp(mac, address)
-        : unsolicitedNeighbourAdvertisement({ mac, address, router: isRouter }),
+    const { addresses } = this.#configuration;
+    return (part ? addresses.slice(part.from, part.from + part.count) : addresses).map(
+      ({ family, address }) =>
+        family === 4
+          ? gratuitousArp(mac, address)
+          : unsolicitedNeighbourAdvertisement({ mac, address, router: isRouter }),
     );
   }
 
@@ -237,7 +284,7 @@ function authentications(
   const texts = addresses.map((each) => each.address);
   return new Map(
     nodes.map(({ vhid }, at) => {
-      const setByHand = lladdr !== undefined && lladdr !== virtualMac(vhid) && lladdr !== link?.mac;
+      const setByHand = ![undefined, CARPDEV_MAC, virtualMac(vhid), link?.mac].includes(lladdr);
       const handSetLladdr = at === 0 && setByHand ? lladdr : undefined;
       return [vhid, new Authentication({ pass, vhid, addresses: texts, handSetLladdr })];
     }),

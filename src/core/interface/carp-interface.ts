@@ -10,8 +10,10 @@ import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect } from "../effect.ts";
+import type { Part as AnnouncedPart } from "../election/announcements.ts";
+import type { Owner } from "../election/owner.ts";
 import { isBowOut } from "../election/timing.ts";
-import { type Owner, VirtualHost } from "../election/virtual-host.ts";
+import { VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part, Timer } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
 import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
@@ -23,6 +25,7 @@ import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
 import { Placement } from "./placement.ts";
+import { followMac } from "./reconfigure.ts";
 import { SendRecord } from "./send-record.ts";
 import type { UnicastPeers } from "./unicast-peers.ts";
 
@@ -170,12 +173,21 @@ export class CarpInterface implements Owner {
       // It sends nothing from now on that could end the demotion for failed sends.
       this.#sends.forget();
     }
+    const formerMac = this.#appearance.mac;
+    const { carpdevMacs } = this.#configuration;
+    this.#configuration = followMac(this.#configuration, link, carpdevMacs);
+    // The next engine has to know them.
+    if (this.#configuration.carpdevMacs.join() !== carpdevMacs.join()) this.emit({ kind: "save" });
     this.#appearance = new Appearance(this.#configuration, link);
     this.#placement.expectDigests(this.#appearance.signedForms);
     this.#faults.follow(condition);
     if (obstacle === undefined)
       for (const node of this.#nodes) if (node.state === "INIT") node.start(leaseUntilUs(node.vhid), now);
     this.updateDevice();
+    // A change of configuration that gives it another MAC passes through INIT.
+    if (formerMac !== undefined && formerMac !== this.#appearance.mac)
+      for (const node of this.#nodes) node.macChanged(now);
+    for (const node of this.#nodes) node.paceAnnouncements(now);
   }
 
   /**
@@ -370,6 +382,7 @@ export class CarpInterface implements Owner {
       balancing: this.#appearance.mode,
       carppeer,
       carppeer6,
+      announce: this.#configuration.announce,
       nodes: this.#nodes.map((node) => node.view()),
       groups,
       addresses,
@@ -430,9 +443,30 @@ export class CarpInterface implements Owner {
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
   }
 
-  announce(vhid: number, untilUs: Micros): void {
+  get announceEveryUs(): Micros {
+    return this.#appearance.announceEveryUs;
+  }
+
+  mayConcedeTo(to: Pick<Heard, "family" | "source">): boolean {
+    return this.#appearance.mayConcedeTo(to);
+  }
+
+  concede(
+    vhid: number,
+    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
+    to: Pick<Heard, "family" | "source">,
+    untilUs: Micros,
+  ): void {
     const { name, carpdev } = this.#configuration;
-    const frames = this.#appearance.announcements(this.#host.isRouter);
+    const sent = this.#appearance.concession({ vhid, ...fields }, to, this.#host.trafficClass);
+    if (carpdev === undefined || sent === undefined) return;
+    const transmissions = [sent];
+    this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut: true, transmissions, untilUs });
+  }
+
+  announce(vhid: number, untilUs: Micros, part?: AnnouncedPart): void {
+    const { name, carpdev } = this.#configuration;
+    const frames = this.#appearance.announcements(this.#host.isRouter, part);
     if (carpdev !== undefined && frames.length > 0)
       this.emit({ kind: "announce", interface: name, vhid, carpdev, frames, untilUs });
   }

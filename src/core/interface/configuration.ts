@@ -6,6 +6,9 @@
 
 import type { Balancing, CarpNode, InterfaceAddress } from "../model.ts";
 
+/** In place of a MAC: the carpdev's own, whatever that is. */
+export const CARPDEV_MAC = "carpdev";
+
 export interface InterfaceConfiguration {
   readonly name: string;
   readonly up: boolean;
@@ -18,8 +21,12 @@ export interface InterfaceConfiguration {
   readonly carppeer: readonly string[] | undefined;
   readonly carppeer6: readonly string[] | undefined;
   readonly balancing: Balancing;
-  /** A MAC set by hand; undefined: the virtual MAC. */
+  /** A MAC set by hand, or CARPDEV_MAC; undefined: the virtual MAC. */
   readonly lladdr: string | undefined;
+  /** With CARPDEV_MAC: the MACs that the carpdev has had meanwhile, each of which may stand in a file for it. */
+  readonly carpdevMacs: readonly string[];
+  /** Seconds in which a MASTER announces each address once more; 0: it does not; undefined: the default. */
+  readonly announce: number | undefined;
   /** In the order in which they were joined; `carp`, if joined, is first. */
   readonly groups: readonly string[];
   readonly description: string | undefined;
@@ -42,6 +49,7 @@ export interface InterfaceChange {
   readonly carpnodes?: readonly CarpNode[] | undefined;
   readonly balancing?: Balancing | undefined;
   readonly lladdr?: string | null | undefined;
+  readonly announce?: number | null | undefined;
   readonly joinGroups?: readonly string[] | undefined;
   readonly leaveGroups?: readonly string[] | undefined;
   readonly description?: string | null | undefined;

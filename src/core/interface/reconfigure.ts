@@ -7,7 +7,7 @@
 import { isLinkLocal, parseAddress, virtualMac } from "../../protocol/address.ts";
 import { contains } from "../../protocol/subnet.ts";
 import type { CarpNode, InterfaceAddress, Link } from "../model.ts";
-import type { InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
+import { CARPDEV_MAC, type InterfaceChange, type InterfaceConfiguration } from "./configuration.ts";
 
 /** The rest of the host, which a change must not conflict with. */
 export interface Surroundings {
@@ -24,6 +24,9 @@ export interface Surroundings {
 
 export type Refused = { readonly error: string };
 
+/** MACs of a carpdev that are remembered. */
+const MAX_CARPDEV_MACS = 8;
+
 /** The configuration of a new interface. */
 export function newInterface(name: string): InterfaceConfiguration {
   return {
@@ -37,6 +40,8 @@ export function newInterface(name: string): InterfaceConfiguration {
     carppeer6: undefined,
     balancing: "none",
     lladdr: undefined,
+    carpdevMacs: [],
+    announce: undefined,
     groups: ["carp"],
     description: undefined,
     mtu: undefined,
@@ -63,18 +68,24 @@ export function applyChange(
   if ("error" in groups) return groups;
   const set = <T>(changed: T | null | undefined, was: T | undefined) =>
     changed === undefined ? was : changed === null ? undefined : changed;
+  const carpdev = change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, present, surroundings.links);
   const after: InterfaceConfiguration = {
     name: before.name,
     // Giving an address brings the interface up, as with ifconfig.
     up: change.up ?? (before.up || (change.addAddresses?.length ?? 0) > 0),
-    carpdev: change.carpdev ?? before.carpdev ?? carpdevFor(addresses.list, present, surroundings.links),
+    carpdev,
     nodes: nodes.list,
     advbase: change.advbase ?? before.advbase,
     pass: change.pass ?? before.pass,
     carppeer: set(change.carppeer, before.carppeer),
     carppeer6: set(change.carppeer6, before.carppeer6),
     balancing: change.balancing ?? before.balancing,
-    lladdr: set(change.lladdr, before.lladdr),
+    ...followMac(
+      { lladdr: set(change.lladdr, before.lladdr) },
+      carpdev === undefined ? undefined : surroundings.links.get(carpdev),
+      present.carpdev === carpdev ? present.carpdevMacs : [],
+    ),
+    announce: set(change.announce, before.announce),
     groups: groups.list,
     description: set(change.description, before.description),
     mtu: change.mtu ?? before.mtu,
@@ -134,9 +145,27 @@ function conflictOf(
   return undefined;
 }
 
-/** The MAC of the interface's device. */
+/** The MAC of the interface's device; undefined: it has no device of its own, or no vhid. */
 function macOf({ lladdr, nodes: [leader] }: InterfaceConfiguration): string | undefined {
+  if (lladdr === CARPDEV_MAC) return undefined;
   return lladdr ?? (leader && virtualMac(leader.vhid));
+}
+
+/**
+ * Follows the carpdev's MAC from now on if `lladdr` is that MAC, or one that the carpdev had while it was
+ * followed: the same file can be applied again when it has another one.
+ *
+ * @param followed the MACs that the carpdev had while it was followed
+ */
+export function followMac<T extends Pick<InterfaceConfiguration, "lladdr">>(
+  configuration: T,
+  link: Link | undefined,
+  followed: readonly string[],
+): T & Pick<InterfaceConfiguration, "lladdr" | "carpdevMacs"> {
+  const { lladdr } = configuration;
+  const known = [...new Set([...followed, ...(link === undefined ? [] : [link.mac])])];
+  if (lladdr !== CARPDEV_MAC && !known.includes(lladdr ?? "")) return { ...configuration, carpdevMacs: [] };
+  return { ...configuration, lladdr: CARPDEV_MAC, carpdevMacs: known.slice(-MAX_CARPDEV_MACS) };
 }
 
 function changedAddresses(

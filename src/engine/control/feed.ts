@@ -84,6 +84,7 @@ function floodSubject(event: HostEvent): string | undefined {
     case "send-failed":
       return `${event.kind} ${event.interface} ${event.vhid} ${event.error}`;
     case "transition":
+    case "contested":
     case "peer-appeared":
     case "peer-gone":
       return `${event.kind} ${event.interface} ${event.vhid}`;

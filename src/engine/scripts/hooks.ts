@@ -1,10 +1,10 @@
 /**
- * State-change hooks: runs every program of a directory for each change of a virtual host's state, in order,
- * one change at a time for each interface. The engine never waits for a hook; hooks that cannot keep up miss
+ * State-change hooks: runs every program of a directory for each change of a virtual host's state, and when it
+ * stays MASTER after meeting another one, in order, one change at a time for each interface. The engine never waits for a hook; hooks that cannot keep up miss
  * changes, never the last one.
  */
 
-import type { Transition } from "../../core/effect.ts";
+import type { Contest, Transition } from "../../core/effect.ts";
 import type { Priority } from "../../core/model.ts";
 import { type Change, MAX_ADDRESSES_TEXT } from "./runner/messages.ts";
 import type { Job, Ran } from "./runner/runner.ts";
@@ -13,6 +13,11 @@ import type { Job, Ran } from "./runner/runner.ts";
 const MAX_WAITING = 8;
 /** A change is told once more when the runner died meanwhile: some hooks may not have run for it. */
 const MAX_ATTEMPTS = 2;
+
+/** What hooks are told. */
+type Told = Pick<Transition, "interface" | "vhid" | "from" | "to" | "addresses"> & {
+  readonly event: "transition" | "contested";
+};
 
 export interface HooksOptions {
   /** Whether there is a directory of hooks. */
@@ -24,7 +29,7 @@ export interface HooksOptions {
 export class Hooks {
   readonly #options: HooksOptions;
   /** Changes that wait, by interface; an interface is in the map while hooks run for it. */
-  readonly #waiting = new Map<string, Transition[]>();
+  readonly #waiting = new Map<string, Told[]>();
   readonly #telling = new Set<Promise<void>>();
 
   constructor(options: HooksOptions) {
@@ -32,18 +37,28 @@ export class Hooks {
   }
 
   note(transition: Transition): void {
+    this.#note({ ...transition, event: "transition" });
+  }
+
+  /** A MASTER stays MASTER after it has met another one. */
+  noteContest(contest: Contest): void {
+    this.#note({ ...contest, from: "MASTER", to: "MASTER", event: "contested" });
+  }
+
+  #note(told: Told): void {
     if (!this.#options.exist()) return;
-    const known = this.#waiting.get(transition.interface);
+    const known = this.#waiting.get(told.interface);
     const waiting = known ?? [];
-    const same = waiting.filter(({ vhid }) => vhid === transition.vhid);
+    const same = waiting.filter(({ vhid }) => vhid === told.vhid);
+    if (told.event === "contested" && same.at(-1)?.event === "contested") return;
     if (same.length >= MAX_WAITING && same[0] !== undefined) {
       waiting.splice(waiting.indexOf(same[0]), 1);
       this.#options.log(4, `hooks are too slow and miss ${changeText(same[0])}`);
     }
-    waiting.push(transition);
+    waiting.push(told);
     if (known !== undefined) return;
-    this.#waiting.set(transition.interface, waiting);
-    const telling = this.#tellAll(transition.interface, waiting);
+    this.#waiting.set(told.interface, waiting);
+    const telling = this.#tellAll(told.interface, waiting);
     this.#telling.add(telling);
     void telling.finally(() => this.#telling.delete(telling));
   }
@@ -53,43 +68,44 @@ export class Hooks {
     while (this.#telling.size > 0) await Promise.all(this.#telling);
   }
 
-  async #tellAll(name: string, waiting: Transition[]): Promise<void> {
+  async #tellAll(name: string, waiting: Told[]): Promise<void> {
     // Not in the turn of the event loop in which the change was made.
     await new Promise((resolve) => setImmediate(resolve));
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await this.#tell(next);
     this.#waiting.delete(name);
   }
 
-  async #tell(transition: Transition): Promise<void> {
+  async #tell(told: Told): Promise<void> {
     const { run, log } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      const ran = await run({ kind: "hooks", change: variables(transition) });
+      const ran = await run({ kind: "hooks", change: variables(told) });
       if ("results" in ran) {
         for (const { name, outcome, why, output } of ran.results)
           if (outcome === "failed")
-            log(3, `hook ${name} failed for ${changeText(transition)}: ${why}${firstLine(output)}`);
+            log(3, `hook ${name} failed for ${changeText(told)}: ${why}${firstLine(output)}`);
           else if (outcome === "refused") log(3, `hook ${name} is not run: ${why}`);
         return;
       }
-      log(3, `hooks for ${changeText(transition)} did not run to their end: ${ran.interrupted}`);
+      log(3, `hooks for ${changeText(told)} did not run to their end: ${ran.interrupted}`);
       if (!ran.again) return;
     }
   }
 }
 
-function variables({ interface: name, vhid, from, to, addresses }: Transition): Change {
+function variables({ interface: name, vhid, event, from, to, addresses }: Told): Change {
   const text = addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(" ");
   return {
     CARP_INTERFACE: name,
     CARP_VHID: String(vhid),
+    CARP_EVENT: event,
     CARP_STATE: to,
     CARP_PREVIOUS_STATE: from,
     ...(text.length <= MAX_ADDRESSES_TEXT ? { CARP_ADDRESSES: text } : {}),
   };
 }
 
-function changeText({ interface: name, vhid, from, to }: Transition): string {
-  return `${name} vhid ${vhid}: ${from} -> ${to}`;
+function changeText({ interface: name, vhid, event, from, to }: Told): string {
+  return `${name} vhid ${vhid}: ${event === "contested" ? event : `${from} -> ${to}`}`;
 }
 
 /** The first line of a hook's output. */

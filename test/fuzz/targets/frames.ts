@@ -85,6 +85,11 @@ function hears(who: Listener, input: Uint8Array): boolean {
     station.world.run(5 * SECOND);
     return true;
   }
+  if (judgement === "badVhid" && who.isMaster && only(effects, "discarded").length === 0) {
+    assertConceded(effects);
+    assert.equal(shown(station), before);
+    return true;
+  }
   assertDiscarded(effects, judgement);
   assert.equal(shown(station), before);
   station.take();
@@ -98,6 +103,12 @@ function assertDiscarded(effects: Effects, judgement: Judgement): void {
   assert.equal(counted.length, effects.length);
   if (judgement === "malformed") assert.ok(counted.length === 0 || counted[0] === "shorterThanHeader");
   else assert.deepEqual(counted, [judgement]);
+}
+
+/** A unicast advertisement of a master that has to give way to this one, which answers and stays as it is. */
+function assertConceded(effects: Effects): void {
+  const answer = ["advertise", "announce", "arm", "contested", "lease", "save"];
+  for (const { kind } of effects) assert.ok(answer.includes(kind), kind);
 }
 
 function assertAccepted({ station, isMaster }: Listener, told: Told, effects: Effects): void {

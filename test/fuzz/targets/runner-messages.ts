@@ -79,7 +79,7 @@ function checkRun(run: Run): void {
   assert.ok(run.id > 0 && run.kind in KINDS);
   if (run.kind === "checks") return;
   for (const [name, value] of Object.entries(run.change)) {
-    assert.match(name, /^CARP_(INTERFACE|VHID|STATE|PREVIOUS_STATE|ADDRESSES)$/);
+    assert.match(name, /^CARP_(INTERFACE|VHID|EVENT|STATE|PREVIOUS_STATE|ADDRESSES)$/);
     assert.match(value, /^[0-9A-Za-z.:/% ]*$/);
   }
 }
@@ -111,6 +111,7 @@ const asked = fc.oneof(
     change: fc.record({
       CARP_INTERFACE: fc.oneof(fc.constantFrom("carp0", "carp4094"), text),
       CARP_VHID: fc.oneof(fc.constantFrom("1", "255"), text),
+      CARP_EVENT: fc.constantFrom("transition", "contested", "other"),
       CARP_STATE: fc.oneof(fc.constantFrom("MASTER", "BACKUP", "INIT"), text),
       CARP_PREVIOUS_STATE: fc.constantFrom("MASTER", "BACKUP", "INIT"),
       CARP_ADDRESSES: fc.oneof(fc.constantFrom("", "10.0.0.1/24 fe80::1%carp0/64"), text),

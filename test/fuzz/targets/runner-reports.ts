@@ -25,6 +25,7 @@ const HOOKS: Job = {
   change: {
     CARP_INTERFACE: "carp0",
     CARP_VHID: "1",
+    CARP_EVENT: "transition",
     CARP_STATE: "MASTER",
     CARP_PREVIOUS_STATE: "BACKUP",
     CARP_ADDRESSES: "",

@@ -76,8 +76,9 @@ function inForce({ interfaces, sysctl, groups, reasons }: HostConfiguration) {
   return { interfaces, variables: { ...defaults, ...given }, groups, reasons };
 }
 
-/** Nothing is in force that no command could have made so. */
-function assertCommandable({ name, nodes, groups, addresses, ...others }: InterfaceConfiguration): void {
+/** Nothing is in force that no command could have made so; the carpdev's MACs are learnt. */
+function assertCommandable(configuration: InterfaceConfiguration): void {
+  const { name, nodes, groups, addresses, carpdevMacs: _, ...others } = configuration;
   const change = { ...others, ...(nodes.length > 0 ? { carpnodes: nodes } : {}) };
   const changes = [
     change,

@@ -44,6 +44,10 @@ const READ: readonly (readonly [TimedEvent["event"], string, number?])[] = [
   ],
   [{ kind: "peer-gone", ...node, source: "10.0.0.9", reason: "left" }, "carp0 vhid 1: 10.0.0.9 has left"],
   [
+    { kind: "contested", ...node, source: "10.0.0.9", addresses: [] },
+    "carp0 vhid 1: stays MASTER: 10.0.0.9, which was MASTER too, has to give way",
+  ],
+  [
     { kind: "peer-gone", ...node, source: "10.0.0.9", reason: "silent" },
     "carp0 vhid 1: 10.0.0.9 no longer advertises",
   ],

@@ -40,6 +40,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       balancing: "ip",
       carppeer: ["192.0.2.2"],
       carppeer6: ["2001:db8::2"],
+      announce: 0,
       groups: ["carp", "www"],
       nodes: [node(), node({ vhid: 2, advskew: 100, state: "BACKUP" })],
       addresses: [],
@@ -53,6 +54,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       "\tcarp: carpdev eth0 advbase 1 balancing ip carppeer 192.0.2.2 carppeer6 2001:db8::2\n" +
       "\t\tstate MASTER vhid 1 advskew 0\n" +
       "\t\tstate BACKUP vhid 2 advskew 100\n" +
+      "\tannounce 0\n" +
       "\tgroups: carp www\n" +
       "\tstatus: master\n",
   );

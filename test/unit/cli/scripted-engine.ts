@@ -87,6 +87,7 @@ export function view(fields: Partial<InterfaceView> = {}): InterfaceView {
     balancing: "none",
     carppeer: undefined,
     carppeer6: undefined,
+    announce: undefined,
     nodes: [node()],
     groups: ["carp"],
     addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],

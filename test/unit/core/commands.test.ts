@@ -144,6 +144,7 @@ describe("create", () => {
         balancing: "none",
         carppeer: undefined,
         carppeer6: undefined,
+        announce: undefined,
         nodes: [],
         groups: ["carp"],
         addresses: [],

@@ -7,6 +7,7 @@ import type { Command } from "../../../src/core/command.ts";
 import type { Effect } from "../../../src/core/effect.ts";
 import type { Timer } from "../../../src/core/event.ts";
 import type { Family, Link } from "../../../src/core/model.ts";
+import type { InterfaceView } from "../../../src/core/view.ts";
 import { carpdev, command, interfaceName, vhid } from "./arbitraries.ts";
 import { ipv4, ipv6, link, only, PLAIN, SECOND, Station, timerName, World } from "./driver.ts";
 import { advertisement, type Said } from "./peer.ts";
@@ -202,6 +203,7 @@ class Observer {
         assert.equal(this.#states.get(of) ?? "INIT", state, `${of} changed without a transition`);
         if (state === "BACKUP") expected.add(`${of}/master-down`);
         if (state === "MASTER" && !isLeaving) expected.add(`${of}/advertise`);
+        if (state === "MASTER" && !isLeaving && announces(view, station)) expected.add(`${of}/announce`);
         if (state !== "MASTER") assert.equal(station.leases.has(of), false, `${of} is ${state} with a lease`);
       }
       const device = station.devices.get(name);
@@ -217,6 +219,14 @@ class Observer {
       );
     for (const [of] of station.leases) assert.equal(this.#states.get(of), "MASTER", `lease of ${of}`);
   }
+}
+
+/** Whether a MASTER repeats its announcements: as configured, otherwise with unicast peers or the carpdev's MAC. */
+function announces(view: InterfaceView, { links }: Station): boolean {
+  const { announce, balancing, carpdev = "", carppeer, carppeer6, lladdr } = view;
+  const isTaught =
+    [carppeer, carppeer6].every((each) => each === undefined) && lladdr !== links.get(carpdev)?.mac;
+  return balancing === "none" && (announce ?? (isTaught ? 0 : 60)) > 0;
 }
 
 describe("random events in random order", () => {

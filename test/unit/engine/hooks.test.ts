@@ -135,6 +135,25 @@ test("a change that was interrupted is told once more, and not again", async () 
   );
 });
 
+test("a MASTER that was contested is told with its event, once while that waits", async () => {
+  const told: string[] = [];
+  const hooks = new Hooks({
+    exist: () => true,
+    log: () => assert.fail(),
+    run: async (job: Job) => {
+      assert.ok(job.kind === "hooks" && Run.safeParse({ id: 1, ...job }).success);
+      const { CARP_EVENT, CARP_PREVIOUS_STATE, CARP_STATE } = job.change;
+      told.push(`${CARP_EVENT} ${CARP_PREVIOUS_STATE} ${CARP_STATE}`);
+      return DONE;
+    },
+  });
+  const node = { interface: "carp0", vhid: 1, addresses: [] };
+  hooks.note({ ...node, from: "BACKUP", to: "MASTER", reason: { kind: "forced" } });
+  for (let n = 0; n < 3; n++) hooks.noteContest({ ...node, source: "10.0.0.9" });
+  await hooks.idle();
+  assert.deepEqual(told, ["transition BACKUP MASTER", "contested MASTER MASTER"]);
+});
+
 test("an engine that stops tells nothing twice", async () => {
   const { hooks, running, change } = made();
   change("carp0", 1, "BACKUP", "MASTER");

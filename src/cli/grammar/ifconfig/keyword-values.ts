@@ -3,7 +3,7 @@
  * words as in control messages. Knows no keyword and changes nothing.
  */
 
-import { type CarpNodes, LIMITS, MAX_NODES, MAX_PEERS, MacAddress } from "../../../control/messages.ts";
+import { type CarpNodes, LIMITS, Lladdr, MAX_NODES, MAX_PEERS } from "../../../control/messages.ts";
 import { escapeControls, printable } from "../../../control/printable.ts";
 import { isUnicast } from "../../../control/unicast.ts";
 import { parseAddress, parseMac } from "../../../protocol/address.ts";
@@ -38,7 +38,7 @@ interface Schema<T> {
 }
 
 export function macAddress(text: string): string | Refusal {
-  return fitting(MacAddress, parseMac(text) ?? text);
+  return fitting(Lladdr, parseMac(text) ?? text);
 }
 
 type Nodes = ReturnType<typeof CarpNodes.parse>;

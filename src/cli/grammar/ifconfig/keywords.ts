@@ -200,10 +200,22 @@ export const KEYWORDS: readonly Keyword[] = [
   {
     name: "lladdr",
     argument: "MAC",
-    help: "use this MAC address instead of the virtual one",
+    help: "use this MAC instead of the virtual one; carpdev: its own",
     apply: ({ draft, argument }) => set(draft, "lladdr", macAddress(argument)),
   },
   { name: "-lladdr", help: "use the virtual MAC address", apply: ({ draft }) => set(draft, "lladdr", null) },
+  {
+    name: "announce",
+    ...limited("announce"),
+    argument: "SECONDS",
+    help: "as master announce each address so often; 0: never",
+    apply: ({ draft, argument }) => set(draft, "announce", limitedNumber("announce", argument)),
+  },
+  {
+    name: "-announce",
+    help: "60 with unicast peers or lladdr carpdev, otherwise 0",
+    apply: ({ draft }) => set(draft, "announce", null),
+  },
   {
     name: "group",
     argument: "GROUP",

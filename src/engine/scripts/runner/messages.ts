@@ -29,10 +29,11 @@ export const MAX_ADDRESSES_TEXT = 128 * 1024 - "CARP_ADDRESSES=".length - 1;
 
 const State = z.enum(["INIT", "BACKUP", "MASTER"]);
 
-/** A change of a virtual host's state, as the environment variables of a hook. */
+/** A change of a virtual host's state, or a contest that it won, as the environment variables of a hook. */
 export const Change = z.strictObject({
   CARP_INTERFACE: z.string().regex(/^carp\d{1,10}$/),
   CARP_VHID: z.string().regex(/^\d{1,3}$/),
+  CARP_EVENT: z.enum(["transition", "contested"]).default("transition"),
   CARP_STATE: State,
   CARP_PREVIOUS_STATE: State,
   /** Addresses with prefix lengths, separated by blanks; absent when they are too many. */

@@ -1,0 +1,108 @@
+/**
+ * Announcements: when a MASTER sends gratuitous ARP and neighbour advertisements. All addresses at a takeover
+ * and once more after two further advertisements, because the first may be lost; with `announce`, each
+ * address once in every period, a few at a time, so that thousands of them are no burst.
+ */
+
+import type { Micros } from "../model.ts";
+import { MILLISECOND } from "./timing.ts";
+
+/** The addresses to announce now: `count` of them from this index on. */
+export interface Part {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** A takeover's announcement is repeated after this many further advertisements. */
+const ADVERTISEMENTS_TO_SECOND = 2;
+
+/** Addresses announced together, unless the period is too short for so few. */
+const TOGETHER = 8;
+/** Two parts are at least this far apart. */
+const LEAST_STEP_US: Micros = 100 * MILLISECOND;
+
+/** A period divided into parts, of which the last may be smaller. */
+interface Pace {
+  readonly addresses: number;
+  readonly periodUs: Micros;
+  readonly stepUs: Micros;
+  /** Addresses in each part. */
+  readonly count: number;
+}
+
+export interface AnnouncementEvents {
+  announce(part: Part): void;
+  arm(atUs: Micros): void;
+  cancel(): void;
+}
+
+export class Announcements {
+  readonly #events: AnnouncementEvents;
+  /** Number of advertisements until all addresses are announced again; 0: that is not planned. */
+  #toNext = 0;
+  #pace: Pace | undefined;
+  /** Index of the address that is the next one in the period. */
+  #at = 0;
+  #dueUs: Micros = 0;
+
+  constructor(events: AnnouncementEvents) {
+    this.#events = events;
+  }
+
+  /** The host took over, and has announced all addresses. */
+  tookOver(): void {
+    this.#toNext = ADVERTISEMENTS_TO_SECOND;
+  }
+
+  /** Plans that all addresses are announced after the next advertisement. */
+  repeat(): void {
+    this.#toNext = 1;
+  }
+
+  /** An advertisement is sent. @returns whether all addresses are to be announced after it */
+  advertised(): boolean {
+    return this.#toNext > 0 && --this.#toNext === 0;
+  }
+
+  /** Announces each of so many addresses once in every period; a period of 0: never. */
+  setPace(addresses: number, periodUs: Micros, nowUs: Micros): void {
+    const former = this.#pace;
+    if (former?.addresses === addresses && former.periodUs === periodUs) return;
+    if (addresses === 0 || periodUs === 0) {
+      this.#stopPace();
+      return;
+    }
+    const mostParts = Math.max(1, Math.floor(periodUs / LEAST_STEP_US));
+    const count = Math.max(Math.min(addresses, TOGETHER), Math.ceil(addresses / mostParts));
+    this.#pace = { addresses, periodUs, count, stepUs: periodUs / Math.ceil(addresses / count) };
+    this.#at = 0;
+    this.#dueUs = nowUs + this.#pace.stepUs;
+    this.#events.arm(this.#dueUs);
+  }
+
+  /** The announce timer fired. */
+  timer(nowUs: Micros): void {
+    const pace = this.#pace;
+    if (pace === undefined) return;
+    const { addresses, stepUs } = pace;
+    const from = this.#at;
+    const count = Math.min(pace.count, addresses - from);
+    this.#at = from + count < addresses ? from + count : 0;
+    this.#events.announce({ from, count });
+    // After a late step the next one is not early.
+    this.#dueUs = Math.max(this.#dueUs + stepUs, nowUs + stepUs / 2);
+    this.#events.arm(this.#dueUs);
+  }
+
+  /** The host is MASTER no longer, or leaves. */
+  stop(): void {
+    this.#toNext = 0;
+    this.#stopPace();
+  }
+
+  #stopPace(): void {
+    if (this.#pace === undefined) return;
+    this.#pace = undefined;
+    this.#events.cancel();
+  }
+}

@@ -1,0 +1,48 @@
+/** Owner: the part of a carp interface that its virtual hosts use. */
+
+import type { HeaderFields } from "../counters/counter-format.ts";
+import type { CounterStyle } from "../counters/own-counters.ts";
+import type { Effective } from "../demotion.ts";
+import type { Effect } from "../effect.ts";
+import type { Family, Heard, InterfaceAddress, Micros } from "../model.ts";
+import type { Part } from "./announcements.ts";
+
+export interface Owner {
+  readonly name: string;
+  readonly advbase: number;
+  readonly preempt: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+  /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */
+  label(vhid: number): string;
+  effective(advskew: number): Effective;
+  /** The source address of our advertisements in that family to this host. */
+  source(family: Family, peer: string): string | undefined;
+  readonly counterStyle: CounterStyle;
+  /** Sends the advertisement, unless that would be later than `untilUs`. */
+  send(
+    vhid: number,
+    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
+    untilUs: Micros,
+  ): void;
+  /**
+   * Sends gratuitous ARP and neighbour advertisements, for every address or some, unless that would be later
+   * than `untilUs`.
+   */
+  announce(vhid: number, untilUs: Micros, part?: Part): void;
+  /** The time in which a MASTER announces each address once more; 0: it does not. */
+  readonly announceEveryUs: Micros;
+  /** Whether a master that this host gives way to is told: it has something to announce, and can be reached. */
+  mayConcedeTo(to: Pick<Heard, "family" | "source">): boolean;
+  /** Tells that master alone that this host gave way, unless that would be later than `untilUs`. */
+  concede(
+    vhid: number,
+    fields: HeaderFields & { readonly counter: bigint },
+    to: Pick<Heard, "family" | "source">,
+    untilUs: Micros,
+  ): void;
+  /** A node became MASTER or ceased to be. */
+  mastershipChanged(): void;
+  emit(effect: Effect): void;
+  log(priority: 2 | 4, text: string): void;
+  countTransitionToMaster(): void;
+}
