@@ -292,7 +292,7 @@ function notSent(error: string, carpdev: string): { why: string; todo: string } 
 }
 
 function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
-  const { vhid, state, peers, heard, demote, sinceUs } = node;
+  const { vhid, state, peers, heard, demote, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
   if (demote > 0)
@@ -302,6 +302,16 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
       text: `demoted by ${demote}`,
       todo: "see 'carpctl status' for the reasons",
     });
+  if (linkLocalConflict !== undefined && nowUs <= linkLocalConflict.untilUs)
+    return [
+      ...found,
+      {
+        level: "error",
+        subject,
+        text: linkLocalConflict.text,
+        todo: "take the link-local addresses off this vhid on every host",
+      },
+    ];
   // A master that this host answered advertises no more after that.
   const contending = peers.filter(
     ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),

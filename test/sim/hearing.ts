@@ -136,7 +136,7 @@ function hasValidDigest(
   const texts = addresses.map(({ address }) => address);
   const authentication = authentications.get(secret) ?? new Authentication({ pass, vhid, addresses: texts });
   authentications.set(secret, authentication);
-  const verdict = { secret, isValid: authentication.verify(counter, digest) };
+  const verdict = { secret, isValid: authentication.verify(counter, digest) !== undefined };
   verified.set(frame, verdict);
   return verdict.isValid;
 }

@@ -144,7 +144,7 @@ export const MUTATIONS: readonly Mutation[] = [
     (Appearance) =>
       class extends Appearance {
         override verify() {
-          return true;
+          return { linkLocals: "none" } as const;
         }
       },
   ),

@@ -7,7 +7,7 @@ import { Chalk, type ChalkInstance } from "chalk";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
-import { arrivedOf } from "./json.ts";
+import { arrivedOf, conflictOf } from "./json.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
 export interface Page {
@@ -39,6 +39,12 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       const peers = [...carppeer, ...carppeer6];
       return peers.length === 0 ? [] : [`${name}: unicast peers ${peers.join(", ")}`];
     }),
+    ...interfaces.flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => {
+        const conflict = conflictOf(node, page.nowUs);
+        return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
+      }),
+    ),
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),

@@ -7,7 +7,7 @@
 
 import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
-import { Authentication, type SignedForm } from "../../protocol/authentication.ts";
+import { Authentication, type DigestForm, type SignedForm } from "../../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
   advertisementFrame,
@@ -107,19 +107,21 @@ export class Appearance {
     return [...this.#authentications.values()].flatMap(({ forms }) => forms);
   }
 
-  /** Whether the advertisement has a valid digest. */
-  verify({ vhid, counter, digest }: Advertisement): boolean {
-    return this.#authentications.get(vhid)?.verify(counter, digest) ?? false;
+  /** The form in which the advertisement's digest is valid; undefined: it is not. */
+  verify({ vhid, counter, digest }: Advertisement): DigestForm | undefined {
+    return this.#authentications.get(vhid)?.verify(counter, digest);
   }
 
   /**
    * Builds one advertisement: a packet for each family of the shared addresses.
    *
    * @param trafficClass TOS or traffic class byte
+   * @param form of the digest
    */
   transmissions(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     trafficClass: number,
+    form?: DigestForm,
   ): Transmission[] {
     const { name, addresses } = this.#configuration;
     const authentication = this.#authentications.get(fields.vhid);
@@ -128,7 +130,7 @@ export class Appearance {
     const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
     if (authentication === undefined || sourceMac === undefined)
       throw new Error(`${name} advertises without being configured`);
-    const message = encodeAdvertisement(fields, authentication);
+    const message = encodeAdvertisement(fields, authentication, form);
     const transmissions: Transmission[] = [];
     for (const family of [4, 6] as const) {
       const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;

@@ -413,6 +413,13 @@ describe("interfaces", () => {
     assert.deepEqual(ofNode({ ...since, heard, demote: 3 }), ["warning carp0 vhid 1: demoted by 3"]);
   });
 
+  test("peers that cannot agree about link-local addresses, as long as they are heard", () => {
+    const text = "10.0.0.3 signs the link-local addresses and 10.0.0.4 does not: they cannot agree";
+    const conflict = (untilUs: number) => ({ ...since, heard, linkLocalConflict: { text, untilUs } });
+    assert.deepEqual(ofNode(conflict(NOW_US + SECOND)), [`error carp0 vhid 1: ${text}`]);
+    assert.deepEqual(ofNode(conflict(NOW_US - SECOND)), []);
+  });
+
   test("several masters: this host and another that goes on, or two others of one family", () => {
     assert.deepEqual(ofNode({ ...since, heard, peers: [heard] }), [
       "error carp0 vhid 1: several masters advertise: this host, 10.0.0.3",

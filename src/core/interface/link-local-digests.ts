@@ -1,0 +1,149 @@
+/**
+ * LinkLocalDigests: whether the digests that a virtual host sends cover the link-local addresses. Both forms
+ * are accepted, but OpenBSD understands only the one without them, FreeBSD and NetBSD only the one with them:
+ * the form follows the peers that are heard. Peers of both kinds cannot agree with one another: then it stays
+ * as it is.
+ */
+
+import type { LinkLocals } from "../../protocol/authentication.ts";
+import { intervalUs, isBowOut, SECOND } from "../election/timing.ts";
+import type { Heard, Micros } from "../model.ts";
+
+type Form = Exclude<LinkLocals, "none">;
+
+/** A peer of the one kind, by its latest advertisements. */
+interface Speaker {
+  readonly source: string;
+  /** Since when such peers have been heard without a break. */
+  readonly sinceUs: Micros;
+  readonly lastUs: Micros;
+  readonly advertisements: number;
+  /** After this time without an advertisement it counts as gone. */
+  readonly untilUs: Micros;
+}
+
+/** What changes by an advertisement. */
+export interface LinkLocalChange {
+  /** For the log. */
+  readonly texts: readonly string[];
+  /** Another form is sent from now on. */
+  readonly formChanged: boolean;
+}
+
+/** An advertisement of a single recording is no evidence, and the peer repeats itself within an interval. */
+const ENOUGH = 2;
+const LEAST_LIFE_US: Micros = 10 * SECOND;
+/** Runs of counters that are remembered, and the greatest step within one: the BSDs count on by one. */
+const MAX_RUNS = 64;
+const MAX_STEP = 256n;
+/** Changes of the form that follow each other are held back, by twice as long each time. */
+const FIRST_HOLD_US: Micros = 10 * SECOND;
+const LONGEST_HOLD_US: Micros = 3_600 * SECOND;
+
+export class LinkLocalDigests {
+  #form: Form;
+  readonly #speakers = new Map<Form, Speaker>();
+  /** Counters that have been heard with link-local addresses covered: one of them again is a recording. */
+  readonly #runs: { readonly first: bigint; readonly last: bigint }[] = [];
+  #changedUs: Micros = Number.NEGATIVE_INFINITY;
+  #holdUs: Micros = FIRST_HOLD_US;
+  #conflict: { readonly text: string; readonly untilUs: Micros } | undefined;
+
+  /** @param saved the form that an earlier engine sent */
+  constructor(saved: Form = "left-out") {
+    this.#form = saved;
+  }
+
+  /** The form to send. */
+  get form(): Form {
+    return this.#form;
+  }
+
+  /** Which peers could not agree last, in words, and until when that holds. */
+  get conflict(): { readonly text: string; readonly untilUs: Micros } | undefined {
+    return this.#conflict;
+  }
+
+  /** Notes the form of an accepted advertisement. */
+  heard(form: Form, heard: Heard, nowUs: Micros): LinkLocalChange {
+    if (isBowOut(heard)) {
+      if (this.#speakers.get(form)?.source === heard.source) this.#speakers.delete(form);
+      return { texts: [], formChanged: false };
+    }
+    if (form === "covered" && !this.#isNew(heard.counter)) return { texts: [], formChanged: false };
+    this.#note(form, heard, nowUs);
+    const followed = this.#follow(form, nowUs);
+    const conflict = this.#noteConflict(nowUs);
+    const texts = [followed, conflict].filter((text) => text !== undefined);
+    return { texts, formChanged: followed !== undefined };
+  }
+
+  #note(form: Form, { source, advbase, advskew }: Heard, nowUs: Micros): void {
+    const former = this.#speakers.get(form);
+    const goesOn = former !== undefined && nowUs <= former.untilUs;
+    this.#speakers.set(form, {
+      source,
+      sinceUs: goesOn ? former.sinceUs : nowUs,
+      lastUs: nowUs,
+      advertisements: goesOn ? former.advertisements + 1 : 1,
+      untilUs: nowUs + Math.max(LEAST_LIFE_US, 4 * intervalUs(advbase, advskew)),
+    });
+  }
+
+  /** Changes the form when peers of the other kind alone are heard. @returns a text for the log if it did */
+  #follow(form: Form, nowUs: Micros): string | undefined {
+    const speaker = this.#alive(form, nowUs);
+    if (form === this.#form || speaker === undefined || speaker.advertisements < ENOUGH) return undefined;
+    if (this.#alive(this.#form, nowUs) !== undefined) return undefined;
+    const sinceUs = nowUs - this.#changedUs;
+    if (sinceUs < this.#holdUs) return undefined;
+    this.#holdUs = this.#isSoon(nowUs) ? Math.min(2 * this.#holdUs, LONGEST_HOLD_US) : FIRST_HOLD_US;
+    this.#form = form;
+    this.#changedUs = nowUs;
+    return form === "covered"
+      ? `${speaker.source} signs the link-local addresses: this host signs them too`
+      : `${speaker.source} does not sign the link-local addresses: this host no longer signs them`;
+  }
+
+  /** Whether the form has changed not long ago. */
+  #isSoon(nowUs: Micros): boolean {
+    return nowUs - this.#changedUs < 8 * this.#holdUs;
+  }
+
+  /** Notes whether peers are in conflict. @returns a text for the log if they were not before */
+  #noteConflict(nowUs: Micros): string | undefined {
+    const [covered, leftOut] = [this.#speakers.get("covered"), this.#speakers.get("left-out")];
+    if (covered === undefined || leftOut === undefined) return undefined;
+    // Either is silent while this host's form is its own: then the form has changed again and again.
+    const alternate = this.#holdUs > 2 * FIRST_HOLD_US && this.#isSoon(nowUs);
+    if (!alternate && !areSideBySide(covered, leftOut, nowUs)) return undefined;
+    const isKnown = nowUs <= (this.#conflict?.untilUs ?? 0);
+    const text = `${covered.source} signs the link-local addresses and ${leftOut.source} does not: they cannot agree`;
+    const untilUs = alternate
+      ? this.#changedUs + 8 * this.#holdUs
+      : Math.min(covered.untilUs, leftOut.untilUs);
+    this.#conflict = { text, untilUs };
+    return isKnown ? undefined : text;
+  }
+
+  #alive(form: Form, nowUs: Micros): Speaker | undefined {
+    const speaker = this.#speakers.get(form);
+    return speaker !== undefined && nowUs <= speaker.untilUs ? speaker : undefined;
+  }
+
+  /** Whether this counter was not heard before; notes it. */
+  #isNew(counter: bigint): boolean {
+    if (this.#runs.some(({ first, last }) => counter >= first && counter <= last)) return false;
+    const at = this.#runs.findIndex(({ last }) => counter > last && counter - last <= MAX_STEP);
+    const [{ first } = { first: counter }] = at < 0 ? [] : this.#runs.splice(at, 1);
+    this.#runs.push({ first, last: counter });
+    if (this.#runs.length > MAX_RUNS) this.#runs.shift();
+    return true;
+  }
+}
+
+/** Whether both have been heard for longer than a host of ours, heard before, needs to follow one of them. */
+function areSideBySide(a: Speaker, b: Speaker, nowUs: Micros): boolean {
+  const sinceUs = Math.max(a.sinceUs, b.sinceUs);
+  return [a, b].every(({ lastUs, untilUs }) => nowUs <= untilUs && lastUs - sinceUs >= untilUs - lastUs);
+}
