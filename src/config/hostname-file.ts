@@ -120,6 +120,8 @@ function asParameters(words: readonly string[]): string[] {
  */
 export function lineOf(refusal: string, lines: readonly ParameterLine[]): number | undefined {
   const [word = ""] = refusal.split(/:? /);
-  const isNamed = (each: string) => each === word || each.startsWith(`${word}/`);
+  // An address may be written with another length, or with its scope.
+  const bare = (text: string) => text.split(/[/%]/, 1)[0];
+  const isNamed = (each: string) => each === word || bare(each) === bare(word);
   return lines.findLast(({ words }) => words.some(isNamed))?.line;
 }

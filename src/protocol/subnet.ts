@@ -21,6 +21,12 @@ export function sameSubnet(a: PrefixedAddress, b: PrefixedAddress): boolean {
   return a.prefixLength === b.prefixLength && subnetOf(a) === subnetOf(b);
 }
 
+/** Whether one of the two subnets is in the other, or both are the same. */
+export function overlap(a: PrefixedAddress, b: PrefixedAddress): boolean {
+  const prefixLength = Math.min(a.prefixLength, b.prefixLength);
+  return contains(a.address, prefixLength, b.address);
+}
+
 /** The broadcast address as given, or as the prefix has it; a prefix of one or two addresses has none, nor has IPv6. */
 export function broadcastOf({
   family,

@@ -6,7 +6,7 @@
 import type { Device, InterfaceAddress } from "../../core/model.ts";
 import { isLinkLocal } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
-import { subnetOf } from "../../protocol/subnet.ts";
+import { overlap } from "../../protocol/subnet.ts";
 import { canonical, type Request } from "../netlink/bytes.ts";
 import {
   addressAddition,
@@ -59,17 +59,18 @@ const normal = (address: InterfaceAddress): InterfaceAddress => ({
 });
 
 /**
- * The addresses of the device, with their flags. An address gets its subnet's route only where the carpdev has no
- * address in that subnet, because two connected routes compete; a single host's address has no subnet. Link-local
+ * The addresses of the device, with their flags. An address gets its subnet's route only where no subnet of the
+ * carpdev's overlaps it: routes must not differ by who is MASTER. A single host's address has no subnet. Link-local
  * subnets are each device's own.
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];
-  const theirs = new Set(neighbours.map(subnetOf));
+  const hasNeighbour = (address: InterfaceAddress) =>
+    neighbours.some((each) => each.family === address.family && overlap(each, address));
   return device.addresses.map((given) => {
     const address = normal(given);
     const alone = address.prefixLength === (address.family === 4 ? 32 : 128);
-    const routed = !alone && (isLinkLocal(address.address) || !theirs.has(subnetOf(address)));
+    const routed = !alone && (isLinkLocal(address.address) || !hasNeighbour(address));
     const noDad = address.family === 6 ? IFA_F_NODAD : 0;
     return { key: addressKey(address), address, flags: noDad | (routed ? 0 : IFA_F_NOPREFIXROUTE) };
   });

@@ -155,6 +155,7 @@ describe("interfaces", () => {
       virtualRouters: [],
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
+      ownAddresses: () => [],
       ...given,
     });
   const found = (given: Given) => complaints(all(given));
@@ -383,6 +384,22 @@ describe("interfaces", () => {
       found({ views, unfit: () => "no Ethernet device" })[0],
       "error eth0: it is no Ethernet device: it cannot be a carpdev",
     );
+  });
+
+  test("a mask that differs from the carpdev's", () => {
+    const address = (address: string, prefixLength: number) => ({
+      family: 4 as const,
+      address,
+      prefixLength,
+    });
+    const ownAddresses = (name: string) => (name === "eth0" ? [address("10.77.0.1", 24)] : []);
+    const nodes = [node({ ...since, heard })];
+    const views = (length: number) => [view({ nodes, addresses: [address("10.77.0.100", length)] })];
+    one(
+      { views: views(8), ownAddresses },
+      /^warning eth0: it has 10.77.0.1\/24, and carp0 has 10.77.0.100\/8 with another mask$/,
+    );
+    for (const length of [24, 32]) assert.deepEqual(found({ views: views(length), ownAddresses }), []);
   });
 
   test("mode ip-unicast where the switch has learned", () => {

@@ -143,9 +143,21 @@ describe("the addresses of a device", () => {
       ["10.0.0.1/24", IFA_F_NOPREFIXROUTE],
       ["2001:db8::1/64", IFA_F_NODAD],
     ]);
-    // Another prefix length is another subnet.
-    const [first] = wantedAddresses(device(), [inet("10.0.0.20", 25)]);
-    assert.equal(first?.flags, 0);
+  });
+
+  test("bring no route of a network that overlaps one of the carpdev's, or has an address of it", () => {
+    const flags = (shared: InterfaceAddress, ...neighbours: InterfaceAddress[]) =>
+      wantedAddresses(device({ addresses: [shared] }), neighbours)[0]?.flags;
+    const own = [inet("192.168.1.2"), inet("10.0.0.20")] as const;
+    for (const length of [8, 16, 23, 25, 28, 30])
+      assert.equal(flags(inet("10.0.0.1", length), ...own), IFA_F_NOPREFIXROUTE, `/${length}`);
+    assert.equal(flags(inet("10.0.0.1"), inet("10.0.0.20", 32)), IFA_F_NOPREFIXROUTE);
+    assert.equal(flags(inet("10.0.1.1"), ...own), 0);
+    for (const length of [32, 48, 80, 128]) {
+      const neighbour = inet6("2001:db8::20", length);
+      assert.equal(flags(inet6("2001:db8::1"), neighbour), IFA_F_NODAD | IFA_F_NOPREFIXROUTE, `/${length}`);
+    }
+    assert.equal(flags(inet6("2001:db8::1"), inet6("2001:db8:0:1::20")), IFA_F_NODAD);
   });
 
   test("of a single host have no subnet; link-local ones always bring theirs", () => {
