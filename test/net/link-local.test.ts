@@ -4,8 +4,10 @@
  */
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Bsd, createNetwork, eventually } from "../hosts/index.ts";
+import { Bsd, createNetwork, eventually, virtualMac } from "../hosts/index.ts";
 import { live } from "../unit/protocol/vectors.ts";
 import { assertHolder, assertNothingLost, configure, IPV6, onCarpHosts } from "./carp-hosts.ts";
 
@@ -33,6 +35,70 @@ describe("link-local addresses", () => {
         if (holder === a) await a.command("carp0", "state", "backup");
       }
     });
+  });
+});
+
+describe("the same link-local address on two networks", () => {
+  test("is each network's gateway, by its own MAC, whoever holds which; dump and netstart know it", async () => {
+    const [lan, far] = await Promise.all([createNetwork(), createNetwork()]);
+    try {
+      const routers = await Promise.all([lan.host("a"), lan.host("b")]);
+      const clients = await Promise.all([lan.host("c"), far.host("d")]);
+      for (const [n, router] of routers.entries()) {
+        await far.attach(router);
+        await router.startEngine();
+        for (const [at, vhid] of [7, 9].entries()) {
+          const words = ["carpdev", `eth${at}`, "vhid", String(vhid), "advskew", String(100 * n)];
+          await router.command(`carp${at}`, "inet6", `${GATEWAY}%carp${at}/64`, ...words);
+        }
+      }
+      const answers = async (at: number) => {
+        const client = clients[at];
+        assert.ok(client !== undefined);
+        await client.run("ip", "neigh", "flush", "dev", "eth0");
+        assert.deepEqual((await client.ping(GATEWAY, { from: "eth0" })).lost, []);
+        const neighbour = await client.run("ip", "neigh", "show", GATEWAY, "dev", "eth0");
+        assert.match(neighbour, new RegExp(virtualMac([7, 9][at] ?? 0)));
+      };
+      const [a, b] = routers;
+      assert.ok(a !== undefined && b !== undefined);
+      await a.command("carp0", "state", "master");
+      await a.command("carp1", "state", "master");
+      for (const name of ["carp0", "carp1"]) {
+        await a.waitForState(name, "MASTER");
+        await b.waitForState(name, "BACKUP");
+      }
+      await Promise.all([answers(0), answers(1)]);
+      // Taken from one of them, it stays on the other.
+      await a.command("carp0", "inet6", "-alias", `${GATEWAY}%carp0`);
+      await b.waitForState("carp0", "MASTER");
+      await Promise.all([answers(0), answers(1)]);
+      await a.command("carp1", "down");
+      await b.waitForState("carp1", "MASTER");
+      await Promise.all([answers(0), answers(1)]);
+      for (const [at, words] of [
+        [1, ["address", "del", `${GATEWAY}/64`, "dev", "carp1"]],
+        [0, ["-6", "route", "del", "local", GATEWAY, "dev", "carp0", "table", "local"]],
+      ] as const) {
+        const from = b.engine.log.length;
+        await b.run("ip", ...words);
+        await b.engine.waitForLog(new RegExp(`carp${at}: repaired: .*${GATEWAY}.* was removed`), { from });
+        await Promise.all([answers(0), answers(1)]);
+      }
+      const [link] = JSON.parse(await b.run("ip", "-json", "link", "show", "carp1"));
+      const scope = link.ifindex.toString(16);
+      const shown = await b.command("carp1");
+      assert.match(shown.stdout, new RegExp(`\\tinet6 fe80::1%carp1 prefixlen 64 scopeid 0x${scope}\n`));
+      for (const name of ["carp0", "carp1"]) {
+        const { stdout } = await b.command("dump", name);
+        writeFileSync(join(b.etcDirectory, `hostname.${name}`), stdout, { mode: 0o640 });
+      }
+      assert.equal((await b.command("netstart")).stderr, "");
+      assert.equal(await b.engine.state("carp1"), "MASTER");
+    } finally {
+      lan.destroy();
+      far.destroy();
+    }
   });
 });
 

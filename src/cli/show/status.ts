@@ -7,6 +7,7 @@ import { Chalk, type ChalkInstance } from "chalk";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
+import { scoped } from "./ifconfig.ts";
 import { arrivedOf, conflictOf } from "./json.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
@@ -109,8 +110,8 @@ function columnsOf({ nowUs }: Page, chalk: ChalkInstance): Column<Row>[] {
   return columns.map((column) => ({ ...column, title: chalk.bold(column.title) }));
 }
 
-function addressesOf({ addresses }: InterfaceView): string[] {
-  return addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+function addressesOf(view: InterfaceView): string[] {
+  return view.addresses.map((each) => `${scoped(each, view)}/${each.prefixLength}`);
 }
 
 /** advbase/advskew as configured, and as sent while demoted. */
