@@ -311,7 +311,7 @@ export class CarpInterface implements Owner {
 
   /** An advertisement with a valid digest, of this form, arrived for one of the nodes. */
   accept(node: VirtualHost, heard: Heard, form: DigestForm, now: Instant): void {
-    this.#followForm(node.vhid, heard, form, now);
+    this.#followForm(node, heard, form, now);
     if (this.#leaving === undefined) {
       node.accept(heard, now);
       return;
@@ -322,9 +322,10 @@ export class CarpInterface implements Owner {
   }
 
   /** Before a node answers: a peer may understand the one form of digest only. */
-  #followForm(vhid: number, heard: Heard, { linkLocals }: DigestForm, now: Instant): void {
+  #followForm({ vhid, counters }: VirtualHost, heard: Heard, { linkLocals }: DigestForm, now: Instant): void {
     if (linkLocals === "none") return;
-    const change = this.#linkLocalDigests.get(vhid)?.heard(linkLocals, heard, now.us);
+    const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
+    const change = this.#linkLocalDigests.get(vhid)?.heard(linkLocals, heard, isOurs, now.us);
     for (const text of change?.texts ?? []) this.#host.log(2, `${this.name}${this.label(vhid)}: ${text}`);
     if (change?.formChanged) this.emit({ kind: "save" });
   }

@@ -2,7 +2,8 @@
  * LinkLocalDigests: whether the digests that a virtual host sends cover the link-local addresses. Both forms
  * are accepted, but OpenBSD understands only the one without them, FreeBSD and NetBSD only the one with them:
  * the form follows the peers that are heard. Peers of both kinds cannot agree with one another: then it stays
- * as it is.
+ * as it is. Hosts of ours understand both: one that covers them is followed, since it knows such a peer; one
+ * that leaves them out proves nothing.
  */
 
 import type { LinkLocals } from "../../protocol/authentication.ts";
@@ -11,7 +12,10 @@ import type { Heard, Micros } from "../model.ts";
 
 type Form = Exclude<LinkLocals, "none">;
 
-/** A peer of the one kind, by its latest advertisements. */
+/** The peers that an advertisement is evidence of: `ours` is a host of ours that covers link-local addresses. */
+type Kind = Form | "ours";
+
+/** A peer of one kind, by its latest advertisements. */
 interface Speaker {
   readonly source: string;
   /** Since when such peers have been heard without a break. */
@@ -30,9 +34,13 @@ export interface LinkLocalChange {
   readonly formChanged: boolean;
 }
 
-/** An advertisement of a single recording is no evidence, and the peer repeats itself within an interval. */
-const ENOUGH = 2;
-const LEAST_LIFE_US: Micros = 10 * SECOND;
+const UNCHANGED: LinkLocalChange = { texts: [], formChanged: false };
+/**
+ * The advertisements that are evidence enough: one may be a recording, but not of a host of ours; and such a host
+ * is not known at once when its clock differs.
+ */
+const ENOUGH = { covered: 2, "left-out": 4, ours: 1 } as const satisfies Record<Kind, number>;
+const LEAST_LIFE_US: Micros = SECOND;
 /** Runs of counters that are remembered, and the greatest step within one: the BSDs count on by one. */
 const MAX_RUNS = 64;
 const MAX_STEP = 256n;
@@ -42,7 +50,7 @@ const LONGEST_HOLD_US: Micros = 3_600 * SECOND;
 
 export class LinkLocalDigests {
   #form: Form;
-  readonly #speakers = new Map<Form, Speaker>();
+  readonly #speakers = new Map<Kind, Speaker>();
   /** Counters that have been heard with link-local addresses covered: one of them again is a recording. */
   readonly #runs: { readonly first: bigint; readonly last: bigint }[] = [];
   #changedUs: Micros = Number.NEGATIVE_INFINITY;
@@ -64,24 +72,26 @@ export class LinkLocalDigests {
     return this.#conflict;
   }
 
-  /** Notes the form of an accepted advertisement. */
-  heard(form: Form, heard: Heard, nowUs: Micros): LinkLocalChange {
+  /** Notes the form of an accepted advertisement. @param isOurs whether its sender is known to run this program */
+  heard(form: Form, heard: Heard, isOurs: boolean, nowUs: Micros): LinkLocalChange {
+    const kind: Kind = form === "covered" && isOurs ? "ours" : form;
     if (isBowOut(heard)) {
-      if (this.#speakers.get(form)?.source === heard.source) this.#speakers.delete(form);
-      return { texts: [], formChanged: false };
+      if (this.#speakers.get(kind)?.source === heard.source) this.#speakers.delete(kind);
+      return UNCHANGED;
     }
-    if (form === "covered" && !this.#isNew(heard.counter)) return { texts: [], formChanged: false };
-    this.#note(form, heard, nowUs);
-    const followed = this.#follow(form, nowUs);
+    if (form === "left-out" && isOurs) return UNCHANGED;
+    if (kind === "covered" && !this.#isNew(heard.counter)) return UNCHANGED;
+    this.#note(kind, heard, nowUs);
+    const followed = this.#follow(kind, nowUs);
     const conflict = this.#noteConflict(nowUs);
     const texts = [followed, conflict].filter((text) => text !== undefined);
     return { texts, formChanged: followed !== undefined };
   }
 
-  #note(form: Form, { source, advbase, advskew }: Heard, nowUs: Micros): void {
-    const former = this.#speakers.get(form);
+  #note(kind: Kind, { source, advbase, advskew }: Heard, nowUs: Micros): void {
+    const former = this.#speakers.get(kind);
     const goesOn = former !== undefined && nowUs <= former.untilUs;
-    this.#speakers.set(form, {
+    this.#speakers.set(kind, {
       source,
       sinceUs: goesOn ? former.sinceUs : nowUs,
       lastUs: nowUs,
@@ -90,10 +100,12 @@ export class LinkLocalDigests {
     });
   }
 
-  /** Changes the form when peers of the other kind alone are heard. @returns a text for the log if it did */
-  #follow(form: Form, nowUs: Micros): string | undefined {
-    const speaker = this.#alive(form, nowUs);
-    if (form === this.#form || speaker === undefined || speaker.advertisements < ENOUGH) return undefined;
+  /** Changes the form when peers of the other one alone are heard. @returns a text for the log if it did */
+  #follow(kind: Kind, nowUs: Micros): string | undefined {
+    const speaker = this.#alive(kind, nowUs);
+    const form = kind === "ours" ? "covered" : kind;
+    if (form === this.#form || speaker === undefined || speaker.advertisements < ENOUGH[kind])
+      return undefined;
     if (this.#alive(this.#form, nowUs) !== undefined) return undefined;
     const sinceUs = nowUs - this.#changedUs;
     if (sinceUs < this.#holdUs) return undefined;
@@ -126,8 +138,8 @@ export class LinkLocalDigests {
     return isKnown ? undefined : text;
   }
 
-  #alive(form: Form, nowUs: Micros): Speaker | undefined {
-    const speaker = this.#speakers.get(form);
+  #alive(kind: Kind, nowUs: Micros): Speaker | undefined {
+    const speaker = this.#speakers.get(kind);
     return speaker !== undefined && nowUs <= speaker.untilUs ? speaker : undefined;
   }
 
@@ -142,7 +154,7 @@ export class LinkLocalDigests {
   }
 }
 
-/** Whether both have been heard for longer than a host of ours, heard before, needs to follow one of them. */
+/** Whether both have been heard for longer than a host of ours, not known yet, needs to follow one of them. */
 function areSideBySide(a: Speaker, b: Speaker, nowUs: Micros): boolean {
   const sinceUs = Math.max(a.sinceUs, b.sinceUs);
   return [a, b].every(({ lastUs, untilUs }) => nowUs <= untilUs && lastUs - sinceUs >= untilUs - lastUs);

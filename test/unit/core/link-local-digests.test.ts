@@ -157,7 +157,7 @@ describe("a virtual host with link-local addresses", () => {
     station.world.run(60 * SECOND);
     station.take();
     const hear = speaker(station, "left-out");
-    hear(1);
+    hear(3);
     assert.equal(sentForm(station), "covered");
     hear(1);
     assert.equal(sentForm(station), "left-out");
@@ -172,7 +172,7 @@ describe("a virtual host with link-local addresses", () => {
     station.world.run(5 * SECOND);
     const counter = 0x1234_0000_0000_0100n;
     station.hear(bowOut({ addresses: ADDRESSES, linkLocals: "covered", counter }));
-    speaker(station, "left-out")(2);
+    speaker(station, "left-out")(4);
     assert.equal(sentForm(station), "left-out");
   });
 
@@ -188,6 +188,47 @@ describe("a virtual host with link-local addresses", () => {
       world.run(SECOND);
     }
     assert.equal(b.node().signsLinkLocals, true);
+  });
+});
+
+describe("a host of ours", () => {
+  /** Lets it advertise once a second in this form, with tag 9. */
+  function hearOurs(station: Station, linkLocals: LinkLocals, seconds: number, said: Said = {}) {
+    for (let i = 0; i < seconds; i++) {
+      // Not in the microseconds in which this host advertised.
+      station.world.run(SECOND / 3);
+      const us = BigInt(Math.trunc(station.now.epochUs));
+      const counter = us - (us % 256n) + 9n;
+      station.hear(advertisement({ addresses: ADDRESSES, advskew: 200, ...said, linkLocals, counter }));
+      station.world.run((2 * SECOND) / 3);
+    }
+  }
+
+  it("that covers them is followed at once: it knows a peer that does", () => {
+    const station = masterWith();
+    hearOurs(station, "covered", 1);
+    assert.equal(sentForm(station), "covered");
+    assert.deepEqual(told(station), [FOLLOWS]);
+  });
+
+  it("that leaves them out, because it was started anew, proves nothing", () => {
+    const station = masterWith();
+    speaker(station, "covered")(2);
+    station.world.run(60 * SECOND);
+    hearOurs(station, "left-out", 60);
+    assert.equal(sentForm(station), "covered");
+  });
+
+  it("is no party to a conflict, and holds nobody back", () => {
+    const station = masterWith();
+    const hear = speaker(station, "covered");
+    for (let i = 0; i < 30; i++) {
+      hearOurs(station, "left-out", 1, { source: "10.0.0.8" });
+      hear(1);
+      if (i === 2) assert.equal(sentForm(station), "covered");
+    }
+    assert.deepEqual(told(station), [FOLLOWS]);
+    assert.equal(station.node().linkLocalConflict, undefined);
   });
 });
 
@@ -248,7 +289,7 @@ describe("a recording", () => {
     station.world.run(20 * SECOND);
     const hear = speaker(station, "left-out");
     const replay = () => recorded.map((frame) => station.hear(frame));
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 5; i++) {
       replay();
       hear(1);
     }
