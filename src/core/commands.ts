@@ -152,10 +152,9 @@ export class Commands {
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacleText(obstacle)}` };
     // A file is right or wrong as a whole; a command is told of the addresses that it gives.
-    const given =
-      replaces || after.carpdev !== before.carpdev
-        ? after.addresses
-        : after.addresses.filter((each) => !before.addresses.includes(each));
+    const isWhole = replaces || after.carpdev !== before.carpdev;
+    const unchanged = new Set(isWhole ? [] : before.addresses);
+    const given = after.addresses.filter((each) => !unchanged.has(each));
     const masks = otherMasks(given, after.addresses, link?.addresses ?? []);
     const ofMasks = masks.map((mask) => maskWarning(mask, link?.name ?? ""));
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);

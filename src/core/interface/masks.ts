@@ -4,7 +4,14 @@
  */
 
 import { isLinkLocal } from "../../protocol/address.ts";
-import { contains, netmask, overlap, sameSubnet } from "../../protocol/subnet.ts";
+import {
+  contains,
+  netmask,
+  overlap,
+  overlapWith,
+  type PrefixedAddress,
+  subnetOf,
+} from "../../protocol/subnet.ts";
 import type { InterfaceAddress } from "../model.ts";
 
 /** A shared address with another mask than the carpdev has for the same network. */
@@ -17,8 +24,11 @@ export interface OtherMask {
   readonly use: string;
 }
 
+/** The first ones tell enough. */
+const MOST = 16;
+
 /**
- * Finds the masks that differ from the carpdev's.
+ * Finds the masks that differ from the carpdev's: the first sixteen.
  *
  * @param addresses the ones to look at
  * @param shared every address of the interface: with the carpdev's own MAC they are among the carpdev's
@@ -28,31 +38,31 @@ export function otherMasks(
   shared: readonly InterfaceAddress[],
   carpdevs: readonly InterfaceAddress[],
 ): OtherMask[] {
-  const own = carpdevs.filter(({ address }) => shared.every((each) => each.address !== address));
-  return addresses.flatMap((each) => {
-    const other = otherMask(each, own);
-    if (other === undefined) return [];
-    const { family, address } = each;
-    const length = other.prefixLength;
-    const word = family === 4 ? `netmask ${netmask(length)}` : `prefixlen ${length}`;
-    const use = `${address}/${length} (${word})`;
-    return { shared: text(each), own: text(other), use };
+  const ours = new Set(shared.map(({ address }) => address));
+  const own = carpdevs.filter((each) => !ours.has(each.address) && !isAlone(each));
+  const hasNeighbour = overlapWith(own);
+  const subnets = new Set(own.map(subnetOf));
+  const other = addresses.filter(
+    (each) =>
+      !isAlone(each) && !isLinkLocal(each.address) && !subnets.has(subnetOf(each)) && hasNeighbour(each),
+  );
+  return other.slice(0, MOST).map((each) => {
+    const near = own.filter((neighbour) => neighbour.family === each.family && overlap(neighbour, each));
+    const { address, prefixLength } =
+      near.find((neighbour) => contains(neighbour.address, neighbour.prefixLength, each.address)) ??
+      near[0] ??
+      each;
+    const word = each.family === 4 ? `netmask ${netmask(prefixLength)}` : `prefixlen ${prefixLength}`;
+    const use = `${each.address}/${prefixLength} (${word})`;
+    return { shared: text(each), own: text({ address, prefixLength }), use };
   });
 }
 
-const text = ({ address, prefixLength }: InterfaceAddress) => `${address}/${prefixLength}`;
+const text = ({ address, prefixLength }: PrefixedAddress) => `${address}/${prefixLength}`;
 
 /** For the person whose command gave the address. */
 export function maskWarning({ shared, own, use }: OtherMask, carpdev: string): string {
   return `${shared}: ${carpdev} has ${own}: use ${use}`;
-}
-
-/** The carpdev's address of the same network that has another mask; undefined: one has the same, or none is in it. */
-function otherMask(shared: InterfaceAddress, own: readonly InterfaceAddress[]): InterfaceAddress | undefined {
-  if (isAlone(shared) || isLinkLocal(shared.address)) return undefined;
-  const near = own.filter((each) => each.family === shared.family && !isAlone(each) && overlap(each, shared));
-  if (near.some((each) => sameSubnet(each, shared))) return undefined;
-  return near.find(({ address, prefixLength }) => contains(address, prefixLength, shared.address)) ?? near[0];
 }
 
 /** Whether the mask is that of a single host, which has no subnet: as aliases are often given. */

@@ -6,7 +6,7 @@
 import type { Device, InterfaceAddress } from "../../core/model.ts";
 import { isLinkLocal } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
-import { overlap } from "../../protocol/subnet.ts";
+import { overlapWith } from "../../protocol/subnet.ts";
 import { canonical, type Request } from "../netlink/bytes.ts";
 import {
   addressAddition,
@@ -65,8 +65,7 @@ const normal = (address: InterfaceAddress): InterfaceAddress => ({
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];
-  const hasNeighbour = (address: InterfaceAddress) =>
-    neighbours.some((each) => each.family === address.family && overlap(each, address));
+  const hasNeighbour = overlapWith(neighbours);
   return device.addresses.map((given) => {
     const address = normal(given);
     const alone = address.prefixLength === (address.family === 4 ? 32 : 128);
