@@ -17,6 +17,8 @@ const routes = async (host: Host) => [
   await host.run("ip", "-6", "route", "get", "fd77::98"),
 ];
 
+const lasting = (all: string[]) => all.map((text) => text.replaceAll(/ uid \d+| pref medium/g, ""));
+
 test("no mask takes the host's routes, and each that differs from the carpdev's is warned of", async () => {
   const lan = await createNetwork();
   try {
@@ -46,7 +48,6 @@ test("no mask takes the host's routes, and each that differs from the carpdev's 
     await host.waitForState("carp0", "MASTER");
     const shared = () => host.addresses("carp0");
     await eventuallyEqual(shared, ["10.77.0.100/8", "10.77.0.101/28", "10.77.0.102/32", "fd77::100/64"]);
-    const lasting = (all: string[]) => all.map((text) => text.replaceAll(/ uid \d+| pref medium/g, ""));
     assert.deepEqual(lasting(await routes(host)), lasting(before));
     for (const address of ["10.77.0.100", "10.77.0.101", "fd77::100"])
       assert.deepEqual((await client.ping(address)).lost, []);
@@ -70,6 +71,26 @@ test("no mask takes the host's routes, and each that differs from the carpdev's 
       async () => (await host.run("ip", "-4", "route")).trim(),
       "10.77.0.0/24 dev eth0 proto kernel scope link src 10.77.0.1",
     );
+  } finally {
+    lan.destroy();
+  }
+});
+
+test("with the carpdev's own MAC, too", async () => {
+  const lan = await createNetwork();
+  try {
+    const host = await lan.host("a", { addresses: ["10.77.0.1/24", "fd77::1/48"] });
+    const client = await lan.host("c", { addresses: ["10.77.0.98/24", "fd77::98/48"] });
+    await host.run("ip", "route", "add", "default", "via", "10.77.0.98");
+    await host.startEngine();
+    const before = await routes(host);
+    const words = ["10.77.0.100", "inet6", "fd77::100", "carpdev", "eth0", "vhid", "1"];
+    await host.command("carp0", ...words, "lladdr", await host.mac(), "alias", "fd77::101/128");
+    await host.command("carp0", "state", "master");
+    await host.waitForState("carp0", "MASTER");
+    for (const address of ["10.77.0.100", "fd77::100", "fd77::101"])
+      assert.deepEqual((await client.ping(address)).lost, []);
+    assert.deepEqual(lasting(await routes(host)), lasting(before));
   } finally {
     lan.destroy();
   }

@@ -17,6 +17,7 @@ import {
 } from "../../../src/kernel/devices/device-plan.ts";
 import { addressKey, LinkCache } from "../../../src/kernel/devices/link-cache.ts";
 import {
+  IFA_F_DEPRECATED,
   IFA_F_NODAD,
   IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
@@ -158,6 +159,19 @@ describe("the addresses of a device", () => {
       assert.equal(flags(inet6("2001:db8::1"), neighbour), IFA_F_NODAD | IFA_F_NOPREFIXROUTE, `/${length}`);
     }
     assert.equal(flags(inet6("2001:db8::1"), inet6("2001:db8:0:1::20")), IFA_F_NODAD);
+  });
+
+  test("on the carpdev itself leave the choice of a source to its own address", () => {
+    const addresses = [
+      inet("10.0.0.1"),
+      inet6("2001:db8::1"),
+      inet6("2001:db8::5", 128),
+      inet6("2001:db8:2::1"),
+    ];
+    const own = [inet("10.0.0.20"), inet6("2001:db8::20")];
+    const flags = wantedAddresses(device({ addresses, realMac: true }), own).map((each) => each.flags);
+    const quiet = IFA_F_NODAD | IFA_F_NOPREFIXROUTE | IFA_F_DEPRECATED;
+    assert.deepEqual(flags, [IFA_F_NOPREFIXROUTE, quiet, quiet, IFA_F_NODAD]);
   });
 
   test("of a single host have no subnet; link-local ones always bring theirs", () => {
