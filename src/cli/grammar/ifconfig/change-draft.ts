@@ -89,6 +89,18 @@ export function takeAddress(draft: ChangeDraft, word: string): Refusal | undefin
   return lengths.length === 0 ? undefined : takePrefixLength(draft, lengths.join("/"));
 }
 
+/** A list of hosts without the scopes of link-local addresses in it, which are noted. */
+export function withoutScopes(draft: ChangeDraft, hosts: string): string {
+  const each = hosts.split(",").map((host) => {
+    const { address: text, scope } = splitScope(host);
+    const address = parseAddress(text)?.address;
+    if (scope === undefined || address === undefined || !isLinkLocal(address)) return host;
+    draft.scoped.push({ address, scope });
+    return address;
+  });
+  return each.join();
+}
+
 export function takePrefixLength(draft: ChangeDraft, text: string): Refusal | undefined {
   const address = latestAddress(draft, "prefixlen");
   if (isRefusal(address)) return address;
