@@ -1,8 +1,8 @@
 /**
  * LinkLocalDigests: whether the digests that a virtual host sends cover the link-local addresses. Both forms
  * are accepted, but OpenBSD understands only the one without them, FreeBSD and NetBSD only the one with them:
- * the form follows the peers that are heard. Peers of both kinds cannot agree with one another: then it stays
- * as it is. Hosts of ours understand both: one that covers them is followed, since it knows such a peer; one
+ * the form follows the peers that are heard. Peers of both kinds cannot agree with one another: then link-local
+ * addresses are covered. Hosts of ours understand both: one that covers them is followed, since it knows such a peer; one
  * that leaves them out proves nothing.
  */
 
@@ -44,7 +44,7 @@ const LEAST_LIFE_US: Micros = SECOND;
 /** Runs of counters that are remembered, and the greatest step within one: the BSDs count on by one. */
 const MAX_RUNS = 64;
 const MAX_STEP = 256n;
-/** Changes of the form that follow each other are held back, by twice as long each time. */
+/** The form does not go back sooner than this, and after twice as long each time when that was wrong. */
 const FIRST_HOLD_US: Micros = 10 * SECOND;
 const LONGEST_HOLD_US: Micros = 3_600 * SECOND;
 
@@ -53,8 +53,11 @@ export class LinkLocalDigests {
   readonly #speakers = new Map<Kind, Speaker>();
   /** Counters that have been heard with link-local addresses covered: one of them again is a recording. */
   readonly #runs: { readonly first: bigint; readonly last: bigint }[] = [];
-  #changedUs: Micros = Number.NEGATIVE_INFINITY;
+  /** When the form went back to leaving link-local addresses out. */
+  #wentBackUs: Micros = Number.NEGATIVE_INFINITY;
   #holdUs: Micros = FIRST_HOLD_US;
+  /** It does not go back before this time. */
+  #heldUntilUs: Micros = 0;
   #conflict: { readonly text: string; readonly untilUs: Micros } | undefined;
 
   /** @param saved the form that an earlier engine sent */
@@ -100,40 +103,41 @@ export class LinkLocalDigests {
     });
   }
 
-  /** Changes the form when peers of the other one alone are heard. @returns a text for the log if it did */
+  /**
+   * Changes the form. A peer that covers link-local addresses shows that it is there with each counter; one that
+   * leaves them out may be a recording, since OpenBSD's counter stays the same. @returns a text for the log
+   */
   #follow(kind: Kind, nowUs: Micros): string | undefined {
     const speaker = this.#alive(kind, nowUs);
     const form = kind === "ours" ? "covered" : kind;
     if (form === this.#form || speaker === undefined || speaker.advertisements < ENOUGH[kind])
       return undefined;
-    if (this.#alive(this.#form, nowUs) !== undefined) return undefined;
-    const sinceUs = nowUs - this.#changedUs;
-    if (sinceUs < this.#holdUs) return undefined;
-    this.#holdUs = this.#isSoon(nowUs) ? Math.min(2 * this.#holdUs, LONGEST_HOLD_US) : FIRST_HOLD_US;
+    if (form === "left-out") {
+      if (this.#alive("covered", nowUs) !== undefined || nowUs < this.#heldUntilUs) return undefined;
+      this.#form = form;
+      this.#wentBackUs = nowUs;
+      return `${speaker.source} does not sign the link-local addresses: this host no longer signs them`;
+    }
+    const lifeUs = speaker.untilUs - nowUs;
+    // Another host of ours may need longer to go back.
+    if (kind === "ours" && nowUs - this.#wentBackUs < 2 * lifeUs) return undefined;
+    const wasWrong = nowUs - this.#wentBackUs < 8 * this.#holdUs + 4 * lifeUs;
+    this.#holdUs = wasWrong ? Math.min(2 * this.#holdUs, LONGEST_HOLD_US) : FIRST_HOLD_US;
+    this.#heldUntilUs = nowUs + this.#holdUs;
     this.#form = form;
-    this.#changedUs = nowUs;
-    return form === "covered"
-      ? `${speaker.source} signs the link-local addresses: this host signs them too`
-      : `${speaker.source} does not sign the link-local addresses: this host no longer signs them`;
-  }
-
-  /** Whether the form has changed not long ago. */
-  #isSoon(nowUs: Micros): boolean {
-    return nowUs - this.#changedUs < 8 * this.#holdUs;
+    return `${speaker.source} signs the link-local addresses: this host signs them too`;
   }
 
   /** Notes whether peers are in conflict. @returns a text for the log if they were not before */
   #noteConflict(nowUs: Micros): string | undefined {
     const [covered, leftOut] = [this.#speakers.get("covered"), this.#speakers.get("left-out")];
     if (covered === undefined || leftOut === undefined) return undefined;
-    // Either is silent while this host's form is its own: then the form has changed again and again.
-    const alternate = this.#holdUs > 2 * FIRST_HOLD_US && this.#isSoon(nowUs);
+    // Either is silent while this host's form is its own: then it was wrong to go back.
+    const alternate = this.#holdUs > FIRST_HOLD_US && nowUs <= this.#heldUntilUs;
     if (!alternate && !areSideBySide(covered, leftOut, nowUs)) return undefined;
     const isKnown = nowUs <= (this.#conflict?.untilUs ?? 0);
     const text = `${covered.source} signs the link-local addresses and ${leftOut.source} does not: they cannot agree`;
-    const untilUs = alternate
-      ? this.#changedUs + 8 * this.#holdUs
-      : Math.min(covered.untilUs, leftOut.untilUs);
+    const untilUs = alternate ? this.#heldUntilUs : Math.min(covered.untilUs, leftOut.untilUs);
     this.#conflict = { text, untilUs };
     return isKnown ? undefined : text;
   }

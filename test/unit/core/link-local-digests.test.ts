@@ -243,14 +243,14 @@ describe("peers that do and peers that do not", () => {
   }
   const CONFLICT = "10.0.0.9 signs the link-local addresses and 10.0.0.8 does not: they cannot agree";
 
-  it("cannot agree: that is said once, and the form stays as it is", () => {
+  it("cannot agree: that is said once, and they are covered, of which no recording can be the cause", () => {
     const station = masterWith();
     speaker(station, "left-out", { source: "10.0.0.8" })(1);
     station.take();
     hearBoth(station, 30);
-    assert.deepEqual(told(station), [`2 carp0: ${CONFLICT}`]);
+    assert.deepEqual(told(station), [FOLLOWS, `2 carp0: ${CONFLICT}`]);
     assert.equal(station.node().linkLocalConflict?.text, CONFLICT);
-    assert.equal(station.node().signsLinkLocals, false);
+    assert.equal(station.node().signsLinkLocals, true);
     station.world.run(60 * SECOND);
     assert.ok((station.node().linkLocalConflict?.untilUs ?? 0) < station.world.us);
   });
@@ -266,12 +266,30 @@ describe("peers that do and peers that do not", () => {
       if (signs !== former) changes++;
       former = signs;
     }
-    assert.ok(changes < 15, `${changes} changes in an hour`);
+    assert.ok(changes < 20, `${changes} changes in an hour`);
     assert.ok(told(station).includes(`2 carp0: ${CONFLICT}`));
   });
 });
 
 describe("a recording", () => {
+  it("of OpenBSD, whose counter stays the same, changes it seldom and for seconds", () => {
+    const station = masterWith();
+    const freebsd = speaker(station, "covered");
+    const recorded = advertisement({ addresses: ADDRESSES, advskew: 200, counter: 77n, source: "10.0.0.8" });
+    freebsd(2);
+    let [seconds, changes] = [0, 0];
+    for (let i = 0; i < 3600; i++) {
+      const before = station.node().signsLinkLocals;
+      station.hear(recorded);
+      // FreeBSD is MASTER three of its intervals after the last word that it understood.
+      if (before) station.world.run(SECOND);
+      else if (++seconds % 5 === 0) freebsd(2);
+      else station.world.run(SECOND);
+      if (station.node().signsLinkLocals !== before) changes++;
+    }
+    assert.ok(changes < 20 && seconds < 60, `${changes} changes, ${seconds} seconds`);
+  });
+
   it("of a single advertisement changes no form, however often it is sent", () => {
     const station = masterWith();
     const [recorded = new Uint8Array()] = speaker(station, "covered")(1);
