@@ -126,6 +126,7 @@ function everyLogLine(): Logged[] {
     { kind: "saved-state" },
   ];
   for (const part of parts) handle({ kind: "performed", part, errors: ["a reason"] });
+  for (const part of parts) handle({ kind: "performed", part, errors: [] });
 
   const effects = command({ kind: "change", name: "carp0", change: { state: "master" } });
   const own = effects.flatMap((effect) => (effect.kind === "advertise" ? effect.transmissions : []));
