@@ -2,5 +2,5 @@
 
 /** IPv4 or IPv6 by its looks, with or without /LEN, right or wrong. */
 export function looksLikeAddress(word: string): boolean {
-  return word.includes(":") || /^[0-9][0-9.]*(\/.*)?$/.test(word);
+  return word.includes(":") || /^[0-9][0-9.]*([/%].*)?$/.test(word);
 }

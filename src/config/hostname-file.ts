@@ -6,7 +6,7 @@
 import { INTERFACE_NAME } from "../control/limits.ts";
 import { printable } from "../control/printable.ts";
 import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
-import { parseAddress } from "../protocol/address.ts";
+import { parseAddress, splitScope } from "../protocol/address.ts";
 import { looksLikeAddress } from "./address-word.ts";
 import { type Complaint, linesOf } from "./lines.ts";
 import { splitWords } from "./shell-words.ts";
@@ -89,7 +89,8 @@ function readLine(text: string): ReadLine | Refusal | undefined {
 function destination([, text, ...others]: readonly string[]): { readonly warning: string } | Refusal {
   if (text === undefined) return refuse("dest: needs an address");
   if (others.length > 0) return refuse(`${printable(others[0])}: dest takes one address`);
-  if (parseAddress(text) === undefined) return refuse(`dest ${printable(text)}: not an address`);
+  if (parseAddress(splitScope(text).address) === undefined)
+    return refuse(`dest ${printable(text)}: not an address`);
   return { warning: `dest ${text}: ignored: a carp interface has no address at a far end` };
 }
 
@@ -120,6 +121,8 @@ function asParameters(words: readonly string[]): string[] {
  */
 export function lineOf(refusal: string, lines: readonly ParameterLine[]): number | undefined {
   const [word = ""] = refusal.split(/:? /);
-  const isNamed = (each: string) => each === word || each.startsWith(`${word}/`);
+  // An address may be written with another length, or with its scope.
+  const bare = (text: string) => text.split(/[/%]/, 1)[0];
+  const isNamed = (each: string) => each === word || bare(each) === bare(word);
   return lines.findLast(({ words }) => words.some(isNamed))?.line;
 }

@@ -67,4 +67,6 @@ export interface HostConfiguration {
   readonly reasons: readonly NamedDemotion[];
   /** What the virtual hosts know of each other's counters, to refuse recorded advertisements. */
   readonly windows?: readonly SavedWindow[] | undefined;
+  /** The virtual hosts whose digests cover link-local addresses, because peers' do. */
+  readonly signsLinkLocals?: readonly { readonly interface: string; readonly vhid: number }[] | undefined;
 }

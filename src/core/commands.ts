@@ -11,6 +11,7 @@ import { identity } from "./interface/appearance.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
+import { maskWarning, otherMasks } from "./interface/masks.ts";
 import { changeOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
 import { applyChange, newInterface } from "./interface/reconfigure.ts";
 import { configuredPeers, ownPeers } from "./interface/unicast-peers.ts";
@@ -150,9 +151,16 @@ export class Commands {
     const obstacle = obstacleTo(after, link, balancing) ?? notInPlace(known, after);
     if (change.state !== undefined && obstacle !== undefined)
       return { error: `state ${change.state}: ${name} does not run: ${obstacleText(obstacle)}` };
+    // A file is right or wrong as a whole; a command is told of the addresses that it gives.
+    const isWhole = replaces || after.carpdev !== before.carpdev;
+    const unchanged = new Set(isWhole ? [] : before.addresses);
+    const given = after.addresses.filter((each) => !unchanged.has(each));
+    const masks = otherMasks(given, after.addresses, link?.addresses ?? []);
+    const ofMasks = masks.map((mask) => maskWarning(mask, link?.name ?? ""));
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
-    const warnings = warningsAbout(before, after, link);
-    if (replaces && (command.dryRun || !(changed || change.state !== undefined))) return { name, changed };
+    if (replaces && (command.dryRun || !(changed || change.state !== undefined)))
+      return { name, changed, warnings: ofMasks };
+    const warnings = [...ofMasks, ...warningsAbout(before, after, link)];
     present?.finishLeaving();
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);

@@ -154,6 +154,9 @@ export class Host {
       groups,
       reasons,
       windows: this.#counters.windows,
+      signsLinkLocals: [...this.#interfaces].flatMap((each) =>
+        each.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
+      ),
     };
   }
 
@@ -171,7 +174,10 @@ export class Host {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups);
     this.#demotion.restoreReasons(configuration.reasons);
-    for (const each of configuration.interfaces) this.#interfaces.add(each, now);
+    for (const each of configuration.interfaces) {
+      const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
+      this.#interfaces.add(each, now).signLinkLocals(vhids.map(({ vhid }) => vhid));
+    }
     this.#interfaces.listen();
     for (const each of this.#interfaces) each.evaluate(now, (vhid) => leaseUntilUs(each.name, vhid));
     return this.#takeEffects(now);
@@ -262,7 +268,7 @@ export class Host {
       return;
     }
     if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
-    else verdict.carpInterface.accept(verdict.node, verdict.heard, now);
+    else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
   }
 
   #stray(device: string, family: 4 | 6, now: Instant): void {

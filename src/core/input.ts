@@ -6,6 +6,7 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { type Advertisement, parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
+import type { DigestForm } from "../protocol/authentication.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import { parseVrrp } from "../protocol/vrrp.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
@@ -36,6 +37,8 @@ export interface Accepted {
   readonly carpInterface: CarpInterface;
   readonly node: VirtualHost;
   readonly heard: Heard;
+  /** The form of its digest. */
+  readonly form: DigestForm;
   /** Another master gives way to this host, and tells this host alone: it is no claim. */
   readonly concedes?: boolean;
 }
@@ -112,7 +115,8 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
-  if (!carpInterface.verify(parsed.advertisement))
+  const form = carpInterface.verify(parsed.advertisement);
+  if (form === undefined)
     return { ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`), cause: "digest" };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   const stale = (what: string, cause: DiscardCause): Discarded => ({
@@ -125,7 +129,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
     return stale("replay or network loop detected", carpInterface.isAddressed(source) ? "own" : "recorded");
   const replay = carpInterface.replayOf(node, heard, now);
   if (replay !== undefined) return stale(`replay detected: ${replay}`, "recorded");
-  return { carpInterface, node, heard };
+  return { carpInterface, node, heard, form };
 }
 
 /** A packet that is refused as CARP may be VRRP's: it is counted as before, and named for what it is. */
@@ -153,11 +157,12 @@ function concession(
   if (carpInterface === undefined || node === undefined || multicast || hopLimit !== 255) return undefined;
   if (!carpInterface.isAddressed(formatAddress(addresses.destination))) return undefined;
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
-  if (version !== 2 || type !== 1 || !node.outranks(heard) || !carpInterface.verify(advertisement))
-    return undefined;
+  if (version !== 2 || type !== 1 || !node.outranks(heard)) return undefined;
+  const form = carpInterface.verify(advertisement);
+  if (form === undefined) return undefined;
   if (node.counters.isOwn(counter) || carpInterface.replayOf(node, heard, now) !== undefined)
     return undefined;
-  return { carpInterface, node, heard, concedes: true };
+  return { carpInterface, node, heard, form, concedes: true };
 }
 
 /** Why a unicast packet is not for this interface: it is from another host than its peers, or for another one. */

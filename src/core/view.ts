@@ -31,6 +31,10 @@ export interface NodeView {
     | undefined;
   /** The other hosts that advertise this virtual host at present. */
   readonly peers: readonly Peer[];
+  /** Whether the digests it sends cover the link-local addresses; undefined where it has none. */
+  readonly signsLinkLocals?: boolean | undefined;
+  /** Which peers cannot agree about that, until they are no longer heard. */
+  readonly linkLocalConflict?: { readonly text: string; readonly untilUs: Micros } | undefined;
 }
 
 /**

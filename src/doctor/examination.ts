@@ -72,6 +72,7 @@ export async function examineAround(
       unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),
       unfit: (name) => engine.host.unfitLink(name),
+      ownAddresses: (name) => engine.host.link(name)?.addresses ?? [],
     }),
   ];
 }

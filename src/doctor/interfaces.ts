@@ -6,7 +6,8 @@
 
 import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
-import type { Micros } from "../core/model.ts";
+import { otherMasks } from "../core/interface/masks.ts";
+import type { InterfaceAddress, Micros } from "../core/model.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
@@ -26,6 +27,8 @@ export interface InterfacesExamined {
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;
   readonly overruled: (carpdev: string) => Overruled;
+  /** The addresses of a device that could be a carpdev. */
+  readonly ownAddresses: (name: string) => readonly InterfaceAddress[];
 }
 
 /** So many packets without one for another host are no coincidence. */
@@ -52,7 +55,7 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local, overruled, unfit: unfitness }: InterfacesExamined,
+  { device, mtu: mtuOf, local, overruled, unfit: unfitness, ownAddresses }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
@@ -104,6 +107,9 @@ function carpdev(
   for (const view of on)
     if (mtu !== undefined && view.mtu > mtu)
       say("warning", `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`, "make both the same");
+  for (const { name: carp, addresses } of on)
+    for (const { shared, own, use } of otherMasks(addresses, addresses, ownAddresses(name)))
+      say("warning", `it has ${own}, and ${carp} has ${shared} with another mask`, `use ${use}`);
   for (const other of inSameSubnets(name, on, local))
     if ((device(other.device)?.arpIgnore ?? 1) < 1)
       say(
@@ -292,7 +298,7 @@ function notSent(error: string, carpdev: string): { why: string; todo: string } 
 }
 
 function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
-  const { vhid, state, peers, heard, demote, sinceUs } = node;
+  const { vhid, state, peers, heard, demote, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
   if (demote > 0)
@@ -302,6 +308,16 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
       text: `demoted by ${demote}`,
       todo: "see 'carpctl status' for the reasons",
     });
+  if (linkLocalConflict !== undefined && nowUs <= linkLocalConflict.untilUs)
+    return [
+      ...found,
+      {
+        level: "error",
+        subject,
+        text: linkLocalConflict.text,
+        todo: "take the link-local addresses off this vhid on every host",
+      },
+    ];
   // A master that this host answered advertises no more after that.
   const contending = peers.filter(
     ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),

@@ -75,6 +75,14 @@ export function formatAddress(bytes: Uint8Array): string {
   throw new TypeError(`${bytes.length} bytes are no address`);
 }
 
+/** Splits `fe80::1%carp1` into the address and its scope, which follows the first `%`. */
+export function splitScope(text: string): { readonly address: string; readonly scope: string | undefined } {
+  const at = text.indexOf("%");
+  return at < 0
+    ? { address: text, scope: undefined }
+    : { address: text.slice(0, at), scope: text.slice(at + 1) };
+}
+
 /** fe80::/10. */
 export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address);

@@ -3,7 +3,7 @@
  * it arrived whole: version and digest are the receiver's to check, in that order.
  */
 
-import type { Authentication } from "./authentication.ts";
+import type { Authentication, DigestForm } from "./authentication.ts";
 import { internetChecksum, onesComplementSum, pseudoHeaderSum } from "./checksum.ts";
 
 export const ADVERTISEMENT_BYTES = 36;
@@ -47,7 +47,11 @@ export interface AdvertisementFields {
 }
 
 /** @throws RangeError when a field does not fit its place. */
-export function encodeAdvertisement(fields: AdvertisementFields, authentication: Authentication): Uint8Array {
+export function encodeAdvertisement(
+  fields: AdvertisementFields,
+  authentication: Authentication,
+  form?: DigestForm,
+): Uint8Array {
   const message = new Uint8Array(ADVERTISEMENT_BYTES);
   const view = new DataView(message.buffer);
   message[0] = VERSION_AND_TYPE;
@@ -58,7 +62,7 @@ export function encodeAdvertisement(fields: AdvertisementFields, authentication:
     message[offset[name]] = value;
   }
   message[offset.authLength] = AUTHENTICATION_WORDS;
-  message.set(authentication.sign(fields.counter), offset.digest);
+  message.set(authentication.sign(fields.counter, form), offset.digest);
   view.setBigUint64(offset.counter, fields.counter);
   view.setUint16(offset.checksum, internetChecksum(message));
   return message;

@@ -26,6 +26,21 @@ export interface AuthenticationOptions {
   readonly handSetLladdr?: string | undefined;
 }
 
+/**
+ * Whether a digest covers the link-local addresses: OpenBSD leaves them out, FreeBSD and NetBSD cover them.
+ * `none`: there are none, and both digests are the same.
+ */
+export type LinkLocals = "none" | "left-out" | "covered";
+
+/** The form of a digest: the implementations differ in what it covers. */
+export interface DigestForm {
+  readonly linkLocals: LinkLocals;
+}
+
+const NONE: DigestForm = { linkLocals: "none" };
+const LEFT_OUT: DigestForm = { linkLocals: "left-out" };
+const COVERED: DigestForm = { linkLocals: "covered" };
+
 /** The input of a digest: HMAC-SHA1 over `message`, whose last 8 bytes are the counter. */
 export interface SignedForm {
   readonly vhid: number;
@@ -59,19 +74,24 @@ export class Authentication {
   }
 
   /**
-   * @returns the 20 bytes of the digest, link-local addresses left out.
+   * @returns the 20 bytes of the digest
    * @throws RangeError when the counter does not fit 64 bits.
    */
-  sign(counter: bigint): Uint8Array {
-    return this.#digest(this.#message, counter);
+  sign(counter: bigint, { linkLocals }: DigestForm = LEFT_OUT): Uint8Array {
+    const message = linkLocals === "covered" ? this.#linkLocalMessage : undefined;
+    return this.#digest(message ?? this.#message, counter);
   }
 
-  /** Whether the digest is right in either form. Takes the same time for every digest that is not. */
-  verify(counter: bigint, digest: Uint8Array): boolean {
-    if (digest.length !== DIGEST_BYTES) return false;
-    if (timingSafeEqual(digest, this.#digest(this.#message, counter))) return true;
-    if (this.#linkLocalMessage === undefined) return false;
-    return timingSafeEqual(digest, this.#digest(this.#linkLocalMessage, counter));
+  /**
+   * The form in which the digest is right; undefined: in none. Takes the same time for every digest that is
+   * not.
+   */
+  verify(counter: bigint, digest: Uint8Array): DigestForm | undefined {
+    if (digest.length !== DIGEST_BYTES) return undefined;
+    const hasLinkLocals = this.#linkLocalMessage !== undefined;
+    if (timingSafeEqual(digest, this.#digest(this.#message, counter))) return hasLinkLocals ? LEFT_OUT : NONE;
+    if (this.#linkLocalMessage === undefined) return undefined;
+    return timingSafeEqual(digest, this.#digest(this.#linkLocalMessage, counter)) ? COVERED : undefined;
   }
 
   /** Every form that it verifies, counters 0, for the native receiver, which checks digests by itself. */

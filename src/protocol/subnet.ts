@@ -21,6 +21,32 @@ export function sameSubnet(a: PrefixedAddress, b: PrefixedAddress): boolean {
   return a.prefixLength === b.prefixLength && subnetOf(a) === subnetOf(b);
 }
 
+/** Whether one of the two subnets is in the other, or both are the same. */
+export function overlap(a: PrefixedAddress, b: PrefixedAddress): boolean {
+  const prefixLength = Math.min(a.prefixLength, b.prefixLength);
+  return contains(a.address, prefixLength, b.address);
+}
+
+/**
+ * Makes a test whether a subnet overlaps one of these, which takes no longer for many of them: a host may have
+ * thousands of addresses.
+ */
+export function overlapWith(subnets: readonly PrefixedAddress[]): (subnet: PrefixedAddress) => boolean {
+  const byLength = Map.groupBy(subnets, ({ prefixLength }) => prefixLength);
+  const known = new Map<string, ReadonlySet<string>>();
+  const shortened = (to: number, length: number, of: readonly PrefixedAddress[]) => {
+    const key = `${length} to ${to}`;
+    const found = known.get(key) ?? new Set(of.map(({ address }) => subnetOf({ address, prefixLength: to })));
+    known.set(key, found);
+    return found;
+  };
+  return ({ address, prefixLength }) =>
+    [...byLength].some(([length, of]) => {
+      const shorter = Math.min(length, prefixLength);
+      return shortened(shorter, length, of).has(subnetOf({ address, prefixLength: shorter }));
+    });
+}
+
 /** The broadcast address as given, or as the prefix has it; a prefix of one or two addresses has none, nor has IPv6. */
 export function broadcastOf({
   family,

@@ -3,6 +3,7 @@
  * tests, the benchmarks and the demo.
  */
 
+export { Bsd } from "./bsd.ts";
 export type { Capture } from "./capture.ts";
 export { summary } from "./capture.ts";
 export * as echo from "./echo.ts";

@@ -11,7 +11,7 @@ import {
   encodeAdvertisement,
   parseAdvertisement,
 } from "../../src/protocol/advertisement.ts";
-import { Authentication } from "../../src/protocol/authentication.ts";
+import { Authentication, type DigestForm } from "../../src/protocol/authentication.ts";
 import { advertisementFrame, parseCarpFrame } from "../../src/protocol/frame.ts";
 import { intervalOf, isBowOut, secretOf } from "./hearing.ts";
 import type { Kind, Service } from "./plan.ts";
@@ -162,6 +162,11 @@ export class Foreign implements Plugged {
       if (vh.state === "MASTER") this.#send(vh, vh.service.advbase, this.#advskew(vh));
   }
 
+  /** FreeBSD's digests cover link-local addresses, and it understands no others. */
+  get #form(): DigestForm {
+    return { linkLocals: this.kind === "freebsd" ? "covered" : "left-out" };
+  }
+
   /** The demote byte: OpenBSD advertises demotion with it, FreeBSD raises advskew instead. */
   get #demote(): number {
     return this.kind === "openbsd" ? Math.min(255, this.#demotion) : 0;
@@ -187,7 +192,10 @@ export class Foreign implements Plugged {
     const vh = this.#virtualHosts.find(
       (each) => each.vhid === vhid && each.service.segment === segment.index,
     );
-    if (version !== 2 || vh === undefined || !vh.authentication.verify(counter, digest)) return;
+    if (version !== 2 || vh === undefined) return;
+    const form = vh.authentication.verify(counter, digest);
+    if (form === undefined || (form.linkLocals !== "none" && form.linkLocals !== this.#form.linkLocals))
+      return;
     if (from === undefined) this.disturbedAtUs = this.#world.us;
     // OpenBSD's counter never changes, and it recognises its own; the others count on from the counter they
     // hear.
@@ -267,7 +275,7 @@ export class Foreign implements Plugged {
       vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
     const fields = { vhid: vh.vhid, advbase, advskew, demote: this.#demote, counter: vh.counter };
     noteMade(this.#world, vh.counter, { host: this.id, isOurs: false, ...fields });
-    const message = encodeAdvertisement(fields, vh.authentication);
+    const message = encodeAdvertisement(fields, vh.authentication, this.#form);
     const source = ownAddress(segment.index, this.id);
     const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });
     segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us });

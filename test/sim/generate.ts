@@ -6,6 +6,7 @@
 import type { Command } from "../../src/core/command.ts";
 import type { InterfaceChange } from "../../src/core/interface/configuration.ts";
 import type { Micros } from "../../src/core/model.ts";
+import { isLinkLocal } from "../../src/protocol/address.ts";
 import type { HostPlan, Kind, Plan, Service, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import type { Weather } from "./segment.ts";
@@ -44,9 +45,20 @@ export function generate(seed: number, extent: Extent): Plan {
   );
   const drawn = services.map((where) => drawService(random, where, { hasForeign, count, advbase }));
   const hosts = drawHosts(random, drawn, { hasForeign, count, advbase });
-  const cluster = { random, services: drawn, hosts, unitUs: (advbase + 1) * SECOND };
+  const shared = withLinkLocals(drawn, hosts, new Random(seed + 0x11ca1));
+  const cluster = { random, services: shared, hosts, unitUs: (advbase + 1) * SECOND };
   const { steps, durationUs } = drawEpisodes(cluster, extent);
-  return { seed, durationUs, segments, services: drawn, hosts, steps };
+  return { seed, durationUs, segments, services: shared, hosts, steps };
+}
+
+/** Adds link-local addresses beside BSDs of one kind: those of two kinds do not agree about them. */
+function withLinkLocals(services: readonly Service[], hosts: readonly HostPlan[], random: Random): Service[] {
+  const kinds = new Set(hosts.map(({ kind }) => kind).filter((kind) => kind !== "carpctl"));
+  if (kinds.size !== 1 || kinds.has("ucarp") || random.chance(0.5)) return [...services];
+  return services.map((service, i) => ({
+    ...service,
+    addresses: [...service.addresses, `fe80::fa:${i + 1}`],
+  }));
 }
 
 /** Draws an advbase: mostly 0 and 1, where the timing is tightest, and all others at a falling rate. */
@@ -321,7 +333,8 @@ function drawCommand(
       };
     }
     default:
-      return addresses.length > 1
+      // Without link-local addresses it would no longer understand FreeBSD.
+      return addresses.length > 1 && !addresses.some(isLinkLocal)
         ? { command: change({ removeFamilies: [6] }), undo: change({ addAddresses: [ipv6Of(service)] }) }
         : {
             command: change({ carpnodes: [...vhids].reverse().map((vhid) => ({ vhid, advskew: 100 })) }),

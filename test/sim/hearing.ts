@@ -45,7 +45,7 @@ export function secretOf(
 }
 
 const authentications = new Map<string, Authentication>();
-const verified = new WeakMap<Frame, { readonly secret: string; readonly isValid: boolean }>();
+const verified = new WeakMap<Frame, { readonly input: string; readonly isValid: boolean }>();
 
 /** What becomes of a frame: an advertisement that is accepted, or none. */
 export interface Verdict {
@@ -146,12 +146,14 @@ function hasValidDigest(
   { pass, addresses }: InterfaceConfiguration,
   { vhid, counter, digest }: Said,
 ): boolean {
-  const known = verified.get(frame);
-  if (known?.secret === secret) return known.isValid;
   const texts = addresses.map(({ address }) => address);
-  const authentication = authentications.get(secret) ?? new Authentication({ pass, vhid, addresses: texts });
-  authentications.set(secret, authentication);
-  const verdict = { secret, isValid: authentication.verify(counter, digest) };
+  // Link-local addresses are no part of the secret, and may be part of the digest.
+  const input = [secret, ...texts.filter(isLinkLocal)].join(" ");
+  const known = verified.get(frame);
+  if (known?.input === input) return known.isValid;
+  const authentication = authentications.get(input) ?? new Authentication({ pass, vhid, addresses: texts });
+  authentications.set(input, authentication);
+  const verdict = { input, isValid: authentication.verify(counter, digest) !== undefined };
   verified.set(frame, verdict);
   return verdict.isValid;
 }

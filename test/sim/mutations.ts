@@ -33,6 +33,7 @@ interface Modules {
   "core/failures.ts": typeof import("../../src/core/failures.ts");
   "core/interface/appearance.ts": typeof import("../../src/core/interface/appearance.ts");
   "core/interface/carp-interface.ts": typeof import("../../src/core/interface/carp-interface.ts");
+  "core/interface/link-local-digests.ts": typeof import("../../src/core/interface/link-local-digests.ts");
   "core/interface/reconfigure.ts": typeof import("../../src/core/interface/reconfigure.ts");
   "engine/queue.ts": typeof import("../../src/engine/queue.ts");
   "engine/state/counter-floor.ts": typeof import("../../src/engine/state/counter-floor.ts");
@@ -144,7 +145,7 @@ export const MUTATIONS: readonly Mutation[] = [
     (Appearance) =>
       class extends Appearance {
         override verify() {
-          return true;
+          return { linkLocals: "none" } as const;
         }
       },
   ),
@@ -424,6 +425,19 @@ export const MUTATIONS: readonly Mutation[] = [
       class extends Failures {
         override of() {
           return { texts: [], harm: "none" as const };
+        }
+      },
+  ),
+  mutation(
+    "one-digest",
+    "a host signs as OpenBSD does, whatever its peers understand",
+    "one master",
+    "core/interface/link-local-digests.ts",
+    "LinkLocalDigests",
+    (LinkLocalDigests) =>
+      class extends LinkLocalDigests {
+        override heard() {
+          return { texts: [], formChanged: false };
         }
       },
   ),

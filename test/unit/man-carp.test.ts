@@ -126,6 +126,7 @@ function everyLogLine(): Logged[] {
     { kind: "saved-state" },
   ];
   for (const part of parts) handle({ kind: "performed", part, errors: ["a reason"] });
+  for (const part of parts) handle({ kind: "performed", part, errors: [] });
 
   const effects = command({ kind: "change", name: "carp0", change: { state: "master" } });
   const own = effects.flatMap((effect) => (effect.kind === "advertise" ? effect.transmissions : []));
@@ -135,6 +136,16 @@ function everyLogLine(): Logged[] {
   setSysctl("demotion", -5);
   command({ kind: "demote-group", group: "carp", by: 1 });
   command({ kind: "demote-group", group: "carp", by: -1 });
+
+  setSysctl("strict_replay", 0);
+  const linkLocal = { family: 6 as const, address: "fe80::1", prefixLength: 64, alias: true };
+  command({ kind: "change", name: "carp0", change: { addAddresses: [linkLocal] } });
+  const addresses = ["10.0.0.1", "fe80::1"];
+  for (const forms of [["covered"], ["left-out"], ["covered", "left-out"]] as const) {
+    us += 60_000_000;
+    for (let i = 0; i < 15; i++, us += 1_000_000)
+      for (const linkLocals of forms) hear(advertisement({ addresses, linkLocals }));
+  }
   handle({ kind: "link", link: { ...ETH0, carrier: false } });
   return lines;
 }

@@ -5,6 +5,7 @@
 
 import type { GroupView, InterfaceView } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
+import { isLinkLocal } from "../../protocol/address.ts";
 import { broadcastOf } from "../../protocol/subnet.ts";
 
 /** From <net/if.h> of the BSDs, in the order of their bits. */
@@ -28,7 +29,7 @@ export function interfaceText(view: InterfaceView): string {
     ...(view.groups.length > 0 ? [`\tgroups: ${view.groups.join(" ")}`] : []),
     `\tstatus: ${view.status}`,
     ...view.problems.map((text) => `\tproblem: ${escapeControls(text)}`),
-    ...view.addresses.map(addressLine),
+    ...view.addresses.map((address) => addressLine(view, address)),
   ];
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -68,11 +69,22 @@ function carpLines(view: InterfaceView): string[] {
   ];
 }
 
-function addressLine(shown: InterfaceView["addresses"][number]): string {
-  const { family, address, prefixLength } = shown;
-  if (family === 6) return `\tinet6 ${address} prefixlen ${prefixLength}`;
+function addressLine(view: InterfaceView, shown: InterfaceView["addresses"][number]): string {
+  const { family, prefixLength } = shown;
+  const address = scoped(shown, view);
+  // Index 0: there is no device.
+  const scopeId = isLinkLocal(shown.address) && view.index > 0 ? ` scopeid 0x${view.index.toString(16)}` : "";
+  if (family === 6) return `\tinet6 ${address} prefixlen ${prefixLength}${scopeId}`;
   const broadcast = broadcastOf(shown);
   return `\tinet ${address} netmask ${hexNetmask(prefixLength)}${broadcast === undefined ? "" : ` broadcast ${broadcast}`}`;
+}
+
+/** The address with its scope where it has one: a link-local address is its interface's. */
+export function scoped(
+  { address }: { readonly address: string },
+  { name }: { readonly name: string },
+): string {
+  return isLinkLocal(address) ? `${address}%${name}` : address;
 }
 
 function hexNetmask(prefixLength: number): string {

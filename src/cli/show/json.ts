@@ -68,8 +68,15 @@ function nodeJson(node: NodeView, nowUs: number, packets: Packets | undefined) {
     demote,
     transitions,
     packets: nodePacketsJson(node, packets),
+    signsLinkLocals: node.signsLinkLocals ?? null,
+    linkLocalConflict: conflictOf(node, nowUs) ?? null,
     heard: heard ? { ...heard, ageSeconds: ageSeconds(heard.atUs, nowUs) } : null,
   };
+}
+
+/** Which peers cannot agree about link-local addresses. */
+export function conflictOf({ linkLocalConflict }: NodeView, nowUs: number): string | undefined {
+  return linkLocalConflict && nowUs <= linkLocalConflict.untilUs ? linkLocalConflict.text : undefined;
 }
 
 /** `share`: of all packets that came to this host for the interface; null as long as none has. */

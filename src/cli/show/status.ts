@@ -7,7 +7,8 @@ import { Chalk, type ChalkInstance } from "chalk";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
-import { arrivedOf } from "./json.ts";
+import { scoped } from "./ifconfig.ts";
+import { arrivedOf, conflictOf } from "./json.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
 export interface Page {
@@ -39,6 +40,12 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       const peers = [...carppeer, ...carppeer6];
       return peers.length === 0 ? [] : [`${name}: unicast peers ${peers.join(", ")}`];
     }),
+    ...interfaces.flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => {
+        const conflict = conflictOf(node, page.nowUs);
+        return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
+      }),
+    ),
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),
@@ -103,8 +110,8 @@ function columnsOf({ nowUs }: Page, chalk: ChalkInstance): Column<Row>[] {
   return columns.map((column) => ({ ...column, title: chalk.bold(column.title) }));
 }
 
-function addressesOf({ addresses }: InterfaceView): string[] {
-  return addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+function addressesOf(view: InterfaceView): string[] {
+  return view.addresses.map((each) => `${scoped(each, view)}/${each.prefixLength}`);
 }
 
 /** advbase/advskew as configured, and as sent while demoted. */

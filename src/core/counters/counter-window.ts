@@ -184,6 +184,13 @@ export class CounterWindow {
     return { followUs: us };
   }
 
+  /** Whether the counter comes from a host that is known to run this program. @param own the tag of this host */
+  isFromOurs(counter: bigint, own: number): boolean {
+    const reading = readCounter(counter);
+    if (reading?.format === "signed") return true;
+    return reading !== undefined && this.#hosts.has(reading.tag) && !this.#isFromOthers(counter, own);
+  }
+
   #isFromOthers(counter: bigint, own: number): boolean {
     return this.#countingOn.fromOthers(counter, (tag) => tag === own || this.#hosts.has(tag));
   }

@@ -53,6 +53,11 @@ export class VirtualHostCounters {
     return this.#own.has(counter);
   }
 
+  /** Whether the counter comes from a host that is known to run this program. @param tag of this host */
+  isFromOurs(counter: bigint, tag: number): boolean {
+    return this.#window.isFromOurs(counter, tag);
+  }
+
   /** Makes the counter of an advertisement. */
   next(fields: HeaderFields, style: CounterStyle, now: Instant): bigint {
     const counter = this.#own.next(fields, style, now);

@@ -7,7 +7,7 @@
 
 import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
-import { Authentication, type SignedForm } from "../../protocol/authentication.ts";
+import { Authentication, type DigestForm, type SignedForm } from "../../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
   advertisementFrame,
@@ -115,19 +115,21 @@ export class Appearance {
     return [...this.#authentications.values()].flatMap(({ forms }) => forms);
   }
 
-  /** Whether the advertisement has a valid digest. */
-  verify({ vhid, counter, digest }: Advertisement): boolean {
-    return this.#authentications.get(vhid)?.verify(counter, digest) ?? false;
+  /** The form in which the advertisement's digest is valid; undefined: it is not. */
+  verify({ vhid, counter, digest }: Advertisement): DigestForm | undefined {
+    return this.#authentications.get(vhid)?.verify(counter, digest);
   }
 
   /**
    * Builds one advertisement: a packet for each family of the shared addresses.
    *
    * @param trafficClass TOS or traffic class byte
+   * @param form of the digest
    */
   transmissions(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     trafficClass: number,
+    form?: DigestForm,
   ): Transmission[] {
     const { name, addresses } = this.#configuration;
     const authentication = this.#authentications.get(fields.vhid);
@@ -136,7 +138,7 @@ export class Appearance {
     const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
     if (authentication === undefined || sourceMac === undefined)
       throw new Error(`${name} advertises without being configured`);
-    const message = encodeAdvertisement(fields, authentication);
+    const message = encodeAdvertisement(fields, authentication, form);
     const transmissions: Transmission[] = [];
     for (const family of [4, 6] as const) {
       const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
@@ -180,12 +182,12 @@ export class Appearance {
   concession(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     to: { readonly family: Family; readonly source: string },
-    trafficClass: number,
+    { trafficClass, form }: { readonly trafficClass: number; readonly form: DigestForm },
   ): Transmission | undefined {
     const authentication = this.#authentications.get(fields.vhid);
     const source = this.source(to.family, to.source);
     if (authentication === undefined || source === undefined) return undefined;
-    const payload = encodeAdvertisement(fields, authentication);
+    const payload = encodeAdvertisement(fields, authentication, form);
     return { family: to.family, destination: to.source, source, trafficClass, payload };
   }
 

@@ -4,7 +4,9 @@
  * like on its segment; reconfigure.ts decides which command changes what.
  */
 
+import { isLinkLocal } from "../../protocol/address.ts";
 import type { Advertisement } from "../../protocol/advertisement.ts";
+import type { DigestForm } from "../../protocol/authentication.ts";
 import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
@@ -19,11 +21,12 @@ import type { NotInPlace } from "../failures.ts";
 import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import { type Obstacle, obstacleText } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
-import type { DiscardView, InterfaceView } from "../view.ts";
+import type { DiscardView, InterfaceView, NodeView } from "../view.ts";
 import { Appearance, identity } from "./appearance.ts";
 import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
+import { LinkLocalDigests } from "./link-local-digests.ts";
 import { Placement } from "./placement.ts";
 import { followMac } from "./reconfigure.ts";
 import { SendRecord } from "./send-record.ts";
@@ -83,6 +86,8 @@ export class CarpInterface implements Owner {
   readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
   /** The last discarded packet for each counter and cause. */
   readonly #discarded = new Map<string, DiscardView>();
+  /** The form of the digests of each vhid; it outlasts a change of identity. */
+  readonly #linkLocalDigests = new Map<number, LinkLocalDigests>();
   readonly #placement: Placement;
   readonly #leaveTimer: Timer;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
@@ -303,8 +308,8 @@ export class CarpInterface implements Owner {
     return this.#appearance.isAddressed(destination);
   }
 
-  /** Whether the advertisement has a valid digest. */
-  verify(advertisement: Advertisement): boolean {
+  /** The form in which the advertisement's digest is valid; undefined: it is not. */
+  verify(advertisement: Advertisement): DigestForm | undefined {
     return this.#appearance.verify(advertisement);
   }
 
@@ -316,8 +321,9 @@ export class CarpInterface implements Owner {
     return counters.refusal(heard, reader);
   }
 
-  /** An advertisement with a valid digest arrived for one of the nodes. */
-  accept(node: VirtualHost, heard: Heard, now: Instant): void {
+  /** An advertisement with a valid digest, of this form, arrived for one of the nodes. */
+  accept(node: VirtualHost, heard: Heard, form: DigestForm, now: Instant): void {
+    this.#followForm(node, heard, form, now);
     if (this.#leaving === undefined) {
       node.accept(heard, now);
       return;
@@ -325,6 +331,25 @@ export class CarpInterface implements Owner {
     if (node.state !== "MASTER") return;
     node.stop({ kind: "successor-heard" }, now);
     if (!this.#master) this.finishLeaving();
+  }
+
+  /** Before a node answers: a peer may understand the one form of digest only. */
+  #followForm({ vhid, counters }: VirtualHost, heard: Heard, { linkLocals }: DigestForm, now: Instant): void {
+    if (linkLocals === "none") return;
+    const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
+    const change = this.#linkLocalDigests.get(vhid)?.heard(linkLocals, heard, isOurs, now.us);
+    for (const text of change?.texts ?? []) this.#host.log(2, `${this.name}${this.label(vhid)}: ${text}`);
+    if (change?.formChanged) this.emit({ kind: "save" });
+  }
+
+  /** The vhids whose digests cover the link-local addresses. */
+  get signsLinkLocals(): number[] {
+    return [...this.#linkLocalDigests].flatMap(([vhid, { form }]) => (form === "covered" ? vhid : []));
+  }
+
+  /** Restores what `signsLinkLocals` of an earlier engine was. */
+  signLinkLocals(vhids: readonly number[]): void {
+    for (const vhid of vhids) this.#linkLocalDigests.set(vhid, new LinkLocalDigests("covered"));
   }
 
   /** The outcome of an `advertise` effect. */
@@ -383,7 +408,7 @@ export class CarpInterface implements Owner {
       carppeer,
       carppeer6,
       announce: this.#configuration.announce,
-      nodes: this.#nodes.map((node) => node.view()),
+      nodes: this.#nodes.map((node) => ({ ...node.view(), ...this.#linkLocalView(node.vhid) })),
       groups,
       addresses,
       status: this.#master ? "master" : isRunning ? "backup" : "invalid",
@@ -413,6 +438,12 @@ export class CarpInterface implements Owner {
     });
   }
 
+  #linkLocalView(vhid: number): Pick<NodeView, "signsLinkLocals" | "linkLocalConflict"> {
+    const digests = this.#linkLocalDigests.get(vhid);
+    if (digests === undefined || !this.addresses.some(({ address }) => isLinkLocal(address))) return {};
+    return { signsLinkLocals: digests.form === "covered", linkLocalConflict: digests.conflict };
+  }
+
   // Owner: the part that its virtual hosts use.
 
   label(vhid: number): string {
@@ -438,9 +469,19 @@ export class CarpInterface implements Owner {
   ): void {
     const { name, carpdev } = this.#configuration;
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
-    const transmissions = this.#appearance.transmissions({ vhid, ...fields }, this.#host.trafficClass);
+    const { trafficClass } = this.#host;
+    const transmissions = this.#appearance.transmissions(
+      { vhid, ...fields },
+      trafficClass,
+      this.#formOf(vhid),
+    );
     const bowsOut = isBowOut(fields);
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
+  }
+
+  /** The form of the digests that are sent for a virtual host. */
+  #formOf(vhid: number): DigestForm {
+    return { linkLocals: this.#linkLocalDigests.get(vhid)?.form ?? "left-out" };
   }
 
   get announceEveryUs(): Micros {
@@ -458,7 +499,11 @@ export class CarpInterface implements Owner {
     untilUs: Micros,
   ): void {
     const { name, carpdev } = this.#configuration;
-    const sent = this.#appearance.concession({ vhid, ...fields }, to, this.#host.trafficClass);
+    const { trafficClass } = this.#host;
+    const sent = this.#appearance.concession({ vhid, ...fields }, to, {
+      trafficClass,
+      form: this.#formOf(vhid),
+    });
     if (carpdev === undefined || sent === undefined) return;
     const transmissions = [sent];
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut: true, transmissions, untilUs });
@@ -498,6 +543,8 @@ export class CarpInterface implements Owner {
 
   #build(now: Instant): void {
     const { name, nodes } = this.#configuration;
+    for (const { vhid } of nodes)
+      if (!this.#linkLocalDigests.has(vhid)) this.#linkLocalDigests.set(vhid, new LinkLocalDigests());
     this.#nodes = nodes.map(
       ({ vhid, advskew }) =>
         new VirtualHost(this, vhid, advskew, this.#host.counters.of(name, vhid, now), now),

@@ -132,8 +132,12 @@ function conflictOf(
     const mac = macOf(after);
     if (sameSegment && mac !== undefined && mac !== link?.mac && mac === macOf(other))
       return `lladdr ${mac} is already used by ${other.name} on ${carpdev}`;
-    for (const { address } of other.addresses)
-      if (own.has(address)) return `${address} is already used by ${other.name}`;
+    for (const { address } of other.addresses) {
+      if (!own.has(address)) continue;
+      // Every link has its own link-local addresses.
+      if (!isLinkLocal(address)) return `${address} is already used by ${other.name}`;
+      if (sameSegment) return `${address} is already used by ${other.name} on ${carpdev}`;
+    }
   }
   // A carpdev may have got a shared address later, which is told of: that hinders no other change.
   if (carpdev === before.carpdev) for (const { address } of before.addresses) own.delete(address);

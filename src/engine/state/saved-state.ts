@@ -105,6 +105,8 @@ const SavedWindows = z
     "duplicate window",
   );
 
+const SavedVhid = z.strictObject({ interface: InterfaceName, vhid: z.int().min(1).max(255) });
+
 const SavedGroup = z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() });
 
 const Saved = z.strictObject({
@@ -115,6 +117,7 @@ const Saved = z.strictObject({
   groups: distinct(SavedGroup, "name", "group"),
   reasons: distinct(NamedDemotion, "reason", "reason"),
   windows: SavedWindows.default([]),
+  signsLinkLocals: z.array(SavedVhid).default([]),
 });
 
 const Format = z.looseObject({ format: z.int() });
@@ -160,8 +163,8 @@ export class StateFile {
       const saved = Saved.parse(json);
       this.#isThere = true;
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
-      const { sysctl, groups, reasons, windows, counters } = saved;
-      return { configuration: { interfaces, sysctl, groups, reasons, windows }, counters };
+      const { counters, format: _, ...others } = saved;
+      return { configuration: { ...others, interfaces }, counters };
     } catch (error) {
       const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
       return { unusable: `${this.#path}: ${printable(why)}` };

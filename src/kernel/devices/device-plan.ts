@@ -6,11 +6,12 @@
 import type { Device, InterfaceAddress } from "../../core/model.ts";
 import { isLinkLocal } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
-import { subnetOf } from "../../protocol/subnet.ts";
+import { overlapWith } from "../../protocol/subnet.ts";
 import { canonical, type Request } from "../netlink/bytes.ts";
 import {
   addressAddition,
   addressRemoval,
+  IFA_F_DEPRECATED,
   IFA_F_NODAD,
   IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
@@ -59,19 +60,25 @@ const normal = (address: InterfaceAddress): InterfaceAddress => ({
 });
 
 /**
- * The addresses of the device, with their flags. An address gets its subnet's route only where the carpdev has no
- * address in that subnet, because two connected routes compete; a single host's address has no subnet. Link-local
- * subnets are each device's own.
+ * The addresses of the device, with their flags. An address gets its subnet's route only where no subnet of the
+ * carpdev's overlaps it: routes must not differ by who is MASTER. A single host's address has no subnet. Link-local
+ * subnets are each device's own. On the carpdev itself an IPv6 address of such a subnet is deprecated, so that the
+ * carpdev's own stays the source; IPv4 chooses by the route.
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];
-  const theirs = new Set(neighbours.map(subnetOf));
+  const hasNeighbour = overlapWith(neighbours);
   return device.addresses.map((given) => {
     const address = normal(given);
     const alone = address.prefixLength === (address.family === 4 ? 32 : 128);
-    const routed = !alone && (isLinkLocal(address.address) || !theirs.has(subnetOf(address)));
+    const routed = !alone && (isLinkLocal(address.address) || !hasNeighbour(address));
     const noDad = address.family === 6 ? IFA_F_NODAD : 0;
-    return { key: addressKey(address), address, flags: noDad | (routed ? 0 : IFA_F_NOPREFIXROUTE) };
+    const deprecated = device.realMac && address.family === 6 && hasNeighbour(address) ? IFA_F_DEPRECATED : 0;
+    return {
+      key: addressKey(address),
+      address,
+      flags: noDad | deprecated | (routed ? 0 : IFA_F_NOPREFIXROUTE),
+    };
   });
 }
 
@@ -196,6 +203,7 @@ export const localRouteKey = ({ address }: InterfaceAddress): string => routeKey
 function isSound(address: KernelAddress, flags: number, { lost }: Pick<CurrentDevice, "lost">): boolean {
   if ((address.flags & IFA_F_PERMANENT) === 0) return false;
   if (address.family === 6 && lost.has(localRouteKey(address))) return false;
+  if ((flags & ~address.flags & IFA_F_DEPRECATED) !== 0) return false;
   return ((flags ^ address.flags) & IFA_F_NOPREFIXROUTE) === 0;
 }
 

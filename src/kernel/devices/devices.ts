@@ -106,8 +106,11 @@ export class Devices {
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     const name = notice.kind === "link" ? notice.link.name : this.#context.cache.links.get(index)?.name;
     for (const entry of this.#entries.values()) {
-      // A new address has a new local route.
-      if (notice.kind === "address" && !notice.gone) entry.lost.delete(localRouteKey(notice.address));
+      // A new address has a new local route; other devices may have the same link-local address.
+      const isItsAddress =
+        entry.index === index || (entry.desired?.realMac && entry.desired.carpdev === name);
+      if (notice.kind === "address" && !notice.gone && isItsAddress)
+        entry.lost.delete(localRouteKey(notice.address));
       if (entry.index === index && notice.kind === "link" && notice.gone) this.#gone(entry);
       if (entry.index === index || entry.name === name || entry.desired?.carpdev === name) this.#touch(entry);
     }

@@ -43,6 +43,8 @@ export const ARPHRD_ETHER = 1;
 /** linux/if_addr.h */
 export const IFA_F_NODAD = 0x02;
 export const IFA_F_DADFAILED = 0x08;
+/** Not chosen as a source address while there is another. */
+export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;
 /** The address has no lifetime. */
 export const IFA_F_PERMANENT = 0x80;
@@ -66,7 +68,8 @@ const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_BRIDGE = 4;
 const RTEXT_FILTER_SKIP_STATS = 8;
 
-const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 } as const;
+const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, CACHEINFO: 6, FLAGS: 8 } as const;
+const FOREVER = 0xffff_ffff;
 
 export interface KernelLink {
   readonly index: number;
@@ -266,7 +269,9 @@ export function addressAddition(index: number, address: InterfaceAddress, flags:
   const broadcast = broadcastBytes(address);
   const body = addressBody(index, address, (out) => {
     if (broadcast !== undefined) out.push(IFA.BROADCAST, broadcast);
-    out.push(IFA.FLAGS, u32(flags));
+    out.push(IFA.FLAGS, u32(flags & ~IFA_F_DEPRECATED));
+    // The kernel takes this flag from the lifetimes alone: preferred and valid.
+    if ((flags & IFA_F_DEPRECATED) !== 0) out.push(IFA.CACHEINFO, Buffer.concat([0, FOREVER, 0, 0].map(u32)));
   });
   return { type: MESSAGE.NEWADDR, flags: FLAG.CREATE | FLAG.EXCL, body };
 }

@@ -40,6 +40,8 @@ describe("a line", () => {
   for (const [line, change] of [
     ["inet 10.0.0.1", { addAddresses: [ipv4("10.0.0.1", 8)] }],
     ["inet 10.0.0.1/24", { addAddresses: [ipv4("10.0.0.1", 24)] }],
+    ["inet6 fe80::1%carp0 64", { addAddresses: [ipv6("fe80::1")] }],
+    ["fe80::1%carp0/60", { addAddresses: [ipv6("fe80::1", 60)] }],
     ["inet 10.0.0.1/24 vhid 1", { addAddresses: [ipv4("10.0.0.1", 24)], vhid: 1 }],
     ["10.0.0.1/24", { addAddresses: [ipv4("10.0.0.1", 24)] }],
     ["inet 10.0.0.1 255.255.255.0", { addAddresses: [ipv4("10.0.0.1", 24)] }],

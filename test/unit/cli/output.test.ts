@@ -34,6 +34,13 @@ test("a MASTER with addresses of both families, as ifconfig prints it", () => {
   );
 });
 
+test("a link-local address is printed with its interface, and with the number of its scope", () => {
+  const addresses = [{ family: 6 as const, address: "fe80::1", prefixLength: 64 }];
+  const lines = (index: number) => interfaceText(view({ name: "carp1", index, addresses })).split("\n");
+  assert.equal(lines(29).at(-2), "\tinet6 fe80::1%carp1 prefixlen 64 scopeid 0x1d");
+  assert.equal(lines(0).at(-2), "\tinet6 fe80::1%carp1 prefixlen 64");
+});
+
 test("several nodes have a line each, the peers end the carp line", () => {
   const text = interfaceText(
     view({

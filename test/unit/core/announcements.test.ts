@@ -340,7 +340,7 @@ describe("the MAC of the carpdev, given out for the addresses", () => {
     next.host.restore(station.host.configuration, () => 0, next.now);
     for (const lladdr of [own, NEW, "02:00:00:00:03:33", "carpdev"]) {
       const outcome = next.command({ kind: "replace", name: "carp0", change: { ...PLAIN, lladdr } });
-      assert.deepEqual(outcome, { name: "carp0", changed: false, effects: [] }, lladdr);
+      assert.deepEqual(outcome, { name: "carp0", changed: false, warnings: [], effects: [] }, lladdr);
     }
     next.set("carp0", { lladdr: "02:00:00:00:00:77" });
     assert.equal(next.host.interfaces()[0]?.lladdr, "02:00:00:00:00:77");

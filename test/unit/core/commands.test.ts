@@ -42,6 +42,28 @@ describe("a command is refused with a line that names the wrong word", () => {
   for (const [change, error, name = "carp0"] of refusals)
     it(error, () => assert.equal(station().refuses({ kind: "change", name, change }), error));
 
+  it("a link-local address is taken on its own carpdev alone", () => {
+    const made = station();
+    made.set("carp0", { addAddresses: [ipv6("fe80::1")] });
+    const add = { addAddresses: [ipv6("fe80::1")] };
+    made.set("carp1", { carpdev: "eth1", vhid: 1, ...add });
+    const onTheSame = "fe80::1 is already used by carp0 on eth0";
+    const change = (change: InterfaceChange, name: string) => made.refuses({ kind: "change", name, change });
+    assert.equal(change({ carpdev: "eth0", vhid: 2, ...add }, "carp2"), onTheSame);
+    assert.equal(change({ carpdev: "eth0", vhid: 2 }, "carp1"), onTheSame);
+    assert.equal(
+      change({ carpdev: "eth1", vhid: 2, addAddresses: [ipv6("2001:db8::1"), ipv6("fe80::1")] }, "carp2"),
+      "fe80::1 is already used by carp1 on eth1",
+    );
+  });
+
+  it("any other address is taken on every carpdev, as each is the whole host's", () => {
+    const made = station();
+    const change = { carpdev: "eth1", vhid: 2, addAddresses: [ipv4("10.0.0.1", 32)] };
+    const error = made.refuses({ kind: "change", name: "carp1", change });
+    assert.equal(error, "10.0.0.1 is already used by carp0");
+  });
+
   it("a MAC set by hand may not be what another vhid would give out", () => {
     const made = station();
     made.set("carp0", { lladdr: "00:00:5e:00:01:02" });

@@ -13,7 +13,11 @@ import {
   encodeAdvertisement,
   parseAdvertisement,
 } from "../../../src/protocol/advertisement.ts";
-import { Authentication, type AuthenticationOptions } from "../../../src/protocol/authentication.ts";
+import {
+  Authentication,
+  type AuthenticationOptions,
+  type LinkLocals,
+} from "../../../src/protocol/authentication.ts";
 import { internetChecksum } from "../../../src/protocol/checksum.ts";
 import { bytesOf, EtherType, ethernetFrame, writeBytes } from "../../../src/protocol/ethernet.ts";
 import { parseCarpFrame } from "../../../src/protocol/frame.ts";
@@ -30,6 +34,8 @@ export interface Said {
   readonly pass?: string;
   readonly addresses?: readonly string[];
   readonly handSetLladdr?: AuthenticationOptions["handSetLladdr"];
+  /** Whether the digest covers link-local addresses; absent: it does not. */
+  readonly linkLocals?: LinkLocals;
   /** Decides the family. */
   readonly source?: string;
   /** The multicast group of the family when absent. */
@@ -51,7 +57,8 @@ export function advertisement(said: Said = {}): Uint8Array {
   const { source = "10.0.0.9", length = 36, hopLimit = 255 } = said;
   const counter = said.counter ?? ++drawn;
   const authentication = new Authentication({ pass, vhid, addresses, handSetLladdr: said.handSetLladdr });
-  const message = encodeAdvertisement({ vhid, advbase, advskew, demote, counter }, authentication);
+  const form = { linkLocals: said.linkLocals ?? "left-out" };
+  const message = encodeAdvertisement({ vhid, advbase, advskew, demote, counter }, authentication, form);
   if (said.tamper !== undefined) {
     said.tamper(message);
     const view = new DataView(message.buffer);

@@ -64,8 +64,8 @@ describe("replace", () => {
     const made = master();
     const before = configured(made);
     const dry = (change: InterfaceChange) => made.command({ ...replace(change), dryRun: true });
-    assert.deepEqual(dry({ ...PLAIN, vhid: 9 }), { effects: [], name: "carp0", changed: true });
-    assert.deepEqual(dry(PLAIN), { effects: [], name: "carp0", changed: false });
+    assert.deepEqual(dry({ ...PLAIN, vhid: 9 }), { effects: [], name: "carp0", changed: true, warnings: [] });
+    assert.deepEqual(dry(PLAIN), { effects: [], name: "carp0", changed: false, warnings: [] });
     assert.deepEqual(dry({ ...PLAIN, mtu: 9000 }), { error: "mtu 9000: eth0 takes at most 1500" });
     assert.deepEqual(configured(made), before);
     assert.ok("effects" in made.command({ ...replace({}, "carp7"), dryRun: true }));

@@ -155,6 +155,7 @@ describe("interfaces", () => {
       virtualRouters: [],
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
+      ownAddresses: () => [],
       ...given,
     });
   const found = (given: Given) => complaints(all(given));
@@ -385,6 +386,22 @@ describe("interfaces", () => {
     );
   });
 
+  test("a mask that differs from the carpdev's", () => {
+    const address = (address: string, prefixLength: number) => ({
+      family: 4 as const,
+      address,
+      prefixLength,
+    });
+    const ownAddresses = (name: string) => (name === "eth0" ? [address("10.77.0.1", 24)] : []);
+    const nodes = [node({ ...since, heard })];
+    const views = (length: number) => [view({ nodes, addresses: [address("10.77.0.100", length)] })];
+    one(
+      { views: views(8), ownAddresses },
+      /^warning eth0: it has 10.77.0.1\/24, and carp0 has 10.77.0.100\/8 with another mask$/,
+    );
+    for (const length of [24, 32]) assert.deepEqual(found({ views: views(length), ownAddresses }), []);
+  });
+
   test("mode ip-unicast where the switch has learned", () => {
     const nodes = [node({ ...since, heard }), node({ vhid: 2, state: "BACKUP", heard })];
     const counts = (others: number) => [
@@ -411,6 +428,13 @@ describe("interfaces", () => {
   test("a MASTER that has never heard another is well, a demoted one is reported", () => {
     assert.deepEqual(ofNode(since), []);
     assert.deepEqual(ofNode({ ...since, heard, demote: 3 }), ["warning carp0 vhid 1: demoted by 3"]);
+  });
+
+  test("peers that cannot agree about link-local addresses, as long as they are heard", () => {
+    const text = "10.0.0.3 signs the link-local addresses and 10.0.0.4 does not: they cannot agree";
+    const conflict = (untilUs: number) => ({ ...since, heard, linkLocalConflict: { text, untilUs } });
+    assert.deepEqual(ofNode(conflict(NOW_US + SECOND)), [`error carp0 vhid 1: ${text}`]);
+    assert.deepEqual(ofNode(conflict(NOW_US - SECOND)), []);
   });
 
   test("several masters: this host and another that goes on, or two others of one family", () => {

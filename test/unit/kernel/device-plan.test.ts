@@ -17,6 +17,7 @@ import {
 } from "../../../src/kernel/devices/device-plan.ts";
 import { addressKey, LinkCache } from "../../../src/kernel/devices/link-cache.ts";
 import {
+  IFA_F_DEPRECATED,
   IFA_F_NODAD,
   IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
@@ -143,9 +144,34 @@ describe("the addresses of a device", () => {
       ["10.0.0.1/24", IFA_F_NOPREFIXROUTE],
       ["2001:db8::1/64", IFA_F_NODAD],
     ]);
-    // Another prefix length is another subnet.
-    const [first] = wantedAddresses(device(), [inet("10.0.0.20", 25)]);
-    assert.equal(first?.flags, 0);
+  });
+
+  test("bring no route of a network that overlaps one of the carpdev's, or has an address of it", () => {
+    const flags = (shared: InterfaceAddress, ...neighbours: InterfaceAddress[]) =>
+      wantedAddresses(device({ addresses: [shared] }), neighbours)[0]?.flags;
+    const own = [inet("192.168.1.2"), inet("10.0.0.20")] as const;
+    for (const length of [8, 16, 23, 25, 28, 30])
+      assert.equal(flags(inet("10.0.0.1", length), ...own), IFA_F_NOPREFIXROUTE, `/${length}`);
+    assert.equal(flags(inet("10.0.0.1"), inet("10.0.0.20", 32)), IFA_F_NOPREFIXROUTE);
+    assert.equal(flags(inet("10.0.1.1"), ...own), 0);
+    for (const length of [32, 48, 80, 128]) {
+      const neighbour = inet6("2001:db8::20", length);
+      assert.equal(flags(inet6("2001:db8::1"), neighbour), IFA_F_NODAD | IFA_F_NOPREFIXROUTE, `/${length}`);
+    }
+    assert.equal(flags(inet6("2001:db8::1"), inet6("2001:db8:0:1::20")), IFA_F_NODAD);
+  });
+
+  test("on the carpdev itself leave the choice of a source to its own address", () => {
+    const addresses = [
+      inet("10.0.0.1"),
+      inet6("2001:db8::1"),
+      inet6("2001:db8::5", 128),
+      inet6("2001:db8:2::1"),
+    ];
+    const own = [inet("10.0.0.20"), inet6("2001:db8::20")];
+    const flags = wantedAddresses(device({ addresses, realMac: true }), own).map((each) => each.flags);
+    const quiet = IFA_F_NODAD | IFA_F_NOPREFIXROUTE | IFA_F_DEPRECATED;
+    assert.deepEqual(flags, [IFA_F_NOPREFIXROUTE, quiet, quiet, IFA_F_NODAD]);
   });
 
   test("of a single host have no subnet; link-local ones always bring theirs", () => {

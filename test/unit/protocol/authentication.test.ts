@@ -102,9 +102,15 @@ describe("link-local addresses", () => {
   it("are left out of what is sent", () => assert.equal(toHex(both.sign(counter)), without));
 
   it("are accepted from a peer that leaves them out", () =>
-    assert.ok(both.verify(counter, fromHex(without))));
+    assert.deepEqual(both.verify(counter, fromHex(without)), { linkLocals: "left-out" }));
 
-  it("are accepted from a peer that does not", () => assert.ok(both.verify(counter, fromHex(withThem))));
+  it("are accepted from a peer that does not", () =>
+    assert.deepEqual(both.verify(counter, fromHex(withThem)), { linkLocals: "covered" }));
+
+  it("are covered by what is sent where that form is asked for", () => {
+    assert.equal(toHex(both.sign(counter, { linkLocals: "covered" })), withThem);
+    assert.equal(toHex(both.sign(counter, { linkLocals: "left-out" })), without);
+  });
 
   it("are all in or all out", () => {
     const two = new Authentication({ ...plain, addresses: ["fe80::1", "fe80::2"] });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { addressBytes } from "../../../src/protocol/address.ts";
 import * as subnet from "../../../src/protocol/subnet.ts";
 
@@ -104,5 +105,30 @@ describe("the subnet of an address", () => {
     );
     assert.equal(subnet.broadcastOf({ family: 4, address, prefixLength: 31 }), undefined);
     assert.equal(subnet.broadcastOf({ family: 6, address: "2001:db8::1", prefixLength: 64 }), undefined);
+  });
+});
+
+describe("subnets overlap", () => {
+  const drawn = fc.record({
+    address: fc
+      .tuple(fc.constantFrom(10, 11), fc.nat(3), fc.nat(3), fc.nat(255))
+      .map((bytes) => bytes.join(".")),
+    prefixLength: fc.integer({ min: 0, max: 32 }),
+  });
+
+  it("when one has the address of the other, and a test of many says the same as of each", () => {
+    const property = fc.property(drawn, fc.array(drawn, { maxLength: 5 }), (one, many) => {
+      const has = (a: typeof one, b: typeof one) => subnet.contains(a.address, a.prefixLength, b.address);
+      for (const each of many) assert.equal(subnet.overlap(one, each), has(one, each) || has(each, one));
+      const isOne = many.some((each) => subnet.overlap(each, one));
+      assert.equal(subnet.overlapWith(many)(one), isOne);
+    });
+    fc.assert(property);
+  });
+
+  it("within one family alone", () => {
+    const ipv6 = { address: "::", prefixLength: 0 };
+    assert.ok(!subnet.overlap(ipv6, { address: "10.0.0.1", prefixLength: 0 }));
+    assert.ok(!subnet.overlapWith([ipv6])({ address: "10.0.0.1", prefixLength: 0 }));
   });
 });

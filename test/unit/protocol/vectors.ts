@@ -27,6 +27,19 @@ export interface CapturedVector {
   readonly frames: readonly string[];
 }
 
+export interface LiveVector {
+  readonly name: string;
+  readonly sender: string;
+  readonly pass: string;
+  readonly vhid: number;
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly demote: number;
+  readonly addresses: readonly string[];
+  readonly linkLocalsInDigest: boolean;
+  readonly frames: readonly string[];
+}
+
 export interface BalancingVector {
   readonly source: string;
   readonly destination: string;
@@ -40,6 +53,7 @@ function read<T>(name: string): readonly T[] {
 
 export const advertisements = read<AdvertisementVector>("advertisements");
 export const captured = read<CapturedVector>("captured");
+export const live = read<LiveVector>("captured-live");
 export const balancing = read<BalancingVector>("balancing");
 
 export function fromHex(hex: string): Uint8Array {

@@ -42,7 +42,7 @@ export async function readInterfaceFile(
     }
     const together = emptyDraft();
     for (const { line, words } of step.lines) {
-      const draft = await readParameters(words, lookups);
+      const draft = await readParameters(name, words, lookups);
       if (isRefusal(draft)) {
         errors.push({ line, message: draft.refusal });
         continue;
@@ -51,20 +51,24 @@ export async function readInterfaceFile(
       append(whole, draft);
       warnings.push(...draft.warnings.map((message) => ({ line, message })));
     }
-    const change = finish(together);
+    const change = finish(together, name);
     const words = step.lines.flatMap((line) => line.words.filter((word) => word !== "create"));
     if (isRefusal(change)) errors.push({ message: change.refusal });
     else steps.push({ kind: "parameters", change, words });
   }
-  const change = finish(whole);
+  const change = finish(whole, name);
   if (errors.length > 0) return { errors: byLine(errors) };
   if (isRefusal(change)) return { errors: [{ message: change.refusal }] };
   const lines = file.steps.flatMap((step) => (step.kind === "parameters" ? step.lines : []));
   return { steps, whole: change, lines, warnings: byLine(warnings) };
 }
 
-async function readParameters(words: readonly string[], lookups: Lookups): Promise<ChangeDraft | Refusal> {
-  const draft = await readLine(words, lookups);
+async function readParameters(
+  name: string,
+  words: readonly string[],
+  lookups: Lookups,
+): Promise<ChangeDraft | Refusal> {
+  const draft = await readLine(name, words, lookups);
   return !isRefusal(draft) && draft.destroy ? refuse("destroy: not allowed in a file") : draft;
 }
 

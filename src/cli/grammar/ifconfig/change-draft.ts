@@ -7,7 +7,7 @@ import { looksLikeAddress } from "../../../config/address-word.ts";
 import type { InterfaceChange } from "../../../control/messages.ts";
 import { printable } from "../../../control/printable.ts";
 import { isUnicast } from "../../../control/unicast.ts";
-import { parseAddress } from "../../../protocol/address.ts";
+import { isLinkLocal, parseAddress, splitScope } from "../../../protocol/address.ts";
 import { broadcastAddress, classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 
@@ -27,6 +27,8 @@ export type MutableChange = { -readonly [K in keyof InterfaceChange]: InterfaceC
 export interface ChangeDraft {
   readonly change: MutableChange;
   readonly addresses: AddressDraft[];
+  /** Addresses that were given with a scope, `fe80::1%carp1`. */
+  readonly scoped: { readonly address: string; readonly scope: string }[];
   warnings: readonly string[];
   /** `inet`, `alias`...: an address has to be the next word. */
   expecting:
@@ -37,7 +39,15 @@ export interface ChangeDraft {
 }
 
 export function emptyDraft(): ChangeDraft {
-  return { change: {}, addresses: [], warnings: [], expecting: undefined, create: false, destroy: false };
+  return {
+    change: {},
+    addresses: [],
+    scoped: [],
+    warnings: [],
+    expecting: undefined,
+    create: false,
+    destroy: false,
+  };
 }
 
 export function expectFamily(draft: ChangeDraft, family: Family, word: string): void {
@@ -57,10 +67,11 @@ export function takeAction(
   else last.action = action;
 }
 
-/** ADDRESS[/LEN], the word behind `inet` or `alias`, or the first address of the command. */
+/** ADDRESS[%SCOPE][/LEN], the word behind `inet` or `alias`, or the first address of the command. */
 export function takeAddress(draft: ChangeDraft, word: string): Refusal | undefined {
   const [text = "", ...lengths] = word.split("/");
-  const parsed = parseAddress(text);
+  const { address: unscoped, scope } = splitScope(text);
+  const parsed = parseAddress(unscoped);
   const expected = draft.expecting;
   if (parsed === undefined) return refuse(`${printable(text)}: not an address`);
   if (expected?.family !== undefined && expected.family !== parsed.family) {
@@ -68,10 +79,26 @@ export function takeAddress(draft: ChangeDraft, word: string): Refusal | undefin
   }
   const { family, address } = parsed;
   const action = expected?.action ?? "set";
+  if (scope !== undefined) {
+    if (!isLinkLocal(address)) return refuse(`${printable(text)}: only a link-local address has a scope`);
+    draft.scoped.push({ address, scope });
+  }
   if (action !== "delete" && !isUnicast(address)) return refuse(`${address}: not a unicast address`);
   draft.expecting = undefined;
   draft.addresses.push({ family, address, prefixLength: undefined, broadcast: undefined, action });
   return lengths.length === 0 ? undefined : takePrefixLength(draft, lengths.join("/"));
+}
+
+/** A list of hosts without the scopes of link-local addresses in it, which are noted. */
+export function withoutScopes(draft: ChangeDraft, hosts: string): string {
+  const each = hosts.split(",").map((host) => {
+    const { address: text, scope } = splitScope(host);
+    const address = parseAddress(text)?.address;
+    if (scope === undefined || address === undefined || !isLinkLocal(address)) return host;
+    draft.scoped.push({ address, scope });
+    return address;
+  });
+  return each.join();
 }
 
 export function takePrefixLength(draft: ChangeDraft, text: string): Refusal | undefined {
@@ -124,6 +151,7 @@ export function append(draft: ChangeDraft, later: ChangeDraft): void {
   for (const group of joinGroups) moveGroup(draft, "joinGroups", group);
   Object.assign(draft.change, others);
   draft.addresses.push(...later.addresses.map((each) => ({ ...each })));
+  draft.scoped.push(...later.scoped);
 }
 
 /** The last word about a group counts. */
@@ -135,8 +163,14 @@ export function moveGroup(draft: ChangeDraft, into: "joinGroups" | "leaveGroups"
   draft.change[into] = [...new Set([...(draft.change[into] ?? []), group])];
 }
 
-/** The change, with the addresses in it; each address as the last word about it says. */
-export function finish(draft: ChangeDraft): InterfaceChange | Refusal {
+/**
+ * The change, with the addresses in it; each address as the last word about it says.
+ *
+ * @param name of the interface, which is the scope of its link-local addresses; of the carpdev in FreeBSD's form
+ */
+export function finish(draft: ChangeDraft, name: string): InterfaceChange | Refusal {
+  for (const { address, scope } of draft.scoped)
+    if (scope !== name) return refuse(`${address}%${printable(scope)}: the scope must be ${name}`);
   if (draft.expecting !== undefined) return refuse(`${draft.expecting.word}: needs an address`);
   const addresses = lastWordOnEach(draft.addresses);
   const added = addresses.filter(({ action }) => action !== "delete");

@@ -23,6 +23,7 @@ export interface Words {
 
 /** Long options are taken where a keyword could stand: `carpctl carp0 vhid 1 --run-dir DIR`. */
 export async function readChange(
+  name: string,
   words: readonly string[],
   start: GlobalOptions,
   lookups: Lookups = systemLookups,
@@ -42,7 +43,7 @@ export async function readChange(
     if (typeof taken !== "number") return taken;
     at = taken;
   }
-  const change = finish(draft);
+  const change = finish(draft, name);
   if (isRefusal(change)) return change;
   const { create, destroy, warnings } = draft;
   if (destroy && (create || Object.keys(change).length > 0))
@@ -52,6 +53,7 @@ export async function readChange(
 
 /** Reads a line of a file: options of the command line are not known there. */
 export async function readLine(
+  name: string,
   words: readonly string[],
   lookups: Lookups = systemLookups,
 ): Promise<ChangeDraft | Refusal> {
@@ -61,7 +63,7 @@ export async function readLine(
     if (typeof taken !== "number") return taken;
     at = taken;
   }
-  const change = finish(draft);
+  const change = finish(draft, name);
   return isRefusal(change) ? change : draft;
 }
 

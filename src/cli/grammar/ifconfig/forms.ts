@@ -119,7 +119,7 @@ async function interfaceForm(
   if (taken.words.length === 0) return { form: { kind: "show", name }, options: taken.options };
   if (!INTERFACE_NAME.test(name)) return deviceForm(name, taken, lookups);
   const { readChange } = await import("./change-words.ts");
-  const read = await readChange(taken.words, taken.options, lookups);
+  const read = await readChange(name, taken.words, taken.options, lookups);
   if (isRefusal(read)) return read;
   const { options, change, create, destroy, warnings } = read;
   if (destroy) return { form: { kind: "destroy", name }, options };
@@ -139,7 +139,7 @@ async function deviceForm(
   if (/^carp\d/.test(carpdev) || !(words.includes("vhid") || hasDevice(carpdev)))
     return refuse(`${shown}: not a carp interface name (carp0, carp1, ...)`);
   const { readChange } = await import("./change-words.ts");
-  const read = await readChange(words, start, lookups);
+  const read = await readChange(carpdev, words, start, lookups);
   if (isRefusal(read)) return read;
   const { options, change, create, destroy, warnings } = read;
   if (create || destroy)

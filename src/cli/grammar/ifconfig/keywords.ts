@@ -26,6 +26,7 @@ import {
   takeFamilyAway,
   takeNetmask,
   takePrefixLength,
+  withoutScopes,
 } from "./change-draft.ts";
 import {
   carpNodes,
@@ -169,7 +170,7 @@ export const KEYWORDS: readonly Keyword[] = [
     completes: "hosts",
     help: "advertise to these hosts only, at most 31, over IPv6",
     apply: async ({ draft, argument, lookups }) =>
-      set(draft, "carppeer6", await peerAddresses("carppeer6", argument, lookups)),
+      set(draft, "carppeer6", await peerAddresses("carppeer6", withoutScopes(draft, argument), lookups)),
   },
   {
     name: "-carppeer6",
