@@ -16,6 +16,7 @@ import { resultOf } from "../../../src/cli/command-line.ts";
 import { runNetstart } from "../../../src/cli/commands/netstart/netstart.ts";
 import { runCommand } from "../../../src/cli/commands/netstart/shell-command.ts";
 import type { CommandContext } from "../../../src/cli/context.ts";
+import { readHostnameFile } from "../../../src/config/hostname-file.ts";
 import { ControlError, connect } from "../../../src/control/client.ts";
 import { hasControlCharacter } from "../../../src/control/printable.ts";
 import type { Target, Trial } from "../target.ts";
@@ -95,7 +96,7 @@ async function open(): Promise<Trial> {
   const global = { runDir: engine.runDir, etcDir: etc, json: false, help: false, version: false };
 
   // Inputs hold commands of any kind: none may ever run.
-  assert.equal(await runCommand("echo canary", global), undefined);
+  assert.equal(await runCommand("echo canary", "carp0", global), undefined);
   assert.deepEqual(shell.commands(), ["echo canary"]);
 
   const interfaces = () =>
@@ -211,12 +212,8 @@ async function open(): Promise<Trial> {
 
 /** What the `!` lines of a file stand for. */
 function commandsIn({ name, contents }: { readonly name: string; readonly contents: Buffer }): string[] {
-  const lines = contents
-    .toString()
-    .split("\n")
-    .map((line) => line.trim());
-  return lines.flatMap((line) =>
-    line.startsWith("!") ? [line.slice(1).trim().replaceAll("\\$if", name)] : [],
+  return readHostnameFile(contents, name).steps.flatMap((step) =>
+    step.kind === "command" ? [step.command] : [],
   );
 }
 

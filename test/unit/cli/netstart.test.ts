@@ -18,6 +18,9 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { readInterfaceFile } from "../../../src/cli/commands/netstart/interface-file.ts";
 import { interfaceCommands } from "../../../src/cli/commands/netstart/listing.ts";
+import { readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
+import { defaultOptions } from "../../../src/cli/grammar/options.ts";
+import { quoted } from "../../../src/config/shell-words.ts";
 import { type Result, started } from "./called.ts";
 import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
 
@@ -363,11 +366,33 @@ describe("commands in a file", () => {
     assert.deepEqual(last?.params, { name: "carp0", change: { vhid: 1, addAddresses, advskew: 5 } });
   });
 
+  test("know the interface by all of its names, and go on where a line is continued", async (context) => {
+    const place = await placeFor(context, yes);
+    const braced = (text: string) => `$\{${text}}`;
+    const text = `!echo $if "$if" ${braced("if")} \\$if '$if' \\\n  ${braced("if#carp")} \\\n  end\n`;
+    place.write("hostname.carp0", text);
+    assert.equal((await place.netstart()).out, "carp0 carp0 carp0 carp0 $if 0 end\n");
+    const { out } = await place.netstart("-n");
+    const command = `if=carp0; echo carp0 "carp0" carp0 carp0 '$if'   ${braced("if#carp")}   end\n`;
+    assert.equal(out, `carpctl carp0 create\n${command}`);
+    assert.equal(
+      spawnSync("sh", ["-c", out.replace(/.*\n/, "")]).stdout.toString(),
+      "carp0 carp0 carp0 carp0 $if 0 end\n",
+    );
+  });
+
   test("run alone where the interface is as the file says", async (context) => {
     const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
-    place.write("hostname.carp0", "down\n!echo one\nup\n!echo two\n");
-    assert.deepEqual(await place.netstart(), { ...fine, out: "one\ntwo\n" });
+    place.write("hostname.carp0", "up\n!echo one\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "one\n" });
     assert.deepEqual(place.asked, ["replace carp0 dry"]);
+  });
+
+  test("may destroy the interface: the lines behind them make it again", async (context) => {
+    const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
+    place.write("hostname.carp0", "down\n!echo destroy\nup\n!echo two\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "destroy\ntwo\n" });
+    assert.deepEqual(place.asked, ["replace carp0 dry", "replace carp0"]);
   });
 
   test("find the interface there, also in front of all lines", async (context) => {
@@ -417,6 +442,43 @@ describe("netstart -n", () => {
     });
     const { commands } = JSON.parse((await place.netstart("-n", "--json", "carp1")).out);
     assert.deepEqual(commands, ["carpctl carp1 create"]);
+  });
+
+  test("prints values as they are, also those that read like parameters", async (context) => {
+    const place = await placeFor(context);
+    const values = ["create", "destroy", "pass", "--json", "-n", "a  b", "it's", '"', "", "#", "$if", "\\"];
+    for (const [n, value] of values.entries())
+      place.write(
+        `hostname.carp${n}`,
+        `destroy\ncreate\ndescription ${quoted(value)} vhid 1\npass create group destroy\n`,
+      );
+    const { out } = await place.netstart("-n");
+    const lines = out.trimEnd().split("\n");
+    assert.equal(lines.length, values.length);
+    for (const [n, value] of values.entries()) {
+      const words = [
+        "carpctl",
+        `carp${n}`,
+        "description",
+        value,
+        "vhid",
+        "1",
+        "pass",
+        "create",
+        "group",
+        "destroy",
+      ];
+      const { stdout } = spawnSync("sh", ["-c", `printf '%s\\0' ${lines[n]}`]);
+      assert.deepEqual(stdout.toString().split("\0").slice(0, -1), words);
+      const typed = await readForm(words.slice(1), defaultOptions({}));
+      assert.ok("form" in typed && typed.form.kind === "change");
+      assert.deepEqual(typed.form.change, {
+        description: value,
+        vhid: 1,
+        pass: "create",
+        joinGroups: ["destroy"],
+      });
+    }
   });
 
   test("leaves the pass out for all but root", async () => {

@@ -77,8 +77,9 @@ export class Application {
     const last = file.steps.findLastIndex(({ kind }) => kind === "parameters");
     if (last < 0 && !isSo && !(await this.#replace(each))) return;
     for (const [at, step] of file.steps.entries()) {
-      if (step.kind === "command") await this.#run(step, report);
-      else if (isSo) continue;
+      if (step.kind === "command") await this.#run(name, step, report);
+      // A command before the last lines may have destroyed the interface.
+      else if (isSo && (at < last || at === 0)) continue;
       else if (!(await (at === last ? this.#replace(each) : this.#change(each, step.change)))) return;
     }
   }
@@ -104,8 +105,12 @@ export class Application {
     return false;
   }
 
-  async #run({ line, command }: Extract<Step, { kind: "command" }>, report: FileReport): Promise<void> {
-    const failure = await runCommand(command, this.#context.options);
+  async #run(
+    name: string,
+    { line, command }: Extract<Step, { kind: "command" }>,
+    report: FileReport,
+  ): Promise<void> {
+    const failure = await runCommand(command, name, this.#context.options);
     if (failure !== undefined) report.fail({ line, message: failure });
   }
 
