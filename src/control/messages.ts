@@ -9,7 +9,7 @@ import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/conf
 import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { INTERFACE_NAME, LIMITS, MAX_VARIABLE_NAME } from "./limits.ts";
+import { INTERFACE_NAME, LIMITS, MAX_ADDRESSES, MAX_GROUPS, MAX_VARIABLE_NAME } from "./limits.ts";
 import { hasControlCharacter, printable } from "./printable.ts";
 import { isUnicast } from "./unicast.ts";
 
@@ -166,14 +166,14 @@ export const InterfaceChange = z.strictObject({
   balancing: Balancing.optional(),
   lladdr: Lladdr.nullable().optional(),
   announce: Announce.nullable().optional(),
-  joinGroups: atMost(64, "groups", GroupName).optional(),
-  leaveGroups: atMost(64, "groups", GroupName).optional(),
+  joinGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
+  leaveGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   description: Description.nullable().optional(),
   mtu: Mtu.optional(),
   up: z.boolean().optional(),
   state: State.optional(),
-  addAddresses: atMost(256, "addresses", AddedAddress).optional(),
-  removeAddresses: atMost(256, "addresses", address(undefined)).optional(),
+  addAddresses: atMost(MAX_ADDRESSES, "addresses", AddedAddress).optional(),
+  removeAddresses: atMost(MAX_ADDRESSES, "addresses", address(undefined)).optional(),
   removeFamilies: atMost(2, "families", z.union([z.literal(4), z.literal(6)])).optional(),
 });
 export type InterfaceChange = z.infer<typeof InterfaceChange>;
@@ -403,4 +403,4 @@ export interface Results {
 
 export type { StatisticName } from "../core/statistics.ts";
 export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
-export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";
+export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES, maxRequestBytes } from "./limits.ts";

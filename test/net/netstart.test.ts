@@ -138,6 +138,36 @@ describe("one host", () => {
     assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
   });
 
+  test("an interface with hundreds of addresses and groups has the same ones after its dump is applied", async () => {
+    const lines = [
+      "carpdev eth0 vhid 1 mtu 1400",
+      ...Array.from(
+        { length: 70 },
+        (_, n) => `group ${"g".repeat((n % 14) + 1)}${"abcde"[Math.floor(n / 14)]}`,
+      ),
+      ...Array.from({ length: 600 }, (_, n) => `inet alias 10.1.${n >> 8}.${n & 255}/32`),
+      ...Array.from({ length: 100 }, (_, n) => `inet6 2001:db8::1:${n} 64`),
+    ];
+    write(a, "hostname.carp0", ...lines);
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    const before = await configuration(a);
+    assert.equal(before[0]?.addresses.length, 700);
+    const { stdout } = await a.carpctl("dump", "carp0");
+    await a.carpctl("carp0", "destroy");
+    write(a, "hostname.carp0", stdout);
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    assert.deepEqual(await configuration(a), before);
+    assert.equal((await a.carpctl("dump", "carp0")).stdout, stdout);
+    // The words of one command, too.
+    const half = Array.from({ length: 300 }, (_, n) => [
+      "inet",
+      "-alias",
+      `10.1.${n >> 8}.${n & 255}`,
+    ]).flat();
+    await a.carpctl("carp0", ...half);
+    assert.equal((await configuration(a))[0]?.addresses.length, 400);
+  });
+
   test("an interface changes to what its file says, and one without a file is left alone", async () => {
     write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1 advskew 5 pass secret carppeer 10.0.0.3 mtu 1400");
     await a.carpctl("carp1", "10.0.0.9/24", "vhid", "9");

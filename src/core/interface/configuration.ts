@@ -8,6 +8,10 @@ import type { Balancing, CarpNode, InterfaceAddress } from "../model.ts";
 
 /** In place of a MAC: the carpdev's own, whatever that is. */
 export const CARPDEV_MAC = "carpdev";
+/** Of one interface; the data path of a host holds as many. */
+export const MAX_ADDRESSES = 8192;
+/** That one interface is in. */
+export const MAX_GROUPS = 256;
 
 export interface InterfaceConfiguration {
   readonly name: string;

@@ -50,6 +50,17 @@ describe("a command is refused with a line that names the wrong word", () => {
     assert.equal(error, "lladdr 00:00:5e:00:01:02 is already used by carp0 on eth0");
   });
 
+  it("more addresses or groups than a file can configure, also one by one", () => {
+    const made = station();
+    const addAddresses = Array.from({ length: 8191 }, (_, n) => ipv6(`2001:db8::1:${n.toString(16)}`));
+    made.set("carp0", { addAddresses });
+    const refusal = (change: InterfaceChange) => made.refuses({ kind: "change", name: "carp0", change });
+    const error = "carp0: an interface has at most 8192 addresses";
+    assert.equal(refusal({ addAddresses: [ipv6("2001:db8::2")] }), error);
+    made.set("carp0", { joinGroups: Array.from({ length: 255 }, (_, n) => `g${n}x`) });
+    assert.equal(refusal({ joinGroups: ["www"] }), "carp0: an interface is in at most 256 groups");
+  });
+
   it("several nodes on a host that cannot balance: with the host's reason", () => {
     const made = backup({}, { balancing: "this kernel has no eBPF" });
     const error = made.refuses({ kind: "change", name: "carp0", change: { carpnodes: nodes } });

@@ -28,6 +28,9 @@ export interface Interface {
 
 type Answer<M extends Method> = Results[M] | { readonly refusal: string; readonly code: number };
 
+/** An interface may have thousands of addresses. */
+const ANSWER_MS = 60_000;
+
 export class Application {
   readonly #context: CommandContext;
   /** Refused, perhaps because of a setting that another file is about to remove. */
@@ -123,7 +126,7 @@ export class Application {
     const checked = checkParams(method, params);
     if ("refusal" in checked) return { refusal: checked.refusal, code: ErrorCode.invalid };
     try {
-      const engine = await this.#context.connect();
+      const engine = await this.#context.connect({ timeoutMs: ANSWER_MS });
       try {
         const answer = await engine.call(method, checked.params);
         for (const warning of engine.warnings) warn(warning);

@@ -158,17 +158,24 @@ export function finish(draft: ChangeDraft): InterfaceChange | Refusal {
  * place.
  */
 function lastWordOnEach(addresses: readonly AddressDraft[]): AddressDraft[] {
-  const last: AddressDraft[] = [];
+  // An interface may have thousands: a place is left empty instead of moving what is behind it.
+  const places: (AddressDraft | undefined)[] = [];
+  const placeOf = new Map<string, number>();
+  let first: string | undefined;
   for (const each of addresses) {
-    const isReplaced = (earlier: AddressDraft) =>
-      earlier.address === each.address ||
-      (each.family === 4 && each.action === "set" && earlier.family === 4 && earlier.action === "set");
-    const at = last.findIndex(isReplaced);
-    const others = last.filter((earlier) => !isReplaced(earlier));
-    last.splice(0, last.length, ...others);
-    last.splice(at < 0 ? last.length : at, 0, each);
+    const { address } = each;
+    const isFirst = each.family === 4 && each.action === "set";
+    const replaced = [address, ...(isFirst && first !== undefined ? [first] : [])];
+    const taken = replaced.flatMap((text) => placeOf.get(text) ?? []);
+    for (const place of taken) places[place] = undefined;
+    for (const text of replaced) placeOf.delete(text);
+    const place = taken.length > 0 ? Math.min(...taken) : places.length;
+    places[place] = each;
+    placeOf.set(address, place);
+    if (isFirst) first = address;
+    else if (first === address) first = undefined;
   }
-  return last;
+  return places.filter((each) => each !== undefined);
 }
 
 type AddedAddress = NonNullable<InterfaceChange["addAddresses"]>[number];

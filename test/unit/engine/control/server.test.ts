@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { JSONRPCServer } from "json-rpc-2.0";
-import { MAX_REQUEST_BYTES } from "../../../../src/control/limits.ts";
+import { MAX_REQUEST_BYTES, MAX_ROOT_REQUEST_BYTES } from "../../../../src/control/limits.ts";
 import type { Peer } from "../../../../src/engine/control/authorisation.ts";
 import type { Caller } from "../../../../src/engine/control/connection.ts";
 import {
@@ -233,21 +233,27 @@ test("a notification is not answered", async () => {
   assert.deepEqual(await client.read(), answer(2));
 });
 
-test("a request of the greatest length is answered, a longer one is refused and the connection closed", async () => {
-  const padded = (bytes: number) => {
-    const text = request(1, "echo", { pad: "" });
-    return text.replace('"pad":""', `"pad":"${"x".repeat(bytes - text.length)}"`);
-  };
-  const client = new Client();
-  client.socket.write(padded(MAX_REQUEST_BYTES));
-  assert.equal(((await client.read()) as { id: number }).id, 1);
-  client.socket.write(padded(MAX_REQUEST_BYTES + 1) + request(2));
-  assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
-  await client.closed;
-  assert.equal(client.unread, 0);
-});
+for (const [uid, most] of [
+  [0, MAX_ROOT_REQUEST_BYTES],
+  [1000, MAX_REQUEST_BYTES],
+] as const)
+  test(`a request of the greatest length is answered, a longer one is refused and the connection closed: uid ${uid}`, async () => {
+    peer = { uid, gid: uid, groups: [] };
+    const padded = (bytes: number) => {
+      const text = request(1, "echo", { pad: "" });
+      return text.replace('"pad":""', `"pad":"${"x".repeat(bytes - text.length)}"`);
+    };
+    const client = new Client();
+    client.socket.write(padded(most));
+    assert.equal(((await client.read()) as { id: number }).id, 1);
+    client.socket.write(padded(most + 1) + request(2));
+    assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${most} bytes`));
+    await client.closed;
+    assert.equal(client.unread, 0);
+  });
 
 test("a line without an end is refused as soon as it is too long", async () => {
+  peer = { uid: 1000, gid: 1000, groups: [] };
   const client = new Client();
   client.socket.write("x".repeat(MAX_REQUEST_BYTES));
   assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
