@@ -4,6 +4,7 @@
  */
 
 import * as z from "zod";
+import type { ReplacementOutcome } from "../core/commands.ts";
 import type { News } from "../core/effect.ts";
 import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/configuration.ts";
 import type { StatisticName } from "../core/statistics.ts";
@@ -228,10 +229,14 @@ export const methods = {
   create: z.strictObject({ name: InterfaceName.optional() }),
   /** Answers when the bow-out has left and the device is gone -> {}. */
   destroy: z.strictObject({ name: InterfaceName }),
-  /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
+  /**
+   * Creates the interface when it does not exist; with `create` it must not exist. Answers when the kernel has it so
+   * -> {}.
+   */
   change: z.strictObject({
     name: InterfaceName,
     change: InterfaceChange,
+    create: z.boolean().optional(),
     /** It is a part of a configuration file, as every `replace` is: a carpdev that is not there is waited for. */
     isFromFile: z.boolean().optional(),
   }),
@@ -248,6 +253,14 @@ export const methods = {
     name: InterfaceName,
     change: InterfaceChange,
     dryRun: z.boolean().optional(),
+  }),
+  /** Several interfaces together, so that they can exchange vhids and addresses -> ReplacedAll. */
+  "replace-all": z.strictObject({
+    replacements: z
+      .array(z.strictObject({ name: InterfaceName, change: InterfaceChange }))
+      .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, {
+        error: "an interface is replaced once",
+      }),
   }),
   /** The configuration, interfaces in numeric order; secrets only for root -> Configuration. */
   configuration: nothing,
@@ -304,6 +317,9 @@ export interface ChangedOn {
   readonly name: string;
   readonly destroyed: boolean;
 }
+
+/** One for each replacement, in their order. */
+export type ReplacedAll = readonly ReplacementOutcome[];
 
 export interface Configuration {
   /** Without a pass for a user who may not see it. */
@@ -392,6 +408,7 @@ export interface Results {
   change: Record<string, never>;
   "change-on": ChangedOn;
   replace: Replaced;
+  "replace-all": ReplacedAll;
   configuration: Configuration;
   "demote-group": Record<string, never>;
   demotion: DemotionView;

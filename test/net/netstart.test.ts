@@ -191,6 +191,52 @@ describe("one host", () => {
     assert.deepEqual(addresses, [["10.0.0.1", "10.0.0.6"], ["10.0.0.5"]]);
   });
 
+  for (const [what, ...files] of [
+    ["their vhids", [1, 2], [2, 1]],
+    ["their addresses", [1, 2], [1, 2]],
+    ["their vhids in a circle of three, one of them with a command", [1, 2, 3], [2, 3, 1]],
+  ] as const)
+    test(`files exchange ${what}`, async () => {
+      const [before, after] = files;
+      const moved = before.join() === after.join() ? 1 : 0;
+      const count = before.length;
+      const command = count === 3 ? ["!echo $if"] : [];
+      const lines = (vhids: readonly number[], step: number, n: number) => [
+        `carpdev eth0 vhid ${vhids[n]} advbase 0 advskew 20`,
+        `inet 10.0.0.${50 + ((n + step) % count)}/24`,
+      ];
+      const names = before.map((_, n) => `carp${n}`);
+      for (const [n, name] of names.entries()) write(a, `hostname.${name}`, ...lines(before, 0, n));
+      await a.carpctl("netstart");
+      for (const name of names) await a.waitForState(name, "MASTER");
+      const from = a.engine.log.length;
+      for (const [n, name] of names.entries())
+        write(a, `hostname.${name}`, ...lines(after, moved, n), ...(n === 1 ? command : []));
+      const stdout = count === 3 ? "carp1\n" : "";
+      assert.deepEqual(await a.tryCarpctl("netstart"), { ...quiet, stdout });
+      const found = (await configuration(a)).map(({ nodes, addresses }) => [
+        nodes[0]?.vhid,
+        addresses[0]?.address,
+      ]);
+      assert.deepEqual(
+        found,
+        after.map((vhid, n) => [vhid, `10.0.0.${50 + ((n + moved) % count)}`]),
+      );
+      for (const [n, name] of names.entries()) {
+        await a.waitForState(name, "MASTER");
+        await a.waitForAddresses(name, [`10.0.0.${50 + ((n + moved) % count)}/24`]);
+        const link = await a.run("ip", "link", "show", "dev", name);
+        assert.match(link, new RegExp(`00:00:5e:00:01:0${after[n]}`));
+      }
+      const logged = a.engine.log.lines.slice(from).map(({ text }) => text);
+      assert.deepEqual(
+        logged.filter((text) => /cannot|repaired/.test(text)),
+        [],
+      );
+      const again = JSON.parse((await a.carpctl("netstart", "--json")).stdout);
+      assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
+    });
+
   test("a file that is refused leaves its interface as it was", async () => {
     write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
     write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");

@@ -79,6 +79,11 @@ describe("a command is refused with a line that names the wrong word", () => {
   it("create of an interface that exists, destroy of one that does not", () => {
     const made = station();
     assert.equal(made.refuses({ kind: "create", name: "carp0" }), "carp0: already exists");
+    const create = { kind: "change", name: "carp0", change: { description: "new" }, create: true } as const;
+    assert.equal(made.refuses(create), "carp0: already exists");
+    made.does({ ...create, name: "carp1" });
+    made.does({ kind: "destroy", name: "carp0" });
+    made.does(create);
     assert.equal(made.refuses({ kind: "destroy", name: "carp7" }), "carp7: no such interface");
   });
 
