@@ -237,6 +237,28 @@ describe("one host", () => {
       assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
     });
 
+  test("an interface whose file was removed is named, and its vhid is free after --prune", async () => {
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");
+    await a.carpctl("netstart");
+    write(a, "hostname.carp0", "inet 10.0.0.5/24 vhid 5");
+    const path = (name: string) => join(a.etcDirectory, `hostname.${name}`);
+    rmSync(path("carp1"));
+    assert.deepEqual(await a.tryCarpctl("netstart"), {
+      stdout: "",
+      stderr:
+        `${path("carp1")}: warning: carp1 has no file, and is left as it is: 'carpctl netstart --prune' destroys it\n` +
+        `${path("carp0")}:1: vhid 5 is already used by carp1 on eth0\n`,
+      exitCode: 1,
+    });
+    const listed = await a.tryCarpctl("netstart", "-n", "--prune");
+    assert.equal(listed.stdout, "carpctl carp1 destroy\ncarpctl carp0 inet 10.0.0.5/24 vhid 5\n");
+    assert.equal((await configuration(a)).length, 2);
+    assert.deepEqual(await a.tryCarpctl("netstart", "--prune"), quiet);
+    const found = (await configuration(a)).map(({ name, nodes }) => [name, nodes[0]?.vhid]);
+    assert.deepEqual(found, [["carp0", 5]]);
+  });
+
   test("a file that is refused leaves its interface as it was", async () => {
     write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
     write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");

@@ -34,12 +34,14 @@ const SECRET = /sEcReT-\w/g;
 interface Call {
   readonly dryRun: boolean;
   readonly json: boolean;
+  readonly prune: boolean;
   readonly names: readonly string[];
 }
 
 function callIn(line: string): Call {
   const names = ["carp0", "carp1"].filter((_, at) => line.includes(String(at)));
-  return { dryRun: line.includes("n"), json: line.includes("j"), names };
+  const prune = line.includes("p") && names.length === 0;
+  return { dryRun: line.includes("n"), json: line.includes("j"), prune, names };
 }
 
 /** Stands in for sh, and notes the command instead of running it. */
@@ -103,7 +105,7 @@ async function open(): Promise<Trial> {
     new Map(engine.station.host.configuration.interfaces.map((each) => [each.name, each]));
   const variables = () => engine.station.host.configuration.sysctl;
 
-  async function netstart({ dryRun, json, names }: Call) {
+  async function netstart({ dryRun, json, prune, names }: Call) {
     const said: string[] = [];
     const context: CommandContext = {
       options: { ...global, json },
@@ -114,7 +116,7 @@ async function open(): Promise<Trial> {
       runLong: () => assert.fail("netstart ends by itself"),
     };
     const outcome = await inTime(
-      runNetstart(names, { dryRun, wait: false }, context).catch((error: unknown) => {
+      runNetstart(names, { dryRun, prune, wait: false }, context).catch((error: unknown) => {
         if (!(error instanceof ControlError)) throw error;
         return { kind: "refused", message: error.message } as const;
       }),
@@ -144,7 +146,7 @@ async function open(): Promise<Trial> {
     const errors = said.filter((line) => !line.includes(": warning: "));
     assert.equal(status === 1, errors.length > 0 || isRefused, said.join("\n"));
     for (const line of said)
-      assert.match(line, /^\/\S+\/etc\/(hostname\.carp\d+|carp\/sysctl\.conf)(:\d+)?: ./s);
+      assert.match(line, /^\/\S+\/etc(\/(hostname\.carp\d+|carp\/sysctl\.conf)(:\d+)?)?: ./s);
     for (const line of [...said, ...stdout.split("\n"), ...stderr.split("\n")])
       assert.ok(
         !hasControlCharacter(line.replaceAll("\t", " ")),
@@ -157,7 +159,8 @@ async function open(): Promise<Trial> {
             errors.some((line) => line.startsWith(`${path}: `)),
             `nothing is said of ${path}`,
           );
-    if (call.json && !isRefused) assert.ok(Object.keys(JSON.parse(stdout)).length === 1);
+    if (call.json && !isRefused)
+      assert.equal(Object.keys(JSON.parse(stdout)).join(), call.dryRun ? "commands" : "files,withoutFile");
 
     // What is run and obeyed.
     const sources = asked.flatMap(({ name, trusted }) =>
@@ -167,6 +170,14 @@ async function open(): Promise<Trial> {
     for (const command of shell.commands()) assert.ok(commands.has(command), `ran ${command}`);
     const after = interfaces();
     const mayChange = new Set(isRefused || call.dryRun ? [] : sources.map(({ name }) => name));
+    const directory = filesBefore.get(etc);
+    const isTrusted = directory?.others.startsWith("0,") && (directory.mode & 0o022) === 0;
+    if (call.prune && !call.dryRun && !isRefused && isTrusted)
+      for (const name of before.interfaces.keys())
+        if (!files.some((each) => each.name === name)) {
+          assert.ok(!after.has(name), `${name} is left`);
+          mayChange.add(name);
+        }
     for (const name of new Set([...before.interfaces.keys(), ...after.keys()]))
       if (!mayChange.has(name)) assert.deepEqual(after.get(name), before.interfaces.get(name), name);
     const maySet = !isRefused && !call.dryRun && call.names.length === 0 && sysctl !== undefined;
@@ -324,7 +335,7 @@ export const netstartDirectories: Target = {
   name: "netstart",
   sensible: fc
     .record({
-      call: fc.constantFrom("", "", "", "n", "j", "nj", "0", "1", "0j"),
+      call: fc.constantFrom("", "", "", "n", "j", "nj", "0", "1", "0j", "p", "pj", "np"),
       entries: fc.array(entry, { minLength: 1, maxLength: 7 }),
     })
     .map(({ call, entries }) => Buffer.from([call, ...entries].join("\n"), "latin1")),

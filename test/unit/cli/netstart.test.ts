@@ -22,11 +22,22 @@ import { readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
 import { defaultOptions } from "../../../src/cli/grammar/options.ts";
 import { quoted } from "../../../src/config/shell-words.ts";
 import { type Result, started } from "./called.ts";
-import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
+import { type Asked, type ScriptedEngine, scriptedEngine, view } from "./scripted-engine.ts";
 
 type Answer = (asked: Asked) => unknown;
 
-const yes: Answer = ({ method }) => (method === "replace" ? { changed: true } : []);
+const yes: Answer = ({ method }) => {
+  if (method === "interfaces") return { nowUs: 0, interfaces: [] };
+  return method === "replace" ? { changed: true } : [];
+};
+
+/** An engine that answers as told, and has these interfaces. */
+const having =
+  (names: readonly string[], answer: Answer): Answer =>
+  (asked) =>
+    asked.method === "interfaces"
+      ? { nowUs: 0, interfaces: names.map((name) => view({ name })) }
+      : answer(asked);
 
 class Place {
   readonly etc = mkdtempSync(join(tmpdir(), "carpctl-etc-"));
@@ -56,7 +67,7 @@ class Place {
   /** Requests to the engine, in order. */
   get asked(): string[] {
     return (this.engine?.asked ?? [])
-      .filter(({ method }) => method !== "hello")
+      .filter(({ method }) => method !== "hello" && method !== "interfaces")
       .map(({ method, params }) => {
         const { name, dryRun } = params as { name?: string; dryRun?: boolean };
         return [method, name, ...(dryRun ? ["dry"] : [])].filter(Boolean).join(" ");
@@ -70,13 +81,21 @@ class Place {
 
 async function placeFor(context: TestContext, answer?: Answer): Promise<Place> {
   const place = new Place();
-  if (answer !== undefined) place.engine = await scriptedEngine(answer);
+  if (answer !== undefined)
+    place.engine = await scriptedEngine((asked) => {
+      // Most engines here have no interfaces that netstart could name.
+      const given = answer(asked);
+      return asked.method === "interfaces" && !isInterfaces(given) ? yes(asked) : given;
+    });
   context.after(async () => {
     rmSync(place.etc, { recursive: true });
     await place.engine?.close();
   });
   return place;
 }
+
+const isInterfaces = (answer: unknown) =>
+  typeof answer === "object" && answer !== null && "interfaces" in answer;
 
 const fine = { status: 0, out: "", err: "" };
 
@@ -197,7 +216,8 @@ describe("the variables", () => {
       { name: "net.inet.carp.preempt", value: 1 },
       { name: "net.inet.carp.log", value: 9 },
     ];
-    assert.deepEqual(place.engine?.asked.at(-1)?.params, { writes });
+    const set = place.engine?.asked.find(({ method }) => method === "sysctl-set");
+    assert.deepEqual(set?.params, { writes });
   });
 
   test("may be read by all; one that others can write is refused, and the interfaces are done", async (context) => {
@@ -364,7 +384,9 @@ describe("commands in a file", () => {
       ],
     );
     assert.deepEqual(place.asked, ["replace carp0 dry", "change carp0", "change carp0", "replace carp0"]);
-    const [, first, , last] = (place.engine?.asked ?? []).filter(({ method }) => method !== "hello");
+    const [, first, , last] = (place.engine?.asked ?? []).filter(
+      ({ params }) => "name" in (params as object),
+    );
     assert.deepEqual(first?.params, { name: "carp0", change: { vhid: 1 }, isFromFile: true });
     const addAddresses = [{ family: 4, address: "10.0.0.1", prefixLength: 24, alias: false }];
     assert.deepEqual(last?.params, { name: "carp0", change: { vhid: 1, addAddresses, advskew: 5 } });
@@ -422,6 +444,81 @@ describe("commands in a file", () => {
     place.write("hostname.carp0", "up\n!echo one\nvhid 0\n");
     assert.equal((await place.netstart()).out, "");
     assert.deepEqual(place.asked, []);
+  });
+});
+
+describe("an interface without a file", () => {
+  const warning = (name: string) =>
+    `ETC/hostname.${name}: warning: ${name} has no file, and is left as it is: 'carpctl netstart --prune' destroys it\n`;
+  const answer: Answer = ({ method }) => (method === "replace" ? { changed: true } : {});
+  const engine = having(["carp0", "carp1", "carp2", "carp9"], answer);
+
+  test("is named, and left as it is", async (context) => {
+    const place = await placeFor(context, engine);
+    for (const file of ["hostname.carp0", "hostname.carp2", "hostname.carp1.bak"])
+      place.write(file, "vhid 1\n");
+    assert.deepEqual(await place.netstart(), { ...fine, err: warning("carp1") + warning("carp9") });
+    assert.deepEqual(place.asked, ["replace carp0", "replace carp2"]);
+    const { out } = await place.netstart("--json");
+    const withoutFile = ["carp1", "carp9"].map((name) => ({ name, destroyed: false }));
+    assert.deepEqual(JSON.parse(out).withoutFile, withoutFile);
+    assert.deepEqual(await place.netstart("carp0"), fine);
+    assert.equal((await place.netstart("-n")).err, "");
+  });
+
+  test("is destroyed by --prune before the files are applied, one whose file is wrong in any way is not", async (context) => {
+    const place = await placeFor(context, engine);
+    place.write("hostname.carp0", "vhid 0\n");
+    place.write("hostname.carp1", "vhid 1\n", 0o666);
+    symlinkSync("nowhere", join(place.etc, "hostname.carp9"));
+    place.write("hostname.carp10", "vhid 1\n");
+    const { status, err } = await place.netstart("--prune");
+    assert.equal(status, 1);
+    assert.deepEqual(err.split("\n").length, 4, err);
+    assert.deepEqual(place.asked, ["destroy carp2", "replace carp10"]);
+    const { out } = await place.netstart("--prune", "--json");
+    assert.deepEqual(JSON.parse(out).withoutFile, [{ name: "carp2", destroyed: true }]);
+  });
+
+  test("is destroyed in the list of -n --prune", async (context) => {
+    const place = await placeFor(context, engine);
+    for (const name of ["carp0", "carp2", "carp9"]) place.write(`hostname.${name}`, "vhid 1\n");
+    assert.equal(
+      (await place.netstart("-n", "--prune")).out,
+      "carpctl carp1 destroy\ncarpctl carp0 vhid 1\ncarpctl carp2 vhid 1\ncarpctl carp9 vhid 1\n",
+    );
+    assert.deepEqual(place.asked, []);
+  });
+
+  test("is not destroyed where others could have removed its file, nor by one that names interfaces", async (context) => {
+    const place = await placeFor(context, engine);
+    place.write("hostname.carp0", "vhid 1\n");
+    const named = await place.netstart("--prune", "carp0");
+    assert.deepEqual([named.status, named.err.split("\n")[0]], [2, "carpctl: --prune: takes no interfaces"]);
+    chmodSync(place.etc, 0o777);
+    const { status, err } = await place.netstart("--prune");
+    const why = "directory ETC can be written by others than root";
+    assert.deepEqual([status, err], [1, `ETC: nothing is destroyed: ${why}\nETC/hostname.carp0: ${why}\n`]);
+    assert.deepEqual(place.asked, []);
+  });
+
+  test("that may not be destroyed is reported, and the files are applied", async (context) => {
+    const message = "permission denied: changing carp1 needs root";
+    const refusing: Answer = (asked) =>
+      asked.method === "destroy" ? { error: { code: 2, message } } : answer(asked);
+    const place = await placeFor(context, having(["carp1"], refusing));
+    place.write("hostname.carp0", "vhid 1\n");
+    assert.deepEqual(await place.netstart("--prune"), {
+      status: 1,
+      out: "",
+      err: `ETC/hostname.carp1: ${message}\n`,
+    });
+    assert.deepEqual(place.asked, ["destroy carp1", "replace carp0"]);
+  });
+
+  test("needs an engine to be found: -n --prune says so", async (context) => {
+    const place = await placeFor(context);
+    assert.match((await place.netstart("-n", "--prune")).err, /^carpctl: the engine is not running/);
   });
 });
 

@@ -53,6 +53,19 @@ export class Application {
     else report.changed = changes.some(({ from, to }) => from !== to);
   }
 
+  /** The names of the interfaces that exist. Rejects with a ControlError. */
+  async interfaces(): Promise<string[]> {
+    const answer = await this.#call("interfaces", {});
+    if ("refusal" in answer) throw new ControlError(answer.code, answer.refusal);
+    return answer.interfaces.map(({ name }) => name);
+  }
+
+  /** @returns why it was refused */
+  async destroy(name: string): Promise<string | undefined> {
+    const answer = await this.#call("destroy", { name });
+    return "refusal" in answer ? answer.refusal : undefined;
+  }
+
   async configure(each: Interface): Promise<void> {
     if (!(await this.#tried(each))) this.#refused.push(each);
   }
