@@ -12,7 +12,7 @@ import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { INTERFACE_NAME, LIMITS, MAX_ADDRESSES, MAX_GROUPS, MAX_VARIABLE_NAME } from "./limits.ts";
 import { hasControlCharacter, printable } from "./printable.ts";
-import { isUnicast } from "./unicast.ts";
+import { isUnicast, notAHosts } from "./unicast.ts";
 
 /** An integer in a range, refused as `vhid 256: must be 1..255`. */
 function bounded(name: string, [min, max]: readonly [number, number]) {
@@ -129,11 +129,26 @@ const ipv6Address = {
 };
 const alias = z.boolean();
 
-/** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
-export const AddedAddress = z.discriminatedUnion("family", [
+/** An address that an earlier engine may have taken. */
+export const FormerAddress = z.discriminatedUnion("family", [
   z.strictObject({ ...ipv4Address, alias }),
   z.strictObject({ ...ipv6Address, alias }),
 ]);
+
+/** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
+export const AddedAddress = FormerAddress.superRefine((added, context) => {
+  const message = refusalOfAddress(added);
+  if (message !== undefined) context.addIssue({ code: "custom", message });
+});
+
+/** Why an interface cannot have the address; undefined: it can. */
+export function refusalOfAddress(added: z.infer<typeof FormerAddress>): string | undefined {
+  const { family, address, prefixLength } = added;
+  // The whole Internet would be in its subnet.
+  if (prefixLength === 0) return `prefixlen 0: must be 1..${family === 4 ? 32 : 128}`;
+  const why = notAHosts(added);
+  return why && `${address}: ${why}`;
+}
 
 export const CarpNode = z.strictObject({ vhid: Vhid, advskew: Advskew });
 

@@ -28,6 +28,14 @@ describe("a command is refused with a line that names the wrong word", () => {
       { addAddresses: [ipv4("10.0.0.2")] },
       "10.0.0.2 is eth0's own address: a shared address must be another one",
     ],
+    [
+      { addAddresses: [{ ...ipv4("10.0.0.255"), prefixLength: 32 }] },
+      "10.0.0.255 is the broadcast address of eth0's network: no host can have it",
+    ],
+    [
+      { addAddresses: [{ ...ipv4("10.0.0.0"), prefixLength: 32 }] },
+      "10.0.0.0 is the address of eth0's network: no host can have it",
+    ],
     [{ removeAddresses: ["10.0.0.7"] }, "10.0.0.7: no such address on carp0"],
     [{ leaveGroups: ["www"] }, "group www: carp0 is not in it"],
     [{ mtu: 9000 }, "mtu 9000: eth0 takes at most 1500"],

@@ -4,11 +4,11 @@
  */
 
 import { looksLikeAddress } from "../../../config/address-word.ts";
-import type { InterfaceChange } from "../../../control/messages.ts";
+import { type InterfaceChange, refusalOfAddress } from "../../../control/messages.ts";
 import { printable } from "../../../control/printable.ts";
 import { isUnicast } from "../../../control/unicast.ts";
 import { parseAddress } from "../../../protocol/address.ts";
-import { broadcastAddress, classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
+import { classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 
 export type Family = 4 | 6;
@@ -89,7 +89,7 @@ export function takeNetmask(draft: ChangeDraft, text: string): Refusal | undefin
   if (isRefusal(address)) return address;
   if (address.family === 6) return refuse(`netmask ${printable(text)}: only for IPv4; IPv6 takes prefixlen`);
   const length = prefixLengthOf(text);
-  if (length === undefined)
+  if (!length)
     return refuse(`netmask ${printable(text)}: expected a netmask like 255.255.255.0 or 0xffffff00`);
   address.prefixLength = length;
   return undefined;
@@ -103,6 +103,18 @@ export function takeBroadcast(draft: ChangeDraft, text: string): Refusal | undef
   if (parsed?.family !== 4) return refuse(`broadcast ${printable(text)}: not an IPv4 address`);
   address.broadcast = parsed.address;
   return undefined;
+}
+
+/** What a word that looks like an address may be behind another one, in words for a person; undefined: nothing known. */
+export function wordBehindAddress(draft: ChangeDraft, word: string): string | undefined {
+  const last = draft.addresses.at(-1);
+  if (last === undefined) return undefined;
+  const { address, family } = last;
+  const mask = family === 4 ? prefixLengthOf(word) : undefined;
+  if (mask) return `netmask? write '${address}/${mask}' or '${address} netmask ${word}'`;
+  if (/^[0-9]{1,3}$/.test(word))
+    return `prefixlen? write '${address}/${word}' or '${address} prefixlen ${word}'`;
+  return parseAddress(word.split("/")[0] ?? "") && "a second address? write 'alias' before it";
 }
 
 function latestAddress(draft: ChangeDraft, word: string): AddressDraft | Refusal {
@@ -188,10 +200,16 @@ function completed({
   action,
 }: AddressDraft): AddedAddress | Refusal {
   const alias = action === "alias";
-  if (family === 6) return { family, address, prefixLength: prefixLength ?? 64, alias };
-  const length = prefixLength ?? classfulPrefixLength(address);
-  const isBroadcast =
-    address === (broadcast ?? (length < 31 ? broadcastAddress(address, length) : undefined));
-  if (isBroadcast) return refuse(`${address}: not a unicast address (it is the network's broadcast address)`);
-  return { family, address, prefixLength: length, ...(broadcast === undefined ? {} : { broadcast }), alias };
+  const added: AddedAddress =
+    family === 6
+      ? { family, address, prefixLength: prefixLength ?? 64, alias }
+      : {
+          family,
+          address,
+          prefixLength: prefixLength ?? classfulPrefixLength(address),
+          ...(broadcast === undefined ? {} : { broadcast }),
+          alias,
+        };
+  const refusal = refusalOfAddress(added);
+  return refusal === undefined ? added : refuse(refusal);
 }

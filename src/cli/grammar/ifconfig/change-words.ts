@@ -9,7 +9,7 @@ import { printable } from "../../../control/printable.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 import { type GlobalOptions, takeGlobalOption } from "../options.ts";
 import { suggestion } from "../suggestion.ts";
-import { type ChangeDraft, emptyDraft, finish, takeAddress } from "./change-draft.ts";
+import { type ChangeDraft, emptyDraft, finish, takeAddress, wordBehindAddress } from "./change-draft.ts";
 import { everyWord, type Keyword, keywordOf } from "./keywords.ts";
 import { type Lookups, systemLookups } from "./lookups.ts";
 
@@ -82,6 +82,8 @@ async function takeWord(
   if (draft.expecting !== undefined || (addressMayStandHere && looksLikeAddress(word))) {
     return takeAddress(draft, word) ?? at;
   }
+  const guess = wordBehindAddress(draft, word);
+  if (guess !== undefined) return refuse(`${printable(word)}: ${guess}`);
   return refuse(`${printable(word)}: unknown parameter${suggestion(word, everyWord())}`);
 }
 
