@@ -17,7 +17,9 @@ import { isUnicast, notAHosts } from "./unicast.ts";
 /** An integer in a range, refused as `vhid 256: must be 1..255`. */
 function bounded(name: string, [min, max]: readonly [number, number]) {
   const error = (issue: { input?: unknown }) => `${name} ${printable(issue.input)}: must be ${min}..${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
+  // What is out of range is not looked at any further.
+  const abort = true;
+  return z.int({ error, abort }).min(min, { error, abort }).max(max, { error, abort });
 }
 
 /** Text for one line: a file of lines and a terminal show it as it is. */

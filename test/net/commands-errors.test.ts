@@ -255,7 +255,7 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["sysctl -x net.inet.carp", `carpctl: -x: unknown option\n${SYSCTL_USAGE}`],
   [
     "netstart --frob",
-    "carpctl: --frob: unknown option\nusage: carpctl netstart [-n] [--wait] [INTERFACE]...\n",
+    "carpctl: --frob: unknown option\nusage: carpctl netstart [-n] [--wait] [--prune | INTERFACE...]\n",
   ],
   ["dump carp0 carp1", "carpctl: carp1: unknown argument\nusage: carpctl dump [--sysctl | INTERFACE]\n"],
   ["demote", "carpctl: a word is missing\nusage: carpctl demote REASON N\n"],

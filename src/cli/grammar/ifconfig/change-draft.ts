@@ -105,7 +105,7 @@ export function takeBroadcast(draft: ChangeDraft, text: string): Refusal | undef
   return undefined;
 }
 
-/** What a word that looks like an address may be behind another one, in words for a person; undefined: nothing known. */
+/** What a mask or length may be that has no keyword, in words for a person; undefined: it is neither. */
 export function wordBehindAddress(draft: ChangeDraft, word: string): string | undefined {
   const last = draft.addresses.at(-1);
   if (last === undefined) return undefined;
@@ -114,7 +114,7 @@ export function wordBehindAddress(draft: ChangeDraft, word: string): string | un
   if (mask) return `netmask? write '${address}/${mask}' or '${address} netmask ${word}'`;
   if (/^[0-9]{1,3}$/.test(word))
     return `prefixlen? write '${address}/${word}' or '${address} prefixlen ${word}'`;
-  return parseAddress(word.split("/")[0] ?? "") && "a second address? write 'alias' before it";
+  return undefined;
 }
 
 function latestAddress(draft: ChangeDraft, word: string): AddressDraft | Refusal {
