@@ -407,6 +407,12 @@ describe("commands in a file", () => {
     );
   });
 
+  test("may be many: nothing is left behind that Node warns of", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "!true\nup\n".repeat(30));
+    assert.deepEqual(await place.netstart(), fine);
+  });
+
   test("run alone where the interface is as the file says", async (context) => {
     const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
     place.write("hostname.carp0", "up\n!echo one\n");

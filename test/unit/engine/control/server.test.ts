@@ -260,6 +260,26 @@ test("a line without an end is refused as soon as it is too long", async () => {
   await client.closed;
 });
 
+test("250 replies that the socket cannot take at once leave nothing behind that Node warns of", async (context) => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on("warning", note);
+  context.after(() => process.off("warning", note));
+  const large = "x".repeat(300_000);
+  let blocked = 0;
+  rpc.addMethod("large", () => large);
+  const client = new Client();
+  for (let n = 1; n <= 250; n++) {
+    client.socket.pause().write(request(n, "large"));
+    await someTurns();
+    if (client.unread === 0) blocked++;
+    client.socket.resume();
+    assert.equal(((await client.read()) as { id: number }).id, n);
+  }
+  assert.equal(blocked, 250);
+  assert.deepEqual(warnings, []);
+});
+
 test("an idle connection is dropped; one whose request is being answered is not", async () => {
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   rpc.addMethod("wait", () => {
