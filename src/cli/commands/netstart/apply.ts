@@ -104,7 +104,10 @@ export class Application {
     const refused = this.#refused;
     if (refused.length < 2) return false;
     const replacements = refused.map(({ name, file }) => ({ name, change: file.whole }));
-    const answer = await this.#call("replace-all", { replacements });
+    const answer = await this.#call("replace-all", { replacements }, (message) => {
+      const about = refused.find(({ name }) => message.startsWith(`${name}:`)) ?? refused[0];
+      about?.report.warn({ line: lineOf(message, about.file.lines), message });
+    });
     if ("refusal" in answer) return false;
     const isReplaced = (_: Interface, at: number) => "changed" in (answer[at] ?? {});
     this.#refused = refused.filter((each, at) => !isReplaced(each, at));
