@@ -348,13 +348,13 @@ describe("a file", () => {
 
   test("has as many addresses as an interface may have, and is refused with more", async (context) => {
     const place = await placeFor(context, yes);
-    const lines = Array.from({ length: 8193 }, (_, n) => `inet alias 10.0.${n >> 7}.${(n & 127) + 1}/24\n`);
+    const lines = Array.from({ length: 5121 }, (_, n) => `inet alias 10.0.${n >> 7}.${(n & 127) + 1}/24\n`);
     place.write("hostname.carp0", lines.slice(1).join(""));
     assert.deepEqual(await place.netstart(), fine);
     const { change } = place.params("carp0") as { change: { addAddresses: readonly unknown[] } };
-    assert.equal(change.addAddresses.length, 8192);
+    assert.equal(change.addAddresses.length, 5120);
     place.write("hostname.carp0", lines.join(""));
-    const err = "ETC/hostname.carp0: at most 8192 addresses in one command\n";
+    const err = "ETC/hostname.carp0: at most 5120 addresses in one command\n";
     assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
     assert.deepEqual(place.asked, ["replace carp0"]);
   });

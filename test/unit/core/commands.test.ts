@@ -60,10 +60,10 @@ describe("a command is refused with a line that names the wrong word", () => {
 
   it("more addresses or groups than a file can configure, also one by one", () => {
     const made = station();
-    const addAddresses = Array.from({ length: 8191 }, (_, n) => ipv6(`2001:db8::1:${n.toString(16)}`));
+    const addAddresses = Array.from({ length: 5119 }, (_, n) => ipv6(`2001:db8::1:${n.toString(16)}`));
     made.set("carp0", { addAddresses });
     const refusal = (change: InterfaceChange) => made.refuses({ kind: "change", name: "carp0", change });
-    const error = "carp0: an interface has at most 8192 addresses";
+    const error = "carp0: an interface has at most 5120 addresses";
     assert.equal(refusal({ addAddresses: [ipv6("2001:db8::2")] }), error);
     made.set("carp0", { joinGroups: Array.from({ length: 255 }, (_, n) => `g${n}x`) });
     assert.equal(refusal({ joinGroups: ["www"] }), "carp0: an interface is in at most 256 groups");
