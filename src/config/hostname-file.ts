@@ -72,7 +72,13 @@ export function readHostnameFile(bytes: Buffer, name: string): HostnameFile {
 type ReadLine = ParameterLine | { readonly command: string } | { readonly warning: string };
 
 /** undefined: the line is empty or a comment. */
-function readLine({ text, lineAt }: Exclude<JoinedLine, Refusal>): ReadLine | Refusal | undefined {
+function readLine({ number, text, lineAt }: Exclude<JoinedLine, Refusal>): ReadLine | Refusal | undefined {
+  if (text.trimStart().startsWith("#")) {
+    const isContinued = lineAt(text.length) > number;
+    return isContinued
+      ? { warning: "a backslash continues this comment: the next line is part of it" }
+      : undefined;
+  }
   if (text.trimStart().startsWith("!")) {
     const command = text.trim().slice(1).trim();
     return command === "" ? refuse("!: needs a command") : { command };

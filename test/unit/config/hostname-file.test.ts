@@ -76,7 +76,7 @@ test("a backslash at the end of a line continues it, and each word keeps the num
         ],
       },
     ],
-    warnings: [],
+    warnings: [{ line: 6, message: "a backslash continues this comment: the next line is part of it" }],
     errors: [],
   });
 });

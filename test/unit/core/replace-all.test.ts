@@ -57,6 +57,11 @@ describe("interfaces that exchange", () => {
       carp2: on(2, "10.0.0.14"),
       carp3: on(1, "10.0.0.11"),
     },
+    "their carpdevs": {
+      carp0: on(3, "10.0.0.11"),
+      carp1: on(1, "10.0.0.12", { carpdev: "eth1" }),
+      carp2: on(1, "10.0.0.13"),
+    },
     "their MACs": {
       carp0: on(1, "10.0.0.11", { lladdr: "00:00:5e:00:01:02" }),
       carp1: on(2, "10.0.0.12", { lladdr: "00:00:5e:00:01:01" }),
