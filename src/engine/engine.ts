@@ -198,7 +198,7 @@ export class Engine {
     }
     await saved;
     const warnings = [
-      ...(name === undefined ? [] : this.host.warningsAbout(name)),
+      ...replaced.flatMap((each) => this.host.warningsAbout(each.name)),
       ...(this.host.notSaved === undefined ? [] : [`done, but not saved: ${this.host.notSaved}`]),
     ];
     return { ...outcome, warnings: [...(outcome.warnings ?? []), ...warnings] };

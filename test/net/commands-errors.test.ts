@@ -122,7 +122,6 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 127.0.0.1/8", "127.0.0.1: not a unicast address"],
   ["carp0 ::1", "::1: not a unicast address"],
   ["carp0 10.77.0.0/24", "10.77.0.0: not a host's address (it is the address of the network 10.77.0.0/24)"],
-  ["carp0 10.0.0.255/32", "10.0.0.255 is the broadcast address of eth0's network: no host can have it"],
   [
     "carp0 192.168.0.1 255.255.255.0",
     "255.255.255.0: netmask? write '192.168.0.1/24' or '192.168.0.1 netmask 255.255.255.0'",

@@ -5,7 +5,7 @@
  */
 
 import { isLinkLocal, parseAddress, virtualMac } from "../../protocol/address.ts";
-import { contains, withoutHost } from "../../protocol/subnet.ts";
+import { contains } from "../../protocol/subnet.ts";
 import type { CarpNode, InterfaceAddress, Link } from "../model.ts";
 import {
   CARPDEV_MAC,
@@ -146,13 +146,6 @@ function conflictOf(
   for (const { address } of link?.addresses ?? [])
     if (!isFromFile && own.has(address))
       return `${address} is ${carpdev}'s own address: a shared address must be another one`;
-  for (const theirs of link?.addresses ?? []) {
-    const { network, broadcast } = withoutHost(theirs);
-    if (network !== undefined && own.has(network))
-      return `${network} is the address of ${carpdev}'s network: no host can have it`;
-    if (broadcast !== undefined && own.has(broadcast))
-      return `${broadcast} is the broadcast address of ${carpdev}'s network: no host can have it`;
-  }
   if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
   return undefined;

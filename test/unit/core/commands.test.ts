@@ -28,14 +28,6 @@ describe("a command is refused with a line that names the wrong word", () => {
       { addAddresses: [ipv4("10.0.0.2")] },
       "10.0.0.2 is eth0's own address: a shared address must be another one",
     ],
-    [
-      { addAddresses: [{ ...ipv4("10.0.0.255"), prefixLength: 32 }] },
-      "10.0.0.255 is the broadcast address of eth0's network: no host can have it",
-    ],
-    [
-      { addAddresses: [{ ...ipv4("10.0.0.0"), prefixLength: 32 }] },
-      "10.0.0.0 is the address of eth0's network: no host can have it",
-    ],
     [{ removeAddresses: ["10.0.0.7"] }, "10.0.0.7: no such address on carp0"],
     [{ leaveGroups: ["www"] }, "group www: carp0 is not in it"],
     [{ mtu: 9000 }, "mtu 9000: eth0 takes at most 1500"],
@@ -107,6 +99,22 @@ describe("a command is refused with a line that names the wrong word", () => {
     it(error, () =>
       assert.equal(station().refuses({ kind: "set-sysctl", writes: [{ name, value }] }), error),
     );
+});
+
+describe("an address that no host has in the carpdev's network", () => {
+  it("is taken, because it may be right with a prefix of its own, and warned of", () => {
+    const made = station();
+    const addAddresses = ["10.0.0.255", "10.0.0.0"].map((address) => ({
+      ...ipv4(address),
+      prefixLength: 32,
+      alias: true,
+    }));
+    made.set("carp0", { addAddresses });
+    assert.deepEqual(made.host.warningsAbout("carp0"), [
+      "carp0: 10.0.0.255 is the broadcast address of eth0's network: no host there reaches it",
+      "carp0: 10.0.0.0 is the address of eth0's network: no host there reaches it",
+    ]);
+  });
 });
 
 describe("a refused command", () => {
