@@ -8,15 +8,16 @@ import { printable } from "../control/printable.ts";
 import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
 import { parseAddress, splitScope } from "../protocol/address.ts";
 import { looksLikeAddress } from "./address-word.ts";
-import { type Complaint, linesOf } from "./lines.ts";
-import { splitWords } from "./shell-words.ts";
+import { type Complaint, type JoinedLine, joinedLinesOf } from "./lines.ts";
+import { type PlacedWord, placedWords } from "./shell-words.ts";
 
 const PREFIX = "hostname.";
 
 /** A line of parameters as ifconfig words. */
 export interface ParameterLine {
-  readonly line: number;
   readonly words: readonly string[];
+  /** For each word the number of its line: they differ where a line is continued. */
+  readonly lines: readonly number[];
 }
 
 export type FileStep =
@@ -42,47 +43,68 @@ export function interfaceOf(file: string): string | undefined {
   return INTERFACE_NAME.test(name) ? name : undefined;
 }
 
-/** @param name the interface: it replaces `\$if` in commands */
+/** @param name the interface: it replaces `$if` in commands */
 export function readHostnameFile(bytes: Buffer, name: string): HostnameFile {
   const steps: FileStep[] = [];
   const warnings: Complaint[] = [];
   const errors: Complaint[] = [];
   let lines: ParameterLine[] | undefined;
-  for (const line of linesOf(bytes)) {
+  for (const line of joinedLinesOf(bytes)) {
     const { number } = line;
-    const read = "refusal" in line ? line : readLine(line.text.trim());
+    const read = "refusal" in line ? line : readLine(line);
     if (read === undefined) continue;
     if ("refusal" in read) errors.push({ line: number, message: read.refusal });
     else if ("warning" in read) warnings.push({ line: number, message: read.warning });
     else if ("command" in read) {
-      steps.push({ kind: "command", line: number, command: read.command.replaceAll("\\$if", name) });
+      steps.push({ kind: "command", line: number, command: withInterface(read.command, name) });
       lines = undefined;
     } else {
       if (lines === undefined) {
         lines = [];
         steps.push({ kind: "parameters", lines });
       }
-      lines.push({ line: number, words: read.words });
+      lines.push(read);
     }
   }
   return { steps, warnings, errors };
 }
 
-type ReadLine =
-  | { readonly words: readonly string[] }
-  | { readonly command: string }
-  | { readonly warning: string };
+type ReadLine = ParameterLine | { readonly command: string } | { readonly warning: string };
 
 /** undefined: the line is empty or a comment. */
-function readLine(text: string): ReadLine | Refusal | undefined {
-  if (text.startsWith("!")) {
-    const command = text.slice(1).trim();
+function readLine({ number, text, lineAt }: Exclude<JoinedLine, Refusal>): ReadLine | Refusal | undefined {
+  if (text.trimStart().startsWith("#")) {
+    const isContinued = lineAt(text.length) > number;
+    return isContinued
+      ? { warning: "a backslash continues this comment: the next line is part of it" }
+      : undefined;
+  }
+  if (text.trimStart().startsWith("!")) {
+    const command = text.trim().slice(1).trim();
     return command === "" ? refuse("!: needs a command") : { command };
   }
-  const words = splitWords(text);
+  // Blanks at the end of a line are none of its words, also behind a backslash.
+  const words = placedWords(text.trimEnd());
   if (isRefusal(words)) return words;
   if (words.length === 0) return undefined;
-  return words[0] === "dest" ? destination(words) : { words: asParameters(words) };
+  if (words[0]?.text === "dest") return destination(words.map((word) => word.text));
+  const parameters = asParameters(words);
+  return { words: parameters.map((word) => word.text), lines: parameters.map(({ at }) => lineAt(at)) };
+}
+
+/** `$if` where sh would expand it, and `\$if` anywhere: OpenBSD's netstart takes the backslash off first. */
+const WITH_IF = /\\?\$(?:if\b|\{if\})|\\.|\$\$|['"]/gs;
+
+/** A command with the interface's name in place of `$if`, `${if}` and `\$if`. */
+function withInterface(command: string, name: string): string {
+  let quote = "";
+  return command.replace(WITH_IF, (piece) => {
+    if (/if\}?$/.test(piece)) return quote === "'" && !piece.startsWith("\\") ? piece : name;
+    const closes = piece === quote || (quote === "'" && piece === "\\'");
+    if (closes) quote = "";
+    else if (quote === "" && (piece === "'" || piece === '"')) quote = piece;
+    return piece;
+  });
 }
 
 /** `dest ADDRESS` is for point-to-point interfaces; a carp interface has no far end. */
@@ -98,21 +120,25 @@ function destination([, text, ...others]: readonly string[]): { readonly warning
  * A line as ifconfig words: `inet [alias] ADDRESS [NETMASK [BROADCAST|NONE]]` and `inet6 [alias] ADDRESS [PREFIXLEN]`
  * name by their place what ifconfig has keywords for.
  */
-function asParameters(words: readonly string[]): string[] {
-  const [family = ""] = words;
+function asParameters(words: readonly PlacedWord[]): PlacedWord[] {
+  const text = (index: number) => words[index]?.text ?? "";
+  const before = (index: number, keyword: string) => ({ text: keyword, at: words[index]?.at ?? 0 });
+  const family = text(0);
   // Behind other lines' words an address has to say that it is one.
-  if (looksLikeAddress(family)) return [family.includes(":") ? "inet6" : "inet", ...words];
-  const at = words[1] === "alias" ? 2 : 1;
-  if ((family !== "inet" && family !== "inet6") || !looksLikeAddress(words[at] ?? "")) return [...words];
-  const head = words.slice(0, at + 1);
-  const rest = words.slice(at + 1);
-  const [length = "", broadcast = ""] = rest;
-  if (!/^[0-9]/.test(length)) return [...words];
-  if (family === "inet6") return [...head, "prefixlen", ...rest];
-  head.push("netmask", length);
-  if (broadcast === "NONE") return [...head, ...rest.slice(2)];
-  if (looksLikeAddress(broadcast)) return [...head, "broadcast", ...rest.slice(1)];
-  return [...head, ...rest.slice(1)];
+  if (looksLikeAddress(family)) return [before(0, family.includes(":") ? "inet6" : "inet"), ...words];
+  const at = text(1) === "alias" ? 2 : 1;
+  if ((family !== "inet" && family !== "inet6") || !looksLikeAddress(text(at))) return [...words];
+  const [length, broadcast] = [at + 1, at + 2];
+  if (!/^[0-9]/.test(text(length))) return [...words];
+  const head = [
+    ...words.slice(0, length),
+    before(length, family === "inet" ? "netmask" : "prefixlen"),
+    ...words.slice(length, broadcast),
+  ];
+  if (family === "inet6") return [...head, ...words.slice(broadcast)];
+  if (text(broadcast) === "NONE") return [...head, ...words.slice(broadcast + 1)];
+  if (!looksLikeAddress(text(broadcast))) return [...head, ...words.slice(broadcast)];
+  return [...head, before(broadcast, "broadcast"), ...words.slice(broadcast)];
 }
 
 /**
@@ -123,6 +149,7 @@ export function lineOf(refusal: string, lines: readonly ParameterLine[]): number
   const [word = ""] = refusal.split(/:? /);
   // An address may be written with another length, or with its scope.
   const bare = (text: string) => text.split(/[/%]/, 1)[0];
-  const isNamed = (each: string) => each === word || bare(each) === bare(word);
-  return lines.findLast(({ words }) => words.some(isNamed))?.line;
+  const isNamed = (each: string) => [word, `-${word}`].includes(each) || bare(each) === bare(word);
+  const line = lines.findLast(({ words }) => words.some(isNamed));
+  return line?.lines[line.words.findLastIndex(isNamed)];
 }

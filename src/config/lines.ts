@@ -1,4 +1,7 @@
-/** Splits a configuration file into lines. A line that is not text is refused with its number. */
+/**
+ * Splits a configuration file into lines, and joins lines that a backslash continues. A line that is not text is
+ * refused with its number.
+ */
 
 import { isUtf8 } from "node:buffer";
 import { type Refusal, refuse } from "../control/refusal.ts";
@@ -31,4 +34,44 @@ function lineIn(bytes: Buffer): { readonly text: string } | Refusal {
   if (bytes.includes(0)) return refuse("contains a NUL");
   if (!isUtf8(bytes)) return refuse("not UTF-8");
   return { text: bytes.toString().replace(/\r$/, "") };
+}
+
+/** A line, and the lines that continue it. */
+export type JoinedLine = { readonly number: number } & (
+  | {
+      readonly text: string;
+      /** The number of the line that the character at this place is on. */
+      lineAt(at: number): number;
+    }
+  | Refusal
+);
+
+/** An odd number of backslashes: in a pair the second one is quoted. */
+const CONTINUED = /(?<!\\)(?:\\\\)*\\$/;
+
+/**
+ * Lines, each joined with those that continue it: a backslash at the end of a line takes the next one to it, in comments
+ * and quotes as well, as in OpenBSD's netstart.
+ */
+export function* joinedLinesOf(bytes: Buffer): Generator<JoinedLine> {
+  let text = "";
+  let starts: number[] = [];
+  let last = 0;
+  for (const line of linesOf(bytes)) {
+    last = line.number;
+    const isContinued = "text" in line && CONTINUED.test(line.text);
+    starts.push(text.length);
+    if ("text" in line) text += isContinued ? line.text.slice(0, -1) : line.text;
+    if (isContinued) continue;
+    yield "refusal" in line ? line : joined(text, last, starts);
+    text = "";
+    starts = [];
+  }
+  if (starts.length > 0) yield { number: last, ...refuse("a backslash at the end of the file") };
+}
+
+function joined(text: string, last: number, starts: readonly number[]): JoinedLine {
+  const number = last - starts.length + 1;
+  if (text.length > MOST_BYTES) return { number, ...refuse(`longer than ${MOST_BYTES} bytes`) };
+  return { number, text, lineAt: (at) => number + starts.findLastIndex((start) => start <= at) };
 }

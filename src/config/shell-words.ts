@@ -12,10 +12,22 @@ interface Piece {
   readonly end: number;
 }
 
+/** A word, and its place in the line. */
+export interface PlacedWord {
+  readonly text: string;
+  readonly at: number;
+}
+
 /** The words of a line; a # that begins a word begins a comment. */
 export function splitWords(line: string): string[] | Refusal {
-  const words: string[] = [];
-  let word: string | undefined;
+  const words = placedWords(line);
+  return isRefusal(words) ? words : words.map(({ text }) => text);
+}
+
+/** The words of a line with their places. */
+export function placedWords(line: string): PlacedWord[] | Refusal {
+  const words: PlacedWord[] = [];
+  let word: PlacedWord | undefined;
   for (let at = 0; at < line.length; ) {
     const isBlank = line[at] === " " || line[at] === "\t";
     if (word === undefined && line[at] === "#") break;
@@ -27,7 +39,7 @@ export function splitWords(line: string): string[] | Refusal {
     }
     const piece = pieceAt(line, at);
     if (isRefusal(piece)) return piece;
-    word = (word ?? "") + piece.text;
+    word = { text: (word?.text ?? "") + piece.text, at: word?.at ?? at };
     at = piece.end;
   }
   return word === undefined ? words : [...words, word];

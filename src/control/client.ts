@@ -7,7 +7,7 @@ import { connect as openSocket, type Socket } from "node:net";
 import { join } from "node:path";
 import { JSONRPCClient, JSONRPCErrorException, type JSONRPCResponse } from "json-rpc-2.0";
 import { jsonIn, jsonLine, readLines } from "./framing.ts";
-import { EVENT_METHOD, MAX_REQUEST_BYTES } from "./limits.ts";
+import { EVENT_METHOD, maxRequestBytes } from "./limits.ts";
 import type { EventNotification, Method, Params, Results } from "./messages.ts";
 
 /** In the run directory, for every user. */
@@ -136,7 +136,8 @@ class SocketConnection implements Connection {
   #send(request: unknown): void {
     if (this.#broken !== undefined) throw new Error(this.#broken);
     const line = jsonLine(request);
-    if (Buffer.byteLength(line) > MAX_REQUEST_BYTES) throw new Error("too much for one command");
+    if (Buffer.byteLength(line) > maxRequestBytes(process.geteuid?.()))
+      throw new Error("too much for one command");
     this.#socket.write(line);
   }
 

@@ -5,6 +5,12 @@
 
 /** A request is one line of at most this many bytes, the newline included. */
 export const MAX_REQUEST_BYTES = 65_536;
+/** A request of root, who applies files: an interface with the most addresses that it can have fits. */
+export const MAX_ROOT_REQUEST_BYTES = 2 * 1024 * 1024;
+
+export function maxRequestBytes(uid: number | undefined): number {
+  return uid === 0 ? MAX_ROOT_REQUEST_BYTES : MAX_REQUEST_BYTES;
+}
 
 /** A longer name of a sysctl variable is unknown without a search. */
 export const MAX_VARIABLE_NAME = 256;
@@ -26,4 +32,5 @@ export const LIMITS = {
   demote: [1, 1_048_576],
 } as const;
 
+export { MAX_ADDRESSES, MAX_GROUPS } from "../core/interface/configuration.ts";
 export { compareInterfaceNames, INTERFACE_NAME } from "../core/interface/name.ts";

@@ -4,19 +4,22 @@
  */
 
 import * as z from "zod";
+import type { ReplacementOutcome } from "../core/commands.ts";
 import type { News } from "../core/effect.ts";
 import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/configuration.ts";
 import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { INTERFACE_NAME, LIMITS, MAX_VARIABLE_NAME } from "./limits.ts";
+import { INTERFACE_NAME, LIMITS, MAX_ADDRESSES, MAX_GROUPS, MAX_VARIABLE_NAME } from "./limits.ts";
 import { hasControlCharacter, printable } from "./printable.ts";
-import { isUnicast } from "./unicast.ts";
+import { isUnicast, notAHosts } from "./unicast.ts";
 
 /** An integer in a range, refused as `vhid 256: must be 1..255`. */
 function bounded(name: string, [min, max]: readonly [number, number]) {
   const error = (issue: { input?: unknown }) => `${name} ${printable(issue.input)}: must be ${min}..${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
+  // What is out of range is not looked at any further.
+  const abort = true;
+  return z.int({ error, abort }).min(min, { error, abort }).max(max, { error, abort });
 }
 
 /** Text for one line: a file of lines and a terminal show it as it is. */
@@ -128,11 +131,26 @@ const ipv6Address = {
 };
 const alias = z.boolean();
 
-/** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
-export const AddedAddress = z.discriminatedUnion("family", [
+/** An address that an earlier engine may have taken. */
+export const FormerAddress = z.discriminatedUnion("family", [
   z.strictObject({ ...ipv4Address, alias }),
   z.strictObject({ ...ipv6Address, alias }),
 ]);
+
+/** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
+export const AddedAddress = FormerAddress.superRefine((added, context) => {
+  const message = refusalOfAddress(added);
+  if (message !== undefined) context.addIssue({ code: "custom", message });
+});
+
+/** Why an interface cannot have the address; undefined: it can. */
+export function refusalOfAddress(added: z.infer<typeof FormerAddress>): string | undefined {
+  const { family, address, prefixLength } = added;
+  // The whole Internet would be in its subnet.
+  if (prefixLength === 0) return `prefixlen 0: must be 1..${family === 4 ? 32 : 128}`;
+  const why = notAHosts(added);
+  return why && `${address}: ${why}`;
+}
 
 export const CarpNode = z.strictObject({ vhid: Vhid, advskew: Advskew });
 
@@ -166,14 +184,14 @@ export const InterfaceChange = z.strictObject({
   balancing: Balancing.optional(),
   lladdr: Lladdr.nullable().optional(),
   announce: Announce.nullable().optional(),
-  joinGroups: atMost(64, "groups", GroupName).optional(),
-  leaveGroups: atMost(64, "groups", GroupName).optional(),
+  joinGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
+  leaveGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   description: Description.nullable().optional(),
   mtu: Mtu.optional(),
   up: z.boolean().optional(),
   state: State.optional(),
-  addAddresses: atMost(256, "addresses", AddedAddress).optional(),
-  removeAddresses: atMost(256, "addresses", address(undefined)).optional(),
+  addAddresses: atMost(MAX_ADDRESSES, "addresses", AddedAddress).optional(),
+  removeAddresses: atMost(MAX_ADDRESSES, "addresses", address(undefined)).optional(),
   removeFamilies: atMost(2, "families", z.union([z.literal(4), z.literal(6)])).optional(),
 });
 export type InterfaceChange = z.infer<typeof InterfaceChange>;
@@ -228,10 +246,14 @@ export const methods = {
   create: z.strictObject({ name: InterfaceName.optional() }),
   /** Answers when the bow-out has left and the device is gone -> {}. */
   destroy: z.strictObject({ name: InterfaceName }),
-  /** Creates the interface when it does not exist. Answers when the kernel has it so -> {}. */
+  /**
+   * Creates the interface when it does not exist; with `create` it must not exist. Answers when the kernel has it so
+   * -> {}.
+   */
   change: z.strictObject({
     name: InterfaceName,
     change: InterfaceChange,
+    create: z.boolean().optional(),
     /** It is a part of a configuration file, as every `replace` is: a carpdev that is not there is waited for. */
     isFromFile: z.boolean().optional(),
   }),
@@ -248,6 +270,14 @@ export const methods = {
     name: InterfaceName,
     change: InterfaceChange,
     dryRun: z.boolean().optional(),
+  }),
+  /** Several interfaces together, so that they can exchange vhids and addresses -> ReplacedAll. */
+  "replace-all": z.strictObject({
+    replacements: z
+      .array(z.strictObject({ name: InterfaceName, change: InterfaceChange }))
+      .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, {
+        error: "an interface is replaced once",
+      }),
   }),
   /** The configuration, interfaces in numeric order; secrets only for root -> Configuration. */
   configuration: nothing,
@@ -304,6 +334,9 @@ export interface ChangedOn {
   readonly name: string;
   readonly destroyed: boolean;
 }
+
+/** One for each replacement, in their order. */
+export type ReplacedAll = readonly ReplacementOutcome[];
 
 export interface Configuration {
   /** Without a pass for a user who may not see it. */
@@ -392,6 +425,7 @@ export interface Results {
   change: Record<string, never>;
   "change-on": ChangedOn;
   replace: Replaced;
+  "replace-all": ReplacedAll;
   configuration: Configuration;
   "demote-group": Record<string, never>;
   demotion: DemotionView;
@@ -403,4 +437,4 @@ export interface Results {
 
 export type { StatisticName } from "../core/statistics.ts";
 export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
-export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES } from "./limits.ts";
+export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES, maxRequestBytes } from "./limits.ts";

@@ -14,6 +14,11 @@ export interface SysctlWrite {
   readonly value: number;
 }
 
+export interface Replacement {
+  readonly name: string;
+  readonly change: InterfaceChange;
+}
+
 export type Command =
   /** Creates an interface. Without a name: the next free carpN. */
   | { readonly kind: "create"; readonly name?: string | undefined }
@@ -28,6 +33,8 @@ export type Command =
        * that has a shared address itself is told of.
        */
       readonly isFromFile?: boolean | undefined;
+      /** Refuses the change of an interface that exists. */
+      readonly create?: boolean | undefined;
     }
   /**
    * Changes the interface that has the change's vhid on this carpdev, and creates the next free one when there is
@@ -42,6 +49,8 @@ export type Command =
       /** Changes nothing: reports whether the command would change anything, or why it would be refused. */
       readonly dryRun?: boolean | undefined;
     }
+  /** Replaces several interfaces together, each once; those that cannot be are refused one by one. */
+  | { readonly kind: "replace-all"; readonly replacements: readonly Replacement[] }
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }
   /** Performs several writes in this order, all of them or none. */

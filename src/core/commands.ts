@@ -4,7 +4,7 @@
  */
 
 import type { Carpdevs } from "./carpdevs.ts";
-import type { Command, SysctlWrite } from "./command.ts";
+import type { Command, Replacement, SysctlWrite } from "./command.ts";
 import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
 import { identity } from "./interface/appearance.ts";
@@ -33,13 +33,34 @@ export interface Done {
   readonly destroyed?: boolean | undefined;
   /** Whether a `replace` changes anything. */
   readonly changed?: boolean | undefined;
+  /** The outcome for each interface of a `replace-all`, in the order given. */
+  readonly replaced?: readonly ReplacementOutcome[] | undefined;
   /** The value before and after each write to a variable, in the order of the writes. */
   readonly changes?: readonly ValueChange[] | undefined;
   /** What the user should know although the command is carried out, each a line. */
   readonly warnings?: readonly string[] | undefined;
 }
 
+/** Whether a replacement changed anything, or why it was refused. */
+export type ReplacementOutcome = { readonly name: string } & ({ readonly changed: boolean } | Refused);
+
 export type Refused = { readonly error: string };
+
+/** A change that has been judged. */
+interface Plan {
+  readonly name: string;
+  readonly present: CarpInterface | undefined;
+  /** The interface, unless it is being destroyed. */
+  readonly known: CarpInterface | undefined;
+  readonly before: InterfaceConfiguration;
+  readonly after: InterfaceConfiguration;
+  readonly warnings: readonly string[];
+  readonly changed: boolean;
+  readonly state: InterfaceChange["state"];
+}
+
+/** Whether there is anything to do. */
+const acts = ({ changed, state }: Plan): boolean => changed || state !== undefined;
 
 /** The parts of the host that commands change. */
 export interface CommandTarget {
@@ -71,6 +92,8 @@ export class Commands {
         return this.#change(command, now);
       case "change-on":
         return this.#changeOn(command.carpdev, command.change, now);
+      case "replace-all":
+        return this.#replaceAll(command.replacements, now);
       case "demote-group":
         return this.#demoteGroup(command.group, command.by);
       case "set-sysctl":
@@ -131,22 +154,83 @@ export class Commands {
     on?: InterfaceChange,
   ): Done | Refused {
     const { name, change } = command;
+    const present = this.#host.interfaces.get(name);
+    if (command.kind === "change" && command.create && present?.isDestroyed === false)
+      return { error: `${name}: already exists` };
+    const others = this.#configurations((each) => each !== present);
+    const replaces = command.kind === "replace";
+    const isFromFile = replaces || command.isFromFile === true;
+    const plan = this.#plan({ name, change }, others, { replaces, isFromFile });
+    if ("error" in plan) return plan;
+    const { before, after, changed, known, warnings } = plan;
+    if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
+      return { ...this.#destroy(name, now), destroyed: true };
+    if (replaces && (command.dryRun || !acts(plan))) return { name, changed };
+    this.#perform(plan, now, on?.vhid);
+    return { name, changed, warnings };
+  }
+
+  /**
+   * Replaces several interfaces together, so that they can exchange vhids and addresses. One that conflicts with the
+   * result for the others, or with an interface that stays, is refused and stays as well.
+   */
+  #replaceAll(replacements: readonly Replacement[], now: Instant): Done {
+    const refused = new Map<string, string>();
+    const plans = this.#planAll(replacements, refused);
+    const acting = plans.filter(acts);
+    for (const { known, after } of acting) known?.release(after, now);
+    if (acting.length > 1) this.#host.emit({ kind: "join", interfaces: acting.map(({ name }) => name) });
+    for (const plan of acting) this.#perform(plan, now);
+    const changed = new Map(plans.map((plan) => [plan.name, plan.changed]));
+    return {
+      warnings: plans.flatMap(({ warnings }) => warnings),
+      replaced: replacements.map(({ name }) => {
+        const error = refused.get(name);
+        return error === undefined ? { name, changed: changed.get(name) ?? false } : { name, error };
+      }),
+    };
+  }
+
+  /** Plans all that are possible together. @param refused takes the others, with the reason */
+  #planAll(replacements: readonly Replacement[], refused: Map<string, string>): Plan[] {
+    for (;;) {
+      const replaced = replacements.filter(({ name }) => !refused.has(name));
+      const staying = this.#configurations((each) => !replaced.some(({ name }) => name === each.name));
+      const before = refused.size;
+      const plans: Plan[] = [];
+      for (const each of replaced) {
+        const others = [...staying, ...plans.map(({ after }) => after)];
+        const plan = this.#plan(each, others, { replaces: true, isFromFile: true });
+        if ("error" in plan) refused.set(each.name, plan.error);
+        else plans.push(plan);
+      }
+      // One that is refused stays as it is, which may be in the way of others.
+      if (refused.size === before) return plans;
+    }
+  }
+
+  /** The configurations that a change must not conflict with; an interface that is leaving has two. */
+  #configurations(of: (each: CarpInterface) => boolean): InterfaceConfiguration[] {
+    return [...this.#host.interfaces]
+      .filter(of)
+      .flatMap((each) =>
+        each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
+      );
+  }
+
+  /** Judges a change, or a replacement, beside the other interfaces. Changes nothing. */
+  #plan(
+    { name, change }: Replacement,
+    others: readonly InterfaceConfiguration[],
+    { replaces, isFromFile }: { readonly replaces: boolean; readonly isFromFile: boolean },
+  ): Plan | Refused {
     const { balancing, carpdevs, interfaces } = this.#host;
     const present = interfaces.get(name);
     const known = present?.isDestroyed ? undefined : present;
     const before = known?.pendingConfiguration ?? newInterface(name);
-    const replaces = command.kind === "replace";
-    const others = [...interfaces]
-      .filter((each) => each !== present)
-      .flatMap((each) =>
-        each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
-      );
-    const isFromFile = replaces || command.isFromFile === true;
     const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, others, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
-    if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
-      return { ...this.#destroy(name, now), destroyed: true };
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
     const obstacle = obstacleTo(after, link, balancing) ?? notInPlace(known, after);
     if (change.state !== undefined && obstacle !== undefined)
@@ -158,15 +242,17 @@ export class Commands {
     const masks = otherMasks(given, after.addresses, link?.addresses ?? []);
     const ofMasks = masks.map((mask) => maskWarning(mask, link?.name ?? ""));
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
-    if (replaces && (command.dryRun || !(changed || change.state !== undefined)))
-      return { name, changed, warnings: ofMasks };
     const warnings = [...ofMasks, ...warningsAbout(before, after, link)];
+    return { name, present, known, before, after, changed, warnings, state: change.state };
+  }
+
+  /** @param vhid of the node that a state is forced on; undefined: every node */
+  #perform({ name, present, known, after, state }: Plan, now: Instant, vhid?: number): void {
     present?.finishLeaving();
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
-    interfaces.listen();
-    if (change.state !== undefined) carpInterface.force(change.state, now, on?.vhid);
-    return { name, changed, warnings };
+    this.#host.interfaces.listen();
+    if (state !== undefined) carpInterface.force(state, now, vhid);
   }
 
   #demoteGroup(group: string, by: number): Done | Refused {

@@ -60,6 +60,11 @@ export type Effect =
    */
   | { readonly kind: "filter"; readonly interface: string; readonly filter: Filter | null }
   /**
+   * What follows for each of these interfaces waits until what came before is done for all of them: they exchange MACs,
+   * and the kernel lets no two have the same.
+   */
+  | { readonly kind: "join"; readonly interfaces: readonly string[] }
+  /**
    * Receive CARP on this carpdev, with its ARP settings as carp needs them. `index` is the kernel's.
    * `performed` follows.
    */

@@ -190,15 +190,15 @@ export class Engine {
     if (this.#stopping) return { error: "the engine is stopping" };
     const outcome = await this.#carryOut(command);
     if ("error" in outcome) return outcome;
-    const { name } = outcome;
+    const { name, replaced = name === undefined ? [] : [{ name }] } = outcome;
     const saved = this.#save();
-    if (name !== undefined) {
-      if (this.host.isLeaving(name)) await this.#left(name);
-      await this.#settled(name);
+    for (const each of replaced) {
+      if (this.host.isLeaving(each.name)) await this.#left(each.name);
+      await this.#settled(each.name);
     }
     await saved;
     const warnings = [
-      ...(name === undefined ? [] : this.host.warningsAbout(name)),
+      ...replaced.flatMap((each) => this.host.warningsAbout(each.name)),
       ...(this.host.notSaved === undefined ? [] : [`done, but not saved: ${this.host.notSaved}`]),
     ];
     return { ...outcome, warnings: [...(outcome.warnings ?? []), ...warnings] };

@@ -1,6 +1,7 @@
 /**
  * Performer: performs the core's effects on the kernel and reports their outcomes as events. The effects of
- * one interface are performed in the order given; none waits for another interface. Knows no CARP rule.
+ * one interface are performed in the order given; none waits for another interface, unless the core joins them. Knows
+ * no CARP rule.
  */
 
 import type { Effect, News } from "../core/effect.ts";
@@ -106,6 +107,9 @@ export class Performer {
           links.apply(effect.interface, effect.device, done),
         );
         break;
+      case "join":
+        this.#join(effect.interfaces);
+        break;
       case "filter":
         this.#sequence(effect.interface).push(() => this.#filter(effect.interface, effect.filter));
         break;
@@ -135,6 +139,16 @@ export class Performer {
         tell(effect);
         break;
     }
+  }
+
+  /** Each of these sequences waits here until all of them have come here. */
+  #join(names: readonly string[]): void {
+    const waiting: (() => void)[] = [];
+    const arrive = (proceed: () => void) => {
+      waiting.push(proceed);
+      if (waiting.length === names.length) for (const each of waiting) each();
+    };
+    for (const name of names) this.#sequence(name).pushSlow(arrive);
   }
 
   /**

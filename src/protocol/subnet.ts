@@ -16,6 +16,20 @@ export function subnetOf({ address, prefixLength }: PrefixedAddress): string {
   return `${formatAddress(bytes)}/${prefixLength}`;
 }
 
+/**
+ * The addresses of a subnet that no host has: the network's (with IPv6 that of its routers, RFC 4291), and of IPv4 the
+ * broadcast address. None where a prefix leaves one or two addresses (RFC 3021, RFC 6164).
+ */
+export function withoutHost({ address, prefixLength }: PrefixedAddress): {
+  readonly network?: string;
+  readonly broadcast?: string;
+} {
+  const isIPv6 = address.includes(":");
+  if (prefixLength >= (isIPv6 ? 127 : 31)) return {};
+  const [network = ""] = subnetOf({ address, prefixLength }).split("/");
+  return isIPv6 ? { network } : { network, broadcast: broadcastAddress(address, prefixLength) };
+}
+
 /** Whether both have the same prefix, of the same length: only then do their connected routes compete. */
 export function sameSubnet(a: PrefixedAddress, b: PrefixedAddress): boolean {
   return a.prefixLength === b.prefixLength && subnetOf(a) === subnetOf(b);

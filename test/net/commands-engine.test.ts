@@ -48,6 +48,20 @@ describe("the engine", () => {
   const engineWith = (words: string) =>
     a.exec("timeout", ["60", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
 
+  test("of commands that create an interface at the same time one does, and the others change nothing", async () => {
+    const numbers = [1, 2, 3, 4, 5, 6];
+    const done = await Promise.all(
+      numbers.map((n) => a.tryCarpctl(...split(`carp9 create description by-${n} vhid ${n}`))),
+    );
+    const winners = numbers.filter((_, at) => done[at]?.exitCode === 0);
+    assert.equal(winners.length, 1);
+    for (const { exitCode, stderr } of done)
+      if (exitCode !== 0) assert.equal(stderr, "carpctl: carp9: already exists\n");
+    const [created] = (await view()).filter(({ name }) => name === "carp9");
+    assert.equal(created?.description, `by-${winners[0]}`);
+    await a.carpctl("carp9", "destroy");
+  });
+
   test("a second engine in the same run directory says so and exits 1", async () => {
     await a.command(...split("carp0 10.0.0.1/24 vhid 1 advbase 60 pass sesame"));
     const untouched = await wholeState(a);

@@ -121,6 +121,11 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 224.0.0.1", "224.0.0.1: not a unicast address"],
   ["carp0 127.0.0.1/8", "127.0.0.1: not a unicast address"],
   ["carp0 ::1", "::1: not a unicast address"],
+  ["carp0 10.77.0.0/24", "10.77.0.0: not a host's address (it is the address of the network 10.77.0.0/24)"],
+  [
+    "carp0 192.168.0.1 255.255.255.0",
+    "255.255.255.0: netmask? write '192.168.0.1/24' or '192.168.0.1 netmask 255.255.255.0'",
+  ],
   ["carp0 10.0.0.255/24", "10.0.0.255: not a unicast address (it is the network's broadcast address)"],
   ["carp0 10.0.0.2/24", "10.0.0.2 is eth0's own address: a shared address must be another one"],
   ["carp0 alias 10.0.0.11/24", "10.0.0.11 is already used by carp1"],
@@ -249,7 +254,7 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["sysctl -x net.inet.carp", `carpctl: -x: unknown option\n${SYSCTL_USAGE}`],
   [
     "netstart --frob",
-    "carpctl: --frob: unknown option\nusage: carpctl netstart [-n] [--wait] [INTERFACE]...\n",
+    "carpctl: --frob: unknown option\nusage: carpctl netstart [-n] [--wait] [--prune | INTERFACE...]\n",
   ],
   ["dump carp0 carp1", "carpctl: carp1: unknown argument\nusage: carpctl dump [--sysctl | INTERFACE]\n"],
   ["demote", "carpctl: a word is missing\nusage: carpctl demote REASON N\n"],

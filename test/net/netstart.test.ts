@@ -130,12 +130,42 @@ describe("one host", () => {
       write(a, name, ...lines);
     }
     const { stderr, exitCode } = await a.tryCarpctl("netstart");
-    assert.equal(stderr.replace(/^.*warning: (pass: only|carp\d+: an mtu).*\n/gm, ""), "", stdout);
+    assert.equal(stderr.replace(/^.*: warning: .*\n/gm, ""), "", stdout);
     assert.equal(exitCode, 0);
     assert.deepEqual(await configuration(a), before, stdout);
     assert.equal((await a.carpctl("dump")).stdout, stdout);
     const again = JSON.parse((await a.carpctl("netstart", "--json")).stdout);
     assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
+  });
+
+  test("an interface with hundreds of addresses and groups has the same ones after its dump is applied", async () => {
+    const lines = [
+      "carpdev eth0 vhid 1 mtu 1400",
+      ...Array.from(
+        { length: 70 },
+        (_, n) => `group ${"g".repeat((n % 14) + 1)}${"abcde"[Math.floor(n / 14)]}`,
+      ),
+      ...Array.from({ length: 600 }, (_, n) => `inet alias 10.1.${n >> 8}.${n & 255}/32`),
+      ...Array.from({ length: 100 }, (_, n) => `inet6 2001:db8::1:${n} 64`),
+    ];
+    write(a, "hostname.carp0", ...lines);
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    const before = await configuration(a);
+    assert.equal(before[0]?.addresses.length, 700);
+    const { stdout } = await a.carpctl("dump", "carp0");
+    await a.carpctl("carp0", "destroy");
+    write(a, "hostname.carp0", stdout);
+    assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
+    assert.deepEqual(await configuration(a), before);
+    assert.equal((await a.carpctl("dump", "carp0")).stdout, stdout);
+    // The words of one command, too.
+    const half = Array.from({ length: 300 }, (_, n) => [
+      "inet",
+      "-alias",
+      `10.1.${n >> 8}.${n & 255}`,
+    ]).flat();
+    await a.carpctl("carp0", ...half);
+    assert.equal((await configuration(a))[0]?.addresses.length, 400);
   });
 
   test("an interface changes to what its file says, and one without a file is left alone", async () => {
@@ -159,6 +189,74 @@ describe("one host", () => {
     assert.deepEqual(await a.tryCarpctl("netstart"), quiet);
     const addresses = (await configuration(a)).map((each) => each.addresses.map(({ address }) => address));
     assert.deepEqual(addresses, [["10.0.0.1", "10.0.0.6"], ["10.0.0.5"]]);
+  });
+
+  for (const [what, ...files] of [
+    ["their vhids", [1, 2], [2, 1]],
+    ["their addresses", [1, 2], [1, 2]],
+    ["their vhids in a circle of three, one of them with a command", [1, 2, 3], [2, 3, 1]],
+  ] as const)
+    test(`files exchange ${what}`, async () => {
+      const [before, after] = files;
+      const moved = before.join() === after.join() ? 1 : 0;
+      const count = before.length;
+      const command = count === 3 ? ["!echo $if"] : [];
+      const lines = (vhids: readonly number[], step: number, n: number) => [
+        `carpdev eth0 vhid ${vhids[n]} advbase 0 advskew 20`,
+        `inet 10.0.0.${50 + ((n + step) % count)}/24`,
+      ];
+      const names = before.map((_, n) => `carp${n}`);
+      for (const [n, name] of names.entries()) write(a, `hostname.${name}`, ...lines(before, 0, n));
+      await a.carpctl("netstart");
+      for (const name of names) await a.waitForState(name, "MASTER");
+      const from = a.engine.log.length;
+      for (const [n, name] of names.entries())
+        write(a, `hostname.${name}`, ...lines(after, moved, n), ...(n === 1 ? command : []));
+      const stdout = count === 3 ? "carp1\n" : "";
+      assert.deepEqual(await a.tryCarpctl("netstart"), { ...quiet, stdout });
+      const found = (await configuration(a)).map(({ nodes, addresses }) => [
+        nodes[0]?.vhid,
+        addresses[0]?.address,
+      ]);
+      assert.deepEqual(
+        found,
+        after.map((vhid, n) => [vhid, `10.0.0.${50 + ((n + moved) % count)}`]),
+      );
+      for (const [n, name] of names.entries()) {
+        await a.waitForState(name, "MASTER");
+        await a.waitForAddresses(name, [`10.0.0.${50 + ((n + moved) % count)}/24`]);
+        const link = await a.run("ip", "link", "show", "dev", name);
+        assert.match(link, new RegExp(`00:00:5e:00:01:0${after[n]}`));
+      }
+      const logged = a.engine.log.lines.slice(from).map(({ text }) => text);
+      assert.deepEqual(
+        logged.filter((text) => /cannot|repaired/.test(text)),
+        [],
+      );
+      const again = JSON.parse((await a.carpctl("netstart", "--json")).stdout);
+      assert.ok(again.files.every(({ changed }: { changed: boolean }) => !changed));
+    });
+
+  test("an interface whose file was removed is named, and its vhid is free after --prune", async () => {
+    write(a, "hostname.carp0", "inet 10.0.0.1/24 vhid 1");
+    write(a, "hostname.carp1", "inet 10.0.0.5/24 vhid 5");
+    await a.carpctl("netstart");
+    write(a, "hostname.carp0", "inet 10.0.0.5/24 vhid 5");
+    const path = (name: string) => join(a.etcDirectory, `hostname.${name}`);
+    rmSync(path("carp1"));
+    assert.deepEqual(await a.tryCarpctl("netstart"), {
+      stdout: "",
+      stderr:
+        `${path("carp1")}: warning: carp1 has no file, and is left as it is: 'carpctl netstart --prune' destroys it\n` +
+        `${path("carp0")}:1: vhid 5 is already used by carp1 on eth0\n`,
+      exitCode: 1,
+    });
+    const listed = await a.tryCarpctl("netstart", "-n", "--prune");
+    assert.equal(listed.stdout, "carpctl carp1 destroy\ncarpctl carp0 inet 10.0.0.5/24 vhid 5\n");
+    assert.equal((await configuration(a)).length, 2);
+    assert.deepEqual(await a.tryCarpctl("netstart", "--prune"), quiet);
+    const found = (await configuration(a)).map(({ name, nodes }) => [name, nodes[0]?.vhid]);
+    assert.deepEqual(found, [["carp0", 5]]);
   });
 
   test("a file that is refused leaves its interface as it was", async () => {

@@ -65,10 +65,12 @@ test("the lines that hostname.carp(5) lists are accepted, and no others", async 
     "!true $if",
     "dest 10.0.0.2",
     "description 'www and mail' # a note",
+    "destroy\ncreate\nvhid 1",
+    "vhid 1 \\\ncarpdev eth0",
     "",
   ])
     assert.ok(!("errors" in (await readInterfaceFile(Buffer.from(line), "carp0"))), line);
-  for (const line of ["destroy", "dhcp", "rtsol"])
+  for (const line of ["vhid 1\ndestroy", "dhcp", "rtsol"])
     assert.ok("errors" in (await readInterfaceFile(Buffer.from(line), "carp0")), line);
 });
 

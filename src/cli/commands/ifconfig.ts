@@ -58,11 +58,8 @@ async function change(
   { name, change, create, warnings }: FormOf<"change">,
 ): Promise<Outcome> {
   const { checkParams } = await import("../../control/messages.ts");
-  const checked = checkParams("change", { name, change });
+  const checked = checkParams("change", { name, change, ...(create && { create }) });
   if ("refusal" in checked) return refused(checked.refusal);
-  if (create && (await interfaces(engine)).views.some((view) => view.name === name)) {
-    return refused(`${name}: already exists`);
-  }
   await engine.call("change", checked.params);
   return done("", warnings);
 }

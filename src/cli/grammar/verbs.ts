@@ -27,6 +27,8 @@ export interface Verb {
 
 const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
 
+const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]";
+
 export const VERBS: readonly Verb[] = [
   {
     names: ["engine"],
@@ -71,18 +73,21 @@ export const VERBS: readonly Verb[] = [
   {
     names: ["netstart"],
     words: "[interfaces..]",
-    usage: "carpctl netstart [-n] [--wait] [INTERFACE]...",
+    usage: NETSTART_USAGE,
     help: "apply the configuration files",
     options: (command) =>
       command
         .positional("interfaces", { type: "string", array: true, describe: "only these, and no variables" })
         .option("n", { type: "boolean", describe: "print the commands and run none" })
+        .option("prune", { type: "boolean", describe: "destroy the interfaces that have no file" })
         .option("wait", { type: "boolean", describe: "wait for the engine to be up, at most 30 seconds" }),
     completes: { interfaces: "configured" },
     run: async (given, context) => {
       const { runNetstart } = await import("../commands/netstart/netstart.ts");
       const names = (given.interfaces as string[] | undefined) ?? [];
-      return runNetstart(names, { dryRun: given.n === true, wait: given.wait === true }, context);
+      const options = { dryRun: given.n === true, prune: given.prune === true, wait: given.wait === true };
+      if (options.prune && names.length > 0) return misused(NETSTART_USAGE, "--prune: takes no interfaces");
+      return runNetstart(names, options, context);
     },
   },
   {

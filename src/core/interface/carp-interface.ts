@@ -209,6 +209,22 @@ export class CarpInterface implements Owner {
     this.#adopt(next, now);
   }
 
+  /**
+   * Gives its vhids, MAC and addresses up, so that other interfaces of this host can have them: its device is set down
+   * before it, or another one, changes.
+   *
+   * @param next what it is reconfigured to afterwards; when it remains the same virtual host it gives nothing up
+   */
+  release(next: InterfaceConfiguration, now: Instant): void {
+    this.finishLeaving();
+    if (identity(this.#configuration) === identity(next)) return;
+    for (const node of this.#nodes) {
+      node.bowOut(now);
+      node.stop({ kind: "identity-changed" }, now);
+    }
+    this.updateDevice();
+  }
+
   #adopt(next: InterfaceConfiguration, now: Instant): void {
     const previous = this.#configuration;
     const { demote: previousDemote } = this.effective(0);

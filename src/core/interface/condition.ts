@@ -3,6 +3,7 @@
  * configuration, its carpdev and the parts that the kernel does not have. Decides nothing: carp-interface.ts does.
  */
 
+import { withoutHost } from "../../protocol/subnet.ts";
 import type { NotInPlace } from "../failures.ts";
 import type { Link } from "../model.ts";
 import { type Obstacle, obstacleText } from "../reason.ts";
@@ -60,9 +61,25 @@ export class Condition {
       .map(({ address }) => `${address} is ${this.#link?.name}'s own address as well: remove it there`);
   }
 
+  /** Addresses that no host has in the carpdev's network, and that its hosts therefore do not reach. */
+  get #unreachable(): string[] {
+    const { addresses } = this.#configuration;
+    return (this.#link?.addresses ?? []).flatMap((theirs) => {
+      const { network, broadcast } = withoutHost(theirs);
+      const kind = (address: string) => (address === broadcast ? "the broadcast address" : "the address");
+      return addresses
+        .filter(({ address }) => address === network || address === broadcast)
+        .map(
+          ({ address }) =>
+            `${address} is ${kind(address)} of ${this.#link?.name}'s network: no host there reaches it`,
+        );
+    });
+  }
+
   /** What a user who configures it should know: why it does not run, or what is wrong with it. */
   get warnings(): string[] {
-    const { obstacle, problems } = this;
+    const { obstacle } = this;
+    const problems = [...this.problems, ...this.#unreachable];
     const { name } = this.#configuration;
     if (obstacle === undefined || UNCONFIGURED.has(obstacle.kind))
       return problems.map((text) => `${name}: ${text}`);

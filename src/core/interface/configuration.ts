@@ -8,6 +8,10 @@ import type { Balancing, CarpNode, InterfaceAddress } from "../model.ts";
 
 /** In place of a MAC: the carpdev's own, whatever that is. */
 export const CARPDEV_MAC = "carpdev";
+/** Of one interface: the kernel takes longer to place more of them than a lease lasts. */
+export const MAX_ADDRESSES = 5120;
+/** That one interface is in. */
+export const MAX_GROUPS = 256;
 
 export interface InterfaceConfiguration {
   readonly name: string;

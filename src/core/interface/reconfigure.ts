@@ -7,7 +7,13 @@
 import { isLinkLocal, parseAddress, virtualMac } from "../../protocol/address.ts";
 import { contains } from "../../protocol/subnet.ts";
 import type { CarpNode, InterfaceAddress, Link } from "../model.ts";
-import { CARPDEV_MAC, type InterfaceChange, type InterfaceConfiguration } from "./configuration.ts";
+import {
+  CARPDEV_MAC,
+  type InterfaceChange,
+  type InterfaceConfiguration,
+  MAX_ADDRESSES,
+  MAX_GROUPS,
+} from "./configuration.ts";
 
 /** The rest of the host, which a change must not conflict with. */
 export interface Surroundings {
@@ -195,6 +201,8 @@ function changedAddresses(
       for (const each of others) list.set(each.address, each);
     }
   }
+  if (list.size > Math.max(MAX_ADDRESSES, before.addresses.length))
+    return { error: `${before.name}: an interface has at most ${MAX_ADDRESSES} addresses` };
   return { list: [...list.values()] };
 }
 
@@ -234,6 +242,8 @@ function changedGroups(
     if (!before.groups.includes(group)) return { error: `group ${group}: ${before.name} is not in it` };
   const kept = before.groups.filter((group) => !change.leaveGroups?.includes(group));
   const groups = new Set([...kept, ...(change.joinGroups ?? [])]);
+  if (groups.size > Math.max(MAX_GROUPS, before.groups.length))
+    return { error: `${before.name}: an interface is in at most ${MAX_GROUPS} groups` };
   return { list: groups.has("carp") ? [...new Set(["carp", ...groups])] : [...groups] };
 }
 

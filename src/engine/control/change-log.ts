@@ -23,6 +23,11 @@ const lines: Lines = {
     destroyed ? `${name}: destroyed by ${by}` : `${name}: changed by ${by}: ${wordsOf(change)}`,
   replace: ({ name, change, dryRun }, { changed }, by) =>
     changed && !dryRun ? `${name}: configured anew by ${by}: ${wordsOf(change)}` : undefined,
+  "replace-all": ({ replacements }, replaced, by) =>
+    replacements
+      .filter((_, at) => (replaced[at] as { changed?: boolean } | undefined)?.changed)
+      .map(({ name, change }) => `${name}: configured anew by ${by}: ${wordsOf(change)}`)
+      .join("; ") || undefined,
   "sysctl-set": (_, changes, by) =>
     `variables: changed by ${by}: ${changes.map(({ name, from, to }) => `${name}: ${from} -> ${to}`).join(", ")}`,
   "demote-group": ({ group, by: step }, _, by) =>

@@ -12,7 +12,7 @@ import {
   type JSONRPCResponse,
 } from "json-rpc-2.0";
 import { jsonIn, LineSplitter } from "../../control/framing.ts";
-import { MAX_REQUEST_BYTES } from "../../control/messages.ts";
+import { MAX_REQUEST_BYTES, maxRequestBytes } from "../../control/messages.ts";
 import { nativeUnixSockets } from "../../kernel/process/native-unix-sockets.ts";
 import type { Peer } from "./authorisation.ts";
 import { Backlog, type Feed } from "./feed.ts";
@@ -56,7 +56,8 @@ export class Connection implements Caller {
   readonly isPrivileged: boolean;
   readonly socket: number;
   readonly #options: ConnectionOptions;
-  readonly #requests = new LineSplitter(MAX_REQUEST_BYTES - 1);
+  readonly #maxBytes: number;
+  readonly #requests: LineSplitter;
   readonly #unsent: Buffer[] = [];
   #isAnswering = false;
   #isEnding = false;
@@ -74,6 +75,8 @@ export class Connection implements Caller {
     this.socket = options.socket;
     this.peer = options.peer;
     this.isPrivileged = options.isPrivileged;
+    this.#maxBytes = maxRequestBytes(options.peer.uid);
+    this.#requests = new LineSplitter(this.#maxBytes - 1);
   }
 
   turn(): Promise<void> {
@@ -109,7 +112,7 @@ export class Connection implements Caller {
     const line = this.#nextRequest();
     if (this.#isClosed) return;
     if (line !== undefined) void this.#answer(line);
-    else if (this.#requests.isTooLong) this.#refuse(`a request has at most ${MAX_REQUEST_BYTES} bytes`);
+    else if (this.#requests.isTooLong) this.#refuse(`a request has at most ${this.#maxBytes} bytes`);
     else this.#options.watch(this.socket, true, false);
   }
 

@@ -83,8 +83,8 @@ const answers: Answers = {
     return { name: created.name ?? "" };
   },
   destroy: ({ name }, engine, caller) => nothing(run(engine, caller, { kind: "destroy", name })),
-  change: ({ name, change, isFromFile }, engine, caller) =>
-    nothing(run(engine, caller, { kind: "change", name, change, isFromFile })),
+  change: ({ name, change, create, isFromFile }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "change", name, change, create, isFromFile })),
   "change-on": async ({ carpdev, change }, engine, caller) => {
     const { name = "", destroyed = false } = await run(engine, caller, {
       kind: "change-on",
@@ -96,6 +96,10 @@ const answers: Answers = {
   replace: async ({ name, change, dryRun }, engine, caller) => {
     const { changed = false } = await run(engine, caller, { kind: "replace", name, change, dryRun });
     return { changed };
+  },
+  "replace-all": async ({ replacements }, engine, caller) => {
+    const { replaced = [] } = await run(engine, caller, { kind: "replace-all", replacements });
+    return replaced;
   },
   configuration: (_, engine, { peer }) => configurationFor(peer, engine.host.configuration),
   "demote-group": ({ group, by }, engine, caller) =>

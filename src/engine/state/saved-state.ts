@@ -9,7 +9,6 @@ import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import {
-  AddedAddress,
   Advbase,
   Announce,
   Balancing,
@@ -18,6 +17,7 @@ import {
   Carppeer6,
   Description,
   DeviceName,
+  FormerAddress,
   GroupName,
   InterfaceName,
   Lladdr,
@@ -37,11 +37,11 @@ import { writeDurably } from "./durable-file.ts";
 const FORMAT = 1;
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** An address as a command may add it, without `alias`. */
+/** An address as a command may have added it, without `alias`. */
 const SavedAddress = z
   .looseObject({})
   .transform((address) => ({ ...address, alias: true }))
-  .pipe(AddedAddress)
+  .pipe(FormerAddress)
   .transform(({ alias: _, ...address }) => address);
 
 const SavedInterface = z.strictObject({

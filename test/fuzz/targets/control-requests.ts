@@ -58,9 +58,10 @@ const written = fc.oneof(
 );
 
 const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
-  change: fc.record({ name, change: fc.oneof(change, atAnEnd) }),
+  change: fc.record({ name, change: fc.oneof(change, atAnEnd), create: fc.boolean() }),
   "change-on": fc.record({ carpdev: fc.constantFrom("eth0", "eth9", "carp0", ""), change }),
   replace: fc.record({ name, change, dryRun: fc.boolean() }),
+  "replace-all": fc.record({ replacements: fc.array(fc.record({ name, change }), { maxLength: 4 }) }),
   create: fc.record({ name }),
   destroy: fc.record({ name }),
   "sysctl-get": fc.record({ names: fc.array(variable, { maxLength: 3 }) }),

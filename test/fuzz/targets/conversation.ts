@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import { ErrorCode, MAX_REQUEST_BYTES } from "../../../src/control/messages.ts";
+import { ErrorCode, maxRequestBytes } from "../../../src/control/messages.ts";
 import type { Peer } from "../../../src/engine/control/authorisation.ts";
 import { withUnwritable } from "./control-requests.ts";
 import { until } from "./in-time.ts";
@@ -263,7 +263,7 @@ export class Conversation {
   }
 
   #judge(client: Client): void {
-    const expected = expectedFor(client.sent);
+    const expected = expectedFor(client.sent, client.peer.uid);
     const messages = client.messages;
     const answers = messages.filter(({ method }) => method === undefined);
     assert.ok(answers.length <= expected.ids.length, "answered more than once");
@@ -302,12 +302,12 @@ export class Conversation {
 }
 
 /** What the bytes of one connection are answered with: the ids that each answer may have, as JSON. */
-function expectedFor(sent: Buffer): { readonly ids: string[][]; readonly isTooLong: boolean } {
+function expectedFor(sent: Buffer, uid: number): { readonly ids: string[][]; readonly isTooLong: boolean } {
   const ids: string[][] = [];
   for (let start = 0; start < sent.length; ) {
     const newline = sent.indexOf(0x0a, start);
     const end = newline < 0 ? sent.length : newline;
-    if (end - start >= MAX_REQUEST_BYTES) return { ids: [...ids, ["null"]], isTooLong: true };
+    if (end - start >= maxRequestBytes(uid)) return { ids: [...ids, ["null"]], isTooLong: true };
     if (newline < 0) break;
     const allowed = idsFor(sent.subarray(start, end).toString());
     if (allowed !== undefined) ids.push(allowed);

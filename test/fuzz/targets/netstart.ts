@@ -16,6 +16,7 @@ import { resultOf } from "../../../src/cli/command-line.ts";
 import { runNetstart } from "../../../src/cli/commands/netstart/netstart.ts";
 import { runCommand } from "../../../src/cli/commands/netstart/shell-command.ts";
 import type { CommandContext } from "../../../src/cli/context.ts";
+import { readHostnameFile } from "../../../src/config/hostname-file.ts";
 import { ControlError, connect } from "../../../src/control/client.ts";
 import { hasControlCharacter } from "../../../src/control/printable.ts";
 import type { Target, Trial } from "../target.ts";
@@ -33,12 +34,14 @@ const SECRET = /sEcReT-\w/g;
 interface Call {
   readonly dryRun: boolean;
   readonly json: boolean;
+  readonly prune: boolean;
   readonly names: readonly string[];
 }
 
 function callIn(line: string): Call {
   const names = ["carp0", "carp1"].filter((_, at) => line.includes(String(at)));
-  return { dryRun: line.includes("n"), json: line.includes("j"), names };
+  const prune = line.includes("p") && names.length === 0;
+  return { dryRun: line.includes("n"), json: line.includes("j"), prune, names };
 }
 
 /** Stands in for sh, and notes the command instead of running it. */
@@ -95,14 +98,14 @@ async function open(): Promise<Trial> {
   const global = { runDir: engine.runDir, etcDir: etc, json: false, help: false, version: false };
 
   // Inputs hold commands of any kind: none may ever run.
-  assert.equal(await runCommand("echo canary", global), undefined);
+  assert.equal(await runCommand("echo canary", "carp0", global), undefined);
   assert.deepEqual(shell.commands(), ["echo canary"]);
 
   const interfaces = () =>
     new Map(engine.station.host.configuration.interfaces.map((each) => [each.name, each]));
   const variables = () => engine.station.host.configuration.sysctl;
 
-  async function netstart({ dryRun, json, names }: Call) {
+  async function netstart({ dryRun, json, prune, names }: Call) {
     const said: string[] = [];
     const context: CommandContext = {
       options: { ...global, json },
@@ -113,7 +116,7 @@ async function open(): Promise<Trial> {
       runLong: () => assert.fail("netstart ends by itself"),
     };
     const outcome = await inTime(
-      runNetstart(names, { dryRun, wait: false }, context).catch((error: unknown) => {
+      runNetstart(names, { dryRun, prune, wait: false }, context).catch((error: unknown) => {
         if (!(error instanceof ControlError)) throw error;
         return { kind: "refused", message: error.message } as const;
       }),
@@ -143,7 +146,7 @@ async function open(): Promise<Trial> {
     const errors = said.filter((line) => !line.includes(": warning: "));
     assert.equal(status === 1, errors.length > 0 || isRefused, said.join("\n"));
     for (const line of said)
-      assert.match(line, /^\/\S+\/etc\/(hostname\.carp\d+|carp\/sysctl\.conf)(:\d+)?: ./s);
+      assert.match(line, /^\/\S+\/etc(\/(hostname\.carp\d+|carp\/sysctl\.conf)(:\d+)?)?: ./s);
     for (const line of [...said, ...stdout.split("\n"), ...stderr.split("\n")])
       assert.ok(
         !hasControlCharacter(line.replaceAll("\t", " ")),
@@ -156,7 +159,8 @@ async function open(): Promise<Trial> {
             errors.some((line) => line.startsWith(`${path}: `)),
             `nothing is said of ${path}`,
           );
-    if (call.json && !isRefused) assert.ok(Object.keys(JSON.parse(stdout)).length === 1);
+    if (call.json && !isRefused)
+      assert.equal(Object.keys(JSON.parse(stdout)).join(), call.dryRun ? "commands" : "files,withoutFile");
 
     // What is run and obeyed.
     const sources = asked.flatMap(({ name, trusted }) =>
@@ -166,6 +170,14 @@ async function open(): Promise<Trial> {
     for (const command of shell.commands()) assert.ok(commands.has(command), `ran ${command}`);
     const after = interfaces();
     const mayChange = new Set(isRefused || call.dryRun ? [] : sources.map(({ name }) => name));
+    const directory = filesBefore.get(etc);
+    const isTrusted = directory?.others.startsWith("0,") && (directory.mode & 0o022) === 0;
+    if (call.prune && !call.dryRun && !isRefused && isTrusted)
+      for (const name of before.interfaces.keys())
+        if (!files.some((each) => each.name === name)) {
+          assert.ok(!after.has(name), `${name} is left`);
+          mayChange.add(name);
+        }
     for (const name of new Set([...before.interfaces.keys(), ...after.keys()]))
       if (!mayChange.has(name)) assert.deepEqual(after.get(name), before.interfaces.get(name), name);
     const maySet = !isRefused && !call.dryRun && call.names.length === 0 && sysctl !== undefined;
@@ -211,12 +223,8 @@ async function open(): Promise<Trial> {
 
 /** What the `!` lines of a file stand for. */
 function commandsIn({ name, contents }: { readonly name: string; readonly contents: Buffer }): string[] {
-  const lines = contents
-    .toString()
-    .split("\n")
-    .map((line) => line.trim());
-  return lines.flatMap((line) =>
-    line.startsWith("!") ? [line.slice(1).trim().replaceAll("\\$if", name)] : [],
+  return readHostnameFile(contents, name).steps.flatMap((step) =>
+    step.kind === "command" ? [step.command] : [],
   );
 }
 
@@ -327,7 +335,7 @@ export const netstartDirectories: Target = {
   name: "netstart",
   sensible: fc
     .record({
-      call: fc.constantFrom("", "", "", "n", "j", "nj", "0", "1", "0j"),
+      call: fc.constantFrom("", "", "", "n", "j", "nj", "0", "1", "0j", "p", "pj", "np"),
       entries: fc.array(entry, { minLength: 1, maxLength: 7 }),
     })
     .map(({ call, entries }) => Buffer.from([call, ...entries].join("\n"), "latin1")),

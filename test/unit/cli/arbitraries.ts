@@ -4,9 +4,8 @@
  */
 
 import fc from "fast-check";
-import { BALANCING_MODES, type InterfaceChange } from "../../../src/control/messages.ts";
+import { BALANCING_MODES, type InterfaceChange, refusalOfAddress } from "../../../src/control/messages.ts";
 import { formatAddress } from "../../../src/protocol/address.ts";
-import { broadcastAddress } from "../../../src/protocol/subnet.ts";
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
@@ -30,7 +29,7 @@ const byte = (max = 255) => fc.integer({ min: 0, max });
 const ipv4 = fc
   .record({
     host: fc.tuple(fc.constantFrom(10, 172, 192), byte(), byte(), fc.integer({ min: 1, max: 254 })),
-    prefixLength: fc.integer({ min: 0, max: 32 }),
+    prefixLength: fc.integer({ min: 1, max: 32 }),
     broadcast: optional(fc.constantFrom("255.255.255.255", "10.255.255.255", "0.0.0.0")),
     alias: fc.boolean(),
   })
@@ -40,10 +39,7 @@ const ipv4 = fc
     ...others,
     ...(broadcast === undefined ? {} : { broadcast }),
   }))
-  .filter(
-    ({ address, prefixLength, broadcast }) =>
-      prefixLength > 30 || (broadcast ?? broadcastAddress(address, prefixLength)) !== address,
-  );
+  .filter((each) => refusalOfAddress(each) === undefined);
 
 const ipv6 = fc
   .record({
@@ -51,14 +47,15 @@ const ipv6 = fc
       fc.constantFrom([0x20, 0x01], [0xfe, 0x80], [0xfd, 0]),
       fc.array(byte(), { minLength: 14, maxLength: 14 }),
     ),
-    prefixLength: fc.integer({ min: 0, max: 128 }),
+    prefixLength: fc.integer({ min: 1, max: 128 }),
     alias: fc.boolean(),
   })
   .map(({ host, ...others }) => ({
     family: 6 as const,
     address: formatAddress(Uint8Array.from(host.flat())),
     ...others,
-  }));
+  }))
+  .filter((each) => refusalOfAddress(each) === undefined);
 
 const node = fc
   .tuple(fc.integer({ min: 1, max: 255 }), byte(254))

@@ -118,14 +118,12 @@ test("create prints a name only when it chose it", async (context) => {
   ]);
 });
 
-test("create with parameters is one change, refused when the interface exists", async (context) => {
+test("create with parameters is one request, which the engine judges", async (context) => {
   const { engine, carpctl } = await engineFor(context);
-  assert.equal((await carpctl("carp0", "create", "vhid", "1")).err, "carpctl: carp0: already exists\n");
   assert.equal((await carpctl("carp5", "create", "vhid", "1")).status, 0);
-  assert.deepEqual(
-    engine.asked.filter(({ method }) => method !== "interfaces"),
-    [{ method: "change", params: { name: "carp5", change: { vhid: 1 } } }],
-  );
+  assert.deepEqual(engine.asked, [
+    { method: "change", params: { name: "carp5", change: { vhid: 1 }, create: true } },
+  ]);
 });
 
 test("a pass that is too long is set, with a warning", async (context) => {

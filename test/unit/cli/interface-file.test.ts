@@ -65,6 +65,10 @@ describe("a line", () => {
     ["carppeer 10.0.0.2,b,10.0.0.4", { carppeer: ["10.0.0.2", "10.0.0.3", "10.0.0.4"] }],
     ["-group carp group www", { leaveGroups: ["carp"], joinGroups: ["www"] }],
     ["create", {}],
+    ["destroy", {}],
+    ["destroy create vhid 1", { vhid: 1 }],
+    ["description create", { description: "create" }],
+    ["description destroy", { description: "destroy" }],
     ["down", { up: false }],
     ["# only a comment", {}],
   ] as const)
@@ -86,7 +90,7 @@ describe("a line", () => {
     ["vhid", "vhid: needs a value (1..255)"],
     ["vihd 1", "vihd: unknown parameter (did you mean vhid?)"],
     ["dhcp", "dhcp: unknown parameter"],
-    ["destroy", "destroy: not allowed in a file"],
+    ["up destroy", "destroy: only at the beginning of a file"],
     ["vhid 1 --run-dir /x", "--run-dir: unknown parameter"],
     ["rdomain 1", "rdomain 1: not on Linux: put the engine in a network namespace instead"],
     ["dest", "dest: needs an address"],
@@ -108,6 +112,24 @@ describe("a file", () => {
       "2: vhid 0: must be 1..255",
       "5: frob: unknown parameter",
     ]);
+  });
+
+  test("names the line of the word where a line is continued", async () => {
+    const text =
+      "vhid 1 \\\n  carpdev eth0 \\\n  advskew 255\ninet 10.0.0.1\\\n\\\n  255.255.255.256\nfrob\n";
+    assert.deepEqual(await errors(text), [
+      "3: advskew 255: must be 0..254",
+      "6: netmask 255.255.255.256: expected a netmask like 255.255.255.0 or 0xffffff00",
+      "7: frob: unknown parameter",
+    ]);
+  });
+
+  test("that begins with destroy and create is read as one without, and no other line may say destroy", async () => {
+    assert.deepEqual((await file("# made by a script\ndestroy\ncreate\nvhid 1\n")).whole, { vhid: 1 });
+    const refusal = "destroy: only at the beginning of a file";
+    assert.deepEqual(await errors("vhid 1\ndestroy\n"), [`2: ${refusal}`]);
+    assert.deepEqual(await errors("!true\ndestroy\n"), [`2: ${refusal}`]);
+    assert.deepEqual(await errors("create\nup \\\n destroy\n"), [`3: ${refusal}`]);
   });
 
   test("is one change, whatever the order of its lines", async () => {
@@ -135,14 +157,12 @@ describe("a file", () => {
 
   test("is parted by commands, which are sh's business but for the name of the interface", async () => {
     const { steps, whole } = await file("vhid 1\nup\n! echo 'a  b' # \\$if $HOME \\$if\ninet 10.0.0.1/24\n");
-    assert.deepEqual(steps, [
-      { kind: "parameters", change: { vhid: 1, up: true }, words: ["vhid", "1", "up"] },
+    const words = (step: (typeof steps)[number]) =>
+      step.kind === "command" ? step : [step.change, ...step.entries.flatMap((entry) => entry.words)];
+    assert.deepEqual(steps.map(words), [
+      [{ vhid: 1, up: true }, "vhid", "1", "up"],
       { kind: "command", line: 3, command: "echo 'a  b' # carp0 $HOME carp0" },
-      {
-        kind: "parameters",
-        change: { addAddresses: [ipv4("10.0.0.1", 24)] },
-        words: ["inet", "10.0.0.1/24"],
-      },
+      [{ addAddresses: [ipv4("10.0.0.1", 24)] }, "inet", "10.0.0.1/24"],
     ]);
     assert.deepEqual(whole, { vhid: 1, up: true, addAddresses: [ipv4("10.0.0.1", 24)] });
   });
@@ -169,7 +189,9 @@ describe("a file", () => {
   });
 
   test("says which line the engine's refusal is about", async () => {
-    const { lines } = await file("inet 10.0.0.1/24 vhid 1\ncarpdev eth9\ninet6 2001:db8::1 64\n\nmtu 9000\n");
+    const { lines } = await file(
+      "inet 10.0.0.1/24 vhid 1\ncarpdev eth9\ninet6 2001:db8::1 64\n\nmtu 9000\npass mtu description vhid\n",
+    );
     for (const [refusal, line] of [
       ["carpdev eth9: no such device", 2],
       ["vhid 1 is already used by carp1 on eth0", 1],

@@ -18,12 +18,26 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { readInterfaceFile } from "../../../src/cli/commands/netstart/interface-file.ts";
 import { interfaceCommands } from "../../../src/cli/commands/netstart/listing.ts";
+import { readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
+import { defaultOptions } from "../../../src/cli/grammar/options.ts";
+import { quoted } from "../../../src/config/shell-words.ts";
 import { type Result, started } from "./called.ts";
-import { type Asked, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts";
+import { type Asked, type ScriptedEngine, scriptedEngine, view } from "./scripted-engine.ts";
 
 type Answer = (asked: Asked) => unknown;
 
-const yes: Answer = ({ method }) => (method === "replace" ? { changed: true } : []);
+const yes: Answer = ({ method }) => {
+  if (method === "interfaces") return { nowUs: 0, interfaces: [] };
+  return method === "replace" ? { changed: true } : [];
+};
+
+/** An engine that answers as told, and has these interfaces. */
+const having =
+  (names: readonly string[], answer: Answer): Answer =>
+  (asked) =>
+    asked.method === "interfaces"
+      ? { nowUs: 0, interfaces: names.map((name) => view({ name })) }
+      : answer(asked);
 
 class Place {
   readonly etc = mkdtempSync(join(tmpdir(), "carpctl-etc-"));
@@ -53,7 +67,7 @@ class Place {
   /** Requests to the engine, in order. */
   get asked(): string[] {
     return (this.engine?.asked ?? [])
-      .filter(({ method }) => method !== "hello")
+      .filter(({ method }) => method !== "hello" && method !== "interfaces")
       .map(({ method, params }) => {
         const { name, dryRun } = params as { name?: string; dryRun?: boolean };
         return [method, name, ...(dryRun ? ["dry"] : [])].filter(Boolean).join(" ");
@@ -67,13 +81,21 @@ class Place {
 
 async function placeFor(context: TestContext, answer?: Answer): Promise<Place> {
   const place = new Place();
-  if (answer !== undefined) place.engine = await scriptedEngine(answer);
+  if (answer !== undefined)
+    place.engine = await scriptedEngine((asked) => {
+      // Most engines here have no interfaces that netstart could name.
+      const given = answer(asked);
+      return asked.method === "interfaces" && !isInterfaces(given) ? yes(asked) : given;
+    });
   context.after(async () => {
     rmSync(place.etc, { recursive: true });
     await place.engine?.close();
   });
   return place;
 }
+
+const isInterfaces = (answer: unknown) =>
+  typeof answer === "object" && answer !== null && "interfaces" in answer;
 
 const fine = { status: 0, out: "", err: "" };
 
@@ -194,7 +216,8 @@ describe("the variables", () => {
       { name: "net.inet.carp.preempt", value: 1 },
       { name: "net.inet.carp.log", value: 9 },
     ];
-    assert.deepEqual(place.engine?.asked.at(-1)?.params, { writes });
+    const set = place.engine?.asked.find(({ method }) => method === "sysctl-set");
+    assert.deepEqual(set?.params, { writes });
   });
 
   test("may be read by all; one that others can write is refused, and the interfaces are done", async (context) => {
@@ -323,13 +346,17 @@ describe("a file", () => {
     assert.deepEqual(place.params("carp0"), { name: "carp0", change: { vhid: 7 } });
   });
 
-  test("with more addresses than a command may give is refused", async (context) => {
+  test("has as many addresses as an interface may have, and is refused with more", async (context) => {
     const place = await placeFor(context, yes);
-    const lines = Array.from({ length: 257 }, (_, n) => `inet alias 10.0.${n >> 7}.${(n & 127) + 1}/24\n`);
+    const lines = Array.from({ length: 5121 }, (_, n) => `inet alias 10.0.${n >> 7}.${(n & 127) + 1}/24\n`);
+    place.write("hostname.carp0", lines.slice(1).join(""));
+    assert.deepEqual(await place.netstart(), fine);
+    const { change } = place.params("carp0") as { change: { addAddresses: readonly unknown[] } };
+    assert.equal(change.addAddresses.length, 5120);
     place.write("hostname.carp0", lines.join(""));
-    const err = "ETC/hostname.carp0: at most 256 addresses in one command\n";
+    const err = "ETC/hostname.carp0: at most 5120 addresses in one command\n";
     assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
-    assert.deepEqual(place.asked, []);
+    assert.deepEqual(place.asked, ["replace carp0"]);
   });
 });
 
@@ -357,17 +384,47 @@ describe("commands in a file", () => {
       ],
     );
     assert.deepEqual(place.asked, ["replace carp0 dry", "change carp0", "change carp0", "replace carp0"]);
-    const [, first, , last] = (place.engine?.asked ?? []).filter(({ method }) => method !== "hello");
+    const [, first, , last] = (place.engine?.asked ?? []).filter(
+      ({ params }) => "name" in (params as object),
+    );
     assert.deepEqual(first?.params, { name: "carp0", change: { vhid: 1 }, isFromFile: true });
     const addAddresses = [{ family: 4, address: "10.0.0.1", prefixLength: 24, alias: false }];
     assert.deepEqual(last?.params, { name: "carp0", change: { vhid: 1, addAddresses, advskew: 5 } });
   });
 
+  test("know the interface by all of its names, and go on where a line is continued", async (context) => {
+    const place = await placeFor(context, yes);
+    const braced = (text: string) => `$\{${text}}`;
+    const text = `!echo $if "$if" ${braced("if")} \\$if '$if' \\\n  ${braced("if#carp")} \\\n  end\n`;
+    place.write("hostname.carp0", text);
+    assert.equal((await place.netstart()).out, "carp0 carp0 carp0 carp0 $if 0 end\n");
+    const { out } = await place.netstart("-n");
+    const command = `if=carp0; echo carp0 "carp0" carp0 carp0 '$if'   ${braced("if#carp")}   end\n`;
+    assert.equal(out, `carpctl carp0 create\n${command}`);
+    assert.equal(
+      spawnSync("sh", ["-c", out.replace(/.*\n/, "")]).stdout.toString(),
+      "carp0 carp0 carp0 carp0 $if 0 end\n",
+    );
+  });
+
+  test("may be many: nothing is left behind that Node warns of", async (context) => {
+    const place = await placeFor(context, yes);
+    place.write("hostname.carp0", "!true\nup\n".repeat(30));
+    assert.deepEqual(await place.netstart(), fine);
+  });
+
   test("run alone where the interface is as the file says", async (context) => {
     const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
-    place.write("hostname.carp0", "down\n!echo one\nup\n!echo two\n");
-    assert.deepEqual(await place.netstart(), { ...fine, out: "one\ntwo\n" });
+    place.write("hostname.carp0", "up\n!echo one\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "one\n" });
     assert.deepEqual(place.asked, ["replace carp0 dry"]);
+  });
+
+  test("may destroy the interface: the lines behind them make it again", async (context) => {
+    const place = await placeFor(context, ({ method }) => (method === "replace" ? { changed: false } : {}));
+    place.write("hostname.carp0", "down\n!echo destroy\nup\n!echo two\n");
+    assert.deepEqual(await place.netstart(), { ...fine, out: "destroy\ntwo\n" });
+    assert.deepEqual(place.asked, ["replace carp0 dry", "replace carp0"]);
   });
 
   test("find the interface there, also in front of all lines", async (context) => {
@@ -396,6 +453,81 @@ describe("commands in a file", () => {
   });
 });
 
+describe("an interface without a file", () => {
+  const warning = (name: string) =>
+    `ETC/hostname.${name}: warning: ${name} has no file, and is left as it is: 'carpctl netstart --prune' destroys it\n`;
+  const answer: Answer = ({ method }) => (method === "replace" ? { changed: true } : {});
+  const engine = having(["carp0", "carp1", "carp2", "carp9"], answer);
+
+  test("is named, and left as it is", async (context) => {
+    const place = await placeFor(context, engine);
+    for (const file of ["hostname.carp0", "hostname.carp2", "hostname.carp1.bak"])
+      place.write(file, "vhid 1\n");
+    assert.deepEqual(await place.netstart(), { ...fine, err: warning("carp1") + warning("carp9") });
+    assert.deepEqual(place.asked, ["replace carp0", "replace carp2"]);
+    const { out } = await place.netstart("--json");
+    const withoutFile = ["carp1", "carp9"].map((name) => ({ name, destroyed: false }));
+    assert.deepEqual(JSON.parse(out).withoutFile, withoutFile);
+    assert.deepEqual(await place.netstart("carp0"), fine);
+    assert.equal((await place.netstart("-n")).err, "");
+  });
+
+  test("is destroyed by --prune before the files are applied, one whose file is wrong in any way is not", async (context) => {
+    const place = await placeFor(context, engine);
+    place.write("hostname.carp0", "vhid 0\n");
+    place.write("hostname.carp1", "vhid 1\n", 0o666);
+    symlinkSync("nowhere", join(place.etc, "hostname.carp9"));
+    place.write("hostname.carp10", "vhid 1\n");
+    const { status, err } = await place.netstart("--prune");
+    assert.equal(status, 1);
+    assert.deepEqual(err.split("\n").length, 4, err);
+    assert.deepEqual(place.asked, ["destroy carp2", "replace carp10"]);
+    const { out } = await place.netstart("--prune", "--json");
+    assert.deepEqual(JSON.parse(out).withoutFile, [{ name: "carp2", destroyed: true }]);
+  });
+
+  test("is destroyed in the list of -n --prune", async (context) => {
+    const place = await placeFor(context, engine);
+    for (const name of ["carp0", "carp2", "carp9"]) place.write(`hostname.${name}`, "vhid 1\n");
+    assert.equal(
+      (await place.netstart("-n", "--prune")).out,
+      "carpctl carp1 destroy\ncarpctl carp0 vhid 1\ncarpctl carp2 vhid 1\ncarpctl carp9 vhid 1\n",
+    );
+    assert.deepEqual(place.asked, []);
+  });
+
+  test("is not destroyed where others could have removed its file, nor by one that names interfaces", async (context) => {
+    const place = await placeFor(context, engine);
+    place.write("hostname.carp0", "vhid 1\n");
+    const named = await place.netstart("--prune", "carp0");
+    assert.deepEqual([named.status, named.err.split("\n")[0]], [2, "carpctl: --prune: takes no interfaces"]);
+    chmodSync(place.etc, 0o777);
+    const { status, err } = await place.netstart("--prune");
+    const why = "directory ETC can be written by others than root";
+    assert.deepEqual([status, err], [1, `ETC: nothing is destroyed: ${why}\nETC/hostname.carp0: ${why}\n`]);
+    assert.deepEqual(place.asked, []);
+  });
+
+  test("that may not be destroyed is reported, and the files are applied", async (context) => {
+    const message = "permission denied: changing carp1 needs root";
+    const refusing: Answer = (asked) =>
+      asked.method === "destroy" ? { error: { code: 2, message } } : answer(asked);
+    const place = await placeFor(context, having(["carp1"], refusing));
+    place.write("hostname.carp0", "vhid 1\n");
+    assert.deepEqual(await place.netstart("--prune"), {
+      status: 1,
+      out: "",
+      err: `ETC/hostname.carp1: ${message}\n`,
+    });
+    assert.deepEqual(place.asked, ["destroy carp1", "replace carp0"]);
+  });
+
+  test("needs an engine to be found: -n --prune says so", async (context) => {
+    const place = await placeFor(context);
+    assert.match((await place.netstart("-n", "--prune")).err, /^carpctl: the engine is not running/);
+  });
+});
+
 describe("netstart -n", () => {
   test("prints commands to be typed, needs no engine and runs nothing", async (context) => {
     const place = await placeFor(context);
@@ -417,6 +549,43 @@ describe("netstart -n", () => {
     });
     const { commands } = JSON.parse((await place.netstart("-n", "--json", "carp1")).out);
     assert.deepEqual(commands, ["carpctl carp1 create"]);
+  });
+
+  test("prints values as they are, also those that read like parameters", async (context) => {
+    const place = await placeFor(context);
+    const values = ["create", "destroy", "pass", "--json", "-n", "a  b", "it's", '"', "", "#", "$if", "\\"];
+    for (const [n, value] of values.entries())
+      place.write(
+        `hostname.carp${n}`,
+        `destroy\ncreate\ndescription ${quoted(value)} vhid 1\npass create group destroy\n`,
+      );
+    const { out } = await place.netstart("-n");
+    const lines = out.trimEnd().split("\n");
+    assert.equal(lines.length, values.length);
+    for (const [n, value] of values.entries()) {
+      const words = [
+        "carpctl",
+        `carp${n}`,
+        "description",
+        value,
+        "vhid",
+        "1",
+        "pass",
+        "create",
+        "group",
+        "destroy",
+      ];
+      const { stdout } = spawnSync("sh", ["-c", `printf '%s\\0' ${lines[n]}`]);
+      assert.deepEqual(stdout.toString().split("\0").slice(0, -1), words);
+      const typed = await readForm(words.slice(1), defaultOptions({}));
+      assert.ok("form" in typed && typed.form.kind === "change");
+      assert.deepEqual(typed.form.change, {
+        description: value,
+        vhid: 1,
+        pass: "create",
+        joinGroups: ["destroy"],
+      });
+    }
   });
 
   test("leaves the pass out for all but root", async () => {

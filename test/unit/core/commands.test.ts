@@ -72,6 +72,17 @@ describe("a command is refused with a line that names the wrong word", () => {
     assert.equal(error, "lladdr 00:00:5e:00:01:02 is already used by carp0 on eth0");
   });
 
+  it("more addresses or groups than a file can configure, also one by one", () => {
+    const made = station();
+    const addAddresses = Array.from({ length: 5119 }, (_, n) => ipv6(`2001:db8::1:${n.toString(16)}`));
+    made.set("carp0", { addAddresses });
+    const refusal = (change: InterfaceChange) => made.refuses({ kind: "change", name: "carp0", change });
+    const error = "carp0: an interface has at most 5120 addresses";
+    assert.equal(refusal({ addAddresses: [ipv6("2001:db8::2")] }), error);
+    made.set("carp0", { joinGroups: Array.from({ length: 255 }, (_, n) => `g${n}x`) });
+    assert.equal(refusal({ joinGroups: ["www"] }), "carp0: an interface is in at most 256 groups");
+  });
+
   it("several nodes on a host that cannot balance: with the host's reason", () => {
     const made = backup({}, { balancing: "this kernel has no eBPF" });
     const error = made.refuses({ kind: "change", name: "carp0", change: { carpnodes: nodes } });
@@ -90,6 +101,11 @@ describe("a command is refused with a line that names the wrong word", () => {
   it("create of an interface that exists, destroy of one that does not", () => {
     const made = station();
     assert.equal(made.refuses({ kind: "create", name: "carp0" }), "carp0: already exists");
+    const create = { kind: "change", name: "carp0", change: { description: "new" }, create: true } as const;
+    assert.equal(made.refuses(create), "carp0: already exists");
+    made.does({ ...create, name: "carp1" });
+    made.does({ kind: "destroy", name: "carp0" });
+    made.does(create);
     assert.equal(made.refuses({ kind: "destroy", name: "carp7" }), "carp7: no such interface");
   });
 
@@ -105,6 +121,22 @@ describe("a command is refused with a line that names the wrong word", () => {
     it(error, () =>
       assert.equal(station().refuses({ kind: "set-sysctl", writes: [{ name, value }] }), error),
     );
+});
+
+describe("an address that no host has in the carpdev's network", () => {
+  it("is taken, because it may be right with a prefix of its own, and warned of", () => {
+    const made = station();
+    const addAddresses = ["10.0.0.255", "10.0.0.0"].map((address) => ({
+      ...ipv4(address),
+      prefixLength: 32,
+      alias: true,
+    }));
+    made.set("carp0", { addAddresses });
+    assert.deepEqual(made.host.warningsAbout("carp0"), [
+      "carp0: 10.0.0.255 is the broadcast address of eth0's network: no host there reaches it",
+      "carp0: 10.0.0.0 is the address of eth0's network: no host there reaches it",
+    ]);
+  });
 });
 
 describe("a refused command", () => {

@@ -39,6 +39,20 @@ function two(options: { groups?: readonly string[] } = {}): Station {
   return station;
 }
 
+describe("an interface that has left group carp", () => {
+  it("fails over alone where faults do not demote the host", () => {
+    const station = two();
+    station.set("carp1", { leaveGroups: ["carp"] });
+    station.sysctl("ifdown_demotion_factor", 0);
+    station.link(NO_CARRIER);
+    const view = (name: string) => station.host.interfaces().find((each) => each.name === name);
+    assert.deepEqual([count(station), demotion(station)], [1, 0]);
+    assert.deepEqual(view("carp1")?.nodes[0]?.demote, 0);
+    station.set("carp1", { joinGroups: ["carp"] });
+    assert.deepEqual(view("carp1")?.nodes[0]?.demote, 1);
+  });
+});
+
 describe("the advskew and demote of an advertisement", () => {
   const cases = [
     { group: 0, global: 0, advskew: 100, says: { demote: 0, advskew: 100 } },

@@ -139,3 +139,17 @@ test("whenSettled calls back when the device changes so far are done", () => {
   station.finishDevice();
   assert.deepEqual(settled, ["nothing was asked for", "carp1", "carp0", "all"]);
 });
+
+test("joined interfaces wait for each other, and then go on", () => {
+  const station = new Station();
+  const other = { ...advertise, interface: "carp1" };
+  station.performer.perform([device, { kind: "join", interfaces: ["carp0", "carp1"] }, other, advertise]);
+  assert.deepEqual(station.sent, []);
+  station.finishDevice();
+  assert.equal(station.performer.isSettled, true);
+  assert.deepEqual(station.sent, ["over IPv4", "over IPv6", "over IPv4", "over IPv6"]);
+  assert.deepEqual(
+    station.reported.map((event) => event.kind === "advertised" && event.interface).toSorted(),
+    ["carp0", "carp1"],
+  );
+});

@@ -1,6 +1,7 @@
 /**
  * Applies configuration files to the engine. Each file is one change, applied whole or not at all; a command
- * among its lines divides it, because the lines before the command have to be in force when it runs.
+ * among its lines divides it, because the lines before the command have to be in force when it runs. Files that
+ * exchange vhids or addresses are applied together.
  */
 
 import { lineOf } from "../../../config/hostname-file.ts";
@@ -26,7 +27,12 @@ export interface Interface {
   readonly report: FileReport;
 }
 
+const hasCommands = ({ file }: Interface): boolean => file.steps.some(({ kind }) => kind === "command");
+
 type Answer<M extends Method> = Results[M] | { readonly refusal: string; readonly code: number };
+
+/** An interface may have thousands of addresses. */
+const ANSWER_MS = 60_000;
 
 export class Application {
   readonly #context: CommandContext;
@@ -47,38 +53,85 @@ export class Application {
     else report.changed = changes.some(({ from, to }) => from !== to);
   }
 
+  /** The names of the interfaces that exist. Rejects with a ControlError. */
+  async interfaces(): Promise<string[]> {
+    const answer = await this.#call("interfaces", {});
+    if ("refusal" in answer) throw new ControlError(answer.code, answer.refusal);
+    return answer.interfaces.map(({ name }) => name);
+  }
+
+  /** @returns why it was refused */
+  async destroy(name: string): Promise<string | undefined> {
+    const answer = await this.#call("destroy", { name });
+    return "refusal" in answer ? answer.refusal : undefined;
+  }
+
   async configure(each: Interface): Promise<void> {
-    if (each.file.steps.some(({ kind }) => kind === "command")) await this.#takeSteps(each);
-    else if (!(await this.#replace(each, ErrorCode.refused))) this.#refused.push(each);
+    if (!(await this.#tried(each))) this.#refused.push(each);
   }
 
   /**
-   * Tries refused interfaces again, as long as one of them succeeds and may have been in the way of the
-   * others.
+   * Tries refused interfaces again: each, as long as one of them succeeds and may have been in the way of the others,
+   * and then those that are left together, because they may be in the way of each other.
    */
   async finish(): Promise<void> {
-    for (let progress = true; progress; ) {
-      const before = this.#refused;
-      this.#refused = [];
-      for (const each of before) await this.configure(each);
-      progress = this.#refused.length < before.length;
+    do {
+      for (let progress = true; progress; ) {
+        const before = this.#refused;
+        this.#refused = [];
+        for (const each of before) await this.configure(each);
+        progress = this.#refused.length < before.length;
+      }
+    } while (await this.#replaceTogether());
+    for (const each of this.#refused) await (hasCommands(each) ? this.#takeSteps(each) : this.#replace(each));
+  }
+
+  /** @returns whether it was done, or reported; if not, it is refused for now and nothing has been done */
+  async #tried(each: Interface): Promise<boolean> {
+    if (!hasCommands(each)) return this.#replace(each, ErrorCode.refused);
+    const dry = await this.#dryRun(each);
+    if ("refusal" in dry && dry.code === ErrorCode.refused) return false;
+    await this.#takeSteps(each, dry);
+    return true;
+  }
+
+  #dryRun({ name, file }: Interface): Promise<Answer<"replace">> {
+    return this.#call("replace", { name, change: file.whole, dryRun: true });
+  }
+
+  /** Replaces the refused interfaces together. @returns whether one of them could be */
+  async #replaceTogether(): Promise<boolean> {
+    const refused = this.#refused;
+    if (refused.length < 2) return false;
+    const replacements = refused.map(({ name, file }) => ({ name, change: file.whole }));
+    const answer = await this.#call("replace-all", { replacements }, (message) => {
+      const about = refused.find(({ name }) => message.startsWith(`${name}:`)) ?? refused[0];
+      about?.report.warn({ line: lineOf(message, about.file.lines), message });
+    });
+    if ("refusal" in answer) return false;
+    const isReplaced = (_: Interface, at: number) => "changed" in (answer[at] ?? {});
+    this.#refused = refused.filter((each, at) => !isReplaced(each, at));
+    for (const each of refused.filter(isReplaced)) {
+      each.report.changed = true;
+      if (hasCommands(each)) await this.#takeSteps(each);
     }
-    for (const each of this.#refused) await this.#replace(each);
+    return this.#refused.length < refused.length;
   }
 
   /**
    * Applies a file step by step. For an interface that already is as the file says only the commands run: a file may
    * have `down` before a command and `up` behind it.
    */
-  async #takeSteps(each: Interface): Promise<void> {
+  async #takeSteps(each: Interface, dry?: Answer<"replace">): Promise<void> {
     const { name, file, report } = each;
-    const dry = await this.#call("replace", { name, change: file.whole, dryRun: true });
+    dry ??= await this.#dryRun(each);
     const isSo = "changed" in dry && !dry.changed && file.whole.state === undefined;
     const last = file.steps.findLastIndex(({ kind }) => kind === "parameters");
     if (last < 0 && !isSo && !(await this.#replace(each))) return;
     for (const [at, step] of file.steps.entries()) {
-      if (step.kind === "command") await this.#run(step, report);
-      else if (isSo) continue;
+      if (step.kind === "command") await this.#run(name, step, report);
+      // A command before the last lines may have destroyed the interface.
+      else if (isSo && (at < last || at === 0)) continue;
       else if (!(await (at === last ? this.#replace(each) : this.#change(each, step.change)))) return;
     }
   }
@@ -104,8 +157,12 @@ export class Application {
     return false;
   }
 
-  async #run({ line, command }: Extract<Step, { kind: "command" }>, report: FileReport): Promise<void> {
-    const failure = await runCommand(command, this.#context.options);
+  async #run(
+    name: string,
+    { line, command }: Extract<Step, { kind: "command" }>,
+    report: FileReport,
+  ): Promise<void> {
+    const failure = await runCommand(command, name, this.#context.options);
     if (failure !== undefined) report.fail({ line, message: failure });
   }
 
@@ -118,7 +175,7 @@ export class Application {
     const checked = checkParams(method, params);
     if ("refusal" in checked) return { refusal: checked.refusal, code: ErrorCode.invalid };
     try {
-      const engine = await this.#context.connect();
+      const engine = await this.#context.connect({ timeoutMs: ANSWER_MS });
       try {
         const answer = await engine.call(method, checked.params);
         for (const warning of engine.warnings) warn(warning);

@@ -6,21 +6,21 @@
 import { type FileStep, type ParameterLine, readHostnameFile } from "../../../config/hostname-file.ts";
 import type { Complaint } from "../../../config/lines.ts";
 import type { InterfaceChange } from "../../../control/messages.ts";
-import { append, type ChangeDraft, emptyDraft, finish } from "../../grammar/ifconfig/change-draft.ts";
-import { readLine } from "../../grammar/ifconfig/change-words.ts";
+import { append, emptyDraft, finish } from "../../grammar/ifconfig/change-draft.ts";
+import { type Entry, entriesOf, readLine } from "../../grammar/ifconfig/change-words.ts";
 import { fileLookups, type Lookups } from "../../grammar/ifconfig/lookups.ts";
-import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
+import { isRefusal, refuse } from "../../outcome.ts";
 
 export type Step =
-  /** Lines that follow one another, together: as a change, and as words for ifconfig. */
-  | { readonly kind: "parameters"; readonly change: InterfaceChange; readonly words: readonly string[] }
+  /** Lines that follow one another, together: as a change, and as words for ifconfig, without `create`. */
+  | { readonly kind: "parameters"; readonly change: InterfaceChange; readonly entries: readonly Entry[] }
   | Extract<FileStep, { kind: "command" }>;
 
 export interface InterfaceFile {
   readonly steps: readonly Step[];
   /** All parameters of the file together. */
   readonly whole: InterfaceChange;
-  /** The words of each line, to find the line that a refusal is about. */
+  /** The words of each line without the values of keywords, to find the line that a refusal is about. */
   readonly lines: readonly ParameterLine[];
   readonly warnings: readonly Complaint[];
 }
@@ -35,41 +35,63 @@ export async function readInterfaceFile(
   const errors = [...file.errors];
   const steps: Step[] = [];
   const whole = emptyDraft();
+  const lines: ParameterLine[] = [];
   for (const step of file.steps) {
     if (step.kind === "command") {
       steps.push(step);
       continue;
     }
     const together = emptyDraft();
-    for (const { line, words } of step.lines) {
-      const draft = await readParameters(name, words, lookups);
+    const entries: Entry[] = [];
+    for (const each of step.lines) {
+      const isBeginning = steps.length === 0 && entries.length === 0;
+      const line = isBeginning ? withoutBeginning(each) : each;
+      const draft = await readParameters(name, line.words, lookups);
       if (isRefusal(draft)) {
-        errors.push({ line, message: draft.refusal });
+        errors.push({ line: line.lines[draft.at ?? 0], message: draft.refusal });
         continue;
       }
       append(together, draft);
       append(whole, draft);
-      warnings.push(...draft.warnings.map((message) => ({ line, message })));
+      const own = entriesOf(line.words);
+      entries.push(...own.filter(({ keyword }) => keyword?.name !== "create"));
+      lines.push({
+        words: own.map(({ words: [word = ""] }) => word),
+        lines: own.map(({ at }) => line.lines[at] ?? 0),
+      });
+      warnings.push(...draft.warnings.map((message) => ({ line: line.lines[0], message })));
     }
     const change = finish(together, name);
-    const words = step.lines.flatMap((line) => line.words.filter((word) => word !== "create"));
     if (isRefusal(change)) errors.push({ message: change.refusal });
-    else steps.push({ kind: "parameters", change, words });
+    else steps.push({ kind: "parameters", change, entries });
   }
   const change = finish(whole, name);
   if (errors.length > 0) return { errors: byLine(errors) };
   if (isRefusal(change)) return { errors: [{ message: change.refusal }] };
-  const lines = file.steps.flatMap((step) => (step.kind === "parameters" ? step.lines : []));
   return { steps, whole: change, lines, warnings: byLine(warnings) };
 }
+
+/**
+ * A file that begins with `destroy` and `create` stands for a new interface, and every file does: without a change of
+ * identity the interface may go on as it is.
+ */
+function withoutBeginning({ words, lines }: ParameterLine): ParameterLine {
+  const begin = words.findIndex((word) => word !== "destroy" && word !== "create");
+  const from = begin < 0 ? words.length : begin;
+  return { words: words.slice(from), lines: lines.slice(from) };
+}
+
+type ReadParameters = Awaited<ReturnType<typeof readLine>>;
 
 async function readParameters(
   name: string,
   words: readonly string[],
   lookups: Lookups,
-): Promise<ChangeDraft | Refusal> {
+): Promise<ReadParameters> {
   const draft = await readLine(name, words, lookups);
-  return !isRefusal(draft) && draft.destroy ? refuse("destroy: not allowed in a file") : draft;
+  if (isRefusal(draft) || !draft.destroy) return draft;
+  const at = entriesOf(words).find(({ keyword }) => keyword?.name === "destroy")?.at;
+  return { ...refuse("destroy: only at the beginning of a file"), ...(at !== undefined && { at }) };
 }
 
 function byLine(complaints: readonly Complaint[]): Complaint[] {

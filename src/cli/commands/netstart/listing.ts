@@ -2,7 +2,7 @@
 
 import { quotedWords } from "../../../config/shell-words.ts";
 import type { SysctlFile } from "../../../config/sysctl-file.ts";
-import { keywordOf } from "../../grammar/ifconfig/keywords.ts";
+import type { Entry } from "../../grammar/ifconfig/change-words.ts";
 import type { Interface } from "./apply.ts";
 
 export function variableCommands({ settings }: SysctlFile): string[] {
@@ -15,25 +15,16 @@ export function interfaceCommands(
   { name, file: { steps } }: Pick<Interface, "name" | "file">,
   secrets: boolean,
 ): string[] {
-  const words = steps.flatMap((step) => (step.kind === "parameters" ? step.words : []));
-  const printed = (all: readonly string[]) => (secrets ? all : withoutPass(all));
+  const isOmitted = ({ keyword }: Entry) => keyword?.name === "pass" && !secrets;
   const lines = steps.flatMap((step) => {
-    if (step.kind === "command") return [step.command];
-    const some = printed(step.words);
-    return some.length > 0 ? [quotedWords(["carpctl", name, ...some])] : [];
+    // A form of $if that only a shell can expand.
+    if (step.kind === "command")
+      return [/\$\{#?if\b/.test(step.command) ? `if=${name}; ${step.command}` : step.command];
+    const words = step.entries.filter((each) => !isOmitted(each)).flatMap((each) => each.words);
+    return words.length > 0 ? [quotedWords(["carpctl", name, ...words])] : [];
   });
-  if (words.length === 0) lines.unshift(`carpctl ${name} create`);
-  if (printed(words).length < words.length) lines.push(`# ${name}: pass omitted: only root may see it`);
+  const entries = steps.flatMap((step) => (step.kind === "parameters" ? step.entries : []));
+  if (entries.length === 0) lines.unshift(`carpctl ${name} create`);
+  if (entries.some(isOmitted)) lines.push(`# ${name}: pass omitted: only root may see it`);
   return lines;
-}
-
-function withoutPass(words: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at < words.length; at++) {
-    const keyword = keywordOf(words[at] ?? "");
-    const last = keyword?.argument === undefined ? at : at + 1;
-    if (keyword?.name !== "pass") kept.push(...words.slice(at, last + 1));
-    at = last;
-  }
-  return kept;
 }

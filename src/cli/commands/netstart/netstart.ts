@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { readConfigurationFile } from "../../../config/configuration-file.ts";
 import { fileOf, interfaceOf } from "../../../config/hostname-file.ts";
 import { readSysctlFile, type SysctlFile } from "../../../config/sysctl-file.ts";
+import { distrust } from "../../../config/trusted-path.ts";
 import { compareInterfaceNames, INTERFACE_NAME } from "../../../control/limits.ts";
 import { escapeControlsInCommand, printable } from "../../../control/printable.ts";
 import type { CommandContext } from "../../context.ts";
@@ -21,6 +22,8 @@ import { connectInTime } from "./wait-for-engine.ts";
 export interface NetstartOptions {
   /** `-n`: print the commands and run none. */
   readonly dryRun: boolean;
+  /** `--prune`: destroy the interfaces that have no file. */
+  readonly prune: boolean;
   /** `--wait`: for an engine that is being started. */
   readonly wait: boolean;
 }
@@ -36,29 +39,36 @@ export async function runNetstart(
   const names = await namesToConfigure(asked, context.options.etcDir);
   if (isRefusal(names)) return refused(names.refusal);
   if (!options.dryRun) (await connectInTime(context, options.wait ? WAIT_MS : 0)).close();
-  return new Run(context, options.dryRun).everything(names, asked.length === 0);
+  return new Run(context, options).everything(names, asked.length === 0);
 }
 
 class Run {
   readonly #context: CommandContext;
   readonly #dryRun: boolean;
+  readonly #prune: boolean;
   readonly #application: Application;
   readonly #reports: FileReport[] = [];
   readonly #commands: string[] = [];
+  /** Names of interfaces without a file, and whether they were destroyed. */
+  readonly #withoutFile: { readonly name: string; readonly destroyed: boolean }[] = [];
 
-  constructor(context: CommandContext, dryRun: boolean) {
+  constructor(context: CommandContext, { dryRun, prune }: NetstartOptions) {
     this.#context = context;
     this.#dryRun = dryRun;
+    this.#prune = prune;
     this.#application = new Application(context);
   }
 
   async everything(names: readonly string[], andVariables: boolean): Promise<Outcome> {
     if (andVariables) await this.#variables();
+    // Before the files are applied: one of them may take over a vhid or an address.
+    if (andVariables && (this.#prune || !this.#dryRun)) await this.#interfacesWithoutFile();
     for (const name of names) await this.#interface(name);
     await this.#application.finish();
     const { json: asJson } = this.#context.options;
     const commands = this.#commands.map((line) => `${escapeControlsInCommand(line)}\n`).join("");
-    const summary = this.#dryRun ? { commands: this.#commands } : { files: this.#reports };
+    const { withoutFile, files } = { withoutFile: this.#withoutFile, files: this.#reports };
+    const summary = this.#dryRun ? { commands: this.#commands } : { files, withoutFile };
     const outcome = asJson ? json(summary) : ({ kind: "done", output: commands } as const);
     const failed = this.#reports.some(({ errors }) => errors.length > 0);
     return failed && outcome.kind === "done" ? { kind: "failed", output: outcome.output } : outcome;
@@ -83,6 +93,37 @@ class Run {
     if ("settings" in file) return file;
     report.fail(...file.errors);
     return undefined;
+  }
+
+  /** Names the interfaces that have no file, or destroys them. A file that cannot be read or applied is one. */
+  async #interfacesWithoutFile(): Promise<void> {
+    const { etcDir } = this.#context.options;
+    const existing = await this.#application.interfaces();
+    // Read after the engine was asked: a file may just have been made for a new interface.
+    const present = await namesWithFile(etcDir);
+    const names = existing.filter((name) => isRefusal(present) || !present.includes(name));
+    if (names.length === 0) return;
+    // Who could remove a file must not have an interface destroyed.
+    const why = isRefusal(present) ? present.refusal : distrust(etcDir, process.geteuid?.());
+    if (this.#prune && why !== undefined) {
+      this.#reportOn("").fail({ message: `nothing is destroyed: ${why}` });
+      return;
+    }
+    for (const name of names) {
+      if (this.#dryRun) this.#commands.push(`carpctl ${name} destroy`);
+      else if (this.#prune) await this.#destroy(name);
+      else {
+        const message = `${name} has no file, and is left as it is: 'carpctl netstart --prune' destroys it`;
+        this.#context.complain(`${join(etcDir, fileOf(name))}: warning: ${message}`);
+        this.#withoutFile.push({ name, destroyed: false });
+      }
+    }
+  }
+
+  async #destroy(name: string): Promise<void> {
+    const refusal = await this.#application.destroy(name);
+    this.#withoutFile.push({ name, destroyed: refusal === undefined });
+    if (refusal !== undefined) this.#reportOn(fileOf(name)).fail({ message: refusal });
   }
 
   async #interface(name: string): Promise<void> {

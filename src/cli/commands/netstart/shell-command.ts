@@ -7,8 +7,15 @@ import type { GlobalOptions } from "../../grammar/options.ts";
 
 const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
-/** @returns why it failed; undefined when it succeeded */
-export async function runCommand(command: string, options: GlobalOptions): Promise<string | undefined> {
+/**
+ * @param name the interface
+ * @returns why it failed; undefined when it succeeded
+ */
+export async function runCommand(
+  command: string,
+  name: string,
+  options: GlobalOptions,
+): Promise<string | undefined> {
   // Most files have none.
   const { execa } = await import("execa");
   let running: { kill(signal: NodeJS.Signals): boolean } | undefined;
@@ -22,8 +29,8 @@ export async function runCommand(command: string, options: GlobalOptions): Promi
   const shell = execa("sh", ["-c", command], {
     // Its output must not be mixed with the JSON that netstart prints.
     stdio: ["ignore", options.json ? 2 : "inherit", "inherit"],
-    // A carpctl in it talks to the same engine.
-    env: { CARP_RUN_DIR: options.runDir, CARP_ETC_DIR: options.etcDir },
+    // A carpctl in it talks to the same engine. `if` is for `${if#carp}` and the like.
+    env: { CARP_RUN_DIR: options.runDir, CARP_ETC_DIR: options.etcDir, if: name },
     cleanup: false,
     reject: false,
   });

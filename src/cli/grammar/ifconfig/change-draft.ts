@@ -4,11 +4,11 @@
  */
 
 import { looksLikeAddress } from "../../../config/address-word.ts";
-import type { InterfaceChange } from "../../../control/messages.ts";
+import { type InterfaceChange, refusalOfAddress } from "../../../control/messages.ts";
 import { printable } from "../../../control/printable.ts";
 import { isUnicast } from "../../../control/unicast.ts";
 import { isLinkLocal, parseAddress, splitScope } from "../../../protocol/address.ts";
-import { broadcastAddress, classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
+import { classfulPrefixLength, prefixLengthOf } from "../../../protocol/subnet.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 
 export type Family = 4 | 6;
@@ -116,7 +116,7 @@ export function takeNetmask(draft: ChangeDraft, text: string): Refusal | undefin
   if (isRefusal(address)) return address;
   if (address.family === 6) return refuse(`netmask ${printable(text)}: only for IPv4; IPv6 takes prefixlen`);
   const length = prefixLengthOf(text);
-  if (length === undefined)
+  if (!length)
     return refuse(`netmask ${printable(text)}: expected a netmask like 255.255.255.0 or 0xffffff00`);
   address.prefixLength = length;
   return undefined;
@@ -129,6 +129,18 @@ export function takeBroadcast(draft: ChangeDraft, text: string): Refusal | undef
   if (address.family === 6) return refuse(`broadcast ${printable(text)}: only for IPv4`);
   if (parsed?.family !== 4) return refuse(`broadcast ${printable(text)}: not an IPv4 address`);
   address.broadcast = parsed.address;
+  return undefined;
+}
+
+/** What a mask or length may be that has no keyword, in words for a person; undefined: it is neither. */
+export function wordBehindAddress(draft: ChangeDraft, word: string): string | undefined {
+  const last = draft.addresses.at(-1);
+  if (last === undefined) return undefined;
+  const { address, family } = last;
+  const mask = family === 4 ? prefixLengthOf(word) : undefined;
+  if (mask) return `netmask? write '${address}/${mask}' or '${address} netmask ${word}'`;
+  if (/^[0-9]{1,3}$/.test(word))
+    return `prefixlen? write '${address}/${word}' or '${address} prefixlen ${word}'`;
   return undefined;
 }
 
@@ -192,17 +204,24 @@ export function finish(draft: ChangeDraft, name: string): InterfaceChange | Refu
  * place.
  */
 function lastWordOnEach(addresses: readonly AddressDraft[]): AddressDraft[] {
-  const last: AddressDraft[] = [];
+  // An interface may have thousands: a place is left empty instead of moving what is behind it.
+  const places: (AddressDraft | undefined)[] = [];
+  const placeOf = new Map<string, number>();
+  let first: string | undefined;
   for (const each of addresses) {
-    const isReplaced = (earlier: AddressDraft) =>
-      earlier.address === each.address ||
-      (each.family === 4 && each.action === "set" && earlier.family === 4 && earlier.action === "set");
-    const at = last.findIndex(isReplaced);
-    const others = last.filter((earlier) => !isReplaced(earlier));
-    last.splice(0, last.length, ...others);
-    last.splice(at < 0 ? last.length : at, 0, each);
+    const { address } = each;
+    const isFirst = each.family === 4 && each.action === "set";
+    const replaced = [address, ...(isFirst && first !== undefined ? [first] : [])];
+    const taken = replaced.flatMap((text) => placeOf.get(text) ?? []);
+    for (const place of taken) places[place] = undefined;
+    for (const text of replaced) placeOf.delete(text);
+    const place = taken.length > 0 ? Math.min(...taken) : places.length;
+    places[place] = each;
+    placeOf.set(address, place);
+    if (isFirst) first = address;
+    else if (first === address) first = undefined;
   }
-  return last;
+  return places.filter((each) => each !== undefined);
 }
 
 type AddedAddress = NonNullable<InterfaceChange["addAddresses"]>[number];
@@ -215,10 +234,16 @@ function completed({
   action,
 }: AddressDraft): AddedAddress | Refusal {
   const alias = action === "alias";
-  if (family === 6) return { family, address, prefixLength: prefixLength ?? 64, alias };
-  const length = prefixLength ?? classfulPrefixLength(address);
-  const isBroadcast =
-    address === (broadcast ?? (length < 31 ? broadcastAddress(address, length) : undefined));
-  if (isBroadcast) return refuse(`${address}: not a unicast address (it is the network's broadcast address)`);
-  return { family, address, prefixLength: length, ...(broadcast === undefined ? {} : { broadcast }), alias };
+  const added: AddedAddress =
+    family === 6
+      ? { family, address, prefixLength: prefixLength ?? 64, alias }
+      : {
+          family,
+          address,
+          prefixLength: prefixLength ?? classfulPrefixLength(address),
+          ...(broadcast === undefined ? {} : { broadcast }),
+          alias,
+        };
+  const refusal = refusalOfAddress(added);
+  return refusal === undefined ? added : refuse(refusal);
 }

@@ -9,7 +9,7 @@ import { printable } from "../../../control/printable.ts";
 import { isRefusal, type Refusal, refuse } from "../../outcome.ts";
 import { type GlobalOptions, takeGlobalOption } from "../options.ts";
 import { suggestion } from "../suggestion.ts";
-import { type ChangeDraft, emptyDraft, finish, takeAddress } from "./change-draft.ts";
+import { type ChangeDraft, emptyDraft, finish, takeAddress, wordBehindAddress } from "./change-draft.ts";
 import { everyWord, type Keyword, keywordOf } from "./keywords.ts";
 import { type Lookups, systemLookups } from "./lookups.ts";
 
@@ -51,16 +51,19 @@ export async function readChange(
   return { options, change, create, destroy, warnings };
 }
 
-/** Reads a line of a file: options of the command line are not known there. */
+/**
+ * Reads a line of a file: options of the command line are not known there. A refusal has the place of its word, where
+ * it is about one.
+ */
 export async function readLine(
   name: string,
   words: readonly string[],
   lookups: Lookups = systemLookups,
-): Promise<ChangeDraft | Refusal> {
+): Promise<ChangeDraft | (Refusal & { readonly at?: number })> {
   const draft = emptyDraft();
   for (let at = 0; at < words.length; at++) {
     const taken = await takeWord(draft, words, at, lookups);
-    if (typeof taken !== "number") return taken;
+    if (typeof taken !== "number") return { ...taken, at };
     at = taken;
   }
   const change = finish(draft, name);
@@ -81,6 +84,8 @@ async function takeWord(
   if (draft.expecting !== undefined || (addressMayStandHere && looksLikeAddress(word))) {
     return takeAddress(draft, word) ?? at;
   }
+  const guess = wordBehindAddress(draft, word);
+  if (guess !== undefined) return refuse(`${printable(word)}: ${guess}`);
   return refuse(`${printable(word)}: unknown parameter${suggestion(word, everyWord())}`);
 }
 
@@ -98,4 +103,24 @@ async function takeKeyword(
     return refuse(`${word}: needs a value (${keyword.accepts ?? keyword.argument})`);
   const refusal = await keyword.apply({ draft, argument, word, following: words[last + 1], lookups });
   return refusal ?? last;
+}
+
+/** A keyword with its argument, or any other word, as `readChange` divides them. */
+export interface Entry {
+  readonly keyword: Keyword | undefined;
+  readonly words: readonly string[];
+  /** Place of the first one. */
+  readonly at: number;
+}
+
+/** Divides words into keywords with their arguments: an argument may read like a keyword. */
+export function entriesOf(words: readonly string[]): Entry[] {
+  const entries: Entry[] = [];
+  for (let at = 0; at < words.length; ) {
+    const keyword = keywordOf(words[at] ?? "");
+    const length = keyword?.argument === undefined ? 1 : 2;
+    entries.push({ keyword, words: words.slice(at, at + length), at });
+    at += length;
+  }
+  return entries;
 }

@@ -45,7 +45,7 @@ function denied<M extends Method>(method: M, params: unknown, peer: Peer, group:
 
 test("every method is a read, a change or a replacement", () => {
   assert.deepEqual(
-    [...READS, ...Object.keys(CHANGES), "replace"].toSorted(),
+    [...READS, ...Object.keys(CHANGES), "replace", "replace-all"].toSorted(),
     Object.keys(methods).toSorted(),
   );
 });
@@ -109,6 +109,16 @@ test("an interface is replaced by root alone, with a pass or without, and in a d
           "permission denied: replacing carp0 and its pass needs root",
         );
     }
+});
+
+test("interfaces are replaced together by root alone", () => {
+  const params = { replacements: [{ name: "carp0", change: {} }] };
+  assert.equal(denied("replace-all", params, ROOT), undefined);
+  for (const peer of [MEMBER, OTHER])
+    assert.equal(
+      denied("replace-all", params, peer),
+      "permission denied: replacing the configuration and its pass needs root",
+    );
 });
 
 test("only root sees secrets", () => {

@@ -61,6 +61,18 @@ test("a replacement is told of when it changed something", () => {
   assert.equal(line("replace", params, { changed: true }), "carp0: configured anew by root: vhid 1");
   assert.equal(line("replace", params, { changed: false }), undefined);
   assert.equal(line("replace", { ...params, dryRun: true }, { changed: true }), undefined);
+  const together = {
+    replacements: ["carp0", "carp1", "carp2", "carp3"].map((name) => ({ ...params, name })),
+  };
+  const replaced = [
+    { name: "carp0", changed: true },
+    { name: "carp1", changed: false },
+    { name: "carp2", error: "vhid 1 is already used by carp0 on eth0" },
+    { name: "carp3", changed: true },
+  ];
+  const logged = "carp0: configured anew by root: vhid 1; carp3: configured anew by root: vhid 1";
+  assert.equal(line("replace-all", together, replaced), logged);
+  assert.equal(line("replace-all", together, replaced.slice(1, 3)), undefined);
 });
 
 test("a pass is not told", () => {

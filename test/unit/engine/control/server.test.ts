@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { JSONRPCServer } from "json-rpc-2.0";
-import { MAX_REQUEST_BYTES } from "../../../../src/control/limits.ts";
+import { MAX_REQUEST_BYTES, MAX_ROOT_REQUEST_BYTES } from "../../../../src/control/limits.ts";
 import type { Peer } from "../../../../src/engine/control/authorisation.ts";
 import type { Caller } from "../../../../src/engine/control/connection.ts";
 import {
@@ -233,25 +233,51 @@ test("a notification is not answered", async () => {
   assert.deepEqual(await client.read(), answer(2));
 });
 
-test("a request of the greatest length is answered, a longer one is refused and the connection closed", async () => {
-  const padded = (bytes: number) => {
-    const text = request(1, "echo", { pad: "" });
-    return text.replace('"pad":""', `"pad":"${"x".repeat(bytes - text.length)}"`);
-  };
-  const client = new Client();
-  client.socket.write(padded(MAX_REQUEST_BYTES));
-  assert.equal(((await client.read()) as { id: number }).id, 1);
-  client.socket.write(padded(MAX_REQUEST_BYTES + 1) + request(2));
-  assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
-  await client.closed;
-  assert.equal(client.unread, 0);
-});
+for (const [uid, most] of [
+  [0, MAX_ROOT_REQUEST_BYTES],
+  [1000, MAX_REQUEST_BYTES],
+] as const)
+  test(`a request of the greatest length is answered, a longer one is refused and the connection closed: uid ${uid}`, async () => {
+    peer = { uid, gid: uid, groups: [] };
+    const padded = (bytes: number) => {
+      const text = request(1, "echo", { pad: "" });
+      return text.replace('"pad":""', `"pad":"${"x".repeat(bytes - text.length)}"`);
+    };
+    const client = new Client();
+    client.socket.write(padded(most));
+    assert.equal(((await client.read()) as { id: number }).id, 1);
+    client.socket.write(padded(most + 1) + request(2));
+    assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${most} bytes`));
+    await client.closed;
+    assert.equal(client.unread, 0);
+  });
 
 test("a line without an end is refused as soon as it is too long", async () => {
+  peer = { uid: 1000, gid: 1000, groups: [] };
   const client = new Client();
   client.socket.write("x".repeat(MAX_REQUEST_BYTES));
   assert.deepEqual(await client.read(), refusal(-32600, `a request has at most ${MAX_REQUEST_BYTES} bytes`));
   await client.closed;
+});
+
+test("250 replies that the socket cannot take at once leave nothing behind that Node warns of", async (context) => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on("warning", note);
+  context.after(() => process.off("warning", note));
+  const large = "x".repeat(300_000);
+  let blocked = 0;
+  rpc.addMethod("large", () => large);
+  const client = new Client();
+  for (let n = 1; n <= 250; n++) {
+    client.socket.pause().write(request(n, "large"));
+    await someTurns();
+    if (client.unread === 0) blocked++;
+    client.socket.resume();
+    assert.equal(((await client.read()) as { id: number }).id, n);
+  }
+  assert.equal(blocked, 250);
+  assert.deepEqual(warnings, []);
 });
 
 test("an idle connection is dropped; one whose request is being answered is not", async () => {
