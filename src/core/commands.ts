@@ -165,7 +165,7 @@ export class Commands {
     const { before, after, changed, known, warnings } = plan;
     if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
       return { ...this.#destroy(name, now), destroyed: true };
-    if (replaces && (command.dryRun || !acts(plan))) return { name, changed };
+    if (replaces && (command.dryRun || !acts(plan))) return { name, changed, warnings };
     this.#perform(plan, now, on?.vhid);
     return { name, changed, warnings };
   }
