@@ -215,9 +215,11 @@ describe("a carpdev", () => {
     assert.deepEqual(
       a.engine.log.lines.slice(from).map(({ text }) => text),
       [
-        "carp0: an mtu of 1200 carries no IPv6: it is without its IPv6 addresses",
-        "demoted by 240 to 240 (interface not in place)",
-        "promoted by 240 to 0 (interface in place)",
+        "<3>carp0: an mtu of 1200 carries no IPv6: it is without its IPv6 addresses",
+        "<3>carp0 demoted group carp by 1 to 1 (not in place)",
+        "<3>demoted by 240 to 240 (interface not in place)",
+        "<3>carp0 promoted group carp by 1 to 0 (in place)",
+        "<3>promoted by 240 to 0 (interface in place)",
       ],
     );
   });

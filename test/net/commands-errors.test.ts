@@ -34,6 +34,8 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp0 vhid 2", "vhid 2 is already used by carp1 on eth0"],
   ["carp2 carpdev eth0 vhid 1", "vhid 1 is already used by carp0 on eth0"],
   ["carp2 10.0.0.21/24 vhid 1", "vhid 1 is already used by carp0 on eth0"],
+  ["carp0 announce 3601", "announce 3601: must be 0..3600"],
+  ["carp0 announce", "announce: needs a value (0..3600)"],
   ["carp0 advbase 255", "advbase 255: must be 0..254"],
   ["carp0 advbase -1", "advbase -1: must be 0..254"],
   ["carp0 advbase", "advbase: needs a value (0..254)"],

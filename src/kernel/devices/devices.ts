@@ -23,14 +23,13 @@ import { inWords, localRouteKey, removal } from "./device-plan.ts";
 import {
   complain,
   type DeviceState,
-  EVERY,
   forgetFailures,
   harmOf,
   isOfActive,
   type PassContext,
 } from "./device-state.ts";
 
-/** A device that is not repaired for so long does not serve. */
+/** Clients notice that a device is not repaired for so long: it is told of. */
 const LONG_PAUSE_MS = 1000;
 
 interface Entry extends DeviceState {
@@ -316,10 +315,7 @@ export class Devices {
       entry.complaints.delete("backoff");
       void this.#run(entry);
     } else if (entry.backoff.pauseMs >= LONG_PAUSE_MS) {
-      complain(entry, "backoff", `another program keeps changing it (${changed.join()})`, {
-        unserved: EVERY,
-        whenActive: true,
-      });
+      complain(entry, "backoff", `another program keeps changing it (${changed.join()})`);
       this.#tellPlaced(entry, false);
     }
   }

@@ -120,6 +120,8 @@ describe("replace", () => {
         const [used, fresh] = [station(), station()];
         used.command({ kind: "change", name: "carp0", change: earlier });
         const [onUsed, onFresh] = [used.command(replace(change)), fresh.command(replace(change))];
+        // A carpdev that comes late is waited for, where there is none.
+        if (change.carpdev === "eth9") return;
         // A present setting may stay where a new one would be refused.
         if ("error" in onUsed) assert.equal("error" in onFresh, true, onUsed.error);
         if ("error" in onUsed || "error" in onFresh) return;
