@@ -57,6 +57,7 @@ export class Client {
   isAnswered = false;
   /** Whether this end closed the connection, or half of it. */
   hasEnded = false;
+  #hasLast = false;
   readonly #sent: Buffer[] = [];
   readonly #received: Buffer[] = [];
   #tail = "";
@@ -74,7 +75,9 @@ export class Client {
     this.socket.on("data", (bytes: Buffer) => {
       this.#received.push(bytes);
       const text = `${this.#tail}${bytes}`;
-      this.isAnswered ||= text.includes(LAST);
+      this.#hasLast ||= text.includes(LAST);
+      // A long answer comes in pieces.
+      this.isAnswered ||= this.#hasLast && text.endsWith("\n");
       this.#tail = text.slice(-LAST.length);
     });
   }
