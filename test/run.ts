@@ -44,6 +44,9 @@ interface Phase {
 /** Tests that count lost packets or late ones get few neighbours. */
 const PUNCTUAL = "attack*|group-carp*|handover*|hostile*|input*";
 
+/** Files that take minutes: they begin first, so that the others do not wait for them in the end. */
+const LONG = /\/net\/(recordings|crash-points|lease|unicast)\.test\.ts$/;
+
 /**
  * The turns run one after the other. Hosts wait most of the time: several files of net tests fit on few
  * processors, and tests that compute take the rest.
@@ -192,7 +195,9 @@ async function testsFail(): Promise<boolean> {
 }
 
 function filesOf(patterns: readonly string[]): string[] {
-  return patterns.flatMap((pattern) => globSync(`${pattern}.test.ts`).sort()).map((file) => resolve(file));
+  const files = patterns.flatMap((pattern) => globSync(`${pattern}.test.ts`).sort());
+  const isLong = (file: string) => LONG.test(file);
+  return [...files.filter(isLong), ...files.filter((file) => !isLong(file))].map((file) => resolve(file));
 }
 
 /** Named files that belong to no phase of the suite. */
