@@ -288,7 +288,15 @@ export class Engine {
     await this.#settled();
     this.#dataPath.shutdown();
     this.release();
-    if (state === "remove") await this.#state.end(this.host.counterFloor, this.now());
+    if (state === "remove")
+      await this.#state
+        .end(this.host.counterFloor, this.now())
+        .catch(({ message }) =>
+          this.log(
+            3,
+            `cannot remove the saved state: ${message}: the next engine starts as this one was configured`,
+          ),
+        );
     await this.#scripts.finish();
   }
 

@@ -60,7 +60,11 @@ class Door {
   close(): void {
     const isOurs = this.isInPlace;
     nativeUnixSockets.closeSocket(this.listener);
-    if (isOurs) unlinkSync(this.path);
+    try {
+      if (isOurs) unlinkSync(this.path);
+    } catch {
+      // Nobody listens at it, and the next engine replaces it.
+    }
   }
 
   /** A rename puts it in place, so that a command finds a socket there at any moment. */

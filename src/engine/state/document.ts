@@ -3,7 +3,7 @@
  * engine must know to undo them. Reads and writes it; the adapter checks what it holds.
  */
 
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, unlinkSync } from "node:fs";
 import type { Document } from "../../kernel/kernel.ts";
 import { writeDurablySync } from "./durable-file.ts";
 
@@ -12,8 +12,8 @@ export function openDocument(path: string): Document {
   return {
     saved: read(path),
     write(value) {
-      if (value === undefined) rmSync(path, { force: true });
-      else writeDurablySync(path, `${JSON.stringify(value)}\n`);
+      if (value !== undefined) writeDurablySync(path, `${JSON.stringify(value)}\n`);
+      else if (existsSync(path)) unlinkSync(path);
     },
   };
 }

@@ -41,10 +41,13 @@ export interface DataPathOptions {
 
 /** Loads the data path and takes over an earlier engine's: its leases stay in force. */
 export function createDataPath(options: DataPathOptions): DataPath {
+  let programs: DataPathPrograms | string | undefined;
   try {
-    const programs = DataPathPrograms.load(options, options.complain, options.hook);
+    programs = DataPathPrograms.load(options, options.complain, options.hook);
     return typeof programs === "string" ? without(programs) : new KernelDataPath(programs, options);
   } catch (error) {
+    // Programs on devices whose leases nobody renews would drop what is for this host.
+    if (typeof programs === "object") programs.remove();
     return without(error instanceof Error ? error.message : String(error));
   }
 }

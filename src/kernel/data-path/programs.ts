@@ -109,7 +109,7 @@ export class DataPathPrograms {
   remove(): void {
     for (const index of [...this.attachments.indexes]) this.attachments.detach(index);
     this.object.close();
-    if (this.#place !== undefined) recordPrograms(this.#place.record, new Map());
+    if (this.#place !== undefined) recordFewer(this.#place.record, new Map());
   }
 
   get #own(): Map<number, string> {
@@ -135,7 +135,7 @@ export class DataPathPrograms {
     const own = this.#own;
     const former = [...this.#known.keys()].filter((id) => !own.has(id));
     for (const id of former) this.#known.delete(id);
-    if (former.length > 0 && this.#place !== undefined) recordPrograms(this.#place.record, this.#known);
+    if (former.length > 0 && this.#place !== undefined) recordFewer(this.#place.record, this.#known);
   }
 }
 
@@ -159,8 +159,20 @@ function mapsOf(former: Versions, layout: DataPathLayout): [number, readonly str
 function abandon(object: BpfObject, { record }: Place, handle: number, obstacle: string): string {
   detachEverywhere(object, new Set(recordedPrograms(record).keys()), handle);
   object.close();
-  recordPrograms(record, new Map());
+  recordFewer(record, new Map());
   return obstacle;
+}
+
+/**
+ * Records that programs are gone. A record that cannot be written goes on naming them, which does no harm: the kernel
+ * gives their ids to no others.
+ */
+function recordFewer(record: Document, programs: Versions): void {
+  try {
+    recordPrograms(record, programs);
+  } catch {
+    // As said above.
+  }
 }
 
 function inWords({ call, error, log }: BpfFailure): string {
