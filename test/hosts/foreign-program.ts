@@ -1,6 +1,6 @@
 /**
  * eBPF programs of another owner on a device: TCX programs that end the chain for every packet, before all others, and
- * XDP programs that let every packet through. Needs Linux 6.6.
+ * XDP programs that let every packet through. Needs Linux 6.6. And the end of all programs, whoever attached them.
  */
 
 import { execFileSync } from "node:child_process";
@@ -33,6 +33,18 @@ else:
     call(8, struct.pack("=IIIIIIQ", index, program, 46 if hook == "ingress" else 47, 8, 0, 0, 0))
 `;
 
+/** Takes all programs off the devices of its namespace. */
+const STRIP = `
+  const { native } = await import(${JSON.stringify(new URL("../../src/kernel/native.ts", import.meta.url).href)});
+  const { nativeBpf } = await import(${JSON.stringify(new URL("../../src/kernel/data-path/native-bpf.ts", import.meta.url).href)});
+  for (const index of native.interfaceIndexes()) {
+    nativeBpf.deleteClsact(index);
+    for (const ingress of [true, false]) {
+      const programs = nativeBpf.listTcx?.(index, ingress);
+      for (const id of Array.isArray(programs) ? programs : []) nativeBpf.detachTcx(id, index, ingress);
+    }
+  }`;
+
 const words = (hook: string, device: string) => ["-ISc", ATTACH, hook, device];
 
 /** Attaches a program before all others, in this process's namespace. */
@@ -56,4 +68,9 @@ export async function attachXdpOn(host: Host, device = "eth0"): Promise<() => Pr
     owner.kill("SIGKILL");
     return owner.exited;
   };
+}
+
+/** Takes all programs but XDP off the host's devices, those of carp and others. */
+export async function stripPrograms(host: Host): Promise<void> {
+  await host.run(process.execPath, "--input-type=module", "-e", STRIP);
 }

@@ -3,7 +3,9 @@
  * ends, and leaves the host as it was. Judges nothing: judge.ts watches the answers.
  */
 
+import { stripPrograms } from "../hosts/foreign-program.ts";
 import type { Host } from "../hosts/index.ts";
+import { OBSTACLES } from "./obstacles.ts";
 
 export interface Fault {
   readonly name: string;
@@ -11,8 +13,8 @@ export interface Fault {
   readonly deaf?: boolean;
   readonly shortestMs: number;
   readonly longestMs: number;
-  begin(host: Host): Promise<unknown>;
   /** @param configure sets the host up as it was */
+  begin(host: Host, configure: () => Promise<void>): Promise<unknown>;
   end(host: Host, configure: () => Promise<void>): Promise<unknown>;
 }
 
@@ -31,18 +33,6 @@ async function deafen(host: Host, hook: "ingress" | "egress"): Promise<void> {
 
 /** Functions that bring a host's carpdev back. */
 const moved = new Map<Host, () => Promise<void>>();
-
-/** Removes all filters from the host's devices, those of carp and others. */
-const STRIP = `
-  const { native } = await import(${JSON.stringify(new URL("../../src/kernel/native.ts", import.meta.url).href)});
-  const { nativeBpf } = await import(${JSON.stringify(new URL("../../src/kernel/data-path/native-bpf.ts", import.meta.url).href)});
-  for (const index of native.interfaceIndexes()) {
-    nativeBpf.deleteClsact(index);
-    for (const ingress of [true, false]) {
-      const programs = nativeBpf.listTcx?.(index, ingress);
-      for (const id of Array.isArray(programs) ? programs : []) nativeBpf.detachTcx(id, index, ingress);
-    }
-  }`;
 
 const undeafen = (host: Host) => host.run("nft", `delete table netdev ${CARP_TABLE}`);
 const nothing = async () => {};
@@ -164,7 +154,7 @@ export const FAULTS: readonly Fault[] = [
     name: "eBPF programs removed",
     shortestMs: 1000,
     longestMs: 1000,
-    begin: (host) => host.exec(process.execPath, ["--input-type=module", "-e", STRIP]),
+    begin: stripPrograms,
     end: nothing,
   },
   {
@@ -191,6 +181,7 @@ export const FAULTS: readonly Fault[] = [
     begin: async (host) => moved.set(host, await host.moveAway()),
     end: async (host) => moved.get(host)?.(),
   },
+  ...OBSTACLES,
 ];
 
 async function demote(host: Host, value: number): Promise<void> {

@@ -8,7 +8,7 @@ import type { Frame } from "../hosts/index.ts";
 const ECHO_REPLIES = [0, 129];
 
 export interface Bounds {
-  /** From the last fault, or the last answer, to the next answer. */
+  /** From the last fault, or the last answer, to the next answer. Three times as long, whatever faults follow. */
   readonly silenceUs: number;
   /** Two hosts may both answer this long while one takes over from the other. */
   readonly handoverUs: number;
@@ -104,7 +104,8 @@ export class Judge {
     const disturbed = this.#disturbedUs.filter((atUs) => atUs > fromUs && atUs < toUs);
     const points = [fromUs, ...disturbed, toUs];
     const waits = points.slice(1).map((point, n) => point - (points[n] ?? point));
-    if (Math.max(...waits) <= this.#bounds.silenceUs) return;
+    const { silenceUs } = this.#bounds;
+    if (Math.max(...waits) <= silenceUs && toUs - fromUs <= 3 * silenceUs) return;
     const seconds = ((toUs - fromUs) / 1e6).toFixed(2);
     this.violations.push(`${at(toUs)} ${address}: no answer for ${seconds} s`);
   }

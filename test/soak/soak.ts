@@ -4,9 +4,10 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { createNetwork, type Host } from "../hosts/index.ts";
+import { createNetwork, type Engine, type Host } from "../hosts/index.ts";
+import { limitRunDirectory } from "../hosts/run-directory.ts";
 import { Random } from "../sim/random.ts";
-import { FAULTS } from "./faults.ts";
+import { FAULTS, type Fault } from "./faults.ts";
 import { at, Judge } from "./judge.ts";
 
 const VIRTUAL_HOSTS = 10;
@@ -33,12 +34,12 @@ export interface SoakReport {
   readonly text: string;
 }
 
-/** @param say is called with each fault as it happens */
+/** @param say is called with each fault as it happens, and with the violations and logs that follow it */
 export async function soak(
   minutes: number,
   seed: number,
   say: (line: string) => void,
-  slack: Slack = IDLE,
+  { slack = IDLE, faults = FAULTS }: { readonly slack?: Slack; readonly faults?: readonly Fault[] } = {},
 ): Promise<SoakReport> {
   const random = new Random(seed);
   const lan = await createNetwork();
@@ -51,6 +52,7 @@ export async function soak(
     );
     const client = await lan.host("client", { addresses: ["10.0.0.99/24", "2001:db8::99/64"] });
     for (const [n, host] of hosts.entries()) {
+      await limitRunDirectory(host);
       await host.startEngine({ logLevel: null });
       await configure(host, n);
     }
@@ -67,22 +69,29 @@ export async function soak(
     const endMs = Date.now() + minutes * 60_000;
     // Every fault in turn, each round in another order.
     while (Date.now() < endMs) {
-      for (const fault of shuffled(FAULTS, random)) {
+      for (const fault of shuffled(faults, random)) {
         if (Date.now() >= endMs) break;
         const n = random.integer(0, hosts.length - 1);
         const host = hosts[n] as Host;
         const lastsMs = random.integer(fault.shortestMs, fault.longestMs);
-        say(`${at(Date.now() * 1000)} ${host.name}: ${fault.name}, ${lastsMs} ms`);
+        say(
+          `${at(Date.now() * 1000)} ${host.name} (engine ${host.engine.pid}): ${fault.name}, ${lastsMs} ms`,
+        );
         done.set(fault.name, (done.get(fault.name) ?? 0) + 1);
-        judge.disturbed(Date.now() * 1000);
+        const [startMs, known, former] = [Date.now(), judge.violations.length, host.engine];
+        judge.disturbed(startMs * 1000);
         const excused = fault.deaf ? judge.excuse(Date.now() * 1000) : undefined;
-        await fault.begin(host);
+        await fault.begin(host, () => configure(host, n));
         await sleep(lastsMs);
         judge.disturbed(Date.now() * 1000);
         await fault.end(host, () => configure(host, n));
         judge.disturbed(Date.now() * 1000);
         excused?.(Date.now() * 1000 + INTERVAL_US + slack.silenceUs);
         await sleep(REST_MS);
+        if (judge.violations.length === known) continue;
+        for (const violation of judge.violations.slice(known)) say(`violation: ${violation}`);
+        const engines = new Set([former, ...hosts.map(({ engine }) => engine)]);
+        for (const line of loggedBy(engines, startMs)) say(line);
       }
     }
     clearInterval(looking);
@@ -96,6 +105,20 @@ export async function soak(
   } finally {
     lan.destroy();
   }
+}
+
+/** What engines have logged since a time of day, in order. */
+function loggedBy(engines: ReadonlySet<Engine>, sinceMs: number): string[] {
+  return [...engines]
+    .flatMap((engine) =>
+      engine.log.lines.map(({ text, atMs }) => ({
+        atMs: atMs + performance.timeOrigin,
+        text: `engine ${engine.pid}: ${text}`,
+      })),
+    )
+    .filter(({ atMs }) => atMs >= sinceMs)
+    .sort((one, other) => one.atMs - other.atMs)
+    .map(({ atMs, text }) => `${at(atMs * 1000)} ${text}`);
 }
 
 function textOf(judge: Judge, done: ReadonlyMap<string, number>): string {
@@ -117,15 +140,21 @@ function addressOf(n: number): string {
 /** Configures a host as the preferred MASTER of a third of the addresses. */
 async function configure(host: Host, number: number): Promise<void> {
   const { engine } = host;
-  await engine.request("sysctl-set", { writes: [{ name: "net.inet.carp.preempt", value: 1 }] });
+  const writes = [
+    { name: "net.inet.carp.preempt", value: 1 },
+    // With the transitions from and to INIT.
+    { name: "net.inet.carp.log", value: 4 },
+  ];
+  await engine.request("sysctl-set", { writes });
   for (let n = 0; n < VIRTUAL_HOSTS; n += 1) {
     const address = addressOf(n);
     const added = address.includes(":")
       ? ({ family: 6, address, prefixLength: 64, alias: true } as const)
       : ({ family: 4, address, prefixLength: 24, alias: true } as const);
     const advskew = ADVSKEWS[(n + number) % ADVSKEWS.length];
+    // A carpdev that is not there yet is waited for.
     const change = { carpdev: "eth0", vhid: n + 1, pass: "sesame", advskew, addAddresses: [added] };
-    await engine.request("change", { name: `carp${n}`, change });
+    await engine.request("change", { name: `carp${n}`, change, isFromFile: true });
   }
 }
 
