@@ -112,6 +112,33 @@ test("a carpdev that is a bridge's port cannot serve; taken out it does", async 
   await a.carpctl("carp5", "destroy");
 });
 
+test("a MASTER whose MAC another device has gives way once, and not again and again", async () => {
+  const { length } = a.engine.transitions;
+  a.engine.signal("SIGSTOP");
+  await a.namespace.ip([
+    "link delete carp0",
+    "link add vrrp0 link eth0 address 00:00:5e:00:01:01 type macvlan mode bridge",
+    "link set vrrp0 addrgenmode none up",
+  ]);
+  a.engine.signal("SIGCONT");
+  await a.engine.waitForLog(/carp0: the device cannot be set up \(EADDRINUSE/);
+  await b.waitForState("carp0", "MASTER");
+  const heard = await client.capture("eth0", "ip proto 112");
+  await heard.waitFor(() => heard.frames.length >= 3);
+  await heard.stop();
+  await assertReaches();
+  const entered = a.engine.transitions.slice(length).map(({ to }) => to);
+  assert.deepEqual(
+    entered.filter((state) => state === "MASTER"),
+    [],
+  );
+  await a.namespace.ip(["link delete vrrp0"]);
+  // Without a wait for the time in which it is not trusted.
+  await a.carpctl("carp0", "destroy");
+  await a.carpctl("carp0", "10.0.0.1/24", "carpdev", "eth0", "vhid", "1");
+  await a.waitForState("carp0", "MASTER");
+});
+
 test("a host that cannot listen is not MASTER, however long it hears nothing", async () => {
   const bringBack = await a.moveAway();
   await a.engine.waitForLog(/carp0: state transition: .* -> INIT/);

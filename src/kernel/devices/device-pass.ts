@@ -331,6 +331,8 @@ async function carryOut(context: PassContext, state: DeviceState, steps: readonl
       if (!expected && step.kind !== "mark" && !isOvertaken(context, state, step, error))
         complain(state, step.kind, failure(step.kind, state, error), {
           unserved: step.kind === "down" ? 0 : EVERY,
+          // Only a device that is to have its addresses is set up.
+          whenActive: step.kind === "up",
         });
     }
   }
