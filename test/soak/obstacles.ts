@@ -82,6 +82,24 @@ export const OBSTACLES: readonly Fault[] = [
     end: endNow,
   },
   {
+    name: "virtual MACs taken by foreign devices",
+    shortestMs: 1000,
+    longestMs: 6000,
+    begin: async (host) => {
+      const { interfaces } = await host.engine.request("interfaces", {});
+      const foreign = interfaces.map(({ name, lladdr }) => ({ name: `vrrp-${name}`, lladdr }));
+      endings.set(host, () => host.namespace.ip(deleted(foreign.map(({ name }) => name))));
+      await unseen(host, [
+        ...deleted(interfaces.map(({ name }) => name)),
+        ...foreign.flatMap(({ name, lladdr }) => [
+          `link add ${name} link eth0 address ${lladdr} type macvlan mode bridge`,
+          `link set ${name} addrgenmode none up`,
+        ]),
+      ]);
+    },
+    end: endNow,
+  },
+  {
     name: "devices renamed",
     shortestMs: 1000,
     longestMs: 1000,
@@ -143,6 +161,13 @@ export const OBSTACLES: readonly Fault[] = [
       await host.engine.request("destroy", { name: "carp20" });
       await host.namespace.ip(["link delete eth1"]);
     },
+  },
+  {
+    name: "carpdev renamed, and back",
+    shortestMs: 500,
+    longestMs: 6000,
+    begin: (host) => host.namespace.ip(["link set eth0 name other"]),
+    end: (host) => host.namespace.ip(["link set other name eth0"]),
   },
   {
     name: "carpdev gone, started again, carpdev late",

@@ -27,6 +27,8 @@ const IDLE: Slack = { silenceUs: 1_000_000, handoverUs: 300_000 };
 export const BUSY: Slack = { silenceUs: 5_000_000, handoverUs: 2_000_000 };
 /** Pause between two faults: long enough that the effects of the first are over. */
 const REST_MS = 5500;
+/** A host whose addresses could not be placed is not trusted with them for 30 s. */
+const RECOVERY_MS = 45_000;
 
 export interface SoakReport {
   readonly violations: readonly string[];
@@ -94,14 +96,19 @@ export async function soak(
         for (const line of loggedBy(engines, startMs)) say(line);
       }
     }
+    // An address without an answer is a violation.
+    await Promise.allSettled(pings.map((ping) => ping.waitForReply()));
+    const unrecovered = await whatRemains(hosts);
     clearInterval(looking);
-    await Promise.all(pings.map((ping) => ping.waitForReply()));
     await wire.stop();
     look();
     judge.finish(Date.now() * 1000, addresses);
     await Promise.all(pings.map((ping) => ping.stop()));
+    if (unrecovered.length > 0)
+      for (const line of loggedBy(new Set(hosts.map(({ engine }) => engine)), 0)) say(line);
     await Promise.all(hosts.map((host) => host.engine.stop()));
-    return { violations: judge.violations, text: textOf(judge, done) };
+    const violations = [...judge.violations, ...unrecovered];
+    return { violations, text: textOf(judge, done, violations) };
   } finally {
     lan.destroy();
   }
@@ -121,14 +128,40 @@ function loggedBy(engines: ReadonlySet<Engine>, sinceMs: number): string[] {
     .map(({ atMs, text }) => `${at(atMs * 1000)} ${text}`);
 }
 
-function textOf(judge: Judge, done: ReadonlyMap<string, number>): string {
+/** What the hosts have not recovered from some time after the last fault. */
+async function whatRemains(hosts: readonly Host[]): Promise<string[]> {
+  const deadlineMs = Date.now() + RECOVERY_MS;
+  for (;;) {
+    const found = (await Promise.all(hosts.map(amiss))).flat();
+    if (found.length === 0 || Date.now() > deadlineMs) return found;
+    await sleep(1000);
+  }
+}
+
+/** Where the host is not MASTER though it is preferred; when it is, what its doctor complains of. */
+async function amiss(host: Host, number: number): Promise<string[]> {
+  const { interfaces } = await host.engine.request("interfaces", {});
+  const preferred = interfaces.filter((_, n) => advskewOf(n, number) === Math.min(...ADVSKEWS));
+  const idle = preferred.flatMap(({ name, nodes }) =>
+    nodes
+      .filter(({ state }) => state !== "MASTER")
+      .map(({ state }) => `${host.name}: ${name} remains ${state}`),
+  );
+  if (idle.length > 0) return idle;
+  const findings = await host.engine.request("doctor", {});
+  return findings.filter(({ level }) => level === "error").map(({ text }) => `${host.name}: doctor: ${text}`);
+}
+
+const advskewOf = (virtualHost: number, host: number) => ADVSKEWS[(virtualHost + host) % ADVSKEWS.length];
+
+function textOf(judge: Judge, done: ReadonlyMap<string, number>, violations: readonly string[]): string {
   return [
     ...[...done].map(([name, times]) => `${String(times).padStart(6)}  ${name}`),
     `${judge.answers} answers, ${judge.handovers} handovers`,
     `${judge.answeredTwice} requests answered twice, in handovers and while hosts could not hear each other`,
     `longest silence of an address ${(judge.longestSilenceUs / 1e6).toFixed(2)} s`,
-    `${judge.violations.length} violations`,
-    ...judge.violations,
+    `${violations.length} violations`,
+    ...violations,
   ].join("\n");
 }
 
@@ -151,7 +184,7 @@ async function configure(host: Host, number: number): Promise<void> {
     const added = address.includes(":")
       ? ({ family: 6, address, prefixLength: 64, alias: true } as const)
       : ({ family: 4, address, prefixLength: 24, alias: true } as const);
-    const advskew = ADVSKEWS[(n + number) % ADVSKEWS.length];
+    const advskew = advskewOf(n, number);
     // A carpdev that is not there yet is waited for.
     const change = { carpdev: "eth0", vhid: n + 1, pass: "sesame", advskew, addAddresses: [added] };
     await engine.request("change", { name: `carp${n}`, change, isFromFile: true });
