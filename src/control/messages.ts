@@ -184,6 +184,7 @@ export const InterfaceChange = z.strictObject({
   balancing: Balancing.optional(),
   lladdr: Lladdr.nullable().optional(),
   announce: Announce.nullable().optional(),
+  grace: z.literal("off").optional(),
   joinGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   leaveGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   description: Description.nullable().optional(),
@@ -436,5 +437,5 @@ export interface Results {
 }
 
 export type { StatisticName } from "../core/statistics.ts";
-export type { DemotionView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
+export type { DemotionView, GraceView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
 export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES, maxRequestBytes } from "./limits.ts";

@@ -6,6 +6,7 @@
 
 import type { SavedWindow } from "./counters/counter-book.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
+import type { SavedGrace } from "./interface/grace.ts";
 import type { NamedDemotion } from "./view.ts";
 
 /** One write to a sysctl variable. `value` is the number as written: a relative variable adds it. */
@@ -78,4 +79,6 @@ export interface HostConfiguration {
   readonly windows?: readonly SavedWindow[] | undefined;
   /** The virtual hosts whose digests cover link-local addresses, because peers' do. */
   readonly signsLinkLocals?: readonly { readonly interface: string; readonly vhid: number }[] | undefined;
+  /** The passes and addresses of before a change that are still believed. Never for a client. */
+  readonly graces?: readonly SavedGrace[] | undefined;
 }

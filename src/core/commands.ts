@@ -7,7 +7,7 @@ import type { Carpdevs } from "./carpdevs.ts";
 import type { Command, Replacement, SysctlWrite } from "./command.ts";
 import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
-import { identity } from "./interface/appearance.ts";
+import { addressing, identity } from "./interface/appearance.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
@@ -57,10 +57,11 @@ interface Plan {
   readonly warnings: readonly string[];
   readonly changed: boolean;
   readonly state: InterfaceChange["state"];
+  readonly endsGrace: boolean;
 }
 
 /** Whether there is anything to do. */
-const acts = ({ changed, state }: Plan): boolean => changed || state !== undefined;
+const acts = ({ changed, state, endsGrace }: Plan): boolean => changed || state !== undefined || endsGrace;
 
 /** The parts of the host that commands change. */
 export interface CommandTarget {
@@ -178,7 +179,7 @@ export class Commands {
     const refused = new Map<string, string>();
     const plans = this.#planAll(replacements, refused);
     const acting = plans.filter(acts);
-    for (const { known, after } of acting) known?.release(after, now);
+    for (const { known, after } of acting) known?.release(after, addressesOfOthers(acting, known), now);
     if (acting.length > 1) this.#host.emit({ kind: "join", interfaces: acting.map(({ name }) => name) });
     for (const plan of acting) this.#perform(plan, now);
     const changed = new Map(plans.map((plan) => [plan.name, plan.changed]));
@@ -243,14 +244,16 @@ export class Commands {
     const ofMasks = masks.map((mask) => maskWarning(mask, link?.name ?? ""));
     const changed = known === undefined || JSON.stringify(before) !== JSON.stringify(after);
     const warnings = [...ofMasks, ...warningsAbout(before, after, link)];
-    return { name, present, known, before, after, changed, warnings, state: change.state };
+    const endsGrace = change.grace === "off";
+    return { name, present, known, before, after, changed, warnings, state: change.state, endsGrace };
   }
 
   /** @param vhid of the node that a state is forced on; undefined: every node */
-  #perform({ name, present, known, after, state }: Plan, now: Instant, vhid?: number): void {
+  #perform({ name, present, known, after, state, endsGrace }: Plan, now: Instant, vhid?: number): void {
     present?.finishLeaving();
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
+    if (endsGrace) carpInterface.endGrace();
     this.#host.interfaces.listen();
     if (state !== undefined) carpInterface.force(state, now, vhid);
   }
@@ -279,11 +282,20 @@ export class Commands {
   }
 }
 
+/** The addresses that the other interfaces of these have after their changes. */
+function addressesOfOthers(plans: readonly Plan[], known: CarpInterface): Set<string> {
+  const others = plans.filter((plan) => plan.known !== known);
+  return new Set(others.flatMap(({ after }) => after.addresses.map(({ address }) => address)));
+}
+
 /** The part not in place that keeps an interface from running, and will after a change that leaves its device alone. */
 function notInPlace(known: CarpInterface | undefined, after: InterfaceConfiguration): Obstacle | undefined {
   const obstacle = known?.obstacle;
   if (obstacle?.kind !== "not-in-place" || known === undefined) return undefined;
-  return identity(known.configuration) === identity(after) ? obstacle : undefined;
+  const { configuration } = known;
+  const isSame =
+    identity(configuration) === identity(after) && addressing(configuration) === addressing(after);
+  return isSame ? obstacle : undefined;
 }
 
 /** What a person should know about a new configuration, where the change brought it about. */

@@ -7,7 +7,7 @@
 import type { Family, Harm, Link, Micros } from "./model.ts";
 
 /**
- * A timer of the core: `advertise`, `master-down` and `announce` belong to a virtual host, `leave` to an interface,
+ * A timer of the core: `advertise`, `master-down` and `announce` belong to a virtual host, `leave` and `grace` to an interface,
  * `retry` to the host. The core makes one object for each timer and arms and cancels it by that object.
  */
 export type Timer =
@@ -17,6 +17,7 @@ export type Timer =
       readonly vhid: number;
     }
   | { readonly kind: "leave"; readonly interface: string }
+  | { readonly kind: "grace"; readonly interface: string }
   | { readonly kind: "retry" };
 
 /** A thing that effects put in place in the kernel or on disk, which can fail. */

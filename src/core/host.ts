@@ -10,6 +10,7 @@ import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
+import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
 import { checkInput, type Discarded } from "./input.ts";
@@ -157,6 +158,7 @@ export class Host {
       signsLinkLocals: [...this.#interfaces].flatMap((each) =>
         each.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
       ),
+      graces: [...this.#interfaces].flatMap(({ savedGrace }) => savedGrace ?? []),
     };
   }
 
@@ -176,7 +178,10 @@ export class Host {
     this.#demotion.restoreReasons(configuration.reasons);
     for (const each of configuration.interfaces) {
       const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
-      this.#interfaces.add(each, now).signLinkLocals(vhids.map(({ vhid }) => vhid));
+      const added = this.#interfaces.add(each, now);
+      added.signLinkLocals(vhids.map(({ vhid }) => vhid));
+      const grace = configuration.graces?.find((of) => of.interface === each.name);
+      if (grace !== undefined) added.restoreGrace(grace, now);
     }
     this.#interfaces.listen();
     for (const each of this.#interfaces) each.evaluate(now, (vhid) => leaseUntilUs(each.name, vhid));
@@ -304,6 +309,10 @@ export class Host {
       carpInterface?.finishLeaving();
       return;
     }
+    if (timer.kind === "grace") {
+      carpInterface?.graceTimer(now);
+      return;
+    }
     const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
     if (timer.kind === "advertise") node?.advertiseTimer(now);
     else if (timer.kind === "announce") node?.announceTimer(now);
@@ -376,6 +385,9 @@ export class Host {
       balancing,
       get trafficClass() {
         return host.#sysctl.get("net.inet.carp.dscp") << 2;
+      },
+      get graceUs() {
+        return host.#sysctl.get("net.inet.carp.grace") * SECOND;
       },
       get isRouter() {
         return host.#isRouter;

@@ -6,11 +6,11 @@
 
 import { formatAddress } from "../protocol/address.ts";
 import { type Advertisement, parseAdvertisement, vhidIn } from "../protocol/advertisement.ts";
-import type { DigestForm } from "../protocol/authentication.ts";
 import { parseCarpFrame } from "../protocol/frame.ts";
 import { parseVrrp } from "../protocol/vrrp.ts";
 import type { VirtualHost } from "./election/virtual-host.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
+import type { SignedAs } from "./interface/signing.ts";
 import type { Family, Heard, Instant, Micros, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 import type { DiscardCause } from "./view.ts";
@@ -38,7 +38,7 @@ export interface Accepted {
   readonly node: VirtualHost;
   readonly heard: Heard;
   /** The form of its digest. */
-  readonly form: DigestForm;
+  readonly form: SignedAs;
   /** Another master gives way to this host, and tells this host alone: it is no claim. */
   readonly concedes?: boolean;
 }

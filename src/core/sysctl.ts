@@ -62,6 +62,13 @@ export const SYSCTL_VARIABLES = [
     meaning: "demotion while advertisements cannot be sent",
   },
   {
+    name: "net.inet.carp.grace",
+    initial: 300,
+    min: 0,
+    max: 86_400,
+    meaning: "seconds in which a host signs as before after a change of pass or addresses; 0: none",
+  },
+  {
     name: "net.inet.carp.dscp",
     initial: 4,
     min: 0,

@@ -53,6 +53,22 @@ export interface DiscardView {
   readonly atUs: Micros;
 }
 
+/** What a changed interface signs with and believes besides the present pass and addresses; see interface/grace.ts. */
+export interface GraceView {
+  /** It still signs as before the change. */
+  readonly signsOld: boolean;
+  /** Until then it signs and believes as it does now. */
+  readonly untilUs: Micros;
+  /** The old is believed until then at least, unless that is extended. */
+  readonly believesUntilUs: Micros;
+  /** Whether an old pass is believed. */
+  readonly pass: boolean;
+  /** Whether advertisements over old addresses are believed. */
+  readonly addresses: boolean;
+  /** The peers that were heard signing as before. */
+  readonly usedBy: readonly { readonly source: string; readonly atUs: Micros }[];
+}
+
 export interface InterfaceView {
   readonly name: string;
   readonly up: boolean;
@@ -71,6 +87,8 @@ export interface InterfaceView {
   readonly carppeer6: readonly string[] | undefined;
   /** Seconds in which a MASTER announces each address once more, if set. */
   readonly announce: number | undefined;
+  /** The pass or the addresses were changed; undefined: the old are not believed any more. */
+  readonly grace?: GraceView | undefined;
   readonly nodes: readonly NodeView[];
   readonly groups: readonly string[];
   readonly addresses: readonly InterfaceAddress[];

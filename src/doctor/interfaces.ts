@@ -4,8 +4,10 @@
  * Pure: it sees only the views and facts it is given.
  */
 
+import { graceText } from "../control/grace.ts";
 import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
+import { changedIn } from "../core/interface/grace.ts";
 import { otherMasks } from "../core/interface/masks.ts";
 import type { InterfaceAddress, Micros } from "../core/model.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
@@ -162,9 +164,19 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
     ...problems.map((text): Finding => ({ level: "error", subject: name, text })),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
+    ...graceFindings(view, examined.nowUs),
   ];
   const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
   return [...found, ...merged(view.name, nodeFindings)];
+}
+
+/** Peers that still sign as before are no fault while this host does so as well. */
+function graceFindings({ name: subject, grace }: InterfaceView, nowUs: Micros): Finding[] {
+  if (grace === undefined) return [];
+  const text = graceText(grace, nowUs);
+  if (grace.signsOld || grace.usedBy.length === 0) return [{ level: "ok", subject, text }];
+  const others = grace.usedBy.map(({ source }) => source).join(", ");
+  return [{ level: "warning", subject, text, todo: `change the ${changedIn(grace)} of ${others} as well` }];
 }
 
 function deviceFindings(

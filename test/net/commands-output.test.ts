@@ -205,6 +205,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
         carppeers: [],
         carppeers6: [],
         announce: null,
+        grace: null,
         nodes: [
           {
             vhid: 1,

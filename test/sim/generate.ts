@@ -21,6 +21,8 @@ export interface Extent {
   readonly advbase?: number | undefined;
   /** Absent: drawn. */
   readonly hosts?: number | undefined;
+  /** No host runs another implementation; absent: drawn. */
+  readonly isOurs?: boolean | undefined;
   /** Factor on the quiet time between episodes. */
   readonly quiet?: number | undefined;
 }
@@ -36,7 +38,7 @@ interface Cluster {
 
 export function generate(seed: number, extent: Extent): Plan {
   const random = new Random(seed);
-  const hasForeign = random.chance(0.2);
+  const hasForeign = random.chance(0.2) && !extent.isOurs;
   const count = extent.hosts ?? (random.chance(0.02) ? 16 : random.pick(2, 2, 2, 3, 3, 4, 6));
   const segments = Array.from({ length: random.pick(1, 1, 2) }, () => fairWeather(random));
   const advbase = extent.advbase ?? drawAdvbase(random);

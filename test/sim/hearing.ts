@@ -25,7 +25,12 @@ export interface Heard {
   readonly demote: number;
   readonly counter: bigint;
   readonly receivedUs: Micros;
+  /** It is signed with a secret that the host may believe or not. */
+  readonly isOpen: boolean;
 }
+
+/** A host drops a former secret at most so late. */
+const LATE_US: Micros = 120_000_000;
 
 export function intervalOf(advbase: number, advskew: number): Micros {
   return advbase === 0 && advskew === 0 ? 1e6 / 256 : advbase * 1e6 + (advskew * 1e6) / 256;
@@ -42,6 +47,20 @@ export function secretOf(
 ): string {
   const covered = addresses.filter((address) => !isLinkLocal(address)).sort();
   return [vhid, pass, ...covered].join(" ");
+}
+
+/** The secret of a virtual host before a change. */
+export interface Former extends Pick<InterfaceConfiguration, "pass" | "addresses"> {
+  readonly secret: string;
+  /** When it was replaced, or another change extended how long it is believed; on the host's clock. */
+  readonly changedUs: Micros;
+}
+
+/** Whether two hosts have to believe each other. With a grace, changes reach all hosts within it. */
+export function shareSecret(a: Station, b: Station, key: string): boolean {
+  const [one, other] = [a.secrets.get(key), b.secrets.get(key)];
+  if (one === undefined || other === undefined) return false;
+  return one === other || (a.graceUs > 0 && b.graceUs > 0);
 }
 
 const authentications = new Map<string, Authentication>();
@@ -66,7 +85,8 @@ export function judge(station: Station, received: Received, discarded: boolean):
     const isMaster = conceded !== undefined && station.states.get(conceded.key) === "MASTER";
     return isMaster ? { conceded, mayAnswer: true } : { mayAnswer: false };
   }
-  const due = isOwn(station, heard) ? "refuse" : dueFor(station, heard);
+  const isDropped = heard.isOpen && discarded;
+  const due = isDropped || isOwn(station, heard) ? "refuse" : dueFor(station, heard);
   if (due === "accept" || (due === "either" && !discarded)) return { accepted: heard, mayAnswer: false };
   const isMaster = station.states.get(heard.key) === "MASTER";
   const isElsewhere = station.sourceOf(heard.key, heard.source) !== heard.source;
@@ -97,11 +117,23 @@ function signed(
     if (kind === "concession" && !station.hasOn(carpdev, said.destination)) continue;
     const isFromPeer = peers?.includes(said.source) && said.source !== own;
     if (peers !== undefined && !(isFromPeer && said.destination === own)) continue;
-    if (!hasValidDigest(frame, secret, configuration, said)) return undefined;
+    const isValid = hasValidDigest(frame, secret, configuration, said);
+    const former = isValid ? undefined : formerOf(station, key, frame, said);
+    if (!isValid && former === undefined) return undefined;
     const intervalUs = intervalOf(said.advbase, said.advskew);
-    return { ...said, key, from: frame.from?.id, intervalUs, receivedUs };
+    const isOpen = former !== undefined && station.now.us - former.changedUs > station.graceUs;
+    return { ...said, key, from: frame.from?.id, intervalUs, receivedUs, isOpen };
   }
   return undefined;
+}
+
+/** The secret of before a change that the advertisement is signed with, if the host may believe it still. */
+function formerOf(station: Station, key: string, frame: Frame, said: Said): Former | undefined {
+  const { us } = station.now;
+  return station.formers
+    .get(key)
+    ?.filter(({ changedUs }) => us - changedUs < 2 * station.graceUs + LATE_US)
+    .find((former) => hasValidDigest(frame, former.secret, former, said));
 }
 
 interface Said {
@@ -143,7 +175,7 @@ function parse(bytes: Uint8Array): Said | undefined {
 function hasValidDigest(
   frame: Frame,
   secret: string,
-  { pass, addresses }: InterfaceConfiguration,
+  { pass, addresses }: Pick<InterfaceConfiguration, "pass" | "addresses">,
   { vhid, counter, digest }: Said,
 ): boolean {
   const texts = addresses.map(({ address }) => address);
@@ -167,8 +199,7 @@ function isOwn(station: Station, { key, counter }: Heard): boolean {
  * it.
  */
 export function hearingSinceUs(a: Station, b: Station, key: string): Micros | undefined {
-  const secret = a.secrets.get(key);
-  if (secret === undefined || b.secrets.get(key) !== secret) return undefined;
+  if (!shareSecret(a, b, key)) return undefined;
   for (const each of [a, b]) if (each.engine === undefined || each.isImpaired) return undefined;
   const carpdev = carpdevOf(a, key);
   const segment = carpdev === carpdevOf(b, key) ? a.segmentOf(carpdev) : undefined;

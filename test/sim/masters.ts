@@ -128,7 +128,8 @@ function groups(segment: Segment): Map<string, Participant[]> {
   const found = new Map<string, Participant[]>();
   for (const plugged of segment.plugs)
     for (const [key, secret, participant] of participations(segment, plugged)) {
-      const group = `${key}|${secret}`;
+      const isGraceful = plugged instanceof Station && plugged.graceUs > 0;
+      const group = isGraceful ? key : `${key}|${secret}`;
       found.set(group, [...(found.get(group) ?? []), participant]);
     }
   return found;

@@ -145,7 +145,7 @@ export const MUTATIONS: readonly Mutation[] = [
     (Appearance) =>
       class extends Appearance {
         override verify() {
-          return { linkLocals: "none" } as const;
+          return { linkLocals: "none", secret: { pass: "", addresses: [] } } as const;
         }
       },
   ),

@@ -110,6 +110,11 @@ export type Step = {
 
 export interface Plan {
   readonly seed: number;
+  /**
+   * Seconds of net.inet.carp.grace; absent: 0. With a grace every change of pass or addresses has to reach all hosts of a
+   * segment within it.
+   */
+  readonly graceS?: number;
   readonly durationUs: Micros;
   readonly segments: readonly Weather[];
   readonly services: readonly Service[];

@@ -4,7 +4,7 @@
  */
 
 import type { Micros } from "../../src/core/model.ts";
-import { carpdevOf } from "./hearing.ts";
+import { carpdevOf, shareSecret } from "./hearing.ts";
 import type { Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
@@ -68,7 +68,7 @@ function couldBe(other: Station, key: string, station: Station, segment: Segment
     (sinceUs) => sinceUs !== undefined,
   );
   if (!canHear || !isClear || !isAble(other) || other.faults.size > 0 || !hasParts(other, key)) return false;
-  if (station.secrets.get(key) !== other.secrets.get(key)) return false;
+  if (!shareSecret(station, other, key)) return false;
   const [name, vhid] = key.split("/");
   const its = other.engine?.host.interfaces().find((each) => each.name === name);
   const node = its?.nodes.find((each) => each.vhid === Number(vhid));

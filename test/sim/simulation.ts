@@ -92,7 +92,7 @@ class Simulation implements Witness {
   }
 
   #host(id: number): Station | Foreign {
-    const { hosts, services, seed } = this.#plan;
+    const { hosts, services, seed, graceS = 0 } = this.#plan;
     const plan = hosts[id];
     if (plan === undefined) throw new RangeError(`no host ${id}`);
     const random = new Random(seed, id + 1);
@@ -107,6 +107,7 @@ class Simulation implements Witness {
       setting("preempt", preempt),
       setting("strict_replay", plan.strictReplay),
       setting("signed_header", plan.signedHeader === true),
+      { name: "net.inet.carp.grace", value: graceS },
     ];
     const setup: Command[] = [
       { kind: "set-sysctl", writes: settings },

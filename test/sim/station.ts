@@ -12,7 +12,7 @@ import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
-import { secretOf } from "./hearing.ts";
+import { type Former, secretOf } from "./hearing.ts";
 import type { KernelFault } from "./plan.ts";
 import type { Random } from "./random.ts";
 import { Memory, noteSent, timeOf } from "./replays.ts";
@@ -64,6 +64,8 @@ export class Station implements Plugged {
   readonly filters = new Map<string, Filter>();
   /** The secrets of the configured virtual hosts; see hearing.ts. */
   secrets = new Map<string, string>();
+  /** Secrets of before a change, which it may believe still; the latest first. */
+  readonly formers = new Map<string, Former[]>();
   /** The latest counters that this engine sent. */
   readonly ownCounters = new Map<string, Set<bigint>>();
   /** The greatest counter that any engine of this host sent, with its fields. */
@@ -73,6 +75,7 @@ export class Station implements Plugged {
   preempts = false;
   strictReplay = false;
   signsHeader = false;
+  graceUs: Micros = 0;
   engine: Engine | undefined;
   saved: Saved | undefined;
   /** Sends fail with this error, each with this probability. */
@@ -93,6 +96,7 @@ export class Station implements Plugged {
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
   readonly #segments = new Map<string, Segment>();
+  #secretParts = new Map<string, Omit<Former, "changedUs">>();
   readonly #setup: readonly Command[];
 
   constructor(
@@ -415,14 +419,29 @@ export class Station implements Plugged {
 
   #learnSecrets(): void {
     const former = this.secrets;
+    const known = this.#secretParts;
     this.secrets = new Map();
+    this.#secretParts = new Map();
     for (const [name, { nodes, pass, addresses }] of this.configurations)
       for (const { vhid } of nodes) {
         const key = `${name}/${vhid}`;
         const secret = secretOf({ pass, addresses: addresses.map(({ address }) => address) }, vhid);
         this.secrets.set(key, secret);
-        if (former.get(key) !== secret) this.disturbed();
+        this.#secretParts.set(key, { secret, pass, addresses });
+        if (former.get(key) === secret) continue;
+        const was = known.get(key);
+        if (this.graceUs === 0 || was === undefined) this.disturbed();
+        else this.#keepFormer(key, was);
       }
+  }
+
+  /** A change extends how long the earlier secrets are believed. */
+  #keepFormer(key: string, was: Omit<Former, "changedUs">): void {
+    const { us } = this.now;
+    const earlier = (this.formers.get(key) ?? []).map((each) =>
+      us - each.changedUs < this.graceUs ? { ...each, changedUs: us } : each,
+    );
+    this.formers.set(key, [{ ...was, changedUs: us }, ...earlier]);
   }
 
   /** What a virtual host has heard and sent. */
@@ -469,8 +488,9 @@ export class Station implements Plugged {
     for (const each of host.configuration.interfaces) this.configurations.set(each.name, each);
     for (const [name, configuration] of known)
       if (host.isLeaving(name)) this.configurations.set(name, configuration);
-    this.#learnSecrets();
     const setting = (name: string) => host.sysctl(`net.inet.carp.${name}`)[0]?.value;
+    this.graceUs = 1e6 * (setting("grace") ?? 0);
+    this.#learnSecrets();
     const allowed = this.allows;
     this.allows = setting("allow") === 1;
     if (this.allows !== allowed) this.disturbed();

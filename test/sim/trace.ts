@@ -80,8 +80,8 @@ export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
 
 function timerName(timer: Timer): string {
   if (timer.kind === "retry") return timer.kind;
-  return timer.kind === "leave"
-    ? `${timer.interface}/leave`
+  return timer.kind === "leave" || timer.kind === "grace"
+    ? `${timer.interface}/${timer.kind}`
     : `${timer.interface}/${timer.vhid}/${timer.kind}`;
 }
 

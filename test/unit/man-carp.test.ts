@@ -146,6 +146,12 @@ function everyLogLine(): Logged[] {
     for (let i = 0; i < 15; i++, us += 1_000_000)
       for (const linkLocals of forms) hear(advertisement({ addresses, linkLocals }));
   }
+  command({ kind: "change", name: "carp0", change: { pass: "one", state: "master" } });
+  command({ kind: "change", name: "carp0", change: { pass: "two" } });
+  hear(advertisement({ addresses, pass: "two" }));
+  command({ kind: "change", name: "carp0", change: { pass: "three" } });
+  us += 300_000_000;
+  handle({ kind: "timer", timer: { kind: "grace", interface: "carp0" } });
   handle({ kind: "link", link: { ...ETH0, carrier: false } });
   return lines;
 }

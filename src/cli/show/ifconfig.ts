@@ -54,7 +54,10 @@ function carpLines(view: InterfaceView): string[] {
   const carpdev = view.carpdev ?? "none";
   const { carppeer, carppeer6 } = view;
   const peers = `${carppeer ? ` carppeer ${carppeer.join()}` : ""}${carppeer6 ? ` carppeer6 ${carppeer6.join()}` : ""}`;
-  const announce = view.announce === undefined ? [] : [`\tannounce ${view.announce}`];
+  const announce = [
+    ...(view.announce === undefined ? [] : [`\tannounce ${view.announce}`]),
+    ...(view.grace?.pass ? ["\tpassold: still believed"] : []),
+  ];
   if (others.length === 0) {
     const { state, vhid, advskew } = first;
     return [

@@ -1,6 +1,7 @@
 /** Views as JSON for programs: every field is always there, null where there is no value, ages in seconds. */
 
-import type { GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
+import { secondsUntil } from "../../control/grace.ts";
+import type { GraceView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { broadcastOf } from "../../protocol/subnet.ts";
 
 export function interfaceJson(view: InterfaceView, nowUs: number, every: readonly Packets[]) {
@@ -21,6 +22,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, every: readonl
     balancing: view.balancing,
     ...peersJson(view),
     announce: view.announce ?? null,
+    grace: view.grace ? graceJson(view.grace, nowUs) : null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
     repairs: view.repairs,
@@ -71,6 +73,17 @@ function nodeJson(node: NodeView, nowUs: number, packets: Packets | undefined) {
     signsLinkLocals: node.signsLinkLocals ?? null,
     linkLocalConflict: conflictOf(node, nowUs) ?? null,
     heard: heard ? { ...heard, ageSeconds: ageSeconds(heard.atUs, nowUs) } : null,
+  };
+}
+
+function graceJson(grace: GraceView, nowUs: number) {
+  const { signsOld, untilUs, believesUntilUs, pass, addresses, usedBy } = grace;
+  return {
+    signs: signsOld ? "old" : "new",
+    secondsLeft: secondsUntil(signsOld ? untilUs : believesUntilUs, nowUs),
+    pass,
+    addresses,
+    usedBy: usedBy.map(({ source, atUs }) => ({ source, ageSeconds: ageSeconds(atUs, nowUs) })),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { Chalk, type ChalkInstance } from "chalk";
+import { graceText } from "../../control/grace.ts";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
@@ -40,6 +41,9 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       const peers = [...carppeer, ...carppeer6];
       return peers.length === 0 ? [] : [`${name}: unicast peers ${peers.join(", ")}`];
     }),
+    ...interfaces.flatMap(({ name, grace }) =>
+      grace === undefined ? [] : [`${name}: ${graceText(grace, page.nowUs)}`],
+    ),
     ...interfaces.flatMap(({ name, nodes }) =>
       nodes.flatMap((node) => {
         const conflict = conflictOf(node, page.nowUs);

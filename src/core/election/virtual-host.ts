@@ -335,13 +335,15 @@ export class VirtualHost {
   }
 
   /**
-   * Breaks a tie with an equal master. Both hosts must compare the same pair of addresses: IPv4's where it
-   * gets through.
+   * Breaks a tie with an equal master. Both hosts must compare the same pair of addresses: IPv4's where both
+   * send over it and it gets through.
    */
   #breakTie(other: HeardAtInterval, now: Instant): void {
-    const heardOverIpv4 = this.#hearing.overIpv4Since(now.us - 3 * other.intervalUs);
+    const overIpv4 =
+      this.#owner.addresses.some(({ family }) => family === 4) &&
+      this.#hearing.overIpv4Since(now.us - 3 * other.intervalUs);
     const own = { source: this.#owner.source(other.family, other.source), counter: this.counters.lastSent };
-    if ((other.family === 6 && heardOverIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
+    if ((other.family === 6 && overIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
     else this.#yieldTo(other, "other-has-precedence", now);
   }
 

@@ -7,7 +7,7 @@
 
 import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
-import { Authentication, type DigestForm, type SignedForm } from "../../protocol/authentication.ts";
+import { Authentication, type SignedForm } from "../../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
   advertisementFrame,
@@ -19,6 +19,8 @@ import type { Part } from "../election/announcements.ts";
 import { isBowOut, SECOND } from "../election/timing.ts";
 import type { Balancing, Device, Family, Filter, Link, Micros, Transmission } from "../model.ts";
 import { CARPDEV_MAC, type InterfaceConfiguration } from "./configuration.ts";
+import type { Secret } from "./grace.ts";
+import type { SignedAs } from "./signing.ts";
 import { ownAddresses, type UnicastPeer, type UnicastPeers, unicastPeers } from "./unicast-peers.ts";
 
 /**
@@ -40,7 +42,8 @@ const ANNOUNCE_S = 60;
 export class Appearance {
   readonly #configuration: InterfaceConfiguration;
   readonly #link: Link | undefined;
-  readonly #authentications: ReadonlyMap<number, Authentication>;
+  /** By vhid, then by secret. */
+  readonly #authentications: ReadonlyMap<number, ReadonlyMap<Secret, Authentication>>;
   readonly #peers: Readonly<Record<Family, UnicastPeers>>;
   readonly #sources: Readonly<Record<Family, string | undefined>>;
   /** The host's tag, 0 to 255, the low bits of its counters; distinct for each host on most segments. */
@@ -48,10 +51,11 @@ export class Appearance {
   /** The frame built last for advertisements to each unicast peer, or from each source to the group. */
   readonly #layouts = new Map<string, Layout>();
 
-  constructor(configuration: InterfaceConfiguration, link: Link | undefined) {
+  /** @param believed the secrets of which any may have signed an advertisement */
+  constructor(configuration: InterfaceConfiguration, link: Link | undefined, believed: readonly Secret[]) {
     this.#configuration = configuration;
     this.#link = link;
-    this.#authentications = authentications(configuration, link);
+    this.#authentications = authentications(configuration, link, believed);
     this.#peers = { 4: unicastPeers(4, configuration, link), 6: unicastPeers(6, configuration, link) };
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
     const source = this.#sources[4] ?? this.#sources[6];
@@ -112,12 +116,18 @@ export class Appearance {
 
   /** The forms of every digest that `verify` accepts. */
   get signedForms(): SignedForm[] {
-    return [...this.#authentications.values()].flatMap(({ forms }) => forms);
+    return [...this.#authentications.values()].flatMap((bySecret) =>
+      [...bySecret.values()].flatMap(({ forms }) => forms),
+    );
   }
 
   /** The form in which the advertisement's digest is valid; undefined: it is not. */
-  verify({ vhid, counter, digest }: Advertisement): DigestForm | undefined {
-    return this.#authentications.get(vhid)?.verify(counter, digest);
+  verify({ vhid, counter, digest }: Advertisement): SignedAs | undefined {
+    for (const [secret, authentication] of this.#authentications.get(vhid) ?? []) {
+      const form = authentication.verify(counter, digest);
+      if (form !== undefined) return { ...form, secret };
+    }
+    return undefined;
   }
 
   /**
@@ -129,10 +139,10 @@ export class Appearance {
   transmissions(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     trafficClass: number,
-    form?: DigestForm,
+    form: SignedAs,
   ): Transmission[] {
     const { name, addresses } = this.#configuration;
-    const authentication = this.#authentications.get(fields.vhid);
+    const authentication = this.#authentications.get(fields.vhid)?.get(form.secret);
     // A bow-out over the second family may leave after the successor has advertised over the first: it must
     // not move the shared MAC back to this host's switch port.
     const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
@@ -182,9 +192,9 @@ export class Appearance {
   concession(
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     to: { readonly family: Family; readonly source: string },
-    { trafficClass, form }: { readonly trafficClass: number; readonly form: DigestForm },
+    { trafficClass, form }: { readonly trafficClass: number; readonly form: SignedAs },
   ): Transmission | undefined {
-    const authentication = this.#authentications.get(fields.vhid);
+    const authentication = this.#authentications.get(fields.vhid)?.get(form.secret);
     const source = this.source(to.family, to.source);
     if (authentication === undefined || source === undefined) return undefined;
     const payload = encodeAdvertisement(fields, authentication, form);
@@ -276,35 +286,40 @@ export class Appearance {
 }
 
 /**
- * Computes the authentication of each node. A MAC set by hand is part of the first node's digest, unless it
+ * Computes the authentications of each node, one for each secret. A MAC set by hand is part of the first node's digest, unless it
  * is the virtual MAC or the carpdev's own.
  */
 function authentications(
-  { nodes, pass, addresses, lladdr }: InterfaceConfiguration,
+  { nodes, lladdr }: InterfaceConfiguration,
   link: Link | undefined,
-): Map<number, Authentication> {
-  const texts = addresses.map((each) => each.address);
+  believed: readonly Secret[],
+): Map<number, Map<Secret, Authentication>> {
   return new Map(
     nodes.map(({ vhid }, at) => {
       const setByHand = ![undefined, CARPDEV_MAC, virtualMac(vhid), link?.mac].includes(lladdr);
       const handSetLladdr = at === 0 && setByHand ? lladdr : undefined;
-      return [vhid, new Authentication({ pass, vhid, addresses: texts, handSetLladdr })];
+      const signs = (secret: Secret) => new Authentication({ ...secret, vhid, handSetLladdr });
+      return [vhid, new Map(believed.map((secret) => [secret, signs(secret)]))];
     }),
   );
 }
 
 /**
- * The settings that identify the virtual hosts to their peers, as text to compare: a change passes through
- * INIT. The order of addresses does not matter, as in digests.
+ * The settings that identify the virtual hosts to their peers, apart from the secret, as text to compare: a change
+ * passes through INIT.
  */
-export function identity(of: InterfaceConfiguration): string {
-  const { carpdev, nodes, balancing, lladdr } = of;
-  const addresses = of.addresses.map(({ family, address, prefixLength, broadcast }) =>
+export function identity({ carpdev, nodes, balancing, lladdr }: InterfaceConfiguration): string {
+  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr]);
+}
+
+/** The addresses with their masks, as text to compare. Their order does not matter, as in digests. */
+export function addressing({ addresses }: InterfaceConfiguration): string {
+  const texts = addresses.map(({ family, address, prefixLength, broadcast }) =>
     [
       address,
       prefixLength,
       family === 4 ? (broadcast ?? broadcastAddress(address, prefixLength)) : undefined,
     ].join(),
   );
-  return JSON.stringify([carpdev, nodes.map((node) => node.vhid), balancing, lladdr, addresses.sort()]);
+  return JSON.stringify(texts.sort());
 }

@@ -4,9 +4,7 @@
  * like on its segment; reconfigure.ts decides which command changes what.
  */
 
-import { isLinkLocal } from "../../protocol/address.ts";
 import type { Advertisement } from "../../protocol/advertisement.ts";
-import type { DigestForm } from "../../protocol/authentication.ts";
 import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
@@ -21,15 +19,16 @@ import type { NotInPlace } from "../failures.ts";
 import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import { type Obstacle, obstacleText } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
-import type { DiscardView, InterfaceView, NodeView } from "../view.ts";
-import { Appearance, identity } from "./appearance.ts";
+import type { DiscardView, InterfaceView } from "../view.ts";
+import { Appearance, addressing, identity } from "./appearance.ts";
 import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
-import { LinkLocalDigests } from "./link-local-digests.ts";
+import type { SavedGrace } from "./grace.ts";
 import { Placement } from "./placement.ts";
 import { followMac } from "./reconfigure.ts";
 import { SendRecord } from "./send-record.ts";
+import { type SignedAs, Signing } from "./signing.ts";
 import type { UnicastPeers } from "./unicast-peers.ts";
 
 /** The part of the host that its carp interfaces use. */
@@ -41,6 +40,8 @@ export interface Host {
   readonly isRouter: boolean;
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
+  /** How long a host signs as before after a change of the pass or the addresses. */
+  readonly graceUs: Micros;
   readonly counters: CounterBook;
   readonly replayDefence: ReplayDefence;
   link(name: string): Link | undefined;
@@ -86,8 +87,7 @@ export class CarpInterface implements Owner {
   readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
   /** The last discarded packet for each counter and cause. */
   readonly #discarded = new Map<string, DiscardView>();
-  /** The form of the digests of each vhid; it outlasts a change of identity. */
-  readonly #linkLocalDigests = new Map<number, LinkLocalDigests>();
+  readonly #signing: Signing;
   readonly #placement: Placement;
   readonly #leaveTimer: Timer;
   #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
@@ -98,7 +98,12 @@ export class CarpInterface implements Owner {
     this.#faults = new Faults(this, host);
     this.#placement = new Placement(configuration.name, (effect) => host.emit(effect));
     this.#leaveTimer = { kind: "leave", interface: configuration.name };
-    this.#appearance = new Appearance(configuration, this.#link);
+    this.#signing = new Signing(configuration, {
+      emit: (effect) => host.emit(effect),
+      log: (text) => host.log(2, text),
+      believedChanged: () => this.#appear(),
+    });
+    this.#appearance = new Appearance(configuration, this.#link, this.#signing.believed);
     this.#build(now);
   }
 
@@ -183,8 +188,7 @@ export class CarpInterface implements Owner {
     this.#configuration = followMac(this.#configuration, link, carpdevMacs);
     // The next engine has to know them.
     if (this.#configuration.carpdevMacs.join() !== carpdevMacs.join()) this.emit({ kind: "save" });
-    this.#appearance = new Appearance(this.#configuration, link);
-    this.#placement.expectDigests(this.#appearance.signedForms);
+    this.#appear();
     this.#faults.follow(condition);
     if (obstacle === undefined)
       for (const node of this.#nodes) if (node.state === "INIT") node.start(leaseUntilUs(node.vhid), now);
@@ -193,6 +197,12 @@ export class CarpInterface implements Owner {
     if (formerMac !== undefined && formerMac !== this.#appearance.mac)
       for (const node of this.#nodes) node.macChanged(now);
     for (const node of this.#nodes) node.paceAnnouncements(now);
+  }
+
+  /** Computes what it looks like anew. */
+  #appear(): void {
+    this.#appearance = new Appearance(this.#configuration, this.#link, this.#signing.believed);
+    this.#placement.expectDigests(this.#appearance.signedForms);
   }
 
   /**
@@ -214,10 +224,12 @@ export class CarpInterface implements Owner {
    * before it, or another one, changes.
    *
    * @param next what it is reconfigured to afterwards; when it remains the same virtual host it gives nothing up
+   * @param taken the addresses that other interfaces have then
    */
-  release(next: InterfaceConfiguration, now: Instant): void {
+  release(next: InterfaceConfiguration, taken: ReadonlySet<string>, now: Instant): void {
     this.finishLeaving();
-    if (identity(this.#configuration) === identity(next)) return;
+    const givesUp = this.addresses.some(({ address }) => taken.has(address));
+    if (!givesUp && !this.#isRenewedBy(next)) return;
     for (const node of this.#nodes) {
       node.bowOut(now);
       node.stop({ kind: "identity-changed" }, now);
@@ -228,7 +240,8 @@ export class CarpInterface implements Owner {
   #adopt(next: InterfaceConfiguration, now: Instant): void {
     const previous = this.#configuration;
     const { demote: previousDemote } = this.effective(0);
-    const renewed = identity(previous) !== identity(next);
+    const renewed = this.#isRenewedBy(next);
+    const readdressed = addressing(previous) !== addressing(next);
     if (renewed) {
       for (const node of this.#nodes) {
         node.bowOut(now);
@@ -236,11 +249,17 @@ export class CarpInterface implements Owner {
       }
     }
     this.#configuration = next;
+    this.#signing.change(
+      next,
+      { isElsewhere: place(previous) !== place(next), graceUs: this.#host.graceUs },
+      now.us,
+    );
     this.#host.demotion.regroup(this);
-    if (renewed) this.#host.configuredAnew(this);
+    if (renewed || readdressed) this.#host.configuredAnew(this);
     if (renewed) this.#build(now);
     else for (const [i, node] of next.nodes.entries()) (this.#nodes[i] as VirtualHost).advskew = node.advskew;
     this.evaluate(now);
+    if (readdressed && !renewed) for (const node of this.#nodes) node.announce(now);
     const advskews = (of: InterfaceConfiguration) => of.nodes.map((node) => node.advskew).join();
     const { demote } = this.effective(0);
     if (
@@ -249,6 +268,34 @@ export class CarpInterface implements Owner {
       previousDemote !== demote
     )
       this.#host.settingsChanged(this, demote > previousDemote);
+  }
+
+  /** Whether a change passes through INIT: peers know the virtual hosts no longer. */
+  #isRenewedBy(next: InterfaceConfiguration): boolean {
+    const previous = this.#configuration;
+    if (identity(previous) !== identity(next)) return true;
+    // Without addresses it does not run.
+    if (next.addresses.length === 0) return previous.addresses.length > 0;
+    return this.#host.graceUs === 0 && addressing(previous) !== addressing(next);
+  }
+
+  /** Signs with the present pass and addresses from now on, and believes no others. */
+  endGrace(): void {
+    this.#signing.endGrace();
+    this.#appear();
+  }
+
+  /** The grace timer fired. */
+  graceTimer(now: Instant): void {
+    this.#signing.timePassed(now.us);
+  }
+
+  get savedGrace(): SavedGrace | undefined {
+    return this.#signing.savedGrace;
+  }
+
+  restoreGrace(saved: SavedGrace, now: Instant): void {
+    this.#signing.restoreGrace(saved, this.#host.graceUs, now.us);
   }
 
   /**
@@ -275,6 +322,7 @@ export class CarpInterface implements Owner {
         for (const node of this.#nodes) node.stop({ kind: "destroyed" }, now);
         this.#placement.place(null, null);
         this.#placement.expectDigests([]);
+        this.#signing.endGrace();
         this.#host.demotion.forget(this);
         then();
       },
@@ -325,7 +373,7 @@ export class CarpInterface implements Owner {
   }
 
   /** The form in which the advertisement's digest is valid; undefined: it is not. */
-  verify(advertisement: Advertisement): DigestForm | undefined {
+  verify(advertisement: Advertisement): SignedAs | undefined {
     return this.#appearance.verify(advertisement);
   }
 
@@ -338,7 +386,7 @@ export class CarpInterface implements Owner {
   }
 
   /** An advertisement with a valid digest, of this form, arrived for one of the nodes. */
-  accept(node: VirtualHost, heard: Heard, form: DigestForm, now: Instant): void {
+  accept(node: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     this.#followForm(node, heard, form, now);
     if (this.#leaving === undefined) {
       node.accept(heard, now);
@@ -350,22 +398,20 @@ export class CarpInterface implements Owner {
   }
 
   /** Before a node answers: a peer may understand the one form of digest only. */
-  #followForm({ vhid, counters }: VirtualHost, heard: Heard, { linkLocals }: DigestForm, now: Instant): void {
-    if (linkLocals === "none") return;
+  #followForm({ vhid, counters }: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
-    const change = this.#linkLocalDigests.get(vhid)?.heard(linkLocals, heard, isOurs, now.us);
-    for (const text of change?.texts ?? []) this.#host.log(2, `${this.name}${this.label(vhid)}: ${text}`);
-    if (change?.formChanged) this.emit({ kind: "save" });
+    const host = `${this.name}${this.label(vhid)}`;
+    this.#signing.heard({ vhid, host, isOurs }, heard, form, now.us);
   }
 
   /** The vhids whose digests cover the link-local addresses. */
   get signsLinkLocals(): number[] {
-    return [...this.#linkLocalDigests].flatMap(([vhid, { form }]) => (form === "covered" ? vhid : []));
+    return this.#signing.signsLinkLocals;
   }
 
   /** Restores what `signsLinkLocals` of an earlier engine was. */
   signLinkLocals(vhids: readonly number[]): void {
-    for (const vhid of vhids) this.#linkLocalDigests.set(vhid, new LinkLocalDigests("covered"));
+    this.#signing.signLinkLocals(vhids);
   }
 
   /** The outcome of an `advertise` effect. */
@@ -424,7 +470,11 @@ export class CarpInterface implements Owner {
       carppeer,
       carppeer6,
       announce: this.#configuration.announce,
-      nodes: this.#nodes.map((node) => ({ ...node.view(), ...this.#linkLocalView(node.vhid) })),
+      grace: this.#signing.grace,
+      nodes: this.#nodes.map((node) => ({
+        ...node.view(),
+        ...this.#signing.linkLocalView(node.vhid, addresses),
+      })),
       groups,
       addresses,
       status: this.#master ? "master" : isRunning ? "backup" : "invalid",
@@ -452,12 +502,6 @@ export class CarpInterface implements Owner {
       balancing,
       notInPlace: this.#host.notInPlace(this),
     });
-  }
-
-  #linkLocalView(vhid: number): Pick<NodeView, "signsLinkLocals" | "linkLocalConflict"> {
-    const digests = this.#linkLocalDigests.get(vhid);
-    if (digests === undefined || !this.addresses.some(({ address }) => isLinkLocal(address))) return {};
-    return { signsLinkLocals: digests.form === "covered", linkLocalConflict: digests.conflict };
   }
 
   // Owner: the part that its virtual hosts use.
@@ -489,15 +533,11 @@ export class CarpInterface implements Owner {
     const transmissions = this.#appearance.transmissions(
       { vhid, ...fields },
       trafficClass,
-      this.#formOf(vhid),
+      this.#signing.formOf(vhid),
     );
+    this.#signing.sent();
     const bowsOut = isBowOut(fields);
     this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
-  }
-
-  /** The form of the digests that are sent for a virtual host. */
-  #formOf(vhid: number): DigestForm {
-    return { linkLocals: this.#linkLocalDigests.get(vhid)?.form ?? "left-out" };
   }
 
   get announceEveryUs(): Micros {
@@ -518,7 +558,7 @@ export class CarpInterface implements Owner {
     const { trafficClass } = this.#host;
     const sent = this.#appearance.concession({ vhid, ...fields }, to, {
       trafficClass,
-      form: this.#formOf(vhid),
+      form: this.#signing.formOf(vhid),
     });
     if (carpdev === undefined || sent === undefined) return;
     const transmissions = [sent];
@@ -559,11 +599,14 @@ export class CarpInterface implements Owner {
 
   #build(now: Instant): void {
     const { name, nodes } = this.#configuration;
-    for (const { vhid } of nodes)
-      if (!this.#linkLocalDigests.has(vhid)) this.#linkLocalDigests.set(vhid, new LinkLocalDigests());
     this.#nodes = nodes.map(
       ({ vhid, advskew }) =>
         new VirtualHost(this, vhid, advskew, this.#host.counters.of(name, vhid, now), now),
     );
   }
+}
+
+/** Where its peers are, as text to compare. */
+function place({ carpdev, nodes }: InterfaceConfiguration): string {
+  return JSON.stringify([carpdev, nodes.map(({ vhid }) => vhid)]);
 }

@@ -60,6 +60,8 @@ export interface InterfaceChange {
   readonly mtu?: number | undefined;
   readonly up?: boolean | undefined;
   readonly state?: "init" | "backup" | "master" | undefined;
+  /** Ends the grace after a change of the pass or the addresses, of this command's too. */
+  readonly grace?: "off" | undefined;
   /** `alias: false` on IPv4 replaces the first IPv4 address, as ifconfig does; on IPv6 it adds. */
   readonly addAddresses?: readonly (InterfaceAddress & { readonly alias: boolean })[] | undefined;
   /** Canonical texts. */

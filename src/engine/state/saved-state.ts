@@ -31,6 +31,7 @@ import type { HostConfiguration } from "../../core/command.ts";
 import { HIGHEST_COUNTER } from "../../core/counters/own-counters.ts";
 import { newInterface } from "../../core/interface/reconfigure.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
+import { parseAddress } from "../../protocol/address.ts";
 import type { SavedCounters } from "./counter-floor.ts";
 import { writeDurably } from "./durable-file.ts";
 
@@ -107,6 +108,24 @@ const SavedWindows = z
 
 const SavedVhid = z.strictObject({ interface: InterfaceName, vhid: z.int().min(1).max(255) });
 
+/** Passes and addresses of before a change, oldest first. */
+const SavedGrace = z.strictObject({
+  interface: InterfaceName,
+  formers: z
+    .array(
+      z.strictObject({
+        pass: Pass,
+        addresses: z.array(
+          z.string().refine((text) => parseAddress(text)?.address === text, "garbled address"),
+        ),
+        untilUs: z.number().nonnegative(),
+      }),
+    )
+    .max(16),
+  signs: z.int().nonnegative().optional(),
+  changesOverUs: z.number().nonnegative(),
+});
+
 const SavedGroup = z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() });
 
 const Saved = z.strictObject({
@@ -118,6 +137,7 @@ const Saved = z.strictObject({
   reasons: distinct(NamedDemotion, "reason", "reason"),
   windows: SavedWindows.default([]),
   signsLinkLocals: z.array(SavedVhid).default([]),
+  graces: distinct(SavedGrace, "interface", "grace").default([]),
 });
 
 const Format = z.looseObject({ format: z.int() });

@@ -182,6 +182,38 @@ function status(
   return statusText({ interfaces, groups, packets, demotion }, { ...page, ...rest });
 }
 
+test("a grace is told: what is signed with, until when, and who uses the old", () => {
+  const nowUs = 5_000_000_000;
+  const usedBy = [{ source: "10.0.0.3", atUs: nowUs - 2_000_000 }];
+  const grace = {
+    signsOld: true,
+    untilUs: nowUs + 250_000_000,
+    believesUntilUs: nowUs + 550_000_000,
+    pass: true,
+    addresses: false,
+    usedBy,
+  };
+  assert.match(interfaceText(view({ grace })), /\n\tpassold: still believed\n/);
+  assert.doesNotMatch(interfaceText(view({ grace: { ...grace, pass: false, addresses: true } })), /passold/);
+  const lines = (of: typeof grace) =>
+    status([view({ grace: of })], { nowUs, columns: 300 })
+      .split("\n")
+      .filter((line) => line.startsWith("carp0: "));
+  assert.deepEqual(lines(grace), [
+    "carp0: signs with the old pass for 250 s more, or until a peer signs with the new; the old heard from 10.0.0.3 2 s ago",
+  ]);
+  assert.deepEqual(lines({ ...grace, signsOld: false, addresses: true, usedBy: [] }), [
+    "carp0: signs with the new pass and addresses, and believes the old for 550 s more",
+  ]);
+  assert.deepEqual(interfaceJson(view({ grace }), nowUs, []).grace, {
+    signs: "old",
+    secondsLeft: 250,
+    pass: true,
+    addresses: false,
+    usedBy: [{ source: "10.0.0.3", ageSeconds: 2 }],
+  });
+});
+
 test("status has a row for every virtual host", () => {
   const nodes = [
     node(),

@@ -199,6 +199,7 @@ describe("create", () => {
         carppeer: undefined,
         carppeer6: undefined,
         announce: undefined,
+        grace: undefined,
         nodes: [],
         groups: ["carp"],
         addresses: [],
@@ -234,8 +235,9 @@ describe("addresses of one command", () => {
     assert.deepEqual(addresses(made), ["10.0.0.8"]);
   });
 
-  it("are applied together, with one passage through INIT", () => {
+  it("are applied together, with one passage through INIT where there is no grace", () => {
     const made = master();
+    made.sysctl("grace", 0);
     const effects = made.set("carp0", { addAddresses: ["10.0.0.5", "10.0.0.6"].map((each) => ipv4(each)) });
     assert.equal(only(effects, "transition").length, 2);
   });
@@ -313,6 +315,7 @@ describe("sysctl variables", () => {
       "net.inet.carp.demotion": 0,
       "net.inet.carp.ifdown_demotion_factor": 240,
       "net.inet.carp.senderr_demotion_factor": 240,
+      "net.inet.carp.grace": 300,
       "net.inet.carp.dscp": 4,
       "net.inet.carp.strict_replay": 0,
       "net.inet.carp.signed_header": 0,
@@ -356,8 +359,8 @@ describe("sysctl variables", () => {
 
   it("are found by a prefix that ends at a dot", () => {
     const { host } = new Station(new World());
-    assert.equal(host.sysctl("net.inet.carp").length, 9);
-    assert.equal(host.sysctl("net").length, 10);
+    assert.equal(host.sysctl("net.inet.carp").length, 10);
+    assert.equal(host.sysctl("net").length, 11);
     assert.equal(host.sysctl("net.inet.carp.log").length, 1);
     assert.deepEqual(host.sysctl("net.inet.carp.lo"), []);
   });

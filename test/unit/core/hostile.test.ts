@@ -197,6 +197,7 @@ class Observer {
       const { name, nodes, carpdev: on } = view;
       const isLeaving = station.host.isLeaving(name);
       if (isLeaving) expected.add(`${name}/leave`);
+      if (view.grace !== undefined) expected.add(`${name}/grace`);
       if ((view.up || isLeaving) && on !== undefined && station.links.has(on)) wanted.add(on);
       for (const { vhid: number, state } of nodes) {
         const of = `${name}/${number}`;

@@ -16,6 +16,7 @@ import {
   PLAIN,
   SECOND,
   Station,
+  timerName,
   transitions,
   World,
 } from "./driver.ts";
@@ -52,8 +53,9 @@ describe("a change of a MASTER", () => {
     { title: "up", change: { up: true }, passesInit: false },
   ];
   for (const { title, change, passesInit } of changes)
-    it(`${passesInit ? "passes through INIT" : "leaves it MASTER"}: ${title}`, () => {
+    it(`without grace ${passesInit ? "passes through INIT" : "leaves it MASTER"}: ${title}`, () => {
       const station = master({}, { links: [link("eth0"), link("eth1")] });
+      station.sysctl("grace", 0);
       const effects = station.set("carp0", change);
       const ofFirst = only(effects, "transition").filter(
         ({ vhid }) => vhid === (change.vhid ?? 1) || vhid === 1,
@@ -70,7 +72,25 @@ describe("a change of a MASTER", () => {
       }
     });
 
-  it("uses a new pass at once, in both directions", () => {
+  it("leaves it MASTER within the grace: other addresses, which it has at once and announces", () => {
+    const station = master();
+    const effects = station.set("carp0", {
+      addAddresses: [ipv4("10.0.0.1", 25), ipv4("10.0.0.5")],
+      removeAddresses: [],
+    });
+    assert.deepEqual(transitions(effects), []);
+    assert.deepEqual(
+      station.devices.get("carp0")?.addresses.map(({ address, prefixLength }) => [address, prefixLength]),
+      [
+        ["10.0.0.1", 25],
+        ["10.0.0.5", 24],
+      ],
+    );
+    assert.deepEqual(only(effects, "announce").length, 1);
+    assert.ok(station.leaseLeft() > 0);
+  });
+
+  it("uses the first pass at once, in both directions", () => {
     const station = master();
     station.set("carp0", { pass: "new" });
     station.hear(advertisement({ advbase: 0, advskew: 1, pass: "" }));
@@ -88,7 +108,7 @@ describe("a change of a MASTER", () => {
       [view?.running, view?.status, view?.notRunning],
       [false, "invalid", "no address is set"],
     );
-    assert.deepEqual([...station.timers], []);
+    assert.deepEqual([...station.timers.keys()].map(timerName), ["carp0/grace"]);
   });
 
   it("listens on the new carpdev and no longer on the old", () => {

@@ -493,6 +493,7 @@ describe("our own bow-out that comes back", () => {
   it("is recognised even when the nodes were made again since", () => {
     for (const change of [{ addAddresses: [ipv4("10.0.0.1", 25)] }, { balancing: "ip-unicast" as const }]) {
       const station = master();
+      station.sysctl("grace", 0);
       station.set("carp0", change);
       station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
       assert.equal(station.state(), "BACKUP");

@@ -123,7 +123,7 @@ describe("a virtual host with link-local addresses", () => {
   it("keeps the form over a change of its addresses and of its carpdev's state", () => {
     const station = masterWith();
     speaker(station, "covered")(2);
-    station.set("carp0", { addAddresses: [ipv4("10.0.0.7")] });
+    station.set("carp0", { addAddresses: [ipv4("10.0.0.7")], grace: "off" });
     station.set("carp0", { up: false });
     station.world.run(SECOND);
     station.set("carp0", { up: true, state: "master" });

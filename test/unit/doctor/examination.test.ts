@@ -437,6 +437,28 @@ describe("interfaces", () => {
     assert.deepEqual(ofNode(conflict(NOW_US - SECOND)), []);
   });
 
+  test("a peer that signs with the old pass after this host has changed over", () => {
+    const usedBy = [{ source: "10.0.0.3", atUs: NOW_US - SECOND }];
+    const untilUs = NOW_US + 200 * SECOND;
+    const grace = {
+      signsOld: false,
+      untilUs,
+      believesUntilUs: untilUs,
+      pass: true,
+      addresses: false,
+      usedBy,
+    };
+    const told = (of: typeof grace) =>
+      all({ views: [view({ nodes: [node(since)], grace: of })] })
+        .filter(({ subject }) => subject === "carp0")
+        .map(({ level, text, todo }) => [level, text, todo]);
+    const signs = "signs with the new pass, and believes the old for 200 s more";
+    assert.deepEqual(told(grace), [
+      ["warning", `${signs}; the old heard from 10.0.0.3 1 s ago`, "change the pass of 10.0.0.3 as well"],
+    ]);
+    assert.deepEqual(told({ ...grace, usedBy: [] }), [["ok", signs, undefined]]);
+  });
+
   test("several masters: this host and another that goes on, or two others of one family", () => {
     assert.deepEqual(ofNode({ ...since, heard, peers: [heard] }), [
       "error carp0 vhid 1: several masters advertise: this host, 10.0.0.3",

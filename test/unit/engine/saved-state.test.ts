@@ -29,6 +29,15 @@ test("a file with an unknown, duplicate or out-of-range variable is not used", a
   assert.equal(await refusal({ sysctl: [dscp, dscp] }), "duplicate variable");
 });
 
+test("a grace is restored, its passes too, and not when it is garbled", async () => {
+  const former = { pass: "old", addresses: ["10.0.0.1", "fe80::1"], untilUs: 5 };
+  const grace = { interface: "carp0", formers: [former], signs: 0, changesOverUs: 3 };
+  assert.equal(await refusal({ graces: [grace] }), "it is used");
+  assert.equal(await refusal({ graces: [grace, grace] }), "duplicate grace");
+  const garbled = { ...grace, formers: [{ ...former, addresses: ["10.0.0"] }] };
+  assert.equal(await refusal({ graces: [garbled] }), "garbled address");
+});
+
 test("a file with a duplicate reason or group is not used", async () => {
   const reason = { reason: "maintenance", by: 240 };
   const group = { name: "carp", carpDemoteCount: 1 };

@@ -149,6 +149,15 @@ export const KEYWORDS: readonly Keyword[] = [
     apply: async ({ draft, argument, lookups }) => takePass(draft, await passFromFile(argument, lookups)),
   },
   {
+    name: "grace",
+    argument: "off",
+    help: "sign with the new pass and addresses now, and refuse the old",
+    apply: ({ draft, argument }) =>
+      argument === "off"
+        ? set(draft, "grace", argument)
+        : refuse(`grace ${printable(argument)}: must be off: the time is net.inet.carp.grace`),
+  },
+  {
     name: "carppeer",
     synonyms: ["peer"],
     argument: "HOST[,HOST...]",
