@@ -253,6 +253,7 @@ net.inet.carp.log=7
 net.inet.carp.demotion=0
 net.inet.carp.ifdown_demotion_factor=240
 net.inet.carp.senderr_demotion_factor=240
+net.inet.carp.grace=300
 net.inet.carp.dscp=4
 net.inet.carp.strict_replay=0
 net.inet.carp.signed_header=0
