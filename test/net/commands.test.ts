@@ -292,7 +292,7 @@ describe("the words of ifconfig", () => {
     await type(b, `carp0 10.0.0.1/24 vhid 1 advbase 60 passfile ${file}`);
     await heardFrom("10.0.0.2");
     assert.equal((await b.engine.request("statistics", {})).badAuthentication, 0);
-    await type(b, "carp0 pass sesame");
+    await type(b, "carp0 pass sesame grace off");
     await b.engine.waitForLog(/incorrect hash/, { from: b.engine.log.length });
     assert.ok((await b.engine.request("statistics", {})).badAuthentication > 0);
   });
@@ -311,7 +311,7 @@ describe("the words of ifconfig", () => {
     await heardFrom("10.0.0.2");
     const { badAuthentication } = await b.engine.request("statistics", {});
     assert.equal(badAuthentication, before.badAuthentication);
-    await type(b, `carp0 pass ${longest.slice(0, -1)}`);
+    await type(b, `carp0 pass ${longest.slice(0, -1)} grace off`);
     await b.engine.waitForLog(/incorrect hash/, { from: b.engine.log.length });
   });
 
