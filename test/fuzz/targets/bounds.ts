@@ -22,6 +22,7 @@ const VARIABLES: Readonly<Record<string, readonly [number, number]>> = {
   "net.inet.carp.dscp": [0, 63],
   "net.inet.carp.strict_replay": [0, 1],
   "net.inet.carp.signed_header": [0, 1],
+  "net.inet.carp.grace": [0, 86_400],
   "net.pfsync.carp_demotion_factor": [0, LARGEST],
 };
 
