@@ -36,6 +36,7 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp2 10.0.0.21/24 vhid 1", "vhid 1 is already used by carp0 on eth0"],
   ["carp0 announce 3601", "announce 3601: must be 0..3600"],
   ["carp0 announce", "announce: needs a value (0..3600)"],
+  ["carp0 grace 60", "grace 60: must be off: the time is net.inet.carp.grace"],
   ["carp0 advbase 255", "advbase 255: must be 0..254"],
   ["carp0 advbase -1", "advbase -1: must be 0..254"],
   ["carp0 advbase", "advbase: needs a value (0..254)"],
