@@ -138,13 +138,13 @@ async function whatRemains(hosts: readonly Host[]): Promise<string[]> {
   }
 }
 
-/** Where the host is not MASTER though it is preferred; when it is, what its doctor complains of. */
+/** Where the host is INIT though it is preferred (send errors leave a BACKUP demoted); else what its doctor complains of. */
 async function amiss(host: Host, number: number): Promise<string[]> {
   const { interfaces } = await host.engine.request("interfaces", {});
   const preferred = interfaces.filter((_, n) => advskewOf(n, number) === Math.min(...ADVSKEWS));
   const idle = preferred.flatMap(({ name, nodes }) =>
     nodes
-      .filter(({ state }) => state !== "MASTER")
+      .filter(({ state }) => state === "INIT")
       .map(({ state }) => `${host.name}: ${name} remains ${state}`),
   );
   if (idle.length > 0) return idle;
