@@ -144,7 +144,7 @@ async function amiss(host: Host, number: number): Promise<string[]> {
   const preferred = interfaces.filter((_, n) => advskewOf(n, number) === Math.min(...ADVSKEWS));
   const idle = preferred.flatMap(({ name, nodes }) =>
     nodes
-      .filter(({ state }) => state === "INIT")
+      .filter(({ state }) => state !== "MASTER")
       .map(({ state }) => `${host.name}: ${name} remains ${state}`),
   );
   if (idle.length > 0) return idle;

@@ -389,6 +389,7 @@ export class CarpInterface implements Owner {
   accept(node: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     this.#followForm(node, heard, form, now);
     if (this.#leaving === undefined) {
+      if (!this.#master) this.#sends.rest(now.us);
       node.accept(heard, now);
       return;
     }

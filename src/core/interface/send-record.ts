@@ -3,10 +3,14 @@
  * the interface is demoted; after as many that left, the demotion ends.
  */
 
+import { SECOND } from "../election/timing.ts";
 import type { Family, Micros } from "../model.ts";
 
 /** Sends in a row, for each node, that have to fail to demote the interface, or to succeed to end that. */
 const SENDS_PER_NODE_TO_JUDGE = 3;
+
+/** A demoted BACKUP is demoted for so long after its last failed send. */
+const RESTS_US: Micros = 30 * SECOND;
 
 export interface SendFailure {
   /** The errno name. */
@@ -46,6 +50,14 @@ export class SendRecord {
     this.#failed = 0;
     this.#lastPartial = partial;
     if (this.#isDemoted && ++this.#left >= toJudge(nodes)) this.#endDemotion();
+  }
+
+  /**
+   * Nothing is sent while no node is MASTER, so that nothing could end the demotion: it ends by itself, for another
+   * attempt.
+   */
+  rest(nowUs: Micros): void {
+    if (this.#isDemoted && nowUs - (this.#lastFailure?.atUs ?? 0) >= RESTS_US) this.forget();
   }
 
   /** Ends the demotion and forgets the outcomes so far. */

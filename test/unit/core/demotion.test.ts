@@ -16,7 +16,7 @@ import {
   transitions,
   World,
 } from "./driver.ts";
-import { said } from "./peer.ts";
+import { advertisement, said } from "./peer.ts";
 
 const NO_CARRIER = link("eth0", { carrier: false });
 
@@ -286,6 +286,21 @@ describe("sends that fail", () => {
       "3 promoted by 240 to 0 (< snderrors)",
     ]);
     assert.deepEqual([count(station), demotion(station)], [0, 0]);
+  });
+
+  it("no longer demote a BACKUP, which sends nothing, half a minute after the last one", () => {
+    const station = failing();
+    for (let i = 0; i < 3; i++) report(station, []);
+    station.hear(advertisement({ counter: 1n }));
+    assert.equal(station.state(), "BACKUP");
+    const heard = (seconds: number, counter: bigint) => {
+      station.world.us += seconds * SECOND;
+      station.hear(advertisement({ counter }));
+      return demotion(station);
+    };
+    assert.equal(heard(29, 2n), 240);
+    assert.equal(heard(2, 3n), 0);
+    assert.equal(count(station), 0);
   });
 
   it("do not demote when one between them left", () => {
