@@ -16,9 +16,12 @@ const texts = new WeakMap<object, Buffer>();
 const RESULT_END = Buffer.from("}\n");
 
 interface Answer {
-  readonly result: Promise<object>;
+  result: Promise<object>;
   /** Infinite while it is made. */
-  readonly untilMs: number;
+  untilMs: number;
+  hasBegun: boolean;
+  /** Something has changed since it began: it serves those who asked before that alone. */
+  isStale: boolean;
 }
 
 export class SharedAnswers {
@@ -32,24 +35,35 @@ export class SharedAnswers {
   /** Returns the answer to a question; calls `evaluate` when no earlier answer serves any more. */
   get<R extends object>(question: string, evaluate: () => R | Promise<R>): Promise<R> {
     const known = this.#answers.get(question);
-    if (known !== undefined && this.#now() < known.untilMs) return known.result as Promise<R>;
+    if (known !== undefined && !known.isStale && this.#now() < known.untilMs)
+      return known.result as Promise<R>;
     this.#answers.delete(question);
     for (const oldest of this.#answers.keys()) {
       if (this.#answers.size < MOST_ANSWERS) break;
       this.#answers.delete(oldest);
     }
-    const answer = { untilMs: Number.POSITIVE_INFINITY };
-    const result = this.#evaluate(evaluate, answer);
-    this.#answers.set(question, Object.assign(answer, { result }));
+    // After a change a question waits for the evaluation under way: however often changes come, there is one at a time.
+    const before = known?.isStale ? known.result : undefined;
+    const pending = { untilMs: Number.POSITIVE_INFINITY, hasBegun: before === undefined, isStale: false };
+    const result: Promise<R> = this.#evaluate(evaluate, pending, before);
+    this.#answers.set(question, Object.assign(pending, { result }));
     return result;
   }
 
-  /** Forgets every answer, pending answers too. */
+  /** Lets no answer that has begun serve those who ask from now on. */
   forget(): void {
-    this.#answers.clear();
+    for (const [question, answer] of this.#answers)
+      if (answer.untilMs !== Number.POSITIVE_INFINITY) this.#answers.delete(question);
+      else if (answer.hasBegun) answer.isStale = true;
   }
 
-  async #evaluate<R extends object>(evaluate: () => R | Promise<R>, answer: { untilMs: number }): Promise<R> {
+  async #evaluate<R extends object>(
+    evaluate: () => R | Promise<R>,
+    answer: Omit<Answer, "result">,
+    before: Promise<object> | undefined,
+  ): Promise<R> {
+    if (before !== undefined) await before.catch(() => {});
+    answer.hasBegun = true;
     const beganMs = this.#now();
     // After a failure the next client that asks begins a new evaluation.
     let untilMs = 0;

@@ -90,3 +90,26 @@ test("warnings stand beside the result", () => {
   const line = Buffer.concat(replyLine(response, ["not saved"])).toString();
   assert.deepEqual(JSON.parse(line), { ...response, warnings: ["not saved"] });
 });
+
+test("while changes come, a question is evaluated one at a time, and once more after the last change", async () => {
+  const answers = new SharedAnswers();
+  let begun = 0;
+  const finish: (() => void)[] = [];
+  const ask = () =>
+    answers.get("doctor", () => {
+      const number = ++begun;
+      return new Promise<{ number: number }>((resolve) => finish.push(() => resolve({ number })));
+    });
+  const first = ask();
+  const later = Array.from({ length: 100 }, () => {
+    answers.forget();
+    return ask();
+  });
+  assert.equal(begun, 1);
+  finish.shift()?.();
+  assert.deepEqual(await first, { number: 1 });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(begun, 2);
+  finish.shift()?.();
+  for (const each of later) assert.deepEqual(await each, { number: 2 });
+});
