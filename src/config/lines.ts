@@ -50,8 +50,8 @@ export type JoinedLine = { readonly number: number } & (
 const CONTINUED = /(?<!\\)(?:\\\\)*\\$/;
 
 /**
- * Lines, each joined with those that continue it: a backslash at the end of a line takes the next one to it, in comments
- * and quotes as well, as in OpenBSD's netstart.
+ * Joins continued lines: a backslash at the end of a line continues it on the next one, in comments and quotes as well,
+ * as in OpenBSD's netstart.
  */
 export function* joinedLinesOf(bytes: Buffer): Generator<JoinedLine> {
   let text = "";

@@ -50,7 +50,7 @@ export type Command =
       /** Changes nothing: reports whether the command would change anything, or why it would be refused. */
       readonly dryRun?: boolean | undefined;
     }
-  /** Replaces several interfaces together, each once; those that cannot be are refused one by one. */
+  /** Replaces several interfaces together, each once; refuses each conflicting one by itself. */
   | { readonly kind: "replace-all"; readonly replacements: readonly Replacement[] }
   /** Adds to the carp demote count of a group; never below 0. */
   | { readonly kind: "demote-group"; readonly group: string; readonly by: number }

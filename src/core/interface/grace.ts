@@ -180,7 +180,7 @@ export class Grace {
     return at < 0 ? this.#formers.length : at;
   }
 
-  /** Keeps a few: the one that is signed with, those that peers were heard with, and the latest. */
+  /** Bounds the believed combinations: keeps the signed one, the ones heard from peers, and the latest. */
   #bound(): void {
     const spoken = new Set([...this.#speakers.values()].map(({ secret }) => secret));
     while (this.#formers.length > MAX_FORMERS) {

@@ -1,6 +1,6 @@
 /**
  * Masks of shared addresses that differ from the carpdev's: an IPv4 address without a mask has its class's, which is
- * rarely meant. The routes of such a subnet stay the carpdev's; a person is told which mask to type.
+ * rarely meant. The routes of such a subnet stay the carpdev's; the warning names the mask to type.
  */
 
 import { isLinkLocal } from "../../protocol/address.ts";

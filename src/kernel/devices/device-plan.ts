@@ -62,8 +62,8 @@ const normal = (address: InterfaceAddress): InterfaceAddress => ({
 /**
  * The addresses of the device, with their flags. An address gets its subnet's route only where no subnet of the
  * carpdev's overlaps it: routes must not differ by who is MASTER. A single host's address has no subnet. Link-local
- * subnets are each device's own. On the carpdev itself an IPv6 address of such a subnet is deprecated, so that the
- * carpdev's own stays the source; IPv4 chooses by the route.
+ * subnets are each device's own. A shared IPv6 address on the carpdev itself is deprecated, so that the carpdev's own
+ * address stays the source; IPv4 chooses by the route.
  */
 export function wantedAddresses(device: Device, neighbours: readonly InterfaceAddress[]): WantedAddress[] {
   if (!device.active) return [];

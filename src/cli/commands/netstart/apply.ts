@@ -72,7 +72,7 @@ export class Application {
 
   /**
    * Tries refused interfaces again: each, as long as one of them succeeds and may have been in the way of the others,
-   * and then those that are left together, because they may be in the way of each other.
+   * and then replaces the refused interfaces together, because they may be in the way of each other.
    */
   async finish(): Promise<void> {
     do {
