@@ -253,7 +253,7 @@ export class Commands {
     present?.finishLeaving();
     const carpInterface = known ?? this.#addNew(name, now);
     carpInterface.reconfigure(after, now);
-    if (endsGrace) carpInterface.endGrace();
+    if (endsGrace) carpInterface.signing.endGrace();
     this.#host.interfaces.listen();
     if (state !== undefined) carpInterface.force(state, now, vhid);
   }

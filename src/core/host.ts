@@ -13,14 +13,14 @@ import type { Effect } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
-import { checkInput, type Discarded } from "./input.ts";
 import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
+import { Receiver } from "./receiver.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
 import type { DemotionView, GroupView, InterfaceView } from "./view.ts";
-import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
+import type { VirtualRouter } from "./virtual-routers.ts";
 
 /** The outcome of a command: refused with nothing changed, or done, with the effects that carry it out. */
 export type Outcome = { readonly error: string } | (Done & { readonly effects: readonly Effect[] });
@@ -52,7 +52,7 @@ export class Host {
   readonly #interfaces: Interfaces;
   readonly #commands: Commands;
   readonly #counters: CounterBook;
-  readonly #virtualRouters = new VirtualRouters();
+  readonly #receiver: Receiver;
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
@@ -71,6 +71,16 @@ export class Host {
           this.#failures.forget({ kind, interface: name });
       },
     });
+    const isAllowed = () => this.#sysctl.get("net.inet.carp.allow") === 1;
+    this.#receiver = new Receiver({
+      get allow() {
+        return isAllowed();
+      },
+      on: (carpdev) => this.#interfaces.on(carpdev),
+      count: (statistic, of, times) => this.#count(statistic, of, times),
+      emit,
+      log: (priority, text, provoked) => this.#log(priority, text, provoked),
+    });
     this.#commands = new Commands({
       interfaces: this.#interfaces,
       carpdevs: this.#carpdevs,
@@ -85,13 +95,13 @@ export class Host {
   handle(event: Event, now: Instant): readonly Effect[] {
     switch (event.kind) {
       case "frame":
-        this.#receive(event.carpdev, event.bytes, event.receivedUs, now);
+        this.#receiver.frame(event, now);
         break;
       case "stray":
-        this.#stray(event.device, event.family, now);
+        this.#receiver.stray(event, now);
         break;
       case "rate-limited":
-        this.#rateLimited(event);
+        this.#receiver.rateLimited(event);
         break;
       case "timer":
         this.#timer(event.timer, now);
@@ -156,9 +166,9 @@ export class Host {
       reasons,
       windows: this.#counters.windows,
       signsLinkLocals: [...this.#interfaces].flatMap((each) =>
-        each.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
+        each.signing.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
       ),
-      graces: [...this.#interfaces].flatMap(({ savedGrace }) => savedGrace ?? []),
+      graces: [...this.#interfaces].flatMap(({ signing }) => signing.savedGrace ?? []),
     };
   }
 
@@ -179,9 +189,9 @@ export class Host {
     for (const each of configuration.interfaces) {
       const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
       const added = this.#interfaces.add(each, now);
-      added.signLinkLocals(vhids.map(({ vhid }) => vhid));
+      added.signing.signLinkLocals(vhids.map(({ vhid }) => vhid));
       const grace = configuration.graces?.find((of) => of.interface === each.name);
-      if (grace !== undefined) added.restoreGrace(grace, now);
+      if (grace !== undefined) added.signing.restoreGrace(grace, this.#graceUs, now.us);
     }
     this.#interfaces.listen();
     for (const each of this.#interfaces) each.evaluate(now, (vhid) => leaseUntilUs(each.name, vhid));
@@ -237,7 +247,7 @@ export class Host {
 
   /** The VRRP routers heard on the carpdevs. */
   virtualRouters(): VirtualRouter[] {
-    return this.#virtualRouters.view();
+    return this.#receiver.virtualRouters();
   }
 
   /** The statistics of one interface; undefined when there is no such interface. */
@@ -258,47 +268,6 @@ export class Host {
     return this.#sysctl.matching(name);
   }
 
-  // Packets.
-
-  #receive(carpdev: string, bytes: Uint8Array, receivedUs: Micros, now: Instant): void {
-    const allow = this.#sysctl.get("net.inet.carp.allow") === 1;
-    const here = this.#interfaces.on(carpdev);
-    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, now });
-    const of = verdict?.carpInterface;
-    if (family !== undefined) this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6", of);
-    if (verdict === undefined) return;
-    if ("statistic" in verdict) {
-      this.#discard(verdict, now);
-      verdict.stale?.node.heardStale(verdict.stale.heard, now);
-      return;
-    }
-    if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
-    else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
-  }
-
-  #stray(device: string, family: 4 | 6, now: Instant): void {
-    this.#count(family === 4 ? "receivedIpv4" : "receivedIpv6");
-    if (this.#sysctl.get("net.inet.carp.allow") === 0) return;
-    const text = `carp packet received on ${device}, which carries no carp interface`;
-    this.#discard({ statistic: "badInterface", priority: 6, text }, now);
-  }
-
-  #discard(packet: Discarded, now: Instant): void {
-    const { statistic, priority, text, carpInterface: of, cause, source = "", router } = packet;
-    this.#count(statistic, of);
-    this.#log(priority, text, true);
-    if (router !== undefined) this.#virtualRouters.heard({ ...router, atUs: now.us });
-    else of?.discarded({ counter: statistic, cause, source, text, atUs: now.us });
-    this.#emit({ kind: "discarded", counter: statistic, interface: of?.name, text });
-  }
-
-  #rateLimited({ device, family, count }: Extract<Event, { kind: "rate-limited" }>): void {
-    this.statistics[family === 4 ? "receivedIpv4" : "receivedIpv6"] += count;
-    if (this.#sysctl.get("net.inet.carp.allow") === 0) return;
-    this.statistics.unexamined += count;
-    this.#log(4, `${device}: rate limit: ${count} unauthenticated carp packets dropped`);
-  }
-
   #timer(timer: Timer, now: Instant): void {
     if (timer.kind === "retry") {
       for (const part of this.#failures.retry(now)) this.#retry(part);
@@ -310,7 +279,7 @@ export class Host {
       return;
     }
     if (timer.kind === "grace") {
-      carpInterface?.graceTimer(now);
+      carpInterface?.signing.timePassed(now.us);
       return;
     }
     const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
@@ -337,7 +306,7 @@ export class Host {
 
   #linkGone(name: string, now: Instant): void {
     this.#carpdevs.links.delete(name);
-    this.#virtualRouters.forget(name);
+    this.#receiver.carpdevGone(name);
     for (const each of this.#interfaces.on(name)) {
       each.evaluate(now);
       // Its macvlan went with the carpdev and has to be made again.
@@ -387,7 +356,7 @@ export class Host {
         return host.#sysctl.get("net.inet.carp.dscp") << 2;
       },
       get graceUs() {
-        return host.#sysctl.get("net.inet.carp.grace") * SECOND;
+        return host.#graceUs;
       },
       get isRouter() {
         return host.#isRouter;
@@ -412,13 +381,17 @@ export class Host {
     };
   }
 
+  get #graceUs(): Micros {
+    return this.#sysctl.get("net.inet.carp.grace") * SECOND;
+  }
+
   #noteChange(of: CarpInterface, atOnce: boolean): void {
     this.#changed.set(of, atOnce || (this.#changed.get(of) ?? false));
   }
 
-  #count(statistic: StatisticName, of?: CarpInterface): void {
-    this.statistics[statistic]++;
-    if (of !== undefined) of.statistics[statistic]++;
+  #count(statistic: StatisticName, of?: CarpInterface, times = 1): void {
+    this.statistics[statistic] += times;
+    if (of !== undefined) of.statistics[statistic] += times;
   }
 
   #emit(effect: Effect): void {

@@ -88,7 +88,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   });
   if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
   // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
-  const routed = !multicast && here.some((each) => each.isRoutedPeer(source));
+  const routed = !multicast && here.some((each) => each.appearance.isRoutedPeer(source));
   if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
@@ -97,13 +97,14 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
   const carpInterface = here.find(
-    (each) => (each.peers(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
+    (each) => (each.appearance.peers(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
   );
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined) {
     const conceded = concession(packet, parsed.advertisement, { receivedUs, here, now });
     if (conceded !== undefined) return conceded;
-    if (!named?.verify(parsed.advertisement)) return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+    if (!named?.appearance.verify(parsed.advertisement))
+      return discarded("badVhid", 7, `unknown vhid ${vhid}`);
     const [cause, what] = multicast
       ? (["peer-here", "this host only: multicast"] as const)
       : (["peer-there", "the other host only: unicast"] as const);
@@ -115,7 +116,7 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
-  const form = carpInterface.verify(parsed.advertisement);
+  const form = carpInterface.appearance.verify(parsed.advertisement);
   if (form === undefined)
     return { ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`), cause: "digest" };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
@@ -126,7 +127,10 @@ function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): D
   });
   // From another address it may be another master's, sent in the same microsecond.
   if (node.counters.isOwn(counter))
-    return stale("replay or network loop detected", carpInterface.isAddressed(source) ? "own" : "recorded");
+    return stale(
+      "replay or network loop detected",
+      carpInterface.appearance.isAddressed(source) ? "own" : "recorded",
+    );
   const replay = carpInterface.replayOf(node, heard, now);
   if (replay !== undefined) return stale(`replay detected: ${replay}`, "recorded");
   return { carpInterface, node, heard, form };
@@ -155,10 +159,10 @@ function concession(
   const carpInterface = here.find((each) => each.node(vhid) !== undefined);
   const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined || multicast || hopLimit !== 255) return undefined;
-  if (!carpInterface.isAddressed(formatAddress(addresses.destination))) return undefined;
+  if (!carpInterface.appearance.isAddressed(formatAddress(addresses.destination))) return undefined;
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   if (version !== 2 || type !== 1 || !node.outranks(heard)) return undefined;
-  const form = carpInterface.verify(advertisement);
+  const form = carpInterface.appearance.verify(advertisement);
   if (form === undefined) return undefined;
   if (node.counters.isOwn(counter) || carpInterface.replayOf(node, heard, now) !== undefined)
     return undefined;
@@ -170,10 +174,10 @@ function strayUnicast(
   carpInterface: CarpInterface,
   { family, source, addresses }: Packet,
 ): string | undefined {
-  const peers = carpInterface.peers(family);
+  const peers = carpInterface.appearance.peers(family);
   if (!peers?.has(source)) return `carppeer is ${named([...(peers?.keys() ?? [])])}: advertisement`;
   const destination = formatAddress(addresses.destination);
-  return carpInterface.isAddressed(destination)
+  return carpInterface.appearance.isAddressed(destination)
     ? undefined
     : `advertisement to ${destination}, not an address of this host,`;
 }

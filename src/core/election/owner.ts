@@ -12,18 +12,26 @@ export interface Owner {
   readonly advbase: number;
   readonly preempt: boolean;
   readonly addresses: readonly InterfaceAddress[];
+  readonly transmitter: Transmitter;
   /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */
   label(vhid: number): string;
   effective(advskew: number): Effective;
+  readonly counterStyle: CounterStyle;
+  /** A node became MASTER or ceased to be. */
+  mastershipChanged(): void;
+  emit(effect: Effect): void;
+  log(priority: 2 | 4, text: string): void;
+  countTransitionToMaster(): void;
+}
+
+export type AdvertisedFields = HeaderFields & { readonly counter: bigint };
+
+/** Sends the packets of a virtual host. */
+export interface Transmitter {
   /** The source address of our advertisements in that family to this host. */
   source(family: Family, peer: string): string | undefined;
-  readonly counterStyle: CounterStyle;
   /** Sends the advertisement, unless that would be later than `untilUs`. */
-  send(
-    vhid: number,
-    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
-    untilUs: Micros,
-  ): void;
+  advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros): void;
   /**
    * Sends gratuitous ARP and neighbour advertisements, for every address or some, unless that would be later
    * than `untilUs`.
@@ -36,13 +44,8 @@ export interface Owner {
   /** Tells that master alone that this host gave way, unless that would be later than `untilUs`. */
   concede(
     vhid: number,
-    fields: HeaderFields & { readonly counter: bigint },
+    fields: AdvertisedFields,
     to: Pick<Heard, "family" | "source">,
     untilUs: Micros,
   ): void;
-  /** A node became MASTER or ceased to be. */
-  mastershipChanged(): void;
-  emit(effect: Effect): void;
-  log(priority: 2 | 4, text: string): void;
-  countTransitionToMaster(): void;
 }

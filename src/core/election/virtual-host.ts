@@ -16,18 +16,10 @@ import { Announcements } from "./announcements.ts";
 import { Answers } from "./answers.ts";
 import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
+import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
 import { decideAsBackup, decideAsMaster, staysAfterTie } from "./rules.ts";
-import {
-  BOW_OUT,
-  intervalUs,
-  isBowOut,
-  leaseUs,
-  MILLISECOND,
-  masterDownUs,
-  renewedLeaseUs,
-  SECOND,
-} from "./timing.ts";
+import { BOW_OUT, intervalUs, isBowOut, leaseUs, MILLISECOND, masterDownUs, SECOND } from "./timing.ts";
 
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
@@ -43,14 +35,8 @@ export class VirtualHost {
   #silentSinceUs: Micros = 0;
   #masterDownAtUs: Micros = 0;
   #advertiseAtUs: Micros = 0;
-  /**
-   * MASTER: the end of the lease; right after a takeover the time by which a first advertisement must have
-   * left.
-   */
-  #masterUntilUs: Micros = 0;
-  /** Length of the lease by the settings in the advertisement under way; they may change before it leaves. */
-  #promisedUs: Micros = 0;
-  #hasAdvertised = false;
+  /** While MASTER. */
+  readonly #lease = new Lease();
   #leaving = false;
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
@@ -70,7 +56,7 @@ export class VirtualHost {
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
     const announceTimer: Timer = { kind: "announce", interface: owner.name, vhid };
     this.#announcements = new Announcements({
-      announce: (part) => owner.announce(vhid, this.#masterUntilUs, part),
+      announce: (part) => owner.transmitter.announce(vhid, this.#lease.untilUs, part),
       arm: (atUs) => owner.emit({ kind: "arm", timer: announceTimer, atUs }),
       cancel: () => this.#cancel(announceTimer),
     });
@@ -101,11 +87,10 @@ export class VirtualHost {
     this.#hearing.begin();
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
-      this.#masterUntilUs = leaseUntilUs;
-      this.#hasAdvertised = true;
+      this.#lease.resume(leaseUntilUs);
       this.#advertise(now);
       // The carpdev may have got another MAC since the earlier engine announced it.
-      if (this.#owner.announceEveryUs > 0) this.#announcements.repeat();
+      if (this.#owner.transmitter.announceEveryUs > 0) this.#announcements.repeat();
       return;
     }
     this.#become("BACKUP", { kind: "interface-runs" }, now);
@@ -184,8 +169,8 @@ export class VirtualHost {
    * ahead.
    */
   heardStale(heard: Heard, now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || now.us > this.#masterUntilUs || isBowOut(heard)) return;
-    const own = this.#owner.source(heard.family, heard.source);
+    if (this.#state !== "MASTER" || this.#leaving || this.#lease.isOver(now.us) || isBowOut(heard)) return;
+    const own = this.#owner.transmitter.source(heard.family, heard.source);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
     const { tag, signed } = this.#owner.counterStyle;
     const collides = signed && heard.counter === this.counters.lastSent;
@@ -228,9 +213,9 @@ export class VirtualHost {
 
   /** Announces at the pace of the present configuration, while MASTER. */
   paceAnnouncements(now: Instant): void {
-    const { addresses, announceEveryUs } = this.#owner;
+    const { addresses, transmitter } = this.#owner;
     if (this.#state === "MASTER" && !this.#leaving)
-      this.#announcements.setPace(addresses.length, announceEveryUs, now.us);
+      this.#announcements.setPace(addresses.length, transmitter.announceEveryUs, now.us);
   }
 
   /** Its addresses have another MAC now: a filter for that one holds no lease yet, and clients have the old. */
@@ -238,14 +223,14 @@ export class VirtualHost {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     this.#grantLease();
     this.#advertise(now);
-    this.#owner.announce(this.vhid, this.#masterUntilUs);
+    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
     this.#announcements.tookOver();
   }
 
   /** Announces the addresses of a MASTER: clients and switches may have lost where they are. */
   announce(now: Instant): void {
     if (this.#state === "MASTER" && !this.#lostLease(now.us, now))
-      this.#owner.announce(this.vhid, this.#masterUntilUs);
+      this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
   }
 
   /** An announcement did not leave: it is repeated after the next advertisement. */
@@ -256,8 +241,7 @@ export class VirtualHost {
   /** An advertisement left: the lease is renewed from that moment, if it had not expired by then. */
   advertisementLeft(leftUs: Micros, now: Instant): void {
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
-    this.#masterUntilUs = leftUs + renewedLeaseUs(this.#leaseUs(leftUs), this.#promisedUs);
-    this.#hasAdvertised = true;
+    this.#lease.renew(leftUs, this.#leaseUs(leftUs));
     this.#grantLease();
   }
 
@@ -267,14 +251,14 @@ export class VirtualHost {
    */
   advertisementFailed(): void {
     if (this.#state !== "MASTER" || this.#leaving) return;
-    if (!this.#hasAdvertised)
+    if (!this.#lease.isRenewed)
       this.#owner.emit({ kind: "lease", interface: this.#owner.name, vhid: this.vhid, untilUs: 0 });
-    const expiredUs = this.#masterUntilUs + MILLISECOND;
+    const expiredUs = this.#lease.untilUs + MILLISECOND;
     if (expiredUs < this.#advertiseAtUs) this.#arm(this.#advertiseTimer, expiredUs);
   }
 
   #grantLease(): void {
-    const untilUs = this.#masterUntilUs;
+    const untilUs = this.#lease.untilUs;
     this.#owner.emit({ kind: "lease", interface: this.#owner.name, vhid: this.vhid, untilUs });
   }
 
@@ -342,7 +326,10 @@ export class VirtualHost {
     const overIpv4 =
       this.#owner.addresses.some(({ family }) => family === 4) &&
       this.#hearing.overIpv4Since(now.us - 3 * other.intervalUs);
-    const own = { source: this.#owner.source(other.family, other.source), counter: this.counters.lastSent };
+    const own = {
+      source: this.#owner.transmitter.source(other.family, other.source),
+      counter: this.counters.lastSent,
+    };
     if ((other.family === 6 && overIpv4) || staysAfterTie(own, other)) this.#answer(other, now);
     else this.#yieldTo(other, "other-has-precedence", now);
   }
@@ -354,7 +341,7 @@ export class VirtualHost {
       this.#arm(this.#advertiseTimer, answer.atUs);
     if (answer.kind !== "now") return;
     if (answer.advertise) this.#advertise(now);
-    this.#owner.announce(this.vhid, this.#masterUntilUs);
+    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
     const isNews = this.#answers.contested(masterDownUs(this.#intervalUs), now.us);
     // The takeover told of itself.
     if (!isNews || this.#tookOverJustNow(now)) return;
@@ -373,13 +360,12 @@ export class VirtualHost {
     this.#concession.forget();
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
-    this.#masterUntilUs = now.us + this.#leaseUs(now.us);
-    this.#hasAdvertised = false;
+    this.#lease.grant(now.us + this.#leaseUs(now.us));
     this.#owner.mastershipChanged();
     // Before the advertisement, which draws the clients' packets here at once.
     this.#grantLease();
     this.#advertise(now);
-    this.#owner.announce(this.vhid, this.#masterUntilUs);
+    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
     this.#announcements.tookOver();
     this.paceAnnouncements(now);
     this.#answers.renew();
@@ -391,7 +377,7 @@ export class VirtualHost {
     kind: "other-less-demoted" | "other-more-frequent" | "other-has-precedence",
     now: Instant,
   ): void {
-    if (this.#owner.mayConcedeTo(other)) this.#concession.begin(other, other.intervalUs, now.us);
+    if (this.#owner.transmitter.mayConcedeTo(other)) this.#concession.begin(other, other.intervalUs, now.us);
     this.#yield({ kind }, other.receivedUs, now);
   }
 
@@ -400,7 +386,7 @@ export class VirtualHost {
     if (to === undefined) return;
     const fields = slowerThan(to);
     const counter = this.counters.next(fields, this.#owner.counterStyle, now);
-    this.#owner.concede(this.vhid, { ...fields, counter }, to, now.us + SECOND);
+    this.#owner.transmitter.concede(this.vhid, { ...fields, counter }, to, now.us + SECOND);
   }
 
   /** MASTER -> BACKUP. @param sinceUs when the other master was heard */
@@ -414,7 +400,7 @@ export class VirtualHost {
 
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */
   #lostLease(atUs: Micros, now: Instant): boolean {
-    if (this.#state !== "MASTER" || this.#leaving || atUs <= this.#masterUntilUs) return false;
+    if (this.#state !== "MASTER" || this.#leaving || !this.#lease.isOver(atUs)) return false;
     this.#yield({ kind: "lease-expired" }, now.us, now);
     return true;
   }
@@ -437,7 +423,7 @@ export class VirtualHost {
 
   #advertise(now: Instant): void {
     const stepUs = this.#intervalUs;
-    this.#promisedUs = this.#leaseUs(now.us);
+    this.#lease.promise(this.#leaseUs(now.us));
     this.#send({ advbase: this.#owner.advbase, ...this.#effective }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.
@@ -448,7 +434,7 @@ export class VirtualHost {
 
   #send(fields: HeaderFields, now: Instant): void {
     const counter = this.counters.next(fields, this.#owner.counterStyle, now);
-    this.#owner.send(this.vhid, { ...fields, counter }, this.#masterUntilUs);
+    this.#owner.transmitter.advertise(this.vhid, { ...fields, counter }, this.#lease.untilUs);
   }
 
   /**

@@ -4,32 +4,30 @@
  * like on its segment; reconfigure.ts decides which command changes what.
  */
 
-import type { Advertisement } from "../../protocol/advertisement.ts";
 import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect } from "../effect.ts";
-import type { Part as AnnouncedPart } from "../election/announcements.ts";
 import type { Owner } from "../election/owner.ts";
-import { isBowOut } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
-import type { Event, Part, Timer } from "../event.ts";
+import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
-import type { Family, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
-import { type Obstacle, obstacleText } from "../reason.ts";
+import type { Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
+import type { Obstacle } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
 import type { DiscardView, InterfaceView } from "../view.ts";
 import { Appearance, addressing, identity } from "./appearance.ts";
 import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
-import type { SavedGrace } from "./grace.ts";
+import { interfaceView } from "./interface-view.ts";
+import { Leaving } from "./leaving.ts";
 import { Placement } from "./placement.ts";
 import { followMac } from "./reconfigure.ts";
 import { SendRecord } from "./send-record.ts";
 import { type SignedAs, Signing } from "./signing.ts";
-import type { UnicastPeers } from "./unicast-peers.ts";
+import { InterfaceTransmitter } from "./transmitter.ts";
 
 /** The part of the host that its carp interfaces use. */
 export interface Host {
@@ -67,13 +65,12 @@ export interface Host {
 
 type Advertised = Extract<Event, { kind: "advertised" }>;
 
-/** The addresses stay this long after a bow-out when no successor is heard. */
-const LINGER_US: Micros = 250_000;
-
 export class CarpInterface implements Owner {
   #configuration: InterfaceConfiguration;
   #nodes: VirtualHost[] = [];
   #appearance: Appearance;
+  readonly transmitter: InterfaceTransmitter;
+  readonly signing: Signing;
   readonly #host: Host;
   index = 0;
   /** Number of changes by other programs that were undone. */
@@ -87,23 +84,23 @@ export class CarpInterface implements Owner {
   readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
   /** The last discarded packet for each counter and cause. */
   readonly #discarded = new Map<string, DiscardView>();
-  readonly #signing: Signing;
   readonly #placement: Placement;
-  readonly #leaveTimer: Timer;
-  #leaving: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
+  readonly #leaving: Leaving;
 
   constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
     this.#configuration = configuration;
     this.#host = host;
     this.#faults = new Faults(this, host);
-    this.#placement = new Placement(configuration.name, (effect) => host.emit(effect));
-    this.#leaveTimer = { kind: "leave", interface: configuration.name };
-    this.#signing = new Signing(configuration, {
-      emit: (effect) => host.emit(effect),
+    const emit = (effect: Effect) => host.emit(effect);
+    this.#placement = new Placement(configuration.name, emit);
+    this.#leaving = new Leaving(configuration.name, emit);
+    this.signing = new Signing(configuration, {
+      emit,
       log: (text) => host.log(2, text),
       believedChanged: () => this.#appear(),
     });
-    this.#appearance = new Appearance(configuration, this.#link, this.#signing.believed);
+    this.#appearance = new Appearance(configuration, this.#link, this.signing.believed);
+    this.transmitter = new InterfaceTransmitter(this, host);
     this.#build(now);
   }
 
@@ -113,7 +110,7 @@ export class CarpInterface implements Owner {
 
   /** The configuration once it has left, while it is leaving; otherwise the present one. */
   get pendingConfiguration(): InterfaceConfiguration {
-    return this.#leaving?.to ?? this.#configuration;
+    return this.#leaving.to ?? this.#configuration;
   }
 
   get name(): string {
@@ -141,12 +138,17 @@ export class CarpInterface implements Owner {
   }
 
   get isLeaving(): boolean {
-    return this.#leaving !== undefined;
+    return this.#leaving.isUnderWay;
   }
 
   /** Whether it is leaving because it was destroyed. */
   get isDestroyed(): boolean {
-    return this.#leaving !== undefined && this.#leaving.to === undefined;
+    return this.#leaving.isDestroyed;
+  }
+
+  /** What it looks like on its segment at present. */
+  get appearance(): Appearance {
+    return this.#appearance;
   }
 
   get #link(): Link | undefined {
@@ -170,7 +172,7 @@ export class CarpInterface implements Owner {
    * MASTER
    */
   evaluate(now: Instant, leaseUntilUs: (vhid: number) => Micros = () => 0): void {
-    if (this.#leaving !== undefined) return;
+    if (this.isLeaving) return;
     const link = this.#link;
     const condition = this.#condition;
     const { obstacle } = condition;
@@ -201,7 +203,7 @@ export class CarpInterface implements Owner {
 
   /** Computes what it looks like anew. */
   #appear(): void {
-    this.#appearance = new Appearance(this.#configuration, this.#link, this.#signing.believed);
+    this.#appearance = new Appearance(this.#configuration, this.#link, this.signing.believed);
     this.#placement.expectDigests(this.#appearance.signedForms);
   }
 
@@ -249,7 +251,7 @@ export class CarpInterface implements Owner {
       }
     }
     this.#configuration = next;
-    this.#signing.change(
+    this.signing.change(
       next,
       { isElsewhere: place(previous) !== place(next), graceUs: this.#host.graceUs },
       now.us,
@@ -279,25 +281,6 @@ export class CarpInterface implements Owner {
     return this.#host.graceUs === 0 && addressing(previous) !== addressing(next);
   }
 
-  /** Signs with the present pass and addresses from now on, and believes no others. */
-  endGrace(): void {
-    this.#signing.endGrace();
-    this.#appear();
-  }
-
-  /** The grace timer fired. */
-  graceTimer(now: Instant): void {
-    this.#signing.timePassed(now.us);
-  }
-
-  get savedGrace(): SavedGrace | undefined {
-    return this.#signing.savedGrace;
-  }
-
-  restoreGrace(saved: SavedGrace, now: Instant): void {
-    this.#signing.restoreGrace(saved, this.#host.graceUs, now.us);
-  }
-
   /**
    * Forces a state (`state master`); the rules of the protocol apply again from there.
    *
@@ -321,8 +304,8 @@ export class CarpInterface implements Owner {
       () => {
         for (const node of this.#nodes) node.stop({ kind: "destroyed" }, now);
         this.#placement.place(null, null);
+        this.signing.endGrace();
         this.#placement.expectDigests([]);
-        this.#signing.endGrace();
         this.#host.demotion.forget(this);
         then();
       },
@@ -332,49 +315,23 @@ export class CarpInterface implements Owner {
 
   /** Begins to leave. @param to the configuration after that; undefined: it is destroyed */
   #leave(to: InterfaceConfiguration | undefined, then: () => void, now: Instant): void {
-    this.#leaving = { to, then };
+    this.#leaving.begin(to, then);
     for (const node of this.#nodes) {
       node.bowOut(now);
       if (node.state !== "MASTER") node.stop({ kind: to === undefined ? "destroyed" : "taken-down" }, now);
     }
-    if (this.#master) this.emit({ kind: "arm", timer: this.#leaveTimer, atUs: now.us + LINGER_US });
+    if (this.#master) this.#leaving.linger(now);
     else this.finishLeaving();
   }
 
   /** Ends leaving: a successor was heard, the linger time is over, or a new command replaces this one. */
   finishLeaving(): void {
-    const leaving = this.#leaving;
-    if (leaving === undefined) return;
-    this.#leaving = undefined;
-    this.emit({ kind: "cancel", timer: this.#leaveTimer });
-    leaving.then();
-    this.#host.hasLeft();
-    this.emit({ kind: "left", interface: this.name });
+    this.#leaving.finish(() => this.#host.hasLeft());
   }
 
   /** The node with this vhid, if it is in BACKUP or MASTER. */
   node(vhid: number): VirtualHost | undefined {
     return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
-  }
-
-  /** The unicast peers of a family, this host itself left out; undefined: advertisements are multicast. */
-  peers(family: Family): UnicastPeers {
-    return this.#appearance.peers(family);
-  }
-
-  /** Whether this is the address of a unicast peer that is reached through a router. */
-  isRoutedPeer(address: string): boolean {
-    return this.#appearance.isRoutedPeer(address);
-  }
-
-  /** Whether a unicast peer sends to this address when it sends to this host. */
-  isAddressed(destination: string): boolean {
-    return this.#appearance.isAddressed(destination);
-  }
-
-  /** The form in which the advertisement's digest is valid; undefined: it is not. */
-  verify(advertisement: Advertisement): SignedAs | undefined {
-    return this.#appearance.verify(advertisement);
   }
 
   /** Why the advertisement's counter is refused: it is a recording. If not, our counters follow it. */
@@ -388,7 +345,7 @@ export class CarpInterface implements Owner {
   /** An advertisement with a valid digest, of this form, arrived for one of the nodes. */
   accept(node: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     this.#followForm(node, heard, form, now);
-    if (this.#leaving === undefined) {
+    if (!this.isLeaving) {
       if (!this.#master) this.#sends.rest(now.us);
       node.accept(heard, now);
       return;
@@ -402,17 +359,7 @@ export class CarpInterface implements Owner {
   #followForm({ vhid, counters }: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
     const host = `${this.name}${this.label(vhid)}`;
-    this.#signing.heard({ vhid, host, isOurs }, heard, form, now.us);
-  }
-
-  /** The vhids whose digests cover the link-local addresses. */
-  get signsLinkLocals(): number[] {
-    return this.#signing.signsLinkLocals;
-  }
-
-  /** Restores what `signsLinkLocals` of an earlier engine was. */
-  signLinkLocals(vhids: readonly number[]): void {
-    this.#signing.signLinkLocals(vhids);
+    this.signing.heard({ vhid, host, isOurs }, heard, form, now.us);
   }
 
   /** The outcome of an `advertise` effect. */
@@ -453,38 +400,22 @@ export class CarpInterface implements Owner {
   }
 
   view(): InterfaceView {
-    const { name, up, description, carpdev, advbase, carppeer, carppeer6, groups, addresses } =
-      this.#configuration;
-    const isRunning = this.isRunning;
-    const { obstacle, problems } = this.#condition;
-    return {
-      name,
-      up,
-      running: isRunning,
-      mtu: this.#configuration.mtu ?? this.#link?.mtu ?? 1500,
-      lladdr: this.#appearance.mac,
-      description,
-      index: this.index,
-      carpdev,
-      advbase,
-      balancing: this.#appearance.mode,
-      carppeer,
-      carppeer6,
-      announce: this.#configuration.announce,
-      grace: this.#signing.grace,
-      nodes: this.#nodes.map((node) => ({
-        ...node.view(),
-        ...this.#signing.linkLocalView(node.vhid, addresses),
-      })),
-      groups,
-      addresses,
-      status: this.#master ? "master" : isRunning ? "backup" : "invalid",
-      repairs: this.repairs,
-      sendFailure: this.#sends.failure,
-      discarded: [...this.#discarded.values()],
-      notRunning: isRunning ? undefined : obstacle && obstacleText(obstacle),
-      problems,
-    };
+    return interfaceView(
+      {
+        configuration: this.#configuration,
+        link: this.#link,
+        nodes: this.#nodes,
+        appearance: this.#appearance,
+        signing: this.signing,
+        condition: this.#condition,
+      },
+      {
+        index: this.index,
+        repairs: this.repairs,
+        sendFailure: this.#sends.failure,
+        discarded: [...this.#discarded.values()],
+      },
+    );
   }
 
   /** What a user who configures it should know. */
@@ -515,62 +446,8 @@ export class CarpInterface implements Owner {
     return this.#host.demotion.effective(advskew, this.groups);
   }
 
-  source(family: Family, peer: string): string | undefined {
-    return this.#appearance.source(family, peer);
-  }
-
   get counterStyle(): CounterStyle {
     return { tag: this.#appearance.counterTag, signed: this.#host.replayDefence.signed };
-  }
-
-  send(
-    vhid: number,
-    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
-    untilUs: Micros,
-  ): void {
-    const { name, carpdev } = this.#configuration;
-    if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
-    const { trafficClass } = this.#host;
-    const transmissions = this.#appearance.transmissions(
-      { vhid, ...fields },
-      trafficClass,
-      this.#signing.formOf(vhid),
-    );
-    this.#signing.sent();
-    const bowsOut = isBowOut(fields);
-    this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut, transmissions, untilUs });
-  }
-
-  get announceEveryUs(): Micros {
-    return this.#appearance.announceEveryUs;
-  }
-
-  mayConcedeTo(to: Pick<Heard, "family" | "source">): boolean {
-    return this.#appearance.mayConcedeTo(to);
-  }
-
-  concede(
-    vhid: number,
-    fields: { advbase: number; advskew: number; demote: number; counter: bigint },
-    to: Pick<Heard, "family" | "source">,
-    untilUs: Micros,
-  ): void {
-    const { name, carpdev } = this.#configuration;
-    const { trafficClass } = this.#host;
-    const sent = this.#appearance.concession({ vhid, ...fields }, to, {
-      trafficClass,
-      form: this.#signing.formOf(vhid),
-    });
-    if (carpdev === undefined || sent === undefined) return;
-    const transmissions = [sent];
-    this.emit({ kind: "advertise", interface: name, vhid, carpdev, bowsOut: true, transmissions, untilUs });
-  }
-
-  announce(vhid: number, untilUs: Micros, part?: AnnouncedPart): void {
-    const { name, carpdev } = this.#configuration;
-    const frames = this.#appearance.announcements(this.#host.isRouter, part);
-    if (carpdev !== undefined && frames.length > 0)
-      this.emit({ kind: "announce", interface: name, vhid, carpdev, frames, untilUs });
   }
 
   mastershipChanged(): void {

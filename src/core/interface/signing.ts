@@ -96,6 +96,7 @@ export class Signing {
   /** `grace off`: only the present secret is believed. */
   endGrace(): void {
     this.#grace.end();
+    this.#events.believedChanged();
     this.#arm();
   }
 

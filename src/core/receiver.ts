@@ -1,0 +1,88 @@
+/**
+ * Receiver: hands each packet received to its virtual host, or discards it: counted, logged, and kept as the
+ * last one of its kind for `doctor`. input.ts has the checks.
+ */
+
+import type { Effect } from "./effect.ts";
+import type { Event } from "./event.ts";
+import { checkInput, type Discarded } from "./input.ts";
+import type { CarpInterface } from "./interface/carp-interface.ts";
+import type { Family, Instant, Priority } from "./model.ts";
+import type { StatisticName } from "./statistics.ts";
+import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
+
+/** The part of the host that receiving uses. */
+export interface HostOfReceiver {
+  /** Whether carp packets are accepted (net.inet.carp.allow). */
+  readonly allow: boolean;
+  on(carpdev: string): readonly CarpInterface[];
+  /** Counts in the statistics of the host, and of the interface. */
+  count(statistic: StatisticName, of?: CarpInterface, times?: number): void;
+  emit(effect: Effect): void;
+  /** @param provoked a packet causes it: the line may come at any rate */
+  log(priority: Priority, text: string, provoked?: boolean): void;
+}
+
+export class Receiver {
+  readonly #host: HostOfReceiver;
+  readonly #virtualRouters = new VirtualRouters();
+
+  constructor(host: HostOfReceiver) {
+    this.#host = host;
+  }
+
+  /** A frame arrived on a carpdev. */
+  frame({ carpdev, bytes, receivedUs }: Extract<Event, { kind: "frame" }>, now: Instant): void {
+    const here = this.#host.on(carpdev);
+    const { allow } = this.#host;
+    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, now });
+    const of = verdict?.carpInterface;
+    if (family !== undefined) this.#host.count(receivedOver(family), of);
+    if (verdict === undefined) return;
+    if ("statistic" in verdict) {
+      this.#discard(verdict, now);
+      verdict.stale?.node.heardStale(verdict.stale.heard, now);
+      return;
+    }
+    if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
+    else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
+  }
+
+  /** A packet arrived on a device that carries no carp interface. */
+  stray({ device, family }: Extract<Event, { kind: "stray" }>, now: Instant): void {
+    this.#host.count(receivedOver(family));
+    if (!this.#host.allow) return;
+    const text = `carp packet received on ${device}, which carries no carp interface`;
+    this.#discard({ statistic: "badInterface", priority: 6, text }, now);
+  }
+
+  /** Packets with no valid digest were dropped before they were looked at. */
+  rateLimited({ device, family, count }: Extract<Event, { kind: "rate-limited" }>): void {
+    this.#host.count(receivedOver(family), undefined, count);
+    if (!this.#host.allow) return;
+    this.#host.count("unexamined", undefined, count);
+    this.#host.log(4, `${device}: rate limit: ${count} unauthenticated carp packets dropped`);
+  }
+
+  /** The VRRP routers heard on the carpdevs. */
+  virtualRouters(): VirtualRouter[] {
+    return this.#virtualRouters.view();
+  }
+
+  carpdevGone(name: string): void {
+    this.#virtualRouters.forget(name);
+  }
+
+  #discard(packet: Discarded, now: Instant): void {
+    const { statistic, priority, text, carpInterface: of, cause, source = "", router } = packet;
+    this.#host.count(statistic, of);
+    this.#host.log(priority, text, true);
+    if (router !== undefined) this.#virtualRouters.heard({ ...router, atUs: now.us });
+    else of?.discarded({ counter: statistic, cause, source, text, atUs: now.us });
+    this.#host.emit({ kind: "discarded", counter: statistic, interface: of?.name, text });
+  }
+}
+
+function receivedOver(family: Family): StatisticName {
+  return family === 4 ? "receivedIpv4" : "receivedIpv6";
+}
