@@ -8,6 +8,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { createNetwork, eventually, eventuallyEqual, type Host, type Network } from "../hosts/index.ts";
+import { nodeIndex } from "../oracle/load-sharing.ts";
 
 let lan: Network;
 
@@ -120,11 +121,19 @@ test("a pair, by command and by netstart", async () => {
   assert.deepEqual([(await shown(a)).grace, (await shown(b)).grace.signs], [null, "new"]);
 });
 
-test("three that balance", async () => {
+/** Each client's packets go to another node. */
+const CLIENTS = ["10.0.0.20", "10.0.0.21", "10.0.0.23"];
+
+test("three that balance, by command and by netstart", async () => {
   const hosts = await Promise.all(
     ["a", "b", "c"].map((name, n) => lan.host(name, { addresses: [`10.0.0.${2 + n}/24`] })),
   );
+  assert.equal(new Set(CLIENTS.map((source) => nodeIndex(source, "10.0.0.1", 3))).size, 3);
+  const clients = await Promise.all(
+    CLIENTS.map((address, n) => lan.host(`client${n}`, { addresses: [`${address}/24`] })),
+  );
   const nodes = ["1:60,2:90,3:120", "1:120,2:60,3:90", "1:90,2:120,3:60"];
+  const [first, , last] = hosts as [Host, Host, Host];
   for (const [n, host] of hosts.entries()) {
     await host.startEngine();
     await host.carpctl("sysctl", "net.inet.carp.preempt=1");
@@ -138,10 +147,14 @@ test("three that balance", async () => {
       nodes.map(({ state }: { state: string }) => state[0]).join(""),
     );
   await eventuallyEqual(states, ["MBB", "BMB", "BBM"]);
-  await hear(hosts[0] as Host, 10);
-  const refused = await Promise.all(hosts.map(async (host) => (await statistics(host)).badAuthentication));
+  await hear(first, 10);
+  const refused = async () =>
+    Promise.all(hosts.map(async (host) => (await statistics(host)).badAuthentication));
   const transitions = () => hosts.map(({ engine }) => engine.transitions);
-  const before = transitions();
+  const before = [await refused(), transitions()];
+  const pings = clients.map((client) => client.startPing("10.0.0.1", { intervalMs: 1.1 }));
+  await Promise.all(pings.map((ping) => ping.waitForReply()));
+
   for (const words of [
     ["pass", "second", "10.0.0.7/24", "alias"],
     ["10.0.0.7", "delete"],
@@ -150,13 +163,36 @@ test("three that balance", async () => {
       await host.carpctl("carp0", ...words);
       await hear(host, 10);
     }
-  assert.deepEqual(
-    await Promise.all(hosts.map(async (host) => (await statistics(host)).badAuthentication)),
-    refused,
-  );
+  assert.deepEqual(await refused(), before[0]);
   // The first one refuses what the others sign with until they hear it.
-  await hosts[2]?.carpctl("carp0", "grace", "off");
-  for (const host of hosts.slice(0, 2)) await host.engine.waitForLog(/carp0: signs with the new pass/);
-  await Promise.all(hosts.map((host) => hear(host, 10)));
-  assert.deepEqual(transitions(), before);
+  const endGrace = async () => {
+    const ends = hosts.map(({ engine }) => engine.log.length);
+    await last.carpctl("carp0", "grace", "off");
+    for (const [n, host] of hosts.slice(0, 2).entries())
+      await host.engine.waitForLog(/carp0: signs with the new pass/, { from: ends[n] ?? 0 });
+    await Promise.all(hosts.map((host) => hear(host, 10)));
+  };
+  await endGrace();
+
+  const refusedByCommand = await refused();
+  for (const [pass, ...addresses] of [
+    ["third", "10.0.0.1/24", "10.0.0.8/24"],
+    ["third", "10.0.0.1/24"],
+  ])
+    for (const [n, host] of hosts.entries()) {
+      const settings = `carpdev eth0 advbase 0 pass ${pass} carpnodes ${nodes[n]} balancing ip`;
+      const lines = [settings, ...addresses.map((address) => `inet alias ${address}`), ""];
+      writeFileSync(join(host.etcDirectory, "hostname.carp0"), lines.join("\n"), { mode: 0o600 });
+      await host.carpctl("netstart", "carp0");
+      await hear(host, 10);
+    }
+  assert.deepEqual(await last.addresses("carp0"), ["10.0.0.1/24"]);
+  assert.deepEqual(await refused(), refusedByCommand);
+  await endGrace();
+
+  for (const ping of pings) {
+    const { lost } = await ping.stop();
+    assert.equal(lost.length, 0, `lost ${lost.slice(0, 10)}`);
+  }
+  assert.deepEqual(transitions(), before[1]);
 });
