@@ -42,6 +42,13 @@ export interface Privileged {
   readonly runner: RunnerProcess;
 }
 
+const NAMES_CARPDEVS: ReadonlySet<Command["kind"]> = new Set([
+  "change",
+  "change-on",
+  "replace",
+  "replace-all",
+]);
+
 /**
  * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a
  * device.
@@ -187,6 +194,8 @@ export class Engine {
    * refused.
    */
   async command(command: Command): Promise<Outcome> {
+    // A carpdev may have been made, or given its address, right before.
+    if (NAMES_CARPDEVS.has(command.kind)) await this.#links.caughtUp();
     if (this.#stopping) return { error: "the engine is stopping" };
     const outcome = await this.#carryOut(command);
     if ("error" in outcome) return outcome;

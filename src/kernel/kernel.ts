@@ -105,6 +105,8 @@ export interface Links {
   removeLeftovers(keep: ReadonlySet<string>): Promise<void>;
   /** Asks the kernel for what it does not notify of (link settings); to be called now and then. */
   look(): void;
+  /** Resolves when all that the kernel has notified of so far has been reported. */
+  caughtUp(): Promise<void>;
   /**
    * Asks the kernel for the MACs of these neighbours, and has it confirm those in use. `resolved` is called once for
    * each, later; undefined: the kernel has none.

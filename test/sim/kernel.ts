@@ -235,6 +235,7 @@ export class SimulatedKernel implements Alarms {
         restoreCarpdev: nothing,
         removeLeftovers: async () => {},
         look: nothing,
+        caughtUp: async () => {},
         resolve: nothing,
         close: nothing,
       },

@@ -83,10 +83,15 @@ export async function soak(
         const [startMs, known, former] = [Date.now(), judge.violations.length, host.engine];
         judge.disturbed(startMs * 1000);
         const excused = fault.deaf ? judge.excuse(Date.now() * 1000) : undefined;
-        await fault.begin(host, () => configure(host, n));
-        await sleep(lastsMs);
-        judge.disturbed(Date.now() * 1000);
-        await fault.end(host, () => configure(host, n));
+        try {
+          await fault.begin(host, () => configure(host, n));
+          await sleep(lastsMs);
+          judge.disturbed(Date.now() * 1000);
+          await fault.end(host, () => configure(host, n));
+        } catch (error) {
+          for (const line of loggedBy(new Set([former, host.engine]), startMs)) say(line);
+          throw error;
+        }
         judge.disturbed(Date.now() * 1000);
         excused?.(Date.now() * 1000 + INTERVAL_US + slack.silenceUs);
         await sleep(REST_MS);

@@ -164,6 +164,13 @@ class KernelLinks implements Links {
     void this.#net?.perform([...indexes].map(linkQuery));
   }
 
+  async caughtUp(): Promise<void> {
+    // The answer comes after the notifications that are under way.
+    await this.#perform([linkQuery("lo")]);
+    await this.#reading;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
   resolve(...[neighbours, resolved]: Parameters<Links["resolve"]>): void {
     if (neighbours.length > 0) this.#resolving ??= this.#resolve(neighbours, resolved);
   }

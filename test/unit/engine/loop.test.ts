@@ -202,6 +202,7 @@ class Station {
         restoreCarpdev: () => {},
         removeLeftovers: async () => {},
         look: () => {},
+        caughtUp: async () => {},
         resolve: () => {},
         close: () => {},
       },
