@@ -110,6 +110,10 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     std::vector<std::pair<uint32_t, std::vector<std::string>>> former;
     if (!formerIn(info[0].As<Napi::Array>(), former)) return {};
     release();
+    // Reads a file: later there may be no descriptor for it.
+    const int processors = libbpf_num_possible_cpus();
+    if (processors < 0) return failure(env, "libbpf_num_possible_cpus", -processors);
+    processors_ = static_cast<size_t>(processors);
     object_ = openObject();
     if (!object_) return failure(env, "bpf_object__open", errno);
     for (const auto& [id, maps] : former) {
@@ -386,10 +390,10 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   }
 
   // The bytes that bpf_map_lookup_elem() writes.
-  static size_t valueLength(const bpf_map* map) {
+  size_t valueLength(const bpf_map* map) const {
     const size_t value = bpf_map__value_size(map);
     if (bpf_map__type(map) != BPF_MAP_TYPE_PERCPU_ARRAY) return value;
-    return (value + 7) / 8 * 8 * static_cast<size_t>(libbpf_num_possible_cpus());
+    return (value + 7) / 8 * 8 * processors_;
   }
 
   // The program's descriptor; -1, which every call refuses, when there is none.
@@ -400,6 +404,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
 
   Object object_;
   uint32_t adopted_ = 0;
+  size_t processors_ = 0;
   uint8_t* shared_ = nullptr;
   size_t sharedLength_ = 0;
 };

@@ -1,0 +1,23 @@
+/** Processor time and memory of processes and all their threads, as /proc tells them. */
+
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Finer than the hundredths of a second in /proc/PID/stat. */
+export function processorNs(...pids: readonly number[]): number {
+  return pids
+    .flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`))
+    .map((path) => Number(readFileSync(path, "utf8").split(" ")[0]))
+    .reduce((sum, ns) => sum + ns, 0);
+}
+
+export function residentMb(...pids: readonly number[]): number {
+  return pids
+    .map((pid) => /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+    .reduce((sum, kilobytes) => sum + (Number(kilobytes) * 1024) / 1e6, 0);
+}
+
+/** The process and its descendants. */
+export function withDescendants(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+  return [pid, ...children.flatMap((child) => withDescendants(Number(child)))];
+}
