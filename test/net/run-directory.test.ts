@@ -1,6 +1,8 @@
 /** A run directory that is full or read-only: it keeps no host from serving, and ends no engine. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
 import {
@@ -46,6 +48,28 @@ test("an engine that starts when it is full takes an earlier engine's programs o
   await a.startEngine();
   await serves();
   await emptyRunDirectory(a);
+});
+
+test("the leases of an engine that started when it was full outlast it, once it is not full any more", async () => {
+  const record = () => readFileSync(join(a.runDirectory, "programs.json"), "utf8");
+  const former = record();
+  await a.engine.kill("SIGKILL");
+  await fillRunDirectory(a);
+  await a.startEngine();
+  await a.engine.waitForLog(
+    /programs on devices cannot be recorded: .*: until they are, leases end with the engine/,
+  );
+  await serves();
+  await emptyRunDirectory(a);
+  await eventually(
+    async () => record(),
+    (now) => now !== former,
+  );
+  await a.engine.kill("SIGKILL");
+  await a.startEngine({ logLevel: null });
+  const { interfaces } = await a.engine.request("interfaces", {});
+  assert.equal(interfaces[0]?.status, "master");
+  assert.doesNotMatch(String(a.engine.log), /-> BACKUP/);
 });
 
 test("an engine that is stopped when it is read-only bows out and ends", async () => {

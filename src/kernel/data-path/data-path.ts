@@ -198,6 +198,7 @@ class KernelDataPath implements DataPath {
 
   repair(): readonly CarpdevRepair[] {
     if (this.#isClosed) return [];
+    this.#programs.recordAgain();
     return [...this.#carpdevs()].flatMap((index) => {
       const carpdev = native.interfaceName(index);
       if (carpdev === undefined) return [];
@@ -228,6 +229,7 @@ class KernelDataPath implements DataPath {
     for (const [name, { wanted }] of this.#placed) if (wanted === undefined) this.remove(name);
     this.#writeEntries();
     this.#detachUnused();
+    this.#programs.forgetFormer();
   }
 
   close(): void {

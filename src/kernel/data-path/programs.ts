@@ -44,6 +44,7 @@ export class DataPathPrograms {
   readonly #place: Place | undefined;
   /** This engine's programs and those of earlier engines. */
   readonly #known: Map<number, string>;
+  #isRecorded = false;
 
   private constructor({ layout, object, place, former, handle, hook }: Loaded) {
     this.layout = layout;
@@ -55,7 +56,7 @@ export class DataPathPrograms {
   }
 
   /**
-   * Loads the programs, replaces those of an earlier engine, and takes over its maps.
+   * Loads the programs, takes over the maps of an earlier engine, and replaces its programs if there are such maps.
    *
    * @param preferred the other hook is taken when the kernel lacks this one
    * @returns in words why this host cannot have the programs, when it cannot
@@ -79,8 +80,11 @@ export class DataPathPrograms {
     const obstacle = attachments.tryOut();
     if (obstacle !== undefined) return abandon(object, place, handle, obstacle);
     attachments.findLeftovers();
-    for (const index of [...attachments.indexes]) attachments.attach(index);
-    result.#forgetFormer();
+    // Empty maps would let everything pass to devices that an earlier engine left: its own go on until `configure`.
+    if (result.adopted) {
+      for (const index of [...attachments.indexes]) attachments.attach(index);
+      result.forgetFormer();
+    }
     return result;
   }
 
@@ -119,19 +123,33 @@ export class DataPathPrograms {
   /** Records the programs' ids, before any of them is on a device. */
   #record(complain: (text: string) => void): void {
     if (this.#place === undefined) return;
+    const error = this.#tryToRecord(this.#place.record);
+    if (error === undefined) return;
+    // Without the ids the next engine would not find them on devices; filters it finds by their handle.
+    this.attachments.useClsact();
+    complain(
+      `${this.#place.runDir}: the ids of programs on devices cannot be recorded: ${error}: until they are, leases end with the engine`,
+    );
+  }
+
+  /** Records the ids if that failed before. */
+  recordAgain(): void {
+    if (!this.#isRecorded && this.#place !== undefined) this.#tryToRecord(this.#place.record);
+  }
+
+  /** @returns why they cannot be recorded */
+  #tryToRecord(record: Document): string | undefined {
     try {
-      recordPrograms(this.#place.record, this.#known);
+      recordPrograms(record, this.#known);
+      this.#isRecorded = true;
+      return undefined;
     } catch (error) {
-      // Without the ids the next engine would not find them on devices; filters it finds by their handle.
-      this.attachments.useClsact();
-      complain(
-        `${this.#place.runDir}: the ids of programs on devices cannot be recorded: ${(error as Error).message}: leases end with the engine`,
-      );
+      return (error as Error).message;
     }
   }
 
   /** Forgets the programs of earlier engines, when they are on no carpdev any more. */
-  #forgetFormer(): void {
+  forgetFormer(): void {
     const own = this.#own;
     const former = [...this.#known.keys()].filter((id) => !own.has(id));
     for (const id of former) this.#known.delete(id);

@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dataPathObstacle } from "../../../src/kernel/data-path/data-path.ts";
 import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import type { DataPathInterface } from "../../../src/kernel/kernel.ts";
-import { Carpdev, HOOK, soonUs, tc } from "./carpdev.ts";
+import { Carpdev, HOOK, OF_TCX, soonUs, tc } from "./carpdev.ts";
 import { enterNamespace } from "./namespace.ts";
 import { DROP, PASS } from "./programs.ts";
 
@@ -129,6 +129,41 @@ test("what another version left is replaced, its carpdevs given back", () => {
   assert.deepEqual(carpdev.count(HOOK), [1, 1]);
   second.removeLeftovers();
   assert.equal(carpdev.hasClsact, false);
+});
+
+test(
+  "until an interface is configured, programs of another version go on judging by the leases they know",
+  OF_TCX,
+  () => {
+    const first = carpdev.start();
+    first.configure(carpdev.plain());
+    const left = [carpdev.byTcx(true), carpdev.byTcx(false)];
+    carpdev.die(first);
+    const path = join(carpdev.runDir, "programs.json");
+    const record = readFileSync(path, "utf8");
+    writeFileSync(path, record.replaceAll(/"version":"[^"]*"/g, '"version":"older"'));
+    const second = carpdev.start();
+    assert.deepEqual([carpdev.byTcx(true), carpdev.byTcx(false)], left);
+    second.configure(carpdev.plain());
+    assert.deepEqual(carpdev.count("tcx"), [1, 1]);
+    assert.notDeepEqual([carpdev.byTcx(true), carpdev.byTcx(false)], left);
+    second.removeLeftovers();
+    assert.equal(carpdev.verdict(), DROP);
+  },
+);
+
+test("until an interface is configured, filters of an engine whose record is lost go on judging", () => {
+  const first = carpdev.start(carpdev.runDir, "clsact");
+  first.configure(carpdev.plain());
+  const left = carpdev.filters("ingress");
+  carpdev.die(first);
+  rmSync(join(carpdev.runDir, "programs.json"));
+  const second = carpdev.start(carpdev.runDir, "clsact");
+  assert.equal(carpdev.filters("ingress"), left);
+  second.configure(carpdev.plain());
+  assert.notEqual(carpdev.filters("ingress"), left);
+  assert.deepEqual(carpdev.count("clsact"), [1, 1]);
+  assert.equal(carpdev.verdict(), DROP);
 });
 
 test("where eBPF is withheld the reason is told in words, and nothing is left", () => {
