@@ -66,11 +66,12 @@ const turns: readonly (readonly Phase[])[] = [
       givesWay: false,
     },
     {
-      files: ["test/soak/**/*", "test/unit/kernel/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
+      files: ["test/unit/kernel/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
       concurrency: 4,
       needsRoot: true,
       givesWay: false,
     },
+    { files: ["test/soak/**/*"], concurrency: 1, needsRoot: true, givesWay: false },
   ],
   [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true, givesWay: false }],
 ];
