@@ -99,6 +99,7 @@ export async function soak(
         for (const violation of judge.violations.slice(known)) say(`violation: ${violation}`);
         const engines = new Set([former, ...hosts.map(({ engine }) => engine)]);
         for (const line of loggedBy(engines, startMs)) say(line);
+        for (const line of (await Promise.all(hosts.map(findingsOf))).flat()) say(line);
       }
     }
     // An address without an answer is a violation.
@@ -155,6 +156,16 @@ async function amiss(host: Host, number: number): Promise<string[]> {
   if (idle.length > 0) return idle;
   const findings = await host.engine.request("doctor", {});
   return findings.filter(({ level }) => level === "error").map(({ text }) => `${host.name}: doctor: ${text}`);
+}
+
+/** What a host's doctor finds; why there is no answer, if there is none. */
+async function findingsOf({ name, engine }: Host): Promise<string[]> {
+  const findings = await engine
+    .request("doctor", {})
+    .catch((error: Error) => [{ level: "error", subject: "engine", text: error.message }]);
+  return findings
+    .filter(({ level }) => level !== "info")
+    .map(({ level, subject, text }) => `${name}: doctor: ${level}: ${subject}: ${text}`);
 }
 
 const advskewOf = (virtualHost: number, host: number) => ADVSKEWS[(virtualHost + host) % ADVSKEWS.length];
