@@ -31,6 +31,10 @@ async function limitFiles(host: Host, soft: number): Promise<void> {
   await host.run("prlimit", "--pid", String(host.engine.pid), `--nofile=${soft}:`);
 }
 
+async function indexOf(host: Host, device: string): Promise<number> {
+  return JSON.parse(await host.run("ip", "-json", "link", "show", device))[0].ifindex;
+}
+
 const isMacvlan = (shown: string) => shown.includes("macvlan");
 
 describe("a part that cannot be put in place", () => {
@@ -54,6 +58,33 @@ describe("a part that cannot be put in place", () => {
       ({ state, heard }) => state === "BACKUP" && heard !== null && heard.ageSeconds < 1.5,
     );
     assert.equal(logged(b, /eth0: cannot listen: .*EMFILE/), 1);
+  });
+
+  test("a carpdev that went away and came back unnoticed is listened on again", async () => {
+    const index = await indexOf(b, "eth0");
+    b.engine.signal("SIGSTOP");
+    await (await b.moveAway())();
+    b.engine.signal("SIGCONT");
+    assert.equal(await indexOf(b, "eth0"), index);
+    await eventually(
+      async () => (await b.engine.request("doctor", {})).filter(({ level }) => level === "error"),
+      (errors) => errors.length === 0,
+    );
+    const heard = async () => (await b.engine.request("statistics", {})).receivedIpv4;
+    const before = await heard();
+    await eventually(heard, (count) => count > before + 2);
+    const from = a.engine.log.length;
+    await a.carpctl("carp0", "down");
+    await b.waitForState("carp0", "MASTER");
+    await a.carpctl("carp0", "up");
+    await a.engine.waitForLog(/carp0: state transition: INIT -> BACKUP/, { from });
+    // Its lease goes on only with advertisements that leave.
+    const { sentIpv4 } = await b.engine.request("statistics", {});
+    await eventually(
+      async () => (await b.engine.request("statistics", {})).sentIpv4,
+      (count) => count > sentIpv4 + 3,
+    );
+    assert.equal(await b.engine.state("carp0"), "MASTER");
   });
 
   test("a device is made when the foreign device of its name is gone", async () => {

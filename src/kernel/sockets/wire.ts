@@ -17,6 +17,12 @@ interface Listening {
   readonly index: number;
 }
 
+/** A failed system call, and its errno name. */
+interface Failure {
+  readonly call: string;
+  readonly error: string;
+}
+
 type Unicast = Extract<Transmission, { payload: Uint8Array }>;
 
 /** Send errors that mean the peer is down or not reachable now: the packet itself had left. */
@@ -36,6 +42,9 @@ const linkLocal = /^fe[89ab]/i;
 
 const nameOf = (index: number) => native.interfaceName(index) ?? `if${index}`;
 const familyOf = (number: number | undefined): Family => (number === 4 ? 4 : 6);
+
+const failureOf = (call: string, error: string): Failure => ({ call, error });
+const textOf = ({ call, error }: Failure) => `${call}: ${error}`;
 
 export function createWire(events: WireEvents): Wire {
   const sockets = new nativeSockets.Sockets((batch) => {
@@ -80,10 +89,24 @@ export function createWire(events: WireEvents): Wire {
 
     for (let at = 0; at < deaf.length; at += 2) {
       const carpdev = carpdevs.get(deaf[at] ?? 0);
+      const index = carpdev === undefined ? undefined : listening.get(carpdev)?.index;
+      if (carpdev === undefined || index === undefined) continue;
       const error = errnoName(deaf[at + 1] ?? 0);
-      // ENODEV: the device is gone, which its own notification tells.
-      if (carpdev !== undefined && error !== "ENODEV") events.deaf(carpdev, `recvmmsg: ${error}`);
+      // ENODEV: the device is gone, which its own notification tells; or has been gone, which nothing may tell.
+      const failure = error === "ENODEV" ? open(carpdev, index) : failureOf("recvmmsg", error);
+      if (failure !== undefined && failure.error !== "ENODEV") events.deaf(carpdev, textOf(failure));
     }
+  }
+
+  /** Listens on a carpdev anew. @returns what failed: the former socket stays then */
+  function open(carpdev: string, index: number): Failure | undefined {
+    const opened = sockets.open(index);
+    if (typeof opened !== "number") return failureOf(opened.call, errnoName(opened.error));
+    forget(carpdev);
+    listening.set(carpdev, { handle: opened, index });
+    carpdevs.set(opened, carpdev);
+    for (const mac of memberships.get(index) ?? []) sockets.membership(opened, macBytes(mac), true);
+    return undefined;
   }
 
   function isListening(index: number): boolean {
@@ -131,16 +154,11 @@ export function createWire(events: WireEvents): Wire {
 
   return {
     open(carpdev, index) {
-      // The new socket first: when it cannot be opened the former one stays.
-      const opened = sockets.open(index);
-      if (typeof opened !== "number") return `${opened.call}: ${errnoName(opened.error)}`;
-      forget(carpdev);
-      listening.set(carpdev, { handle: opened, index });
-      carpdevs.set(opened, carpdev);
-      for (const mac of memberships.get(index) ?? []) sockets.membership(opened, macBytes(mac), true);
+      const failure = open(carpdev, index);
+      if (failure !== undefined) return textOf(failure);
       const raw = sockets.openRaw();
       if (raw === undefined || lacksFamily.has(errnoName(raw.error))) return undefined;
-      return `${raw.call}: ${errnoName(raw.error)}`;
+      return textOf(failureOf(raw.call, errnoName(raw.error)));
     },
 
     close(carpdev) {

@@ -111,6 +111,13 @@ Failure PacketSocket::open(int ifindex) {
   return {};
 }
 
+bool PacketSocket::isBound() const {
+  sockaddr_ll address{};
+  socklen_t length = sizeof address;
+  return getsockname(packet_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+         address.sll_ifindex == ifindex_;
+}
+
 void PacketSocket::rejoin() {
   // Closed first: closing drops the membership from the device, whether or not it is a new one by then.
   group6_ = Descriptor();

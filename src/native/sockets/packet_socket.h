@@ -33,6 +33,9 @@ class PacketSocket {
   // option: PACKET_ADD_MEMBERSHIP or PACKET_DROP_MEMBERSHIP. 0 or an errno.
   int membership(int option, const MacAddress& mac);
 
+  // Whether it is on its device; not any more when that has left, though one with the same index may have come.
+  bool isBound() const;
+
   int fd() const { return packet_.get(); }
   int ifindex() const { return ifindex_; }
 

@@ -263,14 +263,16 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
 
 Receiver::Outcome Receiver::readFailed(uint32_t handle, Listening& from, int error, int64_t beforeNs) {
   if (error == EINTR) return Outcome::more;
+  // A device that leaves makes one ENETDOWN, here or at a send, and then a socket that is empty for ever.
+  if ((error == EAGAIN || error == ENETDOWN) && !from.socket.isBound()) error = ENODEV;
   if (error == EAGAIN) {
     from.errorsInRow = 0;
     from.emptyNs = beforeNs;
     return Outcome::empty;
   }
-  // ENETDOWN is told once each time the device goes down, and the socket lives on: the next read tells whether it does.
+  // One that goes down makes one ENETDOWN each time, and the socket lives on: the next read tells whether it does.
   if (error == ENETDOWN && ++from.errorsInRow < kErrorsInRowMeanDead) return readFrames(handle, from, kBatch);
-  // Any other error would be told for ever: ENODEV, for a device that is gone, among them.
+  // Any other error would be told for ever.
   from.dead = true;
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, from.socket.fd(), nullptr);
   queue_.deaf.push_back({handle, error});
