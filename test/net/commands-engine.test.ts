@@ -8,8 +8,11 @@ import { createHash } from "node:crypto";
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  constants,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -17,6 +20,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -71,8 +75,9 @@ describe("the engine", () => {
 
   test("of commands that create an interface at the same time one does, and the others change nothing", async () => {
     const numbers = [1, 2, 3, 4, 5, 6];
+    // In this process each has sent its first request before one is answered.
     const done = await Promise.all(
-      numbers.map((n) => a.tryCarpctl(...split(`carp9 create description by-${n} vhid ${n}`))),
+      numbers.map((n) => a.tryCommand(...split(`carp9 create description by-${n} vhid ${n}`))),
     );
     const winners = numbers.filter((_, at) => done[at]?.exitCode === 0);
     assert.equal(winners.length, 1);
@@ -214,6 +219,34 @@ describe("the engine", () => {
     const engine = await Engine.attach(other, a.runDirectory, a.name);
     await engine.waitForState("carp0", "MASTER");
     await a.waitForAddresses("carp0", ["10.0.0.1/24"]);
+    await engine.stop();
+    await a.startEngine();
+  });
+
+  test("an engine that still reads what was saved is found by one that starts meanwhile", async () => {
+    await a.command(...split("carp0 10.0.0.1/24 vhid 1 carpdev eth0 advbase 1"));
+    await a.engine.kill("SIGKILL");
+    const saved = readFileSync(state);
+    rmSync(state);
+    await a.run("mkfifo", "-m", "600", state);
+    const first = a.spawn(CARPCTL, ["engine", "--log", "stderr"]);
+    // Succeeds when the engine waits at the other end.
+    const writer = await eventually(
+      async () => {
+        try {
+          return openSync(state, constants.O_WRONLY | constants.O_NONBLOCK);
+        } catch {
+          return -1;
+        }
+      },
+      (fd) => fd >= 0,
+    );
+    const refusal = `carpctl: an engine is running already (${a.runDirectory}/engine.sock)\n`;
+    assert.deepEqual(await engineWith(""), { stdout: "", stderr: refusal, exitCode: 1 });
+    writeSync(writer, saved);
+    closeSync(writer);
+    const engine = await Engine.attach(first, a.runDirectory, a.name);
+    await engine.waitForState("carp0", "MASTER");
     await engine.stop();
     await a.startEngine();
   });

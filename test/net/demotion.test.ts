@@ -162,4 +162,30 @@ describe("demotion for send errors", () => {
     await a.engine.waitForLog(/^<3>promoted by 240 to 0 \(< snderrors\)$/, { from: begin });
     await a.waitForState("carp0", "MASTER");
   });
+
+  test("a send that fails lets no older advertisement of another vhid leave after a newer one", async () => {
+    for (const n of [1, 2]) {
+      const words = ["carpdev", "eth0", "vhid", String(n + 10), ...SLOW, "state", "master"];
+      await a.command(`carp${n}`, `10.0.0.1${n}/24`, ...words);
+    }
+    const wire = await lan.capture("ip proto 112");
+    const others = () => wire.frames.flatMap(({ carp }) => (carp?.vhid === 12 ? [carp] : []));
+    // The second byte of an advertisement is its vhid.
+    const drop =
+      "table netdev f { chain o { type filter hook egress device eth0 priority 0; meta l4proto 112 @th,8,8 11 drop; }; }";
+    await a.run("nft", drop);
+    // Each advertises both, vhid 11 first; the third failure demotes the host.
+    for (let by = 1; by <= 4; by++) {
+      const from = wire.frames.length;
+      await a.command("-g", "carp", "carpdemote");
+      await wire.waitFor(({ carp }) => carp?.vhid === 12, { from });
+    }
+    await wire.waitFor(({ carp }) => carp?.vhid === 12 && carp.demote > 240);
+    await a.run("nft", "delete table netdev f");
+    const counters = others().map(({ counter }) => counter);
+    assert.ok(
+      counters.every((each, at) => at === 0 || each > (counters[at - 1] ?? 0n)),
+      `${counters}`,
+    );
+  });
 });

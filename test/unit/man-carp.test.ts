@@ -38,6 +38,21 @@ test("every balancing mode is explained", () => {
   );
 });
 
+test("what people stumble over is told", () => {
+  const text = page.replace(/^\.(Cm|Va|Ox|Pa|Nm) ?/gm, "").replaceAll("\n", " ");
+  for (const told of [
+    /Packets for a shared address arrive on the carp interface, not on the carpdev/,
+    /A BACKUP does not have the address\..*net\.ipv4\.ip_nonlocal_bind/,
+    /no packets between a device and the macvlan devices on it/,
+    /256 advertisements a second/,
+    /Such hosts advertise from the shared address/,
+    /sends from the shared MAC address in the modes ip and ip-stealth as well/,
+  ])
+    assert.match(text, told);
+  assert.match(readPage("hostname.carp.5"), /^\.Cm destroy\b/m);
+  assert.match(section(readPage("carpctl.8"), "INTERFACES"), /fail over alone leaves the group/);
+});
+
 test("the examples of the hash are right", () => {
   const lines = [...section(page, "The hash").matchAll(/^(\S+) -> (\S+): (\d+), node (\d+)$/gm)];
   assert.equal(lines.length, 3);
