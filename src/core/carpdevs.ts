@@ -4,7 +4,6 @@
  */
 
 import type { Effect } from "./effect.ts";
-import type { CarpInterface } from "./interface/carp-interface.ts";
 import type { Link } from "./model.ts";
 
 export class Carpdevs {
@@ -15,24 +14,21 @@ export class Carpdevs {
   readonly #listening = new Map<string, number>();
 
   /**
-   * Returns the effects that make the host listen on the carpdevs of interfaces that are up, and on no other
-   * device.
+   * Returns the effects that make the host listen on this carpdev, or no longer. A device that came anew under its name
+   * is another one.
+   *
+   * @param isWanted whether an interface on it is up
    */
-  listen(interfaces: Iterable<CarpInterface>): Effect[] {
+  listen(carpdev: string, isWanted: boolean): Effect[] {
     const effects: Effect[] = [];
-    const wanted = new Map<string, number>();
-    for (const each of interfaces) {
-      const { carpdev, up } = each.configuration;
-      const link = carpdev === undefined ? undefined : this.links.get(carpdev);
-      if (link !== undefined && (up || each.isLeaving)) wanted.set(link.name, link.index);
-    }
-    for (const [carpdev, index] of this.#listening) {
-      if (wanted.get(carpdev) === index) continue;
+    const index = isWanted ? this.links.get(carpdev)?.index : undefined;
+    const former = this.#listening.get(carpdev);
+    if (former === index) return effects;
+    if (former !== undefined) {
       this.#listening.delete(carpdev);
       effects.push({ kind: "ignore", carpdev });
     }
-    for (const [carpdev, index] of wanted) {
-      if (this.#listening.has(carpdev)) continue;
+    if (index !== undefined) {
       this.#listening.set(carpdev, index);
       effects.push({ kind: "listen", carpdev, index });
     }

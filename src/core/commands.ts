@@ -4,6 +4,7 @@
  */
 
 import type { Carpdevs } from "./carpdevs.ts";
+import { type Claim, Claims } from "./claims.ts";
 import type { Command, Replacement, SysctlWrite } from "./command.ts";
 import type { Demotion } from "./demotion.ts";
 import type { Effect } from "./effect.ts";
@@ -12,8 +13,8 @@ import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
 import { maskWarning, otherMasks } from "./interface/masks.ts";
-import { changeOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
-import { applyChange, newInterface } from "./interface/reconfigure.ts";
+import { changeOn, claimOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
+import { applyChange, newInterface, type Surroundings } from "./interface/reconfigure.ts";
 import { configuredPeers, ownPeers } from "./interface/unicast-peers.ts";
 import type { Interfaces } from "./interfaces.ts";
 import type { Instant, Link } from "./model.ts";
@@ -132,9 +133,8 @@ export class Commands {
 
   #changeOn(carpdev: string, given: InterfaceChange, now: Instant): Done | Refused {
     const { carpdevs, interfaces } = this.#host;
-    const all = [...interfaces].map(({ pendingConfiguration }) => pendingConfiguration);
     // One that is being destroyed has the vhid until it has left: it is created anew under its name.
-    const found = interfaceOn(carpdev, given, all);
+    const found = interfaceOn(carpdev, given, this.#claiming(claimOn(carpdev, given)));
     const present = found && !interfaces.get(found.name)?.isDestroyed ? found : undefined;
     const change = changeOn(carpdev, given, present);
     if ("error" in change) return change;
@@ -148,6 +148,13 @@ export class Commands {
     return this.#change({ kind: "change", name, change }, now, given);
   }
 
+  /** The configurations, once they have left, of the interfaces that have this claim. */
+  #claiming(claim: Claim | undefined): InterfaceConfiguration[] {
+    const { interfaces } = this.#host;
+    const names = claim === undefined ? [] : [...interfaces.claiming(claim)];
+    return names.flatMap((name) => interfaces.get(name)?.pendingConfiguration ?? []);
+  }
+
   /** @param on the change as it was given, when it names the interface by its carpdev */
   #change(
     command: Extract<Command, { kind: "change" | "replace" }>,
@@ -158,10 +165,11 @@ export class Commands {
     const present = this.#host.interfaces.get(name);
     if (command.kind === "change" && command.create && present?.isDestroyed === false)
       return { error: `${name}: already exists` };
-    const others = this.#configurations((each) => each !== present);
+    const claimedBy = (claim: Claim) =>
+      first(this.#host.interfaces.claiming(claim), (other) => other !== name);
     const replaces = command.kind === "replace";
     const isFromFile = replaces || command.isFromFile === true;
-    const plan = this.#plan({ name, change }, others, { replaces, isFromFile });
+    const plan = this.#plan({ name, change }, claimedBy, { replaces, isFromFile });
     if ("error" in plan) return plan;
     const { before, after, changed, known, warnings } = plan;
     if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
@@ -179,7 +187,10 @@ export class Commands {
     const refused = new Map<string, string>();
     const plans = this.#planAll(replacements, refused);
     const acting = plans.filter(acts);
-    for (const { known, after } of acting) known?.release(after, addressesOfOthers(acting, known), now);
+    const takers = new Claims();
+    for (const { name, after } of acting) takers.set(name, [after]);
+    for (const { name, known, after } of acting)
+      known?.release(after, (claim) => first(takers.of(claim), (other) => other !== name) !== undefined, now);
     if (acting.length > 1) this.#host.emit({ kind: "join", interfaces: acting.map(({ name }) => name) });
     for (const plan of acting) this.#perform(plan, now);
     const changed = new Map(plans.map((plan) => [plan.name, plan.changed]));
@@ -195,41 +206,38 @@ export class Commands {
   /** Plans all that are possible together. @param refused takes the others, with the reason */
   #planAll(replacements: readonly Replacement[], refused: Map<string, string>): Plan[] {
     for (;;) {
-      const replaced = replacements.filter(({ name }) => !refused.has(name));
-      const staying = this.#configurations((each) => !replaced.some(({ name }) => name === each.name));
       const before = refused.size;
+      const replaced = new Set(replacements.map(({ name }) => name).filter((name) => !refused.has(name)));
+      const planned = new Claims();
       const plans: Plan[] = [];
-      for (const each of replaced) {
-        const others = [...staying, ...plans.map(({ after }) => after)];
-        const plan = this.#plan(each, others, { replaces: true, isFromFile: true });
+      for (const each of replacements) {
+        if (!replaced.has(each.name)) continue;
+        const claimedBy = (claim: Claim) =>
+          first(planned.of(claim)) ??
+          first(this.#host.interfaces.claiming(claim), (other) => !replaced.has(other));
+        const plan = this.#plan(each, claimedBy, { replaces: true, isFromFile: true });
         if ("error" in plan) refused.set(each.name, plan.error);
-        else plans.push(plan);
+        else {
+          plans.push(plan);
+          planned.set(plan.name, [plan.after]);
+        }
       }
       // One that is refused stays as it is, which may be in the way of others.
       if (refused.size === before) return plans;
     }
   }
 
-  /** The configurations that a change must not conflict with; an interface that is leaving has two. */
-  #configurations(of: (each: CarpInterface) => boolean): InterfaceConfiguration[] {
-    return [...this.#host.interfaces]
-      .filter(of)
-      .flatMap((each) =>
-        each.isLeaving ? [each.configuration, each.pendingConfiguration] : each.configuration,
-      );
-  }
-
   /** Judges a change, or a replacement, beside the other interfaces. Changes nothing. */
   #plan(
     { name, change }: Replacement,
-    others: readonly InterfaceConfiguration[],
+    claimedBy: Surroundings["claimedBy"],
     { replaces, isFromFile }: { readonly replaces: boolean; readonly isFromFile: boolean },
   ): Plan | Refused {
     const { balancing, carpdevs, interfaces } = this.#host;
     const present = interfaces.get(name);
     const known = present?.isDestroyed ? undefined : present;
     const before = known?.pendingConfiguration ?? newInterface(name);
-    const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, others, isFromFile };
+    const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, claimedBy, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
@@ -282,10 +290,10 @@ export class Commands {
   }
 }
 
-/** The addresses that the other interfaces of these have after their changes. */
-function addressesOfOthers(plans: readonly Plan[], known: CarpInterface): Set<string> {
-  const others = plans.filter((plan) => plan.known !== known);
-  return new Set(others.flatMap(({ after }) => after.addresses.map(({ address }) => address)));
+/** The first of these for which the condition holds. */
+function first<T>(of: Iterable<T>, holds: (each: T) => boolean = () => true): T | undefined {
+  for (const each of of) if (holds(each)) return each;
+  return undefined;
 }
 
 /** The part not in place that keeps an interface from running, and will after a change that leaves its device alone. */

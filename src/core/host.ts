@@ -37,8 +37,7 @@ export class Host {
   readonly #sysctl = new SysctlTree();
   readonly #demotion = new Demotion(this.#sysctl, {
     changed: (group, rose) => {
-      for (const each of this.#interfaces)
-        if (group === undefined || each.groups.includes(group)) this.#noteChange(each, rose);
+      this.#demoted.set(group, rose || (this.#demoted.get(group) ?? false));
     },
     tell: (change) => this.#emit({ kind: "demotion", ...change }),
     log: (priority, text) => this.#log(priority, text),
@@ -56,6 +55,8 @@ export class Host {
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
+  /** Groups (undefined: all) whose count changed; true: it rose. */
+  readonly #demoted = new Map<string | undefined, boolean>();
   #isRouter = false;
 
   constructor({ balancing, counterFloor = 0n }: HostOptions) {
@@ -77,6 +78,7 @@ export class Host {
         return isAllowed();
       },
       on: (carpdev) => this.#interfaces.on(carpdev),
+      running: (carpdev, vhid) => this.#interfaces.running(carpdev, vhid),
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
       log: (priority, text, provoked) => this.#log(priority, text, provoked),
@@ -300,7 +302,7 @@ export class Host {
 
   #linkChanged(link: Link, now: Instant): void {
     this.#carpdevs.links.set(link.name, link);
-    this.#interfaces.listen();
+    this.#interfaces.listen(link.name);
     for (const each of this.#interfaces.on(link.name)) each.evaluate(now);
   }
 
@@ -312,15 +314,15 @@ export class Host {
       // Its macvlan went with the carpdev and has to be made again.
       each.forgetDevice();
     }
-    this.#interfaces.listen();
+    this.#interfaces.listen(name);
     this.#failures.forget({ kind: "listening", carpdev: name });
   }
 
   #repaired(event: Extract<Event, { kind: "repaired" }>, now: Instant): void {
     this.#log(2, `${event.interface}: repaired: ${event.what}`);
     this.#emit(event);
-    for (const each of this.#interfaces) {
-      if (each.name !== event.interface && each.configuration.carpdev !== event.interface) continue;
+    const named = this.#interfaces.get(event.interface);
+    for (const each of named === undefined ? this.#interfaces.on(event.interface) : [named]) {
       each.repairs += 1;
       for (const node of each.nodes) node.announce(now);
     }
@@ -370,6 +372,7 @@ export class Host {
       },
       link: (name) => host.#carpdevs.links.get(name),
       notInPlace: ({ name, configuration }) => host.#failures.of(name, configuration.carpdev),
+      configurationChanged: (of) => host.#interfaces.follow(of),
       configuredAnew: ({ name }) => host.#failures.release({ kind: "device", interface: name }),
       demotion: host.#demotion,
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),
@@ -383,6 +386,17 @@ export class Host {
 
   get #graceUs(): Micros {
     return this.#sysctl.get("net.inet.carp.grace") * SECOND;
+  }
+
+  /** Notes the interfaces whose demotion changed: in one pass, because a carpdev is lost by all of its interfaces. */
+  #noteDemoted(): void {
+    if (this.#demoted.size === 0) return;
+    for (const each of this.#interfaces)
+      for (const group of [undefined, ...each.groups]) {
+        const rose = this.#demoted.get(group);
+        if (rose !== undefined) this.#noteChange(each, rose);
+      }
+    this.#demoted.clear();
   }
 
   #noteChange(of: CarpInterface, atOnce: boolean): void {
@@ -415,6 +429,7 @@ export class Host {
    * others advertise once.
    */
   #takeEffects(now: Instant): readonly Effect[] {
+    this.#noteDemoted();
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);

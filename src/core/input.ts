@@ -43,14 +43,21 @@ export interface Accepted {
   readonly concedes?: boolean;
 }
 
+/** The part of the host that the checks need. */
+export interface ReceivingHost {
+  /** Whether carp packets are accepted (net.inet.carp.allow). */
+  readonly allow: boolean;
+  on(carpdev: string): ReadonlySet<CarpInterface>;
+  /** The carp interface on the carpdev with this vhid, if its virtual host runs. */
+  running(carpdev: string, vhid: number): CarpInterface | undefined;
+}
+
 /** The circumstances of a frame, which the checks need besides its bytes. */
 export interface Reception {
   readonly carpdev: string;
   readonly receivedUs: Micros;
-  /** The carp interfaces on that carpdev. */
-  readonly here: readonly CarpInterface[];
-  readonly allow: boolean;
   readonly now: Instant;
+  readonly host: ReceivingHost;
 }
 
 export interface Checked {
@@ -64,51 +71,51 @@ export interface Checked {
 export function checkInput(bytes: Uint8Array, reception: Reception): Checked {
   const frame = parseCarpFrame(bytes);
   if ("reason" in frame) {
-    if (frame.reason === "not-carp" || !reception.allow) return {};
+    if (frame.reason === "not-carp" || !reception.host.allow) return {};
     const text = `${reception.carpdev}: malformed carp packet (${frame.reason})`;
     return { verdict: { statistic: "shorterThanHeader", priority: 6, text } };
   }
   const { family } = frame.packet;
-  if (!reception.allow) return { family };
+  if (!reception.host.allow) return { family };
   const verdict = judge(frame.packet, reception);
   return { family, verdict: "statistic" in verdict ? recognised(verdict, frame.packet, reception) : verdict };
 }
 
 type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["packet"];
 
-function judge(packet: Packet, { carpdev, receivedUs, here, now }: Reception): Discarded | Accepted {
+function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): Discarded | Accepted {
   const { source, addresses, multicast, hopLimit, message, family } = packet;
-  const named = here.find((each) => each.node(vhidIn(message) ?? 0) !== undefined);
+  const carpInterface = host.running(carpdev, vhidIn(message) ?? 0);
   const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
     statistic,
     priority,
     text: `${what} from ${source} on ${carpdev}`,
-    carpInterface: named,
+    carpInterface,
     source,
   });
-  if (here.length === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
+  const here = host.on(carpdev);
+  if (here.size === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
   // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
-  const routed = !multicast && here.some((each) => each.appearance.isRoutedPeer(source));
-  if (hopLimit !== 255 && !routed) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
+  const isRouted = () => !multicast && here.values().some((each) => each.appearance.isRoutedPeer(source));
+  if (hopLimit !== 255 && !isRouted()) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
     return parsed.reason === "bad-checksum"
       ? discarded("badChecksum", 6, "wrong checksum")
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
-  const carpInterface = here.find(
-    (each) => (each.appearance.peers(family) !== undefined) === !multicast && each.node(vhid) !== undefined,
-  );
   const node = carpInterface?.node(vhid);
-  if (carpInterface === undefined || node === undefined) {
-    const conceded = concession(packet, parsed.advertisement, { receivedUs, here, now });
+  if (carpInterface === undefined || node === undefined)
+    return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+  if ((carpInterface.appearance.peers(family) !== undefined) === multicast) {
+    const conceded = concession(packet, parsed.advertisement, { carpInterface, node }, { receivedUs, now });
     if (conceded !== undefined) return conceded;
-    if (!named?.appearance.verify(parsed.advertisement))
+    if (!carpInterface.appearance.verify(parsed.advertisement))
       return discarded("badVhid", 7, `unknown vhid ${vhid}`);
     const [cause, what] = multicast
       ? (["peer-here", "this host only: multicast"] as const)
       : (["peer-there", "the other host only: unicast"] as const);
-    const text = `${named.name}: vhid ${vhid}: carppeer is set on ${what} advertisement`;
+    const text = `${carpInterface.name}: vhid ${vhid}: carppeer is set on ${what} advertisement`;
     return { ...discarded("badVhid", 7, text), cause };
   }
   const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
@@ -153,12 +160,11 @@ function recognised(verdict: Discarded, packet: Packet, { carpdev }: Reception):
 function concession(
   { source, addresses, multicast, hopLimit, family }: Packet,
   advertisement: Advertisement,
-  { receivedUs, here, now }: Pick<Reception, "receivedUs" | "here" | "now">,
+  { carpInterface, node }: Pick<Accepted, "carpInterface" | "node">,
+  { receivedUs, now }: Pick<Reception, "receivedUs" | "now">,
 ): Accepted | undefined {
-  const { vhid, version, type, counter, advbase, advskew, demote } = advertisement;
-  const carpInterface = here.find((each) => each.node(vhid) !== undefined);
-  const node = carpInterface?.node(vhid);
-  if (carpInterface === undefined || node === undefined || multicast || hopLimit !== 255) return undefined;
+  const { version, type, counter, advbase, advskew, demote } = advertisement;
+  if (multicast || hopLimit !== 255) return undefined;
   if (!carpInterface.appearance.isAddressed(formatAddress(addresses.destination))) return undefined;
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   if (version !== 2 || type !== 1 || !node.outranks(heard)) return undefined;

@@ -1,9 +1,10 @@
 /**
- * Interfaces: the carp interfaces of the host by name, and the queries over all of them: by carpdev, by
- * group, in numeric order. Knows no rule of the election.
+ * Interfaces: the carp interfaces of the host by name, by carpdev, by what they claim, by group, and in numeric order.
+ * Knows no rule of the election.
  */
 
 import type { Carpdevs } from "./carpdevs.ts";
+import { type Claim, Claims, vhidClaim } from "./claims.ts";
 import type { Effect } from "./effect.ts";
 import { CarpInterface, type Host } from "./interface/carp-interface.ts";
 import type { InterfaceConfiguration } from "./interface/configuration.ts";
@@ -19,9 +20,19 @@ export interface InterfacesOptions {
   forgetting(carpInterface: CarpInterface): void;
 }
 
+const NONE: ReadonlySet<CarpInterface> = new Set();
+
 export class Interfaces implements Iterable<CarpInterface> {
   readonly #options: InterfacesOptions;
   readonly #byName = new Map<string, CarpInterface>();
+  readonly #claims = new Claims();
+  readonly #onCarpdev = new ByCarpdev();
+  /** Those that are up: the host listens on their carpdevs. */
+  readonly #upOnCarpdev = new ByCarpdev();
+  /** Carpdevs of which `listen` has to see whether the host still listens on the right ones. */
+  readonly #touched = new Set<string>();
+  /** Every carpN with a smaller number exists. */
+  #nextNumber = 0;
 
   constructor(options: InterfacesOptions) {
     this.#options = options;
@@ -38,6 +49,7 @@ export class Interfaces implements Iterable<CarpInterface> {
   add(configuration: InterfaceConfiguration, now: Instant): CarpInterface {
     const added = new CarpInterface(configuration, this.#options.host, now);
     this.#byName.set(configuration.name, added);
+    this.follow(added);
     return added;
   }
 
@@ -47,18 +59,50 @@ export class Interfaces implements Iterable<CarpInterface> {
     carpInterface?.destroy(() => {
       this.#options.forgetting(carpInterface);
       this.#byName.delete(name);
+      this.#claims.delete(name);
+      this.#place(carpInterface, undefined, false);
+      this.#nextNumber = Math.min(this.#nextNumber, Number(name.slice("carp".length)));
       this.#options.emit({ kind: "destroyed", interface: name });
     }, now);
   }
 
+  /** Follows a change of the interface's configuration, and of what it will be when it has left. */
+  follow(changed: CarpInterface): void {
+    const { name, configuration, pendingConfiguration, isLeaving } = changed;
+    this.#claims.set(name, isLeaving ? [configuration, pendingConfiguration] : [configuration]);
+    this.#place(changed, configuration.carpdev, configuration.up);
+  }
+
+  #place(of: CarpInterface, carpdev: string | undefined, isUp: boolean): void {
+    const former = this.#upOnCarpdev.place(of, isUp ? carpdev : undefined);
+    if (former !== undefined) this.#touched.add(former);
+    if (isUp && carpdev !== undefined) this.#touched.add(carpdev);
+    this.#onCarpdev.place(of, carpdev);
+  }
+
   /** The first of carp0, carp1, ... that does not exist. */
   nextName(): string {
-    for (let i = 0; ; i++) if (!this.#byName.has(`carp${i}`)) return `carp${i}`;
+    while (this.#byName.has(`carp${this.#nextNumber}`)) this.#nextNumber++;
+    return `carp${this.#nextNumber}`;
+  }
+
+  /** The names of the interfaces that have what the claim says. */
+  claiming(claim: Claim): Iterable<string> {
+    return this.#claims.of(claim);
   }
 
   /** The carp interfaces on this carpdev. */
-  on(carpdev: string): CarpInterface[] {
-    return [...this].filter((each) => each.configuration.carpdev === carpdev);
+  on(carpdev: string): ReadonlySet<CarpInterface> {
+    return this.#onCarpdev.on(carpdev);
+  }
+
+  /** The carp interface on this carpdev with this vhid, if its virtual host is in BACKUP or MASTER. */
+  running(carpdev: string, vhid: number): CarpInterface | undefined {
+    for (const name of this.#claims.of(vhidClaim(vhid, carpdev))) {
+      const each = this.#byName.get(name);
+      if (each?.configuration.carpdev === carpdev && each.node(vhid) !== undefined) return each;
+    }
+    return undefined;
   }
 
   /** The interfaces in numeric order. */
@@ -70,14 +114,53 @@ export class Interfaces implements Iterable<CarpInterface> {
   byGroup(): Map<string, string[]> {
     const members = new Map<string, string[]>([["carp", []]]);
     for (const { name, groups } of this.inOrder())
-      for (const group of groups) members.set(group, [...(members.get(group) ?? []), name]);
+      for (const group of groups) {
+        const names = members.get(group);
+        if (names === undefined) members.set(group, [name]);
+        else names.push(name);
+      }
     return members;
   }
 
   /**
-   * Emits the effects that make the host listen on the carpdevs of the interfaces, and on no other device.
+   * Emits the effects that make the host listen on the carpdevs of interfaces that are up, and on no other device, as
+   * far as anything has changed there.
+   *
+   * @param changed a carpdev that has changed itself
    */
-  listen(): void {
-    for (const effect of this.#options.carpdevs.listen(this)) this.#options.emit(effect);
+  listen(changed?: string): void {
+    if (changed !== undefined) this.#touched.add(changed);
+    for (const carpdev of this.#touched) {
+      const isWanted = this.#upOnCarpdev.on(carpdev).size > 0;
+      for (const effect of this.#options.carpdevs.listen(carpdev, isWanted)) this.#options.emit(effect);
+    }
+    this.#touched.clear();
+  }
+}
+
+/** Sets of carp interfaces, each on one carpdev or on none. */
+class ByCarpdev {
+  readonly #carpdevOf = new Map<CarpInterface, string>();
+  readonly #on = new Map<string, Set<CarpInterface>>();
+
+  on(carpdev: string): ReadonlySet<CarpInterface> {
+    return this.#on.get(carpdev) ?? NONE;
+  }
+
+  /** @returns the carpdev that it was on before, if that was another one */
+  place(of: CarpInterface, carpdev: string | undefined): string | undefined {
+    const former = this.#carpdevOf.get(of);
+    if (former === carpdev) return undefined;
+    if (former !== undefined) {
+      const there = this.#on.get(former);
+      there?.delete(of);
+      if (there?.size === 0) this.#on.delete(former);
+      this.#carpdevOf.delete(of);
+    }
+    if (carpdev !== undefined) {
+      this.#on.set(carpdev, (this.#on.get(carpdev) ?? new Set()).add(of));
+      this.#carpdevOf.set(of, carpdev);
+    }
+    return former;
   }
 }

@@ -5,17 +5,14 @@
 
 import type { Effect } from "./effect.ts";
 import type { Event } from "./event.ts";
-import { checkInput, type Discarded } from "./input.ts";
+import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import type { Family, Instant, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
 
 /** The part of the host that receiving uses. */
-export interface HostOfReceiver {
-  /** Whether carp packets are accepted (net.inet.carp.allow). */
-  readonly allow: boolean;
-  on(carpdev: string): readonly CarpInterface[];
+export interface HostOfReceiver extends ReceivingHost {
   /** Counts in the statistics of the host, and of the interface. */
   count(statistic: StatisticName, of?: CarpInterface, times?: number): void;
   emit(effect: Effect): void;
@@ -33,9 +30,7 @@ export class Receiver {
 
   /** A frame arrived on a carpdev. */
   frame({ carpdev, bytes, receivedUs }: Extract<Event, { kind: "frame" }>, now: Instant): void {
-    const here = this.#host.on(carpdev);
-    const { allow } = this.#host;
-    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, here, allow, now });
+    const { family, verdict } = checkInput(bytes, { carpdev, receivedUs, now, host: this.#host });
     const of = verdict?.carpInterface;
     if (family !== undefined) this.#host.count(receivedOver(family), of);
     if (verdict === undefined) return;

@@ -80,7 +80,7 @@ export class Performer {
     const { links, log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
-        timers.arm(effect.timer, effect.atUs);
+        timers.arm(effect.timer, effect.atUs, effect.earlyUs);
         break;
       case "cancel":
         timers.cancel(effect.timer);

@@ -1,19 +1,23 @@
 /**
- * Timers: the core's timers on the kernel's alarms. A timer that is put off again and again (a BACKUP's
- * master-down time) keeps its alarm and is checked when that rings, so that most arms set no alarm. A timer
- * is delivered once and never before its time; it may be late.
+ * Timers: the core's timers on one alarm of the kernel. When it rings, every timer that is due is delivered, also one
+ * that may be early: virtual hosts that advertise at about the same time fall into step, and wake the engine together.
+ * A timer that is put off again and again (a BACKUP's master-down time) costs nothing until it would be the next. A
+ * timer is delivered once and no earlier than allowed; it may be late.
  */
 
 import type { Timer } from "../core/event.ts";
 import type { Micros } from "../core/model.ts";
 import type { Alarms, Clock } from "../kernel/kernel.ts";
+import { Heap } from "./heap.ts";
 
 interface Armed {
   readonly timer: Timer;
   atUs: Micros;
-  /** When the alarm rings; infinite: no alarm is set. */
-  ringsAtUs: Micros;
-  cancelAlarm: () => void;
+  /** It may be delivered so much earlier, together with others. */
+  earlyUs: Micros;
+  /** Its time in the queue: `atUs`, or an earlier one if it was put off since. */
+  queuedUs: Micros;
+  place: number;
 }
 
 export class Timers {
@@ -21,6 +25,11 @@ export class Timers {
   readonly #alarms: Alarms;
   readonly #due: (timer: Timer) => void;
   readonly #armed = new Map<Timer, Armed>();
+  readonly #queue = new Heap<Armed>((a, b) => a.queuedUs < b.queuedUs);
+  /** When the alarm rings; infinite: no alarm is set. */
+  #ringsAtUs = Number.POSITIVE_INFINITY;
+  #cancelAlarm = () => {};
+  #isRinging = false;
 
   /** @param due called with a timer whose time has come; it asks `take` whether that is still so */
   constructor(clock: Clock, alarms: Alarms, due: (timer: Timer) => void) {
@@ -29,46 +38,78 @@ export class Timers {
     this.#due = due;
   }
 
-  /** Arms the timer for this time, replacing an earlier one. */
-  arm(timer: Timer, atUs: Micros): void {
+  /** Arms the timer for this time, replacing an earlier one. @param earlyUs it may be delivered so much earlier */
+  arm(timer: Timer, atUs: Micros, earlyUs: Micros = 0): void {
     const known = this.#armed.get(timer);
-    const armed = known ?? { timer, atUs, ringsAtUs: Number.POSITIVE_INFINITY, cancelAlarm: () => {} };
+    const armed = known ?? { timer, atUs, earlyUs, queuedUs: atUs, place: -1 };
     if (known === undefined) this.#armed.set(timer, armed);
     armed.atUs = atUs;
-    this.#setAlarm(armed);
+    armed.earlyUs = earlyUs;
+    if (armed.place < 0 || atUs < armed.queuedUs) this.#enqueue(armed);
+    if (!this.#isRinging) this.#setAlarm(armed.queuedUs);
   }
 
   cancel(timer: Timer): void {
-    this.#armed.get(timer)?.cancelAlarm();
+    const armed = this.#armed.get(timer);
+    if (armed === undefined) return;
     this.#armed.delete(timer);
+    this.#queue.remove(armed);
   }
 
   /** Disarms a timer whose time has come. @returns whether it has */
   take(timer: Timer): boolean {
     const armed = this.#armed.get(timer);
-    if (armed === undefined) return false;
-    if (armed.atUs > this.#clock.now().us) {
-      this.#setAlarm(armed);
-      return false;
-    }
+    if (armed === undefined || armed.atUs - armed.earlyUs > this.#clock.now().us) return false;
     this.cancel(timer);
     return true;
   }
 
   cancelAll(): void {
     for (const timer of [...this.#armed.keys()]) this.cancel(timer);
+    this.#cancelAlarm();
+    this.#ringsAtUs = Number.POSITIVE_INFINITY;
   }
 
-  #setAlarm(armed: Armed): void {
-    if (armed.ringsAtUs <= armed.atUs) return;
-    armed.cancelAlarm();
-    armed.ringsAtUs = armed.atUs;
-    armed.cancelAlarm = this.#alarms.set(armed.atUs, () => this.#ring(armed));
+  #enqueue(armed: Armed): void {
+    armed.queuedUs = armed.atUs;
+    this.#queue.put(armed);
   }
 
-  #ring(armed: Armed): void {
-    armed.ringsAtUs = Number.POSITIVE_INFINITY;
-    if (armed.atUs > this.#clock.now().us) this.#setAlarm(armed);
-    else this.#due(armed.timer);
+  /** Finds the timer that is due first. */
+  #next(): Armed | undefined {
+    for (;;) {
+      const { first } = this.#queue;
+      if (first === undefined || first.queuedUs === first.atUs) return first;
+      this.#enqueue(first);
+    }
+  }
+
+  /** Makes the alarm ring no later than then. One that rings too early harms nothing. */
+  #setAlarm(atUs: Micros): void {
+    if (atUs >= this.#ringsAtUs) return;
+    this.#cancelAlarm();
+    this.#ringsAtUs = atUs;
+    this.#cancelAlarm = this.#alarms.set(atUs, () => this.#ring());
+  }
+
+  #ring(): void {
+    this.#ringsAtUs = Number.POSITIVE_INFINITY;
+    const nowUs = this.#clock.now().us;
+    const due: Armed[] = [];
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      if (next.atUs - next.earlyUs > nowUs) break;
+      this.#queue.remove(next);
+      due.push(next);
+    }
+    this.#isRinging = true;
+    try {
+      for (const { timer } of due) this.#due(timer);
+    } finally {
+      this.#isRinging = false;
+      // Whatever was not taken, because one before it threw an error, is due still.
+      for (const armed of due)
+        if (this.#armed.get(armed.timer) === armed && armed.place < 0) this.#enqueue(armed);
+      this.#setAlarm(this.#next()?.atUs ?? Number.POSITIVE_INFINITY);
+    }
   }
 }

@@ -19,6 +19,7 @@ export interface SavedWindow extends WindowState {
 const MAX_FORMER = 4096;
 
 export class CounterBook {
+  /** The time of the greatest counter sent or followed so far, or the floor given. */
   #floor: bigint;
   readonly #interfaces = new Map<string, Map<number, VirtualHostCounters>>();
   /** The windows of virtual hosts that an earlier engine had, or that were destroyed, by `carp0/1`. */
@@ -30,6 +31,7 @@ export class CounterBook {
   readonly #saver: Saver = {
     reached: (us) => {
       if (us > this.#reachedUs) this.#reachedUs = us;
+      if (us > this.#floor) this.#floor = us;
     },
     changed: () => {
       this.#isNews = true;
@@ -53,24 +55,21 @@ export class CounterBook {
     const known = ofInterface.get(vhid);
     if (known !== undefined) return known;
     const former = this.#former.get(`${name}/${vhid}`);
-    const made = new VirtualHostCounters(this.floor, former, this.#saver, now);
+    const made = new VirtualHostCounters(this.#floor, former, this.#saver, now);
     ofInterface.set(vhid, made);
+    if (made.lastUs > this.#floor) this.#floor = made.lastUs;
     return made;
   }
 
   /** The interface is destroyed. */
   destroyed(name: string): void {
-    this.#floor = this.floor;
     for (const window of this.#windowsOf(name)) this.#keep(window);
     this.#interfaces.delete(name);
   }
 
   /** The time of the greatest counter sent or followed so far, or the floor given. */
   get floor(): bigint {
-    let floor = this.#floor;
-    for (const ofInterface of this.#interfaces.values())
-      for (const { lastUs } of ofInterface.values()) if (lastUs > floor) floor = lastUs;
-    return floor;
+    return this.#floor;
   }
 
   /** The windows to save. */

@@ -23,6 +23,14 @@ export function intervalUs(advbase: number, advskew: number): Micros {
 }
 
 /**
+ * How much earlier than its interval demands an advertisement may leave, together with those of other virtual hosts:
+ * a host with many wakes up some sixteen times an interval, and not once for each. No host is harmed by an early one.
+ */
+export function mostEarlyUs(intervalUs: Micros): Micros {
+  return intervalUs / 16;
+}
+
+/**
  * The master-down time: how long a BACKUP with this interval waits for an advertisement before it takes over.
  */
 export function masterDownUs(ownIntervalUs: Micros): Micros {

@@ -19,7 +19,16 @@ import { Hearing } from "./hearing.ts";
 import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
 import { decideAsBackup, decideAsMaster, staysAfterTie } from "./rules.ts";
-import { BOW_OUT, intervalUs, isBowOut, leaseUs, MILLISECOND, masterDownUs, SECOND } from "./timing.ts";
+import {
+  BOW_OUT,
+  intervalUs,
+  isBowOut,
+  leaseUs,
+  MILLISECOND,
+  masterDownUs,
+  mostEarlyUs,
+  SECOND,
+} from "./timing.ts";
 
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
@@ -426,10 +435,10 @@ export class VirtualHost {
     this.#lease.promise(this.#leaseUs(now.us));
     this.#send({ advbase: this.#owner.advbase, ...this.#effective }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
-    // one from now.
+    // one from now, and from now as well when it leaves early: those that leave together once do so again.
     const dueUs = this.#advertiseAtUs;
     const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
-    this.#arm(this.#advertiseTimer, (onTime ? dueUs : now.us) + stepUs);
+    this.#arm(this.#advertiseTimer, (onTime ? dueUs : now.us) + stepUs, mostEarlyUs(stepUs));
   }
 
   #send(fields: HeaderFields, now: Instant): void {
@@ -445,11 +454,11 @@ export class VirtualHost {
     this.#arm(this.#masterDownTimer, this.#silentSinceUs + masterDownUs(this.#intervalUs));
   }
 
-  #arm(timer: Timer, atUs: Micros): void {
+  #arm(timer: Timer, atUs: Micros, earlyUs?: Micros): void {
     if (timer === this.#advertiseTimer) this.#advertiseAtUs = atUs;
     if (timer === this.#masterDownTimer) this.#masterDownAtUs = atUs;
     const soonestUs = timer === this.#masterDownTimer ? Math.min(atUs, this.#concession.dueUs) : atUs;
-    this.#owner.emit({ kind: "arm", timer, atUs: soonestUs });
+    this.#owner.emit({ kind: "arm", timer, atUs: soonestUs, earlyUs });
   }
 
   #cancel(timer: Timer): void {

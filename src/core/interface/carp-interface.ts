@@ -4,6 +4,7 @@
  * like on its segment; reconfigure.ts decides which command changes what.
  */
 
+import { addressClaim, type Claim } from "../claims.ts";
 import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
@@ -45,6 +46,8 @@ export interface Host {
   link(name: string): Link | undefined;
   /** What the kernel does not have of this interface. */
   notInPlace(of: CarpInterface): NotInPlace;
+  /** Its configuration has changed, or what that will be when it has left. */
+  configurationChanged(of: CarpInterface): void;
   /** What failed for the former configuration says nothing about the new one. */
   configuredAnew(of: CarpInterface): void;
   readonly demotion: Demotion;
@@ -186,10 +189,7 @@ export class CarpInterface implements Owner {
       this.#sends.forget();
     }
     const formerMac = this.#appearance.mac;
-    const { carpdevMacs } = this.#configuration;
-    this.#configuration = followMac(this.#configuration, link, carpdevMacs);
-    // The next engine has to know them.
-    if (this.#configuration.carpdevMacs.join() !== carpdevMacs.join()) this.emit({ kind: "save" });
+    this.#followMac(link);
     this.#appear();
     this.#faults.follow(condition);
     if (obstacle === undefined)
@@ -199,6 +199,16 @@ export class CarpInterface implements Owner {
     if (formerMac !== undefined && formerMac !== this.#appearance.mac)
       for (const node of this.#nodes) node.macChanged(now);
     for (const node of this.#nodes) node.paceAnnouncements(now);
+  }
+
+  #followMac(link: Link | undefined): void {
+    const former = this.#configuration;
+    const next = followMac(former, link, former.carpdevMacs);
+    if (next.lladdr === former.lladdr && next.carpdevMacs.join() === former.carpdevMacs.join()) return;
+    this.#configuration = next;
+    this.#host.configurationChanged(this);
+    // The next engine has to know the MACs.
+    this.emit({ kind: "save" });
   }
 
   /** Computes what it looks like anew. */
@@ -226,11 +236,12 @@ export class CarpInterface implements Owner {
    * before it, or another one, changes.
    *
    * @param next what it is reconfigured to afterwards; when it remains the same virtual host it gives nothing up
-   * @param taken the addresses that other interfaces have then
+   * @param isTaken whether another interface has it then
    */
-  release(next: InterfaceConfiguration, taken: ReadonlySet<string>, now: Instant): void {
+  release(next: InterfaceConfiguration, isTaken: (claim: Claim) => boolean, now: Instant): void {
     this.finishLeaving();
-    const givesUp = this.addresses.some(({ address }) => taken.has(address));
+    const { carpdev } = this.#configuration;
+    const givesUp = this.addresses.some(({ address }) => isTaken(addressClaim(address, carpdev)));
     if (!givesUp && !this.#isRenewedBy(next)) return;
     for (const node of this.#nodes) {
       node.bowOut(now);
@@ -251,6 +262,7 @@ export class CarpInterface implements Owner {
       }
     }
     this.#configuration = next;
+    this.#host.configurationChanged(this);
     this.signing.change(
       next,
       { isElsewhere: place(previous) !== place(next), graceUs: this.#host.graceUs },
@@ -316,6 +328,7 @@ export class CarpInterface implements Owner {
   /** Begins to leave. @param to the configuration after that; undefined: it is destroyed */
   #leave(to: InterfaceConfiguration | undefined, then: () => void, now: Instant): void {
     this.#leaving.begin(to, then);
+    this.#host.configurationChanged(this);
     for (const node of this.#nodes) {
       node.bowOut(now);
       if (node.state !== "MASTER") node.stop({ kind: to === undefined ? "destroyed" : "taken-down" }, now);

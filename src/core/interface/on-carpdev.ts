@@ -4,8 +4,16 @@
  */
 
 import { parseAddress } from "../../protocol/address.ts";
+import { addressClaim, type Claim, vhidClaim } from "../claims.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./configuration.ts";
 import type { Refused } from "./reconfigure.ts";
+
+/** The claim of the interface that a change is about; undefined: the change tells of none. */
+export function claimOn(carpdev: string, { vhid, removeAddresses }: InterfaceChange): Claim | undefined {
+  if (vhid !== undefined) return vhidClaim(vhid, carpdev);
+  const address = parseAddress(removeAddresses?.[0] ?? "")?.address;
+  return address === undefined ? undefined : addressClaim(address, carpdev);
+}
 
 /**
  * Finds the carp interface on a carpdev that has the change's vhid among its nodes. Without a vhid: the one that has

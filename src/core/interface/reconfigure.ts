@@ -4,8 +4,9 @@
  * configuration.
  */
 
-import { isLinkLocal, parseAddress, virtualMac } from "../../protocol/address.ts";
+import { isLinkLocal, parseAddress } from "../../protocol/address.ts";
 import { contains } from "../../protocol/subnet.ts";
+import { type Claim, claimsOf } from "../claims.ts";
 import type { CarpNode, InterfaceAddress, Link } from "../model.ts";
 import {
   CARPDEV_MAC,
@@ -22,8 +23,8 @@ export interface Surroundings {
   readonly links: ReadonlyMap<string, Link>;
   /** Devices that can be no carpdev, and why. */
   readonly unfit: ReadonlyMap<string, string>;
-  /** The other carp interfaces. */
-  readonly others: readonly InterfaceConfiguration[];
+  /** The name of another carp interface that has this claim; undefined: it is free. */
+  readonly claimedBy: (claim: Claim) => string | undefined;
   /** Whether the change is one of a configuration file, which is applied before the host is as it should be. */
   readonly isFromFile: boolean;
 }
@@ -106,7 +107,7 @@ function conflictOf(
   before: InterfaceConfiguration,
   after: InterfaceConfiguration,
   change: InterfaceChange,
-  { balancing, links, unfit, others, isFromFile }: Surroundings,
+  { balancing, links, unfit, claimedBy, isFromFile }: Surroundings,
 ): string | undefined {
   const { carpdev, nodes } = after;
   const link = carpdev === undefined ? undefined : links.get(carpdev);
@@ -129,22 +130,12 @@ function conflictOf(
     const words = nodes.map((node) => `${node.vhid}:${node.advskew}`).join();
     return `carpnodes ${words}: ${balancing}`;
   }
-  const own = new Set(after.addresses.map(({ address }) => address));
-  for (const other of others) {
-    const sameSegment = carpdev !== undefined && other.carpdev === carpdev;
-    for (const { vhid } of nodes)
-      if (sameSegment && other.nodes.some((node) => node.vhid === vhid))
-        return `vhid ${vhid} is already used by ${other.name} on ${carpdev}`;
-    const mac = macOf(after);
-    if (sameSegment && mac !== undefined && mac !== link?.mac && mac === macOf(other))
-      return `lladdr ${mac} is already used by ${other.name} on ${carpdev}`;
-    for (const { address } of other.addresses) {
-      if (!own.has(address)) continue;
-      // Every link has its own link-local addresses.
-      if (!isLinkLocal(address)) return `${address} is already used by ${other.name}`;
-      if (sameSegment) return `${address} is already used by ${other.name} on ${carpdev}`;
-    }
+  for (const claim of claimsOf(after, link?.mac)) {
+    const other = claimedBy(claim);
+    if (other === undefined) continue;
+    return `${claim.what} is already used by ${other}${claim.carpdev === undefined ? "" : ` on ${claim.carpdev}`}`;
   }
+  const own = new Set(after.addresses.map(({ address }) => address));
   // A carpdev may have got a shared address later, which is told of: that hinders no other change.
   if (carpdev === before.carpdev) for (const { address } of before.addresses) own.delete(address);
   for (const { address } of link?.addresses ?? [])
@@ -153,12 +144,6 @@ function conflictOf(
   if (change.mtu !== undefined && change.mtu !== before.mtu && link !== undefined && change.mtu > link.mtu)
     return `mtu ${change.mtu}: ${carpdev} takes at most ${link.mtu}`;
   return undefined;
-}
-
-/** The MAC of the interface's device; undefined: it has no device of its own, or no vhid. */
-function macOf({ lladdr, nodes: [leader] }: InterfaceConfiguration): string | undefined {
-  if (lladdr === CARPDEV_MAC) return undefined;
-  return lladdr ?? (leader && virtualMac(leader.vhid));
 }
 
 /**

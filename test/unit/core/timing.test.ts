@@ -45,6 +45,28 @@ describe("the advertisement interval", () => {
     assert.equal(station.world.us + (station.dueIn("carp0/1/advertise") ?? 0), firstDue + 10 * SECOND);
   });
 
+  it("begins anew with an advertisement that leaves early, as it may by a sixteenth", () => {
+    const station = master();
+    const armed = () => only(station.take(), "arm").findLast(({ timer }) => timer.kind === "advertise");
+    station.take();
+    station.world.run(SECOND);
+    const { timer, atUs, earlyUs } = armed() ?? assert.fail("not armed");
+    assert.equal(earlyUs, SECOND / 16);
+    assert.equal(atUs, station.world.us + SECOND);
+    station.world.run(SECOND - earlyUs);
+    assert.equal(said(station.handle({ kind: "timer", timer })).length, 1);
+    assert.equal(armed()?.atUs, station.world.us + SECOND);
+  });
+
+  it("leaves no room for a master-down time that ends early", () => {
+    const station = backup();
+    station.take();
+    station.hear(advertisement());
+    const [armed] = only(station.take(), "arm");
+    assert.equal(armed?.timer.kind, "master-down");
+    assert.equal(armed?.earlyUs, undefined);
+  });
+
   it("is not shortened after a long delay", () => {
     const station = master();
     station.isStalled = true;

@@ -1,4 +1,4 @@
-/** The core's timers: delivered once, never early, and cheap to put off. */
+/** The core's timers: delivered once, never earlier than allowed, together where that is allowed, and cheap to put off. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,9 +27,12 @@ class Station {
       },
     },
     (timer) => {
-      if (this.timers.take(timer)) this.delivered.push(timer);
+      if (!this.timers.take(timer)) return;
+      this.delivered.push(timer);
+      this.delivers(timer);
     },
   );
+  delivers: (timer: Timer) => void = () => {};
 
   /** @param earlyUs how much too early alarms ring */
   run(untilUs: number, earlyUs = 0): void {
@@ -129,4 +132,68 @@ test("a timer that is put off between its alarm and its delivery is delivered la
   for (const ring of rings.splice(0)) ring();
   rings = [];
   assert.deepEqual(delivered, [150]);
+});
+
+const SECOND = 1_000_000;
+
+function advertise(vhid: number): Timer {
+  return { kind: "advertise", interface: "carp0", vhid };
+}
+
+test("an alarm delivers every timer that may be early enough, and none other", () => {
+  const station = new Station();
+  station.timers.arm(advertise(1), 100);
+  station.timers.arm(advertise(2), 110, 10);
+  station.timers.arm(advertise(3), 111, 10);
+  station.timers.arm(master, 101);
+  station.run(100);
+  assert.deepEqual(station.delivered, [advertise(1)]);
+  station.run(101);
+  assert.deepEqual(station.delivered, [advertise(1), master, advertise(2), advertise(3)]);
+});
+
+test("timers that restart when they are delivered fall into step", () => {
+  const station = new Station();
+  const [intervalUs, earlyUs] = [SECOND, SECOND / 16];
+  const timers = new Map(Array.from({ length: 256 }, (_, i) => [advertise(i), i * (intervalUs / 256)]));
+  for (const [timer, atUs] of timers) station.timers.arm(timer, atUs, earlyUs);
+  let set = 0;
+  const timesRung = new Set<number>();
+  station.delivers = (timer) => {
+    set++;
+    timesRung.add(station.nowUs);
+    const dueUs = timers.get(timer) ?? 0;
+    const nextUs = Math.min(dueUs, station.nowUs) + intervalUs;
+    timers.set(timer, nextUs);
+    station.timers.arm(timer, nextUs, earlyUs);
+  };
+  station.run(10 * intervalUs - 1);
+  assert.ok(set >= 2560 && set <= 2816, `${set} deliveries`);
+  assert.ok(timesRung.size <= 170, `${timesRung.size} alarms in ten intervals`);
+});
+
+test("timers that are put off wake nobody until one of them is due", () => {
+  const station = new Station();
+  const timers = Array.from({ length: 100 }, (_, i) => ({ ...master, vhid: i }) as Timer);
+  for (let round = 0; round < 50; round++) {
+    for (const [i, timer] of timers.entries()) {
+      station.run(round * SECOND + i * 1000);
+      station.timers.arm(timer, station.nowUs + 3 * SECOND);
+    }
+  }
+  assert.ok(station.alarmsSet < 30, `${station.alarmsSet} alarms`);
+  assert.deepEqual(station.delivered, []);
+});
+
+test("a timer that was not taken because one before it failed is delivered later", () => {
+  const station = new Station();
+  station.timers.arm(advertise(1), 100);
+  station.timers.arm(advertise(2), 100);
+  station.delivers = () => {
+    throw new Error("the first one fails");
+  };
+  assert.throws(() => station.run(100), /the first one fails/);
+  station.delivers = () => {};
+  station.run(1000);
+  assert.equal(station.delivered.length, 2);
 });
