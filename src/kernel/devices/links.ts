@@ -73,8 +73,6 @@ class KernelLinks implements Links {
   /** The links last reported as unfit, by index. */
   readonly #unfit = new Map<number, { readonly name: string; readonly why: string }>();
   readonly #changed = new Set<number>();
-  /** Links whose host routes are followed. */
-  #routesOf: ReadonlySet<number> = new Set();
   #reportSoon: NodeJS.Immediate | undefined;
   /** Links with a new address whose place in the kernel's order is not known yet. */
   readonly #unordered = new Set<number>();
@@ -103,7 +101,7 @@ class KernelLinks implements Links {
         return this.#turn;
       },
       told: (index, key) => this.#told(index, key),
-      followRoutes: () => this.#followRoutes(),
+      followRoutes: (index, follows) => this.#net?.followRoutes(index, follows),
       added: (address) => {
         const notice: Notice = { kind: "address", gone: false, address };
         // A table that is being read may have been older than this address.
@@ -121,7 +119,6 @@ class KernelLinks implements Links {
       }),
       cache: this.#cache,
       isCarpdev: (link) => this.#isCarpdev(link),
-      wanted: () => this.#devices.wanted(),
       events,
     });
   }
@@ -135,10 +132,12 @@ class KernelLinks implements Links {
   }
 
   apply(name: string, device: Parameters<Links["apply"]>[1], done: () => void): void {
-    this.#devices.apply(name, device, done);
-    this.#followRoutes();
-    // Before the pass, which has made no request yet.
-    if (device !== null) this.#arpLinks.follow();
+    // Before the pass makes a request, and after it has removed the device.
+    if (device !== null) this.#arpLinks.want(name, device);
+    this.#devices.apply(name, device, () => {
+      if (!this.#devices.wants(name)) this.#arpLinks.want(name, null);
+      done();
+    });
   }
 
   prepareCarpdev(carpdev: string): void {
@@ -226,13 +225,6 @@ class KernelLinks implements Links {
       this.#reportChanged();
     });
     this.#devices.heard(notice);
-  }
-
-  #followRoutes(): void {
-    const indexes = new Set(this.#devices.routedIndexes());
-    if (isDeepStrictEqual(indexes, this.#routesOf)) return;
-    this.#routesOf = indexes;
-    this.#net?.followRoutes([...indexes]);
   }
 
   #told(index: number, key: string): Promise<void> {
@@ -326,8 +318,7 @@ class KernelLinks implements Links {
       this.#unfit.delete(index);
       this.#events.unfit(unfit.name, undefined);
     }
-    this.#arpLinks.follow();
-    this.#followRoutes();
+    for (const index of changed) this.#arpLinks.changed(index);
     for (const index of changed) this.#report(index);
   }
 

@@ -9,6 +9,7 @@ import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
 import { errnoName } from "../native.ts";
 import { FLAG, MESSAGE, type Request } from "./bytes.ts";
+import { IndexRanges } from "./index-ranges.ts";
 import { type Notice, parseNotice } from "./messages.ts";
 import { type NetlinkSocket, nativeNetlink } from "./native-netlink.ts";
 
@@ -29,8 +30,8 @@ const DATAGRAM_MS = 2;
 const AGAIN_MS = 20;
 const LONGEST_AGAIN_MS = 1000;
 
-/** The socket's filter has two instructions for each, of the 4096 that the kernel takes. */
-const MOST_FOLLOWED = 2000;
+/** The kernel compares every route notification with each range of followed devices. */
+const MOST_RANGES = 64;
 
 /** In place of an errno name: the receive buffer overran and took the answer with it. */
 export const LOST = "LOST";
@@ -64,7 +65,7 @@ export class RtNetlink {
   #port = 0;
   #isClosed = false;
   /** Devices whose routes are followed. */
-  #routesOf: readonly number[] = [];
+  readonly #routesOf = new IndexRanges();
   #sequence = 0;
   /** Requests in the next datagram. */
   #atOnce = REQUESTS_AT_ONCE;
@@ -120,10 +121,11 @@ export class RtNetlink {
     }
   }
 
-  /** Has the host's own routes through these devices reported. */
-  followRoutes(indexes: readonly number[]): void {
-    this.#routesOf = indexes.slice(0, MOST_FOLLOWED);
-    this.#socket?.followRoutes(this.#routesOf);
+  /** Has the host's own routes through this device reported, or not any more. Some of others may be reported, too. */
+  followRoutes(index: number, follows: boolean): void {
+    if (follows) this.#routesOf.add(index);
+    else this.#routesOf.delete(index);
+    this.#followRoutes();
   }
 
   close(): void {
@@ -141,7 +143,11 @@ export class RtNetlink {
     });
     this.#socket = socket;
     this.#port = socket.port();
-    socket.followRoutes(this.#routesOf);
+    this.#followRoutes();
+  }
+
+  #followRoutes(): void {
+    this.#socket?.followRoutes(this.#routesOf.atMost(MOST_RANGES).flatMap(({ from, to }) => [from, to]));
   }
 
   /** After an overrun it is unknown which answers are still to come: a new socket has none outstanding. */
