@@ -24,6 +24,7 @@ import {
 } from "../netlink/messages.ts";
 import { neighbourQuery, neighbourUse, parseNeighbour } from "../netlink/neighbours.ts";
 import { RtNetlink } from "../netlink/rtnetlink.ts";
+import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
 import { Devices } from "./devices.ts";
@@ -35,6 +36,9 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** The limit for the notification of an address that was added; a later one will not come. */
 const NOTIFIED_WITHIN_MS = 100;
+
+/** So many devices in one look, and half as many links with ARP settings of ours: what it takes has a limit. */
+const LOOK_AT = 40;
 
 /** Pauses between attempts to read a table that the kernel does not give. */
 const AGAIN_MS = 5;
@@ -65,6 +69,9 @@ class KernelLinks implements Links {
   readonly #arpLinks: ArpLinks;
   readonly #devices: Devices;
   #net: RtNetlink | undefined;
+
+  readonly #devicesInTurn = new Rounds(() => this.#devices.indexes());
+  readonly #arpLinksInTurn = new Rounds(() => this.#arpLinks.indexes());
 
   #turn: Promise<void> = Promise.resolve();
 
@@ -125,7 +132,12 @@ class KernelLinks implements Links {
 
   async start(): Promise<void> {
     this.#net = new RtNetlink(
-      { notice: (notice) => this.#heard(notice), overrun: () => void this.#read("everything") },
+      {
+        notice: (notice) => this.#heard(notice),
+        isKnown: (answer) => this.#isKnown(answer),
+        answered: (answer) => this.#cache.answered(answer),
+        overrun: () => void this.#read("everything"),
+      },
       this.#options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES,
     );
     await this.#read("everything");
@@ -159,7 +171,7 @@ class KernelLinks implements Links {
   }
 
   look(): void {
-    const indexes = new Set([...this.#devices.indexes(), ...this.#arpLinks.indexes()]);
+    const indexes = this.#devicesInTurn.next(LOOK_AT).union(this.#arpLinksInTurn.next(LOOK_AT / 2));
     void this.#net?.perform([...indexes].map(linkQuery));
   }
 
@@ -211,7 +223,6 @@ class KernelLinks implements Links {
       const isNews = !isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index));
       if (isNews) this.#take(notice);
       this.#arpLinks.heard(notice.link);
-      // Nearly always the answer to `look`.
       if (!isNews) return;
     } else this.#take(notice);
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
@@ -225,6 +236,13 @@ class KernelLinks implements Links {
       this.#reportChanged();
     });
     this.#devices.heard(notice);
+  }
+
+  /** Nearly every answer to `look` is. */
+  #isKnown(answer: Buffer): boolean {
+    const link = this.#cache.knows(answer);
+    if (link !== undefined) this.#arpLinks.heard(link);
+    return link !== undefined;
   }
 
   #told(index: number, key: string): Promise<void> {

@@ -125,9 +125,7 @@ export class ArpLinks {
   #releaseKept(): void {
     const kept = this.#kept;
     this.#kept = new Set();
-    // They are prepared again, so that changes by other programs are found.
     for (const index of kept) if (!this.#needs(index)) this.#restore(index);
-    this.#judge(kept);
   }
 
   /** Adds the subnets of a carp interface. */
@@ -176,7 +174,7 @@ export class ArpLinks {
   /** Whether a link is a carpdev, or seems to be on a carpdev's segment. */
   #needs(index: number): boolean {
     const { cache, isCarpdev } = this.#options;
-    if (this.#nameAt.has(index) || this.#kept.has(index)) return true;
+    if (this.#nameAt.has(index)) return true;
     const link = cache.links.get(index);
     if (link === undefined || !isCarpdev(link)) return false;
     return (
@@ -191,7 +189,7 @@ export class ArpLinks {
       const needs = this.#needs(index);
       if (needs === this.#inUse.has(index)) continue;
       if (needs) this.#prepare(index);
-      else this.#restore(index);
+      else if (!this.#kept.has(index)) this.#restore(index);
     }
   }
 

@@ -140,7 +140,7 @@ test("after a restart, links in the subnets of addresses still in place are not 
   links.want("carp0", sharing("eth0", "10.0.1.1"));
   links.want("carp1", sharing("eth0", "10.0.0.1"));
   await new Promise((resolve) => setImmediate(resolve));
-  // Prepared again, so that changes by other programs are found.
+  // eth1 as well, so that changes by other programs are found.
   assert.deepEqual(done.splice(0), ["restore all but eth0,eth1", "prepare eth0 2", "prepare eth1 3"]);
   links.want("carp1", null);
   assert.deepEqual(done, ["restore eth1"]);
