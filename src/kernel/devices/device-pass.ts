@@ -253,7 +253,7 @@ function tellOfMtu(state: DeviceState, device: Device, carpdev: KernelLink): voi
 
 /** Takes over a device just made, or one of an engine that was killed: every address on it is ours. */
 function adopt(context: PassContext, state: DeviceState, link: KernelLink): void {
-  state.index = link.index;
+  context.indexed(state.name, link.index);
   forgetFailures(state);
   state.placed = new Set(context.cache.addresses(link.index).map(addressKey));
   state.lost.clear();
@@ -261,7 +261,6 @@ function adopt(context: PassContext, state: DeviceState, link: KernelLink): void
   for (const { name, needed } of NEW_DEVICE) set(context, state, name, needed);
   // New devices on this host have it.
   if (readSetting(link.name, "disable_ipv6") !== 0) state.exempt.add("disable_ipv6");
-  context.followRoutes();
   context.events.device(state.name, link.index);
 }
 

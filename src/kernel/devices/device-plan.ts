@@ -164,10 +164,11 @@ export function macvlanSteps(device: Device, current: CurrentDevice): Step[] {
   }
   // After protodown, not with it: a link that goes up with carrier sends at once.
   if (device.active && !up) steps.push({ kind: "up", request: linkChange(link.index, { up: true }) });
-  if (!device.active && up && steps.length === 0) {
+  else if (!device.active && up && steps.length === 0) {
     steps.push({ kind: "down", request: linkChange(link.index, { up: false }) });
   }
-  if (steps.length > addresses.removals.length) steps.push(reading(link.name));
+  // The kernel notifies of a link that goes up, and of nothing else that changes while it is down.
+  else if (steps.length > addresses.removals.length) steps.push(reading(link.name));
   steps.push(...addresses.additions);
   const changed = [...addresses.removals, ...addresses.additions].some(({ address }) => address.family === 6);
   const routes = wantedRoutes(wanted, changed ? new Map([...lost, [LINK_LOCAL.key, undefined]]) : lost);
@@ -181,8 +182,9 @@ export function macvlanSteps(device: Device, current: CurrentDevice): Step[] {
  */
 function wantedRoutes(
   wanted: readonly WantedAddress[],
-  inQuestion: { has(key: string): boolean },
+  inQuestion: ReadonlyMap<string, unknown>,
 ): WantedRoute[] {
+  if (inQuestion.size === 0) return [];
   const common = wanted.some(({ address }) => address.family === 6) ? IPV6_ROUTES : [];
   return [...common, ...wanted.flatMap(ownRoutes)].filter(({ key }) => inQuestion.has(key));
 }

@@ -74,8 +74,8 @@ export interface PassContext {
   turn(): Promise<void>;
   /** Resolves when the kernel reports an address that was just added, or after a limit. */
   told(index: number, key: string): Promise<void>;
-  /** Must be called when a device has another index. */
-  followRoutes(): void;
+  /** Must be called when a carp interface's device has another index. */
+  indexed(name: string, index: number): void;
   /** Takes an address in that the kernel has acknowledged and not reported yet. */
   added(address: KernelAddress): void;
   /** Resolves when links and addresses have been read again after answers were lost. */

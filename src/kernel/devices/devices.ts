@@ -5,6 +5,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { Device } from "../../core/model.ts";
+import { Grouped } from "../grouped.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
@@ -45,6 +46,8 @@ interface Entry extends DeviceState {
   foreign: readonly string[];
   /** The device or its carpdev has changed since the last look. */
   touched: boolean;
+  /** The index of the link whose host routes matter, which has the addresses; 0: it is not there. */
+  place: number;
   readonly backoff: RepairBackoff;
   /** Repairs, in words, of the host's own routes. */
   readonly routesBack: string[];
@@ -52,14 +55,27 @@ interface Entry extends DeviceState {
   told: readonly string[];
 }
 
+export interface DevicesOptions extends Omit<PassContext, "indexed"> {
+  /** Has the host routes of a link reported, or not any more. */
+  followRoutes(index: number, follows: boolean): void;
+}
+
 export class Devices {
   readonly #context: PassContext;
+  readonly #followRoutes: DevicesOptions["followRoutes"];
   readonly #entries = new Map<string, Entry>();
+  /** By the index of our macvlan. */
+  readonly #byIndex = new Map<number, Entry>();
+  readonly #byCarpdev = new Grouped<string, Entry>();
+  readonly #byPlace = new Grouped<number, Entry>();
+  /** Those to be looked at in the next turn. */
+  readonly #touched = new Set<Entry>();
   #look: NodeJS.Immediate | undefined;
   #closed = false;
 
-  constructor(context: PassContext) {
-    this.#context = context;
+  constructor(options: DevicesOptions) {
+    this.#followRoutes = options.followRoutes;
+    this.#context = { ...options, indexed: (name, index) => this.#indexed(this.#entry(name), index) };
   }
 
   /** Calls `done` once when the device is as wanted, when that failed, or when nothing is done any more. */
@@ -71,7 +87,7 @@ export class Devices {
     const entry = this.#entry(name);
     const desired = device && { ...device, mac: device.mac.toLowerCase() };
     if (!isDeepStrictEqual(entry.desired, desired)) {
-      entry.desired = desired;
+      this.#want(entry, desired);
       entry.settled = false;
       entry.foreign = [];
     }
@@ -84,12 +100,8 @@ export class Devices {
 
   /** Whether the link is a carp device, of this engine or another on this host, and so no carpdev. */
   isCarp(link: KernelLink): boolean {
-    const entry = this.#entries.get(link.name);
-    if (entry?.creating) return true;
-    return (
-      link.alias?.startsWith("carpctl ") === true ||
-      [...this.#entries.values()].some((e) => e.index === link.index)
-    );
+    if (this.#entries.get(link.name)?.creating) return true;
+    return link.alias?.startsWith("carpctl ") === true || this.#byIndex.has(link.index);
   }
 
   /** Called for every notification, after it has been taken into the link cache. */
@@ -104,14 +116,18 @@ export class Devices {
     }
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
     const name = notice.kind === "link" ? notice.link.name : this.#context.cache.links.get(index)?.name;
-    for (const entry of this.#entries.values()) {
+    const own = this.#byIndex.get(index);
+    const named = name === undefined ? undefined : this.#entries.get(name);
+    const placed = this.#byPlace.get(index);
+    for (const entry of new Set([own, named, ...placed, ...this.#byCarpdev.get(name ?? "")])) {
+      if (entry === undefined) continue;
       // A new address has a new local route; other devices may have the same link-local address.
-      const isItsAddress =
-        entry.index === index || (entry.desired?.realMac && entry.desired.carpdev === name);
+      const isItsAddress = entry === own || (entry.desired?.realMac && entry.desired.carpdev === name);
       if (notice.kind === "address" && !notice.gone && isItsAddress)
         entry.lost.delete(localRouteKey(notice.address));
-      if (entry.index === index && notice.kind === "link" && notice.gone) this.#gone(entry);
-      if (entry.index === index || entry.name === name || entry.desired?.carpdev === name) this.#touch(entry);
+      if (entry === own && notice.kind === "link" && notice.gone) this.#gone(entry);
+      if (notice.kind === "link") this.#follow(entry);
+      this.#touch(entry);
     }
   }
 
@@ -119,6 +135,7 @@ export class Devices {
   heardAll(): void {
     for (const entry of this.#entries.values()) {
       if (entry.index !== 0 && !this.#context.cache.links.has(entry.index)) this.#gone(entry);
+      this.#follow(entry);
       doubtRoutes(this.#context, entry);
       // One that was deleted meanwhile must not come back.
       entry.hostRoutes.clear();
@@ -127,13 +144,13 @@ export class Devices {
   }
 
   /** The links to query now and then: the kernel sends no notification of some changes. */
-  indexes(): number[] {
-    return [...this.#entries.values()].flatMap(({ index }) => (index === 0 ? [] : index));
+  indexes(): Iterable<number> {
+    return this.#byIndex.keys();
   }
 
-  /** The links whose host routes matter. */
-  routedIndexes(): number[] {
-    return [...this.#entries.values()].flatMap((entry) => placeOf(this.#context, entry)?.index ?? []);
+  /** Whether a carp interface of this name wants a device. */
+  wants(name: string): boolean {
+    return (this.#entries.get(name)?.desired ?? null) !== null;
   }
 
   async removeLeftovers(keep: ReadonlySet<string>): Promise<void> {
@@ -148,10 +165,6 @@ export class Devices {
       await removePlaced(this.#context, on);
       placed.forget(name);
     }
-  }
-
-  wanted(): Device[] {
-    return [...this.#entries.values()].flatMap(({ desired }) => desired ?? []);
   }
 
   /** The carpdevs that devices of these names, left by an earlier engine, are on. */
@@ -201,6 +214,7 @@ export class Devices {
       settled: false,
       foreign: [],
       touched: false,
+      place: 0,
       lost: new Map(),
       asked: new Set(),
       exempt: new Set(),
@@ -217,8 +231,32 @@ export class Devices {
     return entry;
   }
 
+  #want(entry: Entry, desired: Device | null): void {
+    if (entry.desired !== null) this.#byCarpdev.delete(entry.desired.carpdev, entry);
+    if (desired !== null) this.#byCarpdev.add(desired.carpdev, entry);
+    entry.desired = desired;
+    this.#follow(entry);
+  }
+
+  #indexed(entry: Entry, index: number): void {
+    if (this.#byIndex.get(entry.index) === entry) this.#byIndex.delete(entry.index);
+    entry.index = index;
+    if (index !== 0) this.#byIndex.set(index, entry);
+    this.#follow(entry);
+  }
+
+  /** Must be called when the link that has the addresses may be another one. */
+  #follow(entry: Entry): void {
+    const before = entry.place;
+    const now = placeOf(this.#context, entry)?.index ?? 0;
+    if (now === before) return;
+    entry.place = now;
+    if (now !== 0 && this.#byPlace.add(now, entry)) this.#followRoutes(now, true);
+    if (before !== 0 && this.#byPlace.delete(before, entry)) this.#followRoutes(before, false);
+  }
+
   #gone(entry: Entry): void {
-    entry.index = 0;
+    this.#indexed(entry, 0);
     entry.placed.clear();
     entry.lost.clear();
     this.#context.events.device(entry.name, 0);
@@ -226,10 +264,13 @@ export class Devices {
 
   #touch(entry: Entry): void {
     entry.touched = true;
+    this.#touched.add(entry);
     // In the next turn: notifications of one cause (a flush, a carpdev with all that is on it) arrive together.
     this.#look ??= setImmediate(() => {
       this.#look = undefined;
-      for (const each of [...this.#entries.values()]) if (each.touched) this.#consider(each);
+      const touched = [...this.#touched];
+      this.#touched.clear();
+      for (const each of touched) if (each.touched) this.#consider(each);
     });
   }
 
@@ -275,14 +316,15 @@ export class Devices {
 
   #forget(entry: Entry): void {
     entry.backoff.close();
+    this.#indexed(entry, 0);
+    this.#touched.delete(entry);
     this.#entries.delete(entry.name);
   }
 
   /** On a carpdev only routes from the shared addresses go with them. */
   #hostRoute({ gone, byKernel, route }: Extract<Notice, { kind: "host-route" }>): void {
-    for (const entry of this.#entries.values()) {
-      const { desired, hostRoutes } = entry;
-      if (placeOf(this.#context, entry)?.index !== route.index || !desired?.active) continue;
+    for (const { desired, hostRoutes } of this.#byPlace.get(route.index)) {
+      if (!desired?.active) continue;
       if (desired.realMac && !desired.addresses.some(({ address }) => address === route.source)) continue;
       if (!gone) hostRoutes.set(route.key, route);
       else if (!byKernel) hostRoutes.delete(route.key);
@@ -290,9 +332,9 @@ export class Devices {
   }
 
   #routeGone({ index, key, table }: KernelRoute): void {
-    const name = this.#context.cache.links.get(index)?.name;
-    for (const entry of this.#entries.values()) {
-      if (entry.index !== index && !(entry.desired?.realMac && entry.desired.carpdev === name)) continue;
+    const own = this.#byIndex.get(index);
+    for (const entry of new Set([own, ...this.#byPlace.get(index)])) {
+      if (entry === undefined || (entry !== own && !entry.desired?.realMac)) continue;
       entry.lost.set(key, table);
       this.#touch(entry);
     }

@@ -4,7 +4,9 @@
  */
 
 import type { InterfaceAddress } from "../../core/model.ts";
-import type { KernelAddress, KernelLink, Notice } from "../netlink/messages.ts";
+import { subnetOf } from "../../protocol/subnet.ts";
+import { Grouped } from "../grouped.ts";
+import { type KernelAddress, type KernelLink, linkIndexOf, type Notice } from "../netlink/messages.ts";
 import type { SettingName } from "../settings/link-settings.ts";
 
 /** The key of an address; to Linux, the same address with another prefix length is another one. */
@@ -16,6 +18,12 @@ export class LinkCache {
   /** By index and key, in the kernel's order: a host may have thousands. */
   readonly #addresses = new Map<number, Map<string, KernelAddress>>();
   readonly #departures = new Map<number, number>();
+  /** IPv4 addresses by their subnet. */
+  readonly #inSubnet = new Grouped<string, KernelAddress>();
+  /** Macvlans by the index of the device below. */
+  readonly #macvlans = new Grouped<number, number>();
+  /** What the kernel last answered about a link, as long as it is what is stored of it. */
+  readonly #answers = new WeakMap<KernelLink, Buffer>();
 
   byName(name: string): KernelLink | undefined {
     const link = this.links.get(this.#indexes.get(name) ?? 0);
@@ -30,6 +38,15 @@ export class LinkCache {
     return this.#addresses.get(index)?.has(key) === true;
   }
 
+  /** The links with an IPv4 address in this subnet. */
+  linksIn(subnet: string): Set<number> {
+    return new Set([...this.#inSubnet.get(subnet)].map(({ index }) => index));
+  }
+
+  macvlansOn(index: number): ReadonlySet<number> {
+    return this.#macvlans.get(index);
+  }
+
   /** Number of addresses the link has lost so far. */
   departures(index: number): number {
     return this.#departures.get(index) ?? 0;
@@ -42,43 +59,71 @@ export class LinkCache {
     this.links.set(link.index, { ...link, settings: { ...link.settings, [setting]: value } });
   }
 
+  /** @returns the link, when the answer to a query says of it what is stored; most do, and are not parsed */
+  knows(answer: Buffer): KernelLink | undefined {
+    const link = this.links.get(linkIndexOf(answer));
+    return link !== undefined && this.#answers.get(link)?.equals(answer) ? link : undefined;
+  }
+
+  /** Records the answer to a query that has been taken in. */
+  answered(answer: Buffer): void {
+    const link = this.links.get(linkIndexOf(answer));
+    if (link !== undefined) this.#answers.set(link, answer);
+  }
+
   /** Takes a notification in. @returns true for a new address, whose place among the others is not known */
   take(notice: Notice): boolean {
     if (notice.kind === "link") {
-      if (notice.gone) {
-        this.links.delete(notice.link.index);
-        if (this.#indexes.get(notice.link.name) === notice.link.index) this.#indexes.delete(notice.link.name);
-        this.#addresses.delete(notice.link.index);
-        this.#departures.delete(notice.link.index);
-      } else {
-        this.links.set(notice.link.index, notice.link);
-        this.#indexes.set(notice.link.name, notice.link.index);
+      const { index } = notice.link;
+      this.#unindex(this.links.get(index));
+      if (!notice.gone) this.#store(notice.link);
+      else {
+        this.links.delete(index);
+        for (const address of this.addresses(index)) this.#inSubnet.delete(subnetOf(address), address);
+        this.#addresses.delete(index);
+        this.#departures.delete(index);
       }
       return false;
     }
     if (notice.kind !== "address") return false;
     const { address, gone } = notice;
+    const { index } = address;
     const key = addressKey(address);
+    const known = this.#addresses.get(index) ?? new Map<string, KernelAddress>();
+    const before = known.get(key);
+    if (before !== undefined) this.#inSubnet.delete(subnetOf(before), before);
     if (gone) {
-      this.#departures.set(address.index, this.departures(address.index) + 1);
-      this.#addresses.get(address.index)?.delete(key);
+      this.#departures.set(index, this.departures(index) + 1);
+      known.delete(key);
       return false;
     }
-    const isNew = !this.has(address.index, key);
-    const known = this.#addresses.get(address.index);
-    if (known === undefined) this.#addresses.set(address.index, new Map([[key, address]]));
-    else known.set(key, address);
-    return isNew;
+    this.#addresses.set(index, known.set(key, address));
+    if (address.family === 4) this.#inSubnet.add(subnetOf(address), address);
+    return before === undefined;
   }
 
   replaceLinks(notices: readonly Notice[]): void {
     this.links.clear();
     this.#indexes.clear();
+    this.#macvlans.clear();
     for (const notice of notices) if (notice.kind === "link") this.take(notice);
   }
 
   replaceAddresses(notices: readonly Notice[]): void {
     this.#addresses.clear();
+    this.#inSubnet.clear();
     for (const notice of notices) if (notice.kind === "address") this.take(notice);
+  }
+
+  #store(link: KernelLink): void {
+    this.links.set(link.index, link);
+    this.#indexes.set(link.name, link.index);
+    if (link.kind === "macvlan") this.#macvlans.add(link.parentIndex, link.index);
+  }
+
+  #unindex(link: KernelLink | undefined): void {
+    if (link === undefined) return;
+    this.#macvlans.delete(link.parentIndex, link.index);
+    if (this.#indexes.get(link.name) === link.index) this.#indexes.delete(link.name);
   }
 }

@@ -24,6 +24,7 @@ import {
 } from "../netlink/messages.ts";
 import { neighbourQuery, neighbourUse, parseNeighbour } from "../netlink/neighbours.ts";
 import { RtNetlink } from "../netlink/rtnetlink.ts";
+import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
 import { Devices } from "./devices.ts";
@@ -35,6 +36,9 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** The limit for the notification of an address that was added; a later one will not come. */
 const NOTIFIED_WITHIN_MS = 100;
+
+/** So many devices in one look, and half as many links with ARP settings of ours: what it takes has a limit. */
+const LOOK_AT = 40;
 
 /** Pauses between attempts to read a table that the kernel does not give. */
 const AGAIN_MS = 5;
@@ -66,6 +70,9 @@ class KernelLinks implements Links {
   readonly #devices: Devices;
   #net: RtNetlink | undefined;
 
+  readonly #devicesInTurn = new Rounds(() => this.#devices.indexes());
+  readonly #arpLinksInTurn = new Rounds(() => this.#arpLinks.indexes());
+
   #turn: Promise<void> = Promise.resolve();
 
   /** The links reported last, by index. */
@@ -73,8 +80,6 @@ class KernelLinks implements Links {
   /** The links last reported as unfit, by index. */
   readonly #unfit = new Map<number, { readonly name: string; readonly why: string }>();
   readonly #changed = new Set<number>();
-  /** Links whose host routes are followed. */
-  #routesOf: ReadonlySet<number> = new Set();
   #reportSoon: NodeJS.Immediate | undefined;
   /** Links with a new address whose place in the kernel's order is not known yet. */
   readonly #unordered = new Set<number>();
@@ -103,7 +108,7 @@ class KernelLinks implements Links {
         return this.#turn;
       },
       told: (index, key) => this.#told(index, key),
-      followRoutes: () => this.#followRoutes(),
+      followRoutes: (index, follows) => this.#net?.followRoutes(index, follows),
       added: (address) => {
         const notice: Notice = { kind: "address", gone: false, address };
         // A table that is being read may have been older than this address.
@@ -121,24 +126,30 @@ class KernelLinks implements Links {
       }),
       cache: this.#cache,
       isCarpdev: (link) => this.#isCarpdev(link),
-      wanted: () => this.#devices.wanted(),
       events,
     });
   }
 
   async start(): Promise<void> {
     this.#net = new RtNetlink(
-      { notice: (notice) => this.#heard(notice), overrun: () => void this.#read("everything") },
+      {
+        notice: (notice) => this.#heard(notice),
+        isKnown: (answer) => this.#isKnown(answer),
+        answered: (answer) => this.#cache.answered(answer),
+        overrun: () => void this.#read("everything"),
+      },
       this.#options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES,
     );
     await this.#read("everything");
   }
 
   apply(name: string, device: Parameters<Links["apply"]>[1], done: () => void): void {
-    this.#devices.apply(name, device, done);
-    this.#followRoutes();
-    // Before the pass, which has made no request yet.
-    if (device !== null) this.#arpLinks.follow();
+    // Before the pass makes a request, and after it has removed the device.
+    if (device !== null) this.#arpLinks.want(name, device);
+    this.#devices.apply(name, device, () => {
+      if (!this.#devices.wants(name)) this.#arpLinks.want(name, null);
+      done();
+    });
   }
 
   prepareCarpdev(carpdev: string): void {
@@ -160,7 +171,7 @@ class KernelLinks implements Links {
   }
 
   look(): void {
-    const indexes = new Set([...this.#devices.indexes(), ...this.#arpLinks.indexes()]);
+    const indexes = this.#devicesInTurn.next(LOOK_AT).union(this.#arpLinksInTurn.next(LOOK_AT / 2));
     void this.#net?.perform([...indexes].map(linkQuery));
   }
 
@@ -212,7 +223,6 @@ class KernelLinks implements Links {
       const isNews = !isDeepStrictEqual(notice.link, this.#cache.links.get(notice.link.index));
       if (isNews) this.#take(notice);
       this.#arpLinks.heard(notice.link);
-      // Nearly always the answer to `look`.
       if (!isNews) return;
     } else this.#take(notice);
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
@@ -228,11 +238,11 @@ class KernelLinks implements Links {
     this.#devices.heard(notice);
   }
 
-  #followRoutes(): void {
-    const indexes = new Set(this.#devices.routedIndexes());
-    if (isDeepStrictEqual(indexes, this.#routesOf)) return;
-    this.#routesOf = indexes;
-    this.#net?.followRoutes([...indexes]);
+  /** Nearly every answer to `look` is. */
+  #isKnown(answer: Buffer): boolean {
+    const link = this.#cache.knows(answer);
+    if (link !== undefined) this.#arpLinks.heard(link);
+    return link !== undefined;
   }
 
   #told(index: number, key: string): Promise<void> {
@@ -326,8 +336,7 @@ class KernelLinks implements Links {
       this.#unfit.delete(index);
       this.#events.unfit(unfit.name, undefined);
     }
-    this.#arpLinks.follow();
-    this.#followRoutes();
+    for (const index of changed) this.#arpLinks.changed(index);
     for (const index of changed) this.#report(index);
   }
 

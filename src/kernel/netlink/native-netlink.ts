@@ -11,10 +11,10 @@ export interface NetlinkSocket {
   /** The kernel performs the requests before this returns; the answers arrive later. @returns 0 or an errno. */
   send(datagram: Uint8Array): number;
   /**
-   * Passes notifications of routes through these devices that the kernel did not make. Replaces the devices of the call
-   * before. @returns 0 or an errno.
+   * Passes notifications of routes through these devices that the kernel did not make: ranges of indexes, each as its
+   * first and its last. Replaces those of the call before. @returns 0 or an errno.
    */
-  followRoutes(indexes: readonly number[]): number;
+  followRoutes(ranges: readonly number[]): number;
   close(): void;
 }
 

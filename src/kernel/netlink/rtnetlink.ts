@@ -9,6 +9,7 @@ import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
 import { errnoName } from "../native.ts";
 import { FLAG, MESSAGE, type Request } from "./bytes.ts";
+import { IndexRanges } from "./index-ranges.ts";
 import { type Notice, parseNotice } from "./messages.ts";
 import { type NetlinkSocket, nativeNetlink } from "./native-netlink.ts";
 
@@ -29,13 +30,17 @@ const DATAGRAM_MS = 2;
 const AGAIN_MS = 20;
 const LONGEST_AGAIN_MS = 1000;
 
-/** The socket's filter has two instructions for each, of the 4096 that the kernel takes. */
-const MOST_FOLLOWED = 2000;
+/** The kernel compares every route notification with each range of followed devices. */
+const MOST_RANGES = 64;
 
 /** In place of an errno name: the receive buffer overran and took the answer with it. */
 export const LOST = "LOST";
 
 export interface RtNetlinkEvents {
+  /** @returns whether the answer to a link query says nothing new: then it is not parsed */
+  isKnown(answer: Buffer): boolean;
+  /** The answer to a link query was reported as a notice. */
+  answered(answer: Buffer): void;
   notice(notice: Notice): void;
   /** Notifications were lost and the socket is a new one: links and addresses must be read again. */
   overrun(): void;
@@ -43,28 +48,50 @@ export interface RtNetlinkEvents {
 
 interface Answer {
   readonly error: string | undefined;
-  readonly interrupted: boolean;
-  readonly collected: Notice[];
   /** The body of the message that answers the request, if it is no notice. */
   readonly answer: Buffer | undefined;
 }
 
-interface Pending {
+/** Requests of one caller, and what was answered to each so far. */
+interface Call {
+  readonly requests: readonly Request[];
+  readonly answers: Answer[];
+  /** Requests that have been sent, and answered. */
+  sent: number;
+  answered: number;
+  resolve(answers: readonly Answer[]): void;
+}
+
+/** A request and its place in its call. */
+interface Asked {
+  readonly call: Call;
+  readonly at: number;
+}
+
+/** A request that was sent. */
+interface Pending extends Asked {
+  answer: Buffer | undefined;
+}
+
+interface Dump {
   readonly collected: Notice[];
   interrupted: boolean;
-  answer: Buffer | undefined;
   settle(error: string | undefined): void;
 }
 
 export class RtNetlink {
   readonly #events: RtNetlinkEvents;
   readonly #receiveBufferBytes: number;
+  /** By sequence number, in the order they were sent. */
   readonly #pending = new Map<number, Pending>();
+  readonly #dumps = new Map<number, Dump>();
+  readonly #waiting: Call[] = [];
+  #isSending = false;
   #socket: NetlinkSocket | undefined;
   #port = 0;
   #isClosed = false;
   /** Devices whose routes are followed. */
-  #routesOf: readonly number[] = [];
+  readonly #routesOf = new IndexRanges();
   #sequence = 0;
   /** Requests in the next datagram. */
   #atOnce = REQUESTS_AT_ONCE;
@@ -77,30 +104,74 @@ export class RtNetlink {
   }
 
   /**
-   * Has the kernel perform these requests, in order and before this returns; the promise waits for the answers.
+   * Has the kernel perform these requests, in order; the promise waits for the answers.
    * @returns for each the errno name, or undefined where it succeeded; LOST where the answer was lost, though the
    * request may have been carried out.
    */
   async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
-    return (await this.#inTurns(requests)).map(({ error }) => error);
+    return (await this.#ask(requests)).map(({ error }) => error);
   }
 
   /** Asks for one thing with each request. @returns the body of each answer; undefined where there is none */
   async query(requests: readonly Request[]): Promise<(Buffer | undefined)[]> {
-    return (await this.#inTurns(requests)).map(({ error, answer }) =>
-      error === undefined ? answer : undefined,
-    );
+    return (await this.#ask(requests)).map(({ error, answer }) => (error === undefined ? answer : undefined));
   }
 
-  async #inTurns(requests: readonly Request[]): Promise<Answer[]> {
-    const results: Answer[] = [];
-    while (results.length < requests.length) {
-      // Answers may follow each other in one turn of the event loop, and timers have to ring in between.
-      if (results.length > 0) await turn();
-      const some = requests.slice(results.length, results.length + this.#atOnce);
-      results.push(...(await this.#exchange(some)));
+  #ask(requests: readonly Request[]): Promise<readonly Answer[]> {
+    if (requests.length === 0) return Promise.resolve([]);
+    return new Promise((resolve) => {
+      this.#waiting.push({ requests, answers: [], sent: 0, answered: 0, resolve });
+      if (this.#isSending) return;
+      this.#isSending = true;
+      // After the present event: what many devices need at once goes out together.
+      queueMicrotask(() => void this.#sendWaiting());
+    });
+  }
+
+  /** One datagram in a turn of the event loop, so that timers ring and answers arrive in between. */
+  async #sendWaiting(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      this.#send(this.#takeWaiting());
+      await turn();
     }
-    return results;
+    this.#isSending = false;
+  }
+
+  /** The requests of the next datagram: those of one call stay together where they fit into one. */
+  #takeWaiting(): Asked[] {
+    const taken: Asked[] = [];
+    for (let call = this.#waiting[0]; call !== undefined; call = this.#waiting[0]) {
+      const room = this.#atOnce - taken.length;
+      const left = call.requests.length - call.sent;
+      if (left > room && taken.length > 0) break;
+      for (const end = call.sent + Math.min(left, room); call.sent < end; call.sent++)
+        taken.push({ call, at: call.sent });
+      if (left > room) break;
+      this.#waiting.shift();
+    }
+    return taken;
+  }
+
+  #send(asked: readonly Asked[]): void {
+    const sequences = asked.map(() => this.#nextSequence());
+    const messages = asked.map(({ call, at }, n) => {
+      const request = call.requests[at] as Request;
+      // The last one's acknowledgement is that of all before it, of which only failures are answered.
+      const flags = request.flags | (n === asked.length - 1 ? FLAG.ACK : 0);
+      return this.#message({ ...request, flags }, sequences[n] ?? 0);
+    });
+    for (const [n, each] of asked.entries())
+      this.#pending.set(sequences[n] ?? 0, { ...each, answer: undefined });
+    const beganMs = performance.now();
+    const error = this.#socket?.send(Buffer.concat(messages));
+    this.#paceAfter(performance.now() - beganMs);
+    if (error === 0) return;
+    for (const seq of sequences) this.#settle(seq, error === undefined ? "ECANCELED" : errnoName(error));
+  }
+
+  #message({ type, flags, body }: Request, seq: number): Uint8Array {
+    const data = body.length % 4 === 0 ? body : Buffer.concat([body, Buffer.alloc(4 - (body.length % 4))]);
+    return Buffer.concat(formatMessage({ type, flags: flags | FLAG.REQUEST, seq, port: this.#port, data }));
   }
 
   /** Makes datagrams smaller that keep the event loop too long, and larger again. */
@@ -112,18 +183,35 @@ export class RtNetlink {
   /** Reads a table whole. @returns an errno name when it could not be read; LOST: the socket was overrun meanwhile */
   async dump(request: Request): Promise<readonly Notice[] | string> {
     for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_AGAIN_MS)) {
-      const [answer] = await this.#exchange([request]);
-      if (answer === undefined) return "ECANCELED";
-      if (answer.error !== undefined) return answer.error;
-      if (!answer.interrupted) return answer.collected;
+      const { error, interrupted, collected } = await this.#dumpOnce(request);
+      if (error !== undefined) return error;
+      if (!interrupted) return collected;
       await sleep(pauseMs, undefined, { ref: false });
     }
   }
 
-  /** Has the host's own routes through these devices reported. */
-  followRoutes(indexes: readonly number[]): void {
-    this.#routesOf = indexes.slice(0, MOST_FOLLOWED);
-    this.#socket?.followRoutes(this.#routesOf);
+  #dumpOnce(request: Request): Promise<Omit<Dump, "settle"> & { error: string | undefined }> {
+    const seq = this.#nextSequence();
+    return new Promise((resolve) => {
+      const dump: Dump = {
+        collected: [],
+        interrupted: false,
+        settle: (error) => {
+          this.#dumps.delete(seq);
+          resolve({ ...dump, error });
+        },
+      };
+      this.#dumps.set(seq, dump);
+      const error = this.#socket?.send(this.#message(request, seq));
+      if (error !== 0) dump.settle(error === undefined ? "ECANCELED" : errnoName(error));
+    });
+  }
+
+  /** Has the host's own routes through this device reported, or not any more. Some of others may be reported, too. */
+  followRoutes(index: number, follows: boolean): void {
+    if (follows) this.#routesOf.add(index);
+    else this.#routesOf.delete(index);
+    this.#followRoutes();
   }
 
   close(): void {
@@ -141,7 +229,11 @@ export class RtNetlink {
     });
     this.#socket = socket;
     this.#port = socket.port();
-    socket.followRoutes(this.#routesOf);
+    this.#followRoutes();
+  }
+
+  #followRoutes(): void {
+    this.#socket?.followRoutes(this.#routesOf.atMost(MOST_RANGES).flatMap(({ from, to }) => [from, to]));
   }
 
   /** After an overrun it is unknown which answers are still to come: a new socket has none outstanding. */
@@ -165,47 +257,8 @@ export class RtNetlink {
   }
 
   #settleAll(error: string): void {
-    const abandoned = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const pending of abandoned) pending.settle(error);
-  }
-
-  async #exchange(requests: readonly Request[]): Promise<Answer[]> {
-    const socket = this.#socket;
-    if (socket === undefined)
-      return requests.map(() => ({
-        error: "ECANCELED",
-        interrupted: false,
-        collected: [],
-        answer: undefined,
-      }));
-    const datagram: Uint8Array[] = [];
-    const sequences: number[] = [];
-    const answers = requests.map(({ type, flags, body }) => {
-      const seq = this.#nextSequence();
-      sequences.push(seq);
-      const data = body.length % 4 === 0 ? body : Buffer.concat([body, Buffer.alloc(4 - (body.length % 4))]);
-      datagram.push(
-        ...formatMessage({ type, flags: flags | FLAG.REQUEST | FLAG.ACK, seq, port: this.#port, data }),
-      );
-      return new Promise<Answer>((resolve) => {
-        const pending: Pending = {
-          collected: [],
-          interrupted: false,
-          answer: undefined,
-          settle: (error) => {
-            const { interrupted, collected, answer } = pending;
-            resolve({ error, interrupted, collected, answer });
-          },
-        };
-        this.#pending.set(seq, pending);
-      });
-    });
-    const beganMs = performance.now();
-    const error = socket.send(Buffer.concat(datagram));
-    this.#paceAfter(performance.now() - beganMs);
-    if (error !== 0) for (const seq of sequences) this.#settle(seq, errnoName(error));
-    return Promise.all(answers);
+    for (const dump of [...this.#dumps.values()]) dump.settle(error);
+    for (const seq of [...this.#pending.keys()]) this.#settle(seq, error);
   }
 
   #nextSequence(): number {
@@ -213,10 +266,24 @@ export class RtNetlink {
     return this.#sequence;
   }
 
+  /** Settles a request. */
   #settle(seq: number, error: string | undefined): void {
     const pending = this.#pending.get(seq);
+    if (pending === undefined) return;
     this.#pending.delete(seq);
-    pending?.settle(error);
+    const { call, at, answer } = pending;
+    call.answers[at] = { error, answer };
+    if (++call.answered === call.requests.length) call.resolve(call.answers);
+  }
+
+  /** Settles a request that the kernel has answered: those sent before it have succeeded, unless it said otherwise. */
+  #answered(seq: number, error: string | undefined): void {
+    this.#dumps.get(seq)?.settle(error);
+    if (!this.#pending.has(seq)) return;
+    for (const before of this.#pending.keys()) {
+      this.#settle(before, before === seq ? error : undefined);
+      if (before === seq) return;
+    }
   }
 
   #receive(datagram: Buffer): void {
@@ -228,22 +295,28 @@ export class RtNetlink {
       return;
     }
     for (const { type, flags, seq, port, data } of messages) {
-      // A notification caused by our request carries its number too, so the number alone does not make it an answer.
-      const answered = port === this.#port ? this.#pending.get(seq) : undefined;
-      if (answered && (flags & FLAG.DUMP_INTERRUPTED) !== 0) answered.interrupted = true;
+      const isOurs = port === this.#port;
+      const dump = isOurs ? this.#dumps.get(seq) : undefined;
+      if (dump && (flags & FLAG.DUMP_INTERRUPTED) !== 0) dump.interrupted = true;
       if (type === MESSAGE.ERROR) {
         const { errno } = parseError(data, flags);
-        this.#settle(seq, errno === 0 ? undefined : getSystemErrorName(errno));
+        this.#answered(seq, errno === 0 ? undefined : getSystemErrorName(errno));
       } else if (type === MESSAGE.DONE) {
-        this.#settle(seq, undefined);
+        this.#answered(seq, undefined);
       } else {
+        // A notification that our request caused looks like its answer.
+        const isLink = type === MESSAGE.NEWLINK && isOurs && dump === undefined;
+        if (isLink && this.#events.isKnown(data)) continue;
         const notice = parseNotice(type, data, port);
-        if (notice === undefined) {
-          if (answered) answered.answer = data;
+        if (notice !== undefined) {
+          // Without the flag it is a notification that came meanwhile.
+          if (dump && (flags & FLAG.MULTI) !== 0) dump.collected.push(notice);
+          else this.#events.notice(notice);
+          if (isLink) this.#events.answered(data);
           continue;
         }
-        if (answered && (flags & FLAG.MULTI) !== 0) answered.collected.push(notice);
-        else this.#events.notice(notice);
+        const pending = isOurs ? this.#pending.get(seq) : undefined;
+        if (pending) pending.answer = data;
       }
     }
   }

@@ -8,6 +8,7 @@ import type { Device, InterfaceAddress } from "../../core/model.ts";
 import { subnetOf } from "../../protocol/subnet.ts";
 import { parentOf } from "../devices/device-plan.ts";
 import type { LinkCache } from "../devices/link-cache.ts";
+import { Grouped } from "../grouped.ts";
 import type { LinkEvents } from "../kernel.ts";
 import type { KernelLink } from "../netlink/messages.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
@@ -25,64 +26,175 @@ export interface ArpLinksOptions {
   readonly cache: LinkCache;
   /** Whether a link could be a carpdev. */
   readonly isCarpdev: (link: KernelLink) => boolean;
-  /** The devices of all carp interfaces. */
-  readonly wanted: () => readonly Device[];
   readonly events: Pick<LinkEvents, "repaired" | "complaint">;
+}
+
+/** Where a carpdev is: its index, and that of the device below it. */
+interface Place {
+  readonly index: number;
+  readonly below: number;
+}
+
+/** What matters of a carp interface's device. */
+interface Wanted {
+  readonly carpdev: string;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly subnets: ReadonlySet<string>;
 }
 
 export class ArpLinks {
   readonly #options: ArpLinksOptions;
-  /** Names. Everything else goes by index: names may be exchanged. */
-  readonly #carpdevs = new Set<string>();
-  /** Other links that need the settings. */
-  #sharingSubnet: ReadonlySet<number> = new Set();
+  /** By name, where each is now. Everything else goes by index: names may be exchanged. */
+  readonly #carpdevs = new Map<string, Place | undefined>();
+  readonly #nameAt = new Map<number, string>();
+  /** The carpdevs by the device below them. */
+  readonly #above = new Grouped<number, string>();
+  readonly #wanted = new Map<string, Wanted>();
+  /** The carp interfaces by carpdev. */
+  readonly #wantedOn = new Grouped<string, string>();
+  /** The subnets of the shared addresses on the carpdevs, with the carp interfaces that have them. */
+  readonly #subnets = new Grouped<string, string>();
+  /** Links that an earlier engine prepared, until this engine's interfaces are known. */
+  #kept: ReadonlySet<number> = new Set();
+  #release: NodeJS.Immediate | undefined;
   /** The links that need the settings now. */
-  #inUse: ReadonlySet<number> = new Set();
+  readonly #inUse = new Set<number>();
   /** Those of them whose settings have been written. */
   readonly #prepared = new Set<number>();
   readonly #backoffs = new Map<number, RepairBackoff>();
-  /** Cached: needed whenever an address comes or goes. */
-  readonly #subnets = new WeakMap<Device, ReadonlySet<string>>();
 
   constructor(options: ArpLinksOptions) {
     this.#options = options;
   }
 
   prepare(carpdev: string): void {
-    this.#carpdevs.add(carpdev);
-    // Links that an earlier engine prepared are restored only when all of this engine's interfaces are known.
-    this.#settle(this.#sharingSubnet.union(this.#linksInSharedSubnets()));
+    if (this.#carpdevs.has(carpdev)) return;
+    this.#carpdevs.set(carpdev, undefined);
+    const doubtful = this.#locate(carpdev);
+    for (const name of this.#wantedOn.get(carpdev)) this.#share(name, doubtful);
+    this.#judge(doubtful);
   }
 
   restore(carpdev: string): void {
+    const doubtful = this.#locate(carpdev, "nowhere");
+    for (const name of this.#wantedOn.get(carpdev)) this.#unshare(name, doubtful);
     this.#carpdevs.delete(carpdev);
-    this.follow();
+    this.#judge(doubtful);
   }
 
   /** Restores links of an earlier engine, except these carpdevs and links in the subnets of these addresses. */
   restoreAllBut(carpdevs: ReadonlySet<string>, addresses: readonly InterfaceAddress[]): void {
-    this.#sharingSubnet = this.#linksIn(subnetsOf(addresses), carpdevs);
-    this.#options.settings.restoreAllBut(this.#sharingSubnet.union(this.#indexesOf(carpdevs)));
+    const { cache, isCarpdev, settings } = this.#options;
+    const kept = [...carpdevs].flatMap((name) => cache.byName(name) ?? []);
+    const near = kept.flatMap((link) => [parentOf(link), ...cache.macvlansOn(parentOf(link))]);
+    const sharing = [...subnetsOf(addresses)].flatMap((subnet) => [...cache.linksIn(subnet)]);
+    const others = [...near, ...sharing].flatMap((index) => cache.links.get(index) ?? []).filter(isCarpdev);
+    this.#kept = new Set([...kept, ...others].map(({ index }) => index));
+    settings.restoreAllBut(this.#kept);
   }
 
-  /** Must be called whenever a link was renamed or an address came or went, on a link or in a carp interface's device. */
-  follow(): void {
-    this.#settle(this.#linksInSharedSubnets());
+  /** What a carp interface wants of its device. */
+  want(name: string, device: Device | null): void {
+    // In the next turn the interfaces that the engine starts with are known.
+    if (this.#kept.size > 0) this.#release ??= setImmediate(() => this.#releaseKept());
+    const before = this.#wanted.get(name);
+    if (before?.carpdev === device?.carpdev && before?.addresses === device?.addresses) return;
+    const doubtful = new Set<number>();
+    if (before !== undefined) {
+      this.#unshare(name, doubtful);
+      this.#wantedOn.delete(before.carpdev, name);
+      this.#wanted.delete(name);
+    }
+    if (device !== null) {
+      const { carpdev, addresses } = device;
+      this.#wanted.set(name, { carpdev, addresses, subnets: subnetsOf(addresses) });
+      this.#wantedOn.add(carpdev, name);
+      this.#share(name, doubtful);
+    }
+    this.#judge(doubtful);
   }
 
-  #settle(sharing: ReadonlySet<number>): void {
-    const former = this.#inUse.union(this.#sharingSubnet);
-    this.#sharingSubnet = sharing;
-    this.#inUse = this.#indexesOf(this.#carpdevs).union(sharing);
-    for (const index of this.#inUse) if (!former.has(index)) this.#prepare(index);
-    for (const index of former) if (!this.#inUse.has(index)) this.#restore(index);
+  /** Must be called whenever a link came, went or was renamed, and when its addresses changed. */
+  changed(index: number): void {
+    const doubtful = new Set([index]);
+    for (const name of [this.#nameAt.get(index), this.#options.cache.links.get(index)?.name])
+      if (name !== undefined) this.#locate(name, "where it is", doubtful);
+    this.#judge(doubtful);
   }
 
-  #indexesOf(names: ReadonlySet<string>): Set<number> {
-    return new Set([...names].flatMap((name) => this.#options.cache.byName(name)?.index ?? []));
+  #releaseKept(): void {
+    const kept = this.#kept;
+    this.#kept = new Set();
+    for (const index of kept) if (!this.#needs(index)) this.#restore(index);
+  }
+
+  /** Adds the subnets of a carp interface. */
+  #share(name: string, doubtful: Set<number>): void {
+    const { carpdev, subnets } = this.#wanted.get(name) ?? NOTHING;
+    if (!this.#carpdevs.has(carpdev)) return;
+    for (const subnet of subnets) if (this.#subnets.add(subnet, name)) this.#doubt(subnet, doubtful);
+  }
+
+  #unshare(name: string, doubtful: Set<number>): void {
+    for (const subnet of (this.#wanted.get(name) ?? NOTHING).subnets)
+      if (this.#subnets.delete(subnet, name)) this.#doubt(subnet, doubtful);
+  }
+
+  #doubt(subnet: string, doubtful: Set<number>): void {
+    for (const index of this.#options.cache.linksIn(subnet)) doubtful.add(index);
+  }
+
+  /** Follows a carpdev to the link of its name. @returns the links that may need the settings now, or not any more */
+  #locate(carpdev: string, to: "where it is" | "nowhere" = "where it is", doubtful = new Set<number>()) {
+    if (!this.#carpdevs.has(carpdev)) return doubtful;
+    const { cache } = this.#options;
+    const link = to === "nowhere" ? undefined : cache.byName(carpdev);
+    const before = this.#carpdevs.get(carpdev);
+    const now = link && { index: link.index, below: parentOf(link) };
+    if (before?.index === now?.index && before?.below === now?.below) return doubtful;
+    this.#carpdevs.set(carpdev, now);
+    if (before !== undefined) {
+      doubtful.add(before.index);
+      if (this.#nameAt.get(before.index) === carpdev) this.#nameAt.delete(before.index);
+      if (this.#above.delete(before.below, carpdev)) this.#doubtSegment(before.below, doubtful);
+    }
+    if (now !== undefined) {
+      doubtful.add(now.index);
+      this.#nameAt.set(now.index, carpdev);
+      if (this.#above.add(now.below, carpdev)) this.#doubtSegment(now.below, doubtful);
+    }
+    return doubtful;
+  }
+
+  #doubtSegment(below: number, doubtful: Set<number>): void {
+    doubtful.add(below);
+    for (const index of this.#options.cache.macvlansOn(below)) doubtful.add(index);
+  }
+
+  /** Whether a link is a carpdev, or seems to be on a carpdev's segment. */
+  #needs(index: number): boolean {
+    const { cache, isCarpdev } = this.#options;
+    if (this.#nameAt.has(index)) return true;
+    const link = cache.links.get(index);
+    if (link === undefined || !isCarpdev(link)) return false;
+    return (
+      this.#above.has(parentOf(link)) ||
+      cache.addresses(index).some((own) => own.family === 4 && this.#subnets.has(subnetOf(own)))
+    );
+  }
+
+  /** Prepares or restores each of these links, as it needs. */
+  #judge(doubtful: ReadonlySet<number>): void {
+    for (const index of doubtful) {
+      const needs = this.#needs(index);
+      if (needs === this.#inUse.has(index)) continue;
+      if (needs) this.#prepare(index);
+      else if (!this.#kept.has(index)) this.#restore(index);
+    }
   }
 
   #prepare(index: number): void {
+    this.#inUse.add(index);
     untilDone(() => {
       if (!this.#inUse.has(index)) return true;
       if (!this.#options.settings.prepare(index)) return false;
@@ -102,6 +214,7 @@ export class ArpLinks {
   }
 
   close(): void {
+    clearImmediate(this.#release);
     for (const backoff of this.#backoffs.values()) backoff.close();
     this.#prepared.clear();
   }
@@ -125,39 +238,15 @@ export class ArpLinks {
   }
 
   #restore(index: number): void {
+    this.#inUse.delete(index);
     this.#prepared.delete(index);
     this.#backoffs.get(index)?.close();
     this.#backoffs.delete(index);
     untilDone(() => this.#inUse.has(index) || this.#options.settings.restore(index));
   }
-
-  #linksInSharedSubnets(): ReadonlySet<number> {
-    const shared = this.#options.wanted().filter(({ carpdev }) => this.#carpdevs.has(carpdev));
-    const subnets = new Set(shared.flatMap((device) => [...this.#subnetsOf(device)]));
-    return this.#linksIn(subnets, this.#carpdevs);
-  }
-
-  #subnetsOf(device: Device): ReadonlySet<string> {
-    const known = this.#subnets.get(device);
-    if (known !== undefined) return known;
-    const subnets = subnetsOf(device.addresses);
-    this.#subnets.set(device, subnets);
-    return subnets;
-  }
-
-  /** Links that seem to be on a carpdev's segment, besides the carpdevs. */
-  #linksIn(subnets: ReadonlySet<string>, carpdevs: ReadonlySet<string>): ReadonlySet<number> {
-    const { cache, isCarpdev } = this.#options;
-    const below = new Set([...carpdevs].flatMap((name) => cache.byName(name) ?? []).map(parentOf));
-    const found = [...cache.links.values()].filter(
-      (link) =>
-        !carpdevs.has(link.name) &&
-        isCarpdev(link) &&
-        (below.has(parentOf(link)) || cache.addresses(link.index).some((own) => subnets.has(subnetOf(own)))),
-    );
-    return new Set(found.map(({ index }) => index));
-  }
 }
+
+const NOTHING = { carpdev: "", subnets: new Set<string>() };
 
 /** The IPv4 subnets: neighbour discovery answers only on the interface that has the address. */
 function subnetsOf(addresses: readonly InterfaceAddress[]): ReadonlySet<string> {

@@ -117,9 +117,10 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     return nullptr;
   }
 
-  // Passes, of route notifications, only deletions of routes the kernel made, and other routes through these devices: a
-  // router's table, which changes by the thousand, must not fill the receive buffer.
-  static int dropOthersRoutes(int fd, const std::vector<uint32_t>& ifindexes) {
+  // Passes, of route notifications, only deletions of routes the kernel made, and other routes through the devices of
+  // these ranges (first and last index): a router's table, which changes by the thousand, must not fill the receive
+  // buffer.
+  static int dropOthersRoutes(int fd, const std::vector<uint32_t>& ranges) {
     constexpr uint32_t kType = offsetof(nlmsghdr, nlmsg_type);
     constexpr uint32_t kProtocol = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
     constexpr uint32_t kAttributes = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(rtmsg));
@@ -144,10 +145,21 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
         drop,
         BPF_STMT(BPF_MISC | BPF_TAX, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_IND, RTA_LENGTH(0)),
     };
-    for (const uint32_t ifindex : ifindexes) {
-      code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(ifindex), 0, 1));
+    // Byte by byte: a range is no range in the other byte order.
+    const bool little = htonl(1) != 1;
+    for (uint32_t byte = 0; byte < 4; byte++) {
+      code.push_back(BPF_STMT(BPF_LD | BPF_B | BPF_IND, RTA_LENGTH(byte)));
+      code.push_back(BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8 * (little ? byte : 3 - byte)));
+      code.push_back(BPF_STMT(BPF_ST, byte));
+    }
+    for (uint32_t byte = 0; byte < 3; byte++) {
+      code.push_back(BPF_STMT(BPF_LDX | BPF_MEM, byte));
+      code.push_back(BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0));
+    }
+    for (size_t i = 0; i + 1 < ranges.size(); i += 2) {
+      code.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ranges[i], 0, 2));
+      code.push_back(BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, ranges[i + 1], 1, 0));
       code.push_back(pass);
     }
     code.push_back(drop);
@@ -155,12 +167,12 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
   }
 
-  // followRoutes(ifindexes): 0 or an errno. Replaces those of the call before.
+  // followRoutes(ranges): 0 or an errno. Replaces those of the call before.
   Napi::Value followRoutes(const Napi::CallbackInfo& info) {
     if (!takes(info, {Argument::list})) return {};
-    std::vector<uint32_t> ifindexes;
-    if (!numbersIn(info[0].As<Napi::Array>(), ifindexes, "a device")) return {};
-    return Napi::Number::New(info.Env(), dropOthersRoutes(socket_.get(), ifindexes) < 0 ? errno : 0);
+    std::vector<uint32_t> ranges;
+    if (!numbersIn(info[0].As<Napi::Array>(), ranges, "a device")) return {};
+    return Napi::Number::New(info.Env(), dropOthersRoutes(socket_.get(), ranges) < 0 ? errno : 0);
   }
 
   Napi::Value port(const Napi::CallbackInfo& info) {

@@ -8,7 +8,7 @@ import type { KernelLink } from "../../../src/kernel/netlink/messages.ts";
 import { ArpLinks } from "../../../src/kernel/settings/arp-links.ts";
 
 /** Settings that can be written after so many attempts. */
-function setting({ late = 0, wanted = [] as Device[], writable = true } = {}) {
+function setting({ late = 0, writable = true } = {}) {
   const done: string[] = [];
   let attempts = 0;
   const attempt = (what: string) => {
@@ -29,7 +29,6 @@ function setting({ late = 0, wanted = [] as Device[], writable = true } = {}) {
       changed: (_index, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
     },
     isCarpdev: () => true,
-    wanted: () => wanted,
     events: {
       repaired: (name, what) => void done.push(`repaired ${name}: ${what}`),
       complaint: (text) => void done.push(text),
@@ -99,27 +98,25 @@ test("what was waited for is left when it is not wanted any more", () => {
 });
 
 test("other links in a shared address's subnet are prepared, from when they are to when they are not", () => {
-  const wanted: Device[] = [];
-  const { done, links, cache } = setting({ wanted });
+  const { done, links, cache } = setting();
   addLink(cache, { name: "eth0", index: 2 });
   addLink(cache, { name: "eth1", index: 3 });
   addLink(cache, { name: "eth2", index: 4 });
   addAddress(cache, 3, "10.0.0.22");
   addAddress(cache, 4, "10.0.1.22");
   links.prepare("eth0");
-  wanted.push(sharing("eth0", "10.0.0.1"));
-  links.follow();
-  links.follow();
+  links.want("carp0", sharing("eth0", "10.0.0.1"));
+  links.want("carp0", sharing("eth0", "10.0.0.1"));
   assert.deepEqual(done.splice(0), ["prepare eth0 2", "prepare eth1 3"]);
   addAddress(cache, 4, "10.0.0.23");
-  links.follow();
+  links.changed(4);
   assert.deepEqual(done.splice(0), ["prepare eth2 4"]);
   // Another link of the same name has settings of its own.
   cache.take({ kind: "link", gone: true, link: cache.byName("eth1") as KernelLink });
   addLink(cache, { name: "eth1", index: 9 });
   addAddress(cache, 9, "10.0.0.22");
-  links.follow();
-  assert.deepEqual(done.splice(0), ["restore undefined", "prepare eth1 9"].toSorted());
+  for (const index of [3, 9]) links.changed(index);
+  assert.deepEqual(done.splice(0).toSorted(), ["prepare eth1 9", "restore undefined"]);
   links.restore("eth0");
   assert.deepEqual(done.toSorted(), ["restore eth0", "restore eth1", "restore eth2"]);
 });
@@ -133,19 +130,19 @@ test("what a carpdev is a macvlan on hears the same segment", () => {
   assert.deepEqual(done, ["prepare lan0 4", "prepare eth0 2"]);
 });
 
-test("after a restart, links in the subnets of addresses still in place are not restored before the interfaces are known", () => {
-  const wanted: Device[] = [];
-  const { done, links, cache } = setting({ wanted });
+test("after a restart, links in the subnets of addresses still in place are not restored before the interfaces are known", async () => {
+  const { done, links, cache } = setting();
   addLink(cache, { name: "eth0", index: 2 });
   addLink(cache, { name: "eth1", index: 3 });
   addAddress(cache, 3, "10.0.0.22");
   links.restoreAllBut(new Set(["eth0"]), [{ family: 4, address: "10.0.0.1", prefixLength: 24 }]);
   links.prepare("eth0");
-  wanted.push(sharing("eth0", "10.0.0.1"));
-  links.follow();
-  assert.deepEqual(done.splice(0), ["restore all but eth0,eth1", "prepare eth0 2"]);
-  wanted.pop();
-  links.follow();
+  links.want("carp0", sharing("eth0", "10.0.1.1"));
+  links.want("carp1", sharing("eth0", "10.0.0.1"));
+  await new Promise((resolve) => setImmediate(resolve));
+  // eth1 as well, so that changes by other programs are found.
+  assert.deepEqual(done.splice(0), ["restore all but eth0,eth1", "prepare eth0 2", "prepare eth1 3"]);
+  links.want("carp1", null);
   assert.deepEqual(done, ["restore eth1"]);
 });
 
@@ -188,7 +185,7 @@ test("carpdevs that exchange their names both keep the settings, with what each 
   const { done, links, cache } = setting();
   const rename = (index: number, name: string) => {
     addLink(cache, { name, index });
-    links.follow();
+    links.changed(index);
   };
   rename(2, "eth0");
   rename(3, "eth1");
