@@ -4,9 +4,9 @@
  * seconds to measure for (default 30).
  */
 
-import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createNetwork, type Host } from "../hosts/index.ts";
+import { createNetwork } from "../hosts/index.ts";
+import { processorNs, residentMb } from "./processes.ts";
 
 const PROCESSOR_LIMIT_PERCENT = 0.3;
 const MEMORY_LIMIT_MB = 80;
@@ -37,7 +37,7 @@ try {
     if (state === "MASTER") await host.carpctl("carp0", "state", "master");
   }
   await sleep(SETTLING_MS);
-  const before = hosts.map(([host]) => processorNs(host));
+  const before = hosts.map(([host]) => processorNs(host.engine.pid));
   const beganMs = performance.now();
   await sleep(seconds * 1000);
   const lastedMs = performance.now() - beganMs;
@@ -45,8 +45,8 @@ try {
   for (const [n, [host, state]] of hosts.entries()) {
     if ((await host.engine.state("carp0")) !== state)
       throw new Error(`${host.name} is not ${state} any more`);
-    const percent = (processorNs(host) - (before[n] ?? 0)) / 1e4 / lastedMs;
-    const megabytes = residentMb(host);
+    const percent = (processorNs(host.engine.pid) - (before[n] ?? 0)) / 1e4 / lastedMs;
+    const megabytes = residentMb(host.engine.pid);
     console.log(
       `  ${state}: ${percent.toFixed(3)} % of a core (limit ${PROCESSOR_LIMIT_PERCENT} %), ` +
         `${megabytes.toFixed(1)} MB resident (limit ${MEMORY_LIMIT_MB} MB)`,
@@ -60,7 +60,7 @@ try {
     await sleep(500);
   console.log(`After ${ADVERTISEMENTS_AN_HOUR} advertisements:`);
   for (const [host, state] of hosts) {
-    const megabytes = residentMb(host);
+    const megabytes = residentMb(host.engine.pid);
     console.log(`  ${state}: ${megabytes.toFixed(1)} MB resident (limit ${MEMORY_LIMIT_MB} MB)`);
     if (megabytes >= MEMORY_LIMIT_MB) process.exitCode = 1;
   }
@@ -68,17 +68,4 @@ try {
   await Promise.all(hosts.map(([host]) => host.engine.stop()));
 } finally {
   lan.destroy();
-}
-
-/** Processor time of all threads, finer than the hundredths of a second in /proc/PID/stat. */
-function processorNs({ engine }: Host): number {
-  const tasks = `/proc/${engine.pid}/task`;
-  return readdirSync(tasks)
-    .map((task) => Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]))
-    .reduce((sum, ns) => sum + ns, 0);
-}
-
-function residentMb({ engine }: Host): number {
-  const status = readFileSync(`/proc/${engine.pid}/status`, "utf8");
-  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
 }

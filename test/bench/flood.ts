@@ -6,11 +6,11 @@
  * too many lines, or when the flood was too slow.
  */
 
-import { readFileSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createNetwork, type Frame, forge, type Host, macBytes } from "../hosts/index.ts";
+import { residentMb } from "./processes.ts";
 import { figures } from "./samples.ts";
 
 const INTERVAL_US = 1_000_000;
@@ -74,7 +74,12 @@ try {
       .map(({ timeUs }) => timeUs);
     const intervals = times.slice(1).map((time, n) => time - (times[n] ?? 0));
     const latestUs = Math.max(...intervals) - INTERVAL_US;
-    measured.push({ name, sent, latestUs, megabytes: Math.max(residentMb(a), residentMb(b)) });
+    measured.push({
+      name,
+      sent,
+      latestUs,
+      megabytes: Math.max(residentMb(a.engine.pid), residentMb(b.engine.pid)),
+    });
     for (const [host, state] of [
       [a, "MASTER"],
       [b, "BACKUP"],
@@ -194,9 +199,4 @@ async function connections(host: Host): Promise<string> {
   over = true;
   for (const socket of open) socket.destroy();
   return `${requests} requests`;
-}
-
-function residentMb({ engine }: Host): number {
-  const status = readFileSync(`/proc/${engine.pid}/status`, "utf8");
-  return (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6;
 }

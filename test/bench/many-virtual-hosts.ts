@@ -84,14 +84,18 @@ export async function mastersOf(host: Host, count: number): Promise<void> {
 }
 
 /**
- * Starts keepalived with a virtual router for each virtual host, advertising each second.
+ * Starts keepalived with a virtual router for each virtual host.
  *
  * @returns its process, which has children
  */
 export function startKeepalived(
   host: Host,
   all: readonly VirtualHost[],
-  { isPreferred, vmac }: { readonly isPreferred: boolean; readonly vmac: boolean },
+  {
+    isPreferred,
+    vmac,
+    intervalS = 1,
+  }: { readonly isPreferred: boolean; readonly vmac: boolean; readonly intervalS?: number },
 ): number {
   const routers = all.map(({ name, carpdev, vhid, address }) =>
     [
@@ -101,7 +105,8 @@ export function startKeepalived(
       ...(vmac ? [`use_vmac ${name}`, "vmac_xmit_base"] : []),
       `virtual_router_id ${vhid}`,
       `priority ${isPreferred ? 200 : 100}`,
-      "advert_int 1",
+      "version 3",
+      `advert_int ${intervalS}`,
       "virtual_ipaddress {",
       `${address}/32`,
       "}",

@@ -15,9 +15,3 @@ export function residentMb(...pids: readonly number[]): number {
     .map((pid) => /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
     .reduce((sum, kilobytes) => sum + (Number(kilobytes) * 1024) / 1e6, 0);
 }
-
-/** The process and its descendants. */
-export function withDescendants(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
-  return [pid, ...children.flatMap((child) => withDescendants(Number(child)))];
-}

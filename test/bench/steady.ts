@@ -6,6 +6,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../hosts/index.ts";
+import { descendantsOf } from "../hosts/processes.ts";
 import type { Line } from "./line.ts";
 import {
   configure,
@@ -15,7 +16,7 @@ import {
   type VirtualHost,
   virtualHosts,
 } from "./many-virtual-hosts.ts";
-import { processorNs, residentMb, withDescendants } from "./processes.ts";
+import { processorNs, residentMb } from "./processes.ts";
 
 const CURVE = [1, 10, 100, 250, 500, 1000, 2000, 4000];
 /** The work of starting up is over by then. */
@@ -71,7 +72,10 @@ async function keepalived(all: readonly VirtualHost[], seconds: number): Promise
     await eventually(answers, (does) => does, { timeoutMs: 60_000 });
     pids.push(startKeepalived(pair.other, all, { isPreferred: false, vmac: true }));
     await sleep(SETTLING_MS);
-    return await costOf(pids.map(withDescendants), seconds);
+    return await costOf(
+      pids.map((pid) => [pid, ...descendantsOf(pid)]),
+      seconds,
+    );
   } finally {
     pair.destroy();
   }
