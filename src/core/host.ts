@@ -78,7 +78,7 @@ export class Host {
         return isAllowed();
       },
       on: (carpdev) => this.#interfaces.on(carpdev),
-      running: (carpdev, vhid) => this.#interfaces.running(carpdev, vhid),
+      with: (carpdev, vhid) => this.#interfaces.with(carpdev, vhid),
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
       log: (priority, text, provoked) => this.#log(priority, text, provoked),
@@ -388,6 +388,13 @@ export class Host {
     return this.#sysctl.get("net.inet.carp.grace") * SECOND;
   }
 
+  #applyChanges(now: Instant): void {
+    if (this.#changed.size === 0) return;
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
+  }
+
   /** Notes the interfaces whose demotion changed: in one pass, because a carpdev is lost by all of its interfaces. */
   #noteDemoted(): void {
     if (this.#demoted.size === 0) return;
@@ -430,9 +437,7 @@ export class Host {
    */
   #takeEffects(now: Instant): readonly Effect[] {
     this.#noteDemoted();
-    const changed = [...this.#changed];
-    this.#changed.clear();
-    for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
+    this.#applyChanges(now);
     if (this.#counters.takeSave(now)) this.#emit({ kind: "save" });
     const effects = this.#effects;
     this.#effects = [];

@@ -48,8 +48,8 @@ export interface ReceivingHost {
   /** Whether carp packets are accepted (net.inet.carp.allow). */
   readonly allow: boolean;
   on(carpdev: string): ReadonlySet<CarpInterface>;
-  /** The carp interface on the carpdev with this vhid, if its virtual host runs. */
-  running(carpdev: string, vhid: number): CarpInterface | undefined;
+  /** The carp interface on the carpdev with this vhid. */
+  with(carpdev: string, vhid: number): CarpInterface | undefined;
 }
 
 /** The circumstances of a frame, which the checks need besides its bytes. */
@@ -85,7 +85,10 @@ type Packet = Extract<ReturnType<typeof parseCarpFrame>, { packet: unknown }>["p
 
 function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): Discarded | Accepted {
   const { source, addresses, multicast, hopLimit, message, family } = packet;
-  const carpInterface = host.running(carpdev, vhidIn(message) ?? 0);
+  const claimed = vhidIn(message) ?? 0;
+  const known = host.with(carpdev, claimed);
+  const node = known?.node(claimed);
+  const carpInterface = node && known;
   const discarded = (statistic: StatisticName, priority: Priority, what: string): Discarded => ({
     statistic,
     priority,
@@ -104,7 +107,6 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
       ? discarded("badChecksum", 6, "wrong checksum")
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
-  const node = carpInterface?.node(vhid);
   if (carpInterface === undefined || node === undefined)
     return discarded("badVhid", 7, `unknown vhid ${vhid}`);
   if ((carpInterface.appearance.peers(family) !== undefined) === multicast) {

@@ -4,7 +4,7 @@
  */
 
 import type { Carpdevs } from "./carpdevs.ts";
-import { type Claim, Claims, vhidClaim } from "./claims.ts";
+import { type Claim, Claims } from "./claims.ts";
 import type { Effect } from "./effect.ts";
 import { CarpInterface, type Host } from "./interface/carp-interface.ts";
 import type { InterfaceConfiguration } from "./interface/configuration.ts";
@@ -60,7 +60,7 @@ export class Interfaces implements Iterable<CarpInterface> {
       this.#options.forgetting(carpInterface);
       this.#byName.delete(name);
       this.#claims.delete(name);
-      this.#place(carpInterface, undefined, false);
+      this.#put(carpInterface, undefined, false);
       this.#nextNumber = Math.min(this.#nextNumber, Number(name.slice("carp".length)));
       this.#options.emit({ kind: "destroyed", interface: name });
     }, now);
@@ -70,14 +70,19 @@ export class Interfaces implements Iterable<CarpInterface> {
   follow(changed: CarpInterface): void {
     const { name, configuration, pendingConfiguration, isLeaving } = changed;
     this.#claims.set(name, isLeaving ? [configuration, pendingConfiguration] : [configuration]);
-    this.#place(changed, configuration.carpdev, configuration.up);
+    const { carpdev, nodes, up } = configuration;
+    this.#put(
+      changed,
+      carpdev === undefined ? undefined : { carpdev, vhids: nodes.map(({ vhid }) => vhid) },
+      up,
+    );
   }
 
-  #place(of: CarpInterface, carpdev: string | undefined, isUp: boolean): void {
-    const former = this.#upOnCarpdev.place(of, isUp ? carpdev : undefined);
+  #put(each: CarpInterface, place: Place | undefined, isUp: boolean): void {
+    this.#onCarpdev.put(each, place);
+    const former = this.#upOnCarpdev.put(each, isUp && place ? { ...place, vhids: [] } : undefined);
     if (former !== undefined) this.#touched.add(former);
-    if (isUp && carpdev !== undefined) this.#touched.add(carpdev);
-    this.#onCarpdev.place(of, carpdev);
+    if (isUp && place !== undefined) this.#touched.add(place.carpdev);
   }
 
   /** The first of carp0, carp1, ... that does not exist. */
@@ -96,13 +101,9 @@ export class Interfaces implements Iterable<CarpInterface> {
     return this.#onCarpdev.on(carpdev);
   }
 
-  /** The carp interface on this carpdev with this vhid, if its virtual host is in BACKUP or MASTER. */
-  running(carpdev: string, vhid: number): CarpInterface | undefined {
-    for (const name of this.#claims.of(vhidClaim(vhid, carpdev))) {
-      const each = this.#byName.get(name);
-      if (each?.configuration.carpdev === carpdev && each.node(vhid) !== undefined) return each;
-    }
-    return undefined;
+  /** The carp interface on this carpdev with this vhid. */
+  with(carpdev: string, vhid: number): CarpInterface | undefined {
+    return this.#onCarpdev.with(carpdev, vhid);
   }
 
   /** The interfaces in numeric order. */
@@ -138,29 +139,48 @@ export class Interfaces implements Iterable<CarpInterface> {
   }
 }
 
-/** Sets of carp interfaces, each on one carpdev or on none. */
+/** Carp interfaces by carpdev and vhid. */
 class ByCarpdev {
-  readonly #carpdevOf = new Map<CarpInterface, string>();
+  readonly #places = new Map<CarpInterface, Place>();
   readonly #on = new Map<string, Set<CarpInterface>>();
+  /** By carpdev, then by vhid. */
+  readonly #with = new Map<string, Map<number, CarpInterface>>();
 
   on(carpdev: string): ReadonlySet<CarpInterface> {
     return this.#on.get(carpdev) ?? NONE;
   }
 
-  /** @returns the carpdev that it was on before, if that was another one */
-  place(of: CarpInterface, carpdev: string | undefined): string | undefined {
-    const former = this.#carpdevOf.get(of);
-    if (former === carpdev) return undefined;
-    if (former !== undefined) {
-      const there = this.#on.get(former);
-      there?.delete(of);
-      if (there?.size === 0) this.#on.delete(former);
-      this.#carpdevOf.delete(of);
-    }
-    if (carpdev !== undefined) {
-      this.#on.set(carpdev, (this.#on.get(carpdev) ?? new Set()).add(of));
-      this.#carpdevOf.set(of, carpdev);
-    }
-    return former;
+  with(carpdev: string, vhid: number): CarpInterface | undefined {
+    return this.#with.get(carpdev)?.get(vhid);
   }
+
+  /** Follows the interface to this place; undefined: to none. @returns the carpdev that it was on */
+  put(each: CarpInterface, place: Place | undefined): string | undefined {
+    const former = this.#places.get(each);
+    if (former !== undefined && former.carpdev !== place?.carpdev) {
+      const there = this.#on.get(former.carpdev);
+      there?.delete(each);
+      if (there?.size === 0) this.#on.delete(former.carpdev);
+    }
+    for (const vhid of former?.vhids ?? []) {
+      const there = this.#with.get(former?.carpdev ?? "");
+      // Two that exchange their vhids have the same one for a moment.
+      if (there?.get(vhid) === each) there.delete(vhid);
+    }
+    if (place === undefined) this.#places.delete(each);
+    else {
+      const { carpdev, vhids } = place;
+      this.#places.set(each, place);
+      this.#on.set(carpdev, (this.#on.get(carpdev) ?? new Set()).add(each));
+      const here = this.#with.get(carpdev) ?? new Map<number, CarpInterface>();
+      this.#with.set(carpdev, here);
+      for (const vhid of vhids) here.set(vhid, each);
+    }
+    return former?.carpdev;
+  }
+}
+
+interface Place {
+  readonly carpdev: string;
+  readonly vhids: readonly number[];
 }

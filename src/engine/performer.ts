@@ -35,13 +35,18 @@ export interface PerformerOptions {
   readonly enter: (work: () => void) => void;
 }
 
+/** What is performed for one carp interface. */
+interface Work {
+  readonly sequence: Sequence;
+  /** Number of times the lease of each virtual host has been taken away, by vhid. */
+  readonly revocations: Map<number, number>;
+}
+
 export class Performer {
   readonly #options: PerformerOptions;
-  readonly #sequences = new Map<string, Sequence>();
+  readonly #works = new Map<string, Work>();
   /** Carpdevs to be closed when the packets to be sent there have left. */
   readonly #ignored = new Set<string>();
-  /** Number of times the lease of each virtual host (`carp0/1`) has been taken away. */
-  readonly #revocations = new Map<string, number>();
   /** Multicast MACs joined for balancing mode `ip`, by interface. */
   readonly #joined = new Map<string, { readonly carpdev: number; readonly mac: string }>();
   readonly #leaving = new Map<string, (() => void)[]>();
@@ -62,16 +67,16 @@ export class Performer {
 
   /** Calls back when the effects so far of one interface, or of all, are done. */
   whenSettled(callback: () => void, name?: string): void {
-    const named = name === undefined ? [...this.#sequences.values()] : [this.#sequences.get(name)];
-    const busy = named.filter((each) => each !== undefined && !each.isIdle);
+    const named = name === undefined ? this.#works.values() : [this.#work(name)].values();
+    const busy = [...named.filter(({ sequence }) => !sequence.isIdle)];
     let left = busy.length;
     if (left === 0) callback();
-    for (const sequence of busy) sequence?.whenIdle(() => --left === 0 && callback());
+    for (const { sequence } of busy) sequence.whenIdle(() => --left === 0 && callback());
   }
 
   /** Whether all effects so far are done. */
   get isSettled(): boolean {
-    for (const sequence of this.#sequences.values()) if (!sequence.isIdle) return false;
+    for (const { sequence } of this.#works.values()) if (!sequence.isIdle) return false;
     return true;
   }
 
@@ -159,8 +164,8 @@ export class Performer {
     const { interface: name, vhid, untilUs } = effect;
     const { dataPath } = this.#options.adapters;
     if (untilUs === 0) {
-      const key = `${name}/${vhid}`;
-      this.#revocations.set(key, (this.#revocations.get(key) ?? 0) + 1);
+      const { revocations } = this.#work(name);
+      revocations.set(vhid, (revocations.get(vhid) ?? 0) + 1);
       dataPath.lease(name, vhid, 0);
       return;
     }
@@ -172,9 +177,9 @@ export class Performer {
 
   /** @returns a function that tells whether the virtual host's lease has been taken away since this call */
   #watchLease(of: { readonly interface: string; readonly vhid: number }): () => boolean {
-    const key = `${of.interface}/${of.vhid}`;
-    const before = this.#revocations.get(key);
-    return () => this.#revocations.get(key) !== before;
+    const { revocations } = this.#work(of.interface);
+    const before = revocations.get(of.vhid);
+    return () => revocations.get(of.vhid) !== before;
   }
 
   #filter(name: string, filter: Filter | null): void {
@@ -258,10 +263,14 @@ export class Performer {
   }
 
   #sequence(name: string): Sequence {
-    const known = this.#sequences.get(name);
+    return this.#work(name).sequence;
+  }
+
+  #work(name: string): Work {
+    const known = this.#works.get(name);
     if (known !== undefined) return known;
-    const sequence = new Sequence(this.#options.enter);
-    this.#sequences.set(name, sequence);
-    return sequence;
+    const work = { sequence: new Sequence(this.#options.enter), revocations: new Map<number, number>() };
+    this.#works.set(name, work);
+    return work;
   }
 }

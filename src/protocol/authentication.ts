@@ -111,7 +111,7 @@ export class Authentication {
   #digest(message: Uint8Array, counter: bigint): Uint8Array {
     if (counter < 0n || counter > 0xffff_ffff_ffff_ffffn) throw new RangeError("counter: must fit 64 bits");
     new DataView(message.buffer).setBigUint64(message.length - COUNTER_BYTES, counter);
-    return new Uint8Array(createHmac("sha1", this.#key).update(message).digest());
+    return createHmac("sha1", this.#key).update(message).digest();
   }
 }
 

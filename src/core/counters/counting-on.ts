@@ -35,7 +35,8 @@ export class CountingOn {
     const us = Number(counter);
     const at = this.#placeOf(us);
     if (this.#ours[at] === us) return;
-    this.#ours.splice(at, 0, us);
+    if (at === this.#ours.length) this.#ours.push(us);
+    else this.#ours.splice(at, 0, us);
     if (this.#ours.length > REMEMBERED_OURS) this.#ours.shift();
   }
 

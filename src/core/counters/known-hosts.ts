@@ -13,15 +13,16 @@ const MAX_HOSTS = 32;
 const SAME_TIME: Micros = 10 * SECOND;
 
 export class KnownHosts {
-  /** When each was heard last, by its tag. The one heard longest ago is first. */
+  /** When each was heard last, by its tag. */
   readonly #heardAtUs = new Map<number, Micros>();
   /** The greatest counter of a tag that is not known yet. */
   readonly #candidates = new Map<number, { readonly us: bigint; readonly atUs: Micros }>();
   /** The counters by which hosts are known that have been heard once. */
   readonly #provisional = new Map<number, bigint>();
 
+  /** The one heard longest ago is first. */
   get tags(): number[] {
-    return [...this.#heardAtUs.keys()];
+    return [...this.#heardAtUs].sort(([, a], [, b]) => a - b).map(([tag]) => tag);
   }
 
   has(tag: number): boolean {
@@ -30,15 +31,13 @@ export class KnownHosts {
 
   /** Notes that a known host was heard, or that this one advertised. @returns true: it was not known yet */
   add(tag: number, atUs: Micros): boolean {
-    const isNew = !this.#heardAtUs.delete(tag);
+    const isNew = !this.#heardAtUs.has(tag);
     this.#heardAtUs.set(tag, atUs);
+    if (!isNew) return false;
     this.#candidates.delete(tag);
-    if (this.#heardAtUs.size > MAX_HOSTS)
-      for (const oldest of this.#heardAtUs.keys()) {
-        this.#heardAtUs.delete(oldest);
-        break;
-      }
-    return isNew;
+    const [oldest] = this.#heardAtUs.size > MAX_HOSTS ? this.tags : [];
+    if (oldest !== undefined) this.#heardAtUs.delete(oldest);
+    return true;
   }
 
   /**

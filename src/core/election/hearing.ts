@@ -51,10 +51,10 @@ export class Hearing {
   }
 
   /** Updates the peers, also by an advertisement. @returns their changes */
-  peerChanges(nowUs: Micros, heard?: Heard): PeerChange[] {
-    const appeared = heard && this.#peers.heard({ ...heard, atUs: heard.receivedUs });
-    const changes = this.#peers.silent(nowUs);
-    return appeared === undefined ? changes : [...changes, appeared];
+  peerChanges(nowUs: Micros, heard?: Heard): readonly PeerChange[] {
+    const changed = heard && this.#peers.heard(heard);
+    const silent = this.#peers.silent(nowUs);
+    return changed === undefined ? silent : [...silent, changed];
   }
 
   peers(): Peer[] {

@@ -4,7 +4,7 @@
  * depend on them.
  */
 
-import type { Micros } from "../model.ts";
+import type { Heard, Micros } from "../model.ts";
 import { intervalUs, isBowOut, masterDownUs, SECOND } from "./timing.ts";
 
 /** A peer, by its last advertisement. */
@@ -27,29 +27,31 @@ export type PeerChange =
   | { readonly kind: "peer-gone"; readonly source: string; readonly reason: "left" | "silent" };
 
 const MAX_PEERS = 16;
+const NOBODY: readonly PeerChange[] = [];
 
 export class Peers {
   readonly #bySource = new Map<string, Peer>();
 
   /** Notes an accepted advertisement. @returns the peer that appeared, or left with a bow-out, by it */
-  heard(peer: Peer): PeerChange | undefined {
-    const { source, advbase, advskew, demote } = peer;
-    if (isBowOut(peer))
+  heard(heard: Heard): PeerChange | undefined {
+    const { source, advbase, advskew, demote, receivedUs: atUs } = heard;
+    if (isBowOut(heard))
       return this.#bySource.delete(source) ? { kind: "peer-gone", source, reason: "left" } : undefined;
     const known = this.#bySource.has(source);
     if (!known && this.#bySource.size >= MAX_PEERS) return undefined;
-    this.#bySource.set(source, { source, advbase, advskew, demote, atUs: peer.atUs });
+    this.#bySource.set(source, { source, advbase, advskew, demote, atUs });
     return known ? undefined : { kind: "peer-appeared", source, advbase, advskew, demote };
   }
 
   /** Forgets the peers that have been silent for their own master-down time. @returns one change for each */
-  silent(nowUs: Micros): PeerChange[] {
-    const gone = [...this.#bySource.values()].filter(
-      ({ advbase, advskew, atUs }) =>
-        nowUs - atUs > Math.max(masterDownUs(intervalUs(advbase, advskew)), SECOND),
-    );
-    for (const { source } of gone) this.#bySource.delete(source);
-    return gone.map(({ source }) => ({ kind: "peer-gone", source, reason: "silent" }));
+  silent(nowUs: Micros): readonly PeerChange[] {
+    let gone = NOBODY;
+    for (const { source, advbase, advskew, atUs } of this.#bySource.values()) {
+      if (nowUs - atUs <= Math.max(masterDownUs(intervalUs(advbase, advskew)), SECOND)) continue;
+      this.#bySource.delete(source);
+      gone = [...gone, { kind: "peer-gone", source, reason: "silent" }];
+    }
+    return gone;
   }
 
   forget(): void {

@@ -32,11 +32,14 @@ export class QuickPeers {
 
   /** The shortest interval that is remembered; undefined: none. */
   shortestUs(nowUs: Micros): Micros | undefined {
-    const remembered = this.#heard.filter(
-      ({ intervalUs, atUs }) => nowUs - atUs < Math.max(REMEMBERED_US, REMEMBERED_INTERVALS * intervalUs),
-    );
-    this.#heard.splice(0, this.#heard.length, ...remembered);
-    return remembered[0]?.intervalUs;
+    for (;;) {
+      const [first] = this.#heard;
+      if (first === undefined) return undefined;
+      const { intervalUs, atUs } = first;
+      if (nowUs - atUs < Math.max(REMEMBERED_US, REMEMBERED_INTERVALS * intervalUs)) return intervalUs;
+      // Those after it were heard later and are longer: they are remembered longer.
+      this.#heard.shift();
+    }
   }
 
   forget(): void {

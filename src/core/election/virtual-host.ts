@@ -18,7 +18,7 @@ import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
 import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
-import { decideAsBackup, decideAsMaster, staysAfterTie } from "./rules.ts";
+import { decideAsBackup, decideAsMaster, type Standing, staysAfterTie } from "./rules.ts";
 import {
   BOW_OUT,
   intervalUs,
@@ -80,12 +80,17 @@ export class VirtualHost {
   }
 
   get #intervalUs(): Micros {
-    return intervalUs(this.#owner.advbase, this.#effective.advskew);
+    return this.#standing.intervalUs;
+  }
+
+  get #standing(): Standing {
+    const { advskew, demote } = this.#effective;
+    return { intervalUs: intervalUs(this.#owner.advbase, advskew), demote };
   }
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
-  #leaseUs(leftUs: Micros): Micros {
-    return leaseUs(this.#owner.advbase, this.#intervalUs, this.#hearing.shortestIntervalUs(leftUs));
+  #leaseUs(leftUs: Micros, intervalUs = this.#intervalUs): Micros {
+    return leaseUs(this.#owner.advbase, intervalUs, this.#hearing.shortestIntervalUs(leftUs));
   }
 
   /**
@@ -153,9 +158,8 @@ export class VirtualHost {
   /** Whether this is a master's advertisement and that master has to give way to this host. */
   outranks(heard: Heard): boolean {
     if (this.#state !== "MASTER" || this.#leaving || isBowOut(heard)) return false;
-    const own = { intervalUs: this.#intervalUs, demote: this.#effective.demote };
     const other = { intervalUs: intervalUs(heard.advbase, heard.advskew), demote: heard.demote };
-    return decideAsMaster(own, other) === "answer";
+    return decideAsMaster(this.#standing, other) === "answer";
   }
 
   /** Another master conceded to this one; see concession.ts. */
@@ -310,8 +314,7 @@ export class VirtualHost {
   #heardAsMaster(other: HeardAtInterval, now: Instant): void {
     // A bow-out is no claim. It comes over each family, and the first copy may be what made this host MASTER.
     if (this.#leaving || isBowOut(other)) return;
-    const own = { intervalUs: this.#intervalUs, demote: this.#effective.demote };
-    const decision = decideAsMaster(own, other);
+    const decision = decideAsMaster(this.#standing, other);
     if (decision === "answer") this.#answer(other, now);
     else if (decision === "tie") this.#breakTie(other, now);
     else this.#yieldTo(other, decision, now);
@@ -320,7 +323,7 @@ export class VirtualHost {
   #heardAsBackup(other: HeardAtInterval, now: Instant): void {
     this.#concession.heard(other);
     const { advbase, preempt } = this.#owner;
-    const own = { intervalUs: this.#intervalUs, demote: this.#effective.demote, advbase, preempt };
+    const own = { ...this.#standing, advbase, preempt };
     const { intervalUs, demote } = other;
     const decision = decideAsBackup(own, { intervalUs, demote, bowsOut: isBowOut(other) });
     if (decision === "wait") this.#waitForMaster(other.receivedUs);
@@ -431,9 +434,11 @@ export class VirtualHost {
   }
 
   #advertise(now: Instant): void {
-    const stepUs = this.#intervalUs;
-    this.#lease.promise(this.#leaseUs(now.us));
-    this.#send({ advbase: this.#owner.advbase, ...this.#effective }, now);
+    const { advbase } = this.#owner;
+    const { advskew, demote } = this.#effective;
+    const stepUs = intervalUs(advbase, advskew);
+    this.#lease.promise(this.#leaseUs(now.us, stepUs));
+    this.#send({ advbase, advskew, demote }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now, and from now as well when it leaves early: those that leave together once do so again.
     const dueUs = this.#advertiseAtUs;

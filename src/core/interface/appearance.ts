@@ -228,7 +228,7 @@ export class Appearance {
       this.#layouts.set(key, { sourceMac, trafficClass, frame });
       return frame;
     }
-    const frame = Uint8Array.from(former.frame);
+    const frame = former.frame.slice();
     frame.set(message, frame.length - message.length);
     return frame;
   }
