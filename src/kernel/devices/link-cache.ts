@@ -68,7 +68,8 @@ export class LinkCache {
   /** Records the answer to a query that has been taken in. */
   answered(answer: Buffer): void {
     const link = this.links.get(linkIndexOf(answer));
-    if (link !== undefined) this.#answers.set(link, answer);
+    // A copy: the answer is part of a buffer with many.
+    if (link !== undefined) this.#answers.set(link, Buffer.from(answer));
   }
 
   /** Takes a notification in. @returns true for a new address, whose place among the others is not known */

@@ -4,7 +4,6 @@
  */
 
 import ipaddr from "ipaddr.js";
-import { AttrStream, parseAttributes } from "netlink/dist/structs.js";
 import type { Family, InterfaceAddress } from "../../core/model.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { broadcastOf } from "../../protocol/subnet.ts";
@@ -45,16 +44,61 @@ export interface Request {
   readonly body: Uint8Array;
 }
 
-export function attributes(body: Buffer, headerBytes: number): Map<number, Buffer> {
+/** NLA_TYPE_MASK */
+const TYPE = 0x3fff;
+const ATTRIBUTE_HEADER_BYTES = 4;
+const aligned = (length: number): number => (length + 3) & ~3;
+
+/** @param wanted only these; a link has some fifty. Throws a RangeError where an attribute is longer than the body. */
+export function attributes(
+  body: Buffer,
+  headerBytes: number,
+  wanted?: ReadonlySet<number>,
+): Map<number, Buffer> {
   const found = new Map<number, Buffer>();
-  parseAttributes(body.subarray(headerBytes), (attribute) => found.set(attribute.type, attribute.data));
+  for (let at = headerBytes; at < body.length; ) {
+    const length = readU16(body, at);
+    if (length < ATTRIBUTE_HEADER_BYTES || at + length > body.length) throw new RangeError("attribute");
+    const type = readU16(body, at + 2) & TYPE;
+    if (wanted === undefined || wanted.has(type))
+      found.set(type, body.subarray(at + ATTRIBUTE_HEADER_BYTES, at + length));
+    at += aligned(length);
+  }
   return found;
 }
 
-export function withAttributes(header: Uint8Array, fill: (out: AttrStream) => void): Uint8Array {
-  const out = new AttrStream();
-  fill(out);
-  return Buffer.concat([header, ...out.bufs]);
+/** The largest request: a netlink attribute is no longer. */
+const scratch = Buffer.alloc(2 ** 16);
+let end = 0;
+
+/** Writes attributes behind each other. */
+export interface AttributeWriter {
+  /** @param data bytes, or a function that writes the attributes inside this one */
+  push(type: number, data: Uint8Array | ((inside: AttributeWriter) => void)): void;
+}
+
+const writer: AttributeWriter = {
+  push(type, data) {
+    const start = end;
+    end += ATTRIBUTE_HEADER_BYTES;
+    if (typeof data === "function") data(writer);
+    else {
+      scratch.set(data, end);
+      end += data.length;
+    }
+    writeU16(scratch, start, end - start);
+    writeU16(scratch, start + 2, type);
+    scratch.fill(0, end, aligned(end));
+    end = aligned(end);
+  },
+};
+
+/** @param header of a length that is a multiple of four */
+export function withAttributes(header: Uint8Array, fill: (out: AttributeWriter) => void): Uint8Array {
+  scratch.set(header);
+  end = header.length;
+  fill(writer);
+  return Buffer.from(scratch.subarray(0, end));
 }
 
 /** IPv4 addresses are read without a library: a carp interface may have thousands. */
@@ -93,6 +137,10 @@ const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 export const readU16 = (from: Buffer, at: number) => (little ? from.readUInt16LE(at) : from.readUInt16BE(at));
 export const readU32 = (from: Buffer, at: number) => (little ? from.readUInt32LE(at) : from.readUInt32BE(at));
 export const readOptional = (from: Buffer | undefined) => (from === undefined ? 0 : readU32(from, 0));
+function writeU16(into: Buffer, at: number, value: number): void {
+  if (little) into.writeUInt16LE(value, at);
+  else into.writeUInt16BE(value, at);
+}
 export function writeU32(into: Buffer, at: number, value: number): void {
   if (little) into.writeUInt32LE(value, at);
   else into.writeUInt32BE(value, at);

@@ -4,12 +4,12 @@
  * socket and no state.
  */
 
-import type { AttrStream } from "netlink/dist/structs.js";
 import type { InterfaceAddress } from "../../core/model.ts";
 import { type LinkSettings, parseSettings } from "../settings/link-settings.ts";
 import {
   AF_INET,
   AF_INET6,
+  type AttributeWriter,
   addressBytes,
   addressText,
   attributes,
@@ -62,6 +62,7 @@ const IFLA = {
   EXT_MASK: 29,
   PROTO_DOWN: 39,
 } as const;
+const LINK_ATTRIBUTES: ReadonlySet<number> = new Set(Object.values(IFLA));
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_MACVLAN_MODE = 1;
@@ -123,7 +124,8 @@ export function parseNotice(type: number, body: Buffer, port = 0): Notice | unde
     }
     if (type === MESSAGE.NEWROUTE || type === MESSAGE.DELROUTE) {
       const gone = type === MESSAGE.DELROUTE;
-      const route = parseHostRoute(body);
+      // A copy: a host route is kept, and the body is part of a buffer with many.
+      const route = parseHostRoute(Buffer.from(body));
       if (route !== undefined) return { kind: "host-route", gone, byKernel: port === 0, route };
       const lost = gone ? parseRoute(body) : undefined;
       return lost && { kind: "route-gone", route: lost };
@@ -137,7 +139,7 @@ export function parseNotice(type: number, body: Buffer, port = 0): Notice | unde
 function parseLink(body: Buffer): KernelLink | undefined {
   // A bridge reports its ports in this group too (AF_BRIDGE), and their leaving as a deletion.
   if (body.readUInt8(0) !== 0) return undefined;
-  const found = attributes(body, 16);
+  const found = attributes(body, 16, LINK_ATTRIBUTES);
   const name = found.get(IFLA.IFNAME);
   const mtu = found.get(IFLA.MTU);
   // Wireless drivers send link messages that carry nothing but their own event.
@@ -285,7 +287,12 @@ export const addressRemoval = (index: number, address: InterfaceAddress): Reques
   body: addressBody(index, address, () => undefined),
 });
 
-function linkBody(index: number, flags: number, mask: number, fill: (out: AttrStream) => void): Uint8Array {
+function linkBody(
+  index: number,
+  flags: number,
+  mask: number,
+  fill: (out: AttributeWriter) => void,
+): Uint8Array {
   const header = Buffer.alloc(16);
   writeU32(header, 4, index);
   writeU32(header, 8, flags);
@@ -293,7 +300,11 @@ function linkBody(index: number, flags: number, mask: number, fill: (out: AttrSt
   return withAttributes(header, fill);
 }
 
-function addressBody(index: number, address: InterfaceAddress, fill: (out: AttrStream) => void): Uint8Array {
+function addressBody(
+  index: number,
+  address: InterfaceAddress,
+  fill: (out: AttributeWriter) => void,
+): Uint8Array {
   const header = Buffer.alloc(8);
   header[0] = address.family === 4 ? AF_INET : AF_INET6;
   header[1] = address.prefixLength;

@@ -20,10 +20,13 @@ export interface NetlinkSocket {
 
 /** The part of the addon in src/native/netlink. */
 export const nativeNetlink = addon as {
-  /** `deliver` gets undefined when the kernel had to drop messages. Throws where there is no netlink. */
+  /**
+   * `deliver` gets the messages of one or more datagrams; undefined: the kernel had to drop messages. Throws where there
+   * is no netlink.
+   */
   readonly NetlinkSocket: new (
     groups: readonly number[],
     receiveBufferBytes: number,
-    deliver: (datagram: Uint8Array | undefined) => void,
+    deliver: (messages: Uint8Array | undefined) => void,
   ) => NetlinkSocket;
 };

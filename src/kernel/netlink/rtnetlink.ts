@@ -222,10 +222,10 @@ export class RtNetlink {
   }
 
   #open(): void {
-    const socket = new nativeNetlink.NetlinkSocket(GROUPS, this.#receiveBufferBytes, (datagram) => {
+    const socket = new nativeNetlink.NetlinkSocket(GROUPS, this.#receiveBufferBytes, (messages) => {
       if (socket !== this.#socket) return;
-      if (datagram === undefined) this.#reopen();
-      else this.#receive(Buffer.from(datagram.buffer));
+      if (messages === undefined) this.#reopen();
+      else this.#receive(Buffer.from(messages.buffer));
     });
     this.#socket = socket;
     this.#port = socket.port();
@@ -286,15 +286,17 @@ export class RtNetlink {
     }
   }
 
-  #receive(datagram: Buffer): void {
+  #receive(bytes: Buffer): void {
     let messages: ReturnType<typeof parseMessages>;
     try {
-      messages = parseMessages(datagram);
+      messages = parseMessages(bytes);
     } catch {
       this.#reopen();
       return;
     }
     for (const { type, flags, seq, port, data } of messages) {
+      // A message that was handled may have closed the socket.
+      if (this.#socket === undefined) return;
       const isOurs = port === this.#port;
       const dump = isOurs ? this.#dumps.get(seq) : undefined;
       if (dump && (flags & FLAG.DUMP_INTERRUPTED) !== 0) dump.interrupted = true;

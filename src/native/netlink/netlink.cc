@@ -31,10 +31,13 @@ namespace carp {
 namespace {
 
 // A full queue stops the reading: then the kernel's own buffer bounds what waits, and drops the rest.
-constexpr size_t kQueueLimit = 1024;
+constexpr size_t kQueueLimit = 64;
 
-// Empty: the kernel dropped datagrams here.
-using Datagram = std::vector<uint8_t>;
+// Datagrams are handed over together up to this size, because each handing over costs more than a datagram.
+constexpr size_t kTogether = 32768;
+
+// The messages of one or more datagrams. Empty: the kernel dropped datagrams here.
+using Messages = std::vector<uint8_t>;
 
 class NetlinkSocket;
 void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*);
@@ -52,7 +55,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
                                              }));
   }
 
-  // new NetlinkSocket(groups: number[], receiveBufferBytes, deliver: (datagram: Uint8Array | undefined) => void)
+  // new NetlinkSocket(groups: number[], receiveBufferBytes, deliver: (messages: Uint8Array | undefined) => void)
   explicit NetlinkSocket(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     Napi::Env env = info.Env();
     if (!takes(info, {Argument::list, Argument::int32, Argument::function})) return;
@@ -77,7 +80,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
 
   bool running() const { return running_; }
 
-  std::deque<Datagram> take() {
+  std::deque<Messages> take() {
     const std::lock_guard<std::mutex> lock(mutex_);
     wakePending_ = false;
     room_.notify_one();
@@ -239,9 +242,14 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       if (length < 0 && errno == EAGAIN) return;
       if (length < 0 && errno == EINTR) continue;
       // ENOBUFS, reported once. Datagrams still in the buffer come after the gap.
-      Datagram datagram(length < 0 ? 0 : static_cast<size_t>(length));
-      if (length > 0 && recv(socket_.get(), datagram.data(), datagram.size(), 0) != length) datagram.clear();
-      queue_.push_back(std::move(datagram));
+      const size_t size = length < 0 ? 0 : static_cast<size_t>(length);
+      const bool joins = size > 0 && !queue_.empty() && !queue_.back().empty() && queue_.back().size() + size <= kTogether;
+      if (!joins) queue_.emplace_back();
+      if (size == 0) continue;
+      Messages& messages = queue_.back();
+      const size_t before = messages.size();
+      messages.resize(before + NLMSG_ALIGN(size));
+      if (recv(socket_.get(), messages.data() + before, size, 0) != length) messages.clear();
     }
   }
 
@@ -256,18 +264,18 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   std::condition_variable room_;
   bool stopping_ = false;
   bool wakePending_ = false;
-  std::deque<Datagram> queue_;
+  std::deque<Messages> queue_;
 };
 
 void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*) {
   // Without an environment the wakeup is being torn down, and perhaps the socket is gone.
   if (env == nullptr || callback == nullptr) return;
-  for (const Datagram& datagram : socket->take()) {
+  for (const Messages& messages : socket->take()) {
     const Napi::HandleScope scope(env);
     Napi::Value value = env.Undefined();
-    if (!datagram.empty()) {
-      Napi::Uint8Array bytes = Napi::Uint8Array::New(env, datagram.size());
-      std::memcpy(bytes.Data(), datagram.data(), datagram.size());
+    if (!messages.empty()) {
+      Napi::Uint8Array bytes = Napi::Uint8Array::New(env, messages.size());
+      std::memcpy(bytes.Data(), messages.data(), messages.size());
       value = bytes;
     }
     callback.Call({value});

@@ -49,10 +49,17 @@ const SHARED_BYTES = Buffer.from("20010db8000000000000000000000001", "hex");
 const NEWADDR = 20;
 const MULTI = 2;
 
-function isNotificationOf(datagram: Uint8Array, address: Buffer): boolean {
-  const bytes = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  const isAnswer = (bytes.readUInt16LE(6) & MULTI) !== 0;
-  return bytes.readUInt16LE(4) === NEWADDR && !isAnswer && bytes.includes(address);
+/** The messages but for notifications of this address. */
+function without(address: Buffer, messages: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(messages);
+  const kept: Buffer[] = [];
+  for (let at = 0, length = 0; at < bytes.length; at += length) {
+    length = (bytes.readUInt32LE(at) + 3) & ~3;
+    const message = bytes.subarray(at, at + length);
+    const isAnswer = (message.readUInt16LE(6) & MULTI) !== 0;
+    if (message.readUInt16LE(4) !== NEWADDR || isAnswer || !message.includes(address)) kept.push(message);
+  }
+  return Uint8Array.from(Buffer.concat(kept));
 }
 
 const dump = RtNetlink.prototype.dump;
@@ -74,9 +81,7 @@ test("an IPv6 address added while tables are read is not taken for removed by an
   type Words = ConstructorParameters<typeof NetlinkSocket>;
   class LateSocket extends NetlinkSocket {
     constructor(groups: Words[0], bytes: Words[1], deliver: Words[2]) {
-      super(groups, bytes, (datagram) => {
-        if (datagram === undefined || !isNotificationOf(datagram, SHARED_BYTES)) deliver(datagram);
-      });
+      super(groups, bytes, (messages) => deliver(messages && without(SHARED_BYTES, messages)));
     }
   }
   mock.property(nativeNetlink, "NetlinkSocket", LateSocket as typeof NetlinkSocket);
