@@ -11,7 +11,12 @@ import type { Effect } from "./effect.ts";
 import { addressing, identity } from "./interface/appearance.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import { obstacleTo } from "./interface/condition.ts";
-import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
+import {
+  type InterfaceChange,
+  type InterfaceConfiguration,
+  MAX_ADDRESSES_OF_HOST,
+  MAX_INTERFACES,
+} from "./interface/configuration.ts";
 import { maskWarning, otherMasks } from "./interface/masks.ts";
 import { changeOn, claimOn, interfaceOn, onlyRemoves, takesLastAddress } from "./interface/on-carpdev.ts";
 import { applyChange, newInterface, type Surroundings } from "./interface/reconfigure.ts";
@@ -60,6 +65,17 @@ interface Plan {
   readonly state: InterfaceChange["state"];
   readonly endsGrace: boolean;
 }
+
+/** How a change is judged. */
+interface Judging {
+  /** Whether it is one of a new interface, whatever the present one is like. */
+  readonly replaces: boolean;
+  readonly isFromFile: boolean;
+  /** What changes that are made together with it add to the host. */
+  readonly added: { readonly interfaces: number; readonly addresses: number };
+}
+
+const NOTHING = { interfaces: 0, addresses: 0 };
 
 /** Whether there is anything to do. */
 const acts = ({ changed, state, endsGrace }: Plan): boolean => changed || state !== undefined || endsGrace;
@@ -114,6 +130,7 @@ export class Commands {
     const { interfaces } = this.#host;
     const known = interfaces.get(name);
     if (known !== undefined && !known.isDestroyed) return { error: `${name}: already exists` };
+    if (known === undefined && interfaces.size >= MAX_INTERFACES) return tooMany(name);
     known?.finishLeaving();
     this.#addNew(name, now);
     return { name };
@@ -169,7 +186,7 @@ export class Commands {
       first(this.#host.interfaces.claiming(claim), (other) => other !== name);
     const replaces = command.kind === "replace";
     const isFromFile = replaces || command.isFromFile === true;
-    const plan = this.#plan({ name, change }, claimedBy, { replaces, isFromFile });
+    const plan = this.#plan({ name, change }, claimedBy, { replaces, isFromFile, added: NOTHING });
     if ("error" in plan) return plan;
     const { before, after, changed, known, warnings } = plan;
     if (on !== undefined && known !== undefined && takesLastAddress(change, before, after))
@@ -210,16 +227,19 @@ export class Commands {
       const replaced = new Set(replacements.map(({ name }) => name).filter((name) => !refused.has(name)));
       const planned = new Claims();
       const plans: Plan[] = [];
+      const added = { ...NOTHING };
       for (const each of replacements) {
         if (!replaced.has(each.name)) continue;
         const claimedBy = (claim: Claim) =>
           first(planned.of(claim)) ??
           first(this.#host.interfaces.claiming(claim), (other) => !replaced.has(other));
-        const plan = this.#plan(each, claimedBy, { replaces: true, isFromFile: true });
+        const plan = this.#plan(each, claimedBy, { replaces: true, isFromFile: true, added });
         if ("error" in plan) refused.set(each.name, plan.error);
         else {
           plans.push(plan);
           planned.set(plan.name, [plan.after]);
+          if (plan.present === undefined) added.interfaces++;
+          added.addresses += moreAddresses(plan);
         }
       }
       // One that is refused stays as it is, which may be in the way of others.
@@ -231,15 +251,21 @@ export class Commands {
   #plan(
     { name, change }: Replacement,
     claimedBy: Surroundings["claimedBy"],
-    { replaces, isFromFile }: { readonly replaces: boolean; readonly isFromFile: boolean },
+    { replaces, isFromFile, added }: Judging,
   ): Plan | Refused {
     const { balancing, carpdevs, interfaces } = this.#host;
     const present = interfaces.get(name);
+    if (present === undefined && interfaces.size + added.interfaces >= MAX_INTERFACES) return tooMany(name);
     const known = present?.isDestroyed ? undefined : present;
     const before = known?.pendingConfiguration ?? newInterface(name);
     const surroundings = { balancing, links: carpdevs.links, unfit: carpdevs.unfit, claimedBy, isFromFile };
     const after = applyChange(before, change, surroundings, replaces ? newInterface(name) : before);
     if ("error" in after) return after;
+    const more = moreAddresses({ before, after });
+    if (more > 0 && interfaces.addresses + added.addresses + more > MAX_ADDRESSES_OF_HOST)
+      return {
+        error: `${name}: the carp interfaces of a host have at most ${MAX_ADDRESSES_OF_HOST} addresses`,
+      };
     const link = after.carpdev === undefined ? undefined : carpdevs.links.get(after.carpdev);
     const obstacle = obstacleTo(after, link, balancing) ?? notInPlace(known, after);
     if (change.state !== undefined && obstacle !== undefined)
@@ -295,6 +321,14 @@ function first<T>(of: Iterable<T>, holds: (each: T) => boolean = () => true): T 
   for (const each of of) if (holds(each)) return each;
   return undefined;
 }
+
+const tooMany = (name: string): Refused => ({
+  error: `${name}: a host has at most ${MAX_INTERFACES} carp interfaces`,
+});
+
+/** How many addresses a change adds; below 0: takes. */
+const moreAddresses = ({ before, after }: Pick<Plan, "before" | "after">) =>
+  after.addresses.length - before.addresses.length;
 
 /** The part not in place that keeps an interface from running, and will after a change that leaves its device alone. */
 function notInPlace(known: CarpInterface | undefined, after: InterfaceConfiguration): Obstacle | undefined {

@@ -31,6 +31,9 @@ export class Interfaces implements Iterable<CarpInterface> {
   readonly #upOnCarpdev = new ByCarpdev();
   /** Carpdevs of which `listen` has to see whether the host still listens on the right ones. */
   readonly #touched = new Set<string>();
+  /** The number of addresses of each. */
+  readonly #addresses = new Map<string, number>();
+  #allAddresses = 0;
   /** Every carpN with a smaller number exists. */
   #nextNumber = 0;
 
@@ -40,6 +43,16 @@ export class Interfaces implements Iterable<CarpInterface> {
 
   [Symbol.iterator](): Iterator<CarpInterface> {
     return this.#byName.values();
+  }
+
+  /** With those that are leaving. */
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  /** The number of addresses that they have together. */
+  get addresses(): number {
+    return this.#allAddresses;
   }
 
   get(name: string): CarpInterface | undefined {
@@ -60,6 +73,8 @@ export class Interfaces implements Iterable<CarpInterface> {
       this.#options.forgetting(carpInterface);
       this.#byName.delete(name);
       this.#claims.delete(name);
+      this.#countAddresses(name, 0);
+      this.#addresses.delete(name);
       this.#put(carpInterface, undefined, false);
       this.#nextNumber = Math.min(this.#nextNumber, Number(name.slice("carp".length)));
       this.#options.emit({ kind: "destroyed", interface: name });
@@ -70,12 +85,18 @@ export class Interfaces implements Iterable<CarpInterface> {
   follow(changed: CarpInterface): void {
     const { name, configuration, pendingConfiguration, isLeaving } = changed;
     this.#claims.set(name, isLeaving ? [configuration, pendingConfiguration] : [configuration]);
+    this.#countAddresses(name, pendingConfiguration.addresses.length);
     const { carpdev, nodes, up } = configuration;
     this.#put(
       changed,
       carpdev === undefined ? undefined : { carpdev, vhids: nodes.map(({ vhid }) => vhid) },
       up,
     );
+  }
+
+  #countAddresses(name: string, count: number): void {
+    this.#allAddresses += count - (this.#addresses.get(name) ?? 0);
+    this.#addresses.set(name, count);
   }
 
   #put(each: CarpInterface, place: Place | undefined, isUp: boolean): void {

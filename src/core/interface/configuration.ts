@@ -10,6 +10,10 @@ import type { Balancing, CarpNode, InterfaceAddress } from "../model.ts";
 export const CARPDEV_MAC = "carpdev";
 /** Of one interface: the kernel takes longer to place more of them than a lease lasts. */
 export const MAX_ADDRESSES = 5120;
+/** Of one host: the kernel's data path has room for the leases of so many. */
+export const MAX_INTERFACES = 4096;
+/** Of one host's interfaces together. */
+export const MAX_ADDRESSES_OF_HOST = 65_536;
 /** That one interface is in. */
 export const MAX_GROUPS = 256;
 

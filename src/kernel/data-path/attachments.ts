@@ -45,6 +45,13 @@ const FIRST_PRIORITY = 1;
 /** Lets the kernel choose: in front of the filters that are there. */
 const ANY_PRIORITY = 0;
 
+/** Something wrong with our programs on a device, in words. */
+export interface Fault {
+  readonly what: string;
+  /** @returns why it failed, in words */
+  repair(): string | undefined;
+}
+
 export interface AttachmentsOptions {
   readonly object: BpfObject;
   readonly layout: DataPathLayout;
@@ -60,6 +67,8 @@ export class Attachments {
   readonly #options: AttachmentsOptions;
   /** Carpdevs with our programs, by index; `made`: the clsact qdisc is ours to remove. */
   readonly #carpdevs = new Map<number, { made: boolean }>();
+  /** Those on which this engine has put them. */
+  readonly #attached = new Set<number>();
   /** Ids of programs of carp engines with other run directories: those end no chain. */
   readonly #related = new Set<number>();
   /** By carpdev: filters that this kernel lets nothing precede. */
@@ -71,9 +80,9 @@ export class Attachments {
     const { object, layout, hook } = options;
     this.#options = options;
     this.#hook = hook;
-    for (const key of object.keys(CARPDEVS)) {
+    for (const { key, value } of layout.entries(CARPDEVS, object.entries(CARPDEVS))) {
       const index = layout.readNumber(key);
-      const made = layout.readNumber(object.lookup(CARPDEVS, key) ?? layout.number(NOT_OURS)) === OURS;
+      const made = layout.readNumber(value) === OURS;
       // The kernel may give the index of a deleted device to another one.
       if (native.interfaceName(index) === undefined) object.remove(CARPDEVS, key);
       else this.#carpdevs.set(index, { made });
@@ -92,41 +101,43 @@ export class Attachments {
     this.#hook = "clsact";
   }
 
+  /** Attaches both programs where that was not done: `faultOf` tells when they are gone. */
+  attachOnce(index: number): string | undefined {
+    return this.#attached.has(index) ? undefined : this.attach(index);
+  }
+
   /** Attaches both programs; again, it replaces them without a packet between. @returns why it failed, in words */
   attach(index: number): string | undefined {
-    return this.#hook === "tcx" ? this.#attachTcx(index) : this.#attachClsact(index);
+    const obstacle = this.#hook === "tcx" ? this.#attachTcx(index) : this.#attachClsact(index);
+    if (obstacle === undefined) this.#attached.add(index);
+    else this.#attached.delete(index);
+    return obstacle;
   }
 
   detach(index: number): void {
+    this.#attached.delete(index);
     this.#detachTcx(index);
     this.#detachClsact(index);
     this.#forget(index);
   }
 
-  /** Whether both programs are on the device. */
-  isAttached(index: number): boolean {
-    return PROGRAMS.every(
-      ([, ingress]) =>
-        (this.#hook === "tcx" ? this.#tcxOn(index, ingress) : this.#filtersOn(index, ingress)).length > 0,
-    );
+  /** What is wrong on the device and was not repaired in vain. */
+  faultOf(index: number): Fault | undefined {
+    const ahead = this.#ahead(index);
+    if (ahead === undefined) return { what: "eBPF programs were removed", repair: () => this.attach(index) };
+    if (ahead.length === 0 || this.#fixed.get(index) === keyOf(ahead)) return undefined;
+    return { what: inWords(ahead).join("; "), repair: () => this.#precede(index, ahead) };
   }
 
   /** Programs of other owners that run before ours on the device, in words; none where ours are not attached. */
   overruling(index: number): string[] {
-    if (!this.isAttached(index)) return [];
-    return inWords(this.#ahead(index));
-  }
-
-  /** Whether there is a way before the programs in `overruling` that was not tried in vain. */
-  canPrecede(index: number): boolean {
-    const ahead = keyOf(this.#ahead(index));
-    return ahead !== "" && this.#fixed.get(index) !== ahead;
+    return inWords(this.#ahead(index) ?? []);
   }
 
   /** Puts attached programs of ours before all others. @returns why it failed, in words */
-  precede(index: number): string | undefined {
+  #precede(index: number, ahead: readonly Ahead[]): string | undefined {
     const { object, handle } = this.#options;
-    for (const { ingress } of this.#ahead(index)) {
+    for (const { ingress } of ahead) {
       const program = ingress ? "carp_ingress" : "carp_egress";
       if (this.#hook === "tcx") {
         // The kernel moves no program: it is without ours for some microseconds.
@@ -141,7 +152,7 @@ export class Attachments {
       if (error === 0 && ours !== undefined && ours.priority !== FIRST_PRIORITY)
         object.detach(program, index, ingress, ours.priority, handle);
     }
-    const left = this.#ahead(index);
+    const left = this.#ahead(index) ?? [];
     if (left.length === 0) {
       this.#fixed.delete(index);
       return undefined;
@@ -255,17 +266,20 @@ export class Attachments {
     object.remove(CARPDEVS, layout.number(index));
   }
 
-  #ahead(index: number): Ahead[] {
-    return PROGRAMS.flatMap(([, ingress]) =>
+  /** The programs of other owners that run before ours; undefined: ours are not both on the device. */
+  #ahead(index: number): Ahead[] | undefined {
+    const both = PROGRAMS.map(([, ingress]) =>
       this.#hook === "tcx" ? this.#tcxAhead(index, ingress) : this.#filtersAhead(index, ingress),
     );
+    return both.includes(undefined) ? undefined : both.flatMap((each) => each ?? []);
   }
 
-  #tcxAhead(index: number, ingress: boolean): Ahead[] {
+  #tcxAhead(index: number, ingress: boolean): Ahead[] | undefined {
     const ids = tcxIds(index, ingress);
     const first = ids.findIndex((id) => this.#options.known.has(id));
+    if (first < 0) return undefined;
     return ids
-      .slice(0, Math.max(first, 0))
+      .slice(0, first)
       .filter((id) => !this.#isRelated(id))
       .map((id) => {
         const direction = directionOf(ingress);
@@ -273,12 +287,13 @@ export class Attachments {
       });
   }
 
-  #filtersAhead(index: number, ingress: boolean): Ahead[] {
-    const filters = nativeBpf.listFilters(index, ingress);
-    if (typeof filters === "number") return [];
+  #filtersAhead(index: number, ingress: boolean): Ahead[] | undefined {
+    const filters = filtersOf(index, ingress);
     const isOurs = ({ kind, handle }: TrafficFilter) => kind === "bpf" && handle === this.#options.handle;
+    const first = filters.findIndex(isOurs);
+    if (first < 0) return undefined;
     return filters
-      .slice(0, Math.max(filters.findIndex(isOurs), 0))
+      .slice(0, first)
       .filter(({ handle, chain, name }) => handle !== 0 && chain === 0 && !CARP_FILTER.test(name))
       .map(({ priority, kind, handle }) => ({
         ingress,
@@ -334,17 +349,18 @@ function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boo
   return tcxIds(index, ingress).filter((id) => wanted.has(id));
 }
 
-function filtersOn(wanted: number, index: number, ingress: boolean): TrafficFilter[] {
+/** The filters on the device, in the order they run. */
+function filtersOf(index: number, ingress: boolean): TrafficFilter[] {
   const filters = nativeBpf.listFilters(index, ingress);
-  if (typeof filters === "number") return [];
-  return filters.filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
+  return typeof filters === "number" ? [] : filters;
+}
+
+function filtersOn(wanted: number, index: number, ingress: boolean): TrafficFilter[] {
+  return filtersOf(index, ingress).filter(({ kind, handle }) => kind === "bpf" && handle === wanted);
 }
 
 function hasFilters(index: number): boolean {
-  return [true, false].some((ingress) => {
-    const filters = nativeBpf.listFilters(index, ingress);
-    return typeof filters !== "number" && filters.length > 0;
-  });
+  return [true, false].some((ingress) => filtersOf(index, ingress).length > 0);
 }
 
 function failure(index: number, what: string, error: number): string {

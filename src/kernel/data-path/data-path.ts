@@ -16,18 +16,17 @@ import { errnoName, native } from "../native.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
 import type { Attachments, Hook } from "./attachments.ts";
 import {
-  ADDRESSES,
   type DataPathLayout,
-  type Entry,
-  HINTS,
-  INTERFACES,
-  MACS,
   MAX_NODES,
+  MORE_PACKET_COUNTS,
   PACKET_COUNTS,
   type Slot,
+  VARIABLES,
 } from "./layout.ts";
+import { Lookups } from "./lookups.ts";
 import { type BpfObject, nativeBpf } from "./native-bpf.ts";
 import { DataPathPrograms } from "./programs.ts";
+import { Room } from "./room.ts";
 
 export interface DataPathOptions {
   readonly runDir: string;
@@ -81,16 +80,23 @@ function without(obstacle: string): DataPath {
   };
 }
 
-interface Placed {
+/** Carpdevs that one call of `repair` looks at: their number must not cost. */
+const REPAIRED_AT_ONCE = 16;
+
+/** What an interface takes in the maps. */
+interface Place {
   readonly slot: number;
-  /** The leases in the slot, in the order of the nodes. */
-  readonly leasesUs: Micros[];
   readonly is: Slot;
-  /** undefined: an earlier engine's, not configured by this one yet. */
-  readonly wanted: DataPathInterface | undefined;
 }
 
-type Directory = typeof MACS | typeof ADDRESSES;
+interface Placed extends Place {
+  /** The leases in the slot, in the order of the nodes. */
+  readonly leasesUs: Micros[];
+  /** Other places under its name: an engine was killed while it moved the interface. */
+  readonly others: Place[];
+  /** false: an earlier engine's, not configured by this one yet. */
+  readonly isConfigured: boolean;
+}
 
 class KernelDataPath implements DataPath {
   readonly obstacle = undefined;
@@ -98,9 +104,18 @@ class KernelDataPath implements DataPath {
   readonly #attachments: Attachments;
   readonly #layout: DataPathLayout;
   readonly #object: BpfObject;
+  readonly #lookups: Lookups;
   readonly #placed = new Map<string, Placed>();
-  /** The contents of HINTS. */
-  readonly #hints: number[];
+  readonly #slots: Room;
+  /** The size of PACKET_COUNTS, and what is taken of it. */
+  readonly #arrayedCounts: number;
+  readonly #counts: Room;
+  /** The value of a node that has counted nothing. */
+  readonly #zeroCounts: Uint8Array;
+  /** The number of interfaces on each carpdev, by index. */
+  readonly #carpdevs = new Map<number, number>();
+  /** Carpdevs that `repair` has still to look at. */
+  #unseen: number[] = [];
   readonly #complain: (text: string) => void;
   #isClosed = false;
   /** Backoff and last error of repairs, by carpdev. */
@@ -113,12 +128,14 @@ class KernelDataPath implements DataPath {
     this.#complain = complain;
     this.#layout = programs.layout;
     this.#object = programs.object;
-    const error = this.#object.share(INTERFACES);
+    this.#lookups = new Lookups(this.#object, this.#layout);
+    this.#slots = new Room(this.#layout.slots);
+    this.#arrayedCounts = this.#layout.maxEntries(PACKET_COUNTS);
+    this.#counts = new Room(this.#arrayedCounts);
+    const value = this.#object.lookup(PACKET_COUNTS, this.#layout.number(0));
+    this.#zeroCounts = new Uint8Array(value?.length ?? 0);
+    const error = this.#object.share(VARIABLES);
     if (error !== 0) throw new Error(`the leases cannot be mapped: ${errnoName(error)}`);
-    this.#hints = Array.from(
-      { length: this.#layout.maxEntries(HINTS) },
-      (_, bucket) => this.#object.lookup(HINTS, this.#layout.number(bucket))?.[0] ?? 0,
-    );
     if (programs.adopted) this.#adopt();
   }
 
@@ -127,25 +144,25 @@ class KernelDataPath implements DataPath {
     if (vhids.length < 1 || vhids.length > MAX_NODES)
       throw new RangeError(`${name}: ${vhids.length} nodes: must be 1..${MAX_NODES}`);
     const known = this.#placed.get(name);
-    const obstacle = this.#attachments.attach(carpdev);
-    if (obstacle !== undefined) {
-      // Without programs on the carpdev the leases would have no effect.
+    const identity = this.#layout.identity(wanted);
+    const stays = known?.is.identity === identity;
+    // Without programs on the carpdev the leases would have no effect.
+    const obstacle = this.#attachments.attachOnce(carpdev);
+    const place = obstacle ?? (stays ? known : this.#takePlace(wanted));
+    if (typeof place === "string") {
       this.remove(name);
-      return obstacle;
+      this.#detachUnused();
+      return place;
     }
-    if (known !== undefined && known.is.identity === this.#layout.identity(wanted)) {
-      this.#write(known.slot, wanted, known.is.firstCount, known.leasesUs);
-      return this.#writeEntries();
-    }
-    const slot = this.#freeSlot(wanted);
-    const firstCount = this.#freeCounts(vhids.length);
-    if (slot === undefined || firstCount === undefined) return "the data path holds no more carp interfaces";
-    this.#clear(slot);
-    this.#zeroCounts(firstCount, vhids.length);
-    this.#write(slot, wanted, firstCount, Array<Micros>(vhids.length).fill(0));
-    const failed = this.#writeEntries();
-    // No entry leads to the former slot any more.
-    if (known !== undefined) this.#clear(known.slot);
+    const { slot, is } = place;
+    this.#object.write(this.#layout.slotOffset(slot), this.#layout.slotHeader(wanted, is.firstCount));
+    const leasesUs = stays ? known.leasesUs : vhids.map(() => 0);
+    this.#placed.set(name, { slot, is, leasesUs, others: [], isConfigured: true });
+    const macs = this.#layout.macEntries(wanted, slot);
+    const failed = this.#lookups.write(name, macs, this.#layout.addressEntries(wanted, slot));
+    // No entry leads to a former slot any more.
+    if (known !== undefined)
+      for (const each of stays ? known.others : [known, ...known.others]) this.#free(each);
     return failed;
   }
 
@@ -153,9 +170,8 @@ class KernelDataPath implements DataPath {
     const known = this.#placed.get(name);
     if (known === undefined) return;
     this.#placed.delete(name);
-    this.#writeEntries();
-    this.#clear(known.slot);
-    this.#detachUnused();
+    this.#lookups.remove(name);
+    for (const each of [known, ...known.others]) this.#free(each);
   }
 
   lease(name: string, vhid: number, untilUs: Micros): void {
@@ -179,7 +195,8 @@ class KernelDataPath implements DataPath {
     if (known === undefined) return undefined;
     const { vhids, firstCount } = known.is;
     const sums = vhids.map((vhid, node) => {
-      const value = this.#object.lookup(PACKET_COUNTS, this.#layout.number(firstCount + node));
+      const index = firstCount + node;
+      const value = this.#object.lookup(this.#countsMap(index), this.#layout.number(index));
       return { vhid, ...this.#layout.sumCounts(value ?? new Uint8Array(0)) };
     });
     const total = (name: "dropped_by_lease" | "malformed" | "withheld") =>
@@ -199,14 +216,14 @@ class KernelDataPath implements DataPath {
   repair(): readonly CarpdevRepair[] {
     if (this.#isClosed) return [];
     this.#programs.recordAgain();
-    return [...this.#carpdevs()].flatMap((index) => {
-      const carpdev = native.interfaceName(index);
-      if (carpdev === undefined) return [];
-      const isAttached = this.#attachments.isAttached(index);
-      if (isAttached && !this.#attachments.canPrecede(index)) return [];
-      const what = isAttached ? this.#attachments.overruling(index).join("; ") : "eBPF programs were removed";
+    if (this.#unseen.length === 0) this.#unseen = [...this.#carpdevs.keys()];
+    return this.#unseen.splice(0, REPAIRED_AT_ONCE).flatMap((index) => {
+      const fault = this.#carpdevs.has(index) ? this.#attachments.faultOf(index) : undefined;
+      const carpdev = fault && native.interfaceName(index);
+      if (fault === undefined || carpdev === undefined) return [];
+      const { what, repair } = fault;
       if (!this.#backoff(carpdev).allows([what])) return [];
-      const obstacle = isAttached ? this.#attachments.precede(index) : this.#attachments.attach(index);
+      const obstacle = repair();
       if (obstacle === undefined) return [{ carpdev, what }];
       this.#complainOnce(carpdev, obstacle);
       return [];
@@ -226,8 +243,7 @@ class KernelDataPath implements DataPath {
   }
 
   removeLeftovers(): void {
-    for (const [name, { wanted }] of this.#placed) if (wanted === undefined) this.remove(name);
-    this.#writeEntries();
+    for (const [name, { isConfigured }] of this.#placed) if (!isConfigured) this.remove(name);
     this.#detachUnused();
     this.#programs.forgetFormer();
   }
@@ -259,90 +275,77 @@ class KernelDataPath implements DataPath {
   }
 
   #adopt(): void {
-    for (let slot = 0; slot < this.#layout.slots; slot++) {
-      const is = this.#layout.readSlot(
-        this.#object.read(this.#layout.slotOffset(slot), this.#layout.slotBytes),
-      );
+    const owners = new Map<number, string[]>();
+    const { slots, slotBytes } = this.#layout;
+    const all = this.#object.read(this.#layout.slotOffset(0), slots * slotBytes);
+    for (let slot = 0; slot < slots; slot++) {
+      const is = this.#layout.readSlot(all.subarray(slot * slotBytes, (slot + 1) * slotBytes));
       if (is === undefined) continue;
-      // An engine was killed while it moved an interface to another slot: one of the two is enough.
-      if (this.#placed.has(is.name)) this.#clear(slot);
+      owners.set(slot, [is.name]);
+      this.#take({ slot, is });
+      const leasesUs = is.vhids.map((_, node) => this.#leaseUs(slot, node));
+      const former = this.#placed.get(is.name);
+      // Of an interface's places the one with leases counts.
+      const isBest = former === undefined || Math.max(...leasesUs) > Math.max(...former.leasesUs);
+      if (!isBest) former.others.push({ slot, is });
       else {
-        const leasesUs = is.vhids.map((_, node) => this.#leaseUs(slot, node));
-        this.#placed.set(is.name, { slot, leasesUs, is, wanted: undefined });
+        const others = former === undefined ? [] : [former, ...former.others];
+        this.#placed.set(is.name, { slot, is, leasesUs, others, isConfigured: false });
       }
     }
+    const ofRealMac = [...this.#placed].filter(([, { is }]) => is.realMac).map(([name]) => name);
+    this.#lookups.adopt((slot) => (slot === undefined ? ofRealMac : (owners.get(slot) ?? [])));
   }
 
-  /** Writes a slot, except its leases. */
-  #write(slot: number, wanted: DataPathInterface, firstCount: number, leasesUs: Micros[]): void {
-    this.#object.write(this.#layout.slotOffset(slot), this.#layout.slotHeader(wanted, firstCount));
+  /** Takes a free slot, cleared, and packet counts of zero. @returns why there is none */
+  #takePlace(wanted: DataPathInterface): Place | string {
     const { name, vhids, carpdev, realMac } = wanted;
-    const is = { name, vhids, carpdev, realMac, firstCount, identity: this.#layout.identity(wanted) };
-    this.#placed.set(name, { slot, leasesUs, is, wanted });
+    const slot = this.#slots.near(this.#layout.bestSlot(wanted));
+    if (slot === undefined) return "the data path holds no more carp interfaces";
+    const firstCount = this.#counts.gap(vhids.length) ?? this.#arrayedCounts + slot * MAX_NODES;
+    const identity = this.#layout.identity(wanted);
+    const place = { slot, is: { name, vhids, carpdev, realMac, firstCount, identity } };
+    this.#take(place);
+    this.#clear(slot);
+    for (const index of countsOf(place)) {
+      const error = this.#object.update(this.#countsMap(index), this.#layout.number(index), this.#zeroCounts);
+      if (error === 0) continue;
+      this.#free(place);
+      return `the data path counts no more packets (${errnoName(error)})`;
+    }
+    return place;
+  }
+
+  #take({ slot, is }: Place): void {
+    this.#slots.take(slot);
+    if (is.firstCount < this.#arrayedCounts) this.#counts.take(is.firstCount, is.vhids.length);
+    this.#carpdevs.set(is.carpdev, (this.#carpdevs.get(is.carpdev) ?? 0) + 1);
+  }
+
+  /** Gives up a place that no entry leads to, and its carpdev when no interface is on it any more. */
+  #free(place: Place): void {
+    const { slot, is } = place;
+    this.#clear(slot);
+    this.#slots.free(slot);
+    if (is.firstCount < this.#arrayedCounts) this.#counts.free(is.firstCount, is.vhids.length);
+    else
+      for (const index of countsOf(place))
+        this.#object.remove(MORE_PACKET_COUNTS, this.#layout.number(index));
+    const left = (this.#carpdevs.get(is.carpdev) ?? 1) - 1;
+    if (left > 0) this.#carpdevs.set(is.carpdev, left);
+    else {
+      this.#carpdevs.delete(is.carpdev);
+      this.#attachments.detach(is.carpdev);
+    }
   }
 
   #clear(slot: number): void {
     this.#object.write(this.#layout.slotOffset(slot), new Uint8Array(this.#layout.slotBytes));
   }
 
-  /** Writes MACS, ADDRESSES and HINTS: new entries before old ones are removed, so that every packet finds one. */
-  #writeEntries(): string | undefined {
-    const macs: Entry[] = [];
-    const addresses: Entry[] = [];
-    for (const { slot, wanted } of this.#placed.values()) {
-      if (wanted === undefined) continue;
-      macs.push(...this.#layout.macEntries(wanted, slot));
-      addresses.push(...this.#layout.addressEntries(wanted, slot));
-    }
-    const failed = this.#put(ADDRESSES, addresses) ?? this.#put(MACS, macs);
-    this.#writeHints();
-    this.#removeStale(ADDRESSES, addresses);
-    this.#removeStale(MACS, macs);
-    this.#writeHints();
-    return failed;
-  }
-
-  /** Writes HINTS for all entries of MACS. */
-  #writeHints(): void {
-    const macs = this.#object.keys(MACS).flatMap((key) => {
-      const value = this.#object.lookup(MACS, key);
-      return value === undefined ? [] : [{ key, value }];
-    });
-    for (const [bucket, hint] of this.#layout.hints(macs).entries()) {
-      if (this.#hints[bucket] === hint) continue;
-      this.#object.update(HINTS, this.#layout.number(bucket), Uint8Array.of(hint));
-      this.#hints[bucket] = hint;
-    }
-  }
-
-  #put(map: Directory, entries: readonly Entry[]): string | undefined {
-    for (const { key, value } of entries) {
-      const error = this.#object.update(map, key, value);
-      if (error !== 0) return `the data path holds no more addresses (${map}: ${errnoName(error)})`;
-    }
-    return undefined;
-  }
-
-  #removeStale(map: Directory, wanted: readonly Entry[]): void {
-    const keep = new Set(wanted.map(({ key }) => Buffer.from(key).toString("hex")));
-    const leftBehind = [...this.#placed.values()].filter(({ wanted }) => wanted === undefined);
-    const slots = new Set<number | undefined>(leftBehind.map(({ slot }) => slot));
-    if (leftBehind.some(({ is }) => is.realMac)) slots.add(undefined);
-    for (const key of this.#object.keys(map)) {
-      if (keep.has(Buffer.from(key).toString("hex"))) continue;
-      const value = this.#object.lookup(map, key);
-      if (value === undefined || slots.has(this.#layout.slotOf(map, value))) continue;
-      this.#object.remove(map, key);
-    }
-  }
-
-  #carpdevs(): Set<number> {
-    return new Set([...this.#placed.values()].map(({ is }) => is.carpdev));
-  }
-
   #detachUnused(): void {
-    const used = this.#carpdevs();
-    for (const index of [...this.#attachments.indexes]) if (!used.has(index)) this.#attachments.detach(index);
+    for (const index of [...this.#attachments.indexes])
+      if (!this.#carpdevs.has(index)) this.#attachments.detach(index);
   }
 
   #leaseUs(slot: number, node: number): Micros {
@@ -351,32 +354,13 @@ class KernelDataPath implements DataPath {
     return Number(new BigUint64Array(Uint8Array.from(bytes).buffer)[0] ?? 0n) / 1000;
   }
 
-  #freeSlot(wanted: DataPathInterface): number | undefined {
-    const used = new Set([...this.#placed.values()].map(({ slot }) => slot));
-    const best = this.#layout.bestSlot(wanted);
-    if (!used.has(best)) return best;
-    for (let slot = 0; slot < this.#layout.slots; slot++) if (!used.has(slot)) return slot;
-    return undefined;
+  /** The map that has the packet counts with this index. */
+  #countsMap(index: number): string {
+    return index < this.#arrayedCounts ? PACKET_COUNTS : MORE_PACKET_COUNTS;
   }
+}
 
-  /** The first gap in PACKET_COUNTS that is long enough. */
-  #freeCounts(length: number): number | undefined {
-    const used = [...this.#placed.values()]
-      .map(({ is }) => ({ from: is.firstCount, to: is.firstCount + is.vhids.length }))
-      .sort((a, b) => a.from - b.from);
-    let at = 0;
-    for (const { from, to } of used) {
-      if (from - at >= length) break;
-      at = Math.max(at, to);
-    }
-    return at + length <= this.#layout.maxEntries(PACKET_COUNTS) ? at : undefined;
-  }
-
-  #zeroCounts(from: number, length: number): void {
-    for (let i = from; i < from + length; i++) {
-      const key = this.#layout.number(i);
-      const value = this.#object.lookup(PACKET_COUNTS, key);
-      if (value !== undefined) this.#object.update(PACKET_COUNTS, key, value.fill(0));
-    }
-  }
+/** The indexes of its nodes' packet counts. */
+function countsOf({ is }: Place): number[] {
+  return is.vhids.map((_, node) => is.firstCount + node);
 }

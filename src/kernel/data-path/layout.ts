@@ -9,12 +9,12 @@ import { addressBytes, macBytes } from "../../protocol/address.ts";
 import type { DataPathInterface } from "../kernel.ts";
 import type { BpfLayout } from "./native-bpf.ts";
 
-/** The slots of all interfaces in one element; libbpf names it for the programs' global variables. */
-export const INTERFACES = "carp.bss";
+/** The programs' global variables in one element, as libbpf names it: the slots of all interfaces, and hints. */
+export const VARIABLES = "carp.bss";
 export const PACKET_COUNTS = "carp_packets";
+/** Packet counts with an index that PACKET_COUNTS does not have. */
+export const MORE_PACKET_COUNTS = "carp_more_packets";
 export const MACS = "carp_macs";
-/** A slot's hint by the last bytes of MAC and carpdev: see `hints`. */
-export const HINTS = "carp_hints";
 export const ADDRESSES = "carp_addresses";
 /** Keeps its layout and name in every version. */
 export const CARPDEVS = "carp_carpdevs";
@@ -23,6 +23,7 @@ export const MAX_NODES = 32;
 const NAME_BYTES = 16;
 /** No slot has this number. */
 const NO_SLOT = 0xffff_ffff;
+const HINT_BYTES = 2;
 
 /** The members that are read and written here, by type, with their sizes in bytes. */
 const needed = {
@@ -86,10 +87,27 @@ export interface Entry {
 
 export class DataPathLayout {
   readonly #layout: BpfLayout;
+  /** As many as there are buckets: see bucketOf. */
+  readonly hints = 0x10000;
+  readonly slots: number;
+  readonly slotBytes: number;
+  /** In a slot. */
+  readonly untilOffset: number;
+  readonly #leasesOffset: number;
+  /** In VARIABLES. */
+  readonly #slotsOffset: number;
+  readonly #hintsOffset: number;
 
   /** @throws Error when the programs lack a type, member or map that this module uses, or have another size of it */
   constructor(layout: BpfLayout) {
     this.#layout = layout;
+    const { carp_interfaces: slots, carp_hints: hints } = layout.variables;
+    this.slotBytes = aligned(this.#size("carp_interface"));
+    this.slots = Math.floor((slots?.size ?? 0) / this.slotBytes);
+    this.untilOffset = this.#offset("carp_interface", "until_ns");
+    this.#leasesOffset = this.#offset("carp_interface", "leases_ns");
+    this.#slotsOffset = slots?.offset ?? 0;
+    this.#hintsOffset = hints?.offset ?? 0;
     const wrong: string[] = [];
     for (const [type, members] of Object.entries(needed)) {
       for (const [member, size] of Object.entries(members)) {
@@ -99,6 +117,7 @@ export class DataPathLayout {
     for (const constant of constants) if (layout.enums[constant] === undefined) wrong.push(constant);
     const sizes = [
       [PACKET_COUNTS, 4, "carp_packet_counts"],
+      [MORE_PACKET_COUNTS, 4, "carp_packet_counts"],
       [MACS, layout.structs.carp_mac_key?.size, "carp_mac_entry"],
       [ADDRESSES, layout.structs.carp_address_key?.size, "carp_address_entry"],
     ] as const;
@@ -106,19 +125,20 @@ export class DataPathLayout {
       const found = layout.maps[map];
       if (found?.keySize !== keySize || found?.valueSize !== layout.structs[value]?.size) wrong.push(map);
     }
-    if (layout.maps[INTERFACES]?.maxEntries !== 1 || this.slots < 1) wrong.push(INTERFACES);
-    if (layout.maps[HINTS]?.keySize !== 4 || layout.maps[HINTS]?.valueSize !== 1) wrong.push(HINTS);
+    if (layout.maps[VARIABLES]?.maxEntries !== 1) wrong.push(VARIABLES);
+    if (this.slots < 1) wrong.push("carp_interfaces");
+    if (hints?.size !== this.hints * HINT_BYTES) wrong.push("carp_hints");
     if (layout.maps[CARPDEVS]?.keySize !== 4 || layout.maps[CARPDEVS]?.valueSize !== 4) wrong.push(CARPDEVS);
     if (wrong.length > 0) throw new Error(`the programs do not have the expected ${wrong.join(", ")}`);
   }
 
   /** Equal when maps have the same layout. */
   get version(): string {
-    const { structs, enums, maps } = this.#layout;
+    const { structs, enums, variables, maps } = this.#layout;
     const ours = Object.keys(needed).map((type) => [type, structs[type]]);
     const values = constants.map((constant) => [constant, enums[constant]]);
     return createHash("sha256")
-      .update(JSON.stringify([ours, values, maps]))
+      .update(JSON.stringify([ours, values, variables, maps]))
       .digest("hex")
       .slice(0, 16);
   }
@@ -131,31 +151,29 @@ export class DataPathLayout {
     return this.#layout.maps[map]?.maxEntries ?? 0;
   }
 
-  // Slots: the memory of INTERFACES.
-
-  get slots(): number {
-    return Math.floor((this.#layout.maps[INTERFACES]?.valueSize ?? 0) / this.slotBytes);
+  /** The entries of a map as BpfObject reads them. */
+  entries(map: string, all: Uint8Array): Entry[] {
+    const { keySize = 0, valueSize = 0 } = this.#layout.maps[map] ?? {};
+    const size = keySize + valueSize;
+    return Array.from({ length: size && all.length / size }, (_, n) => ({
+      key: all.slice(n * size, n * size + keySize),
+      value: all.slice(n * size + keySize, (n + 1) * size),
+    }));
   }
+
+  // Slots, in VARIABLES.
 
   /** The slot that the programs look into first for this interface's packets. */
   bestSlot({ mac, carpdev }: DataPathInterface): number {
-    return bucketOf(macBytes(mac), carpdev);
+    return bucketOf(macBytes(mac), carpdev) % 2 ** Math.floor(Math.log2(this.slots));
   }
 
   slotOffset(slot: number): number {
-    return slot * this.slotBytes;
-  }
-
-  get slotBytes(): number {
-    return aligned(this.#size("carp_interface"));
-  }
-
-  get untilOffset(): number {
-    return this.#offset("carp_interface", "until_ns");
+    return this.#slotsOffset + slot * this.slotBytes;
   }
 
   leaseOffset(node: number): number {
-    return this.#offset("carp_interface", "leases_ns") + 8 * node;
+    return this.#leasesOffset + 8 * node;
   }
 
   /** The bytes of a slot before its leases. */
@@ -203,7 +221,7 @@ export class DataPathLayout {
     return identityOf(carpdev, macBytes(mac), realMac, this.#constant(modes[balancing]), vhids);
   }
 
-  // Entries of MACS, HINTS and ADDRESSES, which lead to slots.
+  // Entries of MACS and ADDRESSES, and hints, which lead to slots.
 
   macEntries(wanted: DataPathInterface, slot: number): Entry[] {
     const { carpdev, mac, realMac } = wanted;
@@ -213,29 +231,36 @@ export class DataPathLayout {
     );
   }
 
-  /** The whole of HINTS for these entries of MACS: the slot that each bucket may mean. */
-  hints(macs: readonly Entry[]): Uint8Array {
-    const ask = this.#constant("CARP_HINT_ASK");
-    const hints = new Uint8Array(this.maxEntries(HINTS)).fill(this.#constant("CARP_HINT_NONE"));
-    for (const { key, value } of macs) {
-      const { getNumber, getBytes } = this.#value("carp_mac_key", key);
-      const bucket = bucketOf(getBytes("mac"), getNumber("carpdev"));
-      const slot = this.slotOf(MACS, value);
-      const hint = slot === undefined ? ask : Math.min(slot + 1, ask);
-      hints[bucket] = [hint, this.#constant("CARP_HINT_NONE")].includes(hints[bucket] ?? ask) ? hint : ask;
-    }
-    return hints;
+  /** The bucket of an entry of MACS. */
+  bucketOf(key: Uint8Array): number {
+    const { getNumber, getBytes } = this.#value("carp_mac_key", key);
+    return bucketOf(getBytes("mac"), getNumber("carpdev"));
+  }
+
+  /** In VARIABLES. */
+  hintOffset(bucket: number): number {
+    return this.#hintsOffset + HINT_BYTES * bucket;
+  }
+
+  /** The hint for a bucket whose MACs lead to these slots, `undefined` to several. */
+  hint(slots: ReadonlySet<number | undefined>): number {
+    if (slots.size === 0) return this.#constant("CARP_HINT_NONE");
+    const [slot] = slots;
+    return slots.size > 1 || slot === undefined ? this.#constant("CARP_HINT_ASK") : slot + 1;
   }
 
   addressEntries(wanted: DataPathInterface, slot: number): Entry[] {
     const { carpdev, addresses } = wanted;
-    const entries = addresses.map(({ address }) =>
-      this.#addressEntry(carpdev, address, slot, "CARP_ADDRESS_VIRTUAL"),
-    );
-    for (const { broadcast } of addresses) {
+    // One value for all: an interface may have thousands of addresses.
+    const virtual = this.#addressValue(slot, "CARP_ADDRESS_VIRTUAL");
+    const ofBroadcast = this.#addressValue(slot, "CARP_ADDRESS_BROADCAST");
+    const entries = addresses.map(({ address }) => ({
+      key: this.#addressKey(carpdev, address),
+      value: virtual,
+    }));
+    for (const { broadcast } of addresses)
       if (broadcast !== undefined)
-        entries.push(this.#addressEntry(carpdev, broadcast, slot, "CARP_ADDRESS_BROADCAST"));
-    }
+        entries.push({ key: this.#addressKey(carpdev, broadcast), value: ofBroadcast });
     return entries;
   }
 
@@ -274,15 +299,19 @@ export class DataPathLayout {
     return { key: key.all, value: value.all };
   }
 
-  #addressEntry(carpdev: number, address: string, slot: number, kind: (typeof constants)[number]): Entry {
+  #addressKey(carpdev: number, address: string): Uint8Array {
     const bytes = addressBytes(address);
     const key = this.#value("carp_address_key");
     key.number("carpdev", carpdev);
     key.bytes("word", bytes.length === 4 ? Buffer.concat([MAPPED, bytes]) : bytes);
+    return key.all;
+  }
+
+  #addressValue(slot: number, kind: (typeof constants)[number]): Uint8Array {
     const value = this.#value("carp_address_entry");
     value.number("slot", slot);
     value.number("kind", this.#constant(kind));
-    return { key: key.all, value: value.all };
+    return value.all;
   }
 
   #constant(name: (typeof constants)[number]): number {
@@ -329,8 +358,12 @@ function aligned(size: number): number {
   return Math.ceil(size / 8) * 8;
 }
 
-/** The bucket of HINTS: the same as bucket_of() in carp.bpf.c. */
-const bucketOf = (mac: Uint8Array, carpdev: number): number => ((mac[5] ?? 0) ^ carpdev) & 0xff;
+/** The bucket of a MAC: the same as bucket_of() in carp.bpf.c. */
+function bucketOf(mac: Uint8Array, carpdev: number): number {
+  const high = (mac[4] ?? 0) ^ carpdev;
+  const low = (mac[5] ?? 0) ^ (carpdev >> 8);
+  return ((high & 0xff) << 8) | (low & 0xff);
+}
 
 /** The mask with which `fold & mask` equals `fold % nodes`; MAX_NODES when there is none. */
 function foldMask(nodes: number): number {

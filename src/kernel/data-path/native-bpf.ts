@@ -5,17 +5,18 @@
 
 import { addon, type NativeFailure } from "../native.ts";
 
+interface Place {
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** Names, offsets and sizes in bytes, from the compiled programs' own types. */
 export interface BpfLayout {
   readonly structs: Readonly<
-    Record<
-      string,
-      {
-        readonly size: number;
-        readonly members: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
-      }
-    >
+    Record<string, { readonly size: number; readonly members: Readonly<Record<string, Place>> }>
   >;
+  /** The programs' global variables, in the one element of their map. */
+  readonly variables: Readonly<Record<string, Place>>;
   /** Every constant of every enumeration. */
   readonly enums: Readonly<Record<string, number>>;
   readonly maps: Readonly<
@@ -58,11 +59,14 @@ export interface BpfObject {
   write(offset: number, bytes: Uint8Array): void;
   /** Microseconds, as 64 bits of nanoseconds, in one write. */
   storeUs(offset: number, us: number): void;
+  /** As 16 bits, in one write. */
+  storeShort(offset: number, value: number): void;
   /** @returns 0 or an errno. A per-CPU map's value: one for every possible processor, 8 bytes aligned. */
   update(map: string, key: Uint8Array, value: Uint8Array): number;
   remove(map: string, key: Uint8Array): number;
   lookup(map: string, key: Uint8Array): Uint8Array | undefined;
-  keys(map: string): Uint8Array[];
+  /** Each key with its value behind it. */
+  entries(map: string): Uint8Array;
   /** Adds a filter to the device's clsact qdisc; replaces one of that priority and handle. @returns 0 or an errno. */
   attach(program: string, index: number, ingress: boolean, priority: number, handle: number): number;
   /** @returns 0 or an errno. */

@@ -10,16 +10,20 @@
 namespace carp {
 namespace {
 
+Napi::Object placeAt(Napi::Env env, uint32_t offset, int64_t size) {
+  Napi::Object place = Napi::Object::New(env);
+  place.Set("offset", Napi::Number::New(env, offset));
+  place.Set("size", Napi::Number::New(env, static_cast<double>(size)));
+  return place;
+}
+
 Napi::Object membersOf(Napi::Env env, const btf* types, const btf_type* type) {
   Napi::Object members = Napi::Object::New(env);
   const btf_member* member = btf_members(type);
   for (uint32_t i = 0; i < btf_vlen(type); i++) {
     const std::string name = btf__name_by_offset(types, member[i].name_off);
     if (name.empty()) continue;
-    Napi::Object place = Napi::Object::New(env);
-    place.Set("offset", Napi::Number::New(env, btf_member_bit_offset(type, i) / 8));
-    place.Set("size", Napi::Number::New(env, static_cast<double>(btf__resolve_size(types, member[i].type))));
-    members.Set(name, place);
+    members.Set(name, placeAt(env, btf_member_bit_offset(type, i) / 8, btf__resolve_size(types, member[i].type)));
   }
   return members;
 }
@@ -29,6 +33,7 @@ Napi::Object membersOf(Napi::Env env, const btf* types, const btf_type* type) {
 Napi::Object layoutOf(Napi::Env env, const bpf_object* object) {
   Napi::Object structs = Napi::Object::New(env);
   Napi::Object enums = Napi::Object::New(env);
+  Napi::Object variables = Napi::Object::New(env);
   Napi::Object maps = Napi::Object::New(env);
   const btf* types = bpf_object__btf(object);
   for (uint32_t id = 1; types != nullptr && id < btf__type_cnt(types); id++) {
@@ -44,6 +49,12 @@ Napi::Object layoutOf(Napi::Env env, const bpf_object* object) {
       for (uint32_t i = 0; i < btf_vlen(type); i++) {
         enums.Set(btf__name_by_offset(types, value[i].name_off), Napi::Number::New(env, value[i].val));
       }
+    } else if (btf_is_datasec(type) && name == ".bss") {
+      const btf_var_secinfo* variable = btf_var_secinfos(type);
+      for (uint32_t i = 0; i < btf_vlen(type); i++) {
+        const btf_type* declared = btf__type_by_id(types, variable[i].type);
+        variables.Set(btf__name_by_offset(types, declared->name_off), placeAt(env, variable[i].offset, variable[i].size));
+      }
     }
   }
   const bpf_map* map;
@@ -58,6 +69,7 @@ Napi::Object layoutOf(Napi::Env env, const bpf_object* object) {
   Napi::Object layout = Napi::Object::New(env);
   layout.Set("structs", structs);
   layout.Set("enums", enums);
+  layout.Set("variables", variables);
   layout.Set("maps", maps);
   return layout;
 }

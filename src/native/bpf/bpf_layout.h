@@ -6,7 +6,7 @@
 
 namespace carp {
 
-// { structs, enums, maps } of an opened object: names, offsets and sizes in bytes; see native-bpf.ts.
+// { structs, enums, variables, maps } of an opened object: names, offsets and sizes in bytes; see native-bpf.ts.
 Napi::Object layoutOf(Napi::Env env, const bpf_object* object);
 
 }  // namespace carp

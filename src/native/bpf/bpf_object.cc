@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <linux/pkt_cls.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -85,10 +86,11 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                              InstanceMethod<&BpfObject::read>("read"),
                                              InstanceMethod<&BpfObject::write>("write"),
                                              InstanceMethod<&BpfObject::storeUs>("storeUs"),
+                                             InstanceMethod<&BpfObject::storeShort>("storeShort"),
                                              InstanceMethod<&BpfObject::update>("update"),
                                              InstanceMethod<&BpfObject::remove>("remove"),
                                              InstanceMethod<&BpfObject::lookup>("lookup"),
-                                             InstanceMethod<&BpfObject::keys>("keys"),
+                                             InstanceMethod<&BpfObject::entries>("entries"),
                                              InstanceMethod<&BpfObject::attach>("attach"),
                                              InstanceMethod<&BpfObject::detach>("detach"),
                                              InstanceMethod<&BpfObject::programId>("programId"),
@@ -121,6 +123,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
       adopted_ = id;
       break;
     }
+    makeVariables();
     const int error = bpf_object__load(object_.get());
     if (error == 0) {
       bindMaps();
@@ -128,6 +131,19 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     }
     release();
     return failure(env, "bpf_object__load", -error);
+  }
+
+  // Makes the map of the programs' global variables, unless it is taken over. libbpf would write it with zeros once more,
+  // all at once, and older kernels (before 5.15) need memory in one piece for that, which a host that has run for long
+  // may not have.
+  void makeVariables() const {
+    bpf_map* const map = bpf_object__find_map_by_name(object_.get(), "carp.bss");
+    if (map == nullptr || bpf_map__fd(map) >= 0) return;
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
+    const Descriptor made(bpf_map_create(bpf_map__type(map), bpf_map__name(map), bpf_map__key_size(map),
+                                         bpf_map__value_size(map), bpf_map__max_entries(map), &options));
+    // Where this fails, load() does as well, and says why.
+    if (made.open()) bpf_map__reuse_fd(map, made.get());
   }
 
   // adopted(): the id of the program that load() took maps over from; 0: none
@@ -251,6 +267,15 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     }
   }
 
+  // storeShort(offset, number): as 16 bits, at once
+  void storeShort(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount, Argument::uint32})) return;
+    const auto value = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value());
+    if (uint8_t* at = within(info, info[0], sizeof value)) {
+      __atomic_store_n(reinterpret_cast<uint16_t*>(at), value, __ATOMIC_RELEASE);
+    }
+  }
+
   // update(map, key, value): 0 or an errno. The value of a per-CPU map: one for every possible processor.
   Napi::Value update(const Napi::CallbackInfo& info) {
     if (!takes(info, {Argument::text, Argument::bytes, Argument::bytes})) return {};
@@ -259,7 +284,13 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     const bpf_map* map = find(info[0]);
     if (map == nullptr || key.ByteLength() != bpf_map__key_size(map) || value.ByteLength() != valueLength(map))
       return number(info.Env(), EINVAL);
-    return number(info.Env(), bpf_map_update_elem(bpf_map__fd(map), key.Data(), value.Data(), BPF_ANY) ? errno : 0);
+    int error;
+    int attempts = 20;
+    do {
+      error = bpf_map_update_elem(bpf_map__fd(map), key.Data(), value.Data(), BPF_ANY) ? errno : 0;
+      // The kernel takes a new element's memory from what it has at hand, which may be nothing for a moment.
+    } while (error == ENOMEM && --attempts > 0 && usleep(500) == 0);
+    return number(info.Env(), error);
   }
 
   // remove(map, key): 0 or an errno
@@ -282,22 +313,23 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     return copy(info.Env(), value.data(), value.size());
   }
 
-  // keys(map): Uint8Array[]
-  Napi::Value keys(const Napi::CallbackInfo& info) {
+  // entries(map): Uint8Array, each key with its value behind it
+  Napi::Value entries(const Napi::CallbackInfo& info) {
     if (!takes(info, {Argument::text})) return {};
-    const Napi::Env env = info.Env();
-    Napi::Array list = Napi::Array::New(env);
     const bpf_map* map = find(info[0]);
-    if (map == nullptr) return list;
-    std::vector<uint8_t> key(bpf_map__key_size(map)), next(key.size());
+    if (map == nullptr) return copy(info.Env(), nullptr, 0);
+    const size_t keySize = bpf_map__key_size(map);
+    std::vector<uint8_t> all, key(keySize), next(keySize), value(valueLength(map));
     // A key removed meanwhile makes the kernel begin again: bounded by the map's size.
     const uint32_t limit = bpf_map__max_entries(map);
     for (uint32_t i = 0; i < limit; i++) {
       if (bpf_map_get_next_key(bpf_map__fd(map), i == 0 ? nullptr : key.data(), next.data())) break;
       key = next;
-      list.Set(i, copy(env, key.data(), key.size()));
+      if (bpf_map_lookup_elem(bpf_map__fd(map), key.data(), value.data())) continue;
+      all.insert(all.end(), key.begin(), key.end());
+      all.insert(all.end(), value.begin(), value.end());
     }
-    return list;
+    return copy(info.Env(), all.data(), all.size());
   }
 
   // attach(program, ifindex, ingress, priority, handle): 0 or an errno. Replaces a filter of the same handle.
@@ -392,7 +424,8 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   // The bytes that bpf_map_lookup_elem() writes.
   size_t valueLength(const bpf_map* map) const {
     const size_t value = bpf_map__value_size(map);
-    if (bpf_map__type(map) != BPF_MAP_TYPE_PERCPU_ARRAY) return value;
+    const bpf_map_type type = bpf_map__type(map);
+    if (type != BPF_MAP_TYPE_PERCPU_ARRAY && type != BPF_MAP_TYPE_PERCPU_HASH) return value;
     return (value + 7) / 8 * 8 * processors_;
   }
 

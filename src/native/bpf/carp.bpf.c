@@ -4,9 +4,6 @@
 
 #include "data_path_egress.h"
 
-#define likely(condition) __builtin_expect(!!(condition), 1)
-#define unlikely(condition) __builtin_expect(!!(condition), 0)
-
 // A function that few packets need, kept out of the code that most packets run. libbpf finds functions only in this
 // section, where a compiler would not put a cold one.
 #define seldom static __attribute__((noinline, cold, section(".text")))
@@ -106,10 +103,20 @@ always_inline bool is_for_given(const struct carp_interface *interface, const st
 	return destination == *(const __u64 *)(const void *)&interface->real_mac;
 }
 
-// The index into carp_hints, and the preferred slot of an interface in carp_interfaces.
+// The index into carp_hints and, modulo CARP_MAX_INTERFACES, the preferred slot of an interface: the MAC's last two
+// bytes, where virtual MACs differ, XOR the carpdev's index with its bytes exchanged. So the vhids on a carpdev, and any
+// one vhid on several carpdevs, have an index each.
 always_inline __u32 bucket_of(__u32 carpdev, const struct ethhdr *ethernet)
 {
-	return (ethernet->h_dest[ETH_ALEN - 1] ^ carpdev) & 0xff;
+	const struct carp_mac *destination = (const void *)ethernet->h_dest;
+	return (__u16)(bpf_ntohs(destination->half[2]) ^ __builtin_bswap16(carpdev));
+}
+
+always_inline enum carp_hint hint_of(__u32 bucket)
+{
+	__u64 bounded = bucket;
+	barrier_var(bounded);
+	return carp_hints[bounded & (CARP_HINTS - 1)];
 }
 
 always_inline bool is_for(const struct carp_interface *interface, __u32 carpdev, const struct carp_mac *mac)
@@ -169,9 +176,7 @@ seldom int judge_any(struct __sk_buff *skb)
 {
 	const struct ethhdr *ethernet = reach(skb, ETH_HLEN);
 	if (!ethernet || has_vlan(skb)) return TC_ACT_UNSPEC;
-	const __u32 bucket = bucket_of(skb->ifindex, ethernet);
-	const enum carp_hint *found = bpf_map_lookup_elem(&carp_hints, &bucket);
-	const enum carp_hint hint = found ? *found : CARP_HINT_NONE;
+	const enum carp_hint hint = hint_of(bucket_of(skb->ifindex, ethernet));
 	const struct carp_mac destination = *(const struct carp_mac *)(const void *)ethernet->h_dest;
 	const __u16 ethertype = ethernet->h_proto;
 	if (has_inner_vlan(skb, ethertype)) return TC_ACT_UNSPEC;
@@ -217,18 +222,14 @@ int carp_ingress(struct __sk_buff *skb)
 	const struct ethhdr *ethernet = packet_start(skb);
 	if (unlikely((void *)(ethernet + 1) + sizeof(struct iphdr) > packet_end(skb))) return judge_any(skb);
 	const __u32 carpdev = skb->ifindex;
-	const struct carp_interface *interface = interface_at(ethernet->h_dest[ETH_ALEN - 1] ^ carpdev);
+	const __u32 bucket = bucket_of(carpdev, ethernet);
+	const struct carp_interface *interface = slot_at(bucket);
 	if (likely(interface->carpdev == carpdev && is_for_given(interface, ethernet)))
 		return judge_for(skb, ethernet, interface);
-	// Computed anew, so that it needs no memory in the commonest case.
-	__u32 same = carpdev;
-	barrier_var(same);
-	const __u32 bucket = bucket_of(same, ethernet);
-	const enum carp_hint *hint = bpf_map_lookup_elem(&carp_hints, &bucket);
-	if (!hint) return TC_ACT_UNSPEC;
+	const enum carp_hint hint = hint_of(bucket);
 	const struct carp_mac *destination = (const void *)ethernet->h_dest;
-	if (*hint == CARP_HINT_NONE) return is_group(destination) ? judge_any(skb) : TC_ACT_UNSPEC;
-	interface = find_hinted(carpdev, destination, *hint);
+	if (hint == CARP_HINT_NONE) return is_group(destination) ? judge_any(skb) : TC_ACT_UNSPEC;
+	interface = find_hinted(carpdev, destination, hint);
 	return interface ? judge_for(skb, ethernet, interface) : judge_any(skb);
 }
 

@@ -36,11 +36,11 @@ always_inline bool same_mac(const struct carp_mac *a, const struct carp_mac *b)
 
 always_inline bool is_zero_mac(const struct carp_mac *mac) { return (mac->half[0] | mac->half[1] | mac->half[2]) == 0; }
 
-// The caller knows that there is such a slot.
-always_inline struct carp_interface *interface_at(__u32 slot)
+// The slot with this index modulo CARP_MAX_INTERFACES.
+always_inline struct carp_interface *slot_at(__u32 index)
 {
 	// A compiler that knows the bound leaves the mask out, and the verifier of Linux 5.10 then does not know the bound.
-	__u64 bounded = slot;
+	__u64 bounded = index;
 	barrier_var(bounded);
 	struct carp_interface *interface = &carp_interfaces[bounded & (CARP_MAX_INTERFACES - 1)];
 	// Without this the address would be computed anew for every use.
@@ -50,8 +50,12 @@ always_inline struct carp_interface *interface_at(__u32 slot)
 
 always_inline struct carp_interface *find_slot(__u32 slot)
 {
-	if (slot >= CARP_MAX_INTERFACES) return 0;
-	struct carp_interface *found = interface_at(slot);
+	// As wide as an address, so that the verifier of Linux 5.10 knows the bound where the index is used.
+	__u64 index = slot;
+	barrier_var(index);
+	if (index >= CARP_SLOTS) return 0;
+	struct carp_interface *found = &carp_interfaces[index];
+	barrier_var(found);
 	return found->nodes ? found : 0;
 }
 
@@ -78,7 +82,8 @@ always_inline struct carp_interface *find_mac(__u32 carpdev, const struct carp_m
 always_inline struct carp_packet_counts *counts_of(const struct carp_interface *interface, __u32 node)
 {
 	const __u32 index = interface->first_count + node;
-	return bpf_map_lookup_elem(&carp_packets, &index);
+	struct carp_packet_counts *counts = bpf_map_lookup_elem(&carp_packets, &index);
+	return likely(counts) ? counts : bpf_map_lookup_elem(&carp_more_packets, &index);
 }
 
 always_inline int withhold(const struct carp_interface *interface)

@@ -8,8 +8,13 @@
 #include <bpf/bpf_helpers.h>
 
 #define CARP_MAX_NODES 32
-#define CARP_MAX_INTERFACES 256
-#define CARP_MAX_COUNTED_NODES 2048
+#define CARP_MAX_INTERFACES 4096
+#define CARP_MAX_ADDRESSES 65536
+// An interface that moves to another slot has two meanwhile, and one that leaves keeps its own until its device is gone.
+#define CARP_SLOTS (CARP_MAX_INTERFACES + 64)
+#define CARP_HINTS 65536
+// Nodes with counts in carp_packets; the counts of further ones take memory only when they are there.
+#define CARP_ARRAYED_COUNTS CARP_MAX_INTERFACES
 
 // Three halfwords, so that comparing and copying need no call.
 struct carp_mac {
@@ -31,7 +36,7 @@ struct carp_interface {
 	// The Ethernet source of every packet sent; all zero: unchanged.
 	struct carp_mac source_mac;
 	__u32 carpdev __attribute__((aligned(64)));
-	// Index of node 0's packet counts in carp_packets; those of the other nodes follow.
+	// Index of node 0's packet counts in carp_packets or carp_more_packets; those of the other nodes follow.
 	__u32 first_count;
 	// The addresses are on the carpdev itself, under its own MAC.
 	__u8 real_mac __attribute__((aligned(8)));
@@ -100,42 +105,48 @@ struct carp_address_entry {
 };
 
 // Global variables, which libbpf makes a map with one element: the programs use them without a lookup.
-struct carp_interface carp_interfaces[CARP_MAX_INTERFACES];
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, CARP_MAX_COUNTED_NODES);
-	__type(key, __u32);
-	__type(value, struct carp_packet_counts);
-} carp_packets SEC(".maps");
-
-// Slots by MAC: both the given-out MAC and the device's; see `struct carp_interface`.
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * CARP_MAX_INTERFACES);
-	__type(key, struct carp_mac_key);
-	__type(value, struct carp_mac_entry);
-} carp_macs SEC(".maps");
+struct carp_interface carp_interfaces[CARP_SLOTS];
 
 enum carp_hint {
 	// No entry of carp_macs has this index.
 	CARP_HINT_NONE,
 	// Look into carp_macs. A value between is the slot to try first, plus one.
-	CARP_HINT_ASK = 255,
+	CARP_HINT_ASK = 65535,
 } __attribute__((packed));
 
-// The slot that a packet may be for, by the last byte of its MAC XOR the last byte of the carpdev's index. Spares most
-// packets, above all those not for carp, the hash lookup. One byte each, so that none is read half written.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 256);
-	__type(key, __u32);
-	__type(value, enum carp_hint);
-} carp_hints SEC(".maps");
+// The slot that a packet may be for, by bucket_of(). Spares most packets, above all those not for carp, the hash lookup.
+enum carp_hint carp_hints[CARP_HINTS];
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CARP_ARRAYED_COUNTS);
+	__type(key, __u32);
+	__type(value, struct carp_packet_counts);
+} carp_packets SEC(".maps");
+
+// Counts with an index that carp_packets does not have: for as many nodes as there can be.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, CARP_MAX_INTERFACES * CARP_MAX_NODES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct carp_packet_counts);
+} carp_more_packets SEC(".maps");
+
+// Slots by MAC: both the given-out MAC and the device's; see `struct carp_interface`.
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 2 * CARP_MAX_INTERFACES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct carp_mac_key);
+	__type(value, struct carp_mac_entry);
+} carp_macs SEC(".maps");
+
+// Every address may have a broadcast address of its own.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * CARP_MAX_ADDRESSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct carp_address_key);
 	__type(value, struct carp_address_entry);
 } carp_addresses SEC(".maps");

@@ -18,6 +18,8 @@
 #define CARP_MAX_EXTENSION_HEADERS 6
 
 #define always_inline static __attribute__((always_inline)) inline
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 enum subject_kind {
 	// CARP itself, and IP multicast and broadcast: passed, whatever their MAC.

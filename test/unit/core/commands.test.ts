@@ -83,6 +83,38 @@ describe("a command is refused with a line that names the wrong word", () => {
     assert.equal(refusal({ joinGroups: ["www"] }), "carp0: an interface is in at most 256 groups");
   });
 
+  it("more interfaces than there is room for in the kernel, and not one of several", () => {
+    const made = station();
+    for (let n = 1; n < 4096; n++) made.command({ kind: "create", name: `carp${n}` });
+    const error = "a host has at most 4096 carp interfaces";
+    assert.equal(made.refuses({ kind: "create" }), `carp4096: ${error}`);
+    assert.equal(made.refuses({ kind: "change", name: "carp9999", change: PLAIN }), `carp9999: ${error}`);
+    const change = { carpdev: "eth1", vhid: 7, addAddresses: [ipv4("10.0.0.7")] };
+    assert.equal(made.refuses({ kind: "change-on", carpdev: "eth1", change }), `carp4096: ${error}`);
+    made.command({ kind: "destroy", name: "carp5" });
+    const replacements = [5, 4096].map((n) => ({ name: `carp${n}`, change: { description: "new" } }));
+    const outcome = made.command({ kind: "replace-all", replacements });
+    assert.ok(!("error" in outcome));
+    const refused = { name: "carp4096", error: `carp4096: ${error}` };
+    assert.deepEqual(outcome.replaced, [{ name: "carp5", changed: true }, refused]);
+    assert.equal(made.host.configuration.interfaces.length, 4096);
+  });
+
+  it("more addresses than there is room for in the kernel, on all interfaces together", () => {
+    const made = station();
+    const many = (n: number, count: number) =>
+      Array.from({ length: count }, (_, i) => ipv6(`2001:db8:${n}::${(i + 1).toString(16)}`));
+    for (let n = 1; n <= 12; n++) made.set(`carp${n}`, { addAddresses: many(n, 5120) });
+    made.set("carp13", { addAddresses: many(13, 65_536 - 12 * 5120 - 1) });
+    const change = (name: string) =>
+      made.refuses({ kind: "change", name, change: { addAddresses: many(14, 1) } });
+    const error = "the carp interfaces of a host have at most 65536 addresses";
+    assert.equal(change("carp13"), `carp13: ${error}`);
+    assert.equal(change("carp14"), `carp14: ${error}`);
+    made.set("carp13", { description: "full", removeAddresses: ["2001:db8:13::1"] });
+    made.set("carp14", { addAddresses: many(14, 1) });
+  });
+
   it("several nodes on a host that cannot balance: with the host's reason", () => {
     const made = backup({}, { balancing: "this kernel has no eBPF" });
     const error = made.refuses({ kind: "change", name: "carp0", change: { carpnodes: nodes } });

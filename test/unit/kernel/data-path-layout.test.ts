@@ -52,7 +52,7 @@ const enums = {
   CARP_MODE_IP_UNICAST: 12,
   CARP_MODE_IP_STEALTH: 13,
   CARP_HINT_NONE: 0,
-  CARP_HINT_ASK: 255,
+  CARP_HINT_ASK: 65_535,
   CARP_JUDGED_ALL: 20,
   CARP_JUDGED_BY_ADDRESS: 21,
   CARP_ADDRESS_VIRTUAL: 30,
@@ -60,7 +60,8 @@ const enums = {
 };
 
 const aligned = (size: number) => Math.ceil(size / 8) * 8;
-const SLOTS = 256;
+/** Some more than a power of two. */
+const SLOTS = 4100;
 const SLOT_BYTES = aligned(structs.carp_interface.size);
 const map = (keySize: number, valueSize: number, maxEntries: number) => ({
   type: 1,
@@ -68,16 +69,21 @@ const map = (keySize: number, valueSize: number, maxEntries: number) => ({
   valueSize,
   maxEntries,
 });
+const HINT_BYTES = 2 * 0x10000;
+const variables = {
+  carp_hints: { offset: 64, size: HINT_BYTES },
+  carp_interfaces: { offset: 64 + HINT_BYTES, size: SLOT_BYTES * SLOTS },
+};
 const maps = {
-  "carp.bss": map(4, SLOT_BYTES * SLOTS, 1),
+  "carp.bss": map(4, 64 + HINT_BYTES + SLOT_BYTES * SLOTS, 1),
   carp_packets: map(4, structs.carp_packet_counts.size, 64),
+  carp_more_packets: map(4, structs.carp_packet_counts.size, 1024),
   carp_macs: map(structs.carp_mac_key.size, structs.carp_mac_entry.size, 512),
-  carp_hints: map(4, 1, 256),
   carp_addresses: map(structs.carp_address_key.size, structs.carp_address_entry.size, 512),
   carp_carpdevs: map(4, 4, 64),
 };
 
-const LAYOUT: BpfLayout = { structs, enums, maps };
+const LAYOUT: BpfLayout = { structs, enums, variables, maps };
 const layout = new DataPathLayout(LAYOUT);
 
 const carp0 = (changes: Partial<DataPathInterface> = {}): DataPathInterface => ({
@@ -133,7 +139,7 @@ describe("a slot", () => {
   test("lies behind the one before, in whole 64-bit words", () => {
     assert.equal(layout.slots, SLOTS);
     assert.equal(layout.slotBytes % 8, 0);
-    assert.equal(layout.slotOffset(3), 3 * SLOT_BYTES);
+    assert.equal(layout.slotOffset(3), variables.carp_interfaces.offset + 3 * SLOT_BYTES);
   });
 
   test("has the given-out MAC, the device's without the multicast bit, and the mode's source", () => {
@@ -243,32 +249,53 @@ describe("entries that lead to a slot", () => {
   });
 });
 
+describe("the bucket of a MAC", () => {
+  const bucketOf = (change: Partial<DataPathInterface>) => {
+    const [entry] = layout.macEntries(carp0(change), 5);
+    return layout.bucketOf(entry?.key ?? assert.fail());
+  };
+  const ofVhid = (vhid: number) => `00:00:5e:00:01:${vhid.toString(16).padStart(2, "0")}`;
+
+  test("is its last two bytes XOR the carpdev's index with its bytes exchanged", () => {
+    assert.equal(bucketOf({}), 0x010a ^ 0x0201);
+    assert.equal(bucketOf({ mac: "02:00:00:00:ff:0a", carpdev: 0x10000 }), 0xff0a);
+  });
+
+  test("is another for each vhid of a carpdev, and for each carpdev of a vhid", () => {
+    const vhids = Array.from({ length: 255 }, (_, n) => n + 1);
+    const carpdevs = Array.from({ length: 4096 }, (_, n) => n + 1);
+    assert.equal(new Set(vhids.map((vhid) => bucketOf({ mac: ofVhid(vhid) }))).size, 255);
+    assert.equal(new Set(carpdevs.map((carpdev) => bucketOf({ carpdev }))).size, 4096);
+  });
+
+  test("gives the preferred slot, one of a power of two", () => {
+    assert.equal(layout.bestSlot(carp0()), (0x010a ^ 0x0201) & 4095);
+    // Sixteen carpdevs with every vhid have a slot each.
+    const slots = Array.from({ length: 4096 }, (_, n) =>
+      layout.bestSlot(carp0({ carpdev: 7 + (n >> 8), mac: ofVhid(n & 0xff) })),
+    );
+    assert.equal(new Set(slots).size, 4096);
+  });
+});
+
 describe("hints", () => {
-  const BUCKET = 0x0a ^ 0x02;
-
-  test("name the slot of the one MAC in a bucket, plus one; all others are empty", () => {
-    const hints = layout.hints(layout.macEntries(carp0(), 5));
-    assert.equal(hints.length, 256);
-    assert.equal(hints[BUCKET], 6);
-    assert.equal(hints.filter((hint) => hint !== enums.CARP_HINT_NONE).length, 1);
-    assert.equal(layout.bestSlot(carp0()), BUCKET);
+  test("name the slot that the MACs of a bucket lead to, plus one", () => {
+    assert.equal(layout.hint(new Set([5])), 6);
+    assert.equal(layout.hint(new Set([SLOTS - 1])), SLOTS);
+    assert.equal(layout.hint(new Set()), enums.CARP_HINT_NONE);
   });
 
-  test("send to the hash where two slots share a bucket, where a MAC is real, and for slots past a byte", () => {
-    const other = carp0({ mac: "02:00:00:00:00:0a" });
-    const shared = [...layout.macEntries(carp0(), 5), ...layout.macEntries(other, 6)];
-    for (const entries of [
-      shared,
-      shared.toReversed(),
-      layout.macEntries(carp0({ realMac: true }), 5),
-      layout.macEntries(carp0(), 255),
+  test("send to the hash where two slots share a bucket, and where a MAC is real", () => {
+    for (const slots of [
+      [5, 6],
+      [5, undefined],
     ])
-      assert.equal(layout.hints(entries)[BUCKET], enums.CARP_HINT_ASK);
+      assert.equal(layout.hint(new Set(slots)), enums.CARP_HINT_ASK);
+    assert.equal(layout.hint(new Set([undefined])), enums.CARP_HINT_ASK);
   });
 
-  test("name a slot once for its two MACs in one bucket", () => {
-    const entries = layout.macEntries(carp0({ balancing: "ip", mac: "01:00:5e:00:01:0a" }), 5);
-    assert.equal(layout.hints(entries)[BUCKET], 6);
+  test("lie one behind the other, with 16 bits each", () => {
+    assert.equal(layout.hintOffset(3), variables.carp_hints.offset + 6);
   });
 });
 
@@ -326,11 +353,24 @@ describe("a layout of other programs", () => {
     }
   });
 
+  test("with other variables is refused", () => {
+    const { carp_hints, carp_interfaces } = variables;
+    refused({ variables: { carp_hints } }, "carp_interfaces");
+    refused({ variables: { carp_interfaces, carp_hints: { offset: 0, size: 512 } } }, "carp_hints");
+  });
+
   test("has another version, so that its maps are never taken over", () => {
     const version = (change: Partial<BpfLayout>) => new DataPathLayout({ ...LAYOUT, ...change }).version;
     assert.equal(version({}), layout.version);
     const larger = { ...maps, carp_macs: { ...maps.carp_macs, maxEntries: 1024 } };
     const moved = { ...enums, CARP_MODE_IP: 99 };
-    assert.equal(new Set([layout.version, version({ maps: larger }), version({ enums: moved })]).size, 3);
+    const elsewhere = { ...variables, carp_hints: { ...variables.carp_hints, offset: 0 } };
+    const versions = [
+      layout.version,
+      version({ maps: larger }),
+      version({ enums: moved }),
+      version({ variables: elsewhere }),
+    ];
+    assert.equal(new Set(versions).size, 4);
   });
 });

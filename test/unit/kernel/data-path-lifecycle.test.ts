@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { dataPathObstacle } from "../../../src/kernel/data-path/data-path.ts";
+import { DataPathLayout, VARIABLES } from "../../../src/kernel/data-path/layout.ts";
 import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import type { DataPathInterface } from "../../../src/kernel/kernel.ts";
 import { Carpdev, HOOK, OF_TCX, soonUs, tc } from "./carpdev.ts";
@@ -211,3 +212,40 @@ test("MACs that share a hint are told apart, and one that is left is still found
   dataPath.remove("carp1");
   assert.equal(carpdev.verdict(twins[1]), PASS);
 });
+
+/** Puts a slot without leases beside that of carp0, as an engine does that is killed while it moves it. */
+function writeSecondSlot(wanted: DataPathInterface, beside: number): void {
+  const read = nativeBpf.bpfLayout();
+  assert.ok(!("error" in read));
+  const layout = new DataPathLayout(read);
+  const object = new nativeBpf.BpfObject();
+  const [{ id }] = JSON.parse(readFileSync(join(carpdev.runDir, "programs.json"), "utf8")).programs;
+  assert.equal(object.load([[id, layout.maps]]), undefined);
+  assert.equal(object.share(VARIABLES), 0);
+  object.write(layout.slotOffset(layout.bestSlot(wanted) + beside), layout.slotHeader(wanted, 500));
+  object.close();
+}
+
+for (const beside of [-1, 1])
+  test(`an interface whose engine was killed while it moved it has its leases, and one slot (${beside})`, () => {
+    const first = carpdev.start();
+    const wanted = carpdev.plain();
+    first.configure(wanted);
+    const untilUs = soonUs();
+    first.lease("carp0", 10, untilUs);
+    carpdev.die(first);
+    writeSecondSlot(wanted, beside);
+
+    const second = carpdev.start();
+    assert.equal(second.leaseUntilUs("carp0", 10), untilUs);
+    assert.equal(second.configure(wanted), undefined);
+    assert.equal(second.leaseUntilUs("carp0", 10), untilUs);
+    assert.equal(carpdev.verdict(), PASS);
+    // With the second slot gone, nothing of carp0 is left to find.
+    second.configure(carpdev.plain({ name: "carp1", mac: "00:00:5e:00:01:0b", vhids: [11], addresses: [] }));
+    second.remove("carp0");
+    carpdev.die(second);
+    const third = carpdev.start();
+    assert.equal(third.counts("carp0"), undefined);
+    assert.notEqual(third.counts("carp1"), undefined);
+  });

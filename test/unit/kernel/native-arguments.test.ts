@@ -133,10 +133,14 @@ const ofObject: typeof free = {
     ["amount", 0],
     ["amount", 1.5],
   ],
+  storeShort: [
+    ["amount", 0],
+    ["uint32", 1],
+  ],
   update: [map, ["bytes", bytes(4)], ["bytes", bytes(4)]],
   remove: [map, ["bytes", bytes(4)]],
   lookup: [map, ["bytes", bytes(4)]],
-  keys: [map],
+  entries: [map],
   attach: [program, ...place],
   detach: [program, ...place],
   programId: [program],
@@ -320,6 +324,7 @@ test("arrays that are too short and offsets outside a map are refused, and never
   assert.throws(() => object.read(0, 1), outside);
   assert.throws(() => object.write(0, bytes(1)), outside);
   assert.throws(() => object.storeUs(0, 1), outside);
+  assert.throws(() => object.storeShort(0, 1), outside);
 });
 
 test("a closed object refuses every call", () => {
