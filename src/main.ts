@@ -6,16 +6,9 @@
 
 import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
+import { tellWriteErrors } from "./cli/write-errors.ts";
 
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    // A reader that has gone (`carpctl | head -1`) is not a failure.
-    if (error.code === "EPIPE") return;
-    process.exitCode = 1;
-    if (stream === process.stdout) process.stderr.write(`carpctl: cannot write: ${error.code}\n`);
-  });
-}
-
+tellWriteErrors();
 leaveRemovedDirectory();
 
 const words = process.argv.slice(2);

@@ -1,7 +1,6 @@
 /** Runs an ifconfig form: sends it to the engine as one message and prints the answer. */
 
 import type { Connection } from "../../control/client.ts";
-import type { GroupView, InterfaceView } from "../../control/messages.ts";
 import { printable } from "../../control/printable.ts";
 import { type CommandContext, withEngine } from "../context.ts";
 import { type Form, USAGE } from "../grammar/ifconfig/forms.ts";
@@ -9,8 +8,7 @@ import { suggestion } from "../grammar/suggestion.ts";
 import { VERB_NAMES } from "../grammar/verbs.ts";
 import { hasDevice } from "../network-device.ts";
 import { done, json, jsonText, misused, type Outcome, refused } from "../outcome.ts";
-import { groupText, interfaceText } from "../show/ifconfig.ts";
-import { groupJson, interfaceJson } from "../show/json.ts";
+import { showGroup, showInterfaces } from "./show.ts";
 
 export async function runForm(form: Form, context: CommandContext): Promise<Outcome> {
   switch (form.kind) {
@@ -36,9 +34,12 @@ async function runWith(
 ): Promise<Outcome> {
   switch (form.kind) {
     case "show":
-      return show(engine, form.name, asJson);
+      return (await showInterfaces(engine, form.name, asJson)) ?? refused(nothingNamed(form.name ?? ""));
     case "group":
-      return showGroup(engine, form.group, asJson);
+      return (
+        (await showGroup(engine, form.group, asJson)) ??
+        refused(`group ${printable(form.group)}: no such group`)
+      );
     case "demote-group":
       await engine.call("demote-group", { group: form.group, by: form.by });
       return done();
@@ -76,51 +77,9 @@ async function changeOn(
   return done(asJson ? jsonText(changed) : "", warnings);
 }
 
-async function show(engine: Connection, name: string | undefined, asJson: boolean): Promise<Outcome> {
-  const { views, nowUs } = await interfaces(engine);
-  const wanted = name === undefined ? views : await named(engine, views, name);
-  if (wanted === undefined) return refused(nothingNamed(name ?? ""));
-  if (asJson) {
-    const packets = await engine.call("packets", {});
-    return json({ interfaces: wanted.map((view) => interfaceJson(view, nowUs, packets)) });
-  }
-  return done(wanted.map(interfaceText).join(""));
-}
-
 function nothingNamed(name: string): string {
   const shown = printable(name);
   return hasDevice(name)
     ? `${shown}: there is no carp interface on it (carpctl ${shown} vhid N ADDRESS/LENGTH ... makes one)`
     : `${shown}: no such interface${suggestion(name, VERB_NAMES)}`;
-}
-
-/** The interface of that name, the members of the group of that name, or the interfaces on that carpdev. */
-async function named(
-  engine: Connection,
-  views: readonly InterfaceView[],
-  name: string,
-): Promise<readonly InterfaceView[] | undefined> {
-  const own = views.filter((view) => view.name === name);
-  if (own.length > 0) return own;
-  const group = await groupNamed(engine, name);
-  if (group !== undefined) return views.filter((view) => group.interfaces.includes(view.name));
-  const on = views.filter((view) => view.carpdev === name);
-  return on.length > 0 ? on : undefined;
-}
-
-async function showGroup(engine: Connection, name: string, asJson: boolean): Promise<Outcome> {
-  const group = await groupNamed(engine, name);
-  if (group === undefined) return refused(`group ${printable(name)}: no such group`);
-  return asJson ? json({ groups: [groupJson(group)] }) : done(groupText(group));
-}
-
-async function groupNamed(engine: Connection, name: string): Promise<GroupView | undefined> {
-  return (await engine.call("groups", {})).find((group) => group.name === name);
-}
-
-async function interfaces(
-  engine: Connection,
-): Promise<{ readonly views: readonly InterfaceView[]; readonly nowUs: number }> {
-  const { interfaces: views, nowUs } = await engine.call("interfaces", {});
-  return { views, nowUs };
 }

@@ -6,7 +6,7 @@
 import type { Connection } from "../../control/client.ts";
 import { type CommandContext, withEngine } from "../context.ts";
 import { done, json, type Outcome } from "../outcome.ts";
-import { groupJson, interfaceJson } from "../show/json.ts";
+import { groupJson, interfaceJson, packetsByInterface } from "../show/json.ts";
 import { type HostStatus, statusText } from "../show/status.ts";
 
 export function runStatus(context: CommandContext): Promise<Outcome> {
@@ -33,8 +33,9 @@ export async function readStatus(engine: Connection): Promise<Status> {
 }
 
 export function statusJson({ interfaces, nowUs, groups, packets, demotion }: Status) {
+  const counts = packetsByInterface(packets);
   return {
-    interfaces: interfaces.map((view) => interfaceJson(view, nowUs, packets)),
+    interfaces: interfaces.map((view) => interfaceJson(view, nowUs, counts.get(view.name))),
     groups: groups.map(groupJson),
     demotion,
   };

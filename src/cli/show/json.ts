@@ -4,8 +4,12 @@ import { secondsUntil } from "../../control/grace.ts";
 import type { GraceView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { broadcastOf } from "../../protocol/subnet.ts";
 
-export function interfaceJson(view: InterfaceView, nowUs: number, every: readonly Packets[]) {
-  const packets = every.find((each) => each.interface === view.name);
+export function packetsByInterface(every: readonly Packets[]): ReadonlyMap<string, Packets> {
+  return new Map(every.map((each) => [each.interface, each]));
+}
+
+/** @param packets undefined: the data path does not know the interface */
+export function interfaceJson(view: InterfaceView, nowUs: number, packets: Packets | undefined) {
   return {
     name: view.name,
     up: view.up,

@@ -205,7 +205,7 @@ test("a grace is told: what is signed with, until when, and who uses the old", (
   assert.deepEqual(lines({ ...grace, signsOld: false, addresses: true, usedBy: [] }), [
     "carp0: signs with the new pass and addresses, and believes the old for 550 s more",
   ]);
-  assert.deepEqual(interfaceJson(view({ grace }), nowUs, []).grace, {
+  assert.deepEqual(interfaceJson(view({ grace }), nowUs, undefined).grace, {
     signs: "old",
     secondsLeft: 250,
     pass: true,
@@ -334,7 +334,7 @@ group carp: carp demote count 1
     status([view()], { packets: [{ ...packets, nodes: packets.nodes.slice(1) }] }),
     /SHARE/,
   );
-  const { nodes: shown, packets: rest } = interfaceJson(balanced, page.nowUs, [packets]);
+  const { nodes: shown, packets: rest } = interfaceJson(balanced, page.nowUs, packets);
   assert.deepEqual(
     shown.map((each) => each.packets),
     [
@@ -358,8 +358,8 @@ test("no share can be told before a packet has come", () => {
     withheld: 0,
   };
   assert.match(status([view()], { packets: [packets] }), /^carp0 +1 +0 +- +0$/m);
-  assert.equal(interfaceJson(view(), page.nowUs, [packets]).nodes[0]?.packets?.share, null);
-  assert.equal(interfaceJson(view({ repairs: 3 }), page.nowUs, []).repairs, 3);
+  assert.equal(interfaceJson(view(), page.nowUs, packets).nodes[0]?.packets?.share, null);
+  assert.equal(interfaceJson(view({ repairs: 3 }), page.nowUs, undefined).repairs, 3);
 });
 
 test("the statistics of one interface go by its name, and end with what became of packets for it", () => {
@@ -446,7 +446,7 @@ test("JSON has unicast peers as one text, as the command takes it, and as a list
   const { carppeer, carppeers, carppeer6, carppeers6 } = interfaceJson(
     view({ carppeer: ["192.0.2.2", "192.0.2.3"], carppeer6: ["2001:db8::2"] }),
     page.nowUs,
-    [],
+    undefined,
   );
   assert.deepEqual(
     { carppeer, carppeers, carppeer6, carppeers6 },
@@ -457,12 +457,12 @@ test("JSON has unicast peers as one text, as the command takes it, and as a list
       carppeers6: ["2001:db8::2"],
     },
   );
-  const none = interfaceJson(view(), page.nowUs, []);
+  const none = interfaceJson(view(), page.nowUs, undefined);
   assert.deepEqual([none.carppeer, none.carppeers], [null, []]);
 });
 
 test("JSON has every field, null where there is nothing, and ages in seconds", () => {
-  const fields = interfaceJson(view({ nodes: [node({ heard })] }), page.nowUs, []);
+  const fields = interfaceJson(view({ nodes: [node({ heard })] }), page.nowUs, undefined);
   assert.equal(fields.description, null);
   assert.equal(fields.carppeer6, null);
   assert.equal(fields.addresses[0]?.broadcast, "10.0.0.255");

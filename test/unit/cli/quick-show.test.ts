@@ -1,0 +1,76 @@
+/** quick-show.ts: it prints what the command line prints, or leaves it to it; and its code compiled in advance. */
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { Script } from "node:vm";
+import { quickShow } from "../../../src/cli/quick-show.ts";
+import { called } from "./called.ts";
+import { type Asked, scriptedEngine, view } from "./scripted-engine.ts";
+
+const tree = join(import.meta.dirname, "../../..");
+
+function answer({ method }: Asked): unknown {
+  if (method === "interfaces")
+    return { nowUs: 5_000_000, interfaces: [view(), view({ name: "carp1", groups: ["www"] })] };
+  return method === "groups" ? [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }] : [];
+}
+
+test("what is shown quickly is what the command line shows", async (t) => {
+  const engine = await scriptedEngine(answer);
+  t.after(() => engine.close());
+  const environment = { CARP_RUN_DIR: engine.runDir };
+  for (const words of [[], ["-a"], ["-A"], ["carp1"], ["--json"], ["--json", "carp0"], ["--json", "-a"]]) {
+    const { out, status } = await called(words, environment);
+    assert.equal(status, 0);
+    assert.equal(await quickShow(words, environment), out, words.join(" "));
+  }
+});
+
+test("all other words, and refusals, are left to the command line", async (t) => {
+  const engine = await scriptedEngine(answer);
+  t.after(() => engine.close());
+  const lines = [
+    "carp7",
+    "www",
+    "-g www",
+    "status",
+    "-C",
+    "carp0 up",
+    "carp0 --json",
+    "--help",
+    "--nonsense",
+  ];
+  for (const line of [...lines, "--version", "create"])
+    assert.equal(await quickShow(line.split(" "), { CARP_RUN_DIR: engine.runDir }), undefined, line);
+  const asked = new Set(engine.asked.map(({ method }) => method));
+  assert.deepEqual([...asked], ["interfaces", "groups"]);
+  assert.equal(await quickShow(["carp0"], { CARP_RUN_DIR: "/nonexistent/run" }), undefined);
+});
+
+test("V8 takes the code that was compiled in advance", () => {
+  const file = readFileSync(join(tree, "dist/quick-show"));
+  const start = file.indexOf("\n") + 1;
+  const end = start + Number(file.toString("latin1", 0, start));
+  const script = new Script(file.toString("latin1", start, end), { cachedData: file.subarray(end) });
+  assert.equal(script.cachedDataRejected, false);
+});
+
+test("the program shows an interface without the code of other commands", async (t) => {
+  const [engine, copy] = [await scriptedEngine(answer), mkdtempSync(join(tmpdir(), "carpctl-test-"))];
+  t.after(() => Promise.all([engine.close(), rm(copy, { recursive: true })]));
+  for (const directory of ["bin", "dist"]) mkdirSync(join(copy, directory));
+  for (const file of ["bin/carpctl", "dist/command.cjs", "dist/quick-show"])
+    copyFileSync(join(tree, file), join(copy, file));
+  symlinkSync(join(tree, "node_modules"), join(copy, "node_modules"));
+  const run = (...words: string[]) =>
+    promisify(execFile)(join(copy, "bin/carpctl"), words, { env: { CARP_RUN_DIR: engine.runDir } });
+  const { stdout } = await run("carp1");
+  assert.equal(stdout, (await called(["carp1"], { CARP_RUN_DIR: engine.runDir })).out);
+  await assert.rejects(run("carp7"), /Cannot find module .*main\.js/);
+});
