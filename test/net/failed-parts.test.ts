@@ -35,6 +35,8 @@ async function indexOf(host: Host, device: string): Promise<number> {
   return JSON.parse(await host.run("ip", "-json", "link", "show", device))[0].ifindex;
 }
 
+/** Empty: there is no such device. */
+const shown = async (device: string) => (await a.exec("ip", ["-d", "link", "show", device])).stdout;
 const isMacvlan = (shown: string) => shown.includes("macvlan");
 
 describe("a part that cannot be put in place", () => {
@@ -92,7 +94,7 @@ describe("a part that cannot be put in place", () => {
     await a.carpctl("carp1", "10.0.0.101/24", "carpdev", "eth0", "vhid", "101");
     await a.engine.waitForLog(/carp1: a device of this name exists that is not ours/);
     await a.namespace.ip(["link delete carp1"]);
-    await eventually(() => a.run("ip", "-d", "link", "show", "carp1"), isMacvlan);
+    await eventually(() => shown("carp1"), isMacvlan);
     await a.carpctl("carp1", "destroy");
   });
 
@@ -107,7 +109,7 @@ describe("a part that cannot be put in place", () => {
     await a.carpctl("carp2", "10.2.0.1/24", "carpdev", "other0", "vhid", "102");
     await a.engine.waitForLog(/carp2: no device can be made on other0 \(EBUSY/);
     await a.namespace.ip(["link set other0 nomaster"]);
-    await eventually(() => a.run("ip", "-d", "link", "show", "carp2"), isMacvlan);
+    await eventually(() => shown("carp2"), isMacvlan);
     assert.equal(logged(a, /carp2: no device can be made/), 1);
   });
 });
