@@ -34,7 +34,7 @@ export class Judge {
   readonly #hosts: ReadonlyMap<string, string>;
   readonly #bounds: Bounds;
   readonly #addresses = new Map<string, Answers>();
-  readonly #disturbedUs: number[] = [];
+  readonly #disturbed: { readonly atUs: number; readonly silenceUs: number }[] = [];
   readonly #excused: { readonly fromUs: number; untilUs: number }[] = [];
 
   /** @param hosts the host of each Ethernet source that answers come from */
@@ -43,9 +43,9 @@ export class Judge {
     this.#bounds = bounds;
   }
 
-  /** Records a fault at a host: silence is counted from then on. */
-  disturbed(atUs: number): void {
-    this.#disturbedUs.push(atUs);
+  /** Records a fault at a host: silence is counted from then on. @param silenceUs its bound, if not the usual one */
+  disturbed(atUs: number, silenceUs = this.#bounds.silenceUs): void {
+    this.#disturbed.push({ atUs, silenceUs });
   }
 
   /**
@@ -101,11 +101,12 @@ export class Judge {
   /** A fault during a silence begins a new limit; the silence before it still counts. */
   #silence(address: string, fromUs: number, toUs: number): void {
     this.longestSilenceUs = Math.max(this.longestSilenceUs, toUs - fromUs);
-    const disturbed = this.#disturbedUs.filter((atUs) => atUs > fromUs && atUs < toUs);
-    const points = [fromUs, ...disturbed, toUs];
-    const waits = points.slice(1).map((point, n) => point - (points[n] ?? point));
-    const { silenceUs } = this.#bounds;
-    if (Math.max(...waits) <= silenceUs && toUs - fromUs <= 3 * silenceUs) return;
+    const disturbed = this.#disturbed.filter(({ atUs }) => atUs > fromUs && atUs < toUs);
+    const waits = [{ atUs: fromUs, silenceUs: this.#bounds.silenceUs }, ...disturbed];
+    const isInTime = waits.every(
+      ({ atUs, silenceUs }, n) => (waits[n + 1]?.atUs ?? toUs) - atUs <= silenceUs,
+    );
+    if (isInTime && toUs - fromUs <= 3 * Math.max(...waits.map(({ silenceUs }) => silenceUs))) return;
     const seconds = ((toUs - fromUs) / 1e6).toFixed(2);
     this.violations.push(`${at(toUs)} ${address}: no answer for ${seconds} s`);
   }

@@ -13,6 +13,8 @@ import { at, Judge } from "./judge.ts";
 const VIRTUAL_HOSTS = 10;
 const ADVSKEWS = [0, 50, 100];
 const INTERVAL_US = 1_000_000 * (1 + Math.max(...ADVSKEWS) / 256);
+/** The interval of a host that is demoted because it could not send, or not serve, a short time ago. */
+const DEMOTED_INTERVAL_US = 1_000_000 * (1 + 240 / 256);
 const ASK_EVERY_MS = 100;
 const LOOK_EVERY_MS = 200;
 /** Delays that the machine itself may add. */
@@ -81,18 +83,22 @@ export async function soak(
         );
         done.set(fault.name, (done.get(fault.name) ?? 0) + 1);
         const [startMs, known, former] = [Date.now(), judge.violations.length, host.engine];
-        judge.disturbed(startMs * 1000);
+        const intervalUs = (await areDemoted(hosts.filter((each) => each !== host)))
+          ? DEMOTED_INTERVAL_US
+          : INTERVAL_US;
+        const disturbed = () => judge.disturbed(Date.now() * 1000, 3 * intervalUs + slack.silenceUs);
+        disturbed();
         const excused = fault.deaf ? judge.excuse(Date.now() * 1000) : undefined;
         try {
           await fault.begin(host, () => configure(host, n));
           await sleep(lastsMs);
-          judge.disturbed(Date.now() * 1000);
+          disturbed();
           await fault.end(host, () => configure(host, n));
         } catch (error) {
           for (const line of loggedBy(new Set([former, host.engine]), startMs)) say(line);
           throw error;
         }
-        judge.disturbed(Date.now() * 1000);
+        disturbed();
         excused?.(Date.now() * 1000 + INTERVAL_US + slack.silenceUs);
         await sleep(REST_MS);
         if (judge.violations.length === known) continue;
@@ -156,6 +162,14 @@ async function amiss(host: Host, number: number): Promise<string[]> {
   if (idle.length > 0) return idle;
   const findings = await host.engine.request("doctor", {});
   return findings.filter(({ level }) => level === "error").map(({ text }) => `${host.name}: doctor: ${text}`);
+}
+
+/** Whether each of the hosts is demoted: the protocol has them wait longer. */
+async function areDemoted(hosts: readonly Host[]): Promise<boolean> {
+  const views = await Promise.all(hosts.map(({ engine }) => engine.request("interfaces", {})));
+  return views.every(({ interfaces }) =>
+    interfaces.some(({ nodes }) => nodes.some(({ demote }) => demote > 0)),
+  );
 }
 
 /** What a host's doctor finds; why there is no answer, if there is none. */
