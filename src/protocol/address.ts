@@ -71,8 +71,22 @@ export function addressBytes(address: string): Uint8Array {
 /** @throws TypeError unless there are 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
-  if (bytes.length === 16) return new ipaddr.IPv6([...bytes]).toRFC5952String();
+  if (bytes.length === 16) return formatIpv6(bytes);
   throw new TypeError(`${bytes.length} bytes are no address`);
+}
+
+/** The texts of IPv6 addresses formatted before: the packets that arrive are from a few. */
+const ipv6Texts = new Map<string, string>();
+const MOST_IPV6_TEXTS = 256;
+
+function formatIpv6(bytes: Uint8Array): string {
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  const known = ipv6Texts.get(key);
+  if (known !== undefined) return known;
+  const text = new ipaddr.IPv6([...bytes]).toRFC5952String();
+  if (ipv6Texts.size >= MOST_IPV6_TEXTS) ipv6Texts.clear();
+  ipv6Texts.set(key, text);
+  return text;
 }
 
 /** Splits `fe80::1%carp1` into the address and its scope, which follows the first `%`. */

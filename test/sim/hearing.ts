@@ -178,16 +178,27 @@ function hasValidDigest(
   { pass, addresses }: Pick<InterfaceConfiguration, "pass" | "addresses">,
   { vhid, counter, digest }: Said,
 ): boolean {
-  const texts = addresses.map(({ address }) => address);
   // Link-local addresses are no part of the secret, and may be part of the digest.
-  const input = [secret, ...texts.filter(isLinkLocal)].join(" ");
+  const input = secret + linkLocalsOf(addresses);
   const known = verified.get(frame);
   if (known?.input === input) return known.isValid;
-  const authentication = authentications.get(input) ?? new Authentication({ pass, vhid, addresses: texts });
+  const texts = () => addresses.map(({ address }) => address);
+  const authentication = authentications.get(input) ?? new Authentication({ pass, vhid, addresses: texts() });
   authentications.set(input, authentication);
   const verdict = { input, isValid: authentication.verify(counter, digest) !== undefined };
   verified.set(frame, verdict);
   return verdict.isValid;
+}
+
+const linkLocals = new WeakMap<InterfaceConfiguration["addresses"], string>();
+
+/** The link-local addresses as text, each behind a space. */
+function linkLocalsOf(addresses: InterfaceConfiguration["addresses"]): string {
+  const known = linkLocals.get(addresses);
+  if (known !== undefined) return known;
+  const text = addresses.map(({ address }) => (isLinkLocal(address) ? ` ${address}` : "")).join("");
+  linkLocals.set(addresses, text);
+  return text;
 }
 
 function isOwn(station: Station, { key, counter }: Heard): boolean {

@@ -23,16 +23,27 @@ interface Made extends Fields {
   readonly isOurs: boolean;
 }
 
-/** Every counter sent, by its world, with the host that made it. */
-const made = new WeakMap<World, Map<bigint, Made>>();
+/** Every counter sent, by its world, with the host that made it; those that differ in the low 8 bits alone together. */
+const made = new WeakMap<World, Map<bigint, Map<bigint, Made>>>();
+const NEAR_BITS = 8n;
+
+function madeNear(world: World, counter: bigint): ReadonlyMap<bigint, Made> | undefined {
+  return made.get(world)?.get(counter >> NEAR_BITS);
+}
+
+function originOf(world: World, counter: bigint): Made | undefined {
+  return madeNear(world, counter)?.get(counter);
+}
 
 /** Notes a counter that a host sends. */
 export function noteMade(world: World, counter: bigint, by: Made): void {
-  const all = made.get(world) ?? new Map<bigint, Made>();
+  const all = made.get(world) ?? new Map<bigint, Map<bigint, Made>>();
   made.set(world, all);
-  const former = all.get(counter);
+  const near = all.get(counter >> NEAR_BITS) ?? new Map<bigint, Made>();
+  all.set(counter >> NEAR_BITS, near);
+  const former = near.get(counter);
   // Another implementation counts on to a counter of ours: either may have sent it.
-  if (former === undefined || former.isOurs) all.set(counter, by);
+  if (former === undefined || former.isOurs) near.set(counter, by);
 }
 
 /** What one virtual host of ours has heard and sent. */
@@ -100,7 +111,7 @@ export function noteSent(station: Station, key: string, counter: bigint, fields:
 
 /** Returns what the protocol demands for an advertisement that is not this host's own latest. */
 export function dueFor(station: Station, heard: Heard): Due {
-  const origin = made.get(station.world)?.get(heard.counter);
+  const origin = originOf(station.world, heard.counter);
   // Not in a run: a frame whose digest is valid was made by a host.
   if (origin === undefined) return "either";
   // A recording of another implementation may be refused, but is not as a rule.
@@ -136,11 +147,10 @@ export function dueFor(station: Station, heard: Heard): Due {
  * microseconds.
  */
 function isBesideAnother(world: World, counter: bigint, { host }: Made): boolean {
-  const all = made.get(world);
-  for (let step = -255n; step < 256n; step++) {
-    const beside = all?.get(counter + step);
-    if (beside !== undefined && beside.host !== host) return true;
-  }
+  const near = [-256n, 0n, 256n].map((step) => madeNear(world, counter + step));
+  for (const some of near)
+    for (const [beside, by] of some ?? [])
+      if (by.host !== host && beside - counter < 256n && counter - beside < 256n) return true;
   return false;
 }
 
@@ -173,7 +183,7 @@ function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
 
 /** Remembers an accepted advertisement. */
 export function remember(station: Station, heard: Heard): void {
-  const origin = made.get(station.world)?.get(heard.counter);
+  const origin = originOf(station.world, heard.counter);
   const memory = station.memory(heard.key);
   if (!origin?.isOurs && !station.strictReplay) return;
   const us = timeOf(heard.counter);

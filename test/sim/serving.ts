@@ -20,14 +20,17 @@ export class Serving {
   check(segment: Segment): void {
     const stations = segment.plugs.filter((each) => each instanceof Station);
     for (const station of stations)
-      for (const [key, state] of station.states)
+      for (const [key, state] of station.states) {
+        const isWrong = state === "MASTER" && isAmiss(station, key);
+        if (!isWrong && this.#since.size === 0) continue;
+        if (carpdevOf(station, key) !== `eth${segment.index}`) continue;
         for (const other of stations) {
-          if (other === station || carpdevOf(station, key) !== `eth${segment.index}`) continue;
+          if (other === station) continue;
           const pair = `${station.id} ${other.id} ${key}`;
-          if (state !== "MASTER" || !isAmiss(station, key) || !couldBe(other, key, station, segment))
-            this.#since.delete(pair);
+          if (!isWrong || !couldBe(other, key, station, segment)) this.#since.delete(pair);
           else this.#judge(pair, station, other, key, segment);
         }
+      }
   }
 
   #judge(pair: string, station: Station, other: Station, key: string, segment: Segment): void {
