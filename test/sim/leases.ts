@@ -200,12 +200,12 @@ export class Leases {
     const interval = Math.max(...[a, b].map((each) => each.settings(key).intervalUs));
     // When more than two take over together, each hears advertisements from before the others gave way and
     // takes over again; the one that stays answers eight of them at once, and the next one within an eighth
-    // of its interval.
+    // of its interval, by timers that are late each time.
     const isCrowd = this.#others(a, key).length > 1;
     // A host whose settings improved meanwhile is still answered by its earlier advertisement: one round
     // more.
     const rounds = together.settings === settingsOfBoth(a, b, key) ? 1 : 2;
-    const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 : 0);
+    const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 + PROCESSING_US : 0);
     // A fault that ended so long ago cannot be the cause: no advertisement was lost, and no host still waits.
     const isFaultless = together.sinceUs - hearingUs > 10 * interval;
     const fromUs = isFaultless

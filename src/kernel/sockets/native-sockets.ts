@@ -42,10 +42,10 @@ export interface Sockets {
     payload: Uint8Array,
   ): number;
   /**
-   * Advertisements with the digest of one of these forms pass without a rate limit; with no forms every frame does.
-   * Replaces the forms. @returns false when OpenSSL offers no such digest: then every frame passes.
+   * Advertisements with the digest of one of the forms pass without a rate limit; with no forms every frame does.
+   * Replaces the owner's forms. @returns false when OpenSSL offers no such digest: then every frame passes.
    */
-  setForms(forms: readonly SignedForm[]): boolean;
+  setForms(owner: string, forms: readonly SignedForm[]): boolean;
   /** Asks for the next batch: none is delivered after one that was, until this is called. */
   ready(): void;
   /** Everything that has arrived, read from the sockets here and now. */

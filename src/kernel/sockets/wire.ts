@@ -5,7 +5,6 @@
 
 import type { Family, Transmission } from "../../core/model.ts";
 import { macBytes } from "../../protocol/address.ts";
-import type { SignedForm } from "../../protocol/authentication.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
@@ -57,8 +56,6 @@ export function createWire(events: WireEvents): Wire {
   const neighbours = new Neighbours();
   /** Carpdevs whose MTU is below IPv6's least: the kernel has taken IPv6 off them. */
   const tooSmall = new Set<string>();
-  /** Forms of authenticated advertisements, by carp interface. */
-  const expected = new Map<string, readonly SignedForm[]>();
   /** Errors of the last packets to unicast peers that had no way there. */
   const unreached = new Map<string, string>();
   /** Multicast MACs to receive, by the index of the carpdev. */
@@ -175,9 +172,7 @@ export function createWire(events: WireEvents): Wire {
     },
 
     expectDigests(name, forms) {
-      if (forms.length === 0) expected.delete(name);
-      else expected.set(name, forms);
-      sockets.setForms([...expected.values()].flat());
+      sockets.setForms(name, forms);
     },
 
     join(index, mac) {

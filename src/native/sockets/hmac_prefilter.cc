@@ -4,6 +4,7 @@
 
 #include <linux/if_ether.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -48,6 +49,8 @@ const uint8_t* advertisementIn(const uint8_t* frame, size_t length) {
 
 }  // namespace
 
+HmacPrefilter::HmacPrefilter() : scratch_(EVP_MD_CTX_new()) {}
+
 void HmacPrefilter::Release::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 bool HmacPrefilter::begin(Context& context, const std::vector<uint8_t>& key, uint8_t pad) {
@@ -59,29 +62,40 @@ bool HmacPrefilter::begin(Context& context, const std::vector<uint8_t>& key, uin
   return EVP_DigestUpdate(context.get(), block, sizeof block) == 1;
 }
 
-bool HmacPrefilter::setForms(const std::vector<SignedForm>& forms) {
-  expected_.clear();
-  scratch_.reset(EVP_MD_CTX_new());
-  std::vector<ExpectedDigest> all;
+bool HmacPrefilter::setForms(const std::string& owner, const std::vector<SignedForm>& forms) {
+  forget(owner);
+  std::vector<uint8_t> vhids;
   for (const SignedForm& form : forms) {
-    ExpectedDigest expected{form.vhid, nullptr, nullptr};
-    if (!scratch_ || !begin(expected.inner, form.key, kInnerPad) || !begin(expected.outer, form.key, kOuterPad)) {
+    ExpectedDigest expected{owner, nullptr, nullptr};
+    const size_t prefixBytes = form.message.size() - kCounterBytes;
+    if (!scratch_ || !begin(expected.inner, form.key, kInnerPad) || !begin(expected.outer, form.key, kOuterPad) ||
+        EVP_DigestUpdate(expected.inner.get(), form.message.data(), prefixBytes) != 1) {
+      isUsable_ = false;
       return false;
     }
-    const size_t prefixBytes = form.message.size() - kCounterBytes;
-    if (EVP_DigestUpdate(expected.inner.get(), form.message.data(), prefixBytes) != 1) return false;
-    all.push_back(std::move(expected));
+    expected_[form.vhid].push_back(std::move(expected));
+    vhids.push_back(form.vhid);
   }
-  expected_ = std::move(all);
+  if (!vhids.empty()) vhidsOf_[owner] = std::move(vhids);
   return true;
 }
 
+void HmacPrefilter::forget(const std::string& owner) {
+  const auto known = vhidsOf_.find(owner);
+  if (known == vhidsOf_.end()) return;
+  for (const uint8_t vhid : known->second) {
+    std::vector<ExpectedDigest>& all = expected_[vhid];
+    const auto isOwners = [&](const ExpectedDigest& each) { return each.owner == owner; };
+    all.erase(std::remove_if(all.begin(), all.end(), isOwners), all.end());
+  }
+  vhidsOf_.erase(known);
+}
+
 bool HmacPrefilter::passes(const uint8_t* frame, size_t length) {
-  if (expected_.empty()) return true;
+  if (!isUsable_ || vhidsOf_.empty()) return true;
   const uint8_t* advertisement = advertisementIn(frame, length);
   if (advertisement == nullptr) return false;
-  for (const ExpectedDigest& expected : expected_) {
-    if (expected.vhid != advertisement[kVhidAt]) continue;
+  for (const ExpectedDigest& expected : expected_[advertisement[kVhidAt]]) {
     if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt)) return true;
   }
   return false;

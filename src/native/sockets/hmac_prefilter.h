@@ -3,9 +3,12 @@
 // a frame that passes is validated from its first byte by src/protocol.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 // OpenSSL's, which Node exports to addons; see hmac_prefilter.cc.
@@ -25,8 +28,11 @@ class HmacPrefilter {
   static constexpr size_t kKeyBytes = 20;
   static constexpr size_t kCounterBytes = 8;
 
-  // Replaces the forms whose digests pass. False when OpenSSL offers no such digest: then every frame passes.
-  bool setForms(const std::vector<SignedForm>& forms);
+  HmacPrefilter();
+
+  // Replaces the forms of one owner; a digest of any owner's passes. False when OpenSSL offers no such digest: then every
+  // frame passes from now on.
+  bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
 
   // Whether the frame carries an advertisement with the digest of one of the forms. Without forms every frame passes.
   bool passes(const uint8_t* frame, size_t length);
@@ -39,7 +45,7 @@ class HmacPrefilter {
 
   // The two hashes of a form's HMAC, with everything but the counter already taken in.
   struct ExpectedDigest {
-    uint8_t vhid;
+    std::string owner;
     Context inner;
     Context outer;
   };
@@ -47,8 +53,14 @@ class HmacPrefilter {
   static bool begin(Context& context, const std::vector<uint8_t>& key, uint8_t pad);
   bool matches(const ExpectedDigest& expected, const uint8_t* counter, const uint8_t* digest);
 
-  std::vector<ExpectedDigest> expected_;
+  void forget(const std::string& owner);
+
+  // By vhid.
+  std::array<std::vector<ExpectedDigest>, 256> expected_;
+  // The vhids of each owner's forms.
+  std::unordered_map<std::string, std::vector<uint8_t>> vhidsOf_;
   Context scratch_;
+  bool isUsable_ = true;
 };
 
 }  // namespace carp

@@ -181,9 +181,9 @@ bool Receiver::isWorthWaking() const {
   return !queue_.rateLimited.empty() && bootNs() - reportedNs_ >= kReportIntervalNs;
 }
 
-bool Receiver::setForms(const std::vector<SignedForm>& forms) {
+bool Receiver::setForms(const std::string& owner, const std::vector<SignedForm>& forms) {
   std::lock_guard<std::mutex> lock(mutex_);
-  return prefilter_.setForms(forms);
+  return prefilter_.setForms(owner, forms);
 }
 
 void Receiver::countRateLimited(int ifindex, int family) {

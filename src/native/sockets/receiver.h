@@ -85,7 +85,7 @@ class Receiver {
   // Takes the queue, in answer to `wake`.
   Batch take();
   // Advertisements with the digest of one of these forms pass without a rate limit. See HmacPrefilter::setForms.
-  bool setForms(const std::vector<SignedForm>& forms);
+  bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
   // Asks to be woken again: at once when there is something in the queue. Under a flood there always is, and taking
   // everything as it comes would leave time for nothing else.
   void ready();

@@ -189,10 +189,11 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
     return Napi::Number::New(info.Env(), error);
   }
 
-  // setForms(forms: { vhid, key, message }[])
+  // setForms(owner: string, forms: { vhid, key, message }[])
   Napi::Value setForms(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::list})) return {};
-    const auto list = info[0].As<Napi::Array>();
+    if (!takes(info, {Argument::text, Argument::list})) return {};
+    const std::string owner = info[0].As<Napi::String>().Utf8Value();
+    const auto list = info[1].As<Napi::Array>();
     std::vector<SignedForm> forms;
     for (uint32_t i = 0; i < list.Length(); i++) {
       const Napi::Value value = list.Get(i);
@@ -211,7 +212,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
         return {};
       }
     }
-    return Napi::Boolean::New(info.Env(), receiver_.setForms(forms));
+    return Napi::Boolean::New(info.Env(), receiver_.setForms(owner, forms));
   }
 
   static std::vector<uint8_t> bytesOf(const Napi::Value& value) {

@@ -96,7 +96,10 @@ const ofSockets: typeof free = {
     ["int32", 0],
     ["bytes", bytes(36)],
   ],
-  setForms: [["list", []]],
+  setForms: [
+    ["text", "carp0"],
+    ["list", []],
+  ],
   rejoin: [["uint32", 1]],
 };
 
@@ -224,7 +227,7 @@ function throwsForWrongTypes(on: object, name: string, right: readonly (readonly
 
 test("a form is an object of a number, a key of 20 bytes and a message with room for a counter", () => {
   const right = { vhid: 1, key: bytes(20), message: bytes(8) };
-  assert.equal(sockets.setForms([right]), true);
+  assert.equal(sockets.setForms("carp0", [right]), true);
   for (const wrong of [
     ...values.filter(([, value]) => !(value instanceof Object)).map(([, value]) => value),
     {},
@@ -234,7 +237,7 @@ test("a form is an object of a number, a key of 20 bytes and a message with room
     { ...right, message: bytes(7) },
     { ...right, message: [...bytes(8)] },
   ])
-    assert.throws(() => sockets.setForms([right, wrong as typeof right]), TypeError);
+    assert.throws(() => sockets.setForms("carp0", [right, wrong as typeof right]), TypeError);
 });
 
 for (const [what, on, methods] of [
