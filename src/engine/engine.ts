@@ -55,6 +55,9 @@ const NAMES_CARPDEVS: ReadonlySet<Command["kind"]> = new Set([
  */
 const POLL_EVERY_MS = 800;
 
+/** The least time between two saves that the core asks for. */
+const SAVE_APART_MS = 50;
+
 export class Engine {
   readonly version = packageJson.version;
   /** Limits how many lines of a kind are written; without a kind the text says of which it is. */
@@ -74,6 +77,9 @@ export class Engine {
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
   #saving: NodeJS.Timeout | undefined;
+  /** Runs for a while after a save that the core asked for; the next one waits. */
+  #apart: NodeJS.Timeout | undefined;
+  #saveAgain = false;
   #stopping = false;
   #needsRoot: () => void = () => {};
 
@@ -136,7 +142,7 @@ export class Engine {
       dataPath: this.#dataPath,
       log,
       // An engine that stops saves the state when all interfaces have left.
-      save: () => void (this.#stopping || this.#save()),
+      save: () => this.#saveSoon(),
       tell: (news: News) => this.#tell(news),
     };
     this.#loop = new Loop(this.host, adapters, createAlarms(this.#clock));
@@ -319,10 +325,26 @@ export class Engine {
 
   /** Closes timers, sockets and the data path without a change in the kernel. */
   release(): void {
+    clearTimeout(this.#apart);
     this.#loop.stop();
     this.#wire.shutdown();
     this.#links.close();
     this.#dataPath.close();
+  }
+
+  /** Saves at once, or a little after the last such save: each goes through all interfaces, which may take over together. */
+  #saveSoon(): void {
+    if (this.#stopping) return;
+    if (this.#apart !== undefined) {
+      this.#saveAgain = true;
+      return;
+    }
+    this.#saveAgain = false;
+    void this.#save();
+    this.#apart = setTimeout(() => {
+      this.#apart = undefined;
+      if (this.#saveAgain) this.#saveSoon();
+    }, SAVE_APART_MS);
   }
 
   /** @returns whether the state is saved */

@@ -9,6 +9,7 @@ import { Grouped } from "../grouped.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
+import { Slices } from "../slices.ts";
 import { carpdevOf, removePlaced } from "./carpdev-addresses.ts";
 import {
   asWanted,
@@ -68,9 +69,10 @@ export class Devices {
   readonly #byIndex = new Map<number, Entry>();
   readonly #byCarpdev = new Grouped<string, Entry>();
   readonly #byPlace = new Grouped<number, Entry>();
-  /** Those to be looked at in the next turn. */
-  readonly #touched = new Set<Entry>();
-  #look: NodeJS.Immediate | undefined;
+  /** In this turn, so that what is applied together is requested together. */
+  readonly #toRun = new Slices<Entry>((entry) => void this.#run(entry), queueMicrotask);
+  /** In the next turn: notifications of one cause (a flush, a carpdev with all that is on it) arrive together. */
+  readonly #touched = new Slices<Entry>((entry) => entry.touched && this.#consider(entry), setImmediate);
   #closed = false;
 
   constructor(options: DevicesOptions) {
@@ -95,7 +97,7 @@ export class Devices {
     if (!desired?.active) entry.hostRoutes.clear();
     const generation = ++entry.generation;
     entry.waiters.push({ generation, done });
-    void this.#run(entry);
+    this.#toRun.add(entry);
   }
 
   /** Whether the link is a carp device, of this engine or another on this host, and so no carpdev. */
@@ -182,7 +184,8 @@ export class Devices {
 
   close(): void {
     this.#closed = true;
-    clearImmediate(this.#look);
+    this.#toRun.clear();
+    this.#touched.clear();
     for (const entry of this.#entries.values()) {
       entry.backoff.close();
       for (const { done } of entry.waiters) done();
@@ -265,13 +268,6 @@ export class Devices {
   #touch(entry: Entry): void {
     entry.touched = true;
     this.#touched.add(entry);
-    // In the next turn: notifications of one cause (a flush, a carpdev with all that is on it) arrive together.
-    this.#look ??= setImmediate(() => {
-      this.#look = undefined;
-      const touched = [...this.#touched];
-      this.#touched.clear();
-      for (const each of touched) if (each.touched) this.#consider(each);
-    });
   }
 
   async #run(entry: Entry): Promise<void> {
