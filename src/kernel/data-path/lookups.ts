@@ -44,7 +44,7 @@ export class Lookups {
     const byAddress = byKey(addresses);
     const put = () => {
       const ofAddresses = this.#addresses.put(name, byAddress);
-      // Also when that failed: what its MAC leads to its slot is dropped without a lease.
+      // Also when that failed, so that what comes for its MAC is dropped for want of a lease.
       return this.#macs.put(name, byMac) || ofAddresses;
     };
     let error = put();
