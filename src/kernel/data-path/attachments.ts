@@ -177,13 +177,14 @@ export class Attachments {
   /** Takes over devices with programs of an earlier engine whose maps are gone. */
   findLeftovers(): void {
     for (const index of native.interfaceIndexes()) {
+      const ids = PROGRAMS.flatMap(([, ingress]) => tcxIds(index, ingress));
       // To be found now, as root: later this process may not look at programs of others.
-      for (const [, ingress] of PROGRAMS) for (const id of tcxIds(index, ingress)) this.#isRelated(id);
+      for (const id of ids) this.#isRelated(id);
       if (this.#carpdevs.has(index)) continue;
-      const left = [true, false].some(
-        (ingress) => this.#tcxOn(index, ingress).length > 0 || this.#filtersOn(index, ingress).length > 0,
-      );
-      if (left) this.#remember(index, false);
+      const isOurs =
+        ids.some((id) => this.#options.known.has(id)) ||
+        PROGRAMS.some(([, ingress]) => this.#filtersOn(index, ingress).length > 0);
+      if (isOurs) this.#remember(index, false);
     }
   }
 

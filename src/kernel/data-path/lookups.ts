@@ -42,9 +42,16 @@ export class Lookups {
   write(name: string, macs: readonly Entry[], addresses: readonly Entry[]): string | undefined {
     const byMac = byKey(macs);
     const byAddress = byKey(addresses);
-    const error = this.#addresses.put(name, byAddress) || this.#macs.put(name, byMac);
+    const put = () => {
+      const ofAddresses = this.#addresses.put(name, byAddress);
+      // Also when that failed, so that what comes for its MAC is dropped for want of a lease.
+      return this.#macs.put(name, byMac) || ofAddresses;
+    };
+    let error = put();
     this.#addresses.keep(name, byAddress);
     this.#macs.keep(name, byMac);
+    // Where there was room for none, one that went may have left some.
+    if (error !== 0) error = put();
     return error === 0 ? undefined : `the data path holds no more addresses (${errnoName(error)})`;
   }
 

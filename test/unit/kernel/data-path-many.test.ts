@@ -12,6 +12,9 @@ enterNamespace(import.meta.url);
 
 const MAX_INTERFACES = 4096;
 const MAX_NODES = 32;
+const MAX_ADDRESSES = 65_536;
+/** Of one interface. */
+const ADDRESSES = 4096;
 
 const carpdev = new Carpdev();
 
@@ -85,4 +88,23 @@ test("nodes are counted, however many there are before them", () => {
   // Counts begin anew with the nodes.
   dataPath.configure(nth(last, { vhids: vhids.slice(1), balancing: "ip-unicast" }));
   assert.equal(accepted(), 0);
+});
+
+test("as many addresses as there can be have room, each with its broadcast address, and can be exchanged", () => {
+  const dataPath = carpdev.start();
+  const of = (n: number, at: number) => {
+    const network = `10.${16 * n + (at >> 8)}.${at & 0xff}`;
+    return { family: 4, address: `${network}.1`, prefixLength: 24, broadcast: `${network}.255` } as const;
+  };
+  const addresses = (n: number) => Array.from({ length: ADDRESSES }, (_, at) => of(n, at));
+  const interfaces = MAX_ADDRESSES / ADDRESSES;
+  for (let n = 0; n < interfaces; n++)
+    assert.equal(dataPath.configure(nth(n, { addresses: addresses(n) })), undefined);
+  const other = { family: 4, address: "192.0.2.1", prefixLength: 24, broadcast: "192.0.2.255" } as const;
+  const exchanged = [other, ...addresses(0).slice(1)];
+  assert.equal(dataPath.configure(nth(0, { addresses: exchanged })), undefined);
+  assert.match(
+    dataPath.configure(nth(interfaces)) ?? "",
+    /^the data path holds no more addresses \(E2BIG\)$/,
+  );
 });
