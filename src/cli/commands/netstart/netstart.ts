@@ -83,7 +83,7 @@ class Run {
   }
 
   async #sysctlFile(report: FileReport): Promise<SysctlFile | undefined> {
-    const read = await readConfigurationFile(report.path, { mode: 0o644, repair: !this.#dryRun });
+    const read = readConfigurationFile(report.path, { mode: 0o644, repair: !this.#dryRun });
     if (isRefusal(read)) {
       if (read.refusal !== "no such file") report.fail({ message: read.refusal });
       return undefined;
@@ -135,7 +135,7 @@ class Run {
 
   async #read(name: string): Promise<Interface | undefined> {
     const report = this.#reportOn(fileOf(name));
-    const read = await readConfigurationFile(report.path, { mode: 0o640, repair: !this.#dryRun });
+    const read = readConfigurationFile(report.path, { mode: 0o640, repair: !this.#dryRun });
     if (isRefusal(read)) {
       report.fail({ message: read.refusal });
       return undefined;
