@@ -22,12 +22,17 @@ export interface ModePolicy {
 
 const MOST_BYTES = 1024 * 1024;
 
-export function readConfigurationFile(path: string, policy: ModePolicy): ReadFile | Refusal {
+/** @param distrusts `distrust`, or one that remembers directories */
+export function readConfigurationFile(
+  path: string,
+  policy: ModePolicy,
+  distrusts = distrust,
+): ReadFile | Refusal {
   try {
     // A FIFO would keep the reader waiting.
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
-      return readFrom(file, path, policy);
+      return readFrom(file, path, policy, distrusts);
     } finally {
       closeSync(file);
     }
@@ -36,13 +41,18 @@ export function readConfigurationFile(path: string, policy: ModePolicy): ReadFil
   }
 }
 
-function readFrom(file: number, path: string, policy: ModePolicy): ReadFile | Refusal {
+function readFrom(
+  file: number,
+  path: string,
+  policy: ModePolicy,
+  distrusts: typeof distrust,
+): ReadFile | Refusal {
   const status = fstatSync(file);
   if (status.isDirectory()) return refuse("is a directory");
   if (!status.isFile()) return refuse("not a regular file");
   if (status.uid !== 0 && status.uid !== process.geteuid?.())
     return refuse(`owned by user ${status.uid}: root must own it`);
-  const untrusted = distrust(path, process.geteuid?.());
+  const untrusted = distrusts(path, process.geteuid?.());
   if (untrusted !== undefined) return refuse(untrusted);
   if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
   const warning = checkMode(file, status.mode & 0o7777, policy);
