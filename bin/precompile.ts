@@ -1,33 +1,39 @@
 /**
- * Compiles the code of quick-show.ts in advance: runs it against an engine that it plays itself, and keeps what V8 has
+ * Compiles the code of a file of src/cli/quick in advance: runs it against an engine that it plays itself, and keeps what V8 has
  * compiled by then in one file with the source, so that no half of it is ever another build's. bin/bootstrap calls it
- * with the bundle and the file to write. V8 takes no code that was compiled under other flags of its own.
+ * with the bundle, the file to write and a word of the command. V8 takes no code that was compiled under other flags of its own.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Script } from "node:vm";
+import { jsonIn, jsonLine, readLines } from "../src/control/framing.ts";
 
-const [bundle = "", output = ""] = process.argv.slice(2);
+const [bundle = "", output = "", word = ""] = process.argv.slice(2);
 const source = readFileSync(bundle, "latin1");
 if (Buffer.byteLength(source) !== source.length)
   throw new Error(`${bundle}: not ASCII: the length of its text is not that of its bytes`);
 
-const script = new Script(source, { filename: "quick-show" });
-const { quickShow } = script.runInThisContext()(createRequire(import.meta.url), { exports: {} });
+const script = new Script(source, { filename: basename(output) });
+const { quickOutput } = script.runInThisContext()(createRequire(import.meta.url), { exports: {} });
 
 const runDir = mkdtempSync(join(tmpdir(), "carpctl-precompile-"));
 const engine = createServer((client) =>
-  client.on("data", (line) => client.write(answerTo(JSON.parse(String(line))))),
+  readLines(
+    client,
+    65_536,
+    (line) => client.write(answerTo(jsonIn(line) as Asked)),
+    () => {},
+  ),
 );
 try {
   await new Promise<void>((resolve) => engine.listen(join(runDir, "admin.sock"), resolve));
-  for (const words of [["carp0"], ["--json", "-a"]]) {
-    const shown: string | undefined = await quickShow(words, { CARP_RUN_DIR: runDir });
-    if (!shown?.includes("00:00:5e:00:01:01")) throw new Error(`carpctl ${words.join(" ")}: ${shown}`);
+  for (const words of [[word], ["--json", word]]) {
+    const shown: string | undefined = await quickOutput(words, { CARP_RUN_DIR: runDir });
+    if (!shown?.includes("192.0.2.1")) throw new Error(`carpctl ${words.join(" ")}: ${shown}`);
   }
   writeFileSync(
     output,
@@ -40,9 +46,18 @@ try {
 // The connections are left open.
 process.exit();
 
-function answerTo({ id, method }: { readonly id: number; readonly method: string }): string {
-  const result = method === "interfaces" ? { nowUs: 1, interfaces: [carp0()] } : [];
-  return `${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`;
+interface Asked {
+  readonly id: number;
+  readonly method: string;
+}
+
+function answerTo({ id, method }: Asked): string {
+  const answers: Readonly<Record<string, unknown>> = {
+    interfaces: { nowUs: 1, interfaces: [carp0()] },
+    demotion: { counter: 0, written: 0, reasons: [], faults: [] },
+  };
+  const result = answers[method] ?? [];
+  return jsonLine({ jsonrpc: "2.0", id, result });
 }
 
 function carp0() {

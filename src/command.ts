@@ -1,44 +1,46 @@
 /**
- * The entry of every command but the engine: runs what bin/precompile.ts made of cli/quick-show.ts, and loads main.ts
+ * The entry of every command but the engine: runs what bin/precompile.ts made of cli/quick, and loads main.ts
  * for all that it leaves. Node's compile cache would be each user's own; this one is read and never written.
  */
 
 import { readFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Script } from "node:vm";
-import type { quickShow } from "./cli/quick-show.ts";
+import type { quickOutput } from "./cli/quick/show.ts";
 import { tellWriteErrors } from "./cli/write-errors.ts";
 
 void run();
 
 async function run(): Promise<void> {
-  const output = await quickOutput();
+  const output = await printed();
   // The first pass over the words has changed nothing and printed nothing.
   if (output === undefined) await import("./main.js");
   // Taking the runtime apart takes longer than what was done in it.
   else if (isTaken(output)) process.exit();
 }
 
-async function quickOutput(): Promise<string | undefined> {
+async function printed(): Promise<string | undefined> {
   // Behind the name of a system program some words are that program's.
   if (basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "") !== "carpctl") return undefined;
-  return quickCode()?.(require, { exports: {} }).quickShow(process.argv.slice(2), process.env);
+  const words = process.argv.slice(2);
+  const code = precompiled(words.includes("status") ? "status" : "show");
+  return code?.(require, { exports: {} }).quickOutput(words, process.env);
 }
 
 /** A CommonJS module as a function. */
 type Load = (
   required: NodeJS.Require,
   module: { readonly exports: object },
-) => { readonly quickShow: typeof quickShow };
+) => { readonly quickOutput: typeof quickOutput };
 
 /** The code, from a file that holds the length of its source, the source and what V8 compiled from it. */
-function quickCode(): Load | undefined {
+function precompiled(name: "show" | "status"): Load | undefined {
   try {
-    const file = readFileSync(join(__dirname, "quick-show"));
+    const file = readFileSync(join(__dirname, `quick-${name}`));
     const start = file.indexOf("\n") + 1;
     const end = start + Number(file.toString("latin1", 0, start));
     const code = new Script(file.toString("latin1", start, end), {
-      filename: "quick-show",
+      filename: `quick-${name}`,
       cachedData: file.subarray(end),
     });
     return code.runInThisContext();

@@ -3,8 +3,7 @@
  * others read it is corrected. Reading never blocks, whatever lies at the path.
  */
 
-import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from "node:fs";
 import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
 import { distrust } from "./trusted-path.ts";
 
@@ -23,51 +22,66 @@ export interface ModePolicy {
 
 const MOST_BYTES = 1024 * 1024;
 
-export async function readConfigurationFile(path: string, policy: ModePolicy): Promise<ReadFile | Refusal> {
+/** @param distrusts `distrust`, or one that remembers directories */
+export function readConfigurationFile(
+  path: string,
+  policy: ModePolicy,
+  distrusts = distrust,
+): ReadFile | Refusal {
   try {
     // A FIFO would keep the reader waiting.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    return await readFrom(file, path, policy);
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    try {
+      return readFrom(file, path, policy, distrusts);
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     return refuse(fileError((error as NodeJS.ErrnoException).code));
   }
 }
 
-async function readFrom(file: FileHandle, path: string, policy: ModePolicy): Promise<ReadFile | Refusal> {
-  const status = await file.stat();
+function readFrom(
+  file: number,
+  path: string,
+  policy: ModePolicy,
+  distrusts: typeof distrust,
+): ReadFile | Refusal {
+  const status = fstatSync(file);
   if (status.isDirectory()) return refuse("is a directory");
   if (!status.isFile()) return refuse("not a regular file");
   if (status.uid !== 0 && status.uid !== process.geteuid?.())
     return refuse(`owned by user ${status.uid}: root must own it`);
-  const untrusted = distrust(path, process.geteuid?.());
+  const untrusted = distrusts(path, process.geteuid?.());
   if (untrusted !== undefined) return refuse(untrusted);
   if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
-  const warning = await checkMode(file, status.mode & 0o7777, policy);
-  const bytes = await contents(file);
+  const warning = checkMode(file, status.mode & 0o7777, policy);
+  const bytes = contents(file, status.size);
   return isRefusal(bytes) ? bytes : { bytes, warning };
 }
 
-async function checkMode(file: FileHandle, mode: number, policy: ModePolicy): Promise<string | undefined> {
+function checkMode(file: number, mode: number, policy: ModePolicy): string | undefined {
   if ((mode & ~policy.mode & 0o044) === 0) return undefined;
   const found = `mode ${octal(mode)} lets others read it`;
   const right = mode & policy.mode;
   if (!policy.repair) return `${found}: it should be ${octal(right)}`;
   try {
-    await file.chmod(right);
+    fchmodSync(file, right);
     return `${found}: set to ${octal(right)}`;
   } catch (error) {
     return `${found}, and cannot be set to ${octal(right)} (${(error as NodeJS.ErrnoException).code})`;
   }
 }
 
-/** A file may grow while it is read. */
-async function contents(file: FileHandle): Promise<Buffer | Refusal> {
-  const bytes = Buffer.alloc(MOST_BYTES + 1);
+/** A file may grow while it is read. @param size of the file, as it was */
+function contents(file: number, size: number): Buffer | Refusal {
+  let bytes = Buffer.allocUnsafe(size + 1);
   let length = 0;
-  while (length < bytes.length) {
-    const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
-    if (bytesRead === 0) return bytes.subarray(0, length);
-    length += bytesRead;
+  while (length <= MOST_BYTES) {
+    if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, MOST_BYTES + 1));
+    const count = readSync(file, bytes, length, bytes.length - length, null);
+    if (count === 0) return bytes.subarray(0, length);
+    length += count;
   }
   return refuse(`larger than ${MOST_BYTES} bytes`);
 }

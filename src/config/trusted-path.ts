@@ -5,7 +5,7 @@
  */
 
 import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 
 /** Mode bits with which users other than the owner may write. */
 const OTHERS_MAY_WRITE = 0o022;
@@ -18,13 +18,31 @@ const STICKY = 0o1000;
  * @throws ErrnoException when there is nothing at the path
  */
 export function distrust(path: string, owner = 0): string | undefined {
-  const way = wayTo(path);
-  const [real] = way;
-  for (const each of way) {
+  const [real = path, ...above] = wayTo(path);
+  return distrustEach([real], owner, false) ?? distrustEach(above, owner, true);
+}
+
+/** `distrust` for many files: the way to their directory is looked at once. */
+export function distrustOfFiles(): typeof distrust {
+  const directories = new Map<string, string | undefined>();
+  return (path, owner = 0) => {
+    // A link's way is its own.
+    if (!isAbsolute(path) || lstatSync(path).isSymbolicLink()) return distrust(path, owner);
+    const why = distrustEach([path], owner, false);
+    if (why !== undefined) return why;
+    const directory = dirname(path);
+    const known = `${owner} ${directory}`;
+    if (!directories.has(known)) directories.set(known, distrustEach(wayTo(directory), owner, true));
+    return directories.get(known);
+  };
+}
+
+/** @param areAbove whether they are on the way to what is asked about */
+function distrustEach(paths: readonly string[], owner: number, areAbove: boolean): string | undefined {
+  for (const each of paths) {
     const stats = lstatSync(each);
-    const why = distrustOf(stats, owner, each !== real);
-    if (why !== undefined)
-      return `${each === real && !stats.isDirectory() ? "it" : named(each, stats)} ${why}`;
+    const why = distrustOf(stats, owner, areAbove);
+    if (why !== undefined) return `${areAbove || stats.isDirectory() ? named(each, stats) : "it"} ${why}`;
   }
   return undefined;
 }

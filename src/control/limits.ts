@@ -12,6 +12,9 @@ export function maxRequestBytes(uid: number | undefined): number {
   return uid === 0 ? MAX_ROOT_REQUEST_BYTES : MAX_REQUEST_BYTES;
 }
 
+/** Interfaces that one `replace-each` replaces. */
+export const MAX_REPLACEMENTS = 256;
+
 /** A longer name of a sysctl variable is unknown without a search. */
 export const MAX_VARIABLE_NAME = 256;
 

@@ -10,7 +10,14 @@ import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/conf
 import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { INTERFACE_NAME, LIMITS, MAX_ADDRESSES, MAX_GROUPS, MAX_VARIABLE_NAME } from "./limits.ts";
+import {
+  INTERFACE_NAME,
+  LIMITS,
+  MAX_ADDRESSES,
+  MAX_GROUPS,
+  MAX_REPLACEMENTS,
+  MAX_VARIABLE_NAME,
+} from "./limits.ts";
 import { hasControlCharacter, printable } from "./printable.ts";
 import { isUnicast, notAHosts } from "./unicast.ts";
 
@@ -272,6 +279,11 @@ export const methods = {
     change: InterfaceChange,
     dryRun: z.boolean().optional(),
   }),
+  /**
+   * Each as `replace` would one, in this order, so that one that is refused stops no other; each is checked by itself as
+   * well -> ReplacedEach.
+   */
+  "replace-each": z.strictObject({ replacements: atMost(MAX_REPLACEMENTS, "interfaces", z.unknown()) }),
   /** Several interfaces together, so that they can exchange vhids and addresses -> ReplacedAll. */
   "replace-all": z.strictObject({
     replacements: z
@@ -335,6 +347,12 @@ export interface ChangedOn {
   readonly name: string;
   readonly destroyed: boolean;
 }
+
+/** What `replace` would have answered to each, in their order. */
+export type ReplacedEach = readonly (
+  | (Replaced & { readonly warnings: readonly string[] })
+  | { readonly code: number; readonly refusal: string }
+)[];
 
 /** One for each replacement, in their order. */
 export type ReplacedAll = readonly ReplacementOutcome[];
@@ -426,6 +444,7 @@ export interface Results {
   change: Record<string, never>;
   "change-on": ChangedOn;
   replace: Replaced;
+  "replace-each": ReplacedEach;
   "replace-all": ReplacedAll;
   configuration: Configuration;
   "demote-group": Record<string, never>;

@@ -42,6 +42,7 @@ export interface Privileged {
   readonly runner: RunnerProcess;
 }
 
+/** A carpdev may have been made, or given its address, right before. */
 const NAMES_CARPDEVS: ReadonlySet<Command["kind"]> = new Set([
   "change",
   "change-on",
@@ -200,26 +201,55 @@ export class Engine {
    * refused.
    */
   async command(command: Command): Promise<Outcome> {
-    // A carpdev may have been made, or given its address, right before.
     if (NAMES_CARPDEVS.has(command.kind)) await this.#links.caughtUp();
-    if (this.#stopping) return { error: "the engine is stopping" };
     const outcome = await this.#carryOut(command);
-    if ("error" in outcome) return outcome;
-    const { name, replaced = name === undefined ? [] : [{ name }] } = outcome;
-    const saved = this.#save();
-    for (const each of replaced) {
-      if (this.host.isLeaving(each.name)) await this.#left(each.name);
-      await this.#settled(each.name);
+    await this.#done([outcome]);
+    return this.#withWarnings(outcome);
+  }
+
+  /**
+   * Replaces several interfaces, each as `command` would, and saves them once.
+   *
+   * @param turn awaited between two of them: others have the event loop meanwhile
+   */
+  async replace(
+    replacements: readonly Extract<Command, { kind: "replace" }>[],
+    turn: () => Promise<void>,
+  ): Promise<Outcome[]> {
+    await this.#links.caughtUp();
+    const outcomes: Outcome[] = [];
+    for (const each of replacements) {
+      outcomes.push(await this.#carryOut(each));
+      await turn();
     }
+    await this.#done(outcomes);
+    return outcomes.map((outcome) => this.#withWarnings(outcome));
+  }
+
+  /** Resolves when the kernel has what was carried out, and it is saved. */
+  async #done(outcomes: readonly Outcome[]): Promise<void> {
+    const saved = outcomes.some(changesSomething) ? this.#save() : undefined;
+    for (const outcome of outcomes)
+      for (const name of namesIn(outcome)) {
+        if (this.host.isLeaving(name)) await this.#left(name);
+        await this.#settled(name);
+      }
     await saved;
+  }
+
+  #withWarnings(outcome: Outcome): Outcome {
+    if ("error" in outcome) return outcome;
+    const { notSaved } = this.host;
     const warnings = [
-      ...replaced.flatMap((each) => this.host.warningsAbout(each.name)),
-      ...(this.host.notSaved === undefined ? [] : [`done, but not saved: ${this.host.notSaved}`]),
+      ...(outcome.warnings ?? []),
+      ...namesIn(outcome).flatMap((name) => this.host.warningsAbout(name)),
+      ...(notSaved === undefined ? [] : [`done, but not saved: ${notSaved}`]),
     ];
-    return { ...outcome, warnings: [...(outcome.warnings ?? []), ...warnings] };
+    return { ...outcome, warnings };
   }
 
   #carryOut(command: Command): Promise<Outcome> {
+    if (this.#stopping) return Promise.resolve({ error: "the engine is stopping" });
     return new Promise((resolve) =>
       this.#loop.run((now) => {
         const outcome = this.host.command(command, now);
@@ -399,6 +429,18 @@ export class Engine {
     }
     this.handle({ kind: "forwarding", ipv6 });
   }
+}
+
+/** The interfaces that a command is about. */
+function namesIn(outcome: Outcome): string[] {
+  if ("error" in outcome) return [];
+  const { name, replaced } = outcome;
+  return replaced?.map((each) => each.name) ?? (name === undefined ? [] : [name]);
+}
+
+/** A replacement by what there is already changes nothing. */
+function changesSomething(outcome: Outcome): boolean {
+  return !("error" in outcome) && (outcome.changed !== false || outcome.effects.length > 0);
 }
 
 /** Converts news to an event of the control protocol, where the reason of a transition is text. */

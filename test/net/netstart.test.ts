@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import fc from "fast-check";
@@ -277,6 +277,26 @@ describe("one host", () => {
     });
     const [carp0, carp1, carp2] = await configuration(a);
     assert.deepEqual([carp0, carp1, carp2?.name], [...before, "carp2"]);
+  });
+
+  test("hundreds of files are applied, whatever one of them says; again, they change nothing and write nothing", async () => {
+    const names = Array.from({ length: 300 }, (_, n) => `carp${n}`);
+    for (const [n, name] of names.entries())
+      write(a, `hostname.${name}`, n === 7 ? "vhid 256" : `vhid ${(n % 255) + 1} description ${n}`);
+    const refused = {
+      stdout: "",
+      stderr: `${join(a.etcDirectory, "hostname.carp7")}:1: vhid 256: must be 1..255\n`,
+      exitCode: 1,
+    };
+    assert.deepEqual(await a.tryCarpctl("netstart"), refused);
+    const found = (await configuration(a)).map(({ name, description }) => `${name} ${description}`);
+    const wanted = names.flatMap((name, n) => (n === 7 ? [] : [`${name} ${n}`]));
+    assert.deepEqual(found, wanted);
+    const saved = () => statSync(join(a.runDirectory, "state.json"), { bigint: true }).ino;
+    const before = saved();
+    assert.deepEqual(await a.tryCarpctl("netstart"), refused);
+    assert.equal(saved(), before);
+    rmSync(join(a.etcDirectory, "hostname.carp7"));
   });
 
   test("the next netstart finishes what an interrupted one began", async () => {

@@ -3,7 +3,6 @@
  * lines of its own below the row. No word is ever cut.
  */
 
-import { getBorderCharacters, table } from "table";
 import printed from "./printed-width.ts";
 
 export interface Column<Of> {
@@ -16,73 +15,78 @@ export interface Column<Of> {
 
 const INDENT = "  ";
 
+/** A column with what it prints. */
+interface Laid<Of> {
+  readonly column: Column<Of>;
+  /** The lines of its cells, by row. */
+  readonly cells: readonly (readonly string[])[];
+  readonly width: number;
+}
+
 /** @param columns left out in their order, where they have text for below the row, until the rest fits */
 export function drawn<Of>(columns: readonly Column<Of>[], rows: readonly Of[], width: number): string {
   const left: Column<Of>[] = [];
-  let shown = columns;
-  while (narrowest(shown, rows) > width) {
-    const giving = shown.find((column) => column.below !== undefined);
+  let shown = columns.map((column) => laid(column, rows));
+  while (tableWidth(shown, 1) > width) {
+    const giving = shown.find(({ column }) => column.below !== undefined);
     if (giving === undefined) break;
-    left.push(giving);
-    shown = shown.filter((column) => column !== giving);
+    left.push(giving.column);
+    shown = shown.filter((each) => each !== giving);
   }
-  const cells = rows.map((row) => shown.map((column) => column.cell(row)));
-  const lines = laidOut([shown.map(({ title }) => title), ...cells], width);
-  const body: string[] = lines.splice(0, 1);
+  const gap = tableWidth(shown, 2) <= width ? 2 : 1;
+  const lines = [line(shown, ({ column }) => column.title, gap)];
   for (const [at, row] of rows.entries()) {
-    body.push(...lines.splice(0, Math.max(...(cells[at] ?? []).map((cell) => cell.split("\n").length))));
+    const height = shown.reduce((most, { cells }) => Math.max(most, cells[at]?.length ?? 1), 1);
+    for (let n = 0; n < height; n++) lines.push(line(shown, ({ cells }) => cells[at]?.[n] ?? "", gap));
     for (const column of left) {
       const words = column.below?.(row);
-      if (words !== undefined) body.push(...wrapped(words, width, INDENT));
+      if (words !== undefined) lines.push(...wrapped(words, width, INDENT));
     }
   }
-  return body.join("\n");
+  return lines.join("\n");
 }
 
 /** Lines of whole words, each no wider than `width` unless a word is; `indent` in front of every one. */
 export function wrapped(text: string, width: number, indent = ""): string[] {
   const lines: string[] = [];
   let line = "";
+  let lineWidth = indent.length;
   for (const word of text.split(" ").filter(Boolean)) {
-    if (line !== "" && indent.length + printed(line) + 1 + printed(word) > width) {
+    const wordWidth = printed(word);
+    if (line !== "" && lineWidth + 1 + wordWidth > width) {
       lines.push(line);
       line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
+      lineWidth = indent.length + wordWidth;
+    } else {
+      lineWidth += wordWidth + (line === "" ? 0 : 1);
+      line = line === "" ? word : `${line} ${word}`;
+    }
   }
   if (line !== "") lines.push(line);
   return lines.map((each) => indent + each);
 }
 
-function widths<Of>(columns: readonly Column<Of>[], rows: readonly Of[]): number[] {
-  return columns.map(({ title, cell }) => Math.max(title.length, ...rows.map((row) => widest(cell(row)))));
-}
-
-function narrowest<Of>(columns: readonly Column<Of>[], rows: readonly Of[]): number {
-  return widths(columns, rows).reduce((sum, each) => sum + each + 1, -1);
-}
-
-/** With two blanks between columns where there is room, else one. */
-function laidOut(cells: readonly (readonly string[])[], width: number): string[] {
-  const [first = []] = cells;
-  const natural = first.map((_, at) => Math.max(...cells.map((row) => widest(row[at] ?? ""))));
-  const total = natural.reduce((sum, each) => sum + each, 0);
-  const gap = total + 2 * (natural.length - 1) <= width ? 2 : 1;
-  const text = table(
-    cells.map((row) => [...row]),
-    {
-      border: getBorderCharacters("void"),
-      columnDefault: { paddingLeft: 0 },
-      columns: natural.map((each, at) => ({
-        width: each,
-        paddingRight: at === natural.length - 1 ? 0 : gap,
-      })),
-      drawHorizontalLine: () => false,
-    },
+function laid<Of>(column: Column<Of>, rows: readonly Of[]): Laid<Of> {
+  const cells = rows.map((row) => column.cell(row).split("\n"));
+  const width = cells.reduce(
+    (most, lines) => lines.reduce((wide, each) => Math.max(wide, printed(each)), most),
+    printed(column.title),
   );
-  const lines = text.split("\n").map((line) => line.trimEnd());
-  return lines.at(-1) === "" ? lines.slice(0, -1) : lines;
+  return { column, cells, width };
 }
 
-function widest(cell: string): number {
-  return Math.max(...cell.split("\n").map(printed));
+/** @param gap blanks between two columns */
+function tableWidth<Of>(shown: readonly Laid<Of>[], gap: number): number {
+  return shown.reduce((sum, { width }) => sum + width + gap, -gap);
+}
+
+/** One line of the table: what each column has on it. */
+function line<Of>(shown: readonly Laid<Of>[], text: (of: Laid<Of>) => string, gap: number): string {
+  return shown
+    .map((each) => {
+      const cell = text(each);
+      return cell + " ".repeat(each.width - printed(cell) + gap);
+    })
+    .join("")
+    .trimEnd();
 }

@@ -66,7 +66,7 @@ export function denial<M extends Method>(
 ): string | undefined {
   if (READS.has(method) || peer.uid === 0) return undefined;
   const { what, secret, variable } = subject(method, params);
-  if (method === "replace" || method === "replace-all")
+  if (method === "replace" || method === "replace-each" || method === "replace-all")
     return `permission denied: replacing ${what} and its pass needs root`;
   if (secret) return `permission denied: changing the pass of ${what} needs root`;
   if (variable !== undefined) return `permission denied: changing ${variable} needs root`;

@@ -14,7 +14,7 @@ type Lines = {
   readonly [M in Method]?: (params: Params<M>, result: Results[M], by: string) => string | undefined;
 };
 
-/** Absent: the method changes nothing that a client decides. */
+/** Absent: the method changes nothing that a client decides, or is several of another. */
 const lines: Lines = {
   create: (_, { name }, by) => `${name}: created by ${by}`,
   destroy: ({ name }, _, by) => `${name}: destroyed by ${by}`,

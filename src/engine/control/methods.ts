@@ -12,6 +12,7 @@ import {
   type Method,
   methods,
   type Params,
+  type ReplacedEach,
   type Results,
 } from "../../control/messages.ts";
 import type { Command, HostConfiguration } from "../../core/command.ts";
@@ -33,6 +34,7 @@ export type Served = Pick<
   | "ready"
   | "now"
   | "command"
+  | "replace"
   | "packets"
   | "overruled"
   | "feed"
@@ -97,6 +99,7 @@ const answers: Answers = {
     const { changed = false } = await run(engine, caller, { kind: "replace", name, change, dryRun });
     return { changed };
   },
+  "replace-each": ({ replacements }, engine, caller) => replaceEach(replacements, engine, caller),
   "replace-all": async ({ replacements }, engine, caller) => {
     const { replaced = [] } = await run(engine, caller, { kind: "replace-all", replacements });
     return replaced;
@@ -175,9 +178,7 @@ async function answer<M extends Method>(
   // Answers given after a change show it.
   members.forget();
   others.forget();
-  const line = changeLine(method, checked.params, result, uid);
-  // A user without root's rights must not fill the log.
-  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
+  logChange(engine, caller, method, checked.params, result);
   return result;
 }
 
@@ -195,6 +196,47 @@ function configurationFor(peer: Peer, { interfaces, sysctl }: HostConfiguration)
 
 function initialValue(name: string): number {
   return SYSCTL_VARIABLES.find((each) => each.name === name)?.initial ?? 0;
+}
+
+/** Takes a turn for each: checking one and carrying it out is as much as other clients' requests are. */
+async function replaceEach(
+  replacements: readonly unknown[],
+  engine: Served,
+  caller: Caller,
+): Promise<ReplacedEach> {
+  const checked: ReturnType<typeof checkParams<"replace">>[] = [];
+  for (const each of replacements) {
+    checked.push(checkParams("replace", each));
+    await caller.turn();
+  }
+  const good = checked.flatMap((each) => ("params" in each ? [each.params] : []));
+  const commands = good.map((params) => ({ kind: "replace", ...params }) as const);
+  const outcomes = await engine.replace(commands, () => caller.turn());
+  const replaced: ReplacedEach[number][] = [];
+  for (const each of checked) {
+    const outcome = "params" in each ? outcomes.shift() : undefined;
+    if ("refusal" in each) replaced.push({ code: ErrorCode.invalid, refusal: each.refusal });
+    else if (outcome === undefined || "error" in outcome)
+      replaced.push({ code: ErrorCode.refused, refusal: outcome?.error ?? "" });
+    else {
+      const { changed = false, warnings = [] } = outcome;
+      logChange(engine, caller, "replace", each.params, { changed });
+      replaced.push({ changed, warnings });
+    }
+  }
+  return replaced;
+}
+
+function logChange<M extends Method>(
+  engine: Served,
+  { peer: { uid } }: Caller,
+  method: M,
+  params: Params<M>,
+  result: Results[M],
+): void {
+  const line = changeLine(method, params, result, uid);
+  // A user without root's rights must not fill the log.
+  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
 }
 
 async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {

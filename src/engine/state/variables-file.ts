@@ -13,7 +13,7 @@ export async function applyVariables(engine: Engine, etcDir: string): Promise<vo
   const path = join(etcDir, "carp/sysctl.conf");
   const complain = (message: string, line?: number) =>
     engine.log(3, `${path}${line === undefined ? "" : `:${line}`}: ${message}`);
-  const read = await readConfigurationFile(path, { mode: 0o644, repair: true });
+  const read = readConfigurationFile(path, { mode: 0o644, repair: true });
   if (isRefusal(read)) {
     if (read.refusal !== "no such file") complain(read.refusal);
     return;

@@ -11,6 +11,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { SOCKET_NAME } from "../../../src/control/client.ts";
 import type { Command } from "../../../src/core/command.ts";
+import type { Outcome } from "../../../src/core/host.ts";
 import type { Peer } from "../../../src/engine/control/authorisation.ts";
 import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../src/engine/control/feed.ts";
@@ -70,6 +71,15 @@ export class ControlledEngine {
           // As long as the engine's queue may hold a command up: another connection's comes in between.
           await turn();
           return this.station.command(command);
+        },
+        replace: async (replacements, turn) => {
+          const outcomes: Outcome[] = [];
+          for (const each of replacements) {
+            this.#assertMay(each);
+            await turn();
+            outcomes.push(this.station.command(each));
+          }
+          return outcomes;
         },
         packets: () => [],
         overruled: () => ({ before: [], xdp: 0 }),

@@ -61,6 +61,9 @@ const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   change: fc.record({ name, change: fc.oneof(change, atAnEnd), create: fc.boolean() }),
   "change-on": fc.record({ carpdev: fc.constantFrom("eth0", "eth9", "carp0", ""), change }),
   replace: fc.record({ name, change, dryRun: fc.boolean() }),
+  "replace-each": fc.record({
+    replacements: fc.array(fc.oneof(fc.record({ name, change }), fc.jsonValue()), { maxLength: 4 }),
+  }),
   "replace-all": fc.record({ replacements: fc.array(fc.record({ name, change }), { maxLength: 4 }) }),
   create: fc.record({ name }),
   destroy: fc.record({ name }),

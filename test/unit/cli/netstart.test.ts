@@ -67,6 +67,7 @@ class Place {
   /** Requests to the engine, in order. */
   get asked(): string[] {
     return (this.engine?.asked ?? [])
+      .flatMap(oneByOne)
       .filter(({ method }) => method !== "hello" && method !== "interfaces")
       .map(({ method, params }) => {
         const { name, dryRun } = params as { name?: string; dryRun?: boolean };
@@ -75,14 +76,33 @@ class Place {
   }
 
   params(name: string): unknown {
-    return this.engine?.asked.find(({ params }) => (params as { name?: string }).name === name)?.params;
+    return this.engine?.asked
+      .flatMap(oneByOne)
+      .find(({ params }) => (params as { name?: string }).name === name)?.params;
   }
+}
+
+/** The replacements of a `replace-each`, each as a request of its own. */
+function oneByOne(asked: Asked): Asked[] {
+  if (asked.method !== "replace-each") return [asked];
+  const { replacements } = asked.params as { replacements: unknown[] };
+  return replacements.map((params) => ({ method: "replace", params }));
+}
+
+/** What an engine answers to a `replace-each`: its answers to each. */
+function toEach(asked: Asked, answer: Answer): unknown {
+  return oneByOne(asked).map((each) => {
+    const given = answer(each) as { changed: boolean } | { error: { code: number; message: string } };
+    if (!("error" in given)) return { ...given, warnings: [] };
+    return { code: given.error.code, refusal: given.error.message };
+  });
 }
 
 async function placeFor(context: TestContext, answer?: Answer): Promise<Place> {
   const place = new Place();
   if (answer !== undefined)
     place.engine = await scriptedEngine((asked) => {
+      if (asked.method === "replace-each") return toEach(asked, answer);
       // Most engines here have no interfaces that netstart could name.
       const given = answer(asked);
       return asked.method === "interfaces" && !isInterfaces(given) ? yes(asked) : given;

@@ -1,7 +1,7 @@
 /**
  * Applies configuration files to the engine. Each file is one change, applied whole or not at all; a command
- * among its lines divides it, because the lines before the command have to be in force when it runs. Files that
- * exchange vhids or addresses are applied together.
+ * among its lines divides it, because the lines before the command have to be in force when it runs. Files without
+ * commands go to the engine many at a time; those that exchange vhids or addresses are applied together.
  */
 
 import { lineOf } from "../../../config/hostname-file.ts";
@@ -13,9 +13,11 @@ import {
   type InterfaceChange,
   type Method,
   type Params,
+  type ReplacedEach,
   type Results,
 } from "../../../control/messages.ts";
 import type { CommandContext } from "../../context.ts";
+import { Batch } from "./batch.ts";
 import type { FileReport } from "./file-report.ts";
 import type { InterfaceFile, Step } from "./interface-file.ts";
 import { runCommand } from "./shell-command.ts";
@@ -29,13 +31,15 @@ export interface Interface {
 
 const hasCommands = ({ file }: Interface): boolean => file.steps.some(({ kind }) => kind === "command");
 
-type Answer<M extends Method> = Results[M] | { readonly refusal: string; readonly code: number };
+type Refused = { readonly refusal: string; readonly code: number };
+type Answer<M extends Method> = Results[M] | Refused;
 
 /** An interface may have thousands of addresses. */
 const ANSWER_MS = 60_000;
 
 export class Application {
   readonly #context: CommandContext;
+  readonly #waiting = new Batch<Interface>();
   /** Refused, perhaps because of a setting that another file is about to remove. */
   #refused: Interface[] = [];
 
@@ -66,8 +70,19 @@ export class Application {
     return "refusal" in answer ? answer.refusal : undefined;
   }
 
+  /** Applies a file, or keeps it to be applied with the next ones. */
   async configure(each: Interface): Promise<void> {
-    if (!(await this.#tried(each))) this.#refused.push(each);
+    if (hasCommands(each)) {
+      // Its commands find what the files before it say.
+      await this.#applyWaiting();
+      await this.#tryWithCommands(each);
+      return;
+    }
+    const replacement = { name: each.name, change: each.file.whole };
+    if (!this.#waiting.hasRoomFor(replacement)) await this.#applyWaiting();
+    if (this.#waiting.hasRoomFor(replacement)) this.#waiting.add(each, replacement);
+    // The engine checks the others.
+    else await this.#replace(each);
   }
 
   /**
@@ -76,23 +91,36 @@ export class Application {
    */
   async finish(): Promise<void> {
     do {
+      await this.#applyWaiting();
       for (let progress = true; progress; ) {
         const before = this.#refused;
         this.#refused = [];
         for (const each of before) await this.configure(each);
+        await this.#applyWaiting();
         progress = this.#refused.length < before.length;
       }
     } while (await this.#replaceTogether());
     for (const each of this.#refused) await (hasCommands(each) ? this.#takeSteps(each) : this.#replace(each));
   }
 
-  /** @returns whether it was done, or reported; if not, it is refused for now and nothing has been done */
-  async #tried(each: Interface): Promise<boolean> {
-    if (!hasCommands(each)) return this.#replace(each, ErrorCode.refused);
+  /** Applies the files that wait, each by itself. */
+  async #applyWaiting(): Promise<void> {
+    const { of: interfaces, replacements } = this.#waiting.take();
+    if (interfaces.length === 0) return;
+    const answer = await this.#call("replace-each", { replacements });
+    for (const [at, each] of interfaces.entries()) {
+      const replaced = "refusal" in answer ? answer : answer[at];
+      if (replaced === undefined) this.#refuse(each, "the engine did not answer about it");
+      else if (!("refusal" in replaced)) this.#note(each, replaced);
+      else if (replaced.code === ErrorCode.refused) this.#refused.push(each);
+      else this.#refuse(each, replaced.refusal);
+    }
+  }
+
+  async #tryWithCommands(each: Interface): Promise<void> {
     const dry = await this.#dryRun(each);
-    if ("refusal" in dry && dry.code === ErrorCode.refused) return false;
-    await this.#takeSteps(each, dry);
-    return true;
+    if ("refusal" in dry && dry.code === ErrorCode.refused) this.#refused.push(each);
+    else await this.#takeSteps(each, dry);
   }
 
   #dryRun({ name, file }: Interface): Promise<Answer<"replace">> {
@@ -136,25 +164,29 @@ export class Application {
     }
   }
 
-  /** @param silent a refusal with this code is not reported. @returns whether it was done, or reported */
-  async #replace({ name, file, report }: Interface, silent?: number): Promise<boolean> {
-    const answer = await this.#call("replace", { name, change: file.whole }, (message) =>
-      report.warn({ line: lineOf(message, file.lines), message }),
-    );
-    if ("refusal" in answer) {
-      if (answer.code === silent) return false;
-      report.fail({ line: lineOf(answer.refusal, file.lines), message: answer.refusal });
-      return silent !== undefined;
-    }
-    report.changed ||= answer.changed;
-    return true;
+  /** @returns whether it was done */
+  async #replace(each: Interface): Promise<boolean> {
+    const warnings: string[] = [];
+    const replacement = { name: each.name, change: each.file.whole };
+    const answer = await this.#call("replace", replacement, (message) => warnings.push(message));
+    if ("refusal" in answer) this.#refuse(each, answer.refusal);
+    else this.#note(each, { ...answer, warnings });
+    return !("refusal" in answer);
   }
 
-  async #change({ name, file, report }: Interface, change: InterfaceChange): Promise<boolean> {
-    const answer = await this.#call("change", { name, change, isFromFile: true });
-    if (!("refusal" in answer)) return true;
-    report.fail({ line: lineOf(answer.refusal, file.lines), message: answer.refusal });
-    return false;
+  #note({ file, report }: Interface, { changed, warnings }: Exclude<ReplacedEach[number], Refused>): void {
+    for (const message of warnings) report.warn({ line: lineOf(message, file.lines), message });
+    report.changed ||= changed;
+  }
+
+  #refuse({ file, report }: Interface, message: string): void {
+    report.fail({ line: lineOf(message, file.lines), message });
+  }
+
+  async #change(each: Interface, change: InterfaceChange): Promise<boolean> {
+    const answer = await this.#call("change", { name: each.name, change, isFromFile: true });
+    if ("refusal" in answer) this.#refuse(each, answer.refusal);
+    return !("refusal" in answer);
   }
 
   async #run(

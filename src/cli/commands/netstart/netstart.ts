@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { readConfigurationFile } from "../../../config/configuration-file.ts";
 import { fileOf, interfaceOf } from "../../../config/hostname-file.ts";
 import { readSysctlFile, type SysctlFile } from "../../../config/sysctl-file.ts";
-import { distrust } from "../../../config/trusted-path.ts";
+import { distrust, distrustOfFiles } from "../../../config/trusted-path.ts";
 import { compareInterfaceNames, INTERFACE_NAME } from "../../../control/limits.ts";
 import { escapeControlsInCommand, printable } from "../../../control/printable.ts";
 import type { CommandContext } from "../../context.ts";
@@ -47,6 +47,7 @@ class Run {
   readonly #dryRun: boolean;
   readonly #prune: boolean;
   readonly #application: Application;
+  readonly #distrusts = distrustOfFiles();
   readonly #reports: FileReport[] = [];
   readonly #commands: string[] = [];
   /** Names of interfaces without a file, and whether they were destroyed. */
@@ -83,7 +84,7 @@ class Run {
   }
 
   async #sysctlFile(report: FileReport): Promise<SysctlFile | undefined> {
-    const read = await readConfigurationFile(report.path, { mode: 0o644, repair: !this.#dryRun });
+    const read = readConfigurationFile(report.path, { mode: 0o644, repair: !this.#dryRun });
     if (isRefusal(read)) {
       if (read.refusal !== "no such file") report.fail({ message: read.refusal });
       return undefined;
@@ -135,7 +136,8 @@ class Run {
 
   async #read(name: string): Promise<Interface | undefined> {
     const report = this.#reportOn(fileOf(name));
-    const read = await readConfigurationFile(report.path, { mode: 0o640, repair: !this.#dryRun });
+    const policy = { mode: 0o640, repair: !this.#dryRun };
+    const read = readConfigurationFile(report.path, policy, this.#distrusts);
     if (isRefusal(read)) {
       report.fail({ message: read.refusal });
       return undefined;

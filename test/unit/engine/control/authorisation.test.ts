@@ -45,7 +45,7 @@ function denied<M extends Method>(method: M, params: unknown, peer: Peer, group:
 
 test("every method is a read, a change or a replacement", () => {
   assert.deepEqual(
-    [...READS, ...Object.keys(CHANGES), "replace", "replace-all"].toSorted(),
+    [...READS, ...Object.keys(CHANGES), "replace", "replace-each", "replace-all"].toSorted(),
     Object.keys(methods).toSorted(),
   );
 });
@@ -111,15 +111,16 @@ test("an interface is replaced by root alone, with a pass or without, and in a d
     }
 });
 
-test("interfaces are replaced together by root alone", () => {
-  const params = { replacements: [{ name: "carp0", change: {} }] };
-  assert.equal(denied("replace-all", params, ROOT), undefined);
-  for (const peer of [MEMBER, OTHER])
-    assert.equal(
-      denied("replace-all", params, peer),
-      "permission denied: replacing the configuration and its pass needs root",
-    );
-});
+for (const method of ["replace-each", "replace-all"] as const)
+  test(`interfaces are replaced by ${method} by root alone`, () => {
+    const params = { replacements: [{ name: "carp0", change: {} }] };
+    assert.equal(denied(method, params, ROOT), undefined);
+    for (const peer of [MEMBER, OTHER])
+      assert.equal(
+        denied(method, params, peer),
+        "permission denied: replacing the configuration and its pass needs root",
+      );
+  });
 
 test("only root sees secrets", () => {
   assert.deepEqual([ROOT, MEMBER, PRIMARY_MEMBER, OTHER].map(maySeeSecrets), [true, false, false, false]);

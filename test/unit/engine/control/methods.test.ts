@@ -13,7 +13,7 @@ import {
   type Packets,
 } from "../../../../src/control/messages.ts";
 import type { Command } from "../../../../src/core/command.ts";
-import { Host } from "../../../../src/core/host.ts";
+import { Host, type Outcome } from "../../../../src/core/host.ts";
 import type { Peer } from "../../../../src/engine/control/authorisation.ts";
 import { ControlSockets } from "../../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../../src/engine/control/feed.ts";
@@ -75,6 +75,15 @@ beforeEach(async () => {
     command: async (command) => {
       commands.push(command);
       return host.command(command, NOW);
+    },
+    replace: async (replacements, turn) => {
+      const outcomes: Outcome[] = [];
+      for (const each of replacements) {
+        commands.push(each);
+        outcomes.push(host.command(each, NOW));
+        await turn();
+      }
+      return outcomes;
     },
     packets: () => [PACKETS],
     overruled: () => ({ before: [], xdp: 0 }),
@@ -161,6 +170,38 @@ test("change and replace: one is added to what is set, the other stands for all 
   assert.deepEqual(await engine.call("replace", { name: "carp0", change }), { changed: true });
   assert.equal(host.configuration.interfaces[0]?.mtu, undefined);
   assert.deepEqual(await engine.call("replace", { name: "carp0", change }), { changed: false });
+});
+
+test("replace-each: each is answered for itself, in order, and logged where it changed", async () => {
+  const good = { name: "carp0", change: { vhid: 1 } };
+  const [bad, nonsense] = [
+    { name: "carp1", change: { vhid: 256 } },
+    { name: "carp2", dryRun: "no" },
+  ];
+  const clashing = { name: "carp3", change: { carpdev: "eth9", vhid: 1, state: "master" as const } };
+  const replaced = await engine.call("replace-each", { replacements: [good, bad, nonsense, clashing, good] });
+  assert.deepEqual(replaced[0], { changed: true, warnings: [] });
+  assert.deepEqual(replaced[1], { code: ErrorCode.invalid, refusal: "vhid 256: must be 1..255" });
+  assert.equal((replaced[2] as { code: number }).code, ErrorCode.invalid);
+  assert.equal((replaced[3] as { code: number }).code, ErrorCode.refused);
+  assert.deepEqual(replaced[4], { changed: false, warnings: [] });
+  assert.equal(replaced.length, 5);
+  assert.deepEqual(
+    host.configuration.interfaces.map(({ name }) => name),
+    ["carp0"],
+  );
+  assert.deepEqual(changes, ["carp0: configured anew by root: vhid 1"]);
+});
+
+test("replace-each: other clients are answered between two interfaces", async () => {
+  const replacements = Array.from({ length: 200 }, (_, n) => ({ name: `carp${n}`, change: {} }));
+  const other = await connect(directory);
+  const replacing = engine.call("replace-each", { replacements });
+  let seen = 0;
+  while (seen === 0) seen = (await other.call("interfaces", {})).interfaces.length;
+  assert.ok(seen < replacements.length, String(seen));
+  assert.equal((await replacing).length, replacements.length);
+  other.close();
 });
 
 test("configuration: interfaces in numeric order and variables with their defaults; the pass only for root", async () => {

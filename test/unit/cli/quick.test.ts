@@ -1,4 +1,4 @@
-/** quick-show.ts: it prints what the command line prints, or leaves it to it; and its code compiled in advance. */
+/** src/cli/quick: it prints what the command line prints, or leaves it to it; and its code compiled in advance. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { Script } from "node:vm";
-import { quickShow } from "../../../src/cli/quick-show.ts";
+import { quickOutput as quickShow } from "../../../src/cli/quick/show.ts";
+import { quickOutput as quickStatus } from "../../../src/cli/quick/status.ts";
 import { called } from "./called.ts";
 import { type Asked, scriptedEngine, view } from "./scripted-engine.ts";
 
@@ -18,6 +19,7 @@ const tree = join(import.meta.dirname, "../../..");
 function answer({ method }: Asked): unknown {
   if (method === "interfaces")
     return { nowUs: 5_000_000, interfaces: [view(), view({ name: "carp1", groups: ["www"] })] };
+  if (method === "demotion") return { counter: 0, written: 0, reasons: [], faults: [] };
   return method === "groups" ? [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }] : [];
 }
 
@@ -30,6 +32,27 @@ test("what is shown quickly is what the command line shows", async (t) => {
     assert.equal(status, 0);
     assert.equal(await quickShow(words, environment), out, words.join(" "));
   }
+});
+
+test("the status that is shown quickly is what the command line shows", async (t) => {
+  const engine = await scriptedEngine(answer);
+  t.after(() => engine.close());
+  const environment = { CARP_RUN_DIR: engine.runDir };
+  for (const words of [["status"], ["status", "--json"], ["--json", "status"]]) {
+    const { out, status } = await called(words, environment);
+    assert.equal(status, 0);
+    assert.equal(await quickStatus(words, environment), out, words.join(" "));
+  }
+  for (const line of [
+    "status --watch",
+    "status carp0",
+    "status --help",
+    "--version status",
+    "status --no",
+    "monitor",
+  ])
+    assert.equal(await quickStatus(line.split(" "), environment), undefined, line);
+  assert.equal(await quickStatus(["status"], { CARP_RUN_DIR: "/nonexistent/run" }), undefined);
 });
 
 test("all other words, and refusals, are left to the command line", async (t) => {
@@ -54,23 +77,26 @@ test("all other words, and refusals, are left to the command line", async (t) =>
 });
 
 test("V8 takes the code that was compiled in advance", () => {
-  const file = readFileSync(join(tree, "dist/quick-show"));
-  const start = file.indexOf("\n") + 1;
-  const end = start + Number(file.toString("latin1", 0, start));
-  const script = new Script(file.toString("latin1", start, end), { cachedData: file.subarray(end) });
-  assert.equal(script.cachedDataRejected, false);
+  for (const name of ["quick-show", "quick-status"]) {
+    const file = readFileSync(join(tree, "dist", name));
+    const start = file.indexOf("\n") + 1;
+    const end = start + Number(file.toString("latin1", 0, start));
+    const script = new Script(file.toString("latin1", start, end), { cachedData: file.subarray(end) });
+    assert.equal(script.cachedDataRejected, false);
+  }
 });
 
 test("the program shows an interface without the code of other commands", async (t) => {
   const [engine, copy] = [await scriptedEngine(answer), mkdtempSync(join(tmpdir(), "carpctl-test-"))];
   t.after(() => Promise.all([engine.close(), rm(copy, { recursive: true })]));
   for (const directory of ["bin", "dist"]) mkdirSync(join(copy, directory));
-  for (const file of ["bin/carpctl", "dist/command.cjs", "dist/quick-show"])
+  for (const file of ["bin/carpctl", "dist/command.cjs", "dist/quick-show", "dist/quick-status"])
     copyFileSync(join(tree, file), join(copy, file));
   symlinkSync(join(tree, "node_modules"), join(copy, "node_modules"));
   const run = (...words: string[]) =>
     promisify(execFile)(join(copy, "bin/carpctl"), words, { env: { CARP_RUN_DIR: engine.runDir } });
   const { stdout } = await run("carp1");
   assert.equal(stdout, (await called(["carp1"], { CARP_RUN_DIR: engine.runDir })).out);
+  assert.match((await run("status")).stdout, /^carp1 /m);
   await assert.rejects(run("carp7"), /Cannot find module .*main\.js/);
 });

@@ -1,17 +1,17 @@
 /**
- * `carpctl`, `carpctl -a` and `carpctl carpN`, which scripts run most, with as little code as they need: this file and
- * its imports are what bin/bootstrap compiles in advance. Answers where there is something to show; every other word,
- * and every refusal, is left to command-line.ts.
+ * `carpctl`, `carpctl -a` and `carpctl carpN`, which scripts run most, with as little code as they need: bin/bootstrap
+ * compiles this file and its imports in advance. Answers where there is something to show; every other word, and every
+ * refusal, is left to command-line.ts.
  */
 
-import { INTERFACE_NAME } from "../control/limits.ts";
-import { showInterfaces } from "./commands/show.ts";
-import { connectToEngine } from "./engine-connection.ts";
-import { defaultOptions, takeGlobalOptions } from "./grammar/options.ts";
-import { isRefusal } from "./outcome.ts";
+import { INTERFACE_NAME } from "../../control/limits.ts";
+import { showInterfaces } from "../commands/show.ts";
+import { connectToEngine } from "../engine-connection.ts";
+import { defaultOptions, takeGlobalOptions } from "../grammar/options.ts";
+import { isRefusal } from "../outcome.ts";
 
 /** @returns the output, after which the process ends, and the connection with it; undefined: command-line.ts does it */
-export async function quickShow(
+export async function quickOutput(
   given: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
