@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MAX_ADDRESSES_OF_HOST, MAX_INTERFACES } from "../../../src/core/interface/configuration.ts";
 import type { DataPathInterface } from "../../../src/kernel/kernel.ts";
 import { Carpdev, soonUs } from "./carpdev.ts";
 import { enterNamespace } from "./namespace.ts";
@@ -10,9 +11,7 @@ import { DROP, PASS, Programs } from "./programs.ts";
 
 enterNamespace(import.meta.url);
 
-const MAX_INTERFACES = 4096;
 const MAX_NODES = 32;
-const MAX_ADDRESSES = 65_536;
 /** Of one interface. */
 const ADDRESSES = 4096;
 
@@ -97,7 +96,7 @@ test("as many addresses as there can be have room, each with its broadcast addre
     return { family: 4, address: `${network}.1`, prefixLength: 24, broadcast: `${network}.255` } as const;
   };
   const addresses = (n: number) => Array.from({ length: ADDRESSES }, (_, at) => of(n, at));
-  const interfaces = MAX_ADDRESSES / ADDRESSES;
+  const interfaces = MAX_ADDRESSES_OF_HOST / ADDRESSES;
   for (let n = 0; n < interfaces; n++)
     assert.equal(dataPath.configure(nth(n, { addresses: addresses(n) })), undefined);
   const other = { family: 4, address: "192.0.2.1", prefixLength: 24, broadcast: "192.0.2.255" } as const;
