@@ -32,6 +32,9 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr int64_t kUnauthenticatedPerSecond = 2000;
 constexpr int64_t kUnauthenticatedAtOnce = kUnauthenticatedPerSecond;
 constexpr int64_t kReportIntervalNs = kSecondNs;
+// A host with many virtual hosts advertises many of them in a row. The first frame is read at once, and what comes sooner
+// than this after it together, so that the engine does not wake up for each.
+constexpr int64_t kTogetherNs = 1'000'000;
 
 int64_t stampOf(msghdr& message) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
@@ -41,6 +44,13 @@ int64_t stampOf(msghdr& message) {
     return int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
   }
   return 0;
+}
+
+void sleepUntil(int64_t atNs) {
+  const int64_t waitNs = atNs - bootNs();
+  if (waitNs <= 0) return;
+  const timespec wait{0, std::min(waitNs, kTogetherNs)};
+  nanosleep(&wait, nullptr);
 }
 
 int familyOf(const uint8_t* frame) { return frame[12] == 0x08 ? 4 : 6; }
@@ -157,22 +167,28 @@ void Receiver::run() {
   pthread_setname_np(pthread_self(), "carp-reader");
   epoll_event events[kBatch];
   bool unreported = false;
+  // When sockets were read last, and whether that left nothing: under a flood there is no time to wait.
+  int64_t readNs = 0;
+  Outcome outcome = Outcome::empty;
   for (;;) {
     // Dropped packets are reported even when nothing more comes.
     const int count = epoll_wait(epoll_.get(), events, kBatch, unreported ? kReportIntervalNs / 1'000'000 : -1);
     if (count < 0 && errno != EINTR) return;
+    if (count > 0 && outcome == Outcome::empty) sleepUntil(readNs + kTogetherNs);
+    outcome = Outcome::empty;
     for (int i = 0; i < std::max(count, 1); i++) {
       std::unique_lock<std::mutex> lock(mutex_);
       // A full queue stops all reading: the sockets' own buffers bound what waits.
       room_.wait(lock, [this] { return stopping_ || queue_.size() < kQueueLimit; });
       if (stopping_) return;
-      if (i < count) readReady(events[i].data.u64);
+      if (i < count && readReady(events[i].data.u64) == Outcome::more) outcome = Outcome::more;
       unreported = !queue_.rateLimited.empty();
       const bool wake = isWorthWaking() && !wakePending_;
       wakePending_ = wakePending_ || wake;
       lock.unlock();
       if (wake) wake_();
     }
+    readNs = bootNs();
   }
 }
 
@@ -196,14 +212,13 @@ void Receiver::countRateLimited(int ifindex, int family) {
 }
 
 // The socket may have been closed since epoll named it.
-void Receiver::readReady(uint64_t source) {
+Receiver::Outcome Receiver::readReady(uint64_t source) {
   const size_t space = kQueueLimit - queue_.size();
   if (source == kRaw4 || source == kRaw6) {
-    readStrays(raw(static_cast<int>(source)), space);
-    return;
+    return readStrays(raw(static_cast<int>(source)), space) ? Outcome::more : Outcome::empty;
   }
   const auto found = listening_.find(static_cast<uint32_t>(source));
-  if (found != listening_.end()) readFrames(found->first, found->second, space);
+  return found == listening_.end() ? Outcome::empty : readFrames(found->first, found->second, space);
 }
 
 bool Receiver::readStrays(RawSocket& from, size_t limit) {

@@ -120,7 +120,7 @@ class Receiver {
   enum class Outcome { more, empty };
 
   void run();
-  void readReady(uint64_t source);
+  Outcome readReady(uint64_t source);
   Outcome readFrames(uint32_t handle, Listening& from, size_t limit);
   Outcome readFailed(uint32_t handle, Listening& from, int error, int64_t beforeNs);
   bool readStrays(RawSocket& from, size_t limit);
