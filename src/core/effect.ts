@@ -47,13 +47,7 @@ export type Effect =
       readonly carpdev: string;
       readonly frames: readonly Uint8Array[];
     } & Claim)
-  /** `earlyUs`: it may fire so much earlier, together with others. */
-  | {
-      readonly kind: "arm";
-      readonly timer: Timer;
-      readonly atUs: Micros;
-      readonly earlyUs?: Micros | undefined;
-    }
+  | { readonly kind: "arm"; readonly timer: Timer; readonly atUs: Micros }
   | { readonly kind: "cancel"; readonly timer: Timer }
   /** Grant the lease until `untilUs`, after the effects before it; 0 takes the lease away at once. */
   | { readonly kind: "lease"; readonly interface: string; readonly vhid: number; readonly untilUs: Micros }

@@ -85,7 +85,7 @@ export class Performer {
     const { links, log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
-        timers.arm(effect.timer, effect.atUs, effect.earlyUs);
+        timers.arm(effect.timer, effect.atUs);
         break;
       case "cancel":
         timers.cancel(effect.timer);

@@ -1,8 +1,7 @@
 /**
- * Timers: the core's timers on one alarm of the kernel. When it rings, every timer that is due is delivered, also one
- * that may be early: virtual hosts that advertise at about the same time fall into step, and wake the engine together.
- * A timer that is put off again and again (a BACKUP's master-down time) costs nothing until it would be the next. A
- * timer is delivered once and no earlier than allowed; it may be late.
+ * Timers: the core's timers on one alarm of the kernel. When it rings, every timer that is due is delivered, in the order
+ * of their times and of being armed. A timer that is put off again and again (a BACKUP's master-down time) costs nothing
+ * until it would be the next. A timer is delivered once and never before its time; it may be late.
  */
 
 import type { Timer } from "../core/event.ts";
@@ -13,19 +12,24 @@ import { Heap } from "./heap.ts";
 interface Armed {
   readonly timer: Timer;
   atUs: Micros;
-  /** It may be delivered so much earlier, together with others. */
-  earlyUs: Micros;
   /** Its time in the queue: `atUs`, or an earlier one if it was put off since. */
   queuedUs: Micros;
+  readonly order: number;
   place: number;
 }
+
+/** Delivered in one go; whatever else has happened is looked at before the next ones. */
+const MOST_TOGETHER = 64;
 
 export class Timers {
   readonly #clock: Clock;
   readonly #alarms: Alarms;
   readonly #due: (timer: Timer) => void;
   readonly #armed = new Map<Timer, Armed>();
-  readonly #queue = new Heap<Armed>((a, b) => a.queuedUs < b.queuedUs);
+  readonly #queue = new Heap<Armed>(
+    (a, b) => a.queuedUs < b.queuedUs || (a.queuedUs === b.queuedUs && a.order < b.order),
+  );
+  #order = 0;
   /** When the alarm rings; infinite: no alarm is set. */
   #ringsAtUs = Number.POSITIVE_INFINITY;
   #cancelAlarm = () => {};
@@ -38,13 +42,12 @@ export class Timers {
     this.#due = due;
   }
 
-  /** Arms the timer for this time, replacing an earlier one. @param earlyUs it may be delivered so much earlier */
-  arm(timer: Timer, atUs: Micros, earlyUs: Micros = 0): void {
+  /** Arms the timer for this time, replacing an earlier one. */
+  arm(timer: Timer, atUs: Micros): void {
     const known = this.#armed.get(timer);
-    const armed = known ?? { timer, atUs, earlyUs, queuedUs: atUs, place: -1 };
+    const armed = known ?? { timer, atUs, queuedUs: atUs, order: this.#order++, place: -1 };
     if (known === undefined) this.#armed.set(timer, armed);
     armed.atUs = atUs;
-    armed.earlyUs = earlyUs;
     if (armed.place < 0 || atUs < armed.queuedUs) this.#enqueue(armed);
     if (!this.#isRinging) this.#setAlarm(armed.queuedUs);
   }
@@ -59,7 +62,7 @@ export class Timers {
   /** Disarms a timer whose time has come. @returns whether it has */
   take(timer: Timer): boolean {
     const armed = this.#armed.get(timer);
-    if (armed === undefined || armed.atUs - armed.earlyUs > this.#clock.now().us) return false;
+    if (armed === undefined || armed.atUs > this.#clock.now().us) return false;
     this.cancel(timer);
     return true;
   }
@@ -97,7 +100,7 @@ export class Timers {
     const nowUs = this.#clock.now().us;
     const due: Armed[] = [];
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      if (next.atUs - next.earlyUs > nowUs) break;
+      if (next.atUs > nowUs || due.length === MOST_TOGETHER) break;
       this.#queue.remove(next);
       due.push(next);
     }

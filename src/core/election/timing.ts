@@ -23,11 +23,14 @@ export function intervalUs(advbase: number, advskew: number): Micros {
 }
 
 /**
- * How much earlier than its interval demands an advertisement may leave, together with those of other virtual hosts:
- * a host with many wakes up some sixteen times an interval, and not once for each. No host is harmed by an early one.
+ * When the advertisement after one of this time is due: an interval later, or up to a sixteenth of it earlier where that
+ * leads towards the beat, which is each multiple of the interval on the host's clock. Within sixteen intervals the virtual
+ * hosts of a host advertise together: it wakes up once for all, and when it dies they are all taken over together.
  */
-export function mostEarlyUs(intervalUs: Micros): Micros {
-  return intervalUs / 16;
+export function nextAdvertisementUs(us: Micros, intervalUs: Micros): Micros {
+  const latestUs = us + intervalUs;
+  const beatUs = Math.floor(latestUs / intervalUs) * intervalUs;
+  return Math.max(beatUs, latestUs - intervalUs / 16);
 }
 
 /**

@@ -26,7 +26,7 @@ import {
   leaseUs,
   MILLISECOND,
   masterDownUs,
-  mostEarlyUs,
+  nextAdvertisementUs,
   SECOND,
 } from "./timing.ts";
 
@@ -440,10 +440,10 @@ export class VirtualHost {
     this.#lease.promise(this.#leaseUs(now.us, stepUs));
     this.#send({ advbase, advskew, demote }, now);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
-    // one from now, and from now as well when it leaves early: those that leave together once do so again.
+    // one from now.
     const dueUs = this.#advertiseAtUs;
     const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
-    this.#arm(this.#advertiseTimer, (onTime ? dueUs : now.us) + stepUs, mostEarlyUs(stepUs));
+    this.#arm(this.#advertiseTimer, nextAdvertisementUs(onTime ? dueUs : now.us, stepUs));
   }
 
   #send(fields: HeaderFields, now: Instant): void {
@@ -459,11 +459,11 @@ export class VirtualHost {
     this.#arm(this.#masterDownTimer, this.#silentSinceUs + masterDownUs(this.#intervalUs));
   }
 
-  #arm(timer: Timer, atUs: Micros, earlyUs?: Micros): void {
+  #arm(timer: Timer, atUs: Micros): void {
     if (timer === this.#advertiseTimer) this.#advertiseAtUs = atUs;
     if (timer === this.#masterDownTimer) this.#masterDownAtUs = atUs;
     const soonestUs = timer === this.#masterDownTimer ? Math.min(atUs, this.#concession.dueUs) : atUs;
-    this.#owner.emit({ kind: "arm", timer, atUs: soonestUs, earlyUs });
+    this.#owner.emit({ kind: "arm", timer, atUs: soonestUs });
   }
 
   #cancel(timer: Timer): void {
