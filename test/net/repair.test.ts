@@ -232,7 +232,7 @@ describe("another program's changes to a carp device", () => {
     }
     await master.waitForAddresses(first.name, [`${first.ipv4}/24`, `${first.ipv6}/64`]);
     const lines = master.engine.log.lines.slice(from).map(({ text }) => text);
-    assert.equal(lines.filter((text) => text.includes("keeps changing it")).length, 1);
+    assert.equal(lines.filter((text) => text.includes("changed again")).length, 1);
     // Five at once, the others after pauses that double.
     assert.ok(repairs(master, from).length <= 11, lines.join("\n"));
     assert.deepEqual(

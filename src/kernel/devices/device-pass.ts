@@ -46,27 +46,39 @@ import { isOn } from "./placed-addresses.ts";
 /** Rounds of a pass: removing, creating, configuring, and some for changes by other programs meanwhile. */
 const ROUNDS = 6;
 
+/** Tells what a step adds from what others do. */
+const keyOf = (step: Step): string =>
+  step.kind === "route" ? step.route.key : step.kind === "add-address" ? step.key : step.kind;
+
 /** Makes the device as wanted. @returns whether it is; if not, a change on the carpdev may help. Never rejects. */
 export async function pass(context: PassContext, state: DeviceState): Promise<boolean> {
-  let itsTurn = false;
+  let endTurn: (() => void) | undefined;
+  const added = new Set<string>();
   for (let round = 0; round < ROUNDS; round++) {
     const device = state.desired;
     const steps = await nextSteps(context, state, device);
-    if (!itsTurn && steps?.some(takesLong)) {
-      await context.turn();
-      itsTurn = true;
+    if (endTurn === undefined && steps?.some(takesLong)) {
+      endTurn = await context.turn();
       continue;
     }
-    itsTurn = false;
-    if (steps === undefined) return false;
-    if (steps.length === 0) {
-      if (device !== null && !device.realMac)
-        state.placed = new Set(wanted(context, device).map(({ key }) => key));
-      asWanted(context, state);
-      return true;
-    }
-    if (!(await carryOut(context, state, steps))) return false;
+    // Another program goes on removing what this pass adds: a change like any other, undone with backoff.
+    const isUndone = round === ROUNDS - 1 && steps?.every((step) => added.has(keyOf(step)));
+    const isAsWanted = steps?.length === 0;
+    const isDone = isAsWanted || isUndone;
+    const again =
+      steps !== undefined &&
+      !isDone &&
+      (await carryOut(context, state, steps, (step) => added.add(keyOf(step))));
+    endTurn?.();
+    endTurn = undefined;
+    if (again) continue;
+    if (!isDone) return false;
+    if (device !== null && !device.realMac)
+      state.placed = new Set(wanted(context, device).map(({ key }) => key));
+    if (isAsWanted) asWanted(context, state);
+    return true;
   }
+  endTurn?.();
   complain(state, "rounds", `the device is not as wanted after ${ROUNDS} attempts`, { unserved: EVERY });
   return false;
 }
@@ -284,13 +296,22 @@ function set(context: PassContext, state: DeviceState, name: SettingName, value:
 }
 
 /** Performs the requests and records their outcome. @returns whether another round may help */
-async function carryOut(context: PassContext, state: DeviceState, steps: readonly Step[]): Promise<boolean> {
+async function carryOut(
+  context: PassContext,
+  state: DeviceState,
+  steps: readonly Step[],
+  added: (step: Step) => void,
+): Promise<boolean> {
   const departures = (step: Step) =>
     step.kind === "add-address" ? context.cache.departures(step.address.index) : 0;
   const before = steps.map(departures);
   // Before the request: a notification from now on may be that the route is gone once more.
   const lost = steps.map((step) => step.kind === "route" && state.lost.delete(step.route.key));
-  const results = await context.perform(steps.map(({ request }) => request));
+  const [slow] = steps.filter(takesLong);
+  const results =
+    slow !== undefined && steps.length === 1
+      ? [await context.performApart(slow.request)]
+      : await context.perform(steps.map(({ request }) => request));
   state.creating = false;
   let sensible = true;
   let overrun = false;
@@ -303,7 +324,8 @@ async function carryOut(context: PassContext, state: DeviceState, steps: readonl
       const { address, key } = step;
       if (address.family === 6 && error === undefined && !context.cache.has(address.index, key))
         told.push(context.told(address.index, key));
-      additionAnswered(context, state, step, { error, departed: departures(step) !== before[at] });
+      const departed = departures(step) !== before[at];
+      if (additionAnswered(context, state, step, { error, departed })) added(step);
     } else if (step.kind === "remove-address") {
       if (removalAnswered(state, step.key, error)) state.placed.delete(step.key);
     } else if (step.kind === "route") {
@@ -311,8 +333,10 @@ async function carryOut(context: PassContext, state: DeviceState, steps: readonl
       if (error === LOST) state.asked.add(key);
       if (error === undefined && lost[at]) state.restored.push(`route ${what} was removed`);
       // EACCES: IPv6 is disabled, which its addresses tell.
-      if (error === undefined || error === "EEXIST") state.complaints.delete(`route ${key}`);
-      else if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN") {
+      if (error === undefined || error === "EEXIST") {
+        state.complaints.delete(`route ${key}`);
+        added(step);
+      } else if (!GONE.has(error) && error !== "EACCES" && error !== "ENETDOWN") {
         state.refusedRoutes.add(key);
         complain(state, `route ${key}`, `no route ${what} can be made (${error})`);
       }
@@ -371,12 +395,13 @@ function failure(kind: Step["kind"], state: DeviceState, error: string): string 
   return `no device can be made on ${on} (${error}${why[error] ? `: ${why[error]}` : ""})`;
 }
 
+/** @returns whether it was added, or was there */
 function additionAnswered(
   context: PassContext,
   state: DeviceState,
   step: AddressStep,
   { error, departed }: { readonly error: string | undefined; readonly departed: boolean },
-): void {
+): boolean {
   const { key, address } = step;
   const { cache } = context;
   const hasOtherLength = () =>
@@ -387,9 +412,9 @@ function additionAnswered(
     if (!cache.has(address.index, key) && !(departed && error === undefined)) context.added(address);
     if (!state.desired?.realMac) state.placed.add(key);
     state.complaints.delete(key);
-    return;
+    return true;
   }
-  if (GONE.has(error)) return;
+  if (GONE.has(error)) return false;
   state.refused.add(key);
   const forbidden = address.family === 6 && (error === "EACCES" || error === "EPERM");
   if (forbidden) {
@@ -399,4 +424,5 @@ function additionAnswered(
   }
   const why = forbidden ? `${error}: IPv6 is disabled on this host` : error;
   complain(state, key, `address ${key} cannot be added (${why})`, { unserved: 1, whenActive: true });
+  return false;
 }

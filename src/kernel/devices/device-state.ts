@@ -67,11 +67,13 @@ export interface PassContext {
   readonly placed: PlacedAddresses;
   readonly events: LinkEvents;
   perform(requests: readonly Request[]): Promise<(string | undefined)[]>;
+  /** For one that the kernel takes long for. */
+  performApart(request: Request): Promise<string | undefined>;
   /**
-   * Resolves for one caller in a turn of the event loop: slow requests are made one at a time, so that many devices
-   * going down together do not keep the engine from the network.
+   * Resolves for one caller at a time, with a function that it calls for the next one: such a request is made when the
+   * one before is done, because it may not be needed any more by then.
    */
-  turn(): Promise<void>;
+  turn(): Promise<() => void>;
   /** Resolves when the kernel reports an address that was just added, or after a limit. */
   told(index: number, key: string): Promise<void>;
   /** Must be called when a carp interface's device has another index. */

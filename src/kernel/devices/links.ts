@@ -103,9 +103,13 @@ class KernelLinks implements Links {
       placed: this.#placed,
       events,
       perform: (requests) => this.#perform(requests),
-      turn: () => {
-        this.#turn = this.#turn.then(() => new Promise((resolve) => setImmediate(resolve)));
-        return this.#turn;
+      performApart: (request) => this.#net?.performApart(request) ?? Promise.resolve("ECANCELED"),
+      turn: async () => {
+        const before = this.#turn;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#turn = promise;
+        await before;
+        return resolve;
       },
       told: (index, key) => this.#told(index, key),
       followRoutes: (index, follows) => this.#net?.followRoutes(index, follows),

@@ -10,6 +10,8 @@ export interface NetlinkSocket {
   port(): number;
   /** The kernel performs the requests before this returns; the answers arrive later. @returns 0 or an errno. */
   send(datagram: Uint8Array): number;
+  /** One message, with its own port, which the kernel performs on another thread: after this returns. */
+  sendApart(message: Uint8Array): void;
   /**
    * Passes notifications of routes through these devices that the kernel did not make: ranges of indexes, each as its
    * first and its last. Replaces those of the call before. @returns 0 or an errno.

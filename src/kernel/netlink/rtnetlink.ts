@@ -85,6 +85,8 @@ export class RtNetlink {
   /** By sequence number, in the order they were sent. */
   readonly #pending = new Map<number, Pending>();
   readonly #dumps = new Map<number, Dump>();
+  /** Requests performed on another thread, whose answers come in any order with the others. */
+  readonly #apart = new Map<number, (error: string | undefined) => void>();
   readonly #waiting: Call[] = [];
   #isSending = false;
   #socket: NetlinkSocket | undefined;
@@ -110,6 +112,16 @@ export class RtNetlink {
    */
   async perform(requests: readonly Request[]): Promise<(string | undefined)[]> {
     return (await this.#ask(requests)).map(({ error }) => error);
+  }
+
+  /** As `perform`, for a request that the kernel takes long for: others are performed meanwhile. */
+  performApart(request: Request): Promise<string | undefined> {
+    if (this.#socket === undefined) return Promise.resolve("ECANCELED");
+    const seq = this.#nextSequence();
+    return new Promise((resolve) => {
+      this.#apart.set(seq, resolve);
+      this.#socket?.sendApart(this.#message({ ...request, flags: request.flags | FLAG.ACK }, seq));
+    });
   }
 
   /** Asks for one thing with each request. @returns the body of each answer; undefined where there is none */
@@ -258,6 +270,8 @@ export class RtNetlink {
 
   #settleAll(error: string): void {
     for (const dump of [...this.#dumps.values()]) dump.settle(error);
+    for (const settle of this.#apart.values()) settle(error);
+    this.#apart.clear();
     for (const seq of [...this.#pending.keys()]) this.#settle(seq, error);
   }
 
@@ -279,6 +293,8 @@ export class RtNetlink {
   /** Settles a request that the kernel has answered: those sent before it have succeeded, unless it said otherwise. */
   #answered(seq: number, error: string | undefined): void {
     this.#dumps.get(seq)?.settle(error);
+    this.#apart.get(seq)?.(error);
+    this.#apart.delete(seq);
     if (!this.#pending.has(seq)) return;
     for (const before of this.#pending.keys()) {
       this.#settle(before, before === seq ? error : undefined);

@@ -1,5 +1,6 @@
-// The JavaScript class NetlinkSocket: one rtnetlink socket, and the thread that reads it so that little is lost while
-// JavaScript is busy. It carries datagrams and reports when the kernel dropped some; src/kernel/netlink parses them.
+// The JavaScript class NetlinkSocket: one rtnetlink socket, the thread that reads it so that little is lost while
+// JavaScript is busy, and one that sends what the kernel takes long for. It carries datagrams and reports when the kernel
+// dropped some; src/kernel/netlink parses them.
 
 #include "netlink/netlink.h"
 
@@ -50,6 +51,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
                                              {
                                                  InstanceMethod<&NetlinkSocket::port>("port"),
                                                  InstanceMethod<&NetlinkSocket::send>("send"),
+                                                 InstanceMethod<&NetlinkSocket::sendApart>("sendApart"),
                                                  InstanceMethod<&NetlinkSocket::followRoutes>("followRoutes"),
                                                  InstanceMethod<&NetlinkSocket::close>("close"),
                                              }));
@@ -67,12 +69,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       return;
     }
     wakeup_ = Wakeup::New(env, info[2].As<Napi::Function>(), "carp netlink", 0, 1, this);
-    // Signals are the main thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    reader_ = startThread([this] { run(); });
     hook_ = env.AddCleanupHook(&NetlinkSocket::stopAtExit, this);
     running_ = true;
     Ref();
@@ -88,6 +85,17 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   }
 
  private:
+  template <typename Work>
+  static std::thread startThread(Work work) {
+    // Signals are the main thread's.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread thread(work);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread;
+  }
+
   // Whether all elements are numbers.
   static bool numbersIn(const Napi::Array& list, std::vector<uint32_t>& numbers, const char* what) {
     for (uint32_t i = 0; i < list.Length(); i++) {
@@ -189,11 +197,29 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   Napi::Value send(const Napi::CallbackInfo& info) {
     if (!takes(info, {Argument::bytes})) return {};
     const auto bytes = info[0].As<Napi::Uint8Array>();
+    return Napi::Number::New(info.Env(), sendBytes(bytes.Data(), bytes.ByteLength()));
+  }
+
+  int sendBytes(const uint8_t* bytes, size_t length) {
     ssize_t sent;
     do {
-      sent = ::send(socket_.get(), bytes.Data(), bytes.ByteLength(), 0);
+      sent = ::send(socket_.get(), bytes, length, 0);
     } while (sent < 0 && errno == EINTR);
-    return Napi::Number::New(info.Env(), sent < 0 ? errno : 0);
+    return sent < 0 ? errno : 0;
+  }
+
+  // One message, which the kernel performs while JavaScript runs on. A failure to send is answered like the kernel's.
+  Napi::Value sendApart(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::bytes})) return {};
+    const auto bytes = info[0].As<Napi::Uint8Array>();
+    if (!running_ || bytes.ByteLength() < sizeof(nlmsghdr)) return {};
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      apart_.emplace_back(bytes.Data(), bytes.Data() + bytes.ByteLength());
+    }
+    toSend_.notify_one();
+    if (!sender_.joinable()) sender_ = startThread([this] { runSender(); });
+    return {};
   }
 
   void close(const Napi::CallbackInfo& info) {
@@ -213,11 +239,45 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       stopping_ = true;
     }
     room_.notify_one();
+    toSend_.notify_one();
     eventfd_write(stopEvent_.get(), 1);
-    thread_.join();
+    reader_.join();
+    if (sender_.joinable()) sender_.join();
     wakeup_.Abort();
     socket_ = {};
     stopEvent_ = {};
+  }
+
+  void runSender() {
+    pthread_setname_np(pthread_self(), "carp-netlink-tx");
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      toSend_.wait(lock, [this] { return stopping_ || !apart_.empty(); });
+      if (stopping_) return;
+      const Messages message = std::move(apart_.front());
+      apart_.pop_front();
+      lock.unlock();
+      const int error = sendBytes(message.data(), message.size());
+      lock.lock();
+      if (error == 0) continue;
+      queue_.push_back(failure(message, error));
+      if (!std::exchange(wakePending_, true)) wakeup_.NonBlockingCall();
+    }
+  }
+
+  static Messages failure(const Messages& message, int error) {
+    nlmsghdr request;
+    std::memcpy(&request, message.data(), sizeof request);
+    nlmsghdr header{};
+    header.nlmsg_len = NLMSG_LENGTH(sizeof(nlmsgerr));
+    header.nlmsg_type = NLMSG_ERROR;
+    header.nlmsg_seq = request.nlmsg_seq;
+    header.nlmsg_pid = request.nlmsg_pid;
+    const nlmsgerr answer = {-error, request};
+    Messages bytes(header.nlmsg_len);
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::memcpy(bytes.data() + NLMSG_HDRLEN, &answer, sizeof answer);
+    return bytes;
   }
 
   void run() {
@@ -256,7 +316,8 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   Wakeup wakeup_;
   Descriptor socket_;
   Descriptor stopEvent_;
-  std::thread thread_;
+  std::thread reader_;
+  std::thread sender_;
   Napi::Env::CleanupHook<void (*)(NetlinkSocket*), NetlinkSocket> hook_;
   bool running_ = false;
 
@@ -265,6 +326,8 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   bool stopping_ = false;
   bool wakePending_ = false;
   std::deque<Messages> queue_;
+  std::condition_variable toSend_;
+  std::deque<Messages> apart_;
 };
 
 void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*) {

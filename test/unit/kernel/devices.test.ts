@@ -53,6 +53,8 @@ class FakeKernel {
   readonly devices: Devices;
   /** The errors told last. */
   errors: readonly string[] | undefined;
+  /** Another program removes every address as soon as it is added. */
+  flushes = false;
   readonly #cache = new LinkCache();
   #wanted: Device | null = null;
 
@@ -76,7 +78,8 @@ class FakeKernel {
         },
       },
       perform: async (requests) => requests.map((request) => this.#perform(request)),
-      turn: async () => {},
+      performApart: async (request) => this.#perform(request),
+      turn: async () => nothing,
       told: async () => {},
       followRoutes: nothing,
       added: (address) => void this.#cache.take({ kind: "address", gone: false, address }),
@@ -126,6 +129,7 @@ class FakeKernel {
         ...notice,
         address: { ...notice.address, flags: notice.address.flags | IFA_F_PERMANENT },
       });
+    if (notice?.kind === "address" && this.flushes) this.#hear({ ...notice, gone: true });
     return undefined;
   }
 }
@@ -224,5 +228,18 @@ test("a failure that appears and goes without an apply is told of, too", async (
   kernel.refused.clear();
   kernel.devices.heard({ kind: "route-gone", route });
   await told([]);
+  kernel.devices.close();
+});
+
+test("an address that another program removes again and again does no harm to the device", async () => {
+  const kernel = new FakeKernel();
+  await kernel.apply(device());
+  kernel.flushes = true;
+  const addresses = [
+    { family: 4, address: "10.0.0.2", prefixLength: 24 },
+    { family: 6, address: "2001:db8::2", prefixLength: 64 },
+  ] as const;
+  await kernel.apply(device({ addresses }));
+  assert.deepEqual(kernel.errors, []);
   kernel.devices.close();
 });

@@ -28,8 +28,11 @@ let events: Recorder;
 let links: ReturnType<typeof openLinks>;
 /** The types of the messages in each datagram sent. */
 let sent: number[][];
+/** The types of the messages sent on a thread of their own. */
+let apart: number[];
 
 const NEWLINK = 16;
+const DELLINK = 17;
 const SETLINK = 19;
 
 function messagesIn(datagram: Uint8Array): number[] {
@@ -47,6 +50,10 @@ beforeEach(async () => {
       sent.push(messagesIn(datagram));
       return super.send(datagram);
     }
+    override sendApart(message: Uint8Array): void {
+      apart.push(...messagesIn(message));
+      super.sendApart(message);
+    }
   }
   mock.property(nativeNetlink, "NetlinkSocket", CountingSocket as typeof nativeNetlink.NetlinkSocket);
   runDir = temporaryRunDir();
@@ -55,6 +62,7 @@ beforeEach(async () => {
   addCarpdev();
   await links.start();
   sent = [];
+  apart = [];
 });
 
 afterEach(() => {
@@ -95,6 +103,21 @@ test("what many devices need at once is few datagrams, and what makes a device i
       .filter((line) => line.includes("carp")).length,
     MANY,
   );
+});
+
+test("what the kernel takes long for is performed on a thread of its own, unless it is not wanted any more", async () => {
+  const few = [0, 1, 2, 3, 4, 5, 6, 7];
+  const applyFew = (changes: Partial<Device>) =>
+    Promise.all(few.map((n) => apply(links, `carp${n}`, carp(n, changes))));
+  await applyFew({ active: true });
+  await applyFew({});
+  assert.deepEqual(apart.splice(0), Array(few.length).fill(SETLINK));
+  await applyFew({ active: true });
+  await Promise.all([applyFew({}), applyFew({ active: true })]);
+  assert.deepEqual(apart, []);
+  await Promise.all(few.map((n) => apply(links, `carp${n}`, null)));
+  assert.deepEqual(apart, Array(few.length).fill(DELLINK));
+  assert.equal(ip("-o link show").includes("carp"), false);
 });
 
 test("looks take turns, and find what is changed on any of many devices", async () => {

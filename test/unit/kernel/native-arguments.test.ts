@@ -111,7 +111,11 @@ const ofReadiness: typeof free = {
   ],
 };
 
-const ofNetlink: typeof free = { send: [["bytes", bytes(16)]], followRoutes: [["list", []]] };
+const ofNetlink: typeof free = {
+  send: [["bytes", bytes(16)]],
+  sendApart: [["bytes", bytes(16)]],
+  followRoutes: [["list", []]],
+};
 
 const program = ["text", "none"] as const;
 const map = ["text", "none"] as const;
