@@ -1,7 +1,8 @@
 /**
- * Compiles the code of a file of src/cli/quick in advance: runs it against an engine that it plays itself, and keeps what V8 has
- * compiled by then in one file with the source, so that no half of it is ever another build's. bin/bootstrap calls it
- * with the bundle, the file to write and a word of the command. V8 takes no code that was compiled under other flags of its own.
+ * Compiles the code of a file of src/cli/quick in advance: runs it against an engine that it plays itself, and keeps
+ * what V8 has compiled by then in one file with the source, so that no half of it is ever another build's. V8 takes no
+ * code that was compiled under other flags of its own. bin/bootstrap calls it with the bundle, the file to write and a
+ * word of the command.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,20 +21,30 @@ if (Buffer.byteLength(source) !== source.length)
 const script = new Script(source, { filename: basename(output) });
 const { quickOutput } = script.runInThisContext()(createRequire(import.meta.url), { exports: {} });
 
-const runDir = mkdtempSync(join(tmpdir(), "carpctl-precompile-"));
+const directory = mkdtempSync(join(tmpdir(), "carpctl-precompile-"));
+const environment = { CARP_RUN_DIR: directory, CARP_ETC_DIR: directory };
+const file = "vhid 1 carpdev eth0 pass sesame\ninet 192.0.2.1 255.255.255.0 NONE\ninet6 2001:db8::1 64\n";
+writeFileSync(join(directory, "hostname.carp0"), file, { mode: 0o600 });
+/** What was asked of the engine, and what is shown of its answers. */
+let said = "";
 const engine = createServer((client) =>
   readLines(
     client,
     65_536,
-    (line) => client.write(answerTo(jsonIn(line) as Asked)),
+    (line) => {
+      said += line;
+      client.write(answerTo(jsonIn(line) as Asked));
+    },
     () => {},
   ),
 );
 try {
-  await new Promise<void>((resolve) => engine.listen(join(runDir, "admin.sock"), resolve));
+  await new Promise<void>((resolve) => engine.listen(join(directory, "admin.sock"), resolve));
   for (const words of [[word], ["--json", word]]) {
-    const shown: string | undefined = await quickOutput(words, { CARP_RUN_DIR: runDir });
-    if (!shown?.includes("192.0.2.1")) throw new Error(`carpctl ${words.join(" ")}: ${shown}`);
+    said = "";
+    const shown: string | undefined = await quickOutput(words, environment);
+    said += shown;
+    if (!said.includes("192.0.2.1")) throw new Error(`carpctl ${words.join(" ")}: ${said}`);
   }
   writeFileSync(
     output,
@@ -41,7 +52,7 @@ try {
   );
 } finally {
   engine.close();
-  rmSync(runDir, { recursive: true });
+  rmSync(directory, { recursive: true });
 }
 // The connections are left open.
 process.exit();
@@ -54,6 +65,7 @@ interface Asked {
 function answerTo({ id, method }: Asked): string {
   const answers: Readonly<Record<string, unknown>> = {
     interfaces: { nowUs: 1, interfaces: [carp0()] },
+    "replace-each": [{ changed: true, warnings: [] }],
     demotion: { counter: 0, written: 0, reasons: [], faults: [] },
   };
   const result = answers[method] ?? [];

@@ -9,22 +9,21 @@ import { Script } from "node:vm";
 import type { quickOutput } from "./cli/quick/show.ts";
 import { tellWriteErrors } from "./cli/write-errors.ts";
 
+/** Those that are compiled in advance. */
+const QUICK_VERBS = ["status", "netstart"] as const;
+
 void run();
 
 async function run(): Promise<void> {
-  const output = await printed();
-  // The first pass over the words has changed nothing and printed nothing.
-  if (output === undefined) await import("./main.js");
-  // Taking the runtime apart takes longer than what was done in it.
-  else if (isTaken(output)) process.exit();
-}
-
-async function printed(): Promise<string | undefined> {
-  // Behind the name of a system program some words are that program's.
-  if (basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "") !== "carpctl") return undefined;
   const words = process.argv.slice(2);
-  const code = precompiled(words.includes("status") ? "status" : "show");
-  return code?.(require, { exports: {} }).quickOutput(words, process.env);
+  const name = QUICK_VERBS.find((verb) => words.includes(verb)) ?? "show";
+  // Behind the name of a system program some words are that program's.
+  const isOurs = basename(process.env.CARPCTL_ARGV0 || process.argv[1] || "") === "carpctl";
+  const code = isOurs ? precompiled(name) : undefined;
+  const output = await code?.(require, { exports: {} }).quickOutput(words, process.env);
+  if (output === undefined) await import("./main.js");
+  // Taking the runtime apart takes longer than what was done in it; but standard error may not have taken all yet.
+  else if (isTaken(output) && name !== "netstart") process.exit();
 }
 
 /** A CommonJS module as a function. */
@@ -34,7 +33,7 @@ type Load = (
 ) => { readonly quickOutput: typeof quickOutput };
 
 /** The code, from a file that holds the length of its source, the source and what V8 compiled from it. */
-function precompiled(name: "show" | "status"): Load | undefined {
+function precompiled(name: string): Load | undefined {
   try {
     const file = readFileSync(join(__dirname, `quick-${name}`));
     const start = file.indexOf("\n") + 1;

@@ -6,6 +6,7 @@
 
 import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
+import { leaveRemovedDirectory } from "./cli/removed-directory.ts";
 import { tellWriteErrors } from "./cli/write-errors.ts";
 
 tellWriteErrors();
@@ -23,13 +24,4 @@ else {
     version: packageJson.version,
     outputIsRead: async () => (await import("./kernel/process/native-process.ts")).nativeProcess.isRead(1),
   });
-}
-
-/** Libraries ask for the working directory, and fail in one that has been removed. */
-function leaveRemovedDirectory(): void {
-  try {
-    process.cwd();
-  } catch {
-    process.chdir("/");
-  }
 }

@@ -4,6 +4,7 @@
  * may see or change secrets, and set the variables that decide what is defended and logged.
  */
 
+import { INTERFACE_NAME } from "../../control/limits.ts";
 import type { Method, Params } from "../../control/messages.ts";
 import type { HostConfiguration } from "../../core/command.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "../../core/interface/configuration.ts";
@@ -135,12 +136,13 @@ interface Subject {
 }
 
 function subject(method: Method, params: unknown): Subject {
-  const { name, carpdev, group, change, writes } = params as {
+  const { name, carpdev, group, change, writes, replacements } = params as {
     name?: string;
     carpdev?: string;
     group?: string;
     change?: InterfaceChange;
     writes?: readonly { name: string }[];
+    replacements?: readonly unknown[];
   };
   const secret = change?.pass !== undefined;
   switch (method) {
@@ -164,7 +166,16 @@ function subject(method: Method, params: unknown): Subject {
         secret,
         variable: writes?.find((write) => ROOT_VARIABLES.has(write.name))?.name,
       };
+    case "replace-each":
+    case "replace-all":
+      return { what: nameOfOne(replacements) ?? "the configuration", secret };
     default:
       return { what: name ?? "the configuration", secret };
   }
+}
+
+/** The interface that a single replacement is about, if it names one: it may not have been checked. */
+function nameOfOne([one, ...others]: readonly unknown[] = []): string | undefined {
+  if (typeof one !== "object" || one === null || !("name" in one) || others.length > 0) return undefined;
+  return typeof one.name === "string" && INTERFACE_NAME.test(one.name) ? one.name : undefined;
 }

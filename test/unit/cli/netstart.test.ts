@@ -21,6 +21,7 @@ import { interfaceCommands } from "../../../src/cli/commands/netstart/listing.ts
 import { readForm } from "../../../src/cli/grammar/ifconfig/forms.ts";
 import { defaultOptions } from "../../../src/cli/grammar/options.ts";
 import { quoted } from "../../../src/config/shell-words.ts";
+import { checkParams, ErrorCode } from "../../../src/control/messages.ts";
 import { type Result, started } from "./called.ts";
 import { type Asked, type ScriptedEngine, scriptedEngine, view } from "./scripted-engine.ts";
 
@@ -89,9 +90,11 @@ function oneByOne(asked: Asked): Asked[] {
   return replacements.map((params) => ({ method: "replace", params }));
 }
 
-/** What an engine answers to a `replace-each`: its answers to each. */
+/** What an engine answers to a `replace-each`: its answers to each, where it is one that engines know. */
 function toEach(asked: Asked, answer: Answer): unknown {
   return oneByOne(asked).map((each) => {
+    const checked = checkParams("replace", each.params);
+    if ("refusal" in checked) return { code: ErrorCode.invalid, refusal: checked.refusal };
     const given = answer(each) as { changed: boolean } | { error: { code: number; message: string } };
     if (!("error" in given)) return { ...given, warnings: [] };
     return { code: given.error.code, refusal: given.error.message };
@@ -376,7 +379,7 @@ describe("a file", () => {
     place.write("hostname.carp0", lines.join(""));
     const err = "ETC/hostname.carp0: at most 5120 addresses in one command\n";
     assert.deepEqual(await place.netstart(), { status: 1, out: "", err });
-    assert.deepEqual(place.asked, ["replace carp0"]);
+    assert.deepEqual(place.asked, ["replace carp0", "replace carp0"]);
   });
 });
 

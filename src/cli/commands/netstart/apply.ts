@@ -40,6 +40,8 @@ const ANSWER_MS = 60_000;
 export class Application {
   readonly #context: CommandContext;
   readonly #waiting = new Batch<Interface>();
+  /** Resolves when the files that were sent last are applied: the next ones are read meanwhile. */
+  #applied: Promise<void> = Promise.resolve();
   /** Refused, perhaps because of a setting that another file is about to remove. */
   #refused: Interface[] = [];
 
@@ -74,15 +76,19 @@ export class Application {
   async configure(each: Interface): Promise<void> {
     if (hasCommands(each)) {
       // Its commands find what the files before it say.
-      await this.#applyWaiting();
+      await this.#applyAll();
       await this.#tryWithCommands(each);
       return;
     }
     const replacement = { name: each.name, change: each.file.whole };
-    if (!this.#waiting.hasRoomFor(replacement)) await this.#applyWaiting();
-    if (this.#waiting.hasRoomFor(replacement)) this.#waiting.add(each, replacement);
-    // The engine checks the others.
-    else await this.#replace(each);
+    if (!this.#waiting.hasRoomFor(replacement)) await this.#sendWaiting();
+    if (this.#waiting.hasRoomFor(replacement)) {
+      this.#waiting.add(each, replacement);
+      return;
+    }
+    // Too large to go with others, or at all.
+    await this.#applied;
+    await this.#replace(each);
   }
 
   /**
@@ -91,22 +97,35 @@ export class Application {
    */
   async finish(): Promise<void> {
     do {
-      await this.#applyWaiting();
+      await this.#applyAll();
       for (let progress = true; progress; ) {
         const before = this.#refused;
         this.#refused = [];
         for (const each of before) await this.configure(each);
-        await this.#applyWaiting();
+        await this.#applyAll();
         progress = this.#refused.length < before.length;
       }
     } while (await this.#replaceTogether());
     for (const each of this.#refused) await (hasCommands(each) ? this.#takeSteps(each) : this.#replace(each));
   }
 
-  /** Applies the files that wait, each by itself. */
-  async #applyWaiting(): Promise<void> {
+  async #applyAll(): Promise<void> {
+    await this.#sendWaiting();
+    await this.#applied;
+  }
+
+  /** Sends the files that wait, once those that were sent before are applied. */
+  async #sendWaiting(): Promise<void> {
+    await this.#applied;
     const { of: interfaces, replacements } = this.#waiting.take();
-    if (interfaces.length === 0) return;
+    if (interfaces.length > 0) this.#applied = this.#replaceEach(interfaces, replacements);
+  }
+
+  /** Applies files, each by itself. */
+  async #replaceEach(
+    interfaces: readonly Interface[],
+    replacements: Params<"replace-each">["replacements"],
+  ): Promise<void> {
     const answer = await this.#call("replace-each", { replacements });
     for (const [at, each] of interfaces.entries()) {
       const replaced = "refusal" in answer ? answer : answer[at];

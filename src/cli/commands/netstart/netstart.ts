@@ -5,6 +5,7 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { readConfigurationFile } from "../../../config/configuration-file.ts";
 import { fileOf, interfaceOf } from "../../../config/hostname-file.ts";
 import { readSysctlFile, type SysctlFile } from "../../../config/sysctl-file.ts";
@@ -64,7 +65,11 @@ class Run {
     if (andVariables) await this.#variables();
     // Before the files are applied: one of them may take over a vhid or an address.
     if (andVariables && (this.#prune || !this.#dryRun)) await this.#interfacesWithoutFile();
-    for (const name of names) await this.#interface(name);
+    for (const name of names) {
+      await this.#interface(name);
+      // The engine is answering about the files before.
+      await turn();
+    }
     await this.#application.finish();
     const { json: asJson } = this.#context.options;
     const commands = this.#commands.map((line) => `${escapeControlsInCommand(line)}\n`).join("");

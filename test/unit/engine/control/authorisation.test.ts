@@ -113,13 +113,21 @@ test("an interface is replaced by root alone, with a pass or without, and in a d
 
 for (const method of ["replace-each", "replace-all"] as const)
   test(`interfaces are replaced by ${method} by root alone`, () => {
-    const params = { replacements: [{ name: "carp0", change: {} }] };
-    assert.equal(denied(method, params, ROOT), undefined);
-    for (const peer of [MEMBER, OTHER])
-      assert.equal(
-        denied(method, params, peer),
-        "permission denied: replacing the configuration and its pass needs root",
-      );
+    const denials = [
+      [[{ name: "carp0", change: {} }], "carp0"],
+      [[{ name: "carp0" }, { name: "carp1" }], "the configuration"],
+      [[], "the configuration"],
+      [[null], "the configuration"],
+      [[{ name: "\x1b[2J" }], "the configuration"],
+    ] as const;
+    for (const [replacements, what] of denials) {
+      assert.equal(denied(method, { replacements }, ROOT), undefined);
+      for (const peer of [MEMBER, OTHER])
+        assert.equal(
+          denied(method, { replacements }, peer),
+          `permission denied: replacing ${what} and its pass needs root`,
+        );
+    }
   });
 
 test("only root sees secrets", () => {
