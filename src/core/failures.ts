@@ -40,6 +40,8 @@ export interface NotInPlace {
   readonly harm: Harm;
 }
 
+const NOTHING: NotInPlace = { texts: [], harm: "none" };
+
 interface Failed {
   readonly part: Part;
   readonly errors: readonly string[];
@@ -100,6 +102,7 @@ export class Failures {
 
   /** What a carp interface lacks. */
   of(name: string, carpdev: string | undefined): NotInPlace {
+    if (this.#failed.size === 0) return NOTHING;
     const parts: Part[] = (["device", "filter", "membership"] as const).map((kind) => ({
       kind,
       interface: name,
