@@ -19,6 +19,7 @@ import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
 import { createWire } from "../kernel/sockets/wire.ts";
+import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
@@ -41,14 +42,6 @@ export interface Privileged {
   readonly dataPath: DataPath;
   readonly runner: RunnerProcess;
 }
-
-/** A carpdev may have been made, or given its address, right before. */
-const NAMES_CARPDEVS: ReadonlySet<Command["kind"]> = new Set([
-  "change",
-  "change-on",
-  "replace",
-  "replace-all",
-]);
 
 /**
  * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a
@@ -74,6 +67,7 @@ export class Engine {
   readonly #links: Links;
   readonly #dataPath: DataPath;
   readonly #loop: Loop;
+  readonly #commands: Commands;
   readonly #state: State;
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
@@ -147,6 +141,11 @@ export class Engine {
       tell: (news: News) => this.#tell(news),
     };
     this.#loop = new Loop(this.host, adapters, createAlarms(this.#clock));
+    this.#commands = new Commands(this.host, this.#loop, {
+      caughtUp: () => this.#links.caughtUp(),
+      save: () => this.#save(),
+      isStopping: () => this.#stopping,
+    });
   }
 
   now(): Instant {
@@ -200,73 +199,13 @@ export class Engine {
    * Carries a command out; resolves when the kernel has the change and it is saved, or at once when it is
    * refused.
    */
-  async command(command: Command): Promise<Outcome> {
-    if (NAMES_CARPDEVS.has(command.kind)) await this.#links.caughtUp();
-    const outcome = await this.#carryOut(command);
-    await this.#done([outcome]);
-    return this.#withWarnings(outcome);
+  command(command: Command): Promise<Outcome> {
+    return this.#commands.command(command);
   }
 
-  /**
-   * Replaces several interfaces, each as `command` would, and saves them once.
-   *
-   * @param turn awaited between two of them: others have the event loop meanwhile
-   */
-  async replace(
-    replacements: readonly Extract<Command, { kind: "replace" }>[],
-    turn: () => Promise<void>,
-  ): Promise<Outcome[]> {
-    await this.#links.caughtUp();
-    const outcomes: Outcome[] = [];
-    for (const each of replacements) {
-      outcomes.push(await this.#carryOut(each));
-      await turn();
-    }
-    await this.#done(outcomes);
-    return outcomes.map((outcome) => this.#withWarnings(outcome));
-  }
-
-  /** Resolves when the kernel has what was carried out, and it is saved. */
-  async #done(outcomes: readonly Outcome[]): Promise<void> {
-    const saved = outcomes.some(changesSomething) ? this.#save() : undefined;
-    for (const outcome of outcomes)
-      for (const name of namesIn(outcome)) {
-        if (this.host.isLeaving(name)) await this.#left(name);
-        await this.#settled(name);
-      }
-    await saved;
-  }
-
-  #withWarnings(outcome: Outcome): Outcome {
-    if ("error" in outcome) return outcome;
-    const { notSaved } = this.host;
-    const warnings = [
-      ...(outcome.warnings ?? []),
-      ...namesIn(outcome).flatMap((name) => this.host.warningsAbout(name)),
-      ...(notSaved === undefined ? [] : [`done, but not saved: ${notSaved}`]),
-    ];
-    return { ...outcome, warnings };
-  }
-
-  #carryOut(command: Command): Promise<Outcome> {
-    if (this.#stopping) return Promise.resolve({ error: "the engine is stopping" });
-    return new Promise((resolve) =>
-      this.#loop.run((now) => {
-        const outcome = this.host.command(command, now);
-        resolve(outcome);
-        return "error" in outcome ? [] : outcome.effects;
-      }),
-    );
-  }
-
-  /** Resolves when the interface has left. */
-  #left(name: string): Promise<void> {
-    return new Promise((resolve) => this.#loop.performer.whenLeft(name, resolve));
-  }
-
-  /** Resolves when the effects so far of one interface, or of all, are done. */
-  #settled(name?: string): Promise<void> {
-    return new Promise((resolve) => this.#loop.performer.whenSettled(resolve, name));
+  /** Replaces several interfaces, each as `command` would, and saves them once. See commands.ts. */
+  replace(...parameters: Parameters<Commands["replace"]>): Promise<Outcome[]> {
+    return this.#commands.replace(...parameters);
   }
 
   /**
@@ -307,7 +246,7 @@ export class Engine {
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
-    await this.#settled();
+    await this.#commands.settled();
     this.#dataPath.removeLeftovers();
     const { obstacle } = this.#dataPath;
     if (obstacle !== undefined)
@@ -327,10 +266,10 @@ export class Engine {
   async stop(state: "keep" | "remove"): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#saving);
-    const leaving = this.host.interfaces().map(({ name }) => this.#left(name));
+    const leaving = this.host.interfaces().map(({ name }) => this.#commands.left(name));
     this.#loop.run((now) => this.host.shutdown(now));
     await Promise.all(leaving);
-    await this.#settled();
+    await this.#commands.settled();
     this.#dataPath.shutdown();
     this.release();
     if (state === "remove")
@@ -429,18 +368,6 @@ export class Engine {
     }
     this.handle({ kind: "forwarding", ipv6 });
   }
-}
-
-/** The interfaces that a command is about. */
-function namesIn(outcome: Outcome): string[] {
-  if ("error" in outcome) return [];
-  const { name, replaced } = outcome;
-  return replaced?.map((each) => each.name) ?? (name === undefined ? [] : [name]);
-}
-
-/** A replacement by what there is already changes nothing. */
-function changesSomething(outcome: Outcome): boolean {
-  return !("error" in outcome) && (outcome.changed !== false || outcome.effects.length > 0);
 }
 
 /** Converts news to an event of the control protocol, where the reason of a transition is text. */
