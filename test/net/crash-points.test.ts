@@ -10,6 +10,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { InterfaceChange } from "../../src/control/messages.ts";
+import { eventually } from "../hosts/eventually.ts";
 import { createNetwork, type Engine, type Host, traces } from "../hosts/index.ts";
 
 /** An ordinary run tries one point in so many, so that all kinds of steps are among them. */
@@ -177,6 +178,11 @@ async function settled(host: Host, engine: Engine): Promise<void> {
   await engine.waitForState("carp0", "MASTER", 2);
   await engine.waitForState("carp0", "MASTER", 3);
   await host.waitForAddresses("carp0", ["2001:db8::1/64"]);
+  // The kernel's view of a link that was set up or got a carrier follows a moment later.
+  await eventually(
+    () => host.run("ip", "-brief", "link", "show", "carp0"),
+    (link) => / UP /.test(link),
+  );
 }
 
 /** The number of filters on eth0, ingress and egress. */
