@@ -20,5 +20,15 @@ export async function wholeState(host: Host) {
     readFileSync(join(host.runDirectory, "state.json"), "utf8"),
   );
   const log = engine.log.lines.map(({ text }) => text);
-  return { interfaces, groups, sysctl, links: JSON.parse(links), saved, log };
+  return { interfaces, groups, sysctl, links: (JSON.parse(links) as Link[]).map(settled), saved, log };
+}
+
+interface Link {
+  readonly flags: readonly string[];
+  readonly operstate: string;
+}
+
+/** Without what the kernel works out a moment after a device was set up. */
+function settled({ operstate: _state, flags, ...link }: Link) {
+  return { ...link, flags: flags.filter((flag) => flag !== "NO-CARRIER" && flag !== "LOWER_UP") };
 }
