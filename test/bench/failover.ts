@@ -12,7 +12,8 @@ import { samples, withSpread } from "./samples.ts";
 
 const SHARED = "10.0.0.100";
 const SHARED6 = "2001:db8::100";
-const PROBE_MS = 1;
+/** ping sends without a pause when it is told less. */
+const PROBE_MS = 1.1;
 /** Between two runs: nobody is demoted or held back any more. */
 const REST_MS = 1500;
 /** 3 intervals of the successor, less the phase of the last advertisement, 0 to 1 interval of the master. */
