@@ -52,27 +52,6 @@ describe("the engine", () => {
   const engineWith = (words: string) =>
     a.exec("timeout", ["60", CARPCTL, ...split(words), "engine", "--log", "stderr"]);
 
-  test("a carpdev and its address are known to the command that follows them", async () => {
-    for (let n = 1; n <= 20; n++) {
-      // The engine reads the kernel's notifications and the command in one turn.
-      a.engine.signal("SIGSTOP");
-      await a.namespace.ip([
-        "link add late type veth peer name later",
-        "link set late up",
-        "link set later up",
-        "address add 10.7.0.2/24 dev late",
-      ]);
-      const added = { family: 4, address: "10.7.0.1", prefixLength: 24, alias: true } as const;
-      const made = a.engine.request("change", { name: "carp7", change: { vhid: 7, addAddresses: [added] } });
-      a.engine.signal("SIGCONT");
-      await made;
-      const [known] = (await view()).filter(({ name }) => name === "carp7");
-      assert.equal(known?.carpdev, "late", `the ${n}th time`);
-      await a.engine.request("destroy", { name: "carp7" });
-      await a.namespace.ip(["link delete late"]);
-    }
-  });
-
   test("of commands that create an interface at the same time one does, and the others change nothing", async () => {
     const numbers = [1, 2, 3, 4, 5, 6];
     // In this process each has sent its first request before one is answered.
@@ -408,4 +387,33 @@ describe("the engine", () => {
     );
     await a.command("carp0", "description", "next");
   });
+});
+
+test("a carpdev and its address are known to the command that follows them", async () => {
+  const lan = await createNetwork();
+  try {
+    const a = await lan.host("a");
+    await a.startEngine();
+    for (let n = 1; n <= 20; n++) {
+      // The engine reads the kernel's notifications and the command in one turn.
+      a.engine.signal("SIGSTOP");
+      await a.namespace.ip([
+        "link add late type veth peer name later",
+        "link set late up",
+        "link set later up",
+        "address add 10.7.0.2/24 dev late",
+      ]);
+      const added = { family: 4, address: "10.7.0.1", prefixLength: 24, alias: true } as const;
+      const made = a.engine.request("change", { name: "carp7", change: { vhid: 7, addAddresses: [added] } });
+      a.engine.signal("SIGCONT");
+      await made;
+      const { interfaces } = await a.engine.request("interfaces", {});
+      const [known] = interfaces.filter(({ name }) => name === "carp7");
+      assert.equal(known?.carpdev, "late", `the ${n}th time`);
+      await a.engine.request("destroy", { name: "carp7" });
+      await a.namespace.ip(["link delete late"]);
+    }
+  } finally {
+    lan.destroy();
+  }
 });
