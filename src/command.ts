@@ -9,7 +9,7 @@ import { Script } from "node:vm";
 import type { quickOutput } from "./cli/quick/show.ts";
 import { tellWriteErrors } from "./cli/write-errors.ts";
 
-/** Those that are compiled in advance. */
+/** Verbs compiled in advance, besides the display of interfaces. */
 const QUICK_VERBS = ["status", "netstart"] as const;
 
 void run();

@@ -10,7 +10,7 @@ import { CARPDEV_MAC, type InterfaceConfiguration } from "./interface/configurat
 export interface Claim {
   /** What it is, for messages: `vhid 1`, `lladdr 02:00:00:00:00:01`, `10.0.0.1`. */
   readonly what: string;
-  /** The carpdev on which nobody else may have it; undefined: on any. */
+  /** The carpdev on which one interface alone may have it; undefined: on the whole host. */
   readonly carpdev: string | undefined;
 }
 

@@ -27,7 +27,7 @@ export class Interfaces implements Iterable<CarpInterface> {
   readonly #byName = new Map<string, CarpInterface>();
   readonly #claims = new Claims();
   readonly #onCarpdev = new ByCarpdev();
-  /** Those that are up: the host listens on their carpdevs. */
+  /** Interfaces that are up: the host listens on their carpdevs. */
   readonly #upOnCarpdev = new ByCarpdev();
   /** Carpdevs of which `listen` has to see whether the host still listens on the right ones. */
   readonly #touched = new Set<string>();

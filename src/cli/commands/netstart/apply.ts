@@ -1,7 +1,7 @@
 /**
  * Applies configuration files to the engine. Each file is one change, applied whole or not at all; a command
  * among its lines divides it, because the lines before the command have to be in force when it runs. Files without
- * commands go to the engine many at a time; those that exchange vhids or addresses are applied together.
+ * commands go to the engine many at a time; files that exchange vhids or addresses are applied together.
  */
 
 import { lineOf } from "../../../config/hostname-file.ts";
@@ -114,7 +114,7 @@ export class Application {
     await this.#applied;
   }
 
-  /** Sends the files that wait, once those that were sent before are applied. */
+  /** Sends the waiting files when the files sent before are applied. */
   async #sendWaiting(): Promise<void> {
     await this.#applied;
     const { of: interfaces, replacements } = this.#waiting.take();
