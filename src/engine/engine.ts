@@ -341,11 +341,15 @@ export class Engine {
   #poll(): void {
     this.#links.look();
     this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
-    for (const { carpdev, what } of this.#dataPath.repair())
-      this.handle({ kind: "repaired", interface: carpdev, what });
+    void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
     void this.#save().then((isSaved) => isSaved && this.log(2, "repaired: the saved state was removed"));
+  }
+
+  async #repairDataPath(): Promise<void> {
+    for (const { carpdev, what } of await this.#dataPath.repair())
+      this.handle({ kind: "repaired", interface: carpdev, what });
   }
 
   #tell(news: News): void {
