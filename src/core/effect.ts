@@ -85,7 +85,10 @@ export type Effect =
       /** Any host on the network can cause this line: it is rate-limited. */
       readonly provoked?: boolean;
     }
-  /** A `down`, `destroy` or shutdown has ended: a successor was heard, or the linger time is over. */
+  /**
+   * A `down`, `destroy`, `state backup` or shutdown has ended: a successor was heard, or the linger time is over. After a
+   * `state backup` of several nodes one for each.
+   */
   | { readonly kind: "left"; readonly interface: string }
   | News;
 

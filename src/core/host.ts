@@ -221,6 +221,12 @@ export class Host {
     return this.#interfaces.get(name)?.isLeaving ?? false;
   }
 
+  /** Whether a node of the interface, or this one, gives way (`state backup`): a `left` effect is still to come. */
+  givesWay(name: string, vhid?: number): boolean {
+    const nodes = this.#interfaces.get(name)?.nodes ?? [];
+    return nodes.some((node) => node.givesWay && (vhid === undefined || vhid === node.vhid));
+  }
+
   interfaces(): InterfaceView[] {
     return this.#interfaces.inOrder().map((each) => each.view());
   }
@@ -276,18 +282,16 @@ export class Host {
       return;
     }
     const carpInterface = this.#interfaces.get(timer.interface);
-    if (timer.kind === "leave") {
-      carpInterface?.finishLeaving();
-      return;
-    }
     if (timer.kind === "grace") {
       carpInterface?.signing.timePassed(now.us);
       return;
     }
     const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
-    if (timer.kind === "advertise") node?.advertiseTimer(now);
-    else if (timer.kind === "announce") node?.announceTimer(now);
-    else node?.masterDownTimer(now);
+    if (node === undefined) return;
+    if (timer.kind === "advertise") node.advertiseTimer(now);
+    else if (timer.kind === "announce") node.announceTimer(now);
+    else if (timer.kind === "leave") carpInterface?.leaveTimer(node, now);
+    else node.masterDownTimer(now);
   }
 
   // Devices.

@@ -49,8 +49,9 @@ export interface Privileged {
  */
 const POLL_EVERY_MS = 800;
 
-/** The least time between two saves that the core asks for. */
+/** The least time between two saves that the core asks for, and how many times longer it is than the last one took. */
 const SAVE_APART_MS = 50;
+const SAVE_APART_TIMES = 25;
 
 export class Engine {
   readonly version = packageJson.version;
@@ -301,7 +302,10 @@ export class Engine {
     this.#dataPath.close();
   }
 
-  /** Saves at once, or a little after the last such save: each goes through all interfaces, which may take over together. */
+  /**
+   * Saves at once, or a while after the last such save: each goes through all interfaces, while hundreds of
+   * them may be taking over.
+   */
   #saveSoon(): void {
     if (this.#stopping) return;
     if (this.#apart !== undefined) {
@@ -309,11 +313,16 @@ export class Engine {
       return;
     }
     this.#saveAgain = false;
+    const beganMs = performance.now();
     void this.#save();
-    this.#apart = setTimeout(() => {
-      this.#apart = undefined;
-      if (this.#saveAgain) this.#saveSoon();
-    }, SAVE_APART_MS);
+    const tookMs = performance.now() - beganMs;
+    this.#apart = setTimeout(
+      () => {
+        this.#apart = undefined;
+        if (this.#saveAgain) this.#saveSoon();
+      },
+      Math.max(SAVE_APART_MS, SAVE_APART_TIMES * tookMs),
+    );
   }
 
   /** @returns whether the state is saved */

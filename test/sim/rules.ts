@@ -106,12 +106,21 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
 
 /** The rule for `state master` and `state backup`. */
 function forced(to: VirtualHostState): Rule {
-  const holds = ({ cause }: Situation) =>
-    cause.kind === "command" &&
-    cause.command.kind === "change" &&
-    cause.command.change.state !== undefined &&
-    (cause.command.change.state === "master") === (to === "MASTER");
-  return { from: to === "MASTER" ? "BACKUP" : "MASTER", to, holds };
+  const from = to === "MASTER" ? "BACKUP" : "MASTER";
+  return { from, to, holds: to === "MASTER" ? (of) => isForcedMaster(of.cause) : hasGivenWay };
+}
+
+function isForcedMaster(cause: Cause): boolean {
+  return (
+    cause.kind === "command" && cause.command.kind === "change" && cause.command.change.state === "master"
+  );
+}
+
+/** A host that bowed out is BACKUP when a successor is heard, or none in time; or before it takes over again. */
+function hasGivenWay({ cause, other, station, key }: Situation): boolean {
+  if (!station.givesWay(key)) return false;
+  if (cause.kind === "timer") return cause.timer.kind === "leave";
+  return isForcedMaster(cause) || (other !== undefined && !isBowOut(other));
 }
 
 function told(other: Heard | undefined, own?: Settings): string {
@@ -252,6 +261,7 @@ function dueState(
   }
   // A host that leaves stops when it hears a successor; without a lease the state depends on more than this.
   if (station.isLeaving(key)) return "INIT";
+  if (station.givesWay(key)) return isBowOut(other) ? "MASTER" : "BACKUP";
   if ((station.leases.get(key) ?? 0) <= station.now.us) return undefined;
   if (isBowOut(other)) return "MASTER";
   if (other.intervalUs !== own.intervalUs || other.demote !== own.demote)

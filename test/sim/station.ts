@@ -92,6 +92,7 @@ export class Station implements Plugged {
   commandedAtUs: Micros = 0;
   /** carp interfaces that have not left yet. */
   readonly #leaving = new Set<string>();
+  readonly #givingWay = new Set<string>();
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
@@ -300,6 +301,7 @@ export class Station implements Plugged {
     this.engine = undefined;
     this.states.clear();
     this.#leaving.clear();
+    this.#givingWay.clear();
     this.#settings.clear();
     this.secrets.clear();
     this.ownCounters.clear();
@@ -354,6 +356,7 @@ export class Station implements Plugged {
     for (const effect of effects)
       if (effect.kind === "transition") {
         this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
+        this.#givingWay.delete(`${effect.interface}/${effect.vhid}`);
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
       else if (effect.kind === "left") this.#left(effect.interface);
@@ -361,6 +364,11 @@ export class Station implements Plugged {
     if (cause.kind === "command" || cause.kind === "shutdown")
       for (const name of this.configurations.keys())
         if (this.engine?.host.isLeaving(name)) this.#leaving.add(name);
+    if (cause.kind === "command")
+      for (const key of this.states.keys()) {
+        const [name = "", vhid] = key.split("/");
+        if (this.engine?.host.givesWay(name, Number(vhid))) this.#givingWay.add(key);
+      }
     return effects;
   }
 
@@ -466,6 +474,11 @@ export class Station implements Plugged {
   /** Whether its interface had begun to leave before the present event. */
   isLeaving(key: string): boolean {
     return this.#leaving.has(key.slice(0, key.indexOf("/")));
+  }
+
+  /** Whether it gave way (`state backup`) before the present event, and waited for a successor. */
+  givesWay(key: string): boolean {
+    return this.#givingWay.has(key);
   }
 
   /** The source address of its advertisements, in the family of another address. */

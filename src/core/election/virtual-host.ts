@@ -23,6 +23,7 @@ import {
   BOW_OUT,
   intervalUs,
   isBowOut,
+  LINGER_US,
   leaseUs,
   MILLISECOND,
   masterDownUs,
@@ -46,7 +47,10 @@ export class VirtualHost {
   #advertiseAtUs: Micros = 0;
   /** While MASTER. */
   readonly #lease = new Lease();
+  /** MASTER, and has bowed out. */
   #leaving = false;
+  /** Leaving for BACKUP, by `state backup`. */
+  #givesWay = false;
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
   readonly #concession = new Concession();
@@ -54,6 +58,7 @@ export class VirtualHost {
   readonly #owner: Owner;
   readonly #advertiseTimer: Timer;
   readonly #masterDownTimer: Timer;
+  readonly #leaveTimer: Timer;
 
   constructor(owner: Owner, vhid: number, advskew: number, counters: VirtualHostCounters, now: Instant) {
     this.#owner = owner;
@@ -63,6 +68,7 @@ export class VirtualHost {
     this.#sinceUs = now.us;
     this.#advertiseTimer = { kind: "advertise", interface: owner.name, vhid };
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
+    this.#leaveTimer = { kind: "leave", interface: owner.name, vhid };
     const announceTimer: Timer = { kind: "announce", interface: owner.name, vhid };
     this.#announcements = new Announcements({
       announce: (part) => owner.transmitter.announce(vhid, this.#lease.untilUs, part),
@@ -73,6 +79,11 @@ export class VirtualHost {
 
   get state(): VirtualHostState {
     return this.#state;
+  }
+
+  /** Whether it gives way (`state backup`): it has bowed out, and a `left` effect is still to come. */
+  get givesWay(): boolean {
+    return this.#givesWay;
   }
 
   get #effective(): Effective {
@@ -119,7 +130,7 @@ export class VirtualHost {
     this.#hearing.forgetPeers();
     this.#concession.forget();
     this.#become("INIT", reason, now);
-    this.#leaving = false;
+    this.#endLeaving();
   }
 
   /**
@@ -134,15 +145,32 @@ export class VirtualHost {
     this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
   }
 
-  /** `state master`: takes over from BACKUP. */
+  /** Bows out, and stays MASTER until `stop`, which is called when a successor is heard or the leave timer fires. */
+  leave(now: Instant): void {
+    this.#givesWay = false;
+    if (this.#leaving) return;
+    this.bowOut(now);
+    if (this.#leaving) this.#arm(this.#leaveTimer, now.us + LINGER_US);
+  }
+
+  /** The leave timer fired: no successor was heard. */
+  leaveTimer(now: Instant): void {
+    if (this.#givesWay) this.#yield({ kind: "forced" }, now.us, now);
+  }
+
+  /** `state master`: takes over from BACKUP, and again while it gives way. */
   forceMaster(now: Instant): void {
+    this.leaveTimer(now);
     if (this.#state === "BACKUP") this.#takeOver({ kind: "forced" }, now);
   }
 
-  /** `state backup`: gives way. Without the bow-out this host would take over again before any other. */
+  /**
+   * `state backup`: gives way as an interface that leaves does. Without the bow-out this host would take over again
+   * before any other.
+   */
   forceBackup(now: Instant): void {
-    this.bowOut(now);
-    if (this.#state === "MASTER") this.#yield({ kind: "forced" }, now.us, now);
+    this.leave(now);
+    this.#givesWay = this.#leaving;
   }
 
   /** An advertisement with a valid digest arrived for this virtual host. */
@@ -242,7 +270,7 @@ export class VirtualHost {
 
   /** Announces the addresses of a MASTER: clients and switches may have lost where they are. */
   announce(now: Instant): void {
-    if (this.#state === "MASTER" && !this.#lostLease(now.us, now))
+    if (this.#state === "MASTER" && !this.#leaving && !this.#lostLease(now.us, now))
       this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
   }
 
@@ -313,7 +341,11 @@ export class VirtualHost {
 
   #heardAsMaster(other: HeardAtInterval, now: Instant): void {
     // A bow-out is no claim. It comes over each family, and the first copy may be what made this host MASTER.
-    if (this.#leaving || isBowOut(other)) return;
+    if (isBowOut(other)) return;
+    if (this.#leaving) {
+      this.#yield({ kind: "forced" }, other.receivedUs, now);
+      return;
+    }
     const decision = decideAsMaster(this.#standing, other);
     if (decision === "answer") this.#answer(other, now);
     else if (decision === "tie") this.#breakTie(other, now);
@@ -405,9 +437,18 @@ export class VirtualHost {
   #yield(reason: TransitionReason, sinceUs: Micros, now: Instant): void {
     this.#cancel(this.#advertiseTimer);
     this.#become("BACKUP", reason, now);
-    this.#leaving = false;
     this.#owner.mastershipChanged();
     this.#waitForMaster(sinceUs);
+    this.#endLeaving();
+  }
+
+  #endLeaving(): void {
+    if (!this.#leaving) return;
+    this.#leaving = false;
+    this.#cancel(this.#leaveTimer);
+    if (!this.#givesWay) return;
+    this.#givesWay = false;
+    this.#owner.emit({ kind: "left", interface: this.#owner.name });
   }
 
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */

@@ -330,11 +330,16 @@ export class CarpInterface implements Owner {
     this.#leaving.begin(to, then);
     this.#host.configurationChanged(this);
     for (const node of this.#nodes) {
-      node.bowOut(now);
+      node.leave(now);
       if (node.state !== "MASTER") node.stop({ kind: to === undefined ? "destroyed" : "taken-down" }, now);
     }
-    if (this.#master) this.#leaving.linger(now);
-    else this.finishLeaving();
+    if (!this.#master) this.finishLeaving();
+  }
+
+  /** The leave timer of a node fired: no successor was heard. */
+  leaveTimer(node: VirtualHost, now: Instant): void {
+    if (this.isLeaving) this.finishLeaving();
+    else node.leaveTimer(now);
   }
 
   /** Ends leaving: a successor was heard, the linger time is over, or a new command replaces this one. */
