@@ -14,6 +14,8 @@ const OF_LINES: Readonly<Record<string, readonly string[]>> = {
   takeover: ["250", "1000"],
   commands: ["1000"],
   failover: [],
+  quiet: [],
+  restarts: [],
 };
 /** Benchmarks that print tables of their own. */
 const SCRIPTS = ["engine-cost", "data-path", "flood"];

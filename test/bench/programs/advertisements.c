@@ -1,6 +1,7 @@
 /*
- * Notes when the advertisements of virtual MAC addresses pass a device, by the kernel's clock: advertisements DEVICE.
- * Frames of other senders are left out in the kernel: a flood of them costs next to nothing.
+ * Notes when the advertisements of virtual MAC addresses arrive at a device, by the kernel's clock: advertisements
+ * DEVICE. On the sender's own device no socket sees what was sent past its queues. Frames of other senders are left out
+ * in the kernel: a flood of them costs next to nothing.
  *
  * After SIGTERM it prints, for each source and virtual host, a line SOURCE VHID COUNT MEAN_US LONGEST_US with the
  * intervals between its advertisements, and ends.
