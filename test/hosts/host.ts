@@ -15,7 +15,7 @@ import { makeDirectory, removeDirectory } from "./resources.ts";
 import type { Spawned } from "./spawned.ts";
 import { Ucarp, type UcarpOptions } from "./ucarp.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+export const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 export interface ExecOptions {
   readonly input?: string;
