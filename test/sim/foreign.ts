@@ -13,12 +13,13 @@ import {
 } from "../../src/protocol/advertisement.ts";
 import { Authentication, type DigestForm } from "../../src/protocol/authentication.ts";
 import { advertisementFrame, parseCarpFrame } from "../../src/protocol/frame.ts";
-import { intervalOf, isBowOut, secretOf } from "./hearing.ts";
+import { intervalOf, isBowOut } from "./hearing.ts";
 import type { Kind, Service } from "./plan.ts";
 import type { Random } from "./random.ts";
-import { noteMade } from "./replays.ts";
+import { type MadeCounters, madeIn } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { ownAddress } from "./station.ts";
+import { keyOf, secretOf } from "./virtual-hosts.ts";
 import type { World } from "./world.ts";
 
 /** The kernel's clock ticks a hundred times a second. */
@@ -55,6 +56,7 @@ export class Foreign implements Plugged {
   readonly kind: ForeignKind;
   disturbedAtUs: Micros = 0;
   readonly #world: World;
+  readonly #made: MadeCounters;
   readonly #random: Random;
   readonly #preempts: boolean;
   readonly #rate: number;
@@ -77,6 +79,7 @@ export class Foreign implements Plugged {
     },
   ) {
     this.#world = world;
+    this.#made = madeIn(world);
     this.id = options.id;
     this.kind = options.kind;
     this.#random = options.random;
@@ -120,7 +123,7 @@ export class Foreign implements Plugged {
     return this.#virtualHosts
       .filter(({ service }) => service.segment === segment.index)
       .map((vh) => [
-        `${vh.service.name}/${vh.vhid}`,
+        keyOf(vh.service.name, vh.vhid),
         vh.secret,
         { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) },
       ]);
@@ -274,11 +277,11 @@ export class Foreign implements Plugged {
     if (this.kind !== "openbsd")
       vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
     const fields = { vhid: vh.vhid, advbase, advskew, demote: this.#demote, counter: vh.counter };
-    noteMade(this.#world, vh.counter, { host: this.id, isOurs: false, ...fields });
+    this.#made.note(fields, { host: this.id, isOurs: false });
     const message = encodeAdvertisement(fields, vh.authentication, this.#form);
     const source = ownAddress(segment.index, this.id);
     const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });
-    segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us });
+    segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us, reading: undefined });
   }
 
   #drawCounter(): bigint {

@@ -12,6 +12,7 @@ import { carpdevOf } from "./hearing.ts";
 import type { Plugged, Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
+import { keyOf } from "./virtual-hosts.ts";
 
 /** The greatest ratio of two clocks' rates: each drifts by up to 1 %. */
 const MAX_DRIFT = 1.0202;
@@ -90,13 +91,13 @@ export function checkBalancing(segment: Segment): void {
   for (const name of names) {
     const balancing = stations.flatMap((station) => {
       const filter = station.filters.get(name);
-      const isHere = carpdevOf(station, `${name}/`) === `eth${segment.index}`;
+      const isHere = carpdevOf(station, `${name}/`) === segment.carpdev;
       return isHere && filter !== undefined && filter.vhids.length > 1 ? [{ station, filter }] : [];
     });
     const nodes = new Set(balancing.flatMap(({ filter }) => filter.vhids));
     const secrets = (station: Station) =>
-      [...nodes].map((vhid) => station.secrets.get(`${name}/${vhid}`)).join();
-    const holders = (vhid: number) => balancing.filter(({ station }) => holds(station, `${name}/${vhid}`));
+      [...nodes].map((vhid) => station.virtualHosts.secretOf(keyOf(name, vhid))).join();
+    const holders = (vhid: number) => balancing.filter(({ station }) => holds(station, keyOf(name, vhid)));
     const isWhole =
       new Set(balancing.map(({ station }) => secrets(station))).size === 1 &&
       balancing.every(({ filter }) => filter.vhids.length === nodes.size) &&
@@ -107,7 +108,7 @@ export function checkBalancing(segment: Segment): void {
       for (const client of CLIENTS[family]) {
         const accepting = balancing.filter(({ station, filter }) => {
           const vhid = filter.vhids[nodeIndex(client, shared, filter.vhids.length)];
-          return holds(station, `${name}/${vhid}`);
+          return vhid !== undefined && holds(station, keyOf(name, vhid));
         });
         if (accepting.length !== 1)
           throw new Violation(
@@ -139,9 +140,8 @@ function participations(segment: Segment, plugged: Plugged): [string, string, Pa
   if (plugged instanceof Foreign) return plugged.participations(segment);
   if (!(plugged instanceof Station) || plugged.engine === undefined) return [];
   return [...plugged.states].flatMap(([key, state]) => {
-    const secret = plugged.secrets.get(key);
-    if (state === "INIT" || secret === undefined || carpdevOf(plugged, key) !== `eth${segment.index}`)
-      return [];
+    const secret = plugged.virtualHosts.secretOf(key);
+    if (state === "INIT" || secret === undefined || carpdevOf(plugged, key) !== segment.carpdev) return [];
     const { intervalUs } = plugged.settings(key);
     const isMaster = state === "MASTER" && holds(plugged, key);
     return [[key, secret, { host: plugged, isMaster, intervalUs }]];

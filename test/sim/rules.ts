@@ -15,6 +15,10 @@ import { remember } from "./replays.ts";
 import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
+import { keyOf } from "./virtual-hosts.ts";
+
+/** States while an event is handled, when it changes none. */
+const NONE = new Map<string, VirtualHostState>();
 
 interface Situation {
   readonly station: Station;
@@ -124,7 +128,8 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
 }
 
 function told(other: Heard | undefined, own?: Settings): string {
-  const heard = other && { ...other, digest: undefined, counter: `${other.counter}` };
+  const { said, origin: _, ...rest } = other ?? {};
+  const heard = other && { ...said, ...rest, digest: undefined, counter: `${other.counter}` };
   return JSON.stringify({ own, other: heard });
 }
 
@@ -165,7 +170,7 @@ export class Rules {
   }
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
-    const discarded = effects.some(({ kind }) => kind === "discarded");
+    const discarded = cause.kind === "frame" && effects.some(({ kind }) => kind === "discarded");
     const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
     const other = verdict?.accepted;
     if (verdict?.conceded !== undefined) remember(station, verdict.conceded);
@@ -185,10 +190,13 @@ export class Rules {
       this.#heard(station, other);
       if (!isBowOut(other)) this.#wasQuietUntil(station, other.key, other.receivedUs);
     }
-    const states = new Map<string, VirtualHostState>();
+    let states = NONE;
     const due = other && this.#due(station, cause, other);
     for (const effect of effects)
-      if (effect.kind === "transition") this.#checkTransition(station, cause, other, effect, states);
+      if (effect.kind === "transition") {
+        if (states === NONE) states = new Map();
+        this.#checkTransition(station, cause, other, effect, states);
+      }
     if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
       throw new Violation(
         "cause",
@@ -213,7 +221,7 @@ export class Rules {
     states: Map<string, VirtualHostState>,
   ): void {
     const { interface: name, vhid, from, to, reason } = transition;
-    const key = `${name}/${vhid}`;
+    const key = keyOf(name, vhid);
     const was = states.get(key) ?? station.states.get(key) ?? "INIT";
     states.set(key, to);
     const other = heard?.key === key ? heard : undefined;
