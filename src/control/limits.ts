@@ -30,6 +30,7 @@ export const LIMITS = {
   advbase: [0, 254],
   advskew: [0, 254],
   announce: [0, 3600],
+  preemptdelay: [0, 86_400],
   mtu: [68, 65_535],
   carpdemote: [0, 128],
   demote: [1, 1_048_576],
