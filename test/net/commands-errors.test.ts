@@ -276,7 +276,14 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ],
   ["netstat -I", "carpctl: -I: needs a value\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n"],
   ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status [--watch]\n"],
-  ["engine now", "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr]\n"],
+  [
+    "engine now",
+    "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+  ],
+  [
+    "engine --boot-demotion soon",
+    "carpctl: --boot-demotion soon: must be 1..86400\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+  ],
 ];
 
 describe("a refused command changes nothing", () => {
