@@ -206,6 +206,13 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, context) => (await import("../commands/service-status.ts")).runServiceStatus(context),
   },
   {
+    names: ["units"],
+    usage: "carpctl units",
+    help: "keep systemd's targets as the states of the interfaces are",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/units/units.ts")).runUnits(context),
+  },
+  {
     names: ["booted"],
     usage: "carpctl booted",
     help: "end the demotion of a booting host once the service checks pass",
