@@ -42,6 +42,7 @@ const Vhid = bounded("vhid", LIMITS.vhid);
 export const Advbase = bounded("advbase", LIMITS.advbase);
 const Advskew = bounded("advskew", LIMITS.advskew);
 export const Announce = bounded("announce", LIMITS.announce);
+export const Preemptdelay = bounded("preemptdelay", LIMITS.preemptdelay);
 export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
 /** The other hosts of a cluster of 32. */
@@ -191,6 +192,7 @@ export const InterfaceChange = z.strictObject({
   balancing: Balancing.optional(),
   lladdr: Lladdr.nullable().optional(),
   announce: Announce.nullable().optional(),
+  preemptdelay: Preemptdelay.nullable().optional(),
   grace: z.literal("off").optional(),
   joinGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   leaveGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),

@@ -27,10 +27,13 @@ export const MAINTENANCE = { reason: "maintenance", by: 240 } as const;
  * Demotion by failed services: far above every other demotion, and the same for any number of failed checks.
  */
 export const SERVICES = { reason: "services", by: 2 ** 20 } as const;
+/** Demotion from the start of a booting host until it is up, as OpenBSD's rc does. */
+export const BOOT = { reason: "boot", by: 128 } as const;
 /** Reserved reasons, by the command that sets and clears each. */
 const COMMAND_OF = new Map<string, string>([
   [MAINTENANCE.reason, "carpctl maintenance"],
   [SERVICES.reason, "carpctl service-status"],
+  [BOOT.reason, "carpctl engine --boot-demotion"],
 ]);
 const MAX_REASONS = 64;
 
@@ -156,6 +159,8 @@ export class Demotion {
   }
 
   #refusalOf({ kind, reason }: Extract<DemotionCommand, { reason: string }>): string | undefined {
+    // It may have ended by itself.
+    if (kind === "promote" && reason === BOOT.reason) return undefined;
     const command = COMMAND_OF.get(reason);
     if (command !== undefined) return `${kind} ${reason}: this is what '${command}' does`;
     if (this.#named.has(reason)) return undefined;

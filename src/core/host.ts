@@ -357,6 +357,9 @@ export class Host {
       get preempt() {
         return host.#sysctl.get("net.inet.carp.preempt") === 1;
       },
+      get preemptDelayUs() {
+        return host.#sysctl.get("net.inet.carp.preempt_delay") * SECOND;
+      },
       balancing,
       get trafficClass() {
         return host.#sysctl.get("net.inet.carp.dscp") << 2;

@@ -19,6 +19,8 @@ export interface NodeView {
   /** When it entered that state. */
   readonly sinceUs: Micros;
   readonly transitions: number;
+  /** BACKUP with preempt on: from when on it preempts a slower master, in the past too. */
+  readonly mayPreemptAtUs?: Micros | undefined;
   /** The other host last heard for this vhid, if any. */
   readonly heard:
     | {
@@ -87,6 +89,8 @@ export interface InterfaceView {
   readonly carppeer6: readonly string[] | undefined;
   /** Seconds in which a MASTER announces each address once more, if set. */
   readonly announce: number | undefined;
+  /** Seconds in which it preempts no healthy master once it is back, if set. */
+  readonly preemptdelay: number | undefined;
   /** The pass or the addresses were changed; undefined: the old are not believed any more. */
   readonly grace?: GraceView | undefined;
   readonly nodes: readonly NodeView[];

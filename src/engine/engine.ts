@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
 import type { HostEvent, Packets } from "../control/messages.ts";
 import type { Command } from "../core/command.ts";
-import { MAINTENANCE, SERVICES } from "../core/demotion.ts";
+import { BOOT, MAINTENANCE, SERVICES } from "../core/demotion.ts";
 import type { News, Transition } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
@@ -35,6 +35,8 @@ export interface EngineOptions {
   /** What outlives a reboot is kept there. */
   readonly stateDir: string;
   readonly log: "syslog" | "stderr";
+  /** Demote a host that boots, for so many seconds at most; undefined: do not. */
+  readonly bootDemotionS?: number | undefined;
 }
 
 /** What an engine has from its start as root. */
@@ -73,6 +75,7 @@ export class Engine {
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
   #saving: NodeJS.Timeout | undefined;
+  #booting: NodeJS.Timeout | undefined;
   /** Runs for a while after a save that the core asked for; the next one waits. */
   #apart: NodeJS.Timeout | undefined;
   #saveAgain = false;
@@ -241,6 +244,7 @@ export class Engine {
     }
     if (configuration.reasons.includes(MAINTENANCE))
       this.log(4, `in maintenance: demoted by ${MAINTENANCE.by}`);
+    this.#followBoot();
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
     setInterval(() => this.#poll(), POLL_EVERY_MS).unref();
@@ -296,10 +300,32 @@ export class Engine {
   /** Closes timers, sockets and the data path without a change in the kernel. */
   release(): void {
     clearTimeout(this.#apart);
+    clearTimeout(this.#booting);
     this.#loop.stop();
     this.#wire.shutdown();
     this.#links.close();
     this.#dataPath.close();
+  }
+
+  /** Ends the demotion of a booting host when that takes too long. */
+  #followBoot(): void {
+    const { endsUs } = this.#state.boot;
+    if (endsUs === undefined) return;
+    const seconds = Math.ceil((endsUs - this.now().us) / 1_000_000);
+    this.log(
+      4,
+      `the host boots: demoted by ${BOOT.by} until 'carpctl booted', for ${seconds} seconds at most`,
+    );
+    this.#booting = setTimeout(() => {
+      this.log(4, "the host boots for too long: it is no longer demoted for that, without 'carpctl booted'");
+      void this.command({ kind: "promote", reason: BOOT.reason });
+    }, seconds * 1000).unref();
+  }
+
+  #hasBooted(): void {
+    clearTimeout(this.#booting);
+    const failure = this.#state.boot.end();
+    if (failure !== undefined) this.log(3, failure);
   }
 
   /**
@@ -364,6 +390,8 @@ export class Engine {
   #tell(news: News): void {
     this.feed.tell(hostEventOf(news));
     if (news.kind === "transition") for (const follower of this.#followers) follower(news);
+    if (news.kind === "demotion" && news.group === undefined && news.reason === BOOT.reason)
+      this.#hasBooted();
     if (news.kind === "contested") this.#scripts.hooks.noteContest(news);
   }
 

@@ -36,6 +36,9 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["carp2 10.0.0.21/24 vhid 1", "vhid 1 is already used by carp0 on eth0"],
   ["carp0 announce 3601", "announce 3601: must be 0..3600"],
   ["carp0 announce", "announce: needs a value (0..3600)"],
+  ["carp0 preemptdelay 86401", "preemptdelay 86401: must be 0..86400"],
+  ["carp0 preemptdelay -1", "preemptdelay -1: must be 0..86400"],
+  ["carp0 preemptdelay", "preemptdelay: needs a value (0..86400)"],
   ["carp0 grace 60", "grace 60: must be off: the time is net.inet.carp.grace"],
   ["carp0 advbase 255", "advbase 255: must be 0..254"],
   ["carp0 advbase -1", "advbase -1: must be 0..254"],
@@ -273,7 +276,14 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ],
   ["netstat -I", "carpctl: -I: needs a value\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n"],
   ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status [--watch]\n"],
-  ["engine now", "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr]\n"],
+  [
+    "engine now",
+    "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+  ],
+  [
+    "engine --boot-demotion soon",
+    "carpctl: --boot-demotion soon: must be 1..86400\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+  ],
 ];
 
 describe("a refused command changes nothing", () => {

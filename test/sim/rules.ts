@@ -28,6 +28,8 @@ interface Situation {
   /** The advertisement heard, when that is the cause. */
   readonly other: Heard | undefined;
   readonly silentSinceUs: Micros;
+  /** Whether it has been back for long enough to preempt a healthy master. */
+  readonly mayPreempt: boolean;
 }
 
 interface Rule {
@@ -63,11 +65,8 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
   "preempts-slower": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ station, own, other }) =>
-      other !== undefined &&
-      station.preempts &&
-      own.intervalUs < other.intervalUs &&
-      other.demote >= own.demote,
+    holds: ({ mayPreempt, own, other }) =>
+      other !== undefined && mayPreempt && own.intervalUs < other.intervalUs && other.demote >= own.demote,
   },
   "master-demoted": {
     from: "BACKUP",
@@ -156,6 +155,8 @@ function stops({ cause, other, station, key }: Situation, reason: TransitionReas
 export class Rules {
   /** When each BACKUP last heard an advertisement, or began to wait for one. */
   readonly #silentSinceUs = new WeakMap<Station, Map<string, Micros>>();
+  /** Since when each virtual host has been back, and the demotion that it had then or since. */
+  readonly #back = new WeakMap<Station, Map<string, { readonly sinceUs: Micros; readonly demote: number }>>();
   /** Called with each advertisement that a host has to accept. */
   readonly #heard: (station: Station, heard: Heard) => void;
   /** Called with each transition that has a cause. */
@@ -170,6 +171,7 @@ export class Rules {
   }
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
+    this.#followDemotion(station);
     const discarded = cause.kind === "frame" && effects.some(({ kind }) => kind === "discarded");
     const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
     const other = verdict?.accepted;
@@ -208,7 +210,8 @@ export class Rules {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
-    const situation = { station, key, cause, own, other, silentSinceUs: 0 };
+    const mayPreempt = this.#mayPreempt(station, key);
+    const situation = { station, key, cause, own, other, silentSinceUs: 0, mayPreempt };
     const state = dueState(situation, was);
     return state && { state, was, key, own };
   }
@@ -227,7 +230,8 @@ export class Rules {
     const other = heard?.key === key ? heard : undefined;
     const own = station.settings(key);
     const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
-    const situation = { station, key, cause, own, other, silentSinceUs };
+    const mayPreempt = this.#mayPreempt(station, key);
+    const situation = { station, key, cause, own, other, silentSinceUs, mayPreempt };
     const rule =
       to === "INIT"
         ? { from: was, to, holds: () => stops({ ...situation, other: heard }, reason) }
@@ -238,9 +242,28 @@ export class Rules {
     if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
     if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
       throw new Violation("cause", `${what}: ${told(other, own)}`);
+    if (from === "INIT" || reason.kind === "lease-expired") this.#isBack(station, key);
     // A host that gives way has heard the master it gives way to.
     if (to === "BACKUP") this.#wasQuietUntil(station, key, other?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);
+  }
+
+  #followDemotion(station: Station): void {
+    for (const [key, { demote: before, sinceUs }] of this.#back.get(station) ?? []) {
+      const { demote } = station.settings(key);
+      if (demote < before) this.#isBack(station, key);
+      else if (demote > before) this.#back.get(station)?.set(key, { sinceUs, demote });
+    }
+  }
+
+  #isBack(station: Station, key: string): void {
+    const back = this.#back.get(station) ?? new Map();
+    this.#back.set(station, back.set(key, { sinceUs: station.now.us, demote: station.settings(key).demote }));
+  }
+
+  #mayPreempt(station: Station, key: string): boolean {
+    const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
+    return station.preempts && station.now.us - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {
@@ -254,7 +277,7 @@ export class Rules {
  * Undefined: it depends on more than the advertisement.
  */
 function dueState(
-  { station, key, own, other }: Situation,
+  { station, key, own, other, mayPreempt }: Situation,
   was: VirtualHostState,
 ): VirtualHostState | undefined {
   if (other === undefined || was === "INIT") return undefined;
@@ -262,7 +285,7 @@ function dueState(
     // A bow-out comes over each family, and the second copy is from a master that has left already.
     if (isBowOut(other)) return undefined;
     const takesOver =
-      (station.preempts && own.intervalUs < other.intervalUs && other.demote >= own.demote) ||
+      (mayPreempt && own.intervalUs < other.intervalUs && other.demote >= own.demote) ||
       other.demote > own.demote ||
       (own.advbase > 0 && other.intervalUs > 3e6 * own.advbase);
     return takesOver ? "MASTER" : "BACKUP";

@@ -108,6 +108,7 @@ class Simulation implements Witness {
     });
     const settings = [
       setting("preempt", preempt),
+      { name: "net.inet.carp.preempt_delay", value: plan.preemptDelayS ?? 0 },
       setting("strict_replay", plan.strictReplay),
       setting("signed_header", plan.signedHeader === true),
       { name: "net.inet.carp.grace", value: graceS },

@@ -84,6 +84,7 @@ export class Station implements Plugged {
   readonly #memories = new Map<string, Memory>();
   allows = true;
   preempts = false;
+  #preemptDelayS = 0;
   strictReplay = false;
   signsHeader = false;
   graceUs: Micros = 0;
@@ -467,6 +468,12 @@ export class Station implements Plugged {
     return known;
   }
 
+  /** How long a virtual host that is back preempts no healthy master. */
+  preemptDelayUs(key: string): Micros {
+    const its = this.configurations.get(key.slice(0, key.indexOf("/")))?.preemptdelay;
+    return 1e6 * (its ?? this.#preemptDelayS);
+  }
+
   /** Whether its interface had begun to leave before the present event. */
   isLeaving(key: string): boolean {
     return this.#leaving.has(nameOf(key));
@@ -504,6 +511,7 @@ export class Station implements Plugged {
     this.allows = setting("allow") === 1;
     if (this.allows !== allowed) this.disturbed();
     this.preempts = setting("preempt") === 1;
+    this.#preemptDelayS = setting("preempt_delay") ?? 0;
     this.strictReplay = setting("strict_replay") === 1;
     this.signsHeader = setting("signed_header") === 1;
   }

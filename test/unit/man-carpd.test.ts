@@ -25,7 +25,12 @@ test("every option of the engine has an entry, with its choices", () => {
   const engine = VERBS.find(({ names }) => names.includes("engine"));
   assert.ok(engine);
   for (const { word, choices } of optionsOf(engine))
-    assert.ok(carpd.includes(`\n.It Fl ${word.slice(1)} Cm ${choices.join(" | ")}\n`), word);
+    assert.match(
+      carpd,
+      new RegExp(
+        `\n\\.It Fl ${word.slice(1)} ${choices.length > 0 ? `Cm ${choices.join(" \\| ")}\n` : "Ar "}`,
+      ),
+    );
 });
 
 test("every signal that the engine listens to has an entry, and no other", () => {

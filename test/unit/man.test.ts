@@ -47,10 +47,14 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
   }
 });
 
+/** Numbers of commands that demote. */
+const DEMOTION = ["demote", "boot-demotion"];
+
 test("numbers have their range, and words their choices", () => {
   const parameters = entries("PARAMETERS", "Cm");
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const text = parameters.get(name)?.text ?? section(page, name === "demote" ? "DEMOTION" : "INTERFACES");
+    const text =
+      parameters.get(name)?.text ?? section(page, DEMOTION.includes(name) ? "DEMOTION" : "INTERFACES");
     assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
   }
   for (const [name, choices] of [

@@ -7,7 +7,7 @@ import type { Argv } from "yargs";
 import { LIMITS } from "../../control/limits.ts";
 import type { CandidateKind } from "../completion/candidates.ts";
 import type { CommandContext } from "../context.ts";
-import { misused, type Outcome } from "../outcome.ts";
+import { isRefusal, misused, type Outcome } from "../outcome.ts";
 import { variablesHelp } from "../show/variables-help.ts";
 
 /** Options and words of a verb, as yargs read them. */
@@ -25,6 +25,8 @@ export interface Verb {
   run(given: Arguments, context: CommandContext): Promise<Outcome>;
 }
 
+const ENGINE_USAGE = "carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]";
+
 const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
 
 const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]";
@@ -32,16 +34,22 @@ const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]"
 export const VERBS: readonly Verb[] = [
   {
     names: ["engine"],
-    usage: "carpctl engine [--log syslog|stderr]",
+    usage: ENGINE_USAGE,
     help: "run the engine in the foreground",
     options: (command) =>
-      command.option("log", {
-        type: "string",
-        requiresArg: true,
-        choices: ["syslog", "stderr"],
-        default: "syslog",
-        describe: "where to log",
-      }),
+      command
+        .option("log", {
+          type: "string",
+          requiresArg: true,
+          choices: ["syslog", "stderr"],
+          default: "syslog",
+          describe: "where to log",
+        })
+        .option("boot-demotion", {
+          type: "string",
+          requiresArg: true,
+          describe: "demoted while the host boots, at most so long",
+        }),
     run: runEngineHere,
   },
   {
@@ -198,6 +206,20 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, context) => (await import("../commands/service-status.ts")).runServiceStatus(context),
   },
   {
+    names: ["units"],
+    usage: "carpctl units",
+    help: "keep systemd's targets as the states of the interfaces are",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/units/units.ts")).runUnits(context),
+  },
+  {
+    names: ["booted"],
+    usage: "carpctl booted",
+    help: "end the demotion of a booting host once the service checks pass",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/booted.ts")).runBooted(context),
+  },
+  {
     names: ["maintenance"],
     words: "[mode]",
     usage: "carpctl maintenance [on|off]",
@@ -213,10 +235,15 @@ export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names)
 
 /** Ends the process: an engine that has stopped may still have threads. */
 async function runEngineHere(given: Arguments, { options }: CommandContext): Promise<Outcome> {
+  const { limitedNumber } = await import("./ifconfig/keyword-values.ts");
   const { beginEngine } = await import("../../engine/privileged-start.ts");
   const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
   const { runDir, etcDir } = options;
+  const seconds = [given["boot-demotion"]].flat().at(-1);
+  const bootDemotionS = seconds === undefined ? undefined : limitedNumber("boot-demotion", String(seconds));
+  if (isRefusal(bootDemotionS)) return misused(ENGINE_USAGE, `--${bootDemotionS.refusal}`);
   // An engine with a run directory of its own keeps everything there.
   const ownState = runDir === "/run/carp" ? "/var/lib/carp" : runDir;
-  process.exit(await beginEngine({ runDir, etcDir, stateDir: process.env.CARP_STATE_DIR || ownState, log }));
+  const stateDir = process.env.CARP_STATE_DIR || ownState;
+  process.exit(await beginEngine({ runDir, etcDir, stateDir, log, bootDemotionS }));
 }

@@ -9,7 +9,7 @@ import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
 import { scoped } from "./ifconfig.ts";
-import { arrivedOf, conflictOf } from "./json.ts";
+import { arrivedOf, conflictOf, preemptDelaySecondsLeft } from "./json.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
 export interface Page {
@@ -48,6 +48,14 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       nodes.flatMap((node) => {
         const conflict = conflictOf(node, page.nowUs);
         return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
+      }),
+    ),
+    ...interfaces.flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => {
+        const seconds = preemptDelaySecondsLeft(node, page.nowUs);
+        return seconds === undefined
+          ? []
+          : `${name} vhid ${node.vhid}: preempts no healthy master for ${seconds} more seconds (preemptdelay)`;
       }),
     ),
     ...groups

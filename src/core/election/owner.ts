@@ -11,6 +11,8 @@ export interface Owner {
   readonly name: string;
   readonly advbase: number;
   readonly preempt: boolean;
+  /** How long a virtual host that is back leaves a healthy master alone. */
+  readonly preemptDelayUs: Micros;
   readonly addresses: readonly InterfaceAddress[];
   readonly transmitter: Transmitter;
   /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */

@@ -18,6 +18,7 @@ import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
 import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
+import { PreemptDelay } from "./preempt-delay.ts";
 import { decideAsBackup, decideAsMaster, type Standing, staysAfterTie } from "./rules.ts";
 import {
   BOW_OUT,
@@ -54,6 +55,7 @@ export class VirtualHost {
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
   readonly #concession = new Concession();
+  readonly #preemptDelay = new PreemptDelay();
   readonly counters: VirtualHostCounters;
   readonly #owner: Owner;
   readonly #advertiseTimer: Timer;
@@ -99,6 +101,10 @@ export class VirtualHost {
     return { intervalUs: intervalUs(this.#owner.advbase, advskew), demote };
   }
 
+  get #mayPreemptAtUs(): Micros {
+    return this.#preemptDelay.endUs(this.#owner.preemptDelayUs);
+  }
+
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
   #leaseUs(leftUs: Micros, intervalUs = this.#intervalUs): Micros {
     return leaseUs(this.#owner.advbase, intervalUs, this.#hearing.shortestIntervalUs(leftUs));
@@ -110,6 +116,7 @@ export class VirtualHost {
    */
   start(leaseUntilUs: Micros, now: Instant): void {
     this.#hearing.begin();
+    this.#preemptDelay.begin(this.#effective.demote, now.us);
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
       this.#lease.resume(leaseUntilUs);
@@ -305,6 +312,7 @@ export class VirtualHost {
 
   /** advbase, advskew or demotion changed. @param atOnce advertise the change now */
   settingsChanged(atOnce: boolean, now: Instant): void {
+    this.#preemptDelay.demoted(this.#effective.demote, now.us);
     if (this.#state === "BACKUP") this.#waitForMaster(this.#silentSinceUs);
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     if (atOnce) this.#advertise(now);
@@ -322,6 +330,7 @@ export class VirtualHost {
       state: this.#state,
       sinceUs: this.#sinceUs,
       transitions: this.#transitions,
+      mayPreemptAtUs: this.#state === "BACKUP" && this.#owner.preempt ? this.#mayPreemptAtUs : undefined,
       heard: heard && {
         source: heard.source,
         advbase: heard.advbase,
@@ -354,7 +363,10 @@ export class VirtualHost {
 
   #heardAsBackup(other: HeardAtInterval, now: Instant): void {
     this.#concession.heard(other);
-    const { advbase, preempt } = this.#owner;
+    const { advbase } = this.#owner;
+    // A demotion may end with this very advertisement (send-record.ts), before settingsChanged tells of it.
+    this.#preemptDelay.demoted(this.#effective.demote, now.us);
+    const preempt = this.#owner.preempt && now.us >= this.#mayPreemptAtUs;
     const own = { ...this.#standing, advbase, preempt };
     const { intervalUs, demote } = other;
     const decision = decideAsBackup(own, { intervalUs, demote, bowsOut: isBowOut(other) });
@@ -454,6 +466,7 @@ export class VirtualHost {
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */
   #lostLease(atUs: Micros, now: Instant): boolean {
     if (this.#state !== "MASTER" || this.#leaving || !this.#lease.isOver(atUs)) return false;
+    this.#preemptDelay.begin(this.#effective.demote, now.us);
     this.#yield({ kind: "lease-expired" }, now.us, now);
     return true;
   }

@@ -11,6 +11,7 @@ import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect } from "../effect.ts";
 import type { Owner } from "../election/owner.ts";
+import { SECOND } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
@@ -33,6 +34,8 @@ import { InterfaceTransmitter } from "./transmitter.ts";
 /** The part of the host that its carp interfaces use. */
 export interface Host {
   readonly preempt: boolean;
+  /** Of the interfaces that have no delay of their own. */
+  readonly preemptDelayUs: Micros;
   /** TOS or traffic class of advertisements. */
   readonly trafficClass: number;
   /** Whether this host forwards IPv6: its neighbour advertisements then have the router flag. */
@@ -134,6 +137,11 @@ export class CarpInterface implements Owner {
 
   get preempt(): boolean {
     return this.#host.preempt;
+  }
+
+  get preemptDelayUs(): Micros {
+    const { preemptdelay } = this.#configuration;
+    return preemptdelay === undefined ? this.#host.preemptDelayUs : preemptdelay * SECOND;
   }
 
   get nodes(): readonly VirtualHost[] {

@@ -25,6 +25,7 @@ import {
   Mtu,
   NamedDemotion,
   Pass,
+  Preemptdelay,
 } from "../../control/messages.ts";
 import { printable } from "../../control/printable.ts";
 import type { HostConfiguration } from "../../core/command.ts";
@@ -58,6 +59,7 @@ const SavedInterface = z.strictObject({
   lladdr: Lladdr.optional(),
   carpdevMacs: z.array(MacAddress).default([]),
   announce: Announce.optional(),
+  preemptdelay: Preemptdelay.optional(),
   groups: z.array(GroupName),
   description: Description.optional(),
   mtu: Mtu.optional(),

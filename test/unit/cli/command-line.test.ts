@@ -287,7 +287,10 @@ for (const [words, err] of [
     'carpctl: p tcp: must be "carp"\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n',
   ],
   [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status [--watch]\n"],
-  [["engine", "--log"], "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr]\n"],
+  [
+    ["engine", "--log"],
+    "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+  ],
 ] as const) {
   test(`carpctl ${words.join(" ")}: a usage line, exit 2`, async () => {
     assert.deepEqual(await started(words), { status: 2, out: "", err });

@@ -48,6 +48,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       carppeer: ["192.0.2.2"],
       carppeer6: ["2001:db8::2"],
       announce: 0,
+      preemptdelay: 120,
       groups: ["carp", "www"],
       nodes: [node(), node({ vhid: 2, advskew: 100, state: "BACKUP" })],
       addresses: [],
@@ -62,6 +63,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       "\t\tstate MASTER vhid 1 advskew 0\n" +
       "\t\tstate BACKUP vhid 2 advskew 100\n" +
       "\tannounce 0\n" +
+      "\tpreemptdelay 120\n" +
       "\tgroups: carp www\n" +
       "\tstatus: master\n",
   );
