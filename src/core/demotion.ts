@@ -5,7 +5,8 @@
  */
 
 import type { DemotionCommand } from "./command.ts";
-import type { DemotionChange } from "./effect.ts";
+import type { DemotionChange, LogFields } from "./effect.ts";
+import { INTERFACE_NAME } from "./interface/name.ts";
 import type { Fault } from "./model.ts";
 import type { SysctlTree } from "./sysctl.ts";
 import type { DemotionView, NamedDemotion } from "./view.ts";
@@ -52,7 +53,7 @@ export interface DemotionEvents {
   /** Called when the count of a group, or (undefined) the counter of the whole host, has changed. */
   changed(group: string | undefined, rose: boolean): void;
   tell(change: DemotionChange): void;
-  log(priority: 2 | 3, text: string): void;
+  log(priority: 2 | 3, text: string, fields: LogFields): void;
 }
 
 const FAULT_TEXTS = {
@@ -148,12 +149,22 @@ export class Demotion {
     }
   }
 
-  /** Adds to the global counter. @param log writes the log line; undefined: the line that every change has */
-  adjustGlobal(by: number, why: string, log?: () => void): void {
+  /**
+   * Adds to the global counter.
+   *
+   * @param log writes the log line; undefined: the line that every change has
+   * @param of the interface whose fault it is
+   */
+  adjustGlobal(by: number, why: string, log?: () => void, of?: string): void {
     if (by === 0) return;
     this.#sysctl.set("net.inet.carp.demotion", this.global + by);
     if (log !== undefined) log();
-    else this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`);
+    else
+      this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`, {
+        event: "demotion",
+        interface: of,
+        reason: why,
+      });
     this.#events.tell({ by, to: this.global, reason: why });
     this.#events.changed(undefined, by > 0);
   }
@@ -189,7 +200,9 @@ export class Demotion {
       failed.length > 0
         ? `carp demoted by ${by} due to service disruption (services: ${failed.join(", ")})`
         : `carp promoted by ${by} due to service recovery`;
-    return this.#setReason(reason, failed.length > 0 ? by : 0, () => this.#events.log(2, text));
+    return this.#setReason(reason, failed.length > 0 ? by : 0, () =>
+      this.#events.log(2, text, { event: "demotion", reason }),
+    );
   }
 
   /** The carp demote count of a group. */
@@ -204,7 +217,11 @@ export class Demotion {
     if (count === before) return;
     if (count === 0) this.#groups.delete(group);
     else this.#groups.set(group, count);
-    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
+    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`, {
+      event: "demotion",
+      interface: INTERFACE_NAME.test(who) ? who : undefined,
+      reason: why,
+    });
     this.#events.tell({ group, by: count - before, to: count, who, reason: why });
     this.#events.changed(group, count > before);
   }
@@ -219,7 +236,7 @@ export class Demotion {
     const faults = this.#faults.get(name) ?? new Map();
     this.#faults.set(name, faults.set(fault, { groups, by }));
     for (const group of groups) this.adjustGroup(group, 1, name, FAULT_TEXTS[fault].begins);
-    this.adjustGlobal(by, FAULT_TEXTS[fault].globally[0]);
+    this.adjustGlobal(by, FAULT_TEXTS[fault].globally[0], undefined, name);
   }
 
   /** A fault of this interface ends: takes back what `begin` added. */
@@ -228,7 +245,7 @@ export class Demotion {
     if (begun === undefined) return;
     this.#faults.get(name)?.delete(fault);
     for (const group of begun.groups) this.adjustGroup(group, -1, name, FAULT_TEXTS[fault].ends);
-    this.adjustGlobal(-begun.by, FAULT_TEXTS[fault].globally[1]);
+    this.adjustGlobal(-begun.by, FAULT_TEXTS[fault].globally[1], undefined, name);
   }
 
   /** Ends all faults of an interface that is destroyed. */

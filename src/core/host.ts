@@ -9,7 +9,7 @@ import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
-import type { Effect } from "./effect.ts";
+import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
@@ -40,10 +40,10 @@ export class Host {
       this.#demoted.set(group, rose || (this.#demoted.get(group) ?? false));
     },
     tell: (change) => this.#emit({ kind: "demotion", ...change }),
-    log: (priority, text) => this.#log(priority, text),
+    log: (priority, text, fields) => this.#log(priority, text, fields),
   });
   readonly #failures = new Failures({
-    complain: (text) => this.#complain(text),
+    complain: (text, of) => this.#complain(text, of),
     arm: (timer, atUs) => this.#emit({ kind: "arm", timer, atUs }),
     cancel: (timer) => this.#emit({ kind: "cancel", timer }),
   });
@@ -81,7 +81,7 @@ export class Host {
       with: (carpdev, vhid) => this.#interfaces.with(carpdev, vhid),
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
-      log: (priority, text, provoked) => this.#log(priority, text, provoked),
+      log: (priority, text, fields) => this.#log(priority, text, fields),
     });
     this.#commands = new Commands({
       interfaces: this.#interfaces,
@@ -323,9 +323,13 @@ export class Host {
   }
 
   #repaired(event: Extract<Event, { kind: "repaired" }>, now: Instant): void {
-    this.#log(2, `${event.interface}: repaired: ${event.what}`);
-    this.#emit(event);
     const named = this.#interfaces.get(event.interface);
+    this.#log(2, `${event.interface}: repaired: ${event.what}`, {
+      event: "repaired",
+      interface: named?.name,
+      reason: event.what,
+    });
+    this.#emit(event);
     for (const each of named === undefined ? this.#interfaces.on(event.interface) : [named]) {
       each.repairs += 1;
       for (const node of each.nodes) node.announce(now);
@@ -385,8 +389,8 @@ export class Host {
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),
       hasLeft: () => host.#interfaces.listen(),
       emit: (effect) => host.#emit(effect),
-      log: (priority, text) => host.#log(priority, text),
-      complain: (text) => host.#complain(text),
+      log: (priority, text, fields) => host.#log(priority, text, fields),
+      complain: (text, of) => host.#complain(text, of),
       count: (statistic, of) => host.#count(statistic, of),
     };
   }
@@ -426,14 +430,15 @@ export class Host {
     this.#effects.push(effect);
   }
 
-  #log(priority: Priority, text: string, provoked = false): void {
+  #log(priority: Priority, text: string, fields: LogFields): void {
+    const provoked = fields.event === "discarded";
     if (priority <= this.#sysctl.get("net.inet.carp.log"))
-      this.#emit({ kind: "log", priority, text, ...(provoked && { provoked }) });
+      this.#emit({ kind: "log", priority, text, fields, ...(provoked && { provoked }) });
   }
 
   /** Logs a complaint at any value of net.inet.carp.log, because a person has to do something. */
-  #complain(text: string): void {
-    this.#emit({ kind: "log", priority: 3, text });
+  #complain(text: string, of: string | undefined): void {
+    this.#emit({ kind: "log", priority: 3, text, fields: { event: "failure", interface: of } });
     this.#emit({ kind: "complaint", text });
   }
 

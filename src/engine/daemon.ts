@@ -89,7 +89,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
-  engine.log(6, `carpd ${engine.version} started`);
+  engine.log(6, `carpd ${engine.version} started`, undefined, { event: "started" });
   const order = await orders.next();
   if (order === "stop") {
     notifyStopping();
@@ -120,7 +120,7 @@ function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirect
   setInterval(() => {
     try {
       lock.keep();
-      if (server.restore()) engine.log(2, "repaired: the control socket was removed");
+      if (server.restore()) engine.repaired("the control socket was removed");
     } catch {
       // The run directory is gone: a later check makes the socket when it is back.
     }
@@ -133,7 +133,7 @@ function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirect
  * engine bows out, so that no address stays with a host that no engine controls.
  */
 async function crash(engine: Engine, error: unknown): Promise<never> {
-  engine.log(2, `internal error, giving up: ${trace(error)}`);
+  engine.log(2, `internal error, giving up: ${trace(error)}`, undefined, { event: "internal-error" });
   if (!isSupervised()) {
     setTimeout(() => process.exit(INTERNAL_ERROR), CRASH_STOP_MS).unref();
     await engine.stop("keep").catch(() => {});

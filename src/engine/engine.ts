@@ -189,6 +189,11 @@ export class Engine {
     });
   }
 
+  /** Logs that what another program removed is there again. */
+  repaired(what: string): void {
+    this.log(2, `repaired: ${what}`, undefined, { event: "repaired", reason: what });
+  }
+
   /** What other owners have on a carpdev that may decide about its packets before the data path. */
   overruled(carpdev: string): Overruled {
     return this.#dataPath.overruled(this.host.link(carpdev)?.index ?? 0);
@@ -379,7 +384,7 @@ export class Engine {
     void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
-    void this.#save().then((isSaved) => isSaved && this.log(2, "repaired: the saved state was removed"));
+    void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
   }
 
   async #repairDataPath(): Promise<void> {
@@ -396,7 +401,7 @@ export class Engine {
   }
 
   #complain(text: string): void {
-    this.log(3, text);
+    this.log(3, text, undefined, { event: "failure" });
     this.feed.tell({ kind: "complaint", text });
   }
 

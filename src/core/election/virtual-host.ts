@@ -10,7 +10,7 @@ import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
-import type { TransitionReason } from "../reason.ts";
+import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
 import { Announcements } from "./announcements.ts";
 import { Answers } from "./answers.ts";
@@ -480,6 +480,14 @@ export class VirtualHost {
     this.#owner.log(
       from === "INIT" || to === "INIT" ? 4 : 2,
       `${name}: state transition${this.#owner.label(this.vhid)}: ${from} -> ${to}`,
+      {
+        event: "transition",
+        interface: name,
+        vhid: this.vhid,
+        state: to,
+        previousState: from,
+        reason: reasonText(reason),
+      },
     );
     this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
     if (from !== "MASTER") return;

@@ -9,7 +9,7 @@ import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
-import type { Effect } from "../effect.ts";
+import type { Effect, LogFields } from "../effect.ts";
 import type { Owner } from "../election/owner.ts";
 import { SECOND } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
@@ -55,9 +55,9 @@ export interface Host {
   configuredAnew(of: CarpInterface): void;
   readonly demotion: Demotion;
   emit(effect: Effect): void;
-  log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
-  /** Tells a person to do something. */
-  complain(text: string): void;
+  log(priority: 2 | 3 | 4 | 5 | 6, text: string, fields: LogFields): void;
+  /** Tells a person to do something about a carp interface. */
+  complain(text: string, of: string): void;
   /** Counts in the statistics of the interface and of the host. */
   count(statistic: StatisticName, of: CarpInterface): void;
   /**
@@ -102,7 +102,7 @@ export class CarpInterface implements Owner {
     this.#leaving = new Leaving(configuration.name, emit);
     this.signing = new Signing(configuration, {
       emit,
-      log: (text) => host.log(2, text),
+      log: (text, vhid) => host.log(2, text, { event: "signing", interface: configuration.name, vhid }),
       believedChanged: () => this.#appear(),
     });
     this.#appearance = new Appearance(configuration, this.#link, this.signing.believed);
@@ -484,8 +484,8 @@ export class CarpInterface implements Owner {
     this.#host.emit(effect);
   }
 
-  log(priority: 2 | 4, text: string): void {
-    this.#host.log(priority, text);
+  log(priority: 2 | 4, text: string, fields: LogFields): void {
+    this.#host.log(priority, text, fields);
   }
 
   countTransitionToMaster(): void {

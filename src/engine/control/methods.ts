@@ -236,7 +236,8 @@ function logChange<M extends Method>(
 ): void {
   const line = changeLine(method, params, result, uid);
   // A user without root's rights must not fill the log.
-  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
+  if (line !== undefined)
+    engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`, { event: "change" });
 }
 
 async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {
