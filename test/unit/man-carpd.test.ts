@@ -17,6 +17,7 @@ import { Host } from "../../src/core/host.ts";
 import { Hooks } from "../../src/engine/scripts/hooks.ts";
 import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
 import { journalEntry, MESSAGE_IDS } from "../../src/kernel/process/journal.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import {
   assertDescribed,
   diagnostics,
@@ -69,7 +70,7 @@ test("every signal that the engine listens to has an entry, and no other", () =>
 
 test("the systemd units are valid", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
-  for (const name of ["carpd", "carpctl"]) symlinkSync(join(tree, "bin/carpctl"), join(directory, name));
+  for (const name of ["carpd", "carpctl"]) symlinkSync(CARPCTL, join(directory, name));
   const paths = [carpd, serviceStatus].flatMap((page) => {
     const names = [...page.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);
     const units = displays(page, "[Unit]");
