@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { CARPCTL } from "../hosts/host.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { Supervised } from "../hosts/supervised.ts";
 import type { Line } from "./line.ts";
 import { configure, configureEngine, createPair, mastersOf, virtualHosts } from "./many-virtual-hosts.ts";
