@@ -25,7 +25,7 @@ import { applyVariables } from "./state/variables-file.ts";
 
 /** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 5000;
-const SOCKET_CHECK_EVERY_MS = 800;
+const SOCKET_CHECK_EVERY_MS = 2400;
 
 /** Exit status after an internal error. */
 const INTERNAL_ERROR = 70;

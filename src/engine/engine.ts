@@ -46,10 +46,12 @@ export interface Privileged {
 }
 
 /**
- * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a
- * device.
+ * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a device. Each look
+ * wakes the engine up, which costs more than what is looked at.
  */
-const POLL_EVERY_MS = 800;
+const LOOK_EVERY_MS = 2400;
+/** How often the MACs of unicast peers are asked for. */
+const RESOLVE_EVERY_MS = 800;
 
 /** The least time between two saves that the core asks for, and how many times longer it is than the last one took. */
 const SAVE_APART_MS = 50;
@@ -252,7 +254,10 @@ export class Engine {
     this.#followBoot();
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
-    setInterval(() => this.#poll(), POLL_EVERY_MS).unref();
+    setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    setInterval(() => {
+      this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
+    }, RESOLVE_EVERY_MS).unref();
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
@@ -378,9 +383,8 @@ export class Engine {
   }
 
   /** Repairs and reports the changes that the kernel does not report. */
-  #poll(): void {
+  #look(): void {
     this.#links.look();
-    this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
     void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;

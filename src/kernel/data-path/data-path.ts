@@ -81,7 +81,7 @@ function without(obstacle: string): DataPath {
 }
 
 /** Carpdevs that one call of `repair` looks at: their number must not cost. */
-const REPAIRED_AT_ONCE = 16;
+const REPAIRED_AT_ONCE = 48;
 
 /** What an interface takes in the maps. */
 interface Place {
