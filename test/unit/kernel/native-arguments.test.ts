@@ -34,10 +34,18 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["int32", 1],
     ["boolean", true],
   ],
+  listFiltersApart: [
+    ["int32", 1],
+    ["boolean", true],
+  ],
   programName: [["uint32", 1]],
   xdpProgram: [["int32", 1]],
   lockFile: [["int32", -1]],
   listTcx: [
+    ["uint32", 1],
+    ["boolean", true],
+  ],
+  listTcxApart: [
     ["uint32", 1],
     ["boolean", true],
   ],
