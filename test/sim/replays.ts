@@ -26,10 +26,12 @@ export interface Made {
   host: number;
   isOurs: boolean;
   fields: Fields;
+  /** The hosts of ours that have sent it, a bit each by id. */
+  senders: number;
 }
 
 /** Counters that differ in the low 8 bits alone are found together. */
-const NEAR_BITS = 8n;
+const NEAR_BITS = 8;
 /** Bits of the number by which they are found; those that differ above are found together, too. */
 const PLACE_BITS = 30;
 
@@ -50,10 +52,15 @@ export class MadeCounters {
     { host, isOurs }: { readonly host: number; readonly isOurs: boolean },
   ): void {
     const fields = { advbase, advskew, demote };
+    const sender = isOurs ? 1 << host : 0;
     const former = this.originOf(counter);
-    if (former === undefined) this.#add({ counter, us: timeOf(counter), host, isOurs, fields });
+    if (former === undefined) {
+      this.#add({ counter, us: timeOf(counter), host, isOurs, fields, senders: sender });
+      return;
+    }
+    former.senders |= sender;
     // Another implementation counts on to a counter of ours: either may have sent it.
-    else if (former.isOurs) Object.assign(former, { host, isOurs, fields });
+    if (former.isOurs) Object.assign(former, { host, isOurs, fields });
   }
 
   #add(made: Made): void {
@@ -89,7 +96,12 @@ export class MadeCounters {
 }
 
 function placeOf(counter: bigint): number {
-  return Number(BigInt.asUintN(PLACE_BITS, counter >> NEAR_BITS));
+  return Math.floor(Number(BigInt.asUintN(PLACE_BITS + NEAR_BITS, counter)) / 2 ** NEAR_BITS);
+}
+
+/** Whether the host has sent the counter some time, as any virtual host. */
+export function hasSent(station: Station, { senders }: Made): boolean {
+  return (senders & (1 << station.id)) !== 0;
 }
 
 function isBeside(one: Made, other: Made): boolean {

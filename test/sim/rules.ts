@@ -267,8 +267,12 @@ export class Rules {
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {
-    const since = this.#silentSinceUs.get(station) ?? new Map<string, Micros>();
-    this.#silentSinceUs.set(station, since.set(key, Math.max(us, since.get(key) ?? us)));
+    let since = this.#silentSinceUs.get(station);
+    if (since === undefined) {
+      since = new Map();
+      this.#silentSinceUs.set(station, since);
+    }
+    since.set(key, Math.max(us, since.get(key) ?? us));
   }
 }
 
