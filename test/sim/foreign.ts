@@ -30,7 +30,8 @@ interface VirtualHost {
   readonly vhid: number;
   readonly advskew: number;
   readonly authentication: Authentication;
-  readonly secret: string;
+  /** The same for all hosts with its secret. */
+  readonly group: string;
   state: "BACKUP" | "MASTER";
   /** Number of its present timer: timers with another number do nothing. */
   generation: number;
@@ -91,7 +92,7 @@ export class Foreign implements Plugged {
           vhid,
           advskew: options.advskews[i]?.[j] ?? 0,
           authentication: new Authentication({ pass, vhid, addresses }),
-          secret: secretOf({ pass, addresses }, vhid),
+          group: `${keyOf(service.name, vhid)}|${secretOf({ pass, addresses }, vhid)}`,
           state: "BACKUP" as const,
           generation: 0,
           counter: this.#drawCounter(),
@@ -115,17 +116,18 @@ export class Foreign implements Plugged {
     return address === ownAddress(segment.index, this.id);
   }
 
-  participations(
+  /** Adds its virtual hosts on the segment to their groups; see masters.ts. */
+  participate(
     segment: Segment,
-  ): [string, string, { host: Foreign; isMaster: boolean; intervalUs: Micros }][] {
-    if (!this.#isUp) return [];
-    return this.#virtualHosts
-      .filter(({ service }) => service.segment === segment.index)
-      .map((vh) => [
-        keyOf(vh.service.name, vh.vhid),
-        vh.secret,
-        { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) },
-      ]);
+    add: (
+      group: string,
+      participant: { readonly host: Foreign; readonly isMaster: boolean; readonly intervalUs: Micros },
+    ) => void,
+  ): void {
+    if (!this.#isUp) return;
+    for (const vh of this.#virtualHosts)
+      if (vh.service.segment === segment.index)
+        add(vh.group, { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) });
   }
 
   start(): void {

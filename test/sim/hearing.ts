@@ -6,7 +6,7 @@
 import type { Micros } from "../../src/core/model.ts";
 import type { Authentication } from "../../src/protocol/authentication.ts";
 import type { Received } from "./kernel.ts";
-import { dueFor, hasSent, type Made } from "./replays.ts";
+import { dueFor, hasSent, type Made, timeOf } from "./replays.ts";
 import { type Said, said } from "./said.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
@@ -23,6 +23,8 @@ export interface Heard {
   readonly intervalUs: Micros;
   readonly demote: number;
   readonly counter: bigint;
+  /** The time of the counter, as of one of ours. */
+  readonly us: Micros;
   /** The host that made the counter. */
   readonly origin: Made | undefined;
   readonly receivedUs: Micros;
@@ -108,6 +110,7 @@ function signed(
       advskew: said.advskew,
       demote: said.demote,
       counter: said.counter,
+      us: reading.origin?.us ?? timeOf(said.counter),
       origin: reading.origin,
       intervalUs: intervalOf(said.advbase, said.advskew),
       receivedUs,

@@ -9,7 +9,7 @@ import { addressBytes, formatAddress } from "../../src/protocol/address.ts";
 import { nodeIndex } from "../oracle/load-sharing.ts";
 import { Foreign } from "./foreign.ts";
 import { carpdevOf } from "./hearing.ts";
-import type { Plugged, Segment } from "./segment.ts";
+import type { Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
 import { keyOf } from "./virtual-hosts.ts";
@@ -147,25 +147,27 @@ function holds(station: Station, key: string): boolean {
 
 export function groupsOf(segment: Segment): Groups {
   const found = new Map<string, Participant[]>();
+  const add = (group: string, participant: Participant) => {
+    const participants = found.get(group);
+    if (participants === undefined) found.set(group, [participant]);
+    else participants.push(participant);
+  };
   for (const plugged of segment.plugs)
-    for (const [key, secret, participant] of participations(segment, plugged)) {
-      const isGraceful = plugged instanceof Station && plugged.graceUs > 0;
-      const group = isGraceful ? key : `${key}|${secret}`;
-      const participants = found.get(group);
-      if (participants === undefined) found.set(group, [participant]);
-      else participants.push(participant);
-    }
+    if (plugged instanceof Foreign) plugged.participate(segment, add);
+    else if (plugged instanceof Station && plugged.engine !== undefined) participate(plugged, segment, add);
   return found;
 }
 
-function participations(segment: Segment, plugged: Plugged): [string, string, Participant][] {
-  if (plugged instanceof Foreign) return plugged.participations(segment);
-  if (!(plugged instanceof Station) || plugged.engine === undefined) return [];
-  return [...plugged.states].flatMap(([key, state]) => {
-    const secret = plugged.virtualHosts.secretOf(key);
-    if (state === "INIT" || secret === undefined || carpdevOf(plugged, key) !== segment.carpdev) return [];
-    const { intervalUs } = plugged.settings(key);
-    const isMaster = state === "MASTER" && holds(plugged, key);
-    return [[key, secret, { host: plugged, isMaster, intervalUs }]];
-  });
+function participate(
+  station: Station,
+  segment: Segment,
+  add: (group: string, participant: Participant) => void,
+): void {
+  for (const [key, state] of station.states) {
+    const virtualHost = station.virtualHosts.get(key);
+    if (state === "INIT" || virtualHost?.configuration.carpdev !== segment.carpdev) continue;
+    const { intervalUs } = station.settings(key);
+    const isMaster = state === "MASTER" && holds(station, key);
+    add(station.graceUs > 0 ? key : virtualHost.group, { host: station, isMaster, intervalUs });
+  }
 }

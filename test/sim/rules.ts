@@ -127,7 +127,7 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
 }
 
 function told(other: Heard | undefined, own?: Settings): string {
-  const { said, origin: _, ...rest } = other ?? {};
+  const { said, origin: _, us: __, ...rest } = other ?? {};
   const heard = other && { ...said, ...rest, digest: undefined, counter: `${other.counter}` };
   return JSON.stringify({ own, other: heard });
 }
