@@ -4,12 +4,10 @@
  */
 
 import type { Micros } from "../../src/core/model.ts";
-import { formatAddress } from "../../src/protocol/address.ts";
-import { ADVERTISEMENT_BYTES, parseAdvertisement } from "../../src/protocol/advertisement.ts";
 import type { Authentication } from "../../src/protocol/authentication.ts";
-import { parseCarpFrame } from "../../src/protocol/frame.ts";
 import type { Received } from "./kernel.ts";
-import { dueFor, type Made } from "./replays.ts";
+import { dueFor, hasSent, type Made, timeOf } from "./replays.ts";
+import { type Said, said } from "./said.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
 import { type Former, nameOf, type Secret } from "./virtual-hosts.ts";
@@ -25,6 +23,8 @@ export interface Heard {
   readonly intervalUs: Micros;
   readonly demote: number;
   readonly counter: bigint;
+  /** The time of the counter, as of one of ours. */
+  readonly us: Micros;
   /** The host that made the counter. */
   readonly origin: Made | undefined;
   readonly receivedUs: Micros;
@@ -110,6 +110,7 @@ function signed(
       advskew: said.advskew,
       demote: said.demote,
       counter: said.counter,
+      us: reading.origin?.us ?? timeOf(said.counter),
       origin: reading.origin,
       intervalUs: intervalOf(said.advbase, said.advskew),
       receivedUs,
@@ -133,20 +134,6 @@ function formerOf(station: Station, key: string, reading: Reading): Former | und
     .find(({ secret }) => isSignedWith(secret, reading));
 }
 
-export interface Said {
-  readonly family: 4 | 6;
-  readonly source: string;
-  readonly destination: string;
-  readonly multicast: boolean;
-  readonly vhid: number;
-  readonly advskew: number;
-  readonly authLength: number;
-  readonly demote: number;
-  readonly advbase: number;
-  readonly counter: bigint;
-  readonly digest: Uint8Array;
-}
-
 /** What is read in a frame, once for all receivers. */
 export interface Reading {
   /** undefined: it holds no whole advertisement. */
@@ -158,40 +145,14 @@ export interface Reading {
   isValid: boolean;
 }
 
-function read(frame: Frame): Reading {
+export function read(frame: Frame): Reading {
   frame.reading ??= {
-    said: parse(frame.bytes),
+    said: said(frame.bytes),
     origin: undefined,
     authentication: undefined,
     isValid: false,
   };
   return frame.reading;
-}
-
-function parse(bytes: Uint8Array): Said | undefined {
-  const parsed = parseCarpFrame(bytes);
-  if (!("packet" in parsed)) return undefined;
-  const { family, source, addresses, multicast, hopLimit, message } = parsed.packet;
-  if (hopLimit !== 255) return undefined;
-  const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), addresses);
-  if (!("advertisement" in carried)) return undefined;
-  const { version, type, vhid, advskew, authLength, demote, advbase, counter, digest } =
-    carried.advertisement;
-  if (version !== 2 || type !== 1) return undefined;
-  const destination = formatAddress(addresses.destination);
-  return {
-    family,
-    source,
-    destination,
-    multicast,
-    vhid,
-    advskew,
-    authLength,
-    demote,
-    advbase,
-    counter,
-    digest,
-  };
 }
 
 /** Whether the digest is valid for this secret. */
@@ -205,7 +166,8 @@ function isSignedWith({ authentication }: Secret, reading: Reading): boolean {
   return reading.isValid;
 }
 
-function isOwn(station: Station, { key, counter }: Heard): boolean {
+function isOwn(station: Station, { key, counter, origin }: Heard): boolean {
+  if (origin === undefined || !hasSent(station, origin)) return false;
   return station.ownCounters.get(key)?.has(counter) ?? false;
 }
 

@@ -22,14 +22,16 @@ interface Fields {
 export interface Made {
   readonly counter: bigint;
   /** The time of the counter, as of one of ours. */
-  readonly us: bigint;
+  readonly us: Micros;
   host: number;
   isOurs: boolean;
   fields: Fields;
+  /** The hosts of ours that have sent it, a bit each by id. */
+  senders: number;
 }
 
 /** Counters that differ in the low 8 bits alone are found together. */
-const NEAR_BITS = 8n;
+const NEAR_BITS = 8;
 /** Bits of the number by which they are found; those that differ above are found together, too. */
 const PLACE_BITS = 30;
 
@@ -38,8 +40,8 @@ export class MadeCounters {
   /** One for each host at most places: only more need a map. */
   readonly #places = new Map<number, Made | Map<bigint, Made>>();
 
-  originOf(counter: bigint): Made | undefined {
-    const found = this.#places.get(placeOf(counter));
+  originOf(counter: bigint, place = placeOf(counter)): Made | undefined {
+    const found = this.#places.get(place);
     if (found instanceof Map) return found.get(counter);
     return found?.counter === counter ? found : undefined;
   }
@@ -50,14 +52,19 @@ export class MadeCounters {
     { host, isOurs }: { readonly host: number; readonly isOurs: boolean },
   ): void {
     const fields = { advbase, advskew, demote };
-    const former = this.originOf(counter);
-    if (former === undefined) this.#add({ counter, us: timeOf(counter), host, isOurs, fields });
+    const sender = isOurs ? 1 << host : 0;
+    const place = placeOf(counter);
+    const former = this.originOf(counter, place);
+    if (former === undefined) {
+      this.#add(place, { counter, us: timeOf(counter), host, isOurs, fields, senders: sender });
+      return;
+    }
+    former.senders |= sender;
     // Another implementation counts on to a counter of ours: either may have sent it.
-    else if (former.isOurs) Object.assign(former, { host, isOurs, fields });
+    if (former.isOurs) Object.assign(former, { host, isOurs, fields });
   }
 
-  #add(made: Made): void {
-    const place = placeOf(made.counter);
+  #add(place: number, made: Made): void {
     const found = this.#places.get(place);
     if (found === undefined) this.#places.set(place, made);
     else if (found instanceof Map) found.set(made.counter, made);
@@ -89,7 +96,17 @@ export class MadeCounters {
 }
 
 function placeOf(counter: bigint): number {
-  return Number(BigInt.asUintN(PLACE_BITS, counter >> NEAR_BITS));
+  const whole = Number(counter);
+  if (whole > Number.MAX_SAFE_INTEGER)
+    return Math.floor(Number(BigInt.asUintN(PLACE_BITS + NEAR_BITS, counter)) / 2 ** NEAR_BITS);
+  return (
+    Math.floor(whole / 2 ** NEAR_BITS) - Math.floor(whole / 2 ** (PLACE_BITS + NEAR_BITS)) * 2 ** PLACE_BITS
+  );
+}
+
+/** Whether the host has sent the counter some time, as any virtual host. */
+export function hasSent(station: Station, { senders }: Made): boolean {
+  return (senders & (1 << station.id)) !== 0;
 }
 
 function isBeside(one: Made, other: Made): boolean {
@@ -111,19 +128,19 @@ export class Memory {
   /** The latest advertisements accepted, of this engine, and some that a later one has made too old. */
   #heard: Heard[] = [];
   /** The greatest time among the counters of ours that this engine has sent, or heard from known hosts. */
-  greatestUs = 0n;
+  greatestUs: Micros = 0;
   /** The greatest time among all counters of ours that this host has sent or accepted, and when. */
-  everUs = 0n;
+  everUs: Micros = 0;
   everAtUs: Micros = 0;
   /** The greatest time that any engine of this host has sent. */
-  sentUs = 0n;
+  sentUs: Micros = 0;
   /** The last counter accepted from each host, and whether its counters advance with the clock. */
-  readonly hosts = new Map<number, { us: bigint; atUs: Micros; inStep: number; isKnown: boolean }>();
+  readonly hosts = new Map<number, { us: Micros; atUs: Micros; inStep: number; isKnown: boolean }>();
 
   /** The engine is gone: what it has not saved is forgotten. */
   restart(): void {
     this.#heard = [];
-    this.greatestUs = 0n;
+    this.greatestUs = 0;
     this.hosts.clear();
   }
 
@@ -133,6 +150,11 @@ export class Memory {
     return this.#heard;
   }
 
+  /** Whether it has accepted the counter, perhaps too long ago. */
+  hasHeard({ us, counter }: Heard): boolean {
+    return this.#heard.some((each) => each.us === us && each.counter === counter);
+  }
+
   accepted(heard: Heard): void {
     this.#heard.push(heard);
     if (this.#heard.length > MOST_HEARD) this.#forgetOld();
@@ -140,26 +162,26 @@ export class Memory {
 
   /** Forgets each that is not new beside one that was accepted later. */
   #forgetOld(): void {
-    let greatestUs = 0n;
+    let greatestUs = 0;
     const latestFirst: Heard[] = [];
     for (let i = this.#heard.length - 1; i >= 0; i--) {
       const heard = this.#heard[i] as Heard;
-      const us = heardUs(heard);
-      if (us + BigInt(WINDOW_US) > greatestUs) latestFirst.push(heard);
+      const { us } = heard;
+      if (us + WINDOW_US > greatestUs) latestFirst.push(heard);
       if (us > greatestUs) greatestUs = us;
     }
     this.#heard = latestFirst.reverse();
   }
 
-  note(us: bigint, atUs: Micros): void {
+  note(us: Micros, atUs: Micros): void {
     if (this.aheadUs(us, atUs) <= 0) return;
     this.everUs = us;
     this.everAtUs = atUs;
   }
 
   /** How far a time is above what counters of ours may have reached by then. */
-  aheadUs(us: bigint, atUs: Micros): number {
-    return Number(us - this.everUs) - Math.ceil(Math.max(0, atUs - this.everAtUs) * 1.03);
+  aheadUs(us: Micros, atUs: Micros): number {
+    return us - this.everUs - Math.ceil(Math.max(0, atUs - this.everAtUs) * 1.03);
   }
 }
 
@@ -169,8 +191,8 @@ const WINDOW_US = 10_000_000;
 const MOST_HEARD = 64;
 /** What an engine has sent since it saved its counters may be this far above what the next one knows. */
 const SAVED_US = 60_000_000;
-const SIGNED_UNIT_US = 250_000n;
-const SIGNED_EPOCH_US = 1_577_836_800_000_000n;
+const SIGNED_UNIT_US = 250_000;
+const SIGNED_EPOCH_US = 1_577_836_800_000_000;
 /** Signed counters are greater than every time of day. */
 const LEAST_SIGNED = 2n ** 56n;
 /** A repetition within a unit: it must be accepted this soon, and never later than that. */
@@ -180,20 +202,20 @@ export function isSigned(counter: bigint): boolean {
   return counter >= LEAST_SIGNED;
 }
 
-/** The time of a counter of ours. */
-export function timeOf(counter: bigint): bigint {
-  return isSigned(counter) ? SIGNED_EPOCH_US + (counter >> 31n) * SIGNED_UNIT_US : counter;
-}
-
-function heardUs({ origin, counter }: Heard): bigint {
-  return origin?.us ?? timeOf(counter);
+/** The time of a counter of ours, and a number near to that of another implementation. */
+export function timeOf(counter: bigint): Micros {
+  return isSigned(counter) ? SIGNED_EPOCH_US + Number(counter >> 31n) * SIGNED_UNIT_US : Number(counter);
 }
 
 /** Notes that a host of ours sends this counter. */
-export function noteSent(station: Station, key: string, said: Fields & { readonly counter: bigint }): void {
+export function noteSent(
+  station: Station,
+  key: string,
+  said: Fields & { readonly counter: bigint; readonly us: Micros },
+): void {
   station.made.note(said, { host: station.id, isOurs: true });
   const memory = station.memory(key);
-  const us = timeOf(said.counter);
+  const { us } = said;
   if (us > memory.greatestUs) memory.greatestUs = us;
   if (us > memory.sentUs) memory.sentUs = us;
   memory.note(us, station.now.us);
@@ -208,10 +230,10 @@ export function dueFor(station: Station, heard: Heard): Due {
   const isRecording = heard.from === undefined;
   if (!origin.isOurs) return isRecording || looksLikeOurs(station, heard.counter) ? "either" : "accept";
   const memory = station.memory(heard.key);
-  const us = heardUs(heard);
+  const { us } = heard;
   // A stalled engine reads what came before it sent the greatest counter.
   const stalledUs = Math.ceil(1.05 * (station.now.us - heard.receivedUs));
-  const isOld = Number(memory.greatestUs - us) >= WINDOW_US + stalledUs;
+  const isOld = memory.greatestUs - us >= WINDOW_US + stalledUs;
   const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {
     if (isSigned(heard.counter) && !isUnchanged(heard, origin.fields)) return "refuse";
@@ -224,7 +246,7 @@ export function dueFor(station: Station, heard: Heard): Due {
   }
   const isOwn = origin.host === station.id;
   if (isNew && !isOwn) return "accept";
-  const isSaved = isOwn && Number(memory.sentUs - us) >= WINDOW_US + SAVED_US + stalledUs;
+  const isSaved = isOwn && memory.sentUs - us >= WINDOW_US + SAVED_US + stalledUs;
   const isKnown = isOwn || memory.hosts.get(origin.host)?.isKnown === true;
   return (isSaved || (isOld && isKnown)) && !station.made.isBesideAnother(origin) ? "refuse" : "either";
 }
@@ -243,7 +265,8 @@ function isUnchanged(heard: Heard, origin: Fields): boolean {
 }
 
 /** A counter is heard once, and once over the other family at once; signed ones repeat within a unit. */
-function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
+function dueOnce(memory: Memory, heard: Heard, isNew: boolean): Due {
+  const known = memory.hasHeard(heard) ? memory.heard : [];
   const copies = known.filter(({ counter }) => counter === heard.counter);
   const [first] = copies;
   if (first === undefined) return isNew ? "accept" : "either";
@@ -259,10 +282,9 @@ function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
 
 /** Remembers an accepted advertisement. */
 export function remember(station: Station, heard: Heard): void {
-  const { origin } = heard;
+  const { origin, us } = heard;
   const memory = station.memory(heard.key);
   if (!origin?.isOurs && !station.strictReplay) return;
-  const us = heardUs(heard);
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);
   if (origin !== undefined && isInStep) learn(memory, origin.host, us, heard);
@@ -278,7 +300,7 @@ function isCounted(station: Station, memory: Memory, { counter, origin }: Heard)
 }
 
 /** A host is known for certain when three times two counters of it are as far apart as their times of receipt. */
-function learn(memory: Memory, host: number, us: bigint, { receivedUs: atUs }: Heard): void {
+function learn(memory: Memory, host: number, us: Micros, { receivedUs: atUs }: Heard): void {
   const known = memory.hosts.get(host);
   if (known === undefined) {
     memory.hosts.set(host, { us, atUs, inStep: 0, isKnown: false });
@@ -286,7 +308,7 @@ function learn(memory: Memory, host: number, us: bigint, { receivedUs: atUs }: H
   }
   if (us <= known.us) return;
   const passed = atUs - known.atUs;
-  const advanced = Number(us - known.us);
+  const advanced = us - known.us;
   if (passed > 20_000 && advanced > 0.6 * passed && advanced < 1.6 * passed) known.inStep++;
   known.us = us;
   known.atUs = atUs;

@@ -127,7 +127,7 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
 }
 
 function told(other: Heard | undefined, own?: Settings): string {
-  const { said, origin: _, ...rest } = other ?? {};
+  const { said, origin: _, us: __, ...rest } = other ?? {};
   const heard = other && { ...said, ...rest, digest: undefined, counter: `${other.counter}` };
   return JSON.stringify({ own, other: heard });
 }
@@ -267,8 +267,12 @@ export class Rules {
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {
-    const since = this.#silentSinceUs.get(station) ?? new Map<string, Micros>();
-    this.#silentSinceUs.set(station, since.set(key, Math.max(us, since.get(key) ?? us)));
+    let since = this.#silentSinceUs.get(station);
+    if (since === undefined) {
+      since = new Map();
+      this.#silentSinceUs.set(station, since);
+    }
+    since.set(key, Math.max(us, since.get(key) ?? us));
   }
 }
 

@@ -11,7 +11,7 @@ import { Attacker } from "./attacker.ts";
 import type { Cause } from "./engine.ts";
 import { Foreign } from "./foreign.ts";
 import { Leases } from "./leases.ts";
-import { checkBalancing, checkMasters, quietSinceUs, settlesWithinUs } from "./masters.ts";
+import { checkBalancing, checkMasters, groupsOf, quietSinceUs, settlesWithinUs } from "./masters.ts";
 import type { Plan, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Rules } from "./rules.ts";
@@ -238,11 +238,12 @@ class Simulation implements Witness {
     let againUs = this.world.us + 2e6 * longestAdvbase;
     checkBalancing(segment);
     const quietUs = quietSinceUs(segment);
-    const settlesUs = quietUs === undefined ? undefined : settlesWithinUs(segment);
-    if (quietUs !== undefined && settlesUs !== undefined) {
+    const groups = quietUs === undefined ? undefined : groupsOf(segment);
+    const settlesUs = groups && settlesWithinUs(segment, groups);
+    if (quietUs !== undefined && groups !== undefined && settlesUs !== undefined) {
       const settledUs = quietUs + settlesUs;
       if (settledUs <= this.world.us) {
-        checkMasters(segment);
+        checkMasters(segment, groups);
         this.checks++;
         againUs = this.world.us + 20e6 * longestAdvbase;
       } else againUs = settledUs;

@@ -32,6 +32,8 @@ type Advertise = Extract<Effect, { kind: "advertise" }>;
 export interface LastSaid {
   readonly leftUs: Micros;
   readonly counter: bigint;
+  /** The time of the counter. */
+  readonly us: Micros;
   readonly advbase: number;
   readonly advskew: number;
 }
@@ -40,13 +42,13 @@ export interface LastSaid {
 interface Sent {
   readonly counter: bigint;
   /** The time of the counter. */
-  readonly us: bigint;
+  readonly us: Micros;
   readonly advbase: number;
   readonly advskew: number;
   readonly demote: number;
 }
 
-const NOTHING_SENT: Sent = { counter: 0n, us: 0n, advbase: -1, advskew: -1, demote: -1 };
+const NOTHING_SENT: Sent = { counter: 0n, us: 0, advbase: -1, advskew: -1, demote: -1 };
 
 /** The observer of a simulation, which checks the invariants. */
 export interface Witness {
@@ -239,9 +241,11 @@ export class Station implements Plugged {
 
   #note(carpdev: string, bytes: Uint8Array): void {
     const message = messageAt(bytes);
+    const counter = counterAt(bytes, message);
     const said = {
       leftUs: this.now.us,
-      counter: counterAt(bytes, message),
+      counter,
+      us: timeOf(counter),
       advskew: bytes[message + 2] as number,
       advbase: bytes[message + 5] as number,
     };
@@ -249,7 +253,7 @@ export class Station implements Plugged {
       if (configuration.carpdev !== carpdev) continue;
       const former = this.lastSaid.get(key);
       // The same once more, over the other family.
-      if (former !== undefined && timeOf(said.counter) < timeOf(former.counter))
+      if (former !== undefined && said.us < former.us)
         throw new Violation(
           "counters grow",
           `${this.name} ${key}: an older advertisement leaves after a newer one`,
@@ -398,7 +402,7 @@ export class Station implements Plugged {
     const behindUs = before.us - sent.us;
     // A signed counter stays the same within a unit, with the same fields.
     const isRepeated = counter === before.counter && isSame(sent, before);
-    if (!isRepeated && (behindUs > 0n || counter === before.counter))
+    if (!isRepeated && (behindUs > 0 || counter === before.counter))
       throw new Violation("counters grow", `${this.name} ${key}: ${behindUs} us less than before`);
     this.#everSent.set(key, sent);
     noteSent(this, key, sent);

@@ -52,6 +52,8 @@ export class Secret {
 
 export interface VirtualHost {
   readonly key: string;
+  /** The same for all hosts with this secret. */
+  readonly group: string;
   readonly configuration: InterfaceConfiguration;
   readonly secret: Secret;
 }
@@ -76,6 +78,10 @@ export class VirtualHosts {
   /** Those with this vhid, in the order of their interfaces. */
   with(vhid: number): readonly VirtualHost[] {
     return this.#byVhid[vhid] ?? NONE;
+  }
+
+  get(key: string): VirtualHost | undefined {
+    return this.#byKey.get(key);
   }
 
   /** The text of its secret; undefined: it is not configured. */
@@ -113,7 +119,7 @@ export class VirtualHosts {
       for (const { vhid } of configuration.nodes) {
         const key = keyOf(name, vhid);
         const secret = new Secret(configuration, vhid);
-        const virtualHost = { key, configuration, secret };
+        const virtualHost = { key, group: `${key}|${secret.text}`, configuration, secret };
         this.#byKey.set(key, virtualHost);
         this.#byVhid[vhid] ??= [];
         this.#byVhid[vhid]?.push(virtualHost);
