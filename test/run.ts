@@ -223,10 +223,11 @@ function machine(): Set<string> {
 }
 
 function leaks(): boolean {
-  const { processes, namespaces } = leftoversOf(run);
+  const { processes, namespaces, cgroups } = leftoversOf(run);
   const left = [
     ...processes.map((process) => `process ${process}`),
     ...namespaces.map((name) => `namespace ${name}`),
+    ...cgroups.map((name) => `cgroup ${name}`),
     ...readdirSync(temporary).map((name) => `file ${join(temporary, name)}`),
   ];
   sweep(run);
