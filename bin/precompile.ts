@@ -1,8 +1,8 @@
 /**
- * Compiles the code of a file of src/cli/quick in advance: runs it against an engine that it plays itself, and keeps
- * what V8 has compiled by then in one file with the source, so that no half of it is ever another build's. V8 takes no
- * code that was compiled under other flags of its own. bin/bootstrap calls it with the bundle, the file to write and a
- * word of the command.
+ * Compiles the code of a file of src/cli/quick, or of main.ts, in advance: runs it against an engine that it plays
+ * itself, and keeps what V8 has compiled by then in one file with the source, so that no half of it is ever another
+ * build's. V8 takes no code that was compiled under other flags of its own. bin/bootstrap and bin/package call it with
+ * the bundle, the file to write and a word of the command.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,9 @@ if (Buffer.byteLength(source) !== source.length)
   throw new Error(`${bundle}: not ASCII: the length of its text is not that of its bytes`);
 
 const script = new Script(source, { filename: basename(output) });
-const { quickOutput } = script.runInThisContext()(createRequire(import.meta.url), { exports: {} });
+const load = () => script.runInThisContext()(createRequire(import.meta.url), { exports: {} });
+// main.ts runs when it is loaded.
+const quickOutput = basename(output) === "main" ? mainOutput : load().quickOutput;
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-precompile-"));
 const environment = { CARP_RUN_DIR: directory, CARP_ETC_DIR: directory };
@@ -56,6 +58,20 @@ try {
 }
 // The connections are left open.
 process.exit();
+
+async function mainOutput(words: readonly string[], given: object): Promise<string> {
+  Object.assign(process.env, given);
+  process.argv.splice(1, process.argv.length, "carpctl", ...words);
+  const { write } = process.stdout;
+  let shown = "";
+  process.stdout.write = (text: string | Uint8Array) => {
+    shown += text;
+    return true;
+  };
+  await load().ended;
+  process.stdout.write = write;
+  return shown;
+}
 
 interface Asked {
   readonly id: number;

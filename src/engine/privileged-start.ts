@@ -7,6 +7,7 @@
 import { readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { isSea } from "node:sea";
 import { SOCKET_NAME } from "../control/client.ts";
 import { createDataPath } from "../kernel/data-path/data-path.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
@@ -57,22 +58,16 @@ function refuse(why: string): number {
   return 1;
 }
 
-/** The program's own files are read as its parts are needed; /etc for names of groups and the local time. */
+/**
+ * The program's own files are read as its parts are needed, but the single executable has them in itself; /etc for
+ * names of groups and the local time.
+ */
 function reachOf({ runDir, etcDir, stateDir }: EngineOptions): Reach {
-  const program = dirname(dirname(resolve(process.argv[1] ?? "")));
+  const program = isSea()
+    ? []
+    : [dirname(dirname(resolve(process.argv[1] ?? ""))), dirname(process.execPath)];
   return {
-    readable: [
-      "/proc",
-      "/sys",
-      "/dev",
-      "/usr",
-      "/lib",
-      "/lib64",
-      "/etc",
-      etcDir,
-      program,
-      dirname(process.execPath),
-    ],
+    readable: ["/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/etc", etcDir, ...program],
     writable: [runDir, stateDir, "/proc/sys/net"],
   };
 }

@@ -5,8 +5,10 @@
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
 import { getSystemErrorMap } from "node:util";
+import { loadEmbeddedAddon } from "./embedded-addon.ts";
 
 /** A system call, or a socket option, that failed. */
 export interface NativeFailure {
@@ -26,7 +28,7 @@ function find(): string {
 }
 
 /** Every function of the addon; each adapter casts it to the functions it calls. */
-export const addon: unknown = createRequire(import.meta.url)(find());
+export const addon: unknown = isSea() ? loadEmbeddedAddon() : createRequire(import.meta.url)(find());
 
 /** Names of network interfaces. */
 export const native = addon as {

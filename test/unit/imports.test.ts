@@ -127,10 +127,13 @@ test("protocol and core have no clock, no chance and no input or output of their
 });
 
 test("every file begins with a comment that says what it holds", () => {
-  const sources = globSync(["{src,test}/**/*.{ts,py,c,cc,h,sh}", "bin/*", "test/{run,kernels/run}"], {
-    cwd: tree,
-    exclude: ["src/native/build/**", "test/fuzz/corpus/**"],
-  });
+  const sources = globSync(
+    ["{bin,src,test}/**/*.{ts,py,c,cc,h,sh}", "bin/{bootstrap,carpctl}", "test/{run,kernels/run}"],
+    {
+      cwd: tree,
+      exclude: ["src/native/build/**", "test/fuzz/corpus/**"],
+    },
+  );
   const begins = (file: string) =>
     /^(#!.*\n)?(\/\*|\/\/|# |""")/.test(readFileSync(join(tree, file), "utf8"));
   assert.ok(sources.length > files.length);

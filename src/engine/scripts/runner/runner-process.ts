@@ -6,6 +6,7 @@
 
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
+import { isSea } from "node:sea";
 import { RUNNER_FD } from "./messages.ts";
 
 const SHELL_FD = 4;
@@ -36,7 +37,9 @@ export interface Surroundings {
 /** Starts the shell with the privileges of this process, for runners of this program. */
 export function startRunner({ runDir, etcDir, environment }: Surroundings): RunnerProcess {
   const { CARP_SERVICE_STATUS_PATH: path = "" } = environment;
-  return spawnRunner([process.execPath, ...process.execArgv, process.argv[1] ?? ""], {
+  // The single executable has its options and its script in itself.
+  const script = isSea() ? [] : [...process.execArgv, process.argv[1] ?? ""];
+  return spawnRunner([process.execPath, ...script], {
     PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
     CARP_RUN_DIR: runDir,
     CARP_ETC_DIR: etcDir,

@@ -1,0 +1,49 @@
+/**
+ * `npm run package`: makes dist/carpctl, the single executable, and Debian packages with it for amd64 and arm64.
+ * Prints their sizes, what the executable's start and memory are beside the tree's, and what lintian says. One of the
+ * words `executable`, `amd64` and `arm64` makes that alone, and what it needs.
+ */
+
+import { copyFileSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { execa } from "execa";
+import { type Architecture, makeDebianPackage } from "./debian.ts";
+import { type Executable, makeExecutable } from "./executable.ts";
+import { licencesOf } from "./licences.ts";
+
+process.chdir(join(import.meta.dirname, "../.."));
+const PRODUCTS = ["executable", "amd64", "arm64"];
+const given = process.argv.slice(2);
+const unknown = given.find((word) => !PRODUCTS.includes(word));
+if (unknown !== undefined) {
+  console.error(`bin/package: ${unknown}: one of ${PRODUCTS.join(", ")}`);
+  process.exit(2);
+}
+const isWanted = (product: string) => given.length === 0 || given.includes(product);
+
+const own = await makeExecutable("dist/executable", {
+  node: process.execPath,
+  addon: "src/native/build/Release/carp.node",
+  strip: "strip",
+  isOwn: true,
+});
+// A program that runs cannot be written to.
+copyFileSync(own.path, "dist/carpctl.new");
+renameSync("dist/carpctl.new", "dist/carpctl");
+tellSize("dist/carpctl");
+if (isWanted("amd64")) await packageFor("amd64", own);
+
+async function packageFor(architecture: Architecture, { path, addon, modules }: Executable): Promise<void> {
+  const licences = licencesOf(modules);
+  const made = await makeDebianPackage({ architecture, executable: path, addon, licences });
+  tellSize(made);
+  const words = ["--allow-root", "--fail-on", "error,warning", made];
+  const { failed, stdout } = await execa("lintian", words, { reject: false });
+  if (stdout !== "") console.log(stdout);
+  if (failed) process.exitCode = 1;
+  console.log(`lintian: ${failed ? "errors or warnings" : "no errors, no warnings"}`);
+}
+
+function tellSize(file: string): void {
+  console.log(`${file}: ${(statSync(file).size / 1e6).toFixed(1)} MB`);
+}
