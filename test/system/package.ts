@@ -11,7 +11,7 @@ export function builtPackage(): string | undefined {
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   return (
     process.env.CARPCTL_DEB ??
-    globSync(join(tree, `dist/*_${architecture}.deb`))
+    globSync(join(tree, `dist/debian-${architecture}/carpctl_*.deb`))
       .sort()
       .at(-1)
   );
