@@ -7,6 +7,7 @@
 import { copyFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
+import { arm64Target } from "./arm64.ts";
 import { type Architecture, makeDebianPackage } from "./debian.ts";
 import { type Executable, makeExecutable } from "./executable.ts";
 import { licencesOf } from "./licences.ts";
@@ -32,6 +33,7 @@ copyFileSync(own.path, "dist/carpctl.new");
 renameSync("dist/carpctl.new", "dist/carpctl");
 tellSize("dist/carpctl");
 if (isWanted("amd64")) await packageFor("amd64", own);
+if (isWanted("arm64")) await packageFor("arm64", await makeExecutable("dist/arm64", await arm64Target()));
 
 async function packageFor(architecture: Architecture, { path, addon, modules }: Executable): Promise<void> {
   const licences = licencesOf(modules);

@@ -3,13 +3,12 @@
  * many. Words: the number of interfaces (default 1000), and the runs of each command (default `15x`).
  */
 
-import { join } from "node:path";
 import type { Host } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import type { Line } from "./line.ts";
 import { configure, createPair, mastersOf, virtualHosts } from "./many-virtual-hosts.ts";
 import { median } from "./samples.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const BEYOND_LIMIT_MS = 60;
 const TIMES_LIMIT = 1.3;
 

@@ -11,11 +11,10 @@ import { Engine, type EngineOptions } from "./engine.ts";
 import { DEFAULT_TIMEOUT_MS } from "./log.ts";
 import { Namespace, type Output } from "./namespace.ts";
 import { Ping, type PingOptions, type PingReport } from "./ping.ts";
+import { CARPCTL } from "./program.ts";
 import { makeDirectory, removeDirectory } from "./resources.ts";
 import type { Spawned } from "./spawned.ts";
 import { Ucarp, type UcarpOptions } from "./ucarp.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 export interface ExecOptions {
   readonly input?: string;

@@ -26,8 +26,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Engine } from "../hosts/engine.ts";
 import { createNetwork, eventually, type Host, type Network, wholeState } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const split = (words: string) => words.split(" ").filter(Boolean);
 
 describe("the engine", () => {

@@ -11,6 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
 import { VERBS } from "../../src/cli/grammar/verbs.ts";
 import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
 const LONG = "x".repeat(64);
 const MASK = "expected a netmask like 255.255.255.0 or 0xffffff00";
@@ -369,5 +370,3 @@ describe("a refused command changes nothing", () => {
     assert.deepEqual(await wholeState(a), untouched);
   });
 });
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");

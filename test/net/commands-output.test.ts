@@ -6,8 +6,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+import { CARPCTL } from "../hosts/program.ts";
 
 describe("output", () => {
   let lan: Network;

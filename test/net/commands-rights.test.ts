@@ -10,8 +10,8 @@ import { after, before, describe, test } from "node:test";
 import { VERB_NAMES } from "../../src/cli/grammar/verbs.ts";
 import { Engine } from "../hosts/engine.ts";
 import { createNetwork, type Host, type Network, type Output, wholeState } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const NOBODY = 65534;
 const CARP_GROUP = 54321;
 const PASS = "open-sesame-please";

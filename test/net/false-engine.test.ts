@@ -8,6 +8,7 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "no
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import type { Spawned } from "../hosts/spawned.ts";
 
 const NOBODY = 65_534;
@@ -84,11 +85,10 @@ describe("a false engine", () => {
     writeFileSync(passwd, `${readFileSync("/etc/passwd", "utf8")}_carpd:x:${NOBODY - 1}:1::/:/bin/false\n`);
     const engine = await falseEngine("engine.sock", NOBODY - 1);
     chownSync(runDir, NOBODY - 1, NOBODY - 1);
-    const program = join(import.meta.dirname, "../../bin/carpctl");
     const script = 'mount --bind "$0" /etc/passwd && exec "$@"';
     await a.exec("unshare", [
       ...["--mount", "--propagation", "private", "sh", "-ec", script, passwd],
-      ...[program, "--run-dir", runDir, "sysctl", "-a"],
+      ...[CARPCTL, "--run-dir", runDir, "sysctl", "-a"],
     ]);
     await engine.log.waitFor(/asked .*"method":"sysctl-get"/);
     engine.kill("SIGKILL");

@@ -8,8 +8,7 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createNetwork, type Host, type Network } from "../hosts/index.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+import { CARPCTL } from "../hosts/program.ts";
 
 let lan: Network;
 let a: Host;

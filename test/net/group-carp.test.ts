@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Engine } from "../hosts/engine.ts";
 import { createNetwork, type Host, type Network, type Output } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const MEMBER = 65_534;
 const CARP_GROUP = 54_321;
 

@@ -4,11 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+import { CARPCTL } from "../hosts/program.ts";
 
 describe("limits of the log", () => {
   let lan: Network;

@@ -8,8 +8,8 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const SHARED = ["carp0", "10.0.0.1/24", "carpdev", "eth0", "vhid", "1", "pass", "sesame"];
 const NOBODY = 65534;
 

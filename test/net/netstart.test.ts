@@ -10,10 +10,9 @@ import { after, afterEach, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { checkParams } from "../../src/control/messages.ts";
 import { createNetwork, eventually, eventuallyEqual, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { configurationChange } from "../unit/cli/arbitraries.ts";
 import { assertHolder, assertNothingLost, Client, onCarpHosts, statesOf } from "./carp-hosts.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 function write(host: Host, file: string, ...lines: string[]): void {
   const path = join(host.etcDirectory, file);

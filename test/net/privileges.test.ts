@@ -20,9 +20,9 @@ import { needs } from "../../src/kernel/process/privileges.ts";
 import { ENGINE_UID, withEngineUser } from "../hosts/engine-user.ts";
 import { createNetwork, eventually, type Host } from "../hosts/index.ts";
 import { commandOf, descendantsOf, privilegesOf } from "../hosts/processes.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
 const tree = join(import.meta.dirname, "../..");
-const CARPCTL = join(tree, "bin/carpctl");
 const MAIN = join(tree, "dist/main.js");
 const ADDON = join(tree, "src/native/build/Release/carp.node");
 

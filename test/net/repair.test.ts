@@ -15,9 +15,8 @@ import {
   type Network,
   summary,
 } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { assertOnlyVirtualMac, isAnnouncement, virtualMac } from "../hosts/virtual-mac.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 /** A BACKUP with this advbase waits three minutes before it takes over from a silent MASTER. */
 const ADVBASE = "60";

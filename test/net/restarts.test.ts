@@ -1,15 +1,13 @@
 /** A service manager that restarts an engine, or starts it again after a crash, loses nothing. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import { createNetwork } from "../hosts/index.ts";
 import { childrenOf, commandOf } from "../hosts/processes.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { Supervised } from "../hosts/supervised.ts";
 import { assertNothingLost, configure } from "./carp-hosts.ts";
 import { type Restart, restartInEveryWay, WAYS } from "./restarts.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 test("restarted in its lease, in whatever way it ended, an engine goes on as MASTER, as it was configured", async () => {
   const restarts: Restart[] = [];

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
 import { childrenOf, commandOf, descendantsOf, processesWith } from "../hosts/processes.ts";
+import { CARPCTL } from "../hosts/program.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const NOBODY = 65534;
 const DEMOTED = /<2>carp demoted by 1048576 due to service disruption \(services: (.*)\)$/;
 const PROMOTED = /<2>carp promoted by 1048576 due to service recovery$/;

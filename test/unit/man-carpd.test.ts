@@ -16,6 +16,7 @@ import type { Transition } from "../../src/core/effect.ts";
 import { Host } from "../../src/core/host.ts";
 import { Hooks } from "../../src/engine/scripts/hooks.ts";
 import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { assertDescribed, diagnostics, displays, type Logged, readPage, tree } from "./mdoc.ts";
 
 const carpd = readPage("carpd.8");
@@ -38,7 +39,7 @@ test("every signal that the engine listens to has an entry, and no other", () =>
 
 test("the systemd units are valid", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
-  for (const name of ["carpd", "carpctl"]) symlinkSync(join(tree, "bin/carpctl"), join(directory, name));
+  for (const name of ["carpd", "carpctl"]) symlinkSync(CARPCTL, join(directory, name));
   const paths = [carpd, serviceStatus].flatMap((page) => {
     const names = [...page.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);
     const units = displays(page, "[Unit]");

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { execa } from "execa";
+import { CARPCTL } from "../../hosts/program.ts";
 import { node, scriptedEngine, view } from "../cli/scripted-engine.ts";
 
 const tree = join(import.meta.dirname, "../../..");
@@ -46,8 +47,7 @@ echo "RAN: $name $*"
 );
 chmodSync(join(bin, "carpctl"), 0o755);
 mkdirSync(join(directory, "real"));
-for (const name of ["carpctl", "carpd"])
-  symlinkSync(join(tree, "bin/carpctl"), join(directory, "real", name));
+for (const name of ["carpctl", "carpd"]) symlinkSync(CARPCTL, join(directory, "real", name));
 for (const link of ["carpd", "netstart"]) symlinkSync("carpctl", join(bin, link));
 
 const TYPED: readonly (readonly [typed: string, ran: string])[] = [
