@@ -88,6 +88,7 @@ const turns: readonly (readonly Phase[])[] = [
       givesWay: false,
       ofExecutable: true,
     },
+    { files: ["test/system/@(pair|package)"], concurrency: 2, needsRoot: true, givesWay: false },
   ],
 ];
 
@@ -149,15 +150,15 @@ async function runChecks(): Promise<Check[]> {
   );
 }
 
-/** Makes dist/carpctl, with what the tests leave of the processors. */
+/** Makes dist/carpctl and a package with it, with what the tests leave of the processors. */
 async function makeExecutable(): Promise<Check> {
-  const words = ["-n", "5", process.execPath, "bin/package/run.ts", "executable"];
+  const words = ["-n", "5", process.execPath, "bin/package/run.ts", "uncompressed"];
   const { failed, all } = await execa("nice", words, {
     all: true,
     reject: false,
     cancelSignal: interrupted.signal,
   });
-  return { name: "dist/carpctl, the single executable", failed, output: all };
+  return { name: "dist/carpctl, the single executable, and its package", failed, output: all };
 }
 
 function checksFail(checks: readonly Check[]): boolean {

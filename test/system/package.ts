@@ -1,20 +1,16 @@
 /** The Debian package under test: the one that was built, and the same contents with a higher version. */
 
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 
 const tree = join(import.meta.dirname, "../..");
 
-/** The package for this machine's architecture that `npm run package` made; undefined: it has not been made. */
+/** The package that was made last for this machine's architecture, compressed or not; undefined: none was made. */
 export function builtPackage(): string | undefined {
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
-  return (
-    process.env.CARPCTL_DEB ??
-    globSync(join(tree, `dist/debian-${architecture}/carpctl_*.deb`))
-      .sort()
-      .at(-1)
-  );
+  const made = globSync(join(tree, `dist/debian-${architecture}*/carpctl_*.deb`));
+  return made.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs).at(-1);
 }
 
 /** Writes a package with the same contents and a higher version into the directory. @returns its path */
