@@ -1,7 +1,8 @@
 /**
  * Runs the checks (types, style) and the tests, or the test files that are named. Tests that compute run
- * beside tests that wait. Prints which tests it skips and why; fails when a test leaves a process, namespace,
- * mount, device or file.
+ * beside tests that wait. They start bin/carpctl, or the program that the variable CARPCTL names; without it
+ * some of them run once more with the single executable. Prints which tests it skips and why; fails when a
+ * test leaves a process, namespace, mount, device or file.
  */
 
 import { chmodSync, existsSync, globSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
@@ -39,10 +40,15 @@ interface Phase {
   readonly needsRoot: boolean;
   /** Runs at a lower priority: these tests only compute, and the hosts of the others have to be on time. */
   readonly givesWay: boolean;
+  /** Runs these tests once more, with the single executable. */
+  readonly ofExecutable?: boolean;
 }
 
 /** Tests that count lost packets or late ones get few neighbours. */
 const PUNCTUAL = "attack*|group-carp*|handover*|hostile*|input*";
+
+/** Commands, an upgrade, the lease, hooks, what a privileged program obeys: all parts of the executable are used. */
+const OF_EXECUTABLE = "commands|commands-engine|hooks|lease|privileges";
 
 /** Files that take minutes: they begin first, so that the others do not wait for them in the end. */
 const LONG = /\/net\/(recordings|crash-points|lease|unicast)\.test\.ts$/;
@@ -74,6 +80,16 @@ const turns: readonly (readonly Phase[])[] = [
     { files: ["test/soak/**/*"], concurrency: 1, needsRoot: true, givesWay: false },
   ],
   [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true, givesWay: false }],
+  [
+    {
+      files: [`test/net/@(${OF_EXECUTABLE})`],
+      concurrency: 4,
+      needsRoot: true,
+      givesWay: false,
+      ofExecutable: true,
+    },
+    { files: ["test/system/@(pair|package)"], concurrency: 2, needsRoot: true, givesWay: false },
+  ],
 ];
 
 const interrupted = new AbortController();
@@ -94,6 +110,9 @@ if (absent.length > 0) {
 
 const report = new FailureReport(tmpdir());
 const checks = named.length === 0 ? runChecks() : [];
+/** undefined: no test runs once more with it. */
+const executable =
+  named.length === 0 && !process.env.CARPCTL && process.getuid?.() === 0 ? makeExecutable() : undefined;
 // Each file is a process and starts others: V8 compiles our code once for all of them.
 const compiled = mkdtempSync(join(tmpdir(), `${run}-compiled-`));
 process.env.NODE_COMPILE_CACHE = compiled;
@@ -105,7 +124,7 @@ process.env.TMPDIR = temporary;
 const notes: string[] = [];
 const before = machine();
 let failed = await testsFail();
-failed = checksFail(await checks) || failed;
+failed = checksFail([...(await checks), ...(executable ? [await executable] : [])]) || failed;
 failed = leaks() || failed;
 for (const note of notes) console.log(note);
 process.exit(interruptedBy > 0 ? 128 + interruptedBy : failed ? 1 : 0);
@@ -131,6 +150,17 @@ async function runChecks(): Promise<Check[]> {
   );
 }
 
+/** Makes dist/carpctl and a package with it, with what the tests leave of the processors. */
+async function makeExecutable(): Promise<Check> {
+  const words = ["-n", "5", process.execPath, "bin/package/run.ts", "uncompressed"];
+  const { failed, all } = await execa("nice", words, {
+    all: true,
+    reject: false,
+    cancelSignal: interrupted.signal,
+  });
+  return { name: "dist/carpctl, the single executable, and its package", failed, output: all };
+}
+
 function checksFail(checks: readonly Check[]): boolean {
   for (const { name, failed, output } of checks) {
     console.log(`${failed ? "✖" : "✔"} ${name}`);
@@ -144,7 +174,8 @@ async function testsFail(): Promise<boolean> {
   const totals = new Map<string, number>();
   let anyFailed = false;
 
-  function streamOf({ files: patterns, concurrency, needsRoot, givesWay }: Phase) {
+  function streamOf({ files: patterns, concurrency, needsRoot, givesWay, ofExecutable }: Phase) {
+    if (ofExecutable && executable === undefined) return [];
     const files = filesOf(patterns).filter((file) => named.length === 0 || named.includes(file));
     if (files.length === 0 || interrupted.signal.aborted) return [];
     if (needsRoot && !isRoot) {
@@ -152,11 +183,16 @@ async function testsFail(): Promise<boolean> {
       return [];
     }
     const execArgv = givesWay ? ["--import", join(import.meta.dirname, "gives-way.ts")] : [];
-    return [runFiles({ files, concurrency, execArgv, timeout: FILE_TIMEOUT_MS, signal: interrupted.signal })];
+    const env = { ...process.env, ...(ofExecutable && { CARPCTL: resolve("dist/carpctl") }) };
+    return [
+      runFiles({ files, concurrency, execArgv, env, timeout: FILE_TIMEOUT_MS, signal: interrupted.signal }),
+    ];
   }
 
   async function* events() {
-    for (const turn of [...turns, outsideTheSuite()]) {
+    for (const [n, turn] of [...turns, outsideTheSuite()].entries()) {
+      // It was made during the first turn.
+      if (n > 0) await executable;
       // All phases of the turn run from now on; the events of a later one wait in its stream.
       for (const stream of turn.flatMap(streamOf)) {
         for await (const event of stream) {
@@ -223,10 +259,11 @@ function machine(): Set<string> {
 }
 
 function leaks(): boolean {
-  const { processes, namespaces } = leftoversOf(run);
+  const { processes, namespaces, cgroups } = leftoversOf(run);
   const left = [
     ...processes.map((process) => `process ${process}`),
     ...namespaces.map((name) => `namespace ${name}`),
+    ...cgroups.map((name) => `cgroup ${name}`),
     ...readdirSync(temporary).map((name) => `file ${join(temporary, name)}`),
   ];
   sweep(run);

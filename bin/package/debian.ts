@@ -22,6 +22,8 @@ export interface Contents {
   readonly addon: string;
   /** Licences of what is in the executable, by name. */
   readonly licences: ReadonlyMap<string, string>;
+  /** For tests: made and installed sooner. */
+  readonly uncompressed?: boolean;
 }
 
 /** Where the libraries of a foreign architecture's compiler are. */
@@ -29,9 +31,9 @@ const CROSS_LIBRARIES = "/usr/aarch64-linux-gnu/lib";
 
 /** @returns the path of the package */
 export async function makeDebianPackage(contents: Contents): Promise<string> {
-  const { architecture, executable, addon, licences } = contents;
+  const { architecture, executable, addon, licences, uncompressed = false } = contents;
   const { name, version } = JSON.parse(readFileSync("package.json", "utf8"));
-  const directory = `dist/debian-${architecture}`;
+  const directory = `dist/debian-${architecture}${uncompressed ? "-uncompressed" : ""}`;
   rmSync(directory, { recursive: true, force: true });
   const source = join(directory, name);
   for (const [from, to] of files()) {
@@ -55,7 +57,7 @@ export async function makeDebianPackage(contents: Contents): Promise<string> {
   const cross = architecture === "arm64" ? { SHLIBS_OPTIONS: `-l${CROSS_LIBRARIES}` } : {};
   await execa("dpkg-buildpackage", ["--build=binary", "--no-sign", "-d", `--host-arch=${architecture}`], {
     cwd: source,
-    env: cross,
+    env: { ...cross, COMPRESSION: uncompressed ? "none" : "xz" },
   });
   return join(directory, `${name}_${version}_${architecture}.deb`);
 }

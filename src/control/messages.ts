@@ -221,6 +221,15 @@ const Reason = matching(
 
 export const NamedDemotion = z.strictObject({ reason: Reason, by: bounded("demote", LIMITS.demote) });
 
+/** The name of a systemd unit. */
+export const UnitName = matching(
+  /^(?=.{1,255}$)[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*\.(service|socket|target|timer|mount|path|device|swap|slice|scope|automount)$/,
+  (text) => `unit ${text}: not the name of a unit, like nginx.service`,
+);
+
+export const NamedUnit = z.strictObject({ unit: UnitName, by: bounded("demote", LIMITS.demote) });
+export const SavedUnit = NamedUnit.extend({ active: z.boolean() });
+
 const VariableName = z
   .string()
   .max(MAX_VARIABLE_NAME, { error: (issue) => `${printable(issue.input)}: no such variable` });
@@ -304,6 +313,14 @@ export const methods = {
   demote: NamedDemotion,
   /** -> {}; a reason that nothing is demoted for is refused. */
   promote: z.strictObject({ reason: Reason }),
+  /** Demotes while this unit is not active; `unit-states` tells when that changes -> {}. */
+  "demote-unit": SavedUnit,
+  /** -> {}; a unit that does not demote is refused. */
+  "promote-unit": z.strictObject({ unit: UnitName }),
+  /** What became of units, for those that demote -> {}. */
+  "unit-states": z.strictObject({
+    states: atMost(64, "units", z.strictObject({ unit: UnitName, active: z.boolean() })),
+  }),
   /** -> {}, also when it was so already. */
   maintenance: z.strictObject({ on: z.boolean() }),
   /** Runs the service checks and demotes for what failed, or takes that back -> ServiceStatus. */
@@ -453,6 +470,9 @@ export interface Results {
   demotion: DemotionView;
   demote: Record<string, never>;
   promote: Record<string, never>;
+  "demote-unit": Record<string, never>;
+  "promote-unit": Record<string, never>;
+  "unit-states": Record<string, never>;
   maintenance: Record<string, never>;
   "service-status": ServiceStatus;
 }

@@ -9,7 +9,7 @@ import type { DemotionChange, LogFields } from "./effect.ts";
 import { INTERFACE_NAME } from "./interface/name.ts";
 import type { Fault } from "./model.ts";
 import type { SysctlTree } from "./sysctl.ts";
-import type { DemotionView, NamedDemotion } from "./view.ts";
+import type { DemotionView, NamedDemotion, UnitDemotion } from "./view.ts";
 
 /** The advskew and demote that a virtual host advertises: its configuration with demotion added. */
 export interface Effective {
@@ -37,6 +37,7 @@ const COMMAND_OF = new Map<string, string>([
   [BOOT.reason, "carpctl engine --boot-demotion"],
 ]);
 const MAX_REASONS = 64;
+const MAX_UNITS = 64;
 
 export interface GroupCount {
   readonly name: string;
@@ -72,6 +73,8 @@ export class Demotion {
   readonly #groups = new Map<string, number>();
   /** The part of the global counter that each named reason adds. */
   readonly #named = new Map<string, number>();
+  /** systemd units, by name; each adds its part while it is not active. */
+  readonly #units = new Map<string, Omit<UnitDemotion, "unit">>();
   /** The demotion by each interface's faults, so that exactly as much is taken back. */
   readonly #faults = new Map<
     string,
@@ -93,22 +96,26 @@ export class Demotion {
     const faults = [...this.#faults].flatMap(([name, its]) =>
       [...its].map(([fault, { by }]) => ({ interface: name, fault, by })),
     );
-    const named = [...reasons, ...faults].reduce((sum, { by }) => sum + by, 0);
-    return { counter: this.global, written: this.global - named, reasons, faults };
+    const units = [...this.#units].map(([unit, each]) => ({ unit, ...each }));
+    const inactive = units.filter(({ active }) => !active);
+    const named = [...reasons, ...inactive, ...faults].reduce((sum, { by }) => sum + by, 0);
+    return { counter: this.global, written: this.global - named, reasons, units, faults };
   }
 
   /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
   get withoutFaults(): {
     readonly written: number;
     readonly reasons: readonly NamedDemotion[];
+    readonly units: readonly UnitDemotion[];
     readonly groups: readonly GroupCount[];
   } {
     const faults = [...this.#faults.values()].flatMap((each) => [...each.values()]);
     const ofFaults = (group: string) => faults.filter(({ groups }) => groups.includes(group)).length;
-    const { written, reasons } = this.view;
+    const { written, reasons, units } = this.view;
     return {
       written,
       reasons,
+      units,
       groups: [...this.#groups]
         .map(([name, count]) => ({ name, carpDemoteCount: count - ofFaults(name) }))
         .filter(({ carpDemoteCount }) => carpDemoteCount > 0),
@@ -131,6 +138,14 @@ export class Demotion {
     }
   }
 
+  /** Restores units, as `restoreReasons` does reasons. */
+  restoreUnits(units: readonly UnitDemotion[]): void {
+    for (const { unit, by, active } of units) {
+      this.#units.set(unit, { by, active });
+      if (!active) this.#sysctl.set("net.inet.carp.demotion", this.global + by);
+    }
+  }
+
   /**
    * Carries out a demotion command.
    *
@@ -142,6 +157,15 @@ export class Demotion {
         return this.#refusalOf(command) ?? this.#setReason(command.reason, command.by);
       case "promote":
         return this.#refusalOf(command) ?? this.#setReason(command.reason, 0);
+      case "demote-unit":
+        if (!this.#units.has(command.unit) && this.#units.size >= MAX_UNITS)
+          return `demote ${command.unit}: at most ${MAX_UNITS} units`;
+        return this.#setUnit(command.unit, command);
+      case "promote-unit":
+        if (!this.#units.has(command.unit)) return this.#unknownUnit(command.unit);
+        return this.#setUnit(command.unit, undefined);
+      case "unit-states":
+        return this.#followUnits(command.states);
       case "maintenance":
         return this.#setReason(MAINTENANCE.reason, command.on ? MAINTENANCE.by : 0);
       case "services":
@@ -191,6 +215,33 @@ export class Demotion {
     else this.#named.set(reason, by);
     this.adjustGlobal(by - before, reason, log);
     return undefined;
+  }
+
+  /** Sets what a unit demotes by and whether it is active. @param to undefined: it no longer demotes */
+  #setUnit(unit: string, to: Omit<UnitDemotion, "unit"> | undefined): string | undefined {
+    const part = (of: Omit<UnitDemotion, "unit"> | undefined) => (of === undefined || of.active ? 0 : of.by);
+    const by = part(to) - part(this.#units.get(unit));
+    const { error } = { error: undefined, ...this.#sysctl.afterWrite("net.inet.carp.demotion", by) };
+    if (error !== undefined) return error;
+    if (to === undefined) this.#units.delete(unit);
+    else this.#units.set(unit, { by: to.by, active: to.active });
+    const why = to === undefined ? "no longer followed" : to.active ? "active" : "not active";
+    this.adjustGlobal(by, `${unit} ${why}`);
+    return undefined;
+  }
+
+  #followUnits(states: Extract<DemotionCommand, { kind: "unit-states" }>["states"]): string | undefined {
+    for (const { unit, active } of states) {
+      const known = this.#units.get(unit);
+      const error = known && this.#setUnit(unit, { ...known, active });
+      if (error !== undefined) return error;
+    }
+    return undefined;
+  }
+
+  #unknownUnit(unit: string): string {
+    const known = [...this.#units.keys()];
+    return `promote ${unit}: it does not demote: ${known.length === 0 ? "no unit does" : `the units are ${known.join(", ")}`}`;
   }
 
   /** Demotes once for any number of failed services. The log lines are those of other systems' scripts. */

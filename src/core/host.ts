@@ -156,7 +156,7 @@ export class Host {
 
   /** The configuration to save for the next engine; `restore` takes it. */
   get configuration(): HostConfiguration {
-    const { written, reasons, groups } = this.#demotion.withoutFaults;
+    const { written, reasons, units, groups } = this.#demotion.withoutFaults;
     return {
       interfaces: [...this.#interfaces]
         .filter((each) => !each.isDestroyed)
@@ -166,6 +166,7 @@ export class Host {
         .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? written : value })),
       groups,
       reasons,
+      units,
       windows: this.#counters.windows,
       signsLinkLocals: [...this.#interfaces].flatMap((each) =>
         each.signing.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
@@ -188,6 +189,7 @@ export class Host {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups);
     this.#demotion.restoreReasons(configuration.reasons);
+    this.#demotion.restoreUnits(configuration.units ?? []);
     for (const each of configuration.interfaces) {
       const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
       const added = this.#interfaces.add(each, now);

@@ -124,12 +124,21 @@ export interface NamedDemotion {
   readonly by: number;
 }
 
+/** A systemd unit that demotes the host while it is not active. */
+export interface UnitDemotion {
+  readonly unit: string;
+  readonly by: number;
+  readonly active: boolean;
+}
+
 /** `net.inet.carp.demotion` and its parts: the counter is the sum of all the others. */
 export interface DemotionView {
   readonly counter: number;
   /** The sum of what was written to the variable. */
   readonly written: number;
   readonly reasons: readonly NamedDemotion[];
+  /** Those that are active add nothing. */
+  readonly units: readonly UnitDemotion[];
   readonly faults: readonly {
     readonly interface: string;
     readonly fault: Fault;

@@ -232,6 +232,18 @@ export class Engine {
     return outcome;
   }
 
+  /** Has a unit demote, or no longer. The file is written first, as for maintenance. */
+  async setUnit(command: Extract<Command, { kind: "demote-unit" | "promote-unit" }>): Promise<Outcome> {
+    const before = this.host.demotion.units;
+    const others = before.filter(({ unit }) => unit !== command.unit);
+    const after = command.kind === "demote-unit" ? [...others, command] : others;
+    const failure = this.#state.units.remember(after);
+    if (failure !== undefined) return { error: failure };
+    const outcome = await this.command(command);
+    if ("error" in outcome) this.#state.units.remember(before);
+    return outcome;
+  }
+
   /** Runs the service checks. */
   serviceStatus(): Promise<Evaluation> {
     return this.#scripts.checks.evaluate();

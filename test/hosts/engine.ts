@@ -115,20 +115,11 @@ export class Engine {
   }
 
   /** Sends one control message, without starting carpctl. Rejects with the engine's own message. */
-  async request<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
-    const socket = await connect(this.#socketPath);
-    try {
-      socket.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })}\n`);
-      for await (const line of linesFrom(socket)) {
-        const { id, result, error } = JSON.parse(line);
-        if (id !== 1) continue;
-        if (error) throw new Error(error.message);
-        return result;
-      }
+  request<M extends Method>(method: M, params: Params<M>): Promise<Results[M]> {
+    return request(this.#socketPath, method, params).catch((error) => {
+      if (!(error instanceof HungUp)) throw error;
       throw new Error(`the engine on ${this.#name} hung up on ${method}\n${this.log}`);
-    } finally {
-      socket.destroy();
-    }
+    });
   }
 
   /** Ends it by SIGTERM: it bows out and removes its devices. */
@@ -157,6 +148,30 @@ export class Engine {
       }
     }
     throw new Error(`the engine on ${this.#name} does not answer\n${this.log}`);
+  }
+}
+
+/** The engine closed the connection without an answer. */
+class HungUp extends Error {}
+
+/** Sends one control message to the engine that listens there. */
+export async function request<M extends Method>(
+  socketPath: string,
+  method: M,
+  params: Params<M>,
+): Promise<Results[M]> {
+  const socket = await connect(socketPath);
+  try {
+    socket.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method, params })}\n`);
+    for await (const line of linesFrom(socket)) {
+      const { id, result, error } = JSON.parse(line);
+      if (id !== 1) continue;
+      if (error) throw new Error(error.message);
+      return result;
+    }
+    throw new HungUp(`the engine hung up on ${method}`);
+  } finally {
+    socket.destroy();
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * Resources of a test run: processes, network namespaces, mounts, directories. All carry the name of the run,
+ * Resources of a test run: processes, network namespaces, mounts, directories, cgroups. All carry the name of the run,
  * so that test/run finds and removes what a killed test file left behind. Never touches anything
  * without that name.
  */
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -24,6 +24,7 @@ process.env[RUN_VARIABLE] = run;
 const children = new Set<number>();
 const namespaces = new Set<string>();
 const directories = new Set<string>();
+const cgroups = new Set<string>();
 let named = 0;
 
 /** A name that no other process of this run uses. */
@@ -53,6 +54,29 @@ export function makeDirectory(what: string): string {
   return path;
 }
 
+/** A directory that another program makes, and leaves when it is killed. */
+export function ownDirectory(path: string): void {
+  removeAtExit();
+  directories.add(path);
+}
+
+/** The hierarchies of cgroups that systemd uses: one on most machines, two beside those of cgroup v1. */
+const HIERARCHIES = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+
+/** Makes a cgroup of this name below the root of each hierarchy. */
+export function makeCgroup(name: string): void {
+  removeAtExit();
+  cgroups.add(name);
+  for (const hierarchy of HIERARCHIES)
+    if (existsSync(join(hierarchy, "cgroup.procs"))) mkdirSync(join(hierarchy, name));
+}
+
+/** Removes the cgroup with those below it, when the processes in it have ended. */
+export function removeCgroup(name: string): void {
+  for (const hierarchy of HIERARCHIES) removeCgroupDirectory(join(hierarchy, name));
+  cgroups.delete(name);
+}
+
 /** Kills the processes in the namespace and removes it. */
 export function removeNamespace(name: string): void {
   for (const pid of pidsIn(name)) killNow(pid);
@@ -71,6 +95,7 @@ export function removeEverything(): void {
   for (const pid of children) killNow(pid);
   children.clear();
   for (const name of namespaces) removeNamespace(name);
+  for (const name of cgroups) removeCgroup(name);
   for (const path of directories) removeDirectory(path);
 }
 
@@ -90,6 +115,7 @@ export interface Leftovers {
   readonly processes: readonly string[];
   readonly namespaces: readonly string[];
   readonly directories: readonly string[];
+  readonly cgroups: readonly string[];
 }
 
 /** Everything that carries the name of a run, this process excepted. */
@@ -97,9 +123,12 @@ export function leftoversOf(runName: string): Leftovers {
   return {
     processes: processesOf(runName).map(({ pid, command }) => `${pid} ${command}`),
     namespaces: entries("/run/netns").filter((name) => name.startsWith(`${runName}-`)),
-    directories: entries(tmpdir())
-      .filter((name) => name.startsWith(`${runName}-`))
-      .map((name) => join(tmpdir(), name)),
+    directories: [tmpdir(), "/run/systemd/nspawn/propagate"].flatMap((directory) =>
+      entries(directory)
+        .filter((name) => name.startsWith(`${runName}-`))
+        .map((name) => join(directory, name)),
+    ),
+    cgroups: [...new Set(HIERARCHIES.flatMap(entries))].filter((name) => name.startsWith(`${runName}-`)),
   };
 }
 
@@ -108,6 +137,7 @@ export function sweep(runName: string): void {
   for (const { pid } of processesOf(runName)) killNow(pid);
   const found = leftoversOf(runName);
   for (const name of found.namespaces) removeNamespace(name);
+  for (const name of found.cgroups) removeCgroup(name);
   for (const path of found.directories) removeDirectory(path);
 }
 
@@ -139,6 +169,22 @@ function mountsBelow(path: string): string[] {
     .map((line) => line.split(" ")[4] ?? "")
     .filter((mount) => mount.startsWith(`${path}/`))
     .reverse();
+}
+
+/** The number of times, 10 ms apart, that a cgroup is found busy: the processes in it have been killed. */
+const BUSY_LIMIT = 200;
+
+function removeCgroupDirectory(path: string): void {
+  if (!existsSync(path)) return;
+  const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of below) removeCgroupDirectory(join(path, name));
+  for (let tries = 0; existsSync(path) && tries < BUSY_LIMIT; tries += 1) {
+    try {
+      rmdirSync(path);
+    } catch {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
 }
 
 function killNow(pid: number): void {

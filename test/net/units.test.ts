@@ -1,4 +1,7 @@
-/** systemd's targets as `carpctl units` keeps them, with a systemctl that stands in for the real one. */
+/**
+ * systemd's targets as `carpctl units` keeps them, and demotions by units as it tells of them, with a systemctl that
+ * stands in for the real one.
+ */
 
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,6 +23,8 @@ cd ${here}/active || exit
 [ ! -e ../broken ] || { echo 'Failed to connect to bus' >&2; exit 1; }
 case "$1 $2" in
   list-units*) for each in carp-*; do [ ! -e "$each" ] || echo "$each loaded active active"; done ;;
+  "show "*) shift 3; for each in "$@"; do
+    printf 'Id=%s\\nNames=%s\\nActiveState=%s\\n\\n' "$each" "$each" "$([ -e "../$each" ] && echo active || echo failed)"; done ;;
   "--no-block start") shift 3; echo start "$@" >>../orders; touch "$@" ;;
   "--no-block stop") shift 3; echo stop "$@" >>../orders; rm -f "$@" ;;
   *) echo "unexpected: $*" >>../orders; exit 1 ;;
@@ -129,8 +134,50 @@ test("a systemctl that fails is told of once, and what failed is done when it wo
   await waitFor("carp-master@carp0.target");
 });
 
+const demotion = () => a.engine.request("demotion", {});
+const waitForCounter = (expected: number) =>
+  eventually(
+    async () => (await demotion()).counter,
+    (counter) => counter === expected,
+  );
+
+test("a unit demotes while it is not active, is shown by name, and outlives the engine", async () => {
+  writeFileSync(here("db.service"), "");
+  const demote = async (...words: string[]) => a.exec(CARPCTL, words, { environment });
+  assert.equal((await demote("demote", "--unit", "db", "50")).exitCode, 0);
+  const units = [{ unit: "db.service", by: 50, active: true }];
+  assert.deepEqual({ counter: 0, units }, (({ counter, units }) => ({ counter, units }))(await demotion()));
+  assert.match((await a.carpctl("status")).stdout, /^db\.service: active, demotes by 50 while not active$/m);
+  rmSync(here("db.service"));
+  await waitForCounter(50);
+  assert.match((await a.carpctl("status")).stdout, /^demoted by 50: db\.service 50$/m);
+  await a.engine.kill("SIGKILL");
+  await a.startEngine();
+  assert.equal((await demotion()).counter, 50);
+  writeFileSync(here("db.service"), "");
+  await waitForCounter(0);
+  // Whether it is active is learnt anew.
+  follower.kill("SIGUSR2");
+  await follower.exited;
+  await a.engine.stop();
+  await a.startEngine();
+  assert.equal((await demotion()).counter, 50);
+  start();
+  await waitForCounter(0);
+  const { stderr } = await a.tryCarpctl("promote", "--unit", "web");
+  assert.equal(stderr, "carpctl: promote web.service: it does not demote: the units are db.service\n");
+  await a.carpctl("promote", "--unit", "db");
+  assert.deepEqual((await demotion()).units, []);
+  assert.equal(
+    (await a.tryCarpctl("demote", "--unit", "../x", "5")).stderr,
+    "carpctl: demote: unit ../x.service: not the name of a unit, like nginx.service\n",
+  );
+});
+
 test("without systemd it is refused", async () => {
   writeFileSync(here("broken"), "");
   const { exitCode, stderr } = await a.exec(CARPCTL, ["units"], { environment });
   assert.deepEqual([exitCode, stderr], [1, "carpctl: units: systemctl: Failed to connect to bus\n"]);
+  const refused = await a.exec(CARPCTL, ["demote", "--unit", "db", "5"], { environment });
+  assert.equal(refused.stderr, "carpctl: demote db.service: systemctl: Failed to connect to bus\n");
 });

@@ -91,6 +91,8 @@ test("every command is in the page by each of its names", () => {
 /** The section that describes the options of a command. */
 const SECTION_OF: Readonly<Record<string, string>> = {
   engine: "ENGINE",
+  demote: "DEMOTION",
+  promote: "DEMOTION",
   sysctl: "VARIABLES",
   netstart: "CONFIGURATION FILES",
   dump: "CONFIGURATION FILES",

@@ -175,28 +175,44 @@ export const VERBS: readonly Verb[] = [
   {
     names: ["demote"],
     words: "<reason> <n>",
-    usage: "carpctl demote REASON N",
-    help: "demote this host for a named reason",
+    usage: "carpctl demote REASON N | --unit UNIT N",
+    help: "demote this host for a named reason, or while a unit is not active",
     options: (command) =>
       command
         .positional("reason", { type: "string", describe: "letters, digits, dots, underscores, dashes" })
+        .option("unit", {
+          type: "boolean",
+          describe: "it is a unit of systemd, and demotes while not active",
+        })
         .positional("n", {
           type: "string",
           describe: `how much net.inet.carp.demotion grows, ${LIMITS.demote.join("..")}`,
         }),
-    run: async ({ reason, n }, context) =>
-      (await import("../commands/demotion.ts")).runDemote(String(reason), String(n), context),
+    run: async ({ reason, n, unit }, context) => {
+      if (unit === true)
+        return (await import("../commands/unit-demotion.ts")).runDemoteUnit(
+          String(reason),
+          String(n),
+          context,
+        );
+      return (await import("../commands/demotion.ts")).runDemote(String(reason), String(n), context);
+    },
   },
   {
     names: ["promote"],
     words: "<reason>",
-    usage: "carpctl promote REASON",
+    usage: "carpctl promote REASON | --unit UNIT",
     help: "end a demotion",
     options: (command) =>
-      command.positional("reason", { type: "string", describe: "a reason given to demote" }),
+      command
+        .positional("reason", { type: "string", describe: "a reason given to demote" })
+        .option("unit", { type: "boolean", describe: "it is a unit given to demote" }),
     completes: { reason: "reasons" },
-    run: async ({ reason }, context) =>
-      (await import("../commands/demotion.ts")).runPromote(String(reason), context),
+    run: async ({ reason, unit }, context) => {
+      if (unit === true)
+        return (await import("../commands/unit-demotion.ts")).runPromoteUnit(String(reason), context);
+      return (await import("../commands/demotion.ts")).runPromote(String(reason), context);
+    },
   },
   {
     names: ["service-status"],

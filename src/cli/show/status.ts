@@ -78,7 +78,11 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
 
 function demotedFor(demotion: DemotionView | undefined): string[] {
   const text = demotion && demotionText(demotion);
-  return text === undefined ? [] : [text];
+  const units = (demotion?.units ?? []).map(
+    ({ unit, by, active }) =>
+      `${unit}: ${active ? "active" : "not active"}, demotes by ${by} while not active`,
+  );
+  return [...(text === undefined ? [] : [text]), ...units];
 }
 
 /**

@@ -158,6 +158,9 @@ function subject(method: Method, params: unknown): Subject {
       return { what: `group ${group}`, secret };
     case "demote":
     case "promote":
+    case "demote-unit":
+    case "promote-unit":
+    case "unit-states":
     case "maintenance":
       return { what: "this host's demotion", secret };
     case "sysctl-set":

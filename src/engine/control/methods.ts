@@ -43,6 +43,7 @@ export type Served = Pick<
   | "unreached"
   | "runDir"
   | "maintenance"
+  | "setUnit"
   | "serviceStatus"
   | "log"
 >;
@@ -110,6 +111,12 @@ const answers: Answers = {
   demotion: (_, engine) => engine.host.demotion,
   demote: ({ reason, by }, engine, caller) => nothing(run(engine, caller, { kind: "demote", reason, by })),
   promote: ({ reason }, engine, caller) => nothing(run(engine, caller, { kind: "promote", reason })),
+  "demote-unit": (unit, engine, caller) =>
+    nothing(engine.setUnit({ kind: "demote-unit", ...unit }).then((outcome) => done(outcome, caller))),
+  "promote-unit": ({ unit }, engine, caller) =>
+    nothing(engine.setUnit({ kind: "promote-unit", unit }).then((outcome) => done(outcome, caller))),
+  "unit-states": ({ states }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "unit-states", states })),
   maintenance: ({ on }, engine, caller) =>
     nothing(engine.maintenance(on).then((outcome) => done(outcome, caller))),
   "service-status": async (_, engine, { peer }) => {

@@ -26,6 +26,7 @@ import {
   NamedDemotion,
   Pass,
   Preemptdelay,
+  SavedUnit,
 } from "../../control/messages.ts";
 import { printable } from "../../control/printable.ts";
 import type { HostConfiguration } from "../../core/command.ts";
@@ -137,6 +138,7 @@ const Saved = z.strictObject({
   sysctl: distinct(SavedVariable, "name", "variable"),
   groups: distinct(SavedGroup, "name", "group"),
   reasons: distinct(NamedDemotion, "reason", "reason"),
+  units: distinct(SavedUnit, "unit", "unit").default([]),
   windows: SavedWindows.default([]),
   signsLinkLocals: z.array(SavedVhid).default([]),
   graces: distinct(SavedGrace, "interface", "grace").default([]),

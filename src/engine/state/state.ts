@@ -14,6 +14,7 @@ import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
 import { openDocument } from "./document.ts";
 import { Maintenance } from "./maintenance.ts";
 import { StateFile } from "./saved-state.ts";
+import { Units } from "./units.ts";
 
 interface Directories {
   readonly runDir: string;
@@ -33,6 +34,7 @@ export class State {
   readonly unusable: string | undefined;
   readonly maintenance: Maintenance;
   readonly boot: Boot;
+  readonly units: Units;
   readonly #runDir: string;
   readonly #file: StateFile;
 
@@ -45,15 +47,17 @@ export class State {
     this.#runDir = directories.runDir;
     this.#file = file;
     this.maintenance = new Maintenance(directories.stateDir);
+    this.units = new Units(directories.stateDir);
     const { bootDemotionS: limitS } = directories;
     const limitUs = limitS === undefined ? undefined : limitS * SECOND;
     this.boot = new Boot(this.document("boot"), bootFacts(), limitUs, now.us);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
     this.counterFloor = counterFloor(saved?.counters, now);
-    const { reasons, ...others } = saved?.configuration ?? NOTHING;
+    const { reasons, units = [], ...others } = saved?.configuration ?? NOTHING;
     this.configuration = {
       ...others,
+      units: this.units.restored(units),
       reasons: [
         ...reasons.filter(({ reason }) => reason !== MAINTENANCE.reason && reason !== BOOT.reason),
         ...(this.maintenance.on ? [MAINTENANCE] : []),

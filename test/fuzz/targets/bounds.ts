@@ -36,7 +36,13 @@ function within(value: number, least: number, most: number, what: string): void 
   assert.ok(Number.isInteger(value) && value >= least && value <= most, `${what} ${inspect(value)}`);
 }
 
-export function assertWithinBounds({ interfaces, sysctl, groups, reasons }: HostConfiguration): void {
+export function assertWithinBounds({
+  interfaces,
+  sysctl,
+  groups,
+  reasons,
+  units = [],
+}: HostConfiguration): void {
   assert.equal(new Set(interfaces.map(({ name }) => name)).size, interfaces.length);
   for (const each of interfaces) assertInterface(each);
   for (const { name, value } of sysctl) {
@@ -46,6 +52,10 @@ export function assertWithinBounds({ interfaces, sysctl, groups, reasons }: Host
   }
   for (const { carpDemoteCount } of groups)
     within(carpDemoteCount, 1, Number.MAX_SAFE_INTEGER, "a group's count");
+  for (const { unit, by } of units) {
+    assert.match(unit, /^[^-/\s][^/\s]*\.[a-z]+$/);
+    within(by, 1, 1_048_576, unit);
+  }
   for (const { reason, by } of reasons) {
     assert.match(reason, /^[\w.-]{1,32}$/);
     within(by, 1, 1_048_576, reason);

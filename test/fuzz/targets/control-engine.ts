@@ -88,6 +88,10 @@ export class ControlledEngine {
         scriptsDoNotRun: false,
         unreached: () => undefined,
         runDir: this.runDir,
+        setUnit: async (command) => {
+          this.#assertMay(command);
+          return this.station.command(command);
+        },
         maintenance: async () => {
           this.#assertMay(undefined);
           return { effects: [] };

@@ -406,22 +406,28 @@ test("status without interfaces says so", () => assert.equal(status([]), "no car
 
 test("below the table stands what the host is demoted for, and nothing when it is not", () => {
   const demotion = {
-    counter: 525,
+    counter: 532,
     written: -5,
     reasons: [
       { reason: "maintenance", by: 240 },
       { reason: "backup", by: 50 },
+    ],
+    units: [
+      { unit: "db.service", by: 7, active: false },
+      { unit: "nginx.service", by: 9, active: true },
     ],
     faults: [{ interface: "carp0", fault: "carpdev", by: 240 }],
   } as const;
   assert.equal(
     status([], { demotion, columns: 200 }),
     "no carp interfaces\n" +
-      "demoted by 525: maintenance 240, backup 50, carp0 carpdev 240, net.inet.carp.demotion -5\n",
+      "demoted by 532: maintenance 240, backup 50, db.service 7, carp0 carpdev 240, net.inet.carp.demotion -5\n" +
+      "db.service: not active, demotes by 7 while not active\n" +
+      "nginx.service: active, demotes by 9 while not active\n",
   );
   assert.match(status([view()], { demotion }), /^NAME/);
-  assert.match(status([view()], { demotion }), /\ndemoted by 525: /);
-  const none = { counter: 0, written: 0, reasons: [], faults: [] };
+  assert.match(status([view()], { demotion }), /\ndemoted by 532: /);
+  const none = { counter: 0, written: 0, reasons: [], units: [], faults: [] };
   assert.equal(status([], { demotion: none }), "no carp interfaces\n");
 });
 

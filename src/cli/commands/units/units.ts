@@ -1,6 +1,7 @@
 /**
- * `units`: keeps systemd's targets as the states of carp interfaces are, for carp-units.service. It runs until a signal,
- * across restarts of the engine, and always brings what is true now: it carries out no list of changes.
+ * `units`: keeps systemd's targets as the states of carp interfaces are, and tells the engine of the units that demote
+ * the host, for carp-units.service. It runs until a signal, across restarts of the engine, and always brings what is
+ * true now: it carries out no list of changes.
  */
 
 import type { Connection } from "../../../control/client.ts";
@@ -53,10 +54,15 @@ class Follower {
 
   async run(): Promise<void> {
     let lookedMs = performance.now();
+    let toldMs = 0;
     while (!this.#ended.aborted) {
       if (this.#engine === undefined) await this.#connect();
       if (this.#engine !== undefined && this.#isStale) await this.#read(this.#engine);
       const nowMs = performance.now();
+      if (this.#engine !== undefined && nowMs - toldMs >= EVERY_MS) {
+        toldMs = nowMs;
+        await this.#tellOfUnits(this.#engine);
+      }
       if (nowMs - lookedMs >= LOOK_AGAIN_MS) {
         lookedMs = nowMs;
         this.#systemctl.lookAgain();
@@ -94,6 +100,22 @@ class Follower {
       this.#targets.follow(interfaces);
     } catch {
       this.#isStale = true;
+      engine.close();
+    }
+  }
+
+  /** Tells the engine which of the units that demote have become active, or ceased to be. */
+  async #tellOfUnits(engine: Connection): Promise<void> {
+    try {
+      const { units = [] } = await engine.call("demotion", {});
+      if (units.length === 0) return;
+      const found = await this.#systemctl.activeOf(units.map(({ unit }) => unit));
+      if (found === undefined) return;
+      const states = units
+        .filter(({ unit, active }) => found.has(unit) !== active)
+        .map(({ unit, active }) => ({ unit, active: !active }));
+      if (states.length > 0) await engine.call("unit-states", { states });
+    } catch {
       engine.close();
     }
   }

@@ -92,6 +92,7 @@ beforeEach(async () => {
     scriptsDoNotRun: false,
     unreached: () => undefined,
     runDir: directory,
+    setUnit: async (command) => host.command(command, NOW),
     maintenance: async (on) => {
       maintenance.push(on);
       return on ? { effects: [] } : { error: "the disk is full" };
@@ -285,6 +286,18 @@ test("demote, demotion and promote: a part of the counter under a name", async (
   assert.deepEqual({ counter, reasons }, { counter: 5, reasons: [{ reason: "disk", by: 5 }] });
   assert.deepEqual(await engine.call("promote", { reason: "disk" }), {});
   await assert.rejects(engine.call("promote", { reason: "disk" }), ControlError);
+});
+
+test("demote-unit, unit-states and promote-unit: a part of the counter while a unit is not active", async () => {
+  const counter = async () => (await engine.call("demotion", {})).counter;
+  const unit = "nginx.service";
+  assert.deepEqual(await engine.call("demote-unit", { unit, by: 5, active: true }), {});
+  assert.equal(await counter(), 0);
+  assert.deepEqual(await engine.call("unit-states", { states: [{ unit, active: false }] }), {});
+  assert.equal(await counter(), 5);
+  assert.deepEqual(await engine.call("promote-unit", { unit }), {});
+  assert.equal(await counter(), 0);
+  await assert.rejects(engine.call("promote-unit", { unit }), ControlError);
 });
 
 test("maintenance: the engine decides, and its refusal is told", async () => {
