@@ -259,6 +259,8 @@ export const methods = {
   statistics: z.strictObject({ name: InterfaceName.optional() }),
   /** Whether the host is able: the engine examines itself and its surroundings -> Finding[]. */
   doctor: nothing,
+  /** All metrics, in Prometheus' text format -> Metrics. */
+  metrics: nothing,
   /** Packet counts for the shared addresses, by interface; none without a data path -> Packets[]. */
   packets: nothing,
   /** Without a name the next free one -> { name }. */
@@ -421,6 +423,10 @@ export interface Packets {
   readonly withheld: number;
 }
 
+export interface Metrics {
+  readonly text: string;
+}
+
 export interface ServiceCheck {
   readonly name: string;
   readonly path: string;
@@ -456,6 +462,7 @@ export interface Results {
   "sysctl-get": readonly Sysctl[];
   "sysctl-set": readonly SysctlChange[];
   statistics: Statistics;
+  metrics: Metrics;
   packets: readonly Packets[];
   doctor: readonly Finding[];
   create: { readonly name: string };

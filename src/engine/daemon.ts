@@ -19,6 +19,9 @@ import { AlreadyRunning, ControlSockets, isAnswered, removeUnfinished } from "./
 import { createMethods } from "./control/methods.ts";
 import { ControlServer } from "./control/server.ts";
 import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
+import type { MetricsListener } from "./metrics/listener.ts";
+import { readMetrics } from "./metrics/samples.ts";
+import { MetricsServer } from "./metrics/server.ts";
 import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
@@ -34,6 +37,8 @@ const NEEDS_ROOT = 75;
 
 export interface Started extends Privileged {
   readonly lock: RunDirectoryLock;
+  /** Where metrics are served. */
+  readonly listeners: readonly MetricsListener[];
   /** Failures of the start that prevented nothing, for the log. */
   readonly complaints: readonly string[];
   /** What of root could not be given up. */
@@ -85,7 +90,8 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
-  const { lock } = started;
+  const { lock, listeners } = started;
+  const metrics = listeners.length > 0 ? serveMetrics(listeners, engine) : undefined;
   keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
@@ -100,8 +106,16 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     await engine.abandon();
   }
   server.close();
+  metrics?.close();
   if (order === "stop") lock.release();
   return order === "start-again" ? NEEDS_ROOT : 0;
+}
+
+function serveMetrics(listeners: readonly MetricsListener[], engine: Engine): MetricsServer {
+  return new MetricsServer(listeners, {
+    read: (turn) => readMetrics(engine, turn),
+    report: (error) => engine.log(3, `metrics: they cannot be read: ${trace(error)}`, "metrics"),
+  });
 }
 
 /** Tells the service manager from the event loop, so that an engine that stands still is killed and started again. */

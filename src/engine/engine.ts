@@ -6,15 +6,16 @@
 import { readFileSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
 import type { HostEvent, Packets } from "../control/messages.ts";
+import type { MetricsAddress } from "../control/metrics-address.ts";
 import type { Command } from "../core/command.ts";
 import { BOOT, MAINTENANCE, SERVICES } from "../core/demotion.ts";
 import type { News, Transition } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
-import type { Instant } from "../core/model.ts";
+import type { Instant, Micros } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
 import { createLinks } from "../kernel/devices/links.ts";
-import type { Clock, DataPath, Links, Overruled, Wire } from "../kernel/kernel.ts";
+import type { Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -23,6 +24,7 @@ import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
+import { Delays } from "./metrics/delays.ts";
 import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
 import type { Evaluation } from "./scripts/service-checks.ts";
@@ -37,6 +39,8 @@ export interface EngineOptions {
   readonly log: "syslog" | "stderr";
   /** Demote a host that boots, for so many seconds at most; undefined: do not. */
   readonly bootDemotionS?: number | undefined;
+  /** Where metrics are served. */
+  readonly metrics: readonly MetricsAddress[];
 }
 
 /** What an engine has from its start as root. */
@@ -62,6 +66,9 @@ export class Engine {
   /** Limits how many lines of a kind are written; without a kind the text says of which it is. */
   readonly log: (...line: Parameters<LimitedLog["line"]>) => void;
   readonly runDir: string;
+  readonly startedUs: Micros;
+  /** How late timers fired. */
+  readonly delays = new Delays();
   readonly host: Host;
   readonly feed = new Feed(() => this.now().epochUs / 1000);
   /** Resolves when the engine knows the kernel's devices and can take commands. */
@@ -106,6 +113,7 @@ export class Engine {
     });
     this.follow((transition) => this.#scripts.hooks.note(transition));
     this.#clock = createClock();
+    this.startedUs = this.#clock.now().us;
     this.#wire = createWire({
       frames: (frames) => {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
@@ -146,7 +154,7 @@ export class Engine {
       save: () => this.#saveSoon(),
       tell: (news: News) => this.#tell(news),
     };
-    this.#loop = new Loop(this.host, adapters, createAlarms(this.#clock));
+    this.#loop = new Loop(this.host, adapters, this.delays.observing(createAlarms(this.#clock), this.#clock));
     this.#commands = new Commands(this.host, this.#loop, {
       caughtUp: () => this.#links.caughtUp(),
       save: () => this.#save(),
@@ -186,9 +194,19 @@ export class Engine {
   /** Packet statistics of the interfaces that the data path knows. */
   packets(): Packets[] {
     return this.host.interfaces().flatMap(({ name }) => {
-      const counts = this.#dataPath.counts(name);
+      const counts = this.packetCounts(name);
       return counts === undefined ? [] : [{ interface: name, ...counts }];
     });
+  }
+
+  /** Packet counts of an interface that the data path knows. */
+  packetCounts(name: string): PacketCounts | undefined {
+    return this.#dataPath.counts(name);
+  }
+
+  /** The end of the lease that the kernel enforces; 0: none. */
+  leaseUntilUs(name: string, vhid: number): Micros {
+    return this.#dataPath.leaseUntilUs(name, vhid);
   }
 
   /** Logs that what another program removed is there again. */
@@ -271,7 +289,7 @@ export class Engine {
       this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
     }, RESOLVE_EVERY_MS).unref();
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
-    const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
+    const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
     await this.#commands.settled();
     this.#dataPath.removeLeftovers();

@@ -64,8 +64,13 @@ export async function createPair(count: number): Promise<Pair> {
 }
 
 /** Starts an engine and configures it, all with one advskew. */
-export async function configure(host: Host, all: readonly VirtualHost[], advskew: number): Promise<void> {
-  await host.startEngine({ logLevel: null });
+export async function configure(
+  host: Host,
+  all: readonly VirtualHost[],
+  advskew: number,
+  words: readonly string[] = [],
+): Promise<void> {
+  await host.startEngine({ logLevel: null, words });
   await configureEngine(host.engine, all, advskew);
 }
 

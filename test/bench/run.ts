@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, readonly string[]>> = {
   netstart: ["250", "1000", "4000"],
   takeover: ["250", "1000"],
   commands: ["1000"],
+  metrics: ["100"],
   failover: [],
   quiet: [],
   restarts: [],

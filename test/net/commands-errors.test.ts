@@ -286,11 +286,11 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status [--watch]\n"],
   [
     "engine now",
-    "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+    "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",
   ],
   [
     "engine --boot-demotion soon",
-    "carpctl: --boot-demotion soon: must be 1..86400\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+    "carpctl: --boot-demotion soon: must be 1..86400\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",
   ],
 ];
 

@@ -14,6 +14,7 @@ import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERBS } from "../../src/cli/grammar/verbs.ts";
 import type { Transition } from "../../src/core/effect.ts";
 import { Host } from "../../src/core/host.ts";
+import { FAMILIES, type Family } from "../../src/engine/metrics/families.ts";
 import { Hooks } from "../../src/engine/scripts/hooks.ts";
 import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
 import { journalEntry, MESSAGE_IDS } from "../../src/kernel/process/journal.ts";
@@ -42,6 +43,17 @@ test("every option of the engine has an entry, with its choices", () => {
         `\n\\.It Fl ${word.slice(1)} ${choices.length > 0 ? `Cm ${choices.join(" \\| ")}\n` : "Ar "}`,
       ),
     );
+});
+
+test("every metric has an entry, with its type and its labels", () => {
+  const told = heads(carpd, "METRICS").map((head) => /^Li (\S+) Pq (.*)$/.exec(head)?.slice(1) ?? []);
+  const families = Object.entries<Family>(FAMILIES);
+  assert.deepEqual(
+    told,
+    families.map(([name, { type, labels }]) => [name, [type, ...labels].join(" , ")]),
+  );
+  const text = section(carpd, "METRICS").replaceAll("\n", " ");
+  for (const [name, { help }] of families) assert.ok(text.includes(help), name);
 });
 
 test("every kind of event has its id in the journal listed, and every field", () => {

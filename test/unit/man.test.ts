@@ -98,6 +98,7 @@ const SECTION_OF: Readonly<Record<string, string>> = {
   dump: "CONFIGURATION FILES",
   netstat: "STATISTICS AND STATUS",
   status: "STATISTICS AND STATUS",
+  metrics: "STATISTICS AND STATUS",
 };
 
 /** The options in some text, each with its dashes: `Fl anq` are three. */

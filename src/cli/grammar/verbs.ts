@@ -5,6 +5,7 @@
 
 import type { Argv } from "yargs";
 import { LIMITS } from "../../control/limits.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../../control/metrics-address.ts";
 import type { CandidateKind } from "../completion/candidates.ts";
 import type { CommandContext } from "../context.ts";
 import { isRefusal, misused, type Outcome } from "../outcome.ts";
@@ -25,7 +26,8 @@ export interface Verb {
   run(given: Arguments, context: CommandContext): Promise<Outcome>;
 }
 
-const ENGINE_USAGE = "carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]";
+const ENGINE_USAGE =
+  "carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]";
 
 const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
 
@@ -49,6 +51,11 @@ export const VERBS: readonly Verb[] = [
           type: "string",
           requiresArg: true,
           describe: "demoted while the host boots, at most so long",
+        })
+        .option("metrics", {
+          type: "string",
+          requiresArg: true,
+          describe: "serve metrics there, at /metrics",
         }),
     run: runEngineHere,
   },
@@ -147,6 +154,23 @@ export const VERBS: readonly Verb[] = [
       watch === true
         ? (await import("../commands/watch.ts")).watchStatus(context)
         : (await import("../commands/status.ts")).runStatus(context),
+  },
+  {
+    names: ["metrics"],
+    usage: "carpctl metrics [--textfile PATH]",
+    help: "print the metrics of the engine in Prometheus' text format",
+    options: (command) =>
+      command.option("textfile", {
+        type: "string",
+        requiresArg: true,
+        describe: "write them to a file instead, for node_exporter",
+      }),
+    completes: { textfile: "files" },
+    run: async ({ textfile }, context) =>
+      (await import("../commands/metrics.ts")).runMetrics(
+        [textfile].flat().at(-1) as string | undefined,
+        context,
+      ),
   },
   {
     names: ["doctor"],
@@ -254,6 +278,13 @@ async function runEngineHere(given: Arguments, { options }: CommandContext): Pro
   const { limitedNumber } = await import("./ifconfig/keyword-values.ts");
   const { beginEngine } = await import("../../engine/privileged-start.ts");
   const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
+  const metrics: MetricsAddress[] = [];
+  for (const text of [given.metrics].flat()) {
+    if (text === undefined) continue;
+    const address = parseMetricsAddress(String(text));
+    if (isRefusal(address)) return misused(ENGINE_USAGE, address.refusal);
+    metrics.push(address);
+  }
   const { runDir, etcDir } = options;
   const seconds = [given["boot-demotion"]].flat().at(-1);
   const bootDemotionS = seconds === undefined ? undefined : limitedNumber("boot-demotion", String(seconds));
@@ -261,5 +292,5 @@ async function runEngineHere(given: Arguments, { options }: CommandContext): Pro
   // An engine with a run directory of its own keeps everything there.
   const ownState = runDir === "/run/carp" ? "/var/lib/carp" : runDir;
   const stateDir = process.env.CARP_STATE_DIR || ownState;
-  process.exit(await beginEngine({ runDir, etcDir, stateDir, log, bootDemotionS }));
+  process.exit(await beginEngine({ runDir, etcDir, stateDir, log, bootDemotionS, metrics }));
 }

@@ -27,6 +27,7 @@ export const READS: ReadonlySet<Method> = new Set([
   "statistics",
   "configuration",
   "packets",
+  "metrics",
   "demotion",
   // Every user may have the checks run: their result, not the caller, decides about a demotion.
   "service-status",

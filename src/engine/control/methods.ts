@@ -21,6 +21,7 @@ import { compareInterfaceNames } from "../../core/interface/name.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
+import { readMetrics } from "../metrics/samples.ts";
 import { denial, exposure, maySeeSecrets, type Peer, READS } from "./authorisation.ts";
 import { changeLine } from "./change-log.ts";
 import type { Caller } from "./connection.ts";
@@ -35,6 +36,10 @@ export type Served = Pick<
   | "now"
   | "command"
   | "replace"
+  | "startedUs"
+  | "delays"
+  | "leaseUntilUs"
+  | "packetCounts"
   | "packets"
   | "overruled"
   | "feed"
@@ -79,6 +84,9 @@ const answers: Answers = {
     if (statistics === undefined) throw refused(`${name}: no such interface`);
     return { ...statistics };
   },
+  metrics: async (_, engine, caller) => ({
+    text: (await readMetrics(engine, () => caller.turn())).toString(),
+  }),
   packets: (_, engine) => engine.packets(),
   doctor: (_, engine, caller) => examineAround(engine, () => caller.turn()),
   create: async ({ name }, engine, caller) => {
@@ -132,6 +140,7 @@ const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
   interfaces: () => "",
   groups: () => "",
   statistics: ({ name = "" }) => name,
+  metrics: () => "",
   packets: () => "",
   doctor: () => "",
   configuration: () => "",

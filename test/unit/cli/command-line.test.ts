@@ -293,7 +293,7 @@ for (const [words, err] of [
   [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status [--watch]\n"],
   [
     ["engine", "--log"],
-    "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS]\n",
+    "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",
   ],
 ] as const) {
   test(`carpctl ${words.join(" ")}: a usage line, exit 2`, async () => {

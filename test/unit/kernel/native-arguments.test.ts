@@ -67,6 +67,11 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
     ["text", `${NOWHERE}/socket`],
     ["int32", 1],
   ],
+  listenTcp: [
+    ["text", NOWHERE],
+    ["uint32", 1],
+    ["int32", 1],
+  ],
   listenerUid: [["text", NOWHERE]],
   acceptUnix: [["int32", -1]],
   receiveBytes: [

@@ -20,6 +20,7 @@ const READS = [
     "interfaces",
     "groups",
     "packets",
+    "metrics",
     "configuration",
     "demotion",
   ] as const),

@@ -19,6 +19,7 @@ import { ControlSockets } from "../../../../src/engine/control/control-sockets.t
 import { Feed } from "../../../../src/engine/control/feed.ts";
 import { createMethods, type Served } from "../../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../../src/engine/control/server.ts";
+import { Delays } from "../../../../src/engine/metrics/delays.ts";
 import type { Evaluation } from "../../../../src/engine/scripts/service-checks.ts";
 
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
@@ -85,6 +86,10 @@ beforeEach(async () => {
       }
       return outcomes;
     },
+    startedUs: 0,
+    delays: new Delays(),
+    packetCounts: () => undefined,
+    leaseUntilUs: () => 0,
     packets: () => [PACKETS],
     overruled: () => ({ before: [], xdp: 0 }),
     feed,
