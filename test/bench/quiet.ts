@@ -58,7 +58,7 @@ export default async function quiet(words: readonly string[]): Promise<Line[]> {
     return [
       {
         what: `fastest setting, nothing happens, ${minutes} minutes, 1.5 processors busy`,
-        ours: `${transitions} transitions; longest interval ${longestMs.toFixed(1)} ms`,
+        ours: `${transitions} transitions${transitions === 0 ? `; longest interval ${longestMs.toFixed(1)} ms` : ""}`,
         beside: `taken for dead after ${DOWN_MS.toFixed(1)} ms`,
         aim: "0 transitions",
         isMet: transitions === 0,

@@ -32,6 +32,9 @@ async function restartsOf(count: number, times: number): Promise<Line[]> {
   const { preferred, other, client } = pair;
   try {
     const supervised = await Supervised.start(preferred, { program: [CARPCTL], watchdogMs: WATCHDOG_MS });
+    // Where the peer took over after all, the next restart finds what the first one did.
+    const writes = [{ name: "net.inet.carp.preempt", value: 1 }];
+    await supervised.engine.request("sysctl-set", { writes });
     await configureEngine(supervised.engine, all, 0);
     await mastersOf(supervised, count);
     await configure(other, all, 100);
