@@ -3,7 +3,18 @@
  * cross compiler with the libraries of Debian's packages.
  */
 
-import { copyFileSync, cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import type { Target } from "./executable.ts";
@@ -40,19 +51,22 @@ async function nodeFor(directory: string): Promise<string> {
   return path;
 }
 
-/** Debian's packages, unpacked: nothing is installed. @returns the directory that they are in */
+/** From Debian's packages, which are unpacked and not installed. @returns the directory of lib and include */
 async function librariesFor(directory: string): Promise<string> {
-  const root = resolve(directory, "debian");
-  const libraries = join(root, "libraries");
-  if (existsSync(libraries)) return root;
-  rmSync(root, { recursive: true, force: true });
+  const kept = resolve(directory, "debian");
+  if (existsSync(kept)) return kept;
+  const root = mkdtempSync(join(tmpdir(), "carpctl-package-"));
   const suite = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable";
   const words = ["--variant=extract", "--architectures=arm64", `--include=${PACKAGES.join(",")}`];
   await execa("mmdebstrap", [...words, suite, root]);
-  // Away from that C library's, whose files name places of the system that it is installed on.
-  mkdirSync(libraries);
-  for (const file of LIBRARIES) copyFileSync(join(root, "usr/lib", TRIPLE, file), join(libraries, file));
-  return root;
+  // Not its C library: the compiler has its own.
+  const next = `${kept}.new`;
+  mkdirSync(join(next, "lib"), { recursive: true });
+  for (const file of LIBRARIES) copyFileSync(join(root, "usr/lib", TRIPLE, file), join(next, "lib", file));
+  cpSync(join(root, "usr/include"), join(next, "include"), { recursive: true });
+  rmSync(root, { recursive: true });
+  renameSync(next, kept);
+  return kept;
 }
 
 async function addonFor(root: string): Promise<string> {
@@ -61,7 +75,7 @@ async function addonFor(root: string): Promise<string> {
   const addon = join(native, "build/Release/carp.node");
   rmSync(native, { recursive: true, force: true });
   cpSync("src/native", native, { recursive: true, filter: (path) => path !== "src/native/build" });
-  const [libraries, headers] = [join(root, "libraries"), join(root, "usr/include")];
+  const [libraries, headers] = [join(root, "lib"), join(root, "include")];
   // -idirafter: the compiler's own C library comes first.
   const compile = (compiler: string) => `${TRIPLE}-${compiler} -B${libraries}/ -idirafter ${headers}`;
   const env = {

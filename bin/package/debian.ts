@@ -70,6 +70,8 @@ export function files(): readonly (readonly [from: string, to: string])[] {
     ["src/install/carpctl.tmpfiles", "debian/carpctl.tmpfiles"],
     ["src/install/systemd", "systemd"],
     ["src/install/examples", "examples"],
+    ["src/install/prometheus", "examples/prometheus"],
+    ["src/install/grafana", "examples/grafana"],
     ...globSync("man/*").map((file) => [file, file] as const),
     ["completions/carpctl.bash", "completions/bash/carpctl"],
     ["completions/_carpctl", "completions/_carpctl"],

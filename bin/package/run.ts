@@ -11,6 +11,7 @@ import { execa } from "execa";
 import { arm64Target } from "./arm64.ts";
 import { type Architecture, makeDebianPackage } from "./debian.ts";
 import { type Executable, makeExecutable } from "./executable.ts";
+import { figures } from "./figures.ts";
 import { licencesOf } from "./licences.ts";
 
 process.chdir(join(import.meta.dirname, "../.."));
@@ -34,6 +35,8 @@ const own = await makeExecutable("dist/executable", {
 copyFileSync(own.path, "dist/carpctl.new");
 renameSync("dist/carpctl.new", "dist/carpctl");
 tellSize("dist/carpctl");
+tellSize(process.execPath);
+if (given.length === 0 && process.getuid?.() === 0) for (const line of await figures()) console.log(line);
 if (isWanted("amd64")) await packageFor("amd64", own);
 if (isWanted("arm64")) await packageFor("arm64", await makeExecutable("dist/arm64", await arm64Target()));
 if (isWanted("uncompressed")) await makePackage("amd64", own, true);

@@ -30,10 +30,15 @@ export const LIMITS = {
   advbase: [0, 254],
   advskew: [0, 254],
   announce: [0, 3600],
+  preemptdelay: [0, 86_400],
   mtu: [68, 65_535],
   carpdemote: [0, 128],
   demote: [1, 1_048_576],
+  "boot-demotion": [1, 86_400],
 } as const;
+
+/** The demotion of a host that boots. */
+export const BOOT_REASON = "boot";
 
 export { MAX_ADDRESSES, MAX_GROUPS } from "../core/interface/configuration.ts";
 export { compareInterfaceNames, INTERFACE_NAME } from "../core/interface/name.ts";

@@ -42,6 +42,7 @@ const Vhid = bounded("vhid", LIMITS.vhid);
 export const Advbase = bounded("advbase", LIMITS.advbase);
 const Advskew = bounded("advskew", LIMITS.advskew);
 export const Announce = bounded("announce", LIMITS.announce);
+export const Preemptdelay = bounded("preemptdelay", LIMITS.preemptdelay);
 export const Mtu = bounded("mtu", LIMITS.mtu);
 export const MAX_NODES = 32;
 /** The other hosts of a cluster of 32. */
@@ -191,6 +192,7 @@ export const InterfaceChange = z.strictObject({
   balancing: Balancing.optional(),
   lladdr: Lladdr.nullable().optional(),
   announce: Announce.nullable().optional(),
+  preemptdelay: Preemptdelay.nullable().optional(),
   grace: z.literal("off").optional(),
   joinGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
   leaveGroups: atMost(MAX_GROUPS, "groups", GroupName).optional(),
@@ -218,6 +220,15 @@ const Reason = matching(
 );
 
 export const NamedDemotion = z.strictObject({ reason: Reason, by: bounded("demote", LIMITS.demote) });
+
+/** The name of a systemd unit. */
+export const UnitName = matching(
+  /^(?=.{1,255}$)[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*\.(service|socket|target|timer|mount|path|device|swap|slice|scope|automount)$/,
+  (text) => `unit ${text}: not the name of a unit, like nginx.service`,
+);
+
+export const NamedUnit = z.strictObject({ unit: UnitName, by: bounded("demote", LIMITS.demote) });
+export const SavedUnit = NamedUnit.extend({ active: z.boolean() });
 
 const VariableName = z
   .string()
@@ -248,6 +259,8 @@ export const methods = {
   statistics: z.strictObject({ name: InterfaceName.optional() }),
   /** Whether the host is able: the engine examines itself and its surroundings -> Finding[]. */
   doctor: nothing,
+  /** All metrics, in Prometheus' text format -> Metrics. */
+  metrics: nothing,
   /** Packet counts for the shared addresses, by interface; none without a data path -> Packets[]. */
   packets: nothing,
   /** Without a name the next free one -> { name }. */
@@ -302,6 +315,14 @@ export const methods = {
   demote: NamedDemotion,
   /** -> {}; a reason that nothing is demoted for is refused. */
   promote: z.strictObject({ reason: Reason }),
+  /** Demotes while this unit is not active; `unit-states` tells when that changes -> {}. */
+  "demote-unit": SavedUnit,
+  /** -> {}; a unit that does not demote is refused. */
+  "promote-unit": z.strictObject({ unit: UnitName }),
+  /** What became of units, for those that demote -> {}. */
+  "unit-states": z.strictObject({
+    states: atMost(64, "units", z.strictObject({ unit: UnitName, active: z.boolean() })),
+  }),
   /** -> {}, also when it was so already. */
   maintenance: z.strictObject({ on: z.boolean() }),
   /** Runs the service checks and demotes for what failed, or takes that back -> ServiceStatus. */
@@ -402,6 +423,10 @@ export interface Packets {
   readonly withheld: number;
 }
 
+export interface Metrics {
+  readonly text: string;
+}
+
 export interface ServiceCheck {
   readonly name: string;
   readonly path: string;
@@ -437,6 +462,7 @@ export interface Results {
   "sysctl-get": readonly Sysctl[];
   "sysctl-set": readonly SysctlChange[];
   statistics: Statistics;
+  metrics: Metrics;
   packets: readonly Packets[];
   doctor: readonly Finding[];
   create: { readonly name: string };
@@ -451,6 +477,9 @@ export interface Results {
   demotion: DemotionView;
   demote: Record<string, never>;
   promote: Record<string, never>;
+  "demote-unit": Record<string, never>;
+  "promote-unit": Record<string, never>;
+  "unit-states": Record<string, never>;
   maintenance: Record<string, never>;
   "service-status": ServiceStatus;
 }

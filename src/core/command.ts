@@ -7,7 +7,7 @@
 import type { SavedWindow } from "./counters/counter-book.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
 import type { SavedGrace } from "./interface/grace.ts";
-import type { NamedDemotion } from "./view.ts";
+import type { NamedDemotion, UnitDemotion } from "./view.ts";
 
 /** One write to a sysctl variable. `value` is the number as written: a relative variable adds it. */
 export interface SysctlWrite {
@@ -63,6 +63,14 @@ export type DemotionCommand =
   /** Sets this reason's part of the counter, replacing its former one. */
   | { readonly kind: "demote"; readonly reason: string; readonly by: number }
   | { readonly kind: "promote"; readonly reason: string }
+  /** Sets by how much this unit demotes while it is not active, and whether it is. */
+  | ({ readonly kind: "demote-unit" } & UnitDemotion)
+  | { readonly kind: "promote-unit"; readonly unit: string }
+  /** Units that became active or ceased to be; those that do not demote are passed over. */
+  | {
+      readonly kind: "unit-states";
+      readonly states: readonly { readonly unit: string; readonly active: boolean }[];
+    }
   | { readonly kind: "maintenance"; readonly on: boolean }
   /** Reports the outcome of the service checks: the names of the failed ones. */
   | { readonly kind: "services"; readonly failed: readonly string[] };
@@ -75,6 +83,8 @@ export interface HostConfiguration {
   readonly groups: readonly { readonly name: string; readonly carpDemoteCount: number }[];
   /** The named demotions. Their sum comes on top of `net.inet.carp.demotion` among the variables. */
   readonly reasons: readonly NamedDemotion[];
+  /** Absent: there are none. Those that are not active come on top too. */
+  readonly units?: readonly UnitDemotion[] | undefined;
   /** What the virtual hosts know of each other's counters, to refuse recorded advertisements. */
   readonly windows?: readonly SavedWindow[] | undefined;
   /** The virtual hosts whose digests cover link-local addresses, because peers' do. */

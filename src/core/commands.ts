@@ -118,6 +118,9 @@ export class Commands {
         return this.#setSysctl(command.writes);
       case "demote":
       case "promote":
+      case "demote-unit":
+      case "promote-unit":
+      case "unit-states":
       case "maintenance":
       case "services": {
         const error = this.#host.demotion.carryOut(command);

@@ -5,10 +5,11 @@
  */
 
 import type { DemotionCommand } from "./command.ts";
-import type { DemotionChange } from "./effect.ts";
+import type { DemotionChange, LogFields } from "./effect.ts";
+import { INTERFACE_NAME } from "./interface/name.ts";
 import type { Fault } from "./model.ts";
 import type { SysctlTree } from "./sysctl.ts";
-import type { DemotionView, NamedDemotion } from "./view.ts";
+import type { DemotionView, NamedDemotion, UnitDemotion } from "./view.ts";
 
 /** The advskew and demote that a virtual host advertises: its configuration with demotion added. */
 export interface Effective {
@@ -27,12 +28,16 @@ export const MAINTENANCE = { reason: "maintenance", by: 240 } as const;
  * Demotion by failed services: far above every other demotion, and the same for any number of failed checks.
  */
 export const SERVICES = { reason: "services", by: 2 ** 20 } as const;
+/** Demotion from the start of a booting host until it is up, as OpenBSD's rc does. */
+export const BOOT = { reason: "boot", by: 128 } as const;
 /** Reserved reasons, by the command that sets and clears each. */
 const COMMAND_OF = new Map<string, string>([
   [MAINTENANCE.reason, "carpctl maintenance"],
   [SERVICES.reason, "carpctl service-status"],
+  [BOOT.reason, "carpctl engine --boot-demotion"],
 ]);
 const MAX_REASONS = 64;
+const MAX_UNITS = 64;
 
 export interface GroupCount {
   readonly name: string;
@@ -49,7 +54,7 @@ export interface DemotionEvents {
   /** Called when the count of a group, or (undefined) the counter of the whole host, has changed. */
   changed(group: string | undefined, rose: boolean): void;
   tell(change: DemotionChange): void;
-  log(priority: 2 | 3, text: string): void;
+  log(priority: 2 | 3, text: string, fields: LogFields): void;
 }
 
 const FAULT_TEXTS = {
@@ -68,6 +73,8 @@ export class Demotion {
   readonly #groups = new Map<string, number>();
   /** The part of the global counter that each named reason adds. */
   readonly #named = new Map<string, number>();
+  /** systemd units, by name; each adds its part while it is not active. */
+  readonly #units = new Map<string, Omit<UnitDemotion, "unit">>();
   /** The demotion by each interface's faults, so that exactly as much is taken back. */
   readonly #faults = new Map<
     string,
@@ -89,22 +96,26 @@ export class Demotion {
     const faults = [...this.#faults].flatMap(([name, its]) =>
       [...its].map(([fault, { by }]) => ({ interface: name, fault, by })),
     );
-    const named = [...reasons, ...faults].reduce((sum, { by }) => sum + by, 0);
-    return { counter: this.global, written: this.global - named, reasons, faults };
+    const units = [...this.#units].map(([unit, each]) => ({ unit, ...each }));
+    const inactive = units.filter(({ active }) => !active);
+    const named = [...reasons, ...inactive, ...faults].reduce((sum, { by }) => sum + by, 0);
+    return { counter: this.global, written: this.global - named, reasons, units, faults };
   }
 
   /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
   get withoutFaults(): {
     readonly written: number;
     readonly reasons: readonly NamedDemotion[];
+    readonly units: readonly UnitDemotion[];
     readonly groups: readonly GroupCount[];
   } {
     const faults = [...this.#faults.values()].flatMap((each) => [...each.values()]);
     const ofFaults = (group: string) => faults.filter(({ groups }) => groups.includes(group)).length;
-    const { written, reasons } = this.view;
+    const { written, reasons, units } = this.view;
     return {
       written,
       reasons,
+      units,
       groups: [...this.#groups]
         .map(([name, count]) => ({ name, carpDemoteCount: count - ofFaults(name) }))
         .filter(({ carpDemoteCount }) => carpDemoteCount > 0),
@@ -127,6 +138,14 @@ export class Demotion {
     }
   }
 
+  /** Restores units, as `restoreReasons` does reasons. */
+  restoreUnits(units: readonly UnitDemotion[]): void {
+    for (const { unit, by, active } of units) {
+      this.#units.set(unit, { by, active });
+      if (!active) this.#sysctl.set("net.inet.carp.demotion", this.global + by);
+    }
+  }
+
   /**
    * Carries out a demotion command.
    *
@@ -138,6 +157,15 @@ export class Demotion {
         return this.#refusalOf(command) ?? this.#setReason(command.reason, command.by);
       case "promote":
         return this.#refusalOf(command) ?? this.#setReason(command.reason, 0);
+      case "demote-unit":
+        if (!this.#units.has(command.unit) && this.#units.size >= MAX_UNITS)
+          return `demote ${command.unit}: at most ${MAX_UNITS} units`;
+        return this.#setUnit(command.unit, command);
+      case "promote-unit":
+        if (!this.#units.has(command.unit)) return this.#unknownUnit(command.unit);
+        return this.#setUnit(command.unit, undefined);
+      case "unit-states":
+        return this.#followUnits(command.states);
       case "maintenance":
         return this.#setReason(MAINTENANCE.reason, command.on ? MAINTENANCE.by : 0);
       case "services":
@@ -145,17 +173,29 @@ export class Demotion {
     }
   }
 
-  /** Adds to the global counter. @param log writes the log line; undefined: the line that every change has */
-  adjustGlobal(by: number, why: string, log?: () => void): void {
+  /**
+   * Adds to the global counter.
+   *
+   * @param log writes the log line; undefined: the line that every change has
+   * @param of the interface whose fault it is
+   */
+  adjustGlobal(by: number, why: string, log?: () => void, of?: string): void {
     if (by === 0) return;
     this.#sysctl.set("net.inet.carp.demotion", this.global + by);
     if (log !== undefined) log();
-    else this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`);
+    else
+      this.#events.log(3, `${verb(by)} by ${Math.abs(by)} to ${this.global} (${why})`, {
+        event: "demotion",
+        interface: of,
+        reason: why,
+      });
     this.#events.tell({ by, to: this.global, reason: why });
     this.#events.changed(undefined, by > 0);
   }
 
   #refusalOf({ kind, reason }: Extract<DemotionCommand, { reason: string }>): string | undefined {
+    // It may have ended by itself.
+    if (kind === "promote" && reason === BOOT.reason) return undefined;
     const command = COMMAND_OF.get(reason);
     if (command !== undefined) return `${kind} ${reason}: this is what '${command}' does`;
     if (this.#named.has(reason)) return undefined;
@@ -177,6 +217,33 @@ export class Demotion {
     return undefined;
   }
 
+  /** Sets what a unit demotes by and whether it is active. @param to undefined: it no longer demotes */
+  #setUnit(unit: string, to: Omit<UnitDemotion, "unit"> | undefined): string | undefined {
+    const part = (of: Omit<UnitDemotion, "unit"> | undefined) => (of === undefined || of.active ? 0 : of.by);
+    const by = part(to) - part(this.#units.get(unit));
+    const { error } = { error: undefined, ...this.#sysctl.afterWrite("net.inet.carp.demotion", by) };
+    if (error !== undefined) return error;
+    if (to === undefined) this.#units.delete(unit);
+    else this.#units.set(unit, { by: to.by, active: to.active });
+    const why = to === undefined ? "no longer followed" : to.active ? "active" : "not active";
+    this.adjustGlobal(by, `${unit} ${why}`);
+    return undefined;
+  }
+
+  #followUnits(states: Extract<DemotionCommand, { kind: "unit-states" }>["states"]): string | undefined {
+    for (const { unit, active } of states) {
+      const known = this.#units.get(unit);
+      const error = known && this.#setUnit(unit, { ...known, active });
+      if (error !== undefined) return error;
+    }
+    return undefined;
+  }
+
+  #unknownUnit(unit: string): string {
+    const known = [...this.#units.keys()];
+    return `promote ${unit}: it does not demote: ${known.length === 0 ? "no unit does" : `the units are ${known.join(", ")}`}`;
+  }
+
   /** Demotes once for any number of failed services. The log lines are those of other systems' scripts. */
   #services(failed: readonly string[]): string | undefined {
     const { reason, by } = SERVICES;
@@ -184,7 +251,9 @@ export class Demotion {
       failed.length > 0
         ? `carp demoted by ${by} due to service disruption (services: ${failed.join(", ")})`
         : `carp promoted by ${by} due to service recovery`;
-    return this.#setReason(reason, failed.length > 0 ? by : 0, () => this.#events.log(2, text));
+    return this.#setReason(reason, failed.length > 0 ? by : 0, () =>
+      this.#events.log(2, text, { event: "demotion", reason }),
+    );
   }
 
   /** The carp demote count of a group. */
@@ -199,7 +268,11 @@ export class Demotion {
     if (count === before) return;
     if (count === 0) this.#groups.delete(group);
     else this.#groups.set(group, count);
-    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`);
+    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`, {
+      event: "demotion",
+      interface: INTERFACE_NAME.test(who) ? who : undefined,
+      reason: why,
+    });
     this.#events.tell({ group, by: count - before, to: count, who, reason: why });
     this.#events.changed(group, count > before);
   }
@@ -214,7 +287,7 @@ export class Demotion {
     const faults = this.#faults.get(name) ?? new Map();
     this.#faults.set(name, faults.set(fault, { groups, by }));
     for (const group of groups) this.adjustGroup(group, 1, name, FAULT_TEXTS[fault].begins);
-    this.adjustGlobal(by, FAULT_TEXTS[fault].globally[0]);
+    this.adjustGlobal(by, FAULT_TEXTS[fault].globally[0], undefined, name);
   }
 
   /** A fault of this interface ends: takes back what `begin` added. */
@@ -223,7 +296,7 @@ export class Demotion {
     if (begun === undefined) return;
     this.#faults.get(name)?.delete(fault);
     for (const group of begun.groups) this.adjustGroup(group, -1, name, FAULT_TEXTS[fault].ends);
-    this.adjustGlobal(-begun.by, FAULT_TEXTS[fault].globally[1]);
+    this.adjustGlobal(-begun.by, FAULT_TEXTS[fault].globally[1], undefined, name);
   }
 
   /** Ends all faults of an interface that is destroyed. */

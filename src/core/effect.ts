@@ -82,12 +82,42 @@ export type Effect =
       readonly kind: "log";
       readonly priority: Priority;
       readonly text: string;
+      readonly fields: LogFields;
       /** Any host on the network can cause this line: it is rate-limited. */
       readonly provoked?: boolean;
     }
-  /** A `down`, `destroy` or shutdown has ended: a successor was heard, or the linger time is over. */
+  /**
+   * A `down`, `destroy`, `state backup` or shutdown has ended: a successor was heard, or the linger time is over. After a
+   * `state backup` of several nodes one for each.
+   */
   | { readonly kind: "left"; readonly interface: string }
   | News;
+
+/** What log lines tell of; each kind has an id of its own in the journal. */
+export type LogEvent =
+  | "transition"
+  | "demotion"
+  | "repaired"
+  | "failure"
+  | "discarded"
+  | "rate-limited"
+  | "signing"
+  // Of the engine, not of the core.
+  | "started"
+  | "change"
+  | "internal-error";
+
+/** What a log line tells, as data, for a log that keeps more than its text. */
+export interface LogFields {
+  readonly event: LogEvent;
+  /** A carp interface. */
+  readonly interface?: string | undefined;
+  readonly vhid?: number | undefined;
+  readonly state?: VirtualHostState | undefined;
+  readonly previousState?: VirtualHostState | undefined;
+  /** In words. */
+  readonly reason?: string | undefined;
+}
 
 /** News for subscribers; the kernel is not involved. The engine limits how often each is passed on. */
 export type News =

@@ -7,16 +7,15 @@
 import type { Family, Harm, Link, Micros } from "./model.ts";
 
 /**
- * A timer of the core: `advertise`, `master-down` and `announce` belong to a virtual host, `leave` and `grace` to an interface,
+ * A timer of the core: `advertise`, `master-down`, `announce` and `leave` belong to a virtual host, `grace` to an interface,
  * `retry` to the host. The core makes one object for each timer and arms and cancels it by that object.
  */
 export type Timer =
   | {
-      readonly kind: "advertise" | "master-down" | "announce";
+      readonly kind: "advertise" | "master-down" | "announce" | "leave";
       readonly interface: string;
       readonly vhid: number;
     }
-  | { readonly kind: "leave"; readonly interface: string }
   | { readonly kind: "grace"; readonly interface: string }
   | { readonly kind: "retry" };
 

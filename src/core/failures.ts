@@ -27,8 +27,8 @@ const CONSEQUENCES = {
 const SEVERITY = { none: 0, some: 1, all: 2 } as const satisfies Record<Harm, number>;
 
 export interface FailureEvents {
-  /** Tells a person: a log line and an event. */
-  complain(text: string): void;
+  /** Tells a person: a log line and an event. @param of the carp interface, if it is about one */
+  complain(text: string, of: string | undefined): void;
   arm(timer: Timer, atUs: Micros): void;
   cancel(timer: Timer): void;
 }
@@ -65,8 +65,8 @@ export class Failures {
     const former = this.#failed.get(key);
     for (const error of errors)
       if (!former?.errors.includes(error)) {
-        const subject = "interface" in part ? `${part.interface}: ` : "";
-        this.#events.complain(`${subject}${textOf(part, error)}`);
+        const of = "interface" in part ? part.interface : undefined;
+        this.#events.complain(`${of === undefined ? "" : `${of}: `}${textOf(part, error)}`, of);
       }
     const isHeld = whileActive === false && former !== undefined && now.us < former.heldUntilUs;
     if (errors.length === 0 && !isHeld) return this.forget(part);

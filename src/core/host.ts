@@ -9,7 +9,7 @@ import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
-import type { Effect } from "./effect.ts";
+import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
@@ -40,10 +40,10 @@ export class Host {
       this.#demoted.set(group, rose || (this.#demoted.get(group) ?? false));
     },
     tell: (change) => this.#emit({ kind: "demotion", ...change }),
-    log: (priority, text) => this.#log(priority, text),
+    log: (priority, text, fields) => this.#log(priority, text, fields),
   });
   readonly #failures = new Failures({
-    complain: (text) => this.#complain(text),
+    complain: (text, of) => this.#complain(text, of),
     arm: (timer, atUs) => this.#emit({ kind: "arm", timer, atUs }),
     cancel: (timer) => this.#emit({ kind: "cancel", timer }),
   });
@@ -81,7 +81,7 @@ export class Host {
       with: (carpdev, vhid) => this.#interfaces.with(carpdev, vhid),
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
-      log: (priority, text, provoked) => this.#log(priority, text, provoked),
+      log: (priority, text, fields) => this.#log(priority, text, fields),
     });
     this.#commands = new Commands({
       interfaces: this.#interfaces,
@@ -156,7 +156,7 @@ export class Host {
 
   /** The configuration to save for the next engine; `restore` takes it. */
   get configuration(): HostConfiguration {
-    const { written, reasons, groups } = this.#demotion.withoutFaults;
+    const { written, reasons, units, groups } = this.#demotion.withoutFaults;
     return {
       interfaces: [...this.#interfaces]
         .filter((each) => !each.isDestroyed)
@@ -166,6 +166,7 @@ export class Host {
         .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? written : value })),
       groups,
       reasons,
+      units,
       windows: this.#counters.windows,
       signsLinkLocals: [...this.#interfaces].flatMap((each) =>
         each.signing.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
@@ -188,6 +189,7 @@ export class Host {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups);
     this.#demotion.restoreReasons(configuration.reasons);
+    this.#demotion.restoreUnits(configuration.units ?? []);
     for (const each of configuration.interfaces) {
       const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
       const added = this.#interfaces.add(each, now);
@@ -219,6 +221,12 @@ export class Host {
    */
   isLeaving(name: string): boolean {
     return this.#interfaces.get(name)?.isLeaving ?? false;
+  }
+
+  /** Whether a node of the interface, or this one, gives way (`state backup`): a `left` effect is still to come. */
+  givesWay(name: string, vhid?: number): boolean {
+    const nodes = this.#interfaces.get(name)?.nodes ?? [];
+    return nodes.some((node) => node.givesWay && (vhid === undefined || vhid === node.vhid));
   }
 
   interfaces(): InterfaceView[] {
@@ -276,18 +284,16 @@ export class Host {
       return;
     }
     const carpInterface = this.#interfaces.get(timer.interface);
-    if (timer.kind === "leave") {
-      carpInterface?.finishLeaving();
-      return;
-    }
     if (timer.kind === "grace") {
       carpInterface?.signing.timePassed(now.us);
       return;
     }
     const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
-    if (timer.kind === "advertise") node?.advertiseTimer(now);
-    else if (timer.kind === "announce") node?.announceTimer(now);
-    else node?.masterDownTimer(now);
+    if (node === undefined) return;
+    if (timer.kind === "advertise") node.advertiseTimer(now);
+    else if (timer.kind === "announce") node.announceTimer(now);
+    else if (timer.kind === "leave") carpInterface?.leaveTimer(node, now);
+    else node.masterDownTimer(now);
   }
 
   // Devices.
@@ -319,9 +325,13 @@ export class Host {
   }
 
   #repaired(event: Extract<Event, { kind: "repaired" }>, now: Instant): void {
-    this.#log(2, `${event.interface}: repaired: ${event.what}`);
-    this.#emit(event);
     const named = this.#interfaces.get(event.interface);
+    this.#log(2, `${event.interface}: repaired: ${event.what}`, {
+      event: "repaired",
+      interface: named?.name,
+      reason: event.what,
+    });
+    this.#emit(event);
     for (const each of named === undefined ? this.#interfaces.on(event.interface) : [named]) {
       each.repairs += 1;
       for (const node of each.nodes) node.announce(now);
@@ -353,6 +363,9 @@ export class Host {
       get preempt() {
         return host.#sysctl.get("net.inet.carp.preempt") === 1;
       },
+      get preemptDelayUs() {
+        return host.#sysctl.get("net.inet.carp.preempt_delay") * SECOND;
+      },
       balancing,
       get trafficClass() {
         return host.#sysctl.get("net.inet.carp.dscp") << 2;
@@ -378,8 +391,8 @@ export class Host {
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),
       hasLeft: () => host.#interfaces.listen(),
       emit: (effect) => host.#emit(effect),
-      log: (priority, text) => host.#log(priority, text),
-      complain: (text) => host.#complain(text),
+      log: (priority, text, fields) => host.#log(priority, text, fields),
+      complain: (text, of) => host.#complain(text, of),
       count: (statistic, of) => host.#count(statistic, of),
     };
   }
@@ -419,14 +432,15 @@ export class Host {
     this.#effects.push(effect);
   }
 
-  #log(priority: Priority, text: string, provoked = false): void {
+  #log(priority: Priority, text: string, fields: LogFields): void {
+    const provoked = fields.event === "discarded";
     if (priority <= this.#sysctl.get("net.inet.carp.log"))
-      this.#emit({ kind: "log", priority, text, ...(provoked && { provoked }) });
+      this.#emit({ kind: "log", priority, text, fields, ...(provoked && { provoked }) });
   }
 
   /** Logs a complaint at any value of net.inet.carp.log, because a person has to do something. */
-  #complain(text: string): void {
-    this.#emit({ kind: "log", priority: 3, text });
+  #complain(text: string, of: string | undefined): void {
+    this.#emit({ kind: "log", priority: 3, text, fields: { event: "failure", interface: of } });
     this.#emit({ kind: "complaint", text });
   }
 

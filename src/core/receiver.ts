@@ -3,7 +3,7 @@
  * last one of its kind for `doctor`. input.ts has the checks.
  */
 
-import type { Effect } from "./effect.ts";
+import type { Effect, LogFields } from "./effect.ts";
 import type { Event } from "./event.ts";
 import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
@@ -16,8 +16,7 @@ export interface HostOfReceiver extends ReceivingHost {
   /** Counts in the statistics of the host, and of the interface. */
   count(statistic: StatisticName, of?: CarpInterface, times?: number): void;
   emit(effect: Effect): void;
-  /** @param provoked a packet causes it: the line may come at any rate */
-  log(priority: Priority, text: string, provoked?: boolean): void;
+  log(priority: Priority, text: string, fields: LogFields): void;
 }
 
 export class Receiver {
@@ -56,7 +55,9 @@ export class Receiver {
     this.#host.count(receivedOver(family), undefined, count);
     if (!this.#host.allow) return;
     this.#host.count("unexamined", undefined, count);
-    this.#host.log(4, `${device}: rate limit: ${count} unauthenticated carp packets dropped`);
+    this.#host.log(4, `${device}: rate limit: ${count} unauthenticated carp packets dropped`, {
+      event: "rate-limited",
+    });
   }
 
   /** The VRRP routers heard on the carpdevs. */
@@ -71,7 +72,7 @@ export class Receiver {
   #discard(packet: Discarded, now: Instant): void {
     const { statistic, priority, text, carpInterface: of, cause, source = "", router } = packet;
     this.#host.count(statistic, of);
-    this.#host.log(priority, text, true);
+    this.#host.log(priority, text, { event: "discarded", interface: of?.name });
     if (router !== undefined) this.#virtualRouters.heard({ ...router, atUs: now.us });
     else of?.discarded({ counter: statistic, cause, source, text, atUs: now.us });
     this.#host.emit({ kind: "discarded", counter: statistic, interface: of?.name, text });

@@ -33,6 +33,13 @@ export const SYSCTL_VARIABLES = [
     meaning: "virtual hosts preempt each other",
   },
   {
+    name: "net.inet.carp.preempt_delay",
+    initial: 0,
+    min: 0,
+    max: 86_400,
+    meaning: "seconds in which a host that is back preempts no healthy master; 0: none",
+  },
+  {
     name: "net.inet.carp.log",
     initial: 2,
     min: 0,

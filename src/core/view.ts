@@ -19,6 +19,8 @@ export interface NodeView {
   /** When it entered that state. */
   readonly sinceUs: Micros;
   readonly transitions: number;
+  /** BACKUP with preempt on: from when on it preempts a slower master, in the past too. */
+  readonly mayPreemptAtUs?: Micros | undefined;
   /** The other host last heard for this vhid, if any. */
   readonly heard:
     | {
@@ -87,6 +89,8 @@ export interface InterfaceView {
   readonly carppeer6: readonly string[] | undefined;
   /** Seconds in which a MASTER announces each address once more, if set. */
   readonly announce: number | undefined;
+  /** Seconds in which it preempts no healthy master once it is back, if set. */
+  readonly preemptdelay: number | undefined;
   /** The pass or the addresses were changed; undefined: the old are not believed any more. */
   readonly grace?: GraceView | undefined;
   readonly nodes: readonly NodeView[];
@@ -120,12 +124,21 @@ export interface NamedDemotion {
   readonly by: number;
 }
 
+/** A systemd unit that demotes the host while it is not active. */
+export interface UnitDemotion {
+  readonly unit: string;
+  readonly by: number;
+  readonly active: boolean;
+}
+
 /** `net.inet.carp.demotion` and its parts: the counter is the sum of all the others. */
 export interface DemotionView {
   readonly counter: number;
   /** The sum of what was written to the variable. */
   readonly written: number;
   readonly reasons: readonly NamedDemotion[];
+  /** Those that are active add nothing. */
+  readonly units: readonly UnitDemotion[];
   readonly faults: readonly {
     readonly interface: string;
     readonly fault: Fault;

@@ -86,7 +86,7 @@ export class Commands {
     const saved = outcomes.some(changesSomething) ? this.#options.save() : undefined;
     for (const outcome of outcomes)
       for (const name of namesIn(outcome)) {
-        if (this.#host.isLeaving(name)) await this.left(name);
+        while (this.#host.isLeaving(name) || this.#host.givesWay(name)) await this.left(name);
         await this.settled(name);
       }
     await saved;

@@ -19,13 +19,16 @@ import { AlreadyRunning, ControlSockets, isAnswered, removeUnfinished } from "./
 import { createMethods } from "./control/methods.ts";
 import { ControlServer } from "./control/server.ts";
 import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
+import type { MetricsListener } from "./metrics/listener.ts";
+import { readMetrics } from "./metrics/samples.ts";
+import { MetricsServer } from "./metrics/server.ts";
 import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
 
 /** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 5000;
-const SOCKET_CHECK_EVERY_MS = 800;
+const SOCKET_CHECK_EVERY_MS = 2400;
 
 /** Exit status after an internal error. */
 const INTERNAL_ERROR = 70;
@@ -34,6 +37,8 @@ const NEEDS_ROOT = 75;
 
 export interface Started extends Privileged {
   readonly lock: RunDirectoryLock;
+  /** Where metrics are served. */
+  readonly listeners: readonly MetricsListener[];
   /** Failures of the start that prevented nothing, for the log. */
   readonly complaints: readonly string[];
   /** What of root could not be given up. */
@@ -85,11 +90,12 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     complain(`an engine is running already (${runDir})`);
     return 1;
   }
-  const { lock } = started;
+  const { lock, listeners } = started;
+  const metrics = listeners.length > 0 ? serveMetrics(listeners, engine) : undefined;
   keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
-  engine.log(6, `carpd ${engine.version} started`);
+  engine.log(6, `carpd ${engine.version} started`, undefined, { event: "started" });
   const order = await orders.next();
   if (order === "stop") {
     notifyStopping();
@@ -100,8 +106,16 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     await engine.abandon();
   }
   server.close();
+  metrics?.close();
   if (order === "stop") lock.release();
   return order === "start-again" ? NEEDS_ROOT : 0;
+}
+
+function serveMetrics(listeners: readonly MetricsListener[], engine: Engine): MetricsServer {
+  return new MetricsServer(listeners, {
+    read: (turn) => readMetrics(engine, turn),
+    report: (error) => engine.log(3, `metrics: they cannot be read: ${trace(error)}`, "metrics"),
+  });
 }
 
 /** Tells the service manager from the event loop, so that an engine that stands still is killed and started again. */
@@ -120,7 +134,7 @@ function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirect
   setInterval(() => {
     try {
       lock.keep();
-      if (server.restore()) engine.log(2, "repaired: the control socket was removed");
+      if (server.restore()) engine.repaired("the control socket was removed");
     } catch {
       // The run directory is gone: a later check makes the socket when it is back.
     }
@@ -133,7 +147,7 @@ function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirect
  * engine bows out, so that no address stays with a host that no engine controls.
  */
 async function crash(engine: Engine, error: unknown): Promise<never> {
-  engine.log(2, `internal error, giving up: ${trace(error)}`);
+  engine.log(2, `internal error, giving up: ${trace(error)}`, undefined, { event: "internal-error" });
   if (!isSupervised()) {
     setTimeout(() => process.exit(INTERNAL_ERROR), CRASH_STOP_MS).unref();
     await engine.stop("keep").catch(() => {});

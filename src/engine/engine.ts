@@ -6,15 +6,16 @@
 import { readFileSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
 import type { HostEvent, Packets } from "../control/messages.ts";
+import type { MetricsAddress } from "../control/metrics-address.ts";
 import type { Command } from "../core/command.ts";
-import { MAINTENANCE, SERVICES } from "../core/demotion.ts";
+import { BOOT, MAINTENANCE, SERVICES } from "../core/demotion.ts";
 import type { News, Transition } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
-import type { Instant } from "../core/model.ts";
+import type { Instant, Micros } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
 import { createLinks } from "../kernel/devices/links.ts";
-import type { Clock, DataPath, Links, Overruled, Wire } from "../kernel/kernel.ts";
+import type { Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -23,6 +24,7 @@ import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
+import { Delays } from "./metrics/delays.ts";
 import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
 import type { Evaluation } from "./scripts/service-checks.ts";
@@ -35,6 +37,10 @@ export interface EngineOptions {
   /** What outlives a reboot is kept there. */
   readonly stateDir: string;
   readonly log: "syslog" | "stderr";
+  /** Demote a host that boots, for so many seconds at most; undefined: do not. */
+  readonly bootDemotionS?: number | undefined;
+  /** Where metrics are served. */
+  readonly metrics: readonly MetricsAddress[];
 }
 
 /** What an engine has from its start as root. */
@@ -44,19 +50,25 @@ export interface Privileged {
 }
 
 /**
- * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a
- * device.
+ * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a device. Each look
+ * wakes the engine up, which costs more than what is looked at.
  */
-const POLL_EVERY_MS = 800;
+const LOOK_EVERY_MS = 2400;
+/** How often the MACs of unicast peers are asked for. */
+const RESOLVE_EVERY_MS = 800;
 
-/** The least time between two saves that the core asks for. */
+/** The least time between two saves that the core asks for, and how many times longer it is than the last one took. */
 const SAVE_APART_MS = 50;
+const SAVE_APART_TIMES = 25;
 
 export class Engine {
   readonly version = packageJson.version;
   /** Limits how many lines of a kind are written; without a kind the text says of which it is. */
   readonly log: (...line: Parameters<LimitedLog["line"]>) => void;
   readonly runDir: string;
+  readonly startedUs: Micros;
+  /** How late timers fired. */
+  readonly delays = new Delays();
   readonly host: Host;
   readonly feed = new Feed(() => this.now().epochUs / 1000);
   /** Resolves when the engine knows the kernel's devices and can take commands. */
@@ -72,6 +84,7 @@ export class Engine {
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
   #saving: NodeJS.Timeout | undefined;
+  #booting: NodeJS.Timeout | undefined;
   /** Runs for a while after a save that the core asked for; the next one waits. */
   #apart: NodeJS.Timeout | undefined;
   #saveAgain = false;
@@ -100,6 +113,7 @@ export class Engine {
     });
     this.follow((transition) => this.#scripts.hooks.note(transition));
     this.#clock = createClock();
+    this.startedUs = this.#clock.now().us;
     this.#wire = createWire({
       frames: (frames) => {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
@@ -140,7 +154,7 @@ export class Engine {
       save: () => this.#saveSoon(),
       tell: (news: News) => this.#tell(news),
     };
-    this.#loop = new Loop(this.host, adapters, createAlarms(this.#clock));
+    this.#loop = new Loop(this.host, adapters, this.delays.observing(createAlarms(this.#clock), this.#clock));
     this.#commands = new Commands(this.host, this.#loop, {
       caughtUp: () => this.#links.caughtUp(),
       save: () => this.#save(),
@@ -180,9 +194,24 @@ export class Engine {
   /** Packet statistics of the interfaces that the data path knows. */
   packets(): Packets[] {
     return this.host.interfaces().flatMap(({ name }) => {
-      const counts = this.#dataPath.counts(name);
+      const counts = this.packetCounts(name);
       return counts === undefined ? [] : [{ interface: name, ...counts }];
     });
+  }
+
+  /** Packet counts of an interface that the data path knows. */
+  packetCounts(name: string): PacketCounts | undefined {
+    return this.#dataPath.counts(name);
+  }
+
+  /** The end of the lease that the kernel enforces; 0: none. */
+  leaseUntilUs(name: string, vhid: number): Micros {
+    return this.#dataPath.leaseUntilUs(name, vhid);
+  }
+
+  /** Logs that what another program removed is there again. */
+  repaired(what: string): void {
+    this.log(2, `repaired: ${what}`, undefined, { event: "repaired", reason: what });
   }
 
   /** What other owners have on a carpdev that may decide about its packets before the data path. */
@@ -221,6 +250,18 @@ export class Engine {
     return outcome;
   }
 
+  /** Has a unit demote, or no longer. The file is written first, as for maintenance. */
+  async setUnit(command: Extract<Command, { kind: "demote-unit" | "promote-unit" }>): Promise<Outcome> {
+    const before = this.host.demotion.units;
+    const others = before.filter(({ unit }) => unit !== command.unit);
+    const after = command.kind === "demote-unit" ? [...others, command] : others;
+    const failure = this.#state.units.remember(after);
+    if (failure !== undefined) return { error: failure };
+    const outcome = await this.command(command);
+    if ("error" in outcome) this.#state.units.remember(before);
+    return outcome;
+  }
+
   /** Runs the service checks. */
   serviceStatus(): Promise<Evaluation> {
     return this.#scripts.checks.evaluate();
@@ -240,11 +281,15 @@ export class Engine {
     }
     if (configuration.reasons.includes(MAINTENANCE))
       this.log(4, `in maintenance: demoted by ${MAINTENANCE.by}`);
+    this.#followBoot();
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
-    setInterval(() => this.#poll(), POLL_EVERY_MS).unref();
+    setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    setInterval(() => {
+      this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
+    }, RESOLVE_EVERY_MS).unref();
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
-    const leaseUntilUs = (name: string, vhid: number) => this.#dataPath.leaseUntilUs(name, vhid);
+    const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
     await this.#commands.settled();
     this.#dataPath.removeLeftovers();
@@ -295,13 +340,38 @@ export class Engine {
   /** Closes timers, sockets and the data path without a change in the kernel. */
   release(): void {
     clearTimeout(this.#apart);
+    clearTimeout(this.#booting);
     this.#loop.stop();
     this.#wire.shutdown();
     this.#links.close();
     this.#dataPath.close();
   }
 
-  /** Saves at once, or a little after the last such save: each goes through all interfaces, which may take over together. */
+  /** Ends the demotion of a booting host when that takes too long. */
+  #followBoot(): void {
+    const { endsUs } = this.#state.boot;
+    if (endsUs === undefined) return;
+    const seconds = Math.ceil((endsUs - this.now().us) / 1_000_000);
+    this.log(
+      4,
+      `the host boots: demoted by ${BOOT.by} until 'carpctl booted', for ${seconds} seconds at most`,
+    );
+    this.#booting = setTimeout(() => {
+      this.log(4, "the host boots for too long: it is no longer demoted for that, without 'carpctl booted'");
+      void this.command({ kind: "promote", reason: BOOT.reason });
+    }, seconds * 1000).unref();
+  }
+
+  #hasBooted(): void {
+    clearTimeout(this.#booting);
+    const failure = this.#state.boot.end();
+    if (failure !== undefined) this.log(3, failure);
+  }
+
+  /**
+   * Saves at once, or a while after the last such save: each goes through all interfaces, while hundreds of
+   * them may be taking over.
+   */
   #saveSoon(): void {
     if (this.#stopping) return;
     if (this.#apart !== undefined) {
@@ -309,11 +379,16 @@ export class Engine {
       return;
     }
     this.#saveAgain = false;
+    const beganMs = performance.now();
     void this.#save();
-    this.#apart = setTimeout(() => {
-      this.#apart = undefined;
-      if (this.#saveAgain) this.#saveSoon();
-    }, SAVE_APART_MS);
+    const tookMs = performance.now() - beganMs;
+    this.#apart = setTimeout(
+      () => {
+        this.#apart = undefined;
+        if (this.#saveAgain) this.#saveSoon();
+      },
+      Math.max(SAVE_APART_MS, SAVE_APART_TIMES * tookMs),
+    );
   }
 
   /** @returns whether the state is saved */
@@ -338,24 +413,29 @@ export class Engine {
   }
 
   /** Repairs and reports the changes that the kernel does not report. */
-  #poll(): void {
+  #look(): void {
     this.#links.look();
-    this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
-    for (const { carpdev, what } of this.#dataPath.repair())
-      this.handle({ kind: "repaired", interface: carpdev, what });
+    void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
-    void this.#save().then((isSaved) => isSaved && this.log(2, "repaired: the saved state was removed"));
+    void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
+  }
+
+  async #repairDataPath(): Promise<void> {
+    for (const { carpdev, what } of await this.#dataPath.repair())
+      this.handle({ kind: "repaired", interface: carpdev, what });
   }
 
   #tell(news: News): void {
     this.feed.tell(hostEventOf(news));
     if (news.kind === "transition") for (const follower of this.#followers) follower(news);
+    if (news.kind === "demotion" && news.group === undefined && news.reason === BOOT.reason)
+      this.#hasBooted();
     if (news.kind === "contested") this.#scripts.hooks.noteContest(news);
   }
 
   #complain(text: string): void {
-    this.log(3, text);
+    this.log(3, text, undefined, { event: "failure" });
     this.feed.tell({ kind: "complaint", text });
   }
 

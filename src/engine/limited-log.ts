@@ -4,6 +4,7 @@
  * the log as a whole, with a burst that holds the failover of every virtual host.
  */
 
+import type { LogFields } from "../core/effect.ts";
 import type { Priority } from "../core/model.ts";
 import type { Log } from "../kernel/process/syslog.ts";
 
@@ -59,6 +60,8 @@ class Bucket {
 interface LeftOut {
   count: number;
   latest: string;
+  /** Of the latest. */
+  fields: LogFields | undefined;
   /** The most important priority among them. */
   priority: Priority;
 }
@@ -83,27 +86,29 @@ export class LimitedLog {
   }
 
   /** Logs a line, or counts it as left out. */
-  line(priority: Priority, text: string, kind = kindOf(text)): void {
+  line(priority: Priority, text: string, kind = kindOf(text), fields?: LogFields): void {
     const own = this.#kind(kind);
-    if (own.leftOut !== undefined || !own.bucket.take(this.#now())) this.#leaveOut(own, priority, text);
-    else this.#pass(priority, text, 1);
+    if (own.leftOut !== undefined || !own.bucket.take(this.#now()))
+      this.#leaveOut(own, priority, text, fields);
+    else this.#pass(priority, text, fields, 1);
   }
 
-  #pass(priority: Priority, text: string, count: number): void {
+  #pass(priority: Priority, text: string, fields: LogFields | undefined, count: number): void {
     const whole = this.#whole;
-    if (whole.leftOut === undefined && whole.bucket.take(this.#now())) this.#log(priority, text);
-    else this.#leaveOut(whole, priority, text, count);
+    if (whole.leftOut === undefined && whole.bucket.take(this.#now())) this.#log(priority, text, fields);
+    else this.#leaveOut(whole, priority, text, fields, count);
   }
 
-  #leaveOut(kind: Kind, priority: Priority, text: string, count = 1): void {
+  #leaveOut(kind: Kind, priority: Priority, text: string, fields: LogFields | undefined, count = 1): void {
     const { leftOut } = kind;
     if (leftOut === undefined) {
-      kind.leftOut = { count, latest: text, priority };
+      kind.leftOut = { count, latest: text, fields, priority };
       setTimeout(() => this.#tell(kind), SECOND_MS).unref();
       return;
     }
     leftOut.count += count;
     leftOut.latest = text;
+    leftOut.fields = fields;
     if (priority < leftOut.priority) leftOut.priority = priority;
   }
 
@@ -112,10 +117,10 @@ export class LimitedLog {
     kind.leftOut = undefined;
     if (leftOut === undefined) return;
     kind.bucket.take(this.#now());
-    const { count, latest, priority } = leftOut;
+    const { count, latest, fields, priority } = leftOut;
     const text = count === 1 ? latest : `${count} more lines like these were left out, the last: ${latest}`;
-    if (kind === this.#whole) this.#log(priority, text);
-    else this.#pass(priority, text, count);
+    if (kind === this.#whole) this.#log(priority, text, fields);
+    else this.#pass(priority, text, fields, count);
   }
 
   #kind(name: string): Kind {

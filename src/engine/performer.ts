@@ -4,7 +4,7 @@
  * no CARP rule.
  */
 
-import type { Effect, News } from "../core/effect.ts";
+import type { Effect, LogFields, News } from "../core/effect.ts";
 import type { Event, Part } from "../core/event.ts";
 import type { Family, Filter, Priority } from "../core/model.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
@@ -19,7 +19,7 @@ export interface Adapters {
   readonly links: Links;
   readonly dataPath: DataPath;
   /** Limits how many lines of a kind it writes; without a kind the text says of which it is. */
-  readonly log: (priority: Priority, text: string, kind?: string) => void;
+  readonly log: (priority: Priority, text: string, kind?: string, fields?: LogFields) => void;
   /** Saves the state, counters included, and reports `performed`. */
   readonly save: () => void;
   /** Passes news on to subscribers. */
@@ -91,7 +91,7 @@ export class Performer {
         timers.cancel(effect.timer);
         break;
       case "log":
-        log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined);
+        log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined, effect.fields);
         break;
       case "advertise": {
         const isRevoked = this.#watchLease(effect);

@@ -15,6 +15,7 @@ import { engineUser, giveUpRoot, type Reach } from "../kernel/process/privileges
 import { isAnswered } from "./control/control-sockets.ts";
 import { runEngine } from "./daemon.ts";
 import type { EngineOptions } from "./engine.ts";
+import { listenForScrapes, type MetricsListener } from "./metrics/listener.ts";
 import { startRunner } from "./scripts/runner/runner-process.ts";
 import { handOver, makeRunDirectory, makeStateDirectory } from "./state/directories.ts";
 import { openDocument } from "./state/document.ts";
@@ -25,7 +26,7 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   const { runDir, etcDir, stateDir } = options;
   if (process.geteuid?.() !== 0) return refuse("permission denied: the engine needs root");
   const user = engineUser();
-  const unusable = makeRunDirectory(runDir, user);
+  const unusable = makeRunDirectory(runDir, user, pathsOf(options));
   if (unusable !== undefined) return refuse(`run directory ${runDir}: ${unusable}`);
   const running = `an engine is running already (${join(runDir, SOCKET_NAME)})`;
   let lock: RunDirectoryLock | undefined;
@@ -40,6 +41,12 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   const withoutState = makeStateDirectory(stateDir, user);
   if (withoutState !== undefined) complaints.push(`state directory ${stateDir}: ${withoutState}`);
 
+  const listeners: MetricsListener[] = [];
+  for (const at of options.metrics) {
+    const listener = listenForScrapes(at, user);
+    if (typeof listener === "string") complaints.push(listener);
+    else listeners.push(listener);
+  }
   const runner = startRunner({ runDir, etcDir, environment: process.env });
   raisePriority();
   nativeProcess.unlimitLockedMemory();
@@ -50,7 +57,12 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
   });
   handOver(runDir, user);
   const failures = giveUpRoot(user, reachOf(options));
-  return runEngine(options, { lock, dataPath, runner, complaints, failures });
+  return runEngine(options, { lock, dataPath, runner, listeners, complaints, failures });
+}
+
+/** The paths of sockets that metrics are served at. */
+function pathsOf({ metrics }: EngineOptions): string[] {
+  return metrics.flatMap((at) => ("path" in at ? at.path : []));
 }
 
 function refuse(why: string): number {

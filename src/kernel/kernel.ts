@@ -195,9 +195,9 @@ export interface DataPath {
   counts(name: string): PacketCounts | undefined;
   /**
    * Puts back programs that another program removed, and first where another one was put before them; to be called now
-   * and then.
+   * and then. While an earlier call waits for the kernel it does nothing.
    */
-  repair(): readonly CarpdevRepair[];
+  repair(): Promise<readonly CarpdevRepair[]>;
   /** `carpdev`: the kernel's index. */
   overruled(carpdev: number): Overruled;
   /** Removes interfaces that an earlier engine configured and this one has not. */

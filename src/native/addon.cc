@@ -10,6 +10,7 @@
 #include "process/local.h"
 #include "netlink/netlink.h"
 #include "process/privileges.h"
+#include "process/tcp_socket.h"
 #include "process/unix_socket.h"
 #include "bpf/tcx.h"
 #include "sockets/wire.h"
@@ -24,6 +25,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initNetlink(env, exports);
   carp::initOtherPrograms(env, exports);
   carp::initPrivileges(env, exports);
+  carp::initTcpSocket(env, exports);
   carp::initTcx(env, exports);
   carp::initUnixSocket(env, exports);
   carp::initWire(env, exports);

@@ -34,6 +34,7 @@
         'process/clock.cc',
         'process/local.cc',
         'process/privileges.cc',
+        'process/tcp_socket.cc',
         'process/unix_socket.cc',
         'sockets/hmac_prefilter.cc',
         'sockets/packet_socket.cc',

@@ -1,142 +1,144 @@
 /**
- * Benchmark under floods of hostile packets and clients: how late a MASTER's advertisements are and how much
- * memory its engine takes, compared with quiet times of the same run. Words: the seconds of each flood
- * (default 10). Fails when an advertisement is later than a tenth of its interval, when the BACKUP takes
- * over, when memory grows over its limit, when the log accounts for fewer frames than were discarded or has
- * too many lines, or when the flood was too slow.
+ * Floods of hostile packets and clients beside 250 virtual hosts, while every processor is busy: how late the latest
+ * advertisement of any of them is, whether any changes its state, and how much memory the engines take. The attacker
+ * reaches its rate or the benchmark fails. Words: the seconds of each flood (`10s`), and the number of virtual hosts
+ * (default 250).
  */
 
 import { createConnection, type Socket } from "node:net";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createNetwork, type Frame, forge, type Host, macBytes } from "../hosts/index.ts";
+import { forge, type Host, macBytes } from "../hosts/index.ts";
+import type { Line } from "./line.ts";
+import { configure, createPair, mastersOf, type Pair, virtualHosts } from "./many-virtual-hosts.ts";
 import { residentMb } from "./processes.ts";
-import { figures } from "./samples.ts";
+import { reportOf, start } from "./program.ts";
 
-const INTERVAL_US = 1_000_000;
-const LATE_LIMIT_US = INTERVAL_US / 10;
+const INTERVAL_MS = 1000;
+const LATE_LIMIT_PERCENT = 10;
 const MEMORY_LIMIT_MB = 160;
-const PASS = "sesame";
-const SHARED = "10.0.0.1";
 const CONNECTIONS = 1000;
-const SENDERS = 2;
-/**
- * The limit of log lines a second about hostile packets, with the two lines about lines that were left out.
- */
+/** The limit of log lines a second about hostile packets, with the two lines about lines that were left out. */
 const LINES_A_SECOND = 52;
-/** Least part of the rate that has to be reached: sender and hosts share the processors of one machine. */
-const REACHED = 0.5;
+/** The attacker's timer may end a measurement within the last few frames. */
+const REACHED = 0.99;
+const SETTLING_MS = 5000;
 
-const seconds = Number(process.argv[2] ?? 10);
-if (!(seconds >= 3)) {
-  console.error("flood: how many seconds each flood lasts must be a number from 3");
-  process.exit(2);
-}
-
-interface Measured {
-  readonly name: string;
+/** What a flood was like, and what was wrong with the hosts beside what is measured. */
+interface Flooded {
   readonly sent: string;
-  readonly latestUs: number;
-  readonly megabytes: number;
+  readonly faults: readonly string[];
 }
 
-const lan = await createNetwork();
-try {
-  const [a, b, attacker] = await Promise.all(
-    [2, 3, 66].map((n) => lan.host(`h${n}`, { addresses: [`10.0.0.${n}/24`] })),
-  );
-  if (!a || !b || !attacker) throw new Error("no hosts");
-  for (const host of [a, b]) {
-    await host.startEngine({ logLevel: null });
-    await host.carpctl("carp0", `${SHARED}/24`, "carpdev", "eth0", "vhid", "1", "pass", PASS);
-    if (host === a) await host.carpctl("carp0", "state", "master");
-    else await host.carpctl("carp0", "advskew", "100");
-  }
-  const wire = await lan.capture("proto 112 and ether src 00:00:5e:00:01:01");
-  const isOwn = (frame: Frame) => frame.ipv4?.source === "10.0.0.2";
-  const recorded = await wire.waitFor(isOwn);
-  const forged = forge.ipv4Frame({
-    source: "10.0.0.66",
-    payload: forge.advertisement({ vhid: 1, pass: "wrong", addresses: [SHARED], counter: 1n }),
-  });
-  // From another MAC than the MASTER's, for the switch and the capture.
-  const replayed = Buffer.from(recorded.bytes);
-  replayed.set(macBytes("02:00:00:00:66:66"), 6);
+export default async function flood(words: readonly string[]): Promise<Line[]> {
+  const seconds = Number(words.find((word) => /^\d+s$/.test(word))?.slice(0, -1) ?? 10);
+  const count = Number(words.find((word) => /^\d+$/.test(word)) ?? 250);
+  const pair = await createPair(count);
+  const { preferred, other, client } = pair;
+  const hosts = [preferred, other];
+  try {
+    const all = virtualHosts(count);
+    await configure(preferred, all, 0);
+    await mastersOf(preferred, count);
+    await configure(other, all, 100);
+    const load = await Promise.all(
+      cpus().map((_, processor) => start(client, "busy", [String(processor), "100"])),
+    );
+    await sleep(SETTLING_MS);
 
-  const measured: Measured[] = [];
-  const measure = async (name: string, flood: () => Promise<string>) => {
-    const from = wire.frames.length;
-    const sent = await flood();
-    await wire.waitFor(isOwn, { from: wire.frames.length });
-    const times = wire.frames
-      .slice(from)
-      .filter(isOwn)
-      .map(({ timeUs }) => timeUs);
-    const intervals = times.slice(1).map((time, n) => time - (times[n] ?? 0));
-    const latestUs = Math.max(...intervals) - INTERVAL_US;
-    measured.push({
-      name,
-      sent,
-      latestUs,
-      megabytes: Math.max(residentMb(a.engine.pid), residentMb(b.engine.pid)),
+    const lines: Line[] = [];
+    const measure = async (what: string, happens: () => Promise<Flooded>) =>
+      lines.push(await measured(pair, count, what, happens));
+    const frames = (frame: Uint8Array, rate: number) => () => sendAtRate(client, frame, rate, seconds);
+    const set = (name: string, value: number) =>
+      Promise.all(hosts.map(({ engine }) => engine.request("sysctl-set", { writes: [{ name, value }] })));
+
+    await measure("no flood", async () => {
+      await sleep(seconds * 1000);
+      return { sent: "", faults: [] };
     });
-    for (const [host, state] of [
-      [a, "MASTER"],
-      [b, "BACKUP"],
-    ] as const) {
-      if ((await host.engine.state("carp0")) === state) continue;
-      fails(`${name}: ${host.name} is not ${state} any more`);
-    }
-  };
-  const fails = (why: string) => {
-    console.log(why);
-    process.exitCode = 1;
-  };
-  const frames = (frame: Uint8Array, rate: number) => async () => {
-    // The sender's processor carries each frame to all hosts: one sender is too slow.
-    const senders = Array.from({ length: SENDERS }, () => sendAtRate(attacker, frame, rate / SENDERS));
-    const results = (await Promise.all(senders)).map((output) => output.split(" ").map(Number));
-    const sent = results.reduce((sum, [each = 0]) => sum + each, 0);
-    const reached = Math.round(results.reduce((sum, [each = 0, took = seconds]) => sum + each / took, 0));
-    if (reached < REACHED * rate) fails(`only ${reached} of ${rate} frames a second were sent`);
-    return `${sent} frames, ${reached}/s`;
-  };
-
-  await measure("quiet", async () => {
-    await sleep(seconds * 1000);
-    return "-";
-  });
-  await measure("forged, 100,000 a second", frames(forged, 100_000));
-  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.strict_replay=1");
-  await measure("replayed, 50,000 a second", frames(replayed, 50_000));
-  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=7");
-  const logs = await Promise.all([a, b].map(logOf));
-  await measure("forged, everything logged", frames(forged, 20_000));
-  for (const log of logs) for (const why of await log.faults()) fails(why);
-  for (const host of [a, b]) await host.carpctl("sysctl", "net.inet.carp.log=2");
-  await measure(`${CONNECTIONS} control connections`, () => connections(a));
-
-  const rows = measured.map(({ name, sent, latestUs, megabytes }) => [
-    name,
-    sent,
-    `${(latestUs / 1000).toFixed(1)} ms`,
-    `${megabytes.toFixed(1)} MB`,
-  ]);
-  console.log(figures([["flood", "sent", "latest advertisement", "engine"], ...rows]));
-  const over = measured.filter(
-    ({ latestUs, megabytes }) => latestUs > LATE_LIMIT_US || megabytes > MEMORY_LIMIT_MB,
-  );
-  for (const { name } of over) fails(`${name}: over the limit`);
-  await Promise.all([a, b].map((host) => host.engine.stop()));
-} finally {
-  lan.destroy();
+    const forged = forge.advertisement({ vhid: 1, pass: "wrong", addresses: ["10.0.1.1"], counter: 1n });
+    const forgedFrame = forge.ipv4Frame({ source: "10.0.0.66", payload: forged });
+    await measure("forged, 100,000 a second", frames(forgedFrame, 100_000));
+    const replayed = await recorded(client);
+    await set("net.inet.carp.strict_replay", 1);
+    await measure("replayed, 50,000 a second", frames(replayed, 50_000));
+    await set("net.inet.carp.log", 7);
+    await measure("forged, everything logged, 20,000 a second", async () => {
+      const logs = await Promise.all(hosts.map(logOf));
+      const { sent, faults } = await sendAtRate(client, forgedFrame, 20_000, seconds);
+      return { sent, faults: [faults, ...(await Promise.all(logs.map((log) => log.faults())))].flat() };
+    });
+    await set("net.inet.carp.log", 2);
+    await measure(`${CONNECTIONS} control connections`, () => connections(preferred, seconds));
+    for (const each of load) each.kill("SIGKILL");
+    return lines;
+  } finally {
+    pair.destroy();
+  }
 }
 
-async function sendAtRate(host: Host, frame: Uint8Array, rate: number): Promise<string> {
-  const script = join(import.meta.dirname, "frames-at-rate.py");
-  const input = Buffer.from(frame).toString("hex");
-  const { stdout } = await host.exec("python3", [script, "eth0", String(rate), String(seconds)], { input });
-  return stdout;
+async function measured(
+  { preferred, other, client }: Pair,
+  count: number,
+  what: string,
+  happens: () => Promise<Flooded>,
+): Promise<Line> {
+  const engines = [preferred.engine, other.engine];
+  const states = () => engines.reduce((sum, { transitions }) => sum + transitions.length, 0);
+  const before = states();
+  const heard = await start(client, "advertisements", ["eth0"]);
+  const { sent, faults } = await happens();
+  // The last one that was due during the flood.
+  await sleep(INTERVAL_MS);
+  const advertised = (await reportOf(heard)).filter(([source]) => source === "10.0.0.1");
+  const transitions = states() - before;
+  for (const fault of faults) console.error(`${what}: ${fault}`);
+  if (advertised.length < count && transitions === 0)
+    throw new Error(`${what}: only ${advertised.length} virtual hosts advertised`);
+  const longestMs = Math.max(...advertised.map(([, , , , longestUs]) => Number(longestUs) / 1000));
+  const latePercent = (100 * (longestMs - INTERVAL_MS)) / INTERVAL_MS;
+  const megabytes = Math.max(...engines.map(({ pid }) => residentMb(pid)));
+  return {
+    what: `${count} virtual hosts, ${what}`,
+    ours: `latest ${latePercent.toFixed(1)} % of an interval, ${transitions} transitions, ${megabytes.toFixed(0)} MB`,
+    beside: sent,
+    aim: `${LATE_LIMIT_PERCENT} %, 0 transitions, ${MEMORY_LIMIT_MB} MB`,
+    isMet:
+      latePercent <= LATE_LIMIT_PERCENT &&
+      transitions === 0 &&
+      megabytes <= MEMORY_LIMIT_MB &&
+      faults.length === 0,
+    values: { count, latePercent, transitions, megabytes },
+  };
+}
+
+/** An advertisement of the first virtual host, from another MAC than the MASTER's: switch and tools tell them apart. */
+async function recorded(client: Host): Promise<Uint8Array> {
+  const capture = await client.capture("eth0", "ip proto 112 and ether src 00:00:5e:00:01:01");
+  const frame = Buffer.from((await capture.waitFor(({ ipv4 }) => ipv4?.source === "10.0.0.1")).bytes);
+  await capture.stop();
+  frame.set(macBytes("02:00:00:00:66:66"), 6);
+  return frame;
+}
+
+async function sendAtRate(
+  attacker: Host,
+  frame: Uint8Array,
+  rate: number,
+  seconds: number,
+): Promise<Flooded> {
+  const hex = Buffer.from(frame).toString("hex");
+  const sender = await start(attacker, "flood", ["eth0", String(rate), hex]);
+  await sleep(seconds * 1000);
+  const [[, count, tookUs] = []] = await reportOf(sender);
+  const reached = (Number(count) * 1e6) / Number(tookUs);
+  return {
+    sent: `sent ${reached.toFixed(0)}/s`,
+    faults:
+      reached >= REACHED * rate ? [] : [`only ${reached.toFixed(0)} of ${rate} frames a second were sent`],
+  };
 }
 
 /** Reads what an engine logs about discarded frames from now on. */
@@ -159,7 +161,6 @@ async function logOf(host: Host) {
       const told = lines.reduce((sum, { text }) => sum + Number(tells.exec(text)?.groups?.left ?? 1), 0);
       const count = (await discarded()) - before;
       const most = LINES_A_SECOND * Math.ceil((performance.now() - beganMs) / 1000);
-      console.log(`${host.name}: ${count} frames discarded, ${told} told of in ${lines.length} lines`);
       return [
         ...(told === count ? [] : [`${host.name}: ${count} frames were discarded, the log tells of ${told}`]),
         ...(lines.length <= most
@@ -171,7 +172,7 @@ async function logOf(host: Host) {
 }
 
 /** Half of the clients send nothing, the others send requests again and again and read slowly. */
-async function connections(host: Host): Promise<string> {
+async function connections(host: Host, seconds: number): Promise<Flooded> {
   const path = join(host.runDirectory, "engine.sock");
   const open = new Set<Socket>();
   let requests = 0;
@@ -198,5 +199,5 @@ async function connections(host: Host): Promise<string> {
   await sleep(seconds * 1000);
   over = true;
   for (const socket of open) socket.destroy();
-  return `${requests} requests`;
+  return { sent: `${requests} requests`, faults: [] };
 }

@@ -9,6 +9,7 @@ export interface Line {
   readonly ours: string;
   /** The peer's figure in the same run, or the bound; empty: neither. */
   readonly beside: string;
+  /** Empty: none. */
   readonly aim: string;
   readonly isMet: boolean;
   /** The figures, for machines; units are in the names. */
@@ -30,7 +31,7 @@ export function tableOf(lines: readonly Line[]): string {
       ours,
       beside,
       aim,
-      isMet ? "met" : "not met",
+      aim === "" ? "" : isMet ? "met" : "not met",
     ]),
   ]);
 }

@@ -5,7 +5,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import { createNetwork, type Engine, eventually, type Host, type Network } from "../hosts/index.ts";
 
 /** At most so many virtual hosts on one segment: there are 255 numbers. */
 const ON_A_SEGMENT = 250;
@@ -64,22 +64,34 @@ export async function createPair(count: number): Promise<Pair> {
 }
 
 /** Starts an engine and configures it, all with one advskew. */
-export async function configure(host: Host, all: readonly VirtualHost[], advskew: number): Promise<void> {
-  await host.startEngine({ logLevel: null });
+export async function configure(
+  host: Host,
+  all: readonly VirtualHost[],
+  advskew: number,
+  words: readonly string[] = [],
+): Promise<void> {
+  await host.startEngine({ logLevel: null, words });
+  await configureEngine(host.engine, all, advskew);
+}
+
+export async function configureEngine(
+  engine: Engine,
+  all: readonly VirtualHost[],
+  advskew: number,
+): Promise<void> {
   for (let from = 0; from < all.length; from += AT_ONCE) {
     const replacements = all.slice(from, from + AT_ONCE).map(({ name, carpdev, vhid, address }) => {
       const added = { family: 4, address, prefixLength: 32, alias: true } as const;
       return { name, change: { carpdev, vhid, advskew, pass: "sesame", addAddresses: [added] } };
     });
-    await host.engine.request("replace-all", { replacements });
+    await engine.request("replace-all", { replacements });
   }
 }
 
 /** Resolves when the host is MASTER of so many virtual hosts, and of no others. */
-export async function mastersOf(host: Host, count: number): Promise<void> {
+export async function mastersOf({ engine }: { readonly engine: Engine }, count: number): Promise<void> {
   const masters = async () =>
-    (await host.engine.request("interfaces", {})).interfaces.filter(({ status }) => status === "master")
-      .length;
+    (await engine.request("interfaces", {})).interfaces.filter(({ status }) => status === "master").length;
   await eventually(masters, (now) => now === count, { timeoutMs: WITHIN_MS });
 }
 

@@ -204,6 +204,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
         carppeers: [],
         carppeers6: [],
         announce: null,
+        preemptdelay: null,
         grace: null,
         nodes: [
           {
@@ -212,6 +213,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
             advskew: 0,
             effectiveAdvskew: 0,
             demote: 0,
+            preemptDelaySecondsLeft: null,
             signsLinkLocals: null,
             linkLocalConflict: null,
             heard: null,
@@ -248,6 +250,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
   test("sysctl: names, values, prefixes, changes", async () => {
     const all = `net.inet.carp.allow=1
 net.inet.carp.preempt=0
+net.inet.carp.preempt_delay=0
 net.inet.carp.log=7
 net.inet.carp.demotion=0
 net.inet.carp.ifdown_demotion_factor=240

@@ -40,8 +40,8 @@ const READS = [
   "help vhid",
 ];
 
-/** Commands with tests of their own, below or in the tests of service checks and of monitor. */
-const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor"];
+/** Commands with tests of their own, below or in the tests of service checks, monitor, booted and units. */
+const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor", "booted", "units"];
 
 /** Commands that change something, and the name of it in a denial. */
 const CHANGES: readonly (readonly [words: string, changed: string])[] = [
@@ -62,6 +62,7 @@ const CHANGES: readonly (readonly [words: string, changed: string])[] = [
   ["sysctl net.inet.carp.demotion=0", "net.inet.carp.demotion"],
   ["demote backup 5", "this host's demotion"],
   ["promote backup", "this host's demotion"],
+  ["promote --unit db", "this host's demotion"],
   ["maintenance on", "this host's demotion"],
 ];
 

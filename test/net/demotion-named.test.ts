@@ -49,6 +49,7 @@ test("a demotion moves the address at once, is listed with the sum, and is taken
     counter: 57,
     written: 7,
     reasons: [{ reason: "backup", by: 50 }],
+    units: [],
     faults: [],
   });
   assert.equal(

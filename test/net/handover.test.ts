@@ -51,6 +51,11 @@ describe("an orderly handover", () => {
       comeBack: (host: Host) => host.command("carp0", "up"),
     },
     {
+      by: "`state backup`",
+      leave: (host: Host) => host.command("carp0", "state", "backup"),
+      comeBack: () => undefined,
+    },
+    {
       by: "SIGTERM",
       leave: (host: Host) => host.engine.stop(),
       comeBack: async (host: Host, settings: Settings) => {

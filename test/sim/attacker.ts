@@ -40,7 +40,13 @@ export class Attacker {
       this.#world.at(this.#world.us + i * everyUs, () => {
         const bytes = this.#frame(attack);
         if (bytes !== undefined)
-          this.#segment.carry({ bytes, from: undefined, to: undefined, sentUs: this.#world.us });
+          this.#segment.carry({
+            bytes,
+            from: undefined,
+            to: undefined,
+            sentUs: this.#world.us,
+            reading: undefined,
+          });
       });
   }
 

@@ -55,8 +55,8 @@ export class Engine {
     this.host = new Host({ balancing: true, counterFloor: counterFloor(saved?.counters, station.now) });
     this.#kernel = new SimulatedKernel(station, {
       enter: (work) => this.#enter(work),
-      frame: ({ frame, ...received }) => {
-        const event: FrameEvent = { kind: "frame", ...received, bytes: frame.bytes, frame };
+      frame: ({ carpdev, frame, receivedUs }) => {
+        const event: FrameEvent = { kind: "frame", carpdev, receivedUs, bytes: frame.bytes, frame };
         this.#loop.handle(event);
       },
       performed: (performed) => this.#loop.handle({ kind: "performed", ...performed }),
@@ -194,8 +194,6 @@ export class Engine {
 }
 
 function causeOf(event: Event): Cause {
-  if (event.kind === "timer") return { kind: "timer", timer: event.timer };
-  if (event.kind !== "frame") return { kind: "event", event };
-  const { carpdev, frame, receivedUs } = event as FrameEvent;
-  return { kind: "frame", carpdev, frame, receivedUs };
+  if (event.kind === "timer") return event;
+  return event.kind === "frame" ? (event as FrameEvent) : { kind: "event", event };
 }

@@ -6,19 +6,16 @@
 import type { Command } from "../../src/core/command.ts";
 import type { Micros } from "../../src/core/model.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
-import {
-  ADVERTISEMENT_BYTES,
-  encodeAdvertisement,
-  parseAdvertisement,
-} from "../../src/protocol/advertisement.ts";
+import { encodeAdvertisement } from "../../src/protocol/advertisement.ts";
 import { Authentication, type DigestForm } from "../../src/protocol/authentication.ts";
-import { advertisementFrame, parseCarpFrame } from "../../src/protocol/frame.ts";
-import { intervalOf, isBowOut, secretOf } from "./hearing.ts";
+import { advertisementFrame } from "../../src/protocol/frame.ts";
+import { intervalOf, isBowOut, read } from "./hearing.ts";
 import type { Kind, Service } from "./plan.ts";
 import type { Random } from "./random.ts";
-import { noteMade } from "./replays.ts";
+import { type MadeCounters, madeIn } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { ownAddress } from "./station.ts";
+import { keyOf, secretOf } from "./virtual-hosts.ts";
 import type { World } from "./world.ts";
 
 /** The kernel's clock ticks a hundred times a second. */
@@ -33,13 +30,16 @@ interface VirtualHost {
   readonly vhid: number;
   readonly advskew: number;
   readonly authentication: Authentication;
-  readonly secret: string;
+  /** The same for all hosts with its secret. */
+  readonly group: string;
   state: "BACKUP" | "MASTER";
   /** Number of its present timer: timers with another number do nothing. */
   generation: number;
   counter: bigint;
   /** Whether it has heard a counter, and counts on from that. */
   follows: boolean;
+  /** The frame that it sent first. */
+  frame: Uint8Array | undefined;
 }
 
 interface Advertised {
@@ -55,6 +55,7 @@ export class Foreign implements Plugged {
   readonly kind: ForeignKind;
   disturbedAtUs: Micros = 0;
   readonly #world: World;
+  readonly #made: MadeCounters;
   readonly #random: Random;
   readonly #preempts: boolean;
   readonly #rate: number;
@@ -77,6 +78,7 @@ export class Foreign implements Plugged {
     },
   ) {
     this.#world = world;
+    this.#made = madeIn(world);
     this.id = options.id;
     this.kind = options.kind;
     this.#random = options.random;
@@ -90,11 +92,12 @@ export class Foreign implements Plugged {
           vhid,
           advskew: options.advskews[i]?.[j] ?? 0,
           authentication: new Authentication({ pass, vhid, addresses }),
-          secret: secretOf({ pass, addresses }, vhid),
+          group: `${keyOf(service.name, vhid)}|${secretOf({ pass, addresses }, vhid)}`,
           state: "BACKUP" as const,
           generation: 0,
           counter: this.#drawCounter(),
           follows: false,
+          frame: undefined,
         };
       }),
     );
@@ -113,17 +116,18 @@ export class Foreign implements Plugged {
     return address === ownAddress(segment.index, this.id);
   }
 
-  participations(
+  /** Adds its virtual hosts on the segment to their groups; see masters.ts. */
+  participate(
     segment: Segment,
-  ): [string, string, { host: Foreign; isMaster: boolean; intervalUs: Micros }][] {
-    if (!this.#isUp) return [];
-    return this.#virtualHosts
-      .filter(({ service }) => service.segment === segment.index)
-      .map((vh) => [
-        `${vh.service.name}/${vh.vhid}`,
-        vh.secret,
-        { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) },
-      ]);
+    add: (
+      group: string,
+      participant: { readonly host: Foreign; readonly isMaster: boolean; readonly intervalUs: Micros },
+    ) => void,
+  ): void {
+    if (!this.#isUp) return;
+    for (const vh of this.#virtualHosts)
+      if (vh.service.segment === segment.index)
+        add(vh.group, { host: this, isMaster: vh.state === "MASTER", intervalUs: this.#intervalUs(vh) });
   }
 
   start(): void {
@@ -181,22 +185,18 @@ export class Foreign implements Plugged {
     return intervalOf(vh.service.advbase, this.#advskew(vh));
   }
 
-  receive(segment: Segment, { bytes, from }: Frame): void {
-    if (!this.#isUp) return;
-    const parsed = parseCarpFrame(bytes);
-    if (!("packet" in parsed) || parsed.packet.hopLimit !== 255 || !parsed.packet.multicast) return;
-    const { source, message } = parsed.packet;
-    const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
-    if (!("advertisement" in carried)) return;
-    const { version, vhid, counter, digest, ...said } = carried.advertisement;
+  receive(segment: Segment, frame: Frame): void {
+    const { said } = read(frame);
+    if (!this.#isUp || said?.multicast !== true) return;
+    const { vhid, counter, digest } = said;
     const vh = this.#virtualHosts.find(
       (each) => each.vhid === vhid && each.service.segment === segment.index,
     );
-    if (version !== 2 || vh === undefined) return;
+    if (vh === undefined) return;
     const form = vh.authentication.verify(counter, digest);
     if (form === undefined || (form.linkLocals !== "none" && form.linkLocals !== this.#form.linkLocals))
       return;
-    if (from === undefined) this.disturbedAtUs = this.#world.us;
+    if (frame.from === undefined) this.disturbedAtUs = this.#world.us;
     // OpenBSD's counter never changes, and it recognises its own; the others count on from the counter they
     // hear.
     if (this.kind === "openbsd" && counter === vh.counter) return;
@@ -204,8 +204,14 @@ export class Foreign implements Plugged {
       vh.counter = counter;
       vh.follows = true;
     }
-    const intervalUs = intervalOf(said.advbase, said.advskew);
-    this.#heard(vh, segment, { ...said, source, intervalUs });
+    const { source, advbase, advskew, demote } = said;
+    this.#heard(vh, segment, {
+      source,
+      advbase,
+      advskew,
+      demote,
+      intervalUs: intervalOf(advbase, advskew),
+    });
   }
 
   #heard(vh: VirtualHost, segment: Segment, said: Advertised): void {
@@ -274,11 +280,24 @@ export class Foreign implements Plugged {
     if (this.kind !== "openbsd")
       vh.counter = vh.follows ? BigInt.asUintN(64, vh.counter + 1n) : this.#drawCounter();
     const fields = { vhid: vh.vhid, advbase, advskew, demote: this.#demote, counter: vh.counter };
-    noteMade(this.#world, vh.counter, { host: this.id, isOurs: false, ...fields });
+    this.#made.note(fields, { host: this.id, isOurs: false });
     const message = encodeAdvertisement(fields, vh.authentication, this.#form);
+    const bytes = this.#frame(vh, segment, message);
+    segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us, reading: undefined });
+  }
+
+  /** The frame of an advertisement: only the message at its end changes. */
+  #frame(vh: VirtualHost, segment: Segment, message: Uint8Array): Uint8Array {
     const source = ownAddress(segment.index, this.id);
-    const bytes = advertisementFrame({ sourceMac: "02:00:00:00:fe:01", source, trafficClass: 0x10, message });
-    segment.carry({ bytes, from: this, to: undefined, sentUs: this.#world.us });
+    vh.frame ??= advertisementFrame({
+      sourceMac: "02:00:00:00:fe:01",
+      source,
+      trafficClass: 0x10,
+      message,
+    });
+    const bytes = vh.frame.slice();
+    bytes.set(message, bytes.length - message.length);
+    return bytes;
   }
 
   #drawCounter(): bigint {

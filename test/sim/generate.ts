@@ -113,6 +113,7 @@ function drawHosts(random: Random, services: readonly Service[], basis: ClusterO
   const drifts = random.pick(0, 0, 100, 10_000);
   const preempt = random.chance(0.4);
   const isMixed = random.chance(0.2);
+  const delaysPreemption = random.chance(0.5);
   const strictReplay = !hasForeign && random.chance(0.2);
   const signing = random.pick(0, 0, 0, 0.5, 1);
   const style = hasForeign ? "ranked" : random.pick("ranked", "equal", "any");
@@ -124,6 +125,7 @@ function drawHosts(random: Random, services: readonly Service[], basis: ClusterO
       driftPpm: random.integer(-drifts, drifts),
       aheadUs: random.integer(-3, 3) * random.pick(17, SECOND, 3_600 * SECOND),
       preempt: isMixed ? random.chance(0.5) : preempt,
+      preemptDelayS: delaysPreemption ? random.pick(0, 1, 10, 60) : 0,
       strictReplay,
       signedHeader: random.chance(signing),
       // At advbase 0 the interval is advskew alone, and a low one leaves no time for flights and devices.
@@ -302,6 +304,12 @@ function drawCommand(
     case 5:
       return { command: change({ up: false }), undo: change({ up: true }) };
     case 6:
+      if (random.chance(0.2)) {
+        const seconds = random.pick(0, 1, 10, 60);
+        return random.chance(0.5)
+          ? { command: sysctl("preempt_delay", seconds) }
+          : { command: change({ preemptdelay: seconds }), undo: change({ preemptdelay: null }) };
+      }
       return {
         command: sysctl(random.pick("preempt", "preempt", "signed_header"), random.integer(0, 1)),
       };

@@ -3,19 +3,18 @@
  * frames and the plan's faults, never by asking the core.
  */
 
-import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
 import type { Micros } from "../../src/core/model.ts";
-import { formatAddress, isLinkLocal } from "../../src/protocol/address.ts";
-import { ADVERTISEMENT_BYTES, parseAdvertisement } from "../../src/protocol/advertisement.ts";
-import { Authentication } from "../../src/protocol/authentication.ts";
-import { parseCarpFrame } from "../../src/protocol/frame.ts";
+import type { Authentication } from "../../src/protocol/authentication.ts";
 import type { Received } from "./kernel.ts";
-import { dueFor } from "./replays.ts";
+import { dueFor, hasSent, type Made, timeOf } from "./replays.ts";
+import { type Said, said } from "./said.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
+import { type Former, nameOf, type Secret } from "./virtual-hosts.ts";
 
 /** An advertisement that a host has to accept, as it arrived. */
 export interface Heard {
+  readonly said: Said;
   readonly key: string;
   readonly from: number | undefined;
   readonly source: string;
@@ -24,6 +23,10 @@ export interface Heard {
   readonly intervalUs: Micros;
   readonly demote: number;
   readonly counter: bigint;
+  /** The time of the counter, as of one of ours. */
+  readonly us: Micros;
+  /** The host that made the counter. */
+  readonly origin: Made | undefined;
   readonly receivedUs: Micros;
   /** It is signed with a secret that the host may believe or not. */
   readonly isOpen: boolean;
@@ -40,31 +43,12 @@ export function isBowOut({ advbase, advskew }: { advbase: number; advskew: numbe
   return advbase === 255 && advskew === 255;
 }
 
-/** The input of a digest except the counter: hosts with equal secrets accept each other's advertisements. */
-export function secretOf(
-  { pass, addresses }: Pick<InterfaceConfiguration, "pass"> & { addresses: readonly string[] },
-  vhid: number,
-): string {
-  const covered = addresses.filter((address) => !isLinkLocal(address)).sort();
-  return [vhid, pass, ...covered].join(" ");
-}
-
-/** The secret of a virtual host before a change. */
-export interface Former extends Pick<InterfaceConfiguration, "pass" | "addresses"> {
-  readonly secret: string;
-  /** When it was replaced, or another change extended how long it is believed; on the host's clock. */
-  readonly changedUs: Micros;
-}
-
 /** Whether two hosts have to believe each other. With a grace, changes reach all hosts within it. */
 export function shareSecret(a: Station, b: Station, key: string): boolean {
-  const [one, other] = [a.secrets.get(key), b.secrets.get(key)];
+  const [one, other] = [a.virtualHosts.secretOf(key), b.virtualHosts.secretOf(key)];
   if (one === undefined || other === undefined) return false;
   return one === other || (a.graceUs > 0 && b.graceUs > 0);
 }
-
-const authentications = new Map<string, Authentication>();
-const verified = new WeakMap<Frame, { readonly input: string; readonly isValid: boolean }>();
 
 /** What becomes of a frame: an advertisement that is accepted, or none. */
 export interface Verdict {
@@ -103,105 +87,87 @@ function signed(
   kind: "claim" | "concession",
 ): Heard | undefined {
   if (!station.allows) return undefined;
-  const said = read(frame);
+  const reading = read(frame);
+  const { said } = reading;
   if (said === undefined) return undefined;
-  for (const [name, configuration] of station.configurations) {
-    const key = `${name}/${said.vhid}`;
-    const secret = station.secrets.get(key);
-    if (configuration.carpdev !== carpdev || secret === undefined) continue;
+  for (const { key, configuration, secret } of station.virtualHosts.with(said.vhid)) {
+    if (configuration.carpdev !== carpdev) continue;
     if ((station.states.get(key) ?? "INIT") === "INIT") continue;
     const peers = said.family === 4 ? configuration.carppeer : configuration.carppeer6;
     if ((peers === undefined) !== (said.multicast || kind === "concession")) continue;
-    if (kind === "concession" && said.multicast) continue;
-    const own = said.source.includes(":") ? undefined : station.ownAddressOn(carpdev);
-    if (kind === "concession" && !station.hasOn(carpdev, said.destination)) continue;
-    const isFromPeer = peers?.includes(said.source) && said.source !== own;
-    if (peers !== undefined && !(isFromPeer && said.destination === own)) continue;
-    const isValid = hasValidDigest(frame, secret, configuration, said);
-    const former = isValid ? undefined : formerOf(station, key, frame, said);
+    if (kind === "concession" && (said.multicast || !station.hasOn(carpdev, said.destination))) continue;
+    if (peers !== undefined && !isFromPeer(station, carpdev, peers, said)) continue;
+    const isValid = isSignedWith(secret, reading);
+    const former = isValid ? undefined : formerOf(station, key, reading);
     if (!isValid && former === undefined) return undefined;
-    const intervalUs = intervalOf(said.advbase, said.advskew);
-    const isOpen = former !== undefined && station.now.us - former.changedUs > station.graceUs;
-    return { ...said, key, from: frame.from?.id, intervalUs, receivedUs, isOpen };
+    reading.origin ??= station.made.originOf(said.counter);
+    return {
+      said,
+      key,
+      from: frame.from?.id,
+      source: said.source,
+      advbase: said.advbase,
+      advskew: said.advskew,
+      demote: said.demote,
+      counter: said.counter,
+      us: reading.origin?.us ?? timeOf(said.counter),
+      origin: reading.origin,
+      intervalUs: intervalOf(said.advbase, said.advskew),
+      receivedUs,
+      isOpen: former !== undefined && station.now.us - former.changedUs > station.graceUs,
+    };
   }
   return undefined;
 }
 
+function isFromPeer(station: Station, carpdev: string, peers: readonly string[], said: Said): boolean {
+  const own = said.family === 6 ? undefined : station.ownAddressOn(carpdev);
+  return peers.includes(said.source) && said.source !== own && said.destination === own;
+}
+
 /** The secret of before a change that the advertisement is signed with, if the host may believe it still. */
-function formerOf(station: Station, key: string, frame: Frame, said: Said): Former | undefined {
+function formerOf(station: Station, key: string, reading: Reading): Former | undefined {
   const { us } = station.now;
-  return station.formers
-    .get(key)
-    ?.filter(({ changedUs }) => us - changedUs < 2 * station.graceUs + LATE_US)
-    .find((former) => hasValidDigest(frame, former.secret, former, said));
+  return station.virtualHosts
+    .formersOf(key)
+    .filter(({ changedUs }) => us - changedUs < 2 * station.graceUs + LATE_US)
+    .find(({ secret }) => isSignedWith(secret, reading));
 }
 
-interface Said {
-  readonly family: 4 | 6;
-  readonly source: string;
-  readonly destination: string;
-  readonly multicast: boolean;
-  readonly vhid: number;
-  readonly advbase: number;
-  readonly advskew: number;
-  readonly demote: number;
-  readonly counter: bigint;
-  readonly digest: Uint8Array;
+/** What is read in a frame, once for all receivers. */
+export interface Reading {
+  /** undefined: it holds no whole advertisement. */
+  readonly said: Said | undefined;
+  /** The host that made its counter. */
+  origin: Made | undefined;
+  /** What its digest was checked with last, and whether it is valid. */
+  authentication: Authentication | undefined;
+  isValid: boolean;
 }
 
-const readFrames = new WeakMap<Uint8Array, { readonly said: Said | undefined }>();
-
-/** Parses a frame, once for all receivers. */
-function read({ bytes }: Frame): Said | undefined {
-  const known = readFrames.get(bytes);
-  if (known !== undefined) return known.said;
-  const said = parse(bytes);
-  readFrames.set(bytes, { said });
-  return said;
-}
-
-function parse(bytes: Uint8Array): Said | undefined {
-  const parsed = parseCarpFrame(bytes);
-  if (!("packet" in parsed)) return undefined;
-  const { family, source, addresses, multicast, hopLimit, message } = parsed.packet;
-  const destination = formatAddress(addresses.destination);
-  const carried = parseAdvertisement(message.subarray(0, ADVERTISEMENT_BYTES), parsed.packet.addresses);
-  if (!("advertisement" in carried) || hopLimit !== 255) return undefined;
-  const { version, type, ...said } = carried.advertisement;
-  return version === 2 && type === 1 ? { family, source, destination, multicast, ...said } : undefined;
+export function read(frame: Frame): Reading {
+  frame.reading ??= {
+    said: said(frame.bytes),
+    origin: undefined,
+    authentication: undefined,
+    isValid: false,
+  };
+  return frame.reading;
 }
 
 /** Whether the digest is valid for this secret. */
-function hasValidDigest(
-  frame: Frame,
-  secret: string,
-  { pass, addresses }: Pick<InterfaceConfiguration, "pass" | "addresses">,
-  { vhid, counter, digest }: Said,
-): boolean {
-  // Link-local addresses are no part of the secret, and may be part of the digest.
-  const input = secret + linkLocalsOf(addresses);
-  const known = verified.get(frame);
-  if (known?.input === input) return known.isValid;
-  const texts = () => addresses.map(({ address }) => address);
-  const authentication = authentications.get(input) ?? new Authentication({ pass, vhid, addresses: texts() });
-  authentications.set(input, authentication);
-  const verdict = { input, isValid: authentication.verify(counter, digest) !== undefined };
-  verified.set(frame, verdict);
-  return verdict.isValid;
+function isSignedWith({ authentication }: Secret, reading: Reading): boolean {
+  if (reading.said === undefined) return false;
+  if (reading.authentication !== authentication) {
+    const { counter, digest } = reading.said;
+    reading.authentication = authentication;
+    reading.isValid = authentication.verify(counter, digest) !== undefined;
+  }
+  return reading.isValid;
 }
 
-const linkLocals = new WeakMap<InterfaceConfiguration["addresses"], string>();
-
-/** The link-local addresses as text, each behind a space. */
-function linkLocalsOf(addresses: InterfaceConfiguration["addresses"]): string {
-  const known = linkLocals.get(addresses);
-  if (known !== undefined) return known;
-  const text = addresses.map(({ address }) => (isLinkLocal(address) ? ` ${address}` : "")).join("");
-  linkLocals.set(addresses, text);
-  return text;
-}
-
-function isOwn(station: Station, { key, counter }: Heard): boolean {
+function isOwn(station: Station, { key, counter, origin }: Heard): boolean {
+  if (origin === undefined || !hasSent(station, origin)) return false;
   return station.ownCounters.get(key)?.has(counter) ?? false;
 }
 
@@ -224,5 +190,5 @@ export function hearingSinceUs(a: Station, b: Station, key: string): Micros | un
 
 /** The carpdev of a virtual host, by its key (`carp0/1`). */
 export function carpdevOf(station: Station, key: string): string | undefined {
-  return station.configurations.get(key.slice(0, key.indexOf("/")))?.carpdev;
+  return station.configurations.get(nameOf(key))?.carpdev;
 }

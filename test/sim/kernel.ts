@@ -249,7 +249,7 @@ export class SimulatedKernel implements Alarms {
         lease: (name, vhid, untilUs) => station.setLease(name, vhid, untilUs),
         leaseUntilUs: station.leaseUntilUs,
         counts: () => undefined,
-        repair: () => [],
+        repair: async () => [],
         overruled: () => ({ before: [], xdp: 0 }),
         removeLeftovers: nothing,
         close: nothing,

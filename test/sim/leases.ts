@@ -9,6 +9,7 @@ import type { Micros } from "../../src/core/model.ts";
 import { carpdevOf, type Heard, hearingSinceUs, intervalOf, isBowOut } from "./hearing.ts";
 import { type LastSaid, Station } from "./station.ts";
 import { Violation } from "./violation.ts";
+import { keyOf } from "./virtual-hosts.ts";
 
 /** Two clocks drift apart by at most this: each by 1 %. */
 const MAX_DRIFT = 0.0202;
@@ -36,11 +37,16 @@ function settingsOfBoth(a: Station, b: Station, key: string): string {
   return JSON.stringify([first.settings(key), second.settings(key)]);
 }
 
+/** What a virtual host has heard of the others. */
+class Hearsay {
+  /** The intervals since it runs, and when it heard each last. */
+  readonly intervals = new Map<Micros, Micros>();
+  /** The latest counter from each host. */
+  readonly counters = new Map<number, bigint>();
+}
+
 export class Leases {
-  /** The intervals that each virtual host has heard since it runs, and when, by `host0 carp0/1`. */
-  readonly #intervals = new Map<string, Map<Micros, Micros>>();
-  /** The latest counter that a virtual host has heard from each other host, by `host0 carp0/1`. */
-  readonly #heard = new Map<string, Map<number, bigint>>();
+  readonly #heard = new Map<Station, Map<string, Hearsay>>();
   /** Pairs of hosts that hold leases for one virtual host, by `host0 host1 carp0/1`. */
   readonly #together = new Map<string, Together>();
   /** Hosts where a state or lease has changed since the last check. */
@@ -49,24 +55,31 @@ export class Leases {
   readonly #owed = new Map<Station, Set<string>>();
 
   heard(station: Station, heard: Heard): void {
-    const of = `${station.name} ${heard.key}`;
-    if (!isBowOut(heard)) {
-      const intervals = this.#intervals.get(of) ?? new Map<Micros, Micros>();
-      this.#intervals.set(of, intervals.set(heard.intervalUs, station.now.us));
+    const by = this.#heardBy(station, heard.key);
+    if (!isBowOut(heard)) by.intervals.set(heard.intervalUs, station.now.us);
+    // A replayed frame was accepted: the hosts are not to blame for what follows.
+    if (heard.from === undefined) station.disturbed();
+    else by.counters.set(heard.from, heard.counter);
+  }
+
+  #heardBy(station: Station, key: string): Hearsay {
+    let ofStation = this.#heard.get(station);
+    if (ofStation === undefined) {
+      ofStation = new Map();
+      this.#heard.set(station, ofStation);
     }
-    if (heard.from === undefined) {
-      // A replayed frame was accepted: the hosts are not to blame for what follows.
-      station.disturbed();
-      return;
+    let heard = ofStation.get(key);
+    if (heard === undefined) {
+      heard = new Hearsay();
+      ofStation.set(key, heard);
     }
-    const counters = this.#heard.get(of) ?? new Map<number, bigint>();
-    this.#heard.set(of, counters.set(heard.from, heard.counter));
+    return heard;
   }
 
   changed(station: Station, transition: Transition, own: { intervalUs: Micros }): void {
     this.#touched.add(station);
-    const key = `${transition.interface}/${transition.vhid}`;
-    if (transition.from === "INIT") this.#intervals.delete(`${station.name} ${key}`);
+    const key = keyOf(transition.interface, transition.vhid);
+    if (transition.from === "INIT") this.#heardBy(station, key).intervals.clear();
     if (transition.reason.kind === "master-silent") this.#checkSilence(station, key, own.intervalUs);
   }
 
@@ -75,7 +88,7 @@ export class Leases {
     const { us } = station.world;
     for (const other of this.#others(station, key)) {
       const said = other.lastSaid.get(key);
-      const heard = this.#heard.get(`${station.name} ${key}`)?.get(other.id);
+      const heard = this.#heardBy(station, key).counters.get(other.id);
       if (said === undefined || heard !== said.counter) continue;
       const allowedUs = this.#allowedUs(other, key, said);
       if (3 * intervalUs < allowedUs) continue;
@@ -90,7 +103,7 @@ export class Leases {
 
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
     this.#touched.add(station);
-    const key = `${name}/${vhid}`;
+    const key = keyOf(name, vhid);
     if (untilUs > 0) this.#checkBounds(station, name, vhid, untilUs);
     this.#checkTogether(station, key, untilUs);
   }
@@ -124,7 +137,7 @@ export class Leases {
   }
 
   #checkBounds(station: Station, name: string, vhid: number, untilUs: Micros): void {
-    const key = `${name}/${vhid}`;
+    const key = keyOf(name, vhid);
     const state = station.states.get(key);
     if (state !== "MASTER")
       throw new Violation("bounded lease", `${station.name} ${key}: a lease is given in ${state}`);
@@ -152,12 +165,10 @@ export class Leases {
   }
 
   #allowedUs(station: Station, key: string, { advbase, advskew, leftUs }: LastSaid): Micros {
-    const intervals = [...(this.#intervals.get(`${station.name} ${key}`) ?? [])];
+    let quickestUs = Number.POSITIVE_INFINITY;
     // An interval that was not heard again may be forgotten after a minute.
-    const recent = intervals.filter(
-      ([us, heardUs]) => leftUs - heardUs < Math.max(60e6, 4 * us) - PROCESSING_US,
-    );
-    const quickestUs = Math.min(Number.POSITIVE_INFINITY, ...recent.map(([us]) => us));
+    for (const [us, heardUs] of this.#heardBy(station, key).intervals)
+      if (leftUs - heardUs < Math.max(60e6, 4 * us) - PROCESSING_US && us < quickestUs) quickestUs = us;
     return longestLeaseUs({ advbase, intervalUs: intervalOf(advbase, advskew) }, quickestUs);
   }
 
@@ -176,13 +187,15 @@ export class Leases {
   #checkTogether(station: Station, key: string, untilUs: Micros): void {
     const { us } = station.world;
     const endUs = station.leaseEndUs(key);
+    const isHeld = untilUs > station.now.us;
     for (const other of this.#others(station, key)) {
       const otherEndUs = other.leaseEndUs(key);
+      const goesOn = otherEndUs > us && isHeld;
+      if (!goesOn && this.#together.size === 0) continue;
       const pair = station.id < other.id ? [station, other] : [other, station];
       const of = `${pair[0]?.name} ${pair[1]?.name} ${key}`;
       const together = this.#together.get(of);
       if (together !== undefined) this.#judge(station, other, key, together, Math.min(us, endUs, otherEndUs));
-      const goesOn = otherEndUs > us && untilUs > station.now.us;
       if (!goesOn) this.#together.delete(of);
       else if (together === undefined || Math.min(endUs, otherEndUs) < us)
         this.#together.set(of, { sinceUs: us, settings: settingsOfBoth(station, other, key) });

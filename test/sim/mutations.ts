@@ -27,6 +27,7 @@ interface Modules {
   "core/counters/known-hosts.ts": typeof import("../../src/core/counters/known-hosts.ts");
   "core/demotion.ts": typeof import("../../src/core/demotion.ts");
   "core/election/answers.ts": typeof import("../../src/core/election/answers.ts");
+  "core/election/preempt-delay.ts": typeof import("../../src/core/election/preempt-delay.ts");
   "core/election/rules.ts": typeof import("../../src/core/election/rules.ts");
   "core/election/timing.ts": typeof import("../../src/core/election/timing.ts");
   "core/election/virtual-host.ts": typeof import("../../src/core/election/virtual-host.ts");
@@ -135,6 +136,17 @@ export const MUTATIONS: readonly Mutation[] = [
     "core/election/rules.ts",
     "decideAsBackup",
     (decide) => (own, other) => decide({ ...own, preempt: true }, other),
+  ),
+  mutation(
+    "no-patience",
+    "a host whose demotion has ended preempts before its preemptdelay is over",
+    "cause",
+    "core/election/preempt-delay.ts",
+    "PreemptDelay",
+    (PreemptDelay) =>
+      class extends PreemptDelay {
+        override demoted() {}
+      },
   ),
   mutation(
     "any-digest",

@@ -32,6 +32,8 @@ export interface HostPlan {
   /** Its system clock is ahead by this. */
   readonly aheadUs: Micros;
   readonly preempt: boolean;
+  /** Seconds of net.inet.carp.preempt_delay; absent: 0. */
+  readonly preemptDelayS?: number;
   readonly strictReplay: boolean;
   /** Absent: false. */
   readonly signedHeader?: boolean;

@@ -18,73 +18,181 @@ interface Fields {
   readonly demote: number;
 }
 
-interface Made extends Fields {
-  readonly host: number;
-  readonly isOurs: boolean;
+/** A counter that a host sent. */
+export interface Made {
+  readonly counter: bigint;
+  /** The time of the counter, as of one of ours. */
+  readonly us: Micros;
+  host: number;
+  isOurs: boolean;
+  fields: Fields;
+  /** The hosts of ours that have sent it, a bit each by id. */
+  senders: number;
 }
 
-/** Every counter sent, by its world, with the host that made it; those that differ in the low 8 bits alone together. */
-const made = new WeakMap<World, Map<bigint, Map<bigint, Made>>>();
-const NEAR_BITS = 8n;
+/** Counters that differ in the low 8 bits alone are found together. */
+const NEAR_BITS = 8;
+/** Bits of the number by which they are found; those that differ above are found together, too. */
+const PLACE_BITS = 30;
 
-function madeNear(world: World, counter: bigint): ReadonlyMap<bigint, Made> | undefined {
-  return made.get(world)?.get(counter >> NEAR_BITS);
+/** Every counter sent in a world, with the host that made it. */
+export class MadeCounters {
+  /** One for each host at most places: only more need a map. */
+  readonly #places = new Map<number, Made | Map<bigint, Made>>();
+
+  originOf(counter: bigint, place = placeOf(counter)): Made | undefined {
+    const found = this.#places.get(place);
+    if (found instanceof Map) return found.get(counter);
+    return found?.counter === counter ? found : undefined;
+  }
+
+  /** Notes a counter that a host sends. */
+  note(
+    { counter, advbase, advskew, demote }: Fields & { readonly counter: bigint },
+    { host, isOurs }: { readonly host: number; readonly isOurs: boolean },
+  ): void {
+    const fields = { advbase, advskew, demote };
+    const sender = isOurs ? 1 << host : 0;
+    const place = placeOf(counter);
+    const former = this.originOf(counter, place);
+    if (former === undefined) {
+      this.#add(place, { counter, us: timeOf(counter), host, isOurs, fields, senders: sender });
+      return;
+    }
+    former.senders |= sender;
+    // Another implementation counts on to a counter of ours: either may have sent it.
+    if (former.isOurs) Object.assign(former, { host, isOurs, fields });
+  }
+
+  #add(place: number, made: Made): void {
+    const found = this.#places.get(place);
+    if (found === undefined) this.#places.set(place, made);
+    else if (found instanceof Map) found.set(made.counter, made);
+    else
+      this.#places.set(
+        place,
+        new Map([
+          [found.counter, found],
+          [made.counter, made],
+        ]),
+      );
+  }
+
+  /**
+   * Whether another host of ours made a counter so close that it could be another implementation's, which
+   * counts by one. A host that is not known yet leaves such a counter when both take over within the same
+   * microseconds.
+   */
+  isBesideAnother(made: Made): boolean {
+    const place = placeOf(made.counter);
+    for (let step = -1; step <= 1; step++) {
+      const found = this.#places.get((place + step) & (2 ** PLACE_BITS - 1));
+      if (found instanceof Map) {
+        for (const each of found.values()) if (isBeside(each, made)) return true;
+      } else if (found !== undefined && isBeside(found, made)) return true;
+    }
+    return false;
+  }
 }
 
-function originOf(world: World, counter: bigint): Made | undefined {
-  return madeNear(world, counter)?.get(counter);
+function placeOf(counter: bigint): number {
+  const whole = Number(counter);
+  if (whole > Number.MAX_SAFE_INTEGER)
+    return Math.floor(Number(BigInt.asUintN(PLACE_BITS + NEAR_BITS, counter)) / 2 ** NEAR_BITS);
+  return (
+    Math.floor(whole / 2 ** NEAR_BITS) - Math.floor(whole / 2 ** (PLACE_BITS + NEAR_BITS)) * 2 ** PLACE_BITS
+  );
 }
 
-/** Notes a counter that a host sends. */
-export function noteMade(world: World, counter: bigint, by: Made): void {
-  const all = made.get(world) ?? new Map<bigint, Map<bigint, Made>>();
-  made.set(world, all);
-  const near = all.get(counter >> NEAR_BITS) ?? new Map<bigint, Made>();
-  all.set(counter >> NEAR_BITS, near);
-  const former = near.get(counter);
-  // Another implementation counts on to a counter of ours: either may have sent it.
-  if (former === undefined || former.isOurs) near.set(counter, by);
+/** Whether the host has sent the counter some time, as any virtual host. */
+export function hasSent(station: Station, { senders }: Made): boolean {
+  return (senders & (1 << station.id)) !== 0;
+}
+
+function isBeside(one: Made, other: Made): boolean {
+  if (one.host === other.host) return false;
+  const apart = one.counter - other.counter;
+  return apart < 256n && apart > -256n;
+}
+
+const counters = new WeakMap<World, MadeCounters>();
+
+export function madeIn(world: World): MadeCounters {
+  const made = counters.get(world) ?? new MadeCounters();
+  counters.set(world, made);
+  return made;
 }
 
 /** What one virtual host of ours has heard and sent. */
 export class Memory {
-  /** The latest advertisements accepted, of this engine. */
-  heard: readonly Heard[] = [];
+  /** The latest advertisements accepted, of this engine, and some that a later one has made too old. */
+  #heard: Heard[] = [];
   /** The greatest time among the counters of ours that this engine has sent, or heard from known hosts. */
-  greatestUs = 0n;
+  greatestUs: Micros = 0;
   /** The greatest time among all counters of ours that this host has sent or accepted, and when. */
-  everUs = 0n;
+  everUs: Micros = 0;
   everAtUs: Micros = 0;
   /** The greatest time that any engine of this host has sent. */
-  sentUs = 0n;
+  sentUs: Micros = 0;
   /** The last counter accepted from each host, and whether its counters advance with the clock. */
-  readonly hosts = new Map<number, { us: bigint; atUs: Micros; inStep: number; isKnown: boolean }>();
+  readonly hosts = new Map<number, { us: Micros; atUs: Micros; inStep: number; isKnown: boolean }>();
 
   /** The engine is gone: what it has not saved is forgotten. */
   restart(): void {
-    this.heard = [];
-    this.greatestUs = 0n;
+    this.#heard = [];
+    this.greatestUs = 0;
     this.hosts.clear();
   }
 
-  note(us: bigint, atUs: Micros): void {
-    if (us <= this.everBy(atUs)) return;
+  /** The latest advertisements accepted, of this engine. */
+  get heard(): readonly Heard[] {
+    this.#forgetOld();
+    return this.#heard;
+  }
+
+  /** Whether it has accepted the counter, perhaps too long ago. */
+  hasHeard({ us, counter }: Heard): boolean {
+    return this.#heard.some((each) => each.us === us && each.counter === counter);
+  }
+
+  accepted(heard: Heard): void {
+    this.#heard.push(heard);
+    if (this.#heard.length > MOST_HEARD) this.#forgetOld();
+  }
+
+  /** Forgets each that is not new beside one that was accepted later. */
+  #forgetOld(): void {
+    let greatestUs = 0;
+    const latestFirst: Heard[] = [];
+    for (let i = this.#heard.length - 1; i >= 0; i--) {
+      const heard = this.#heard[i] as Heard;
+      const { us } = heard;
+      if (us + WINDOW_US > greatestUs) latestFirst.push(heard);
+      if (us > greatestUs) greatestUs = us;
+    }
+    this.#heard = latestFirst.reverse();
+  }
+
+  note(us: Micros, atUs: Micros): void {
+    if (this.aheadUs(us, atUs) <= 0) return;
     this.everUs = us;
     this.everAtUs = atUs;
   }
 
-  /** The time that counters of ours may have reached by now. */
-  everBy(atUs: Micros): bigint {
-    return this.everUs + BigInt(Math.ceil(Math.max(0, atUs - this.everAtUs) * 1.03));
+  /** How far a time is above what counters of ours may have reached by then. */
+  aheadUs(us: Micros, atUs: Micros): number {
+    return us - this.everUs - Math.ceil(Math.max(0, atUs - this.everAtUs) * 1.03);
   }
 }
 
 /** A new counter may be this far below the greatest one. */
-const WINDOW_US = 10_000_000n;
+const WINDOW_US = 10_000_000;
+/** So many accepted ones are kept before the old ones are looked for. */
+const MOST_HEARD = 64;
 /** What an engine has sent since it saved its counters may be this far above what the next one knows. */
-const SAVED_US = 60_000_000n;
-const SIGNED_UNIT_US = 250_000n;
-const SIGNED_EPOCH_US = 1_577_836_800_000_000n;
+const SAVED_US = 60_000_000;
+const SIGNED_UNIT_US = 250_000;
+const SIGNED_EPOCH_US = 1_577_836_800_000_000;
 /** Signed counters are greater than every time of day. */
 const LEAST_SIGNED = 2n ** 56n;
 /** A repetition within a unit: it must be accepted this soon, and never later than that. */
@@ -94,16 +202,20 @@ export function isSigned(counter: bigint): boolean {
   return counter >= LEAST_SIGNED;
 }
 
-/** The time of a counter of ours. */
-export function timeOf(counter: bigint): bigint {
-  return isSigned(counter) ? SIGNED_EPOCH_US + (counter >> 31n) * SIGNED_UNIT_US : counter;
+/** The time of a counter of ours, and a number near to that of another implementation. */
+export function timeOf(counter: bigint): Micros {
+  return isSigned(counter) ? SIGNED_EPOCH_US + Number(counter >> 31n) * SIGNED_UNIT_US : Number(counter);
 }
 
 /** Notes that a host of ours sends this counter. */
-export function noteSent(station: Station, key: string, counter: bigint, fields: Fields): void {
-  noteMade(station.world, counter, { host: station.id, isOurs: true, ...fields });
+export function noteSent(
+  station: Station,
+  key: string,
+  said: Fields & { readonly counter: bigint; readonly us: Micros },
+): void {
+  station.made.note(said, { host: station.id, isOurs: true });
   const memory = station.memory(key);
-  const us = timeOf(counter);
+  const { us } = said;
   if (us > memory.greatestUs) memory.greatestUs = us;
   if (us > memory.sentUs) memory.sentUs = us;
   memory.note(us, station.now.us);
@@ -111,47 +223,32 @@ export function noteSent(station: Station, key: string, counter: bigint, fields:
 
 /** Returns what the protocol demands for an advertisement that is not this host's own latest. */
 export function dueFor(station: Station, heard: Heard): Due {
-  const origin = originOf(station.world, heard.counter);
+  const { origin } = heard;
   // Not in a run: a frame whose digest is valid was made by a host.
   if (origin === undefined) return "either";
   // A recording of another implementation may be refused, but is not as a rule.
   const isRecording = heard.from === undefined;
   if (!origin.isOurs) return isRecording || looksLikeOurs(station, heard.counter) ? "either" : "accept";
   const memory = station.memory(heard.key);
-  const us = timeOf(heard.counter);
+  const { us } = heard;
   // A stalled engine reads what came before it sent the greatest counter.
-  const stalledUs = BigInt(Math.ceil(1.05 * (station.now.us - heard.receivedUs)));
-  const isOld = us + WINDOW_US <= memory.greatestUs - stalledUs;
-  const isNew = us + WINDOW_US > memory.everBy(heard.receivedUs);
+  const stalledUs = Math.ceil(1.05 * (station.now.us - heard.receivedUs));
+  const isOld = memory.greatestUs - us >= WINDOW_US + stalledUs;
+  const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {
-    if (isSigned(heard.counter) && !isUnchanged(heard, origin)) return "refuse";
+    if (isSigned(heard.counter) && !isUnchanged(heard, origin.fields)) return "refuse";
     return isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   if (isSigned(heard.counter)) {
     if (!station.signsHeader) return "accept";
-    if (!isUnchanged(heard, origin) || isOld) return "refuse";
+    if (!isUnchanged(heard, origin.fields) || isOld) return "refuse";
     return dueOnce(memory, heard, isNew);
   }
   const isOwn = origin.host === station.id;
   if (isNew && !isOwn) return "accept";
-  const isSaved = isOwn && us + WINDOW_US + SAVED_US <= memory.sentUs - stalledUs;
+  const isSaved = isOwn && memory.sentUs - us >= WINDOW_US + SAVED_US + stalledUs;
   const isKnown = isOwn || memory.hosts.get(origin.host)?.isKnown === true;
-  return (isSaved || (isOld && isKnown)) && !isBesideAnother(station.world, heard.counter, origin)
-    ? "refuse"
-    : "either";
-}
-
-/**
- * Whether another host of ours made a counter so close that it could be another implementation's, which
- * counts by one. A host that is not known yet leaves such a counter when both take over within the same
- * microseconds.
- */
-function isBesideAnother(world: World, counter: bigint, { host }: Made): boolean {
-  const near = [-256n, 0n, 256n].map((step) => madeNear(world, counter + step));
-  for (const some of near)
-    for (const [beside, by] of some ?? [])
-      if (by.host !== host && beside - counter < 256n && counter - beside < 256n) return true;
-  return false;
+  return (isSaved || (isOld && isKnown)) && !station.made.isBesideAnother(origin) ? "refuse" : "either";
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */
@@ -163,11 +260,13 @@ function looksLikeOurs(station: Station, counter: bigint): boolean {
 }
 
 function isUnchanged(heard: Heard, origin: Fields): boolean {
-  return (["advbase", "advskew", "demote"] as const).every((field) => heard[field] === origin[field]);
+  const { advbase, advskew, demote } = heard;
+  return advbase === origin.advbase && advskew === origin.advskew && demote === origin.demote;
 }
 
 /** A counter is heard once, and once over the other family at once; signed ones repeat within a unit. */
-function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
+function dueOnce(memory: Memory, heard: Heard, isNew: boolean): Due {
+  const known = memory.hasHeard(heard) ? memory.heard : [];
   const copies = known.filter(({ counter }) => counter === heard.counter);
   const [first] = copies;
   if (first === undefined) return isNew ? "accept" : "either";
@@ -183,30 +282,35 @@ function dueOnce({ heard: known }: Memory, heard: Heard, isNew: boolean): Due {
 
 /** Remembers an accepted advertisement. */
 export function remember(station: Station, heard: Heard): void {
-  const origin = originOf(station.world, heard.counter);
+  const { origin, us } = heard;
   const memory = station.memory(heard.key);
   if (!origin?.isOurs && !station.strictReplay) return;
-  const us = timeOf(heard.counter);
-  const isInStep = us + WINDOW_US > memory.everBy(heard.receivedUs);
-  memory.heard = [...memory.heard.filter(({ counter }) => timeOf(counter) + WINDOW_US > us), heard];
+  const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
+  memory.accepted(heard);
   if (origin !== undefined && isInStep) learn(memory, origin.host, us, heard);
-  const isCounted =
-    station.strictReplay ||
-    isSigned(heard.counter) ||
-    (origin !== undefined &&
-      memory.hosts.get(origin.host)?.isKnown === true &&
-      !isBesideAnother(station.world, heard.counter, origin));
-  if (isCounted && us > memory.greatestUs) memory.greatestUs = us;
+  if (us > memory.greatestUs && isCounted(station, memory, heard)) memory.greatestUs = us;
   memory.note(us, heard.receivedUs);
 }
 
+/** Whether counters far below this one have to be refused from now on. */
+function isCounted(station: Station, memory: Memory, { counter, origin }: Heard): boolean {
+  if (station.strictReplay || isSigned(counter)) return true;
+  if (origin === undefined || memory.hosts.get(origin.host)?.isKnown !== true) return false;
+  return !station.made.isBesideAnother(origin);
+}
+
 /** A host is known for certain when three times two counters of it are as far apart as their times of receipt. */
-function learn(memory: Memory, host: number, us: bigint, { receivedUs: atUs }: Heard): void {
-  const former = memory.hosts.get(host);
-  if (former !== undefined && us <= former.us) return;
-  const passed = atUs - (former?.atUs ?? atUs);
-  const advanced = Number(us - (former?.us ?? us));
-  const isWithClock = passed > 20_000 && advanced > 0.6 * passed && advanced < 1.6 * passed;
-  const inStep = (former?.inStep ?? 0) + (isWithClock ? 1 : 0);
-  memory.hosts.set(host, { us, atUs, inStep, isKnown: inStep >= 3 });
+function learn(memory: Memory, host: number, us: Micros, { receivedUs: atUs }: Heard): void {
+  const known = memory.hosts.get(host);
+  if (known === undefined) {
+    memory.hosts.set(host, { us, atUs, inStep: 0, isKnown: false });
+    return;
+  }
+  if (us <= known.us) return;
+  const passed = atUs - known.atUs;
+  const advanced = us - known.us;
+  if (passed > 20_000 && advanced > 0.6 * passed && advanced < 1.6 * passed) known.inStep++;
+  known.us = us;
+  known.atUs = atUs;
+  known.isKnown = known.inStep >= 3;
 }

@@ -15,6 +15,10 @@ import { remember } from "./replays.ts";
 import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
+import { keyOf } from "./virtual-hosts.ts";
+
+/** States while an event is handled, when it changes none. */
+const NONE = new Map<string, VirtualHostState>();
 
 interface Situation {
   readonly station: Station;
@@ -24,6 +28,8 @@ interface Situation {
   /** The advertisement heard, when that is the cause. */
   readonly other: Heard | undefined;
   readonly silentSinceUs: Micros;
+  /** Whether it has been back for long enough to preempt a healthy master. */
+  readonly mayPreempt: boolean;
 }
 
 interface Rule {
@@ -59,11 +65,8 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
   "preempts-slower": {
     from: "BACKUP",
     to: "MASTER",
-    holds: ({ station, own, other }) =>
-      other !== undefined &&
-      station.preempts &&
-      own.intervalUs < other.intervalUs &&
-      other.demote >= own.demote,
+    holds: ({ mayPreempt, own, other }) =>
+      other !== undefined && mayPreempt && own.intervalUs < other.intervalUs && other.demote >= own.demote,
   },
   "master-demoted": {
     from: "BACKUP",
@@ -106,16 +109,26 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
 
 /** The rule for `state master` and `state backup`. */
 function forced(to: VirtualHostState): Rule {
-  const holds = ({ cause }: Situation) =>
-    cause.kind === "command" &&
-    cause.command.kind === "change" &&
-    cause.command.change.state !== undefined &&
-    (cause.command.change.state === "master") === (to === "MASTER");
-  return { from: to === "MASTER" ? "BACKUP" : "MASTER", to, holds };
+  const from = to === "MASTER" ? "BACKUP" : "MASTER";
+  return { from, to, holds: to === "MASTER" ? (of) => isForcedMaster(of.cause) : hasGivenWay };
+}
+
+function isForcedMaster(cause: Cause): boolean {
+  return (
+    cause.kind === "command" && cause.command.kind === "change" && cause.command.change.state === "master"
+  );
+}
+
+/** A host that bowed out is BACKUP when a successor is heard, or none in time; or before it takes over again. */
+function hasGivenWay({ cause, other, station, key }: Situation): boolean {
+  if (!station.givesWay(key)) return false;
+  if (cause.kind === "timer") return cause.timer.kind === "leave";
+  return isForcedMaster(cause) || (other !== undefined && !isBowOut(other));
 }
 
 function told(other: Heard | undefined, own?: Settings): string {
-  const heard = other && { ...other, digest: undefined, counter: `${other.counter}` };
+  const { said, origin: _, us: __, ...rest } = other ?? {};
+  const heard = other && { ...said, ...rest, digest: undefined, counter: `${other.counter}` };
   return JSON.stringify({ own, other: heard });
 }
 
@@ -142,6 +155,8 @@ function stops({ cause, other, station, key }: Situation, reason: TransitionReas
 export class Rules {
   /** When each BACKUP last heard an advertisement, or began to wait for one. */
   readonly #silentSinceUs = new WeakMap<Station, Map<string, Micros>>();
+  /** Since when each virtual host has been back, and the demotion that it had then or since. */
+  readonly #back = new WeakMap<Station, Map<string, { readonly sinceUs: Micros; readonly demote: number }>>();
   /** Called with each advertisement that a host has to accept. */
   readonly #heard: (station: Station, heard: Heard) => void;
   /** Called with each transition that has a cause. */
@@ -156,7 +171,8 @@ export class Rules {
   }
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
-    const discarded = effects.some(({ kind }) => kind === "discarded");
+    this.#followDemotion(station);
+    const discarded = cause.kind === "frame" && effects.some(({ kind }) => kind === "discarded");
     const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
     const other = verdict?.accepted;
     if (verdict?.conceded !== undefined) remember(station, verdict.conceded);
@@ -176,10 +192,13 @@ export class Rules {
       this.#heard(station, other);
       if (!isBowOut(other)) this.#wasQuietUntil(station, other.key, other.receivedUs);
     }
-    const states = new Map<string, VirtualHostState>();
+    let states = NONE;
     const due = other && this.#due(station, cause, other);
     for (const effect of effects)
-      if (effect.kind === "transition") this.#checkTransition(station, cause, other, effect, states);
+      if (effect.kind === "transition") {
+        if (states === NONE) states = new Map();
+        this.#checkTransition(station, cause, other, effect, states);
+      }
     if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
       throw new Violation(
         "cause",
@@ -191,7 +210,8 @@ export class Rules {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
-    const situation = { station, key, cause, own, other, silentSinceUs: 0 };
+    const mayPreempt = this.#mayPreempt(station, key);
+    const situation = { station, key, cause, own, other, silentSinceUs: 0, mayPreempt };
     const state = dueState(situation, was);
     return state && { state, was, key, own };
   }
@@ -204,13 +224,14 @@ export class Rules {
     states: Map<string, VirtualHostState>,
   ): void {
     const { interface: name, vhid, from, to, reason } = transition;
-    const key = `${name}/${vhid}`;
+    const key = keyOf(name, vhid);
     const was = states.get(key) ?? station.states.get(key) ?? "INIT";
     states.set(key, to);
     const other = heard?.key === key ? heard : undefined;
     const own = station.settings(key);
     const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
-    const situation = { station, key, cause, own, other, silentSinceUs };
+    const mayPreempt = this.#mayPreempt(station, key);
+    const situation = { station, key, cause, own, other, silentSinceUs, mayPreempt };
     const rule =
       to === "INIT"
         ? { from: was, to, holds: () => stops({ ...situation, other: heard }, reason) }
@@ -221,14 +242,37 @@ export class Rules {
     if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
     if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
       throw new Violation("cause", `${what}: ${told(other, own)}`);
+    if (from === "INIT" || reason.kind === "lease-expired") this.#isBack(station, key);
     // A host that gives way has heard the master it gives way to.
     if (to === "BACKUP") this.#wasQuietUntil(station, key, other?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);
   }
 
+  #followDemotion(station: Station): void {
+    for (const [key, { demote: before, sinceUs }] of this.#back.get(station) ?? []) {
+      const { demote } = station.settings(key);
+      if (demote < before) this.#isBack(station, key);
+      else if (demote > before) this.#back.get(station)?.set(key, { sinceUs, demote });
+    }
+  }
+
+  #isBack(station: Station, key: string): void {
+    const back = this.#back.get(station) ?? new Map();
+    this.#back.set(station, back.set(key, { sinceUs: station.now.us, demote: station.settings(key).demote }));
+  }
+
+  #mayPreempt(station: Station, key: string): boolean {
+    const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
+    return station.preempts && station.now.us - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
+  }
+
   #wasQuietUntil(station: Station, key: string, us: Micros): void {
-    const since = this.#silentSinceUs.get(station) ?? new Map<string, Micros>();
-    this.#silentSinceUs.set(station, since.set(key, Math.max(us, since.get(key) ?? us)));
+    let since = this.#silentSinceUs.get(station);
+    if (since === undefined) {
+      since = new Map();
+      this.#silentSinceUs.set(station, since);
+    }
+    since.set(key, Math.max(us, since.get(key) ?? us));
   }
 }
 
@@ -237,7 +281,7 @@ export class Rules {
  * Undefined: it depends on more than the advertisement.
  */
 function dueState(
-  { station, key, own, other }: Situation,
+  { station, key, own, other, mayPreempt }: Situation,
   was: VirtualHostState,
 ): VirtualHostState | undefined {
   if (other === undefined || was === "INIT") return undefined;
@@ -245,13 +289,14 @@ function dueState(
     // A bow-out comes over each family, and the second copy is from a master that has left already.
     if (isBowOut(other)) return undefined;
     const takesOver =
-      (station.preempts && own.intervalUs < other.intervalUs && other.demote >= own.demote) ||
+      (mayPreempt && own.intervalUs < other.intervalUs && other.demote >= own.demote) ||
       other.demote > own.demote ||
       (own.advbase > 0 && other.intervalUs > 3e6 * own.advbase);
     return takesOver ? "MASTER" : "BACKUP";
   }
   // A host that leaves stops when it hears a successor; without a lease the state depends on more than this.
   if (station.isLeaving(key)) return "INIT";
+  if (station.givesWay(key)) return isBowOut(other) ? "MASTER" : "BACKUP";
   if ((station.leases.get(key) ?? 0) <= station.now.us) return undefined;
   if (isBowOut(other)) return "MASTER";
   if (other.intervalUs !== own.intervalUs || other.demote !== own.demote)

@@ -4,6 +4,7 @@
  */
 
 import type { Micros } from "../../src/core/model.ts";
+import type { Reading } from "./hearing.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
 
@@ -15,6 +16,8 @@ export interface Frame {
   /** Address of the one receiver; absent: all receive it. */
   readonly to: string | undefined;
   readonly sentUs: Micros;
+  /** What the checks have read in it, once for all receivers. */
+  reading: Reading | undefined;
 }
 
 /** A host with a network card on segments. */
@@ -47,6 +50,8 @@ interface Way {
 
 export class Segment {
   readonly index: number;
+  /** The carpdev of each host on it. */
+  readonly carpdev: string;
   readonly fair: Weather;
   readonly plugs: Plugged[] = [];
   /** Called with every frame. */
@@ -59,6 +64,7 @@ export class Segment {
   constructor(world: World, index: number, fair: Weather, random: (from: number, to: number) => Random) {
     this.#world = world;
     this.index = index;
+    this.carpdev = `eth${index}`;
     this.fair = fair;
     this.#random = random;
   }

@@ -8,6 +8,7 @@ import { carpdevOf, shareSecret } from "./hearing.ts";
 import type { Segment } from "./segment.ts";
 import { Station } from "./station.ts";
 import { Violation } from "./violation.ts";
+import { nameOf } from "./virtual-hosts.ts";
 
 /** Two clocks drift apart by 1 % each; and time for late timers, reads and changes of devices. */
 const MAX_DRIFT = 1.0202;
@@ -19,11 +20,12 @@ export class Serving {
 
   check(segment: Segment): void {
     const stations = segment.plugs.filter((each) => each instanceof Station);
+    if (this.#since.size === 0 && stations.every(({ unplaced }) => unplaced.size === 0)) return;
     for (const station of stations)
       for (const [key, state] of station.states) {
         const isWrong = state === "MASTER" && isAmiss(station, key);
         if (!isWrong && this.#since.size === 0) continue;
-        if (carpdevOf(station, key) !== `eth${segment.index}`) continue;
+        if (carpdevOf(station, key) !== segment.carpdev) continue;
         for (const other of stations) {
           if (other === station) continue;
           const pair = `${station.id} ${other.id} ${key}`;
@@ -52,7 +54,8 @@ function isAmiss(station: Station, key: string): boolean {
 }
 
 function hasParts(station: Station, key: string): boolean {
-  const name = key.slice(0, key.indexOf("/"));
+  if (station.unplaced.size === 0) return true;
+  const name = nameOf(key);
   const parts = [`device ${name}`, `filter ${name}`, `listening ${carpdevOf(station, key)}`];
   return !parts.some((part) => station.unplaced.has(part));
 }
@@ -65,7 +68,7 @@ function isAble({ engine, slowDeviceUs, sendFault, allows, isStopping }: Station
 
 /** Whether the other host, which the first one hears and is heard by, could be MASTER in its place. */
 function couldBe(other: Station, key: string, station: Station, segment: Segment): boolean {
-  const carpdev = `eth${segment.index}`;
+  const carpdev = segment.carpdev;
   const canHear = [station, other].every((each) => each.links.get(carpdev)?.carrier);
   const isClear = [segment.clearSinceUs(station, other), segment.clearSinceUs(other, station)].every(
     (sinceUs) => sinceUs !== undefined,

@@ -87,6 +87,7 @@ const simpler: Reduction = (plan, i) => {
     { ...plan, hosts: hosts.map((host) => ({ ...host, driftPpm: 0 })) },
     { ...plan, hosts: hosts.map((host, id) => ({ ...host, aheadUs: 17 * id })) },
     { ...plan, hosts: hosts.map((host) => ({ ...host, preempt: false })) },
+    { ...plan, hosts: hosts.map((host) => ({ ...host, preemptDelayS: 0 })) },
     { ...plan, hosts: hosts.map((host) => ({ ...host, strictReplay: false })) },
     { ...plan, segments: segments.map((fair) => ({ ...fair, duplication: 0, jitterUs: 0 })) },
     ...services.flatMap((service, at) => [

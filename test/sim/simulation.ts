@@ -11,7 +11,7 @@ import { Attacker } from "./attacker.ts";
 import type { Cause } from "./engine.ts";
 import { Foreign } from "./foreign.ts";
 import { Leases } from "./leases.ts";
-import { checkBalancing, checkMasters, quietSinceUs, settlesWithinUs } from "./masters.ts";
+import { checkBalancing, checkMasters, groupsOf, quietSinceUs, settlesWithinUs } from "./masters.ts";
 import type { Plan, Step } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Rules } from "./rules.ts";
@@ -21,6 +21,7 @@ import { configured } from "./setup.ts";
 import { Station, type Witness } from "./station.ts";
 import type { Trace } from "./trace.ts";
 import { type Invariant, Violation } from "./violation.ts";
+import { keyOf } from "./virtual-hosts.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -57,6 +58,7 @@ class Simulation implements Witness {
   readonly world = new World();
   checks = 0;
   readonly #plan: Plan;
+  readonly #longestAdvbase: number;
   readonly #trace: Trace | undefined;
   readonly #segments: readonly Segment[];
   readonly #hosts: readonly (Station | Foreign)[];
@@ -70,6 +72,7 @@ class Simulation implements Witness {
 
   constructor(plan: Plan, trace: Trace | undefined) {
     this.#plan = plan;
+    this.#longestAdvbase = Math.max(1, ...plan.services.map(({ advbase }) => advbase));
     this.#trace = trace;
     const way = (segment: number) => (from: number, to: number) =>
       new Random(plan.seed, WAY_STREAM + (segment * 1000 + from) * 1000 + to);
@@ -105,6 +108,7 @@ class Simulation implements Witness {
     });
     const settings = [
       setting("preempt", preempt),
+      { name: "net.inet.carp.preempt_delay", value: plan.preemptDelayS ?? 0 },
       setting("strict_replay", plan.strictReplay),
       setting("signed_header", plan.signedHeader === true),
       { name: "net.inet.carp.grace", value: graceS },
@@ -230,15 +234,16 @@ class Simulation implements Witness {
 
   /** Checks a segment's masters when it has had time to settle, and at intervals as long as it is quiet. */
   #lookAfter(segment: Segment): void {
-    const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
+    const longestAdvbase = this.#longestAdvbase;
     let againUs = this.world.us + 2e6 * longestAdvbase;
     checkBalancing(segment);
     const quietUs = quietSinceUs(segment);
-    const settlesUs = quietUs === undefined ? undefined : settlesWithinUs(segment);
-    if (quietUs !== undefined && settlesUs !== undefined) {
+    const groups = quietUs === undefined ? undefined : groupsOf(segment);
+    const settlesUs = groups && settlesWithinUs(segment, groups);
+    if (quietUs !== undefined && groups !== undefined && settlesUs !== undefined) {
       const settledUs = quietUs + settlesUs;
       if (settledUs <= this.world.us) {
-        checkMasters(segment);
+        checkMasters(segment, groups);
         this.checks++;
         againUs = this.world.us + 20e6 * longestAdvbase;
       } else againUs = settledUs;
@@ -248,8 +253,7 @@ class Simulation implements Witness {
 
   #watchServing(segment: Segment): void {
     this.#serving.check(segment);
-    const longestAdvbase = Math.max(1, ...this.#plan.services.map(({ advbase }) => advbase));
-    this.world.at(this.world.us + 1e5 * (longestAdvbase + 1), () => this.#watchServing(segment));
+    this.world.at(this.world.us + 1e5 * (this.#longestAdvbase + 1), () => this.#watchServing(segment));
   }
 
   handled(station: Station, cause: Cause, effects: readonly Effect[]): void {
@@ -262,7 +266,7 @@ class Simulation implements Witness {
   }
 
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
-    this.#trace?.lease(this.world.us, station, `${name}/${vhid}`, untilUs);
+    this.#trace?.lease(this.world.us, station, keyOf(name, vhid), untilUs);
     this.#leases.leaseChanges(station, name, vhid, untilUs);
   }
 

@@ -12,17 +12,16 @@ import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
-import { type Former, secretOf } from "./hearing.ts";
 import type { KernelFault } from "./plan.ts";
 import type { Random } from "./random.ts";
-import { Memory, noteSent, timeOf } from "./replays.ts";
+import { RecentCounters } from "./recent.ts";
+import { type MadeCounters, Memory, madeIn, noteSent, timeOf } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { Violation } from "./violation.ts";
+import { keyOf, nameOf, VirtualHosts } from "./virtual-hosts.ts";
 import type { World } from "./world.ts";
 
-/** Number of its own counters that a host has to recognise. */
-const REMEMBERED_COUNTERS = 4096;
 /** A failed part must be in place this soon after its fault: it is tried again every second. */
 const RECOVERS_WITHIN_US: Micros = 3_000_000;
 const LINK_REPORTED_WITHIN_US: Micros = 20_000;
@@ -33,9 +32,23 @@ type Advertise = Extract<Effect, { kind: "advertise" }>;
 export interface LastSaid {
   readonly leftUs: Micros;
   readonly counter: bigint;
+  /** The time of the counter. */
+  readonly us: Micros;
   readonly advbase: number;
   readonly advskew: number;
 }
+
+/** An advertisement that the core has made. */
+interface Sent {
+  readonly counter: bigint;
+  /** The time of the counter. */
+  readonly us: Micros;
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly demote: number;
+}
+
+const NOTHING_SENT: Sent = { counter: 0n, us: 0, advbase: -1, advskew: -1, demote: -1 };
 
 /** The observer of a simulation, which checks the invariants. */
 export interface Witness {
@@ -50,7 +63,10 @@ export interface Witness {
 
 export class Station implements Plugged {
   readonly id: number;
+  readonly name: string;
   readonly world: World;
+  /** The counters that any host has sent. */
+  readonly made: MadeCounters;
   readonly random: Random;
   readonly clock: Clock;
   readonly links = new Map<string, Link>();
@@ -62,17 +78,15 @@ export class Station implements Plugged {
   readonly leases = new Map<string, Micros>();
   readonly lastSaid = new Map<string, LastSaid>();
   readonly filters = new Map<string, Filter>();
-  /** The secrets of the configured virtual hosts; see hearing.ts. */
-  secrets = new Map<string, string>();
-  /** Secrets of before a change, which it may believe still; the latest first. */
-  readonly formers = new Map<string, Former[]>();
+  readonly virtualHosts = new VirtualHosts();
   /** The latest counters that this engine sent. */
-  readonly ownCounters = new Map<string, Set<bigint>>();
+  readonly ownCounters = new Map<string, RecentCounters>();
   /** The greatest counter that any engine of this host sent, with its fields. */
-  readonly #everSent = new Map<string, { readonly counter: bigint; readonly fields: string }>();
+  readonly #everSent = new Map<string, Sent>();
   readonly #memories = new Map<string, Memory>();
   allows = true;
   preempts = false;
+  #preemptDelayS = 0;
   strictReplay = false;
   signsHeader = false;
   graceUs: Micros = 0;
@@ -92,12 +106,13 @@ export class Station implements Plugged {
   commandedAtUs: Micros = 0;
   /** carp interfaces that have not left yet. */
   readonly #leaving = new Set<string>();
+  readonly #givingWay = new Set<string>();
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
   readonly #segments = new Map<string, Segment>();
-  #secretParts = new Map<string, Omit<Former, "changedUs">>();
   readonly #setup: readonly Command[];
+  #tagsAround: ReadonlySet<number> | undefined;
 
   constructor(
     world: World,
@@ -112,15 +127,13 @@ export class Station implements Plugged {
     },
   ) {
     this.world = world;
+    this.made = madeIn(world);
     this.id = options.id;
+    this.name = `host${this.id}`;
     this.random = options.random;
     this.#witness = options.witness;
     this.#setup = options.setup;
     this.clock = new Clock(world, options);
-  }
-
-  get name(): string {
-    return `host${this.id}`;
   }
 
   get now(): Instant {
@@ -168,7 +181,7 @@ export class Station implements Plugged {
   // Segments.
 
   plug(segment: Segment): void {
-    const name = `eth${segment.index}`;
+    const name = segment.carpdev;
     this.#segments.set(name, segment);
     segment.plug(this);
     this.links.set(name, {
@@ -196,7 +209,7 @@ export class Station implements Plugged {
   }
 
   owns(segment: Segment, address: string): boolean {
-    return this.hasOn(`eth${segment.index}`, address);
+    return this.hasOn(segment.carpdev, address);
   }
 
   /** Whether the address is one of its own on that carpdev. */
@@ -205,7 +218,7 @@ export class Station implements Plugged {
   }
 
   receive(segment: Segment, frame: Frame): void {
-    const carpdev = `eth${segment.index}`;
+    const { carpdev } = segment;
     if (this.links.get(carpdev)?.carrier) this.engine?.receive(carpdev, frame);
   }
 
@@ -221,25 +234,26 @@ export class Station implements Plugged {
     const bytes = isFrame ? transmission.frame : (onLink ?? routedFrame(transmission));
     const to = isFrame ? undefined : transmission.destination;
     this.#note(carpdev, bytes);
-    if (this.links.get(carpdev)?.carrier) segment.carry({ bytes, from: this, to, sentUs: this.world.us });
+    if (this.links.get(carpdev)?.carrier)
+      segment.carry({ bytes, from: this, to, sentUs: this.world.us, reading: undefined });
     return undefined;
   }
 
   #note(carpdev: string, bytes: Uint8Array): void {
-    const message = messageOf(bytes);
-    const vhid = message.getUint8(1);
+    const message = messageAt(bytes);
+    const counter = counterAt(bytes, message);
     const said = {
       leftUs: this.now.us,
-      counter: message.getBigUint64(8),
-      advskew: message.getUint8(2),
-      advbase: message.getUint8(5),
+      counter,
+      us: timeOf(counter),
+      advskew: bytes[message + 2] as number,
+      advbase: bytes[message + 5] as number,
     };
-    for (const [name, { carpdev: on, nodes }] of this.configurations) {
-      if (on !== carpdev || !nodes.some((node) => node.vhid === vhid)) continue;
-      const key = `${name}/${vhid}`;
+    for (const { key, configuration } of this.virtualHosts.with(bytes[message + 1] as number)) {
+      if (configuration.carpdev !== carpdev) continue;
       const former = this.lastSaid.get(key);
       // The same once more, over the other family.
-      if (former !== undefined && timeOf(said.counter) < timeOf(former.counter))
+      if (former !== undefined && said.us < former.us)
         throw new Violation(
           "counters grow",
           `${this.name} ${key}: an older advertisement leaves after a newer one`,
@@ -300,8 +314,9 @@ export class Station implements Plugged {
     this.engine = undefined;
     this.states.clear();
     this.#leaving.clear();
+    this.#givingWay.clear();
     this.#settings.clear();
-    this.secrets.clear();
+    this.virtualHosts.clear();
     this.ownCounters.clear();
     for (const memory of this.#memories.values()) memory.restart();
     this.unplaced.clear();
@@ -353,7 +368,8 @@ export class Station implements Plugged {
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
       if (effect.kind === "transition") {
-        this.states.set(`${effect.interface}/${effect.vhid}`, effect.to);
+        this.states.set(keyOf(effect.interface, effect.vhid), effect.to);
+        this.#givingWay.delete(keyOf(effect.interface, effect.vhid));
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
       else if (effect.kind === "left") this.#left(effect.interface);
@@ -361,36 +377,41 @@ export class Station implements Plugged {
     if (cause.kind === "command" || cause.kind === "shutdown")
       for (const name of this.configurations.keys())
         if (this.engine?.host.isLeaving(name)) this.#leaving.add(name);
+    if (cause.kind === "command")
+      for (const key of this.states.keys()) {
+        const [name = "", vhid] = key.split("/");
+        if (this.engine?.host.givesWay(name, Number(vhid))) this.#givingWay.add(key);
+      }
     return effects;
   }
 
   #rememberCounter({ interface: name, vhid, transmissions: [first] }: Advertise): void {
     if (first === undefined) return;
     const bytes = "frame" in first ? first.frame : first.payload;
-    const key = `${name}/${vhid}`;
-    const own = this.ownCounters.get(key) ?? new Set();
-    this.ownCounters.set(key, own);
-    const message = messageOf(bytes);
-    const counter = message.getBigUint64(8);
-    const fields = {
-      advbase: message.getUint8(5),
-      advskew: message.getUint8(2),
-      demote: message.getUint8(4),
+    const key = keyOf(name, vhid);
+    const message = messageAt(bytes);
+    const counter = counterAt(bytes, message);
+    const sent = {
+      counter,
+      us: timeOf(counter),
+      advbase: bytes[message + 5] as number,
+      advskew: bytes[message + 2] as number,
+      demote: bytes[message + 4] as number,
     };
-    const before = this.#everSent.get(key) ?? { counter: 0n, fields: "" };
-    const behindUs = timeOf(before.counter) - timeOf(counter);
+    const before = this.#everSent.get(key) ?? NOTHING_SENT;
+    const behindUs = before.us - sent.us;
     // A signed counter stays the same within a unit, with the same fields.
-    const isRepeated = counter === before.counter && before.fields === JSON.stringify(fields);
-    if (!isRepeated && (behindUs > 0n || counter === before.counter))
+    const isRepeated = counter === before.counter && isSame(sent, before);
+    if (!isRepeated && (behindUs > 0 || counter === before.counter))
       throw new Violation("counters grow", `${this.name} ${key}: ${behindUs} us less than before`);
-    this.#everSent.set(key, { counter, fields: JSON.stringify(fields) });
-    noteSent(this, key, counter, fields);
-    own.add(counter);
-    if (own.size <= REMEMBERED_COUNTERS) return;
-    for (const oldest of own) {
-      own.delete(oldest);
-      break;
+    this.#everSent.set(key, sent);
+    noteSent(this, key, sent);
+    let own = this.ownCounters.get(key);
+    if (own === undefined) {
+      own = new RecentCounters();
+      this.ownCounters.set(key, own);
     }
+    own.add(counter);
   }
 
   #left(name: string): void {
@@ -418,59 +439,58 @@ export class Station implements Plugged {
   }
 
   #learnSecrets(): void {
-    const former = this.secrets;
-    const known = this.#secretParts;
-    this.secrets = new Map();
-    this.#secretParts = new Map();
-    for (const [name, { nodes, pass, addresses }] of this.configurations)
-      for (const { vhid } of nodes) {
-        const key = `${name}/${vhid}`;
-        const secret = secretOf({ pass, addresses: addresses.map(({ address }) => address) }, vhid);
-        this.secrets.set(key, secret);
-        this.#secretParts.set(key, { secret, pass, addresses });
-        if (former.get(key) === secret) continue;
-        const was = known.get(key);
-        if (this.graceUs === 0 || was === undefined) this.disturbed();
-        else this.#keepFormer(key, was);
-      }
-  }
-
-  /** A change extends how long the earlier secrets are believed. */
-  #keepFormer(key: string, was: Omit<Former, "changedUs">): void {
-    const { us } = this.now;
-    const earlier = (this.formers.get(key) ?? []).map((each) =>
-      us - each.changedUs < this.graceUs ? { ...each, changedUs: us } : each,
-    );
-    this.formers.set(key, [{ ...was, changedUs: us }, ...earlier]);
+    const { graceUs } = this;
+    if (this.virtualHosts.read(this.configurations, { graceUs, us: this.now.us })) this.disturbed();
   }
 
   /** What a virtual host has heard and sent. */
   memory(key: string): Memory {
-    const memory = this.#memories.get(key) ?? new Memory();
-    this.#memories.set(key, memory);
+    let memory = this.#memories.get(key);
+    if (memory === undefined) {
+      memory = new Memory();
+      this.#memories.set(key, memory);
+    }
     return memory;
   }
 
   /** The tags in the counters of the hosts of ours on its segments. */
-  tagsAround(): Set<number> {
-    const stations = [...this.#segments.values()].flatMap(({ plugs }) => plugs);
-    return new Set(stations.filter((each) => each instanceof Station).map(({ id }) => id + 2));
+  tagsAround(): ReadonlySet<number> {
+    this.#tagsAround ??= new Set(
+      [...this.#segments.values()].flatMap(({ plugs }) =>
+        plugs.filter((each) => each instanceof Station).map(({ id }) => id + 2),
+      ),
+    );
+    return this.#tagsAround;
   }
 
   settings(key: string): Settings {
-    const known = this.#settings.get(key) ?? settingsOf(this, key);
-    this.#settings.set(key, known);
+    let known = this.#settings.get(key);
+    if (known === undefined) {
+      known = settingsOf(this, key);
+      this.#settings.set(key, known);
+    }
     return known;
+  }
+
+  /** How long a virtual host that is back preempts no healthy master. */
+  preemptDelayUs(key: string): Micros {
+    const its = this.configurations.get(key.slice(0, key.indexOf("/")))?.preemptdelay;
+    return 1e6 * (its ?? this.#preemptDelayS);
   }
 
   /** Whether its interface had begun to leave before the present event. */
   isLeaving(key: string): boolean {
-    return this.#leaving.has(key.slice(0, key.indexOf("/")));
+    return this.#leaving.has(nameOf(key));
+  }
+
+  /** Whether it gave way (`state backup`) before the present event, and waited for a successor. */
+  givesWay(key: string): boolean {
+    return this.#givingWay.has(key);
   }
 
   /** The source address of its advertisements, in the family of another address. */
   sourceOf(key: string, other: string): string | undefined {
-    const carpdev = this.configurations.get(key.slice(0, key.indexOf("/")))?.carpdev ?? "";
+    const carpdev = this.configurations.get(nameOf(key))?.carpdev ?? "";
     const family = other.includes(":") ? 6 : 4;
     return this.links.get(carpdev)?.addresses.find((each) => each.family === family)?.address;
   }
@@ -495,17 +515,18 @@ export class Station implements Plugged {
     this.allows = setting("allow") === 1;
     if (this.allows !== allowed) this.disturbed();
     this.preempts = setting("preempt") === 1;
+    this.#preemptDelayS = setting("preempt_delay") ?? 0;
     this.strictReplay = setting("strict_replay") === 1;
     this.signsHeader = setting("signed_header") === 1;
   }
 
-  readonly leaseUntilUs = (name: string, vhid: number): Micros => this.leases.get(`${name}/${vhid}`) ?? 0;
+  readonly leaseUntilUs = (name: string, vhid: number): Micros => this.leases.get(keyOf(name, vhid)) ?? 0;
 
   setLease(name: string, vhid: number, untilUs: Micros): void {
     if (!this.filters.get(name)?.vhids.includes(vhid)) return;
     this.#witness.leaseChanges(this, name, vhid, untilUs);
-    if (untilUs === 0) this.leases.delete(`${name}/${vhid}`);
-    else this.leases.set(`${name}/${vhid}`, untilUs);
+    if (untilUs === 0) this.leases.delete(keyOf(name, vhid));
+    else this.leases.set(keyOf(name, vhid), untilUs);
   }
 
   /** Replaces a filter. Leases outlast a change of the addresses, and no other change. */
@@ -545,9 +566,17 @@ function identityOf({ carpdev, mac, realMac, balancing, vhids }: Filter): string
   return [carpdev, mac, realMac, balancing, ...vhids].join();
 }
 
-/** The CARP message at the end of a frame. */
-function messageOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - ADVERTISEMENT_BYTES);
+/** Where the CARP message at the end of a frame begins. */
+function messageAt(bytes: Uint8Array): number {
+  return bytes.length - ADVERTISEMENT_BYTES;
+}
+
+function counterAt(bytes: Uint8Array, message: number): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset + message).getBigUint64(8);
+}
+
+function isSame(one: Sent, other: Sent): boolean {
+  return one.advbase === other.advbase && one.advskew === other.advskew && one.demote === other.demote;
 }
 
 function hex(number: number): string {

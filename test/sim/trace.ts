@@ -80,7 +80,7 @@ export function describe({ atUs: _, kind, forUs, ...rest }: Step): string {
 
 function timerName(timer: Timer): string {
   if (timer.kind === "retry") return timer.kind;
-  return timer.kind === "leave" || timer.kind === "grace"
+  return timer.kind === "grace"
     ? `${timer.interface}/${timer.kind}`
     : `${timer.interface}/${timer.vhid}/${timer.kind}`;
 }

@@ -14,10 +14,21 @@ import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERBS } from "../../src/cli/grammar/verbs.ts";
 import type { Transition } from "../../src/core/effect.ts";
 import { Host } from "../../src/core/host.ts";
+import { FAMILIES, type Family } from "../../src/engine/metrics/families.ts";
 import { Hooks } from "../../src/engine/scripts/hooks.ts";
 import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
+import { journalEntry, MESSAGE_IDS } from "../../src/kernel/process/journal.ts";
 import { CARPCTL } from "../hosts/program.ts";
-import { assertDescribed, diagnostics, displays, type Logged, readPage, tree } from "./mdoc.ts";
+import {
+  assertDescribed,
+  diagnostics,
+  displays,
+  heads,
+  type Logged,
+  readPage,
+  section,
+  tree,
+} from "./mdoc.ts";
 
 const carpd = readPage("carpd.8");
 const serviceStatus = readPage("carp-service-status.7");
@@ -26,7 +37,39 @@ test("every option of the engine has an entry, with its choices", () => {
   const engine = VERBS.find(({ names }) => names.includes("engine"));
   assert.ok(engine);
   for (const { word, choices } of optionsOf(engine))
-    assert.ok(carpd.includes(`\n.It Fl ${word.slice(1)} Cm ${choices.join(" | ")}\n`), word);
+    assert.match(
+      carpd,
+      new RegExp(
+        `\n\\.It Fl ${word.slice(1)} ${choices.length > 0 ? `Cm ${choices.join(" \\| ")}\n` : "Ar "}`,
+      ),
+    );
+});
+
+test("every metric has an entry, with its type and its labels", () => {
+  const told = heads(carpd, "METRICS").map((head) => /^Li (\S+) Pq (.*)$/.exec(head)?.slice(1) ?? []);
+  const families = Object.entries<Family>(FAMILIES);
+  assert.deepEqual(
+    told,
+    families.map(([name, { type, labels }]) => [name, [type, ...labels].join(" , ")]),
+  );
+  const text = section(carpd, "METRICS").replaceAll("\n", " ");
+  for (const [name, { help }] of families) assert.ok(text.includes(help), name);
+});
+
+test("every kind of event has its id in the journal listed, and every field", () => {
+  const text = section(carpd, "Journal");
+  const told = heads(carpd, "Journal").map((head) => head.replace("Li ", ""));
+  assert.deepEqual(told, Object.values(MESSAGE_IDS));
+  const fields = {
+    interface: "carp0",
+    vhid: 1,
+    state: "MASTER",
+    previousState: "BACKUP",
+    reason: "x",
+  } as const;
+  const entry = journalEntry(2, "text", { event: "transition", ...fields });
+  for (const [, name = ""] of entry.matchAll(/^(CARP_\w+)=/gm)) assert.ok(text.includes(name), name);
+  assert.ok(displays(text, "journalctl")[0]?.includes(MESSAGE_IDS.transition));
 });
 
 test("every signal that the engine listens to has an entry, and no other", () => {

@@ -47,10 +47,14 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
   }
 });
 
+/** Numbers of commands that demote. */
+const DEMOTION = ["demote", "boot-demotion"];
+
 test("numbers have their range, and words their choices", () => {
   const parameters = entries("PARAMETERS", "Cm");
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const text = parameters.get(name)?.text ?? section(page, name === "demote" ? "DEMOTION" : "INTERFACES");
+    const text =
+      parameters.get(name)?.text ?? section(page, DEMOTION.includes(name) ? "DEMOTION" : "INTERFACES");
     assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
   }
   for (const [name, choices] of [
@@ -87,11 +91,14 @@ test("every command is in the page by each of its names", () => {
 /** The section that describes the options of a command. */
 const SECTION_OF: Readonly<Record<string, string>> = {
   engine: "ENGINE",
+  demote: "DEMOTION",
+  promote: "DEMOTION",
   sysctl: "VARIABLES",
   netstart: "CONFIGURATION FILES",
   dump: "CONFIGURATION FILES",
   netstat: "STATISTICS AND STATUS",
   status: "STATISTICS AND STATUS",
+  metrics: "STATISTICS AND STATUS",
 };
 
 /** The options in some text, each with its dashes: `Fl anq` are three. */

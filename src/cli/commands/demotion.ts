@@ -7,16 +7,22 @@ import { LIMITS } from "../../control/limits.ts";
 import type { DemotionView } from "../../control/messages.ts";
 import { printable } from "../../control/printable.ts";
 import { type CommandContext, withEngine } from "../context.ts";
-import { done, json, type Outcome, refused } from "../outcome.ts";
+import { done, isRefusal, json, type Outcome, type Refusal, refuse, refused } from "../outcome.ts";
 
 export async function runDemote(reason: string, n: string, context: CommandContext): Promise<Outcome> {
-  const [min, max] = LIMITS.demote;
-  const by = /^\d{1,10}$/.test(n) ? Number(n) : Number.NaN;
-  if (!(by >= min && by <= max)) return refused(`demote ${printable(n)}: must be ${min}..${max}`);
+  const by = demotionOf(n);
+  if (isRefusal(by)) return refused(by.refusal);
   return withEngine(context, async (engine) => {
     await engine.call("demote", { reason, by });
     return done();
   });
+}
+
+/** How much to demote by, as typed. */
+export function demotionOf(n: string): number | Refusal {
+  const [min, max] = LIMITS.demote;
+  const by = /^\d{1,10}$/.test(n) ? Number(n) : Number.NaN;
+  return by >= min && by <= max ? by : refuse(`demote ${printable(n)}: must be ${min}..${max}`);
 }
 
 export function runPromote(reason: string, context: CommandContext): Promise<Outcome> {
@@ -40,9 +46,16 @@ export function runMaintenance(mode: "on" | "off" | undefined, context: CommandC
 }
 
 /** The demotion counter and its parts; undefined when every part is 0. */
-export function demotionText({ counter, written, reasons, faults }: DemotionView): string | undefined {
+export function demotionText({
+  counter,
+  written,
+  reasons,
+  units = [],
+  faults,
+}: DemotionView): string | undefined {
   const parts = [
     ...reasons.map(({ reason, by }) => [reason, by] as const),
+    ...units.filter(({ active }) => !active).map(({ unit, by }) => [unit, by] as const),
     ...faults.map((each) => [`${each.interface} ${each.fault}`, each.by] as const),
     ["net.inet.carp.demotion", written] as const,
   ].filter(([, by]) => by !== 0);

@@ -64,6 +64,7 @@ function parameters(configured: Configured): string[][] {
     carppeer6,
     lladdr,
     announce,
+    preemptdelay,
     groups,
     description,
     mtu,
@@ -85,6 +86,7 @@ function parameters(configured: Configured): string[][] {
     [...word("carppeer", carppeer?.join()), ...word("carppeer6", carppeer6?.join())],
     word("lladdr", lladdr),
     word("announce", announce),
+    word("preemptdelay", preemptdelay),
     word("mtu", mtu),
     groups.includes("carp") ? [] : ["-group", "carp"],
     ...groups.filter((group) => group !== "carp").map((group) => ["group", group]),
@@ -115,6 +117,7 @@ function interfaceJson(configured: Configured) {
     ...peersJson(configured),
     lladdr: configured.lladdr ?? null,
     announce: configured.announce ?? null,
+    preemptdelay: configured.preemptdelay ?? null,
     mtu: configured.mtu ?? null,
     groups: configured.groups,
     addresses: configured.addresses.map((each) => ({

@@ -6,10 +6,10 @@ import type { CommandContext } from "../context.ts";
 import { jsonText, type Outcome } from "../outcome.ts";
 
 /** A run may have to wait for the one before it, and each of them for its slowest check. */
-const TIMEOUT_MS = 60_000;
+export const CHECKS_TIMEOUT_MS = 60_000;
 
 export async function runServiceStatus(context: CommandContext): Promise<Outcome> {
-  const engine = await context.connect({ timeoutMs: TIMEOUT_MS });
+  const engine = await context.connect({ timeoutMs: CHECKS_TIMEOUT_MS });
   try {
     const status = await engine.call("service-status", {});
     const { checks } = status;

@@ -52,11 +52,13 @@ const SOURCES = {
       .filter((name) => name !== "lo" && name !== "bonding_masters" && !INTERFACE_NAME.test(name))
       .map((word) => ({ word, help: "network device" })),
   variables: async () => SYSCTL_VARIABLES.map(({ name, meaning }) => ({ word: name, help: meaning })),
-  reasons: async (from: CompletionContext) =>
-    ((await ask(from, (engine) => engine.call("demotion", {})))?.reasons ?? []).map(({ reason, by }) => ({
+  reasons: async (from: CompletionContext) => {
+    const { reasons = [], units = [] } = (await ask(from, (engine) => engine.call("demotion", {}))) ?? {};
+    return [...reasons, ...units.map(({ unit, by }) => ({ reason: unit, by }))].map(({ reason, by }) => ({
       word: reason,
       help: `demotes by ${by}`,
-    })),
+    }));
+  },
   /** Interfaces that have a file. */
   configured: async ({ options }: CompletionContext) =>
     list(options.etcDir).flatMap((file) => {

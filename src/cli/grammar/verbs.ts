@@ -5,9 +5,10 @@
 
 import type { Argv } from "yargs";
 import { LIMITS } from "../../control/limits.ts";
+import { type MetricsAddress, parseMetricsAddress } from "../../control/metrics-address.ts";
 import type { CandidateKind } from "../completion/candidates.ts";
 import type { CommandContext } from "../context.ts";
-import { misused, type Outcome } from "../outcome.ts";
+import { isRefusal, misused, type Outcome } from "../outcome.ts";
 import { variablesHelp } from "../show/variables-help.ts";
 
 /** Options and words of a verb, as yargs read them. */
@@ -25,6 +26,9 @@ export interface Verb {
   run(given: Arguments, context: CommandContext): Promise<Outcome>;
 }
 
+const ENGINE_USAGE =
+  "carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]";
+
 const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
 
 const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]";
@@ -32,16 +36,27 @@ const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]"
 export const VERBS: readonly Verb[] = [
   {
     names: ["engine"],
-    usage: "carpctl engine [--log syslog|stderr]",
+    usage: ENGINE_USAGE,
     help: "run the engine in the foreground",
     options: (command) =>
-      command.option("log", {
-        type: "string",
-        requiresArg: true,
-        choices: ["syslog", "stderr"],
-        default: "syslog",
-        describe: "where to log",
-      }),
+      command
+        .option("log", {
+          type: "string",
+          requiresArg: true,
+          choices: ["syslog", "stderr"],
+          default: "syslog",
+          describe: "where to log",
+        })
+        .option("boot-demotion", {
+          type: "string",
+          requiresArg: true,
+          describe: "demoted while the host boots, at most so long",
+        })
+        .option("metrics", {
+          type: "string",
+          requiresArg: true,
+          describe: "serve metrics there, at /metrics",
+        }),
     run: runEngineHere,
   },
   {
@@ -141,6 +156,23 @@ export const VERBS: readonly Verb[] = [
         : (await import("../commands/status.ts")).runStatus(context),
   },
   {
+    names: ["metrics"],
+    usage: "carpctl metrics [--textfile PATH]",
+    help: "print the metrics of the engine in Prometheus' text format",
+    options: (command) =>
+      command.option("textfile", {
+        type: "string",
+        requiresArg: true,
+        describe: "write them to a file instead, for node_exporter",
+      }),
+    completes: { textfile: "files" },
+    run: async ({ textfile }, context) =>
+      (await import("../commands/metrics.ts")).runMetrics(
+        [textfile].flat().at(-1) as string | undefined,
+        context,
+      ),
+  },
+  {
     names: ["doctor"],
     usage: "carpctl doctor",
     help: "check whether this host can run CARP, and say what to do where it cannot",
@@ -167,28 +199,44 @@ export const VERBS: readonly Verb[] = [
   {
     names: ["demote"],
     words: "<reason> <n>",
-    usage: "carpctl demote REASON N",
-    help: "demote this host for a named reason",
+    usage: "carpctl demote REASON N | --unit UNIT N",
+    help: "demote this host for a named reason, or while a unit is not active",
     options: (command) =>
       command
         .positional("reason", { type: "string", describe: "letters, digits, dots, underscores, dashes" })
+        .option("unit", {
+          type: "boolean",
+          describe: "it is a unit of systemd, and demotes while not active",
+        })
         .positional("n", {
           type: "string",
           describe: `how much net.inet.carp.demotion grows, ${LIMITS.demote.join("..")}`,
         }),
-    run: async ({ reason, n }, context) =>
-      (await import("../commands/demotion.ts")).runDemote(String(reason), String(n), context),
+    run: async ({ reason, n, unit }, context) => {
+      if (unit === true)
+        return (await import("../commands/unit-demotion.ts")).runDemoteUnit(
+          String(reason),
+          String(n),
+          context,
+        );
+      return (await import("../commands/demotion.ts")).runDemote(String(reason), String(n), context);
+    },
   },
   {
     names: ["promote"],
     words: "<reason>",
-    usage: "carpctl promote REASON",
+    usage: "carpctl promote REASON | --unit UNIT",
     help: "end a demotion",
     options: (command) =>
-      command.positional("reason", { type: "string", describe: "a reason given to demote" }),
+      command
+        .positional("reason", { type: "string", describe: "a reason given to demote" })
+        .option("unit", { type: "boolean", describe: "it is a unit given to demote" }),
     completes: { reason: "reasons" },
-    run: async ({ reason }, context) =>
-      (await import("../commands/demotion.ts")).runPromote(String(reason), context),
+    run: async ({ reason, unit }, context) => {
+      if (unit === true)
+        return (await import("../commands/unit-demotion.ts")).runPromoteUnit(String(reason), context);
+      return (await import("../commands/demotion.ts")).runPromote(String(reason), context);
+    },
   },
   {
     names: ["service-status"],
@@ -196,6 +244,20 @@ export const VERBS: readonly Verb[] = [
     help: "run the service checks; demoted while any fails",
     options: (command) => command,
     run: async (_given, context) => (await import("../commands/service-status.ts")).runServiceStatus(context),
+  },
+  {
+    names: ["units"],
+    usage: "carpctl units",
+    help: "keep systemd's targets as the states of the interfaces are",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/units/units.ts")).runUnits(context),
+  },
+  {
+    names: ["booted"],
+    usage: "carpctl booted",
+    help: "end the demotion of a booting host once the service checks pass",
+    options: (command) => command,
+    run: async (_given, context) => (await import("../commands/booted.ts")).runBooted(context),
   },
   {
     names: ["maintenance"],
@@ -213,10 +275,22 @@ export const VERB_NAMES: readonly string[] = VERBS.flatMap((verb) => verb.names)
 
 /** Ends the process: an engine that has stopped may still have threads. */
 async function runEngineHere(given: Arguments, { options }: CommandContext): Promise<Outcome> {
+  const { limitedNumber } = await import("./ifconfig/keyword-values.ts");
   const { beginEngine } = await import("../../engine/privileged-start.ts");
   const log = [given.log].flat().at(-1) === "stderr" ? "stderr" : "syslog";
+  const metrics: MetricsAddress[] = [];
+  for (const text of [given.metrics].flat()) {
+    if (text === undefined) continue;
+    const address = parseMetricsAddress(String(text));
+    if (isRefusal(address)) return misused(ENGINE_USAGE, address.refusal);
+    metrics.push(address);
+  }
   const { runDir, etcDir } = options;
+  const seconds = [given["boot-demotion"]].flat().at(-1);
+  const bootDemotionS = seconds === undefined ? undefined : limitedNumber("boot-demotion", String(seconds));
+  if (isRefusal(bootDemotionS)) return misused(ENGINE_USAGE, `--${bootDemotionS.refusal}`);
   // An engine with a run directory of its own keeps everything there.
   const ownState = runDir === "/run/carp" ? "/var/lib/carp" : runDir;
-  process.exit(await beginEngine({ runDir, etcDir, stateDir: process.env.CARP_STATE_DIR || ownState, log }));
+  const stateDir = process.env.CARP_STATE_DIR || ownState;
+  process.exit(await beginEngine({ runDir, etcDir, stateDir, log, bootDemotionS, metrics }));
 }

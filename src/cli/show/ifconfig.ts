@@ -54,21 +54,22 @@ function carpLines(view: InterfaceView): string[] {
   const carpdev = view.carpdev ?? "none";
   const { carppeer, carppeer6 } = view;
   const peers = `${carppeer ? ` carppeer ${carppeer.join()}` : ""}${carppeer6 ? ` carppeer6 ${carppeer6.join()}` : ""}`;
-  const announce = [
+  const settings = [
     ...(view.announce === undefined ? [] : [`\tannounce ${view.announce}`]),
+    ...(view.preemptdelay === undefined ? [] : [`\tpreemptdelay ${view.preemptdelay}`]),
     ...(view.grace?.pass ? ["\tpassold: still believed"] : []),
   ];
   if (others.length === 0) {
     const { state, vhid, advskew } = first;
     return [
       `\tcarp: ${state} carpdev ${carpdev} vhid ${vhid} advbase ${view.advbase} advskew ${advskew}${peers}`,
-      ...announce,
+      ...settings,
     ];
   }
   return [
     `\tcarp: carpdev ${carpdev} advbase ${view.advbase} balancing ${view.balancing}${peers}`,
     ...view.nodes.map(({ state, vhid, advskew }) => `\t\tstate ${state} vhid ${vhid} advskew ${advskew}`),
-    ...announce,
+    ...settings,
   ];
 }
 

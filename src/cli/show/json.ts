@@ -26,6 +26,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, packets: Packe
     balancing: view.balancing,
     ...peersJson(view),
     announce: view.announce ?? null,
+    preemptdelay: view.preemptdelay ?? null,
     grace: view.grace ? graceJson(view.grace, nowUs) : null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
     packets: packetsJson(packets),
@@ -73,6 +74,7 @@ function nodeJson(node: NodeView, nowUs: number, packets: Packets | undefined) {
     effectiveAdvskew,
     demote,
     transitions,
+    preemptDelaySecondsLeft: preemptDelaySecondsLeft(node, nowUs) ?? null,
     packets: nodePacketsJson(node, packets),
     signsLinkLocals: node.signsLinkLocals ?? null,
     linkLocalConflict: conflictOf(node, nowUs) ?? null,
@@ -89,6 +91,13 @@ function graceJson(grace: GraceView, nowUs: number) {
     addresses,
     usedBy: usedBy.map(({ source, atUs }) => ({ source, ageSeconds: ageSeconds(atUs, nowUs) })),
   };
+}
+
+/** Seconds until a BACKUP preempts a slower master, while its preemptdelay runs. */
+export function preemptDelaySecondsLeft({ mayPreemptAtUs }: NodeView, nowUs: number): number | undefined {
+  return mayPreemptAtUs === undefined || mayPreemptAtUs <= nowUs
+    ? undefined
+    : secondsUntil(mayPreemptAtUs, nowUs);
 }
 
 /** Which peers cannot agree about link-local addresses. */

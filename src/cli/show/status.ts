@@ -9,7 +9,7 @@ import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
 import { scoped } from "./ifconfig.ts";
-import { arrivedOf, conflictOf } from "./json.ts";
+import { arrivedOf, conflictOf, preemptDelaySecondsLeft } from "./json.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
 export interface Page {
@@ -50,6 +50,14 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
         return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
       }),
     ),
+    ...interfaces.flatMap(({ name, nodes }) =>
+      nodes.flatMap((node) => {
+        const seconds = preemptDelaySecondsLeft(node, page.nowUs);
+        return seconds === undefined
+          ? []
+          : `${name} vhid ${node.vhid}: preempts no healthy master for ${seconds} more seconds (preemptdelay)`;
+      }),
+    ),
     ...groups
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),
@@ -70,7 +78,11 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
 
 function demotedFor(demotion: DemotionView | undefined): string[] {
   const text = demotion && demotionText(demotion);
-  return text === undefined ? [] : [text];
+  const units = (demotion?.units ?? []).map(
+    ({ unit, by, active }) =>
+      `${unit}: ${active ? "active" : "not active"}, demotes by ${by} while not active`,
+  );
+  return [...(text === undefined ? [] : [text]), ...units];
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { HeaderFields } from "../counters/counter-format.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Effective } from "../demotion.ts";
-import type { Effect } from "../effect.ts";
+import type { Effect, LogFields } from "../effect.ts";
 import type { Family, Heard, InterfaceAddress, Micros } from "../model.ts";
 import type { Part } from "./announcements.ts";
 
@@ -11,6 +11,8 @@ export interface Owner {
   readonly name: string;
   readonly advbase: number;
   readonly preempt: boolean;
+  /** How long a virtual host that is back leaves a healthy master alone. */
+  readonly preemptDelayUs: Micros;
   readonly addresses: readonly InterfaceAddress[];
   readonly transmitter: Transmitter;
   /** The vhid for messages: ` (vhid 2)` when there are several nodes, otherwise empty. */
@@ -20,7 +22,7 @@ export interface Owner {
   /** A node became MASTER or ceased to be. */
   mastershipChanged(): void;
   emit(effect: Effect): void;
-  log(priority: 2 | 4, text: string): void;
+  log(priority: 2 | 4, text: string, fields: LogFields): void;
   countTransitionToMaster(): void;
 }
 

@@ -11,6 +11,9 @@ export const MILLISECOND: Micros = 1_000;
 /** The advbase and advskew of a bow-out, which no host can be configured with: the sender leaves. */
 export const BOW_OUT = { advbase: 255, advskew: 255 } as const;
 
+/** A host that has bowed out goes on answering for so long, unless a successor is heard. */
+export const LINGER_US: Micros = 250_000;
+
 /** Whether an advertisement is a bow-out. */
 export function isBowOut(said: { readonly advbase: number; readonly advskew: number }): boolean {
   return said.advbase === BOW_OUT.advbase && said.advskew === BOW_OUT.advskew;

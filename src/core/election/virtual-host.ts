@@ -10,7 +10,7 @@ import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
-import type { TransitionReason } from "../reason.ts";
+import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
 import { Announcements } from "./announcements.ts";
 import { Answers } from "./answers.ts";
@@ -18,11 +18,13 @@ import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
 import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
+import { PreemptDelay } from "./preempt-delay.ts";
 import { decideAsBackup, decideAsMaster, type Standing, staysAfterTie } from "./rules.ts";
 import {
   BOW_OUT,
   intervalUs,
   isBowOut,
+  LINGER_US,
   leaseUs,
   MILLISECOND,
   masterDownUs,
@@ -46,14 +48,19 @@ export class VirtualHost {
   #advertiseAtUs: Micros = 0;
   /** While MASTER. */
   readonly #lease = new Lease();
+  /** MASTER, and has bowed out. */
   #leaving = false;
+  /** Leaving for BACKUP, by `state backup`. */
+  #givesWay = false;
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
   readonly #concession = new Concession();
+  readonly #preemptDelay = new PreemptDelay();
   readonly counters: VirtualHostCounters;
   readonly #owner: Owner;
   readonly #advertiseTimer: Timer;
   readonly #masterDownTimer: Timer;
+  readonly #leaveTimer: Timer;
 
   constructor(owner: Owner, vhid: number, advskew: number, counters: VirtualHostCounters, now: Instant) {
     this.#owner = owner;
@@ -63,6 +70,7 @@ export class VirtualHost {
     this.#sinceUs = now.us;
     this.#advertiseTimer = { kind: "advertise", interface: owner.name, vhid };
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
+    this.#leaveTimer = { kind: "leave", interface: owner.name, vhid };
     const announceTimer: Timer = { kind: "announce", interface: owner.name, vhid };
     this.#announcements = new Announcements({
       announce: (part) => owner.transmitter.announce(vhid, this.#lease.untilUs, part),
@@ -73,6 +81,11 @@ export class VirtualHost {
 
   get state(): VirtualHostState {
     return this.#state;
+  }
+
+  /** Whether it gives way (`state backup`): it has bowed out, and a `left` effect is still to come. */
+  get givesWay(): boolean {
+    return this.#givesWay;
   }
 
   get #effective(): Effective {
@@ -88,6 +101,10 @@ export class VirtualHost {
     return { intervalUs: intervalUs(this.#owner.advbase, advskew), demote };
   }
 
+  get #mayPreemptAtUs(): Micros {
+    return this.#preemptDelay.endUs(this.#owner.preemptDelayUs);
+  }
+
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
   #leaseUs(leftUs: Micros, intervalUs = this.#intervalUs): Micros {
     return leaseUs(this.#owner.advbase, intervalUs, this.#hearing.shortestIntervalUs(leftUs));
@@ -99,6 +116,7 @@ export class VirtualHost {
    */
   start(leaseUntilUs: Micros, now: Instant): void {
     this.#hearing.begin();
+    this.#preemptDelay.begin(this.#effective.demote, now.us);
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
       this.#lease.resume(leaseUntilUs);
@@ -119,7 +137,7 @@ export class VirtualHost {
     this.#hearing.forgetPeers();
     this.#concession.forget();
     this.#become("INIT", reason, now);
-    this.#leaving = false;
+    this.#endLeaving();
   }
 
   /**
@@ -134,15 +152,32 @@ export class VirtualHost {
     this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
   }
 
-  /** `state master`: takes over from BACKUP. */
+  /** Bows out, and stays MASTER until `stop`, which is called when a successor is heard or the leave timer fires. */
+  leave(now: Instant): void {
+    this.#givesWay = false;
+    if (this.#leaving) return;
+    this.bowOut(now);
+    if (this.#leaving) this.#arm(this.#leaveTimer, now.us + LINGER_US);
+  }
+
+  /** The leave timer fired: no successor was heard. */
+  leaveTimer(now: Instant): void {
+    if (this.#givesWay) this.#yield({ kind: "forced" }, now.us, now);
+  }
+
+  /** `state master`: takes over from BACKUP, and again while it gives way. */
   forceMaster(now: Instant): void {
+    this.leaveTimer(now);
     if (this.#state === "BACKUP") this.#takeOver({ kind: "forced" }, now);
   }
 
-  /** `state backup`: gives way. Without the bow-out this host would take over again before any other. */
+  /**
+   * `state backup`: gives way as an interface that leaves does. Without the bow-out this host would take over again
+   * before any other.
+   */
   forceBackup(now: Instant): void {
-    this.bowOut(now);
-    if (this.#state === "MASTER") this.#yield({ kind: "forced" }, now.us, now);
+    this.leave(now);
+    this.#givesWay = this.#leaving;
   }
 
   /** An advertisement with a valid digest arrived for this virtual host. */
@@ -242,7 +277,7 @@ export class VirtualHost {
 
   /** Announces the addresses of a MASTER: clients and switches may have lost where they are. */
   announce(now: Instant): void {
-    if (this.#state === "MASTER" && !this.#lostLease(now.us, now))
+    if (this.#state === "MASTER" && !this.#leaving && !this.#lostLease(now.us, now))
       this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
   }
 
@@ -277,6 +312,7 @@ export class VirtualHost {
 
   /** advbase, advskew or demotion changed. @param atOnce advertise the change now */
   settingsChanged(atOnce: boolean, now: Instant): void {
+    this.#preemptDelay.demoted(this.#effective.demote, now.us);
     if (this.#state === "BACKUP") this.#waitForMaster(this.#silentSinceUs);
     if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
     if (atOnce) this.#advertise(now);
@@ -294,6 +330,7 @@ export class VirtualHost {
       state: this.#state,
       sinceUs: this.#sinceUs,
       transitions: this.#transitions,
+      mayPreemptAtUs: this.#state === "BACKUP" && this.#owner.preempt ? this.#mayPreemptAtUs : undefined,
       heard: heard && {
         source: heard.source,
         advbase: heard.advbase,
@@ -313,7 +350,11 @@ export class VirtualHost {
 
   #heardAsMaster(other: HeardAtInterval, now: Instant): void {
     // A bow-out is no claim. It comes over each family, and the first copy may be what made this host MASTER.
-    if (this.#leaving || isBowOut(other)) return;
+    if (isBowOut(other)) return;
+    if (this.#leaving) {
+      this.#yield({ kind: "forced" }, other.receivedUs, now);
+      return;
+    }
     const decision = decideAsMaster(this.#standing, other);
     if (decision === "answer") this.#answer(other, now);
     else if (decision === "tie") this.#breakTie(other, now);
@@ -322,7 +363,10 @@ export class VirtualHost {
 
   #heardAsBackup(other: HeardAtInterval, now: Instant): void {
     this.#concession.heard(other);
-    const { advbase, preempt } = this.#owner;
+    const { advbase } = this.#owner;
+    // A demotion may end with this very advertisement (send-record.ts), before settingsChanged tells of it.
+    this.#preemptDelay.demoted(this.#effective.demote, now.us);
+    const preempt = this.#owner.preempt && now.us >= this.#mayPreemptAtUs;
     const own = { ...this.#standing, advbase, preempt };
     const { intervalUs, demote } = other;
     const decision = decideAsBackup(own, { intervalUs, demote, bowsOut: isBowOut(other) });
@@ -405,14 +449,24 @@ export class VirtualHost {
   #yield(reason: TransitionReason, sinceUs: Micros, now: Instant): void {
     this.#cancel(this.#advertiseTimer);
     this.#become("BACKUP", reason, now);
-    this.#leaving = false;
     this.#owner.mastershipChanged();
     this.#waitForMaster(sinceUs);
+    this.#endLeaving();
+  }
+
+  #endLeaving(): void {
+    if (!this.#leaving) return;
+    this.#leaving = false;
+    this.#cancel(this.#leaveTimer);
+    if (!this.#givesWay) return;
+    this.#givesWay = false;
+    this.#owner.emit({ kind: "left", interface: this.#owner.name });
   }
 
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */
   #lostLease(atUs: Micros, now: Instant): boolean {
     if (this.#state !== "MASTER" || this.#leaving || !this.#lease.isOver(atUs)) return false;
+    this.#preemptDelay.begin(this.#effective.demote, now.us);
     this.#yield({ kind: "lease-expired" }, now.us, now);
     return true;
   }
@@ -426,6 +480,14 @@ export class VirtualHost {
     this.#owner.log(
       from === "INIT" || to === "INIT" ? 4 : 2,
       `${name}: state transition${this.#owner.label(this.vhid)}: ${from} -> ${to}`,
+      {
+        event: "transition",
+        interface: name,
+        vhid: this.vhid,
+        state: to,
+        previousState: from,
+        reason: reasonText(reason),
+      },
     );
     this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
     if (from !== "MASTER") return;

@@ -9,8 +9,9 @@ import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
 import type { Demotion, Effective } from "../demotion.ts";
-import type { Effect } from "../effect.ts";
+import type { Effect, LogFields } from "../effect.ts";
 import type { Owner } from "../election/owner.ts";
+import { SECOND } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
@@ -33,6 +34,8 @@ import { InterfaceTransmitter } from "./transmitter.ts";
 /** The part of the host that its carp interfaces use. */
 export interface Host {
   readonly preempt: boolean;
+  /** Of the interfaces that have no delay of their own. */
+  readonly preemptDelayUs: Micros;
   /** TOS or traffic class of advertisements. */
   readonly trafficClass: number;
   /** Whether this host forwards IPv6: its neighbour advertisements then have the router flag. */
@@ -52,9 +55,9 @@ export interface Host {
   configuredAnew(of: CarpInterface): void;
   readonly demotion: Demotion;
   emit(effect: Effect): void;
-  log(priority: 2 | 3 | 4 | 5 | 6, text: string): void;
-  /** Tells a person to do something. */
-  complain(text: string): void;
+  log(priority: 2 | 3 | 4 | 5 | 6, text: string, fields: LogFields): void;
+  /** Tells a person to do something about a carp interface. */
+  complain(text: string, of: string): void;
   /** Counts in the statistics of the interface and of the host. */
   count(statistic: StatisticName, of: CarpInterface): void;
   /**
@@ -99,7 +102,7 @@ export class CarpInterface implements Owner {
     this.#leaving = new Leaving(configuration.name, emit);
     this.signing = new Signing(configuration, {
       emit,
-      log: (text) => host.log(2, text),
+      log: (text, vhid) => host.log(2, text, { event: "signing", interface: configuration.name, vhid }),
       believedChanged: () => this.#appear(),
     });
     this.#appearance = new Appearance(configuration, this.#link, this.signing.believed);
@@ -134,6 +137,11 @@ export class CarpInterface implements Owner {
 
   get preempt(): boolean {
     return this.#host.preempt;
+  }
+
+  get preemptDelayUs(): Micros {
+    const { preemptdelay } = this.#configuration;
+    return preemptdelay === undefined ? this.#host.preemptDelayUs : preemptdelay * SECOND;
   }
 
   get nodes(): readonly VirtualHost[] {
@@ -330,11 +338,16 @@ export class CarpInterface implements Owner {
     this.#leaving.begin(to, then);
     this.#host.configurationChanged(this);
     for (const node of this.#nodes) {
-      node.bowOut(now);
+      node.leave(now);
       if (node.state !== "MASTER") node.stop({ kind: to === undefined ? "destroyed" : "taken-down" }, now);
     }
-    if (this.#master) this.#leaving.linger(now);
-    else this.finishLeaving();
+    if (!this.#master) this.finishLeaving();
+  }
+
+  /** The leave timer of a node fired: no successor was heard. */
+  leaveTimer(node: VirtualHost, now: Instant): void {
+    if (this.isLeaving) this.finishLeaving();
+    else node.leaveTimer(now);
   }
 
   /** Ends leaving: a successor was heard, the linger time is over, or a new command replaces this one. */
@@ -471,8 +484,8 @@ export class CarpInterface implements Owner {
     this.#host.emit(effect);
   }
 
-  log(priority: 2 | 4, text: string): void {
-    this.#host.log(priority, text);
+  log(priority: 2 | 4, text: string, fields: LogFields): void {
+    this.#host.log(priority, text, fields);
   }
 
   countTransitionToMaster(): void {

@@ -35,6 +35,8 @@ export interface InterfaceConfiguration {
   readonly carpdevMacs: readonly string[];
   /** Seconds in which a MASTER announces each address once more; 0: it does not; undefined: the default. */
   readonly announce: number | undefined;
+  /** Seconds in which it preempts no healthy master once it is back; undefined: net.inet.carp.preempt_delay. */
+  readonly preemptdelay: number | undefined;
   /** In the order in which they were joined; `carp`, if joined, is first. */
   readonly groups: readonly string[];
   readonly description: string | undefined;
@@ -58,6 +60,7 @@ export interface InterfaceChange {
   readonly balancing?: Balancing | undefined;
   readonly lladdr?: string | null | undefined;
   readonly announce?: number | null | undefined;
+  readonly preemptdelay?: number | null | undefined;
   readonly joinGroups?: readonly string[] | undefined;
   readonly leaveGroups?: readonly string[] | undefined;
   readonly description?: string | null | undefined;

@@ -9,8 +9,8 @@ import type { Condition } from "./condition.ts";
 
 export interface FaultEvents {
   readonly demotion: Demotion;
-  /** Tells a person to do something. */
-  complain(text: string): void;
+  /** Tells a person to do something about a carp interface. */
+  complain(text: string, of: string): void;
 }
 
 export class Faults {
@@ -31,7 +31,7 @@ export class Faults {
     this.set("carpdev", condition.hasLostCarpdev);
     this.set("device", condition.isImpaired);
     for (const text of condition.addressesOfCarpdev)
-      if (!this.#told.includes(text)) this.#events.complain(`${this.#of.name}: ${text}`);
+      if (!this.#told.includes(text)) this.#events.complain(`${this.#of.name}: ${text}`, this.#of.name);
     this.#told = condition.addressesOfCarpdev;
   }
 

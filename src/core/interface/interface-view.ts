@@ -25,8 +25,9 @@ export function interfaceView(
   { configuration, link, nodes, appearance, signing, condition }: Parts,
   recorded: Recorded,
 ): InterfaceView {
-  const { name, up, description, carpdev, mtu, advbase, carppeer, carppeer6, announce, groups, addresses } =
+  const { name, up, description, carpdev, mtu, advbase, carppeer, carppeer6, announce, preemptdelay } =
     configuration;
+  const { groups, addresses } = configuration;
   const { obstacle, problems } = condition;
   const isRunning = nodes.some((node) => node.state !== "INIT");
   const isMaster = nodes.some((node) => node.state === "MASTER");
@@ -44,6 +45,7 @@ export function interfaceView(
     carppeer,
     carppeer6,
     announce,
+    preemptdelay,
     grace: signing.grace,
     nodes: nodes.map((node) => ({ ...node.view(), ...signing.linkLocalView(node.vhid, addresses) })),
     groups,

@@ -4,22 +4,15 @@
  */
 
 import type { Effect } from "../effect.ts";
-import type { Timer } from "../event.ts";
-import type { Instant, Micros } from "../model.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
-
-/** The addresses stay this long after a bow-out when no successor is heard. */
-const LINGER_US: Micros = 250_000;
 
 export class Leaving {
   readonly #name: string;
-  readonly #timer: Timer;
   readonly #emit: (effect: Effect) => void;
   #under: { readonly to: InterfaceConfiguration | undefined; readonly then: () => void } | undefined;
 
   constructor(name: string, emit: (effect: Effect) => void) {
     this.#name = name;
-    this.#timer = { kind: "leave", interface: name };
     this.#emit = emit;
   }
 
@@ -47,17 +40,11 @@ export class Leaving {
     this.#under = { to, then };
   }
 
-  /** Waits for a successor. */
-  linger(now: Instant): void {
-    this.#emit({ kind: "arm", timer: this.#timer, atUs: now.us + LINGER_US });
-  }
-
   /** Ends leaving, if it is under way. @param hasLeft runs after it has left */
   finish(hasLeft: () => void): void {
     const under = this.#under;
     if (under === undefined) return;
     this.#under = undefined;
-    this.#emit({ kind: "cancel", timer: this.#timer });
     under.then();
     hasLeft();
     this.#emit({ kind: "left", interface: this.#name });

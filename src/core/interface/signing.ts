@@ -20,7 +20,8 @@ export interface SignedAs extends DigestForm {
 
 export interface SigningEvents {
   emit(effect: Effect): void;
-  log(text: string): void;
+  /** @param vhid undefined: it is about the whole interface */
+  log(text: string, vhid?: number): void;
   /** Other secrets are believed. */
   believedChanged(): void;
 }
@@ -76,7 +77,7 @@ export class Signing {
       this.#changed(`signs ${this.#what()}, as ${heard.source} does`);
     if (linkLocals === "none") return;
     const change = this.#linkLocalsOf(vhid).heard(linkLocals, heard, isOurs, nowUs);
-    for (const text of change.texts) this.#events.log(`${host}: ${text}`);
+    for (const text of change.texts) this.#events.log(`${host}: ${text}`, vhid);
     if (change.formChanged) this.#events.emit({ kind: "save" });
   }
 

@@ -27,6 +27,7 @@ export const READS: ReadonlySet<Method> = new Set([
   "statistics",
   "configuration",
   "packets",
+  "metrics",
   "demotion",
   // Every user may have the checks run: their result, not the caller, decides about a demotion.
   "service-status",
@@ -158,6 +159,9 @@ function subject(method: Method, params: unknown): Subject {
       return { what: `group ${group}`, secret };
     case "demote":
     case "promote":
+    case "demote-unit":
+    case "promote-unit":
+    case "unit-states":
     case "maintenance":
       return { what: "this host's demotion", secret };
     case "sysctl-set":

@@ -34,6 +34,9 @@ const lines: Lines = {
     `group ${group}: carp demote count changed by ${by}: ${step > 0 ? "+" : ""}${step}`,
   demote: ({ reason, by: amount }, _, by) => `demotion: changed by ${by}: demote ${reason} ${amount}`,
   promote: ({ reason }, _, by) => `demotion: changed by ${by}: promote ${reason}`,
+  "demote-unit": ({ unit, by: amount }, _, by) =>
+    `demotion: changed by ${by}: demote --unit ${unit} ${amount}`,
+  "promote-unit": ({ unit }, _, by) => `demotion: changed by ${by}: promote --unit ${unit}`,
   maintenance: ({ on }, _, by) => `demotion: changed by ${by}: maintenance ${on ? "on" : "off"}`,
 };
 

@@ -7,11 +7,11 @@
 import { nativeUnixSockets, type Readiness } from "../../kernel/process/native-unix-sockets.ts";
 import type { Peer } from "./authorisation.ts";
 import type { Budget } from "./budget.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Turns } from "./turns.ts";
 
 const EAGAIN = 11;
 const ECONNABORTED = 103;
+/** Connections at a time, unless told otherwise. */
 const MAX_CONNECTIONS = 256;
 const ACCEPTED_IN_A_STEP = 16;
 const SILENCE_CHECKS = 6;
@@ -28,7 +28,39 @@ const ACCEPTING = -1;
 const EVALUATING = -2;
 const ROOT = 0;
 
-export interface ClientsOptions extends Pick<ConnectionOptions, "answer" | "report" | "isPrivileged"> {
+/** One connection, served in steps. */
+export interface Client {
+  readonly peer: Pick<Peer, "uid">;
+  readonly socket: number;
+  /** Does one piece of its work, in a turn that it asked for. */
+  step(): void;
+  /** Closes it once the client has read what it was sent, as far as it reads. */
+  end(): void;
+  /** Closes it at once, and reports that. */
+  drop(): void;
+  isSilent(forMs: number): boolean;
+}
+
+/** What a connection needs to be served. */
+export interface Place {
+  /** Connected; closed with the connection. */
+  readonly socket: number;
+  readonly peer: Peer;
+  /** Asks for a turn: `step` is called in it. */
+  readonly ask: () => void;
+  /** Has a turn asked for once the socket can be read, or written. */
+  readonly watch: (socket: number, reads: boolean, writes: boolean) => void;
+  /** Resolves in the next turn of clients like this one. */
+  readonly turn: () => Promise<void>;
+  /** Reports that it is closed. */
+  readonly closed: () => void;
+}
+
+export interface ClientsOptions {
+  readonly open: (place: Place) => Client;
+  /** Root and group `carp`. */
+  readonly isPrivileged: boolean;
+  readonly maxConnections?: number;
   /** Time of the event loop for these clients; without one it is not limited. */
   readonly budget?: Budget | undefined;
   /** A client that neither asks nor reads is dropped after this time. */
@@ -42,9 +74,9 @@ export class Clients {
   /** Steps to be asked for when a socket is ready. */
   readonly #sockets = new Map<number, () => void>();
   /** Connections by uid, the oldest first. */
-  readonly #users = new Map<number, Set<Connection>>();
+  readonly #users = new Map<number, Set<Client>>();
   /** The steps of connections whose turn will come. */
-  readonly #asked = new Map<Connection, () => void>();
+  readonly #asked = new Map<Client, () => void>();
   readonly #silence: NodeJS.Timeout;
   #count = 0;
   #isRunning = false;
@@ -91,9 +123,8 @@ export class Clients {
       return;
     }
     this.#makeRoom(peer);
-    const { isPrivileged } = this.#options;
-    const connection = new Connection({
-      ...this.#options,
+    const { isPrivileged, open } = this.#options;
+    const connection = open({
       socket,
       peer,
       ask: () => this.#ask(connection),
@@ -122,15 +153,15 @@ export class Clients {
    * dropped before its first request. Root's are dropped for root alone.
    */
   #makeRoom(newcomer: Peer): void {
-    if (this.#count < MAX_CONNECTIONS) return;
-    let most: Set<Connection> | undefined;
+    if (this.#count < (this.#options.maxConnections ?? MAX_CONNECTIONS)) return;
+    let most: Set<Client> | undefined;
     for (const [uid, own] of this.#users)
       if ((uid !== ROOT || newcomer.uid === ROOT) && own.size > (most?.size ?? 0)) most = own;
     const [oldest] = most ?? this.#users.get(ROOT) ?? [];
     oldest?.drop();
   }
 
-  #forget(connection: Connection): void {
+  #forget(connection: Client): void {
     const { uid } = connection.peer;
     const own = this.#users.get(uid);
     if (own?.delete(connection)) this.#count--;
@@ -146,7 +177,7 @@ export class Clients {
       for (const connection of [...own]) if (connection.isSilent(this.#options.silentMs)) connection.drop();
   }
 
-  #ask(connection: Connection): void {
+  #ask(connection: Client): void {
     if (this.#asked.has(connection)) return;
     const step = () => {
       this.#asked.delete(connection);

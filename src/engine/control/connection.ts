@@ -15,6 +15,7 @@ import { jsonIn, LineSplitter } from "../../control/framing.ts";
 import { MAX_REQUEST_BYTES, maxRequestBytes } from "../../control/messages.ts";
 import { nativeUnixSockets } from "../../kernel/process/native-unix-sockets.ts";
 import type { Peer } from "./authorisation.ts";
+import type { Client, Place } from "./clients.ts";
 import { Backlog, type Feed } from "./feed.ts";
 import { replyLine } from "./shared-answers.ts";
 
@@ -35,23 +36,14 @@ export interface Caller {
   turn(): Promise<void>;
 }
 
-export interface ConnectionOptions {
-  /** Connected; closed with the connection. */
-  readonly socket: number;
-  readonly peer: Peer;
+export interface ConnectionOptions extends Place {
   readonly isPrivileged: boolean;
   readonly answer: (request: JSONRPCRequest, caller: Caller) => PromiseLike<JSONRPCResponse | null>;
   /** Gets the errors of requests that could not be answered: faults of the engine, not of the client. */
   readonly report: (error: unknown) => void;
-  /** Has `step` called in the connection's turn. */
-  readonly ask: (connection: Connection) => void;
-  /** Has a turn asked for once the socket can be read, or written. */
-  readonly watch: (socket: number, reads: boolean, writes: boolean) => void;
-  readonly turn: () => Promise<void>;
-  readonly closed: (connection: Connection) => void;
 }
 
-export class Connection implements Caller {
+export class Connection implements Caller, Client {
   readonly peer: Peer;
   readonly isPrivileged: boolean;
   readonly socket: number;
@@ -85,7 +77,7 @@ export class Connection implements Caller {
 
   subscribe(feed: Feed): void {
     if (this.#backlog !== undefined || this.#isClosed) return;
-    this.#backlog = new Backlog(() => this.#options.ask(this));
+    this.#backlog = new Backlog(() => this.#options.ask());
     this.#unsubscribe = feed.subscribe(this.#backlog);
   }
 
@@ -105,7 +97,7 @@ export class Connection implements Caller {
   step(): void {
     if (!this.#flush()) return;
     if (this.#backlog?.isEmpty === false) {
-      if (this.#write([Buffer.from(this.#backlog.take())])) this.#options.ask(this);
+      if (this.#write([Buffer.from(this.#backlog.take())])) this.#options.ask();
       return;
     }
     if (this.#isAnswering) return;
@@ -128,7 +120,7 @@ export class Connection implements Caller {
     this.#isClosed = true;
     this.#unsubscribe();
     nativeUnixSockets.closeSocket(this.socket);
-    this.#options.closed(this);
+    this.#options.closed();
   }
 
   #nextRequest(): Buffer | undefined {
@@ -149,7 +141,7 @@ export class Connection implements Caller {
       const response = await this.#responseTo(line);
       this.#isAnswering = false;
       if (this.#isClosed) return;
-      if (response === null || this.#write(replyLine(response, this.#warnings))) this.#options.ask(this);
+      if (response === null || this.#write(replyLine(response, this.#warnings))) this.#options.ask();
     } catch (error) {
       this.#options.report(error);
       this.drop();

@@ -21,6 +21,7 @@ import { compareInterfaceNames } from "../../core/interface/name.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { examineAround } from "../../doctor/examination.ts";
 import type { Engine } from "../engine.ts";
+import { readMetrics } from "../metrics/samples.ts";
 import { denial, exposure, maySeeSecrets, type Peer, READS } from "./authorisation.ts";
 import { changeLine } from "./change-log.ts";
 import type { Caller } from "./connection.ts";
@@ -35,6 +36,10 @@ export type Served = Pick<
   | "now"
   | "command"
   | "replace"
+  | "startedUs"
+  | "delays"
+  | "leaseUntilUs"
+  | "packetCounts"
   | "packets"
   | "overruled"
   | "feed"
@@ -43,6 +48,7 @@ export type Served = Pick<
   | "unreached"
   | "runDir"
   | "maintenance"
+  | "setUnit"
   | "serviceStatus"
   | "log"
 >;
@@ -78,6 +84,9 @@ const answers: Answers = {
     if (statistics === undefined) throw refused(`${name}: no such interface`);
     return { ...statistics };
   },
+  metrics: async (_, engine, caller) => ({
+    text: (await readMetrics(engine, () => caller.turn())).toString(),
+  }),
   packets: (_, engine) => engine.packets(),
   doctor: (_, engine, caller) => examineAround(engine, () => caller.turn()),
   create: async ({ name }, engine, caller) => {
@@ -110,6 +119,12 @@ const answers: Answers = {
   demotion: (_, engine) => engine.host.demotion,
   demote: ({ reason, by }, engine, caller) => nothing(run(engine, caller, { kind: "demote", reason, by })),
   promote: ({ reason }, engine, caller) => nothing(run(engine, caller, { kind: "promote", reason })),
+  "demote-unit": (unit, engine, caller) =>
+    nothing(engine.setUnit({ kind: "demote-unit", ...unit }).then((outcome) => done(outcome, caller))),
+  "promote-unit": ({ unit }, engine, caller) =>
+    nothing(engine.setUnit({ kind: "promote-unit", unit }).then((outcome) => done(outcome, caller))),
+  "unit-states": ({ states }, engine, caller) =>
+    nothing(run(engine, caller, { kind: "unit-states", states })),
   maintenance: ({ on }, engine, caller) =>
     nothing(engine.maintenance(on).then((outcome) => done(outcome, caller))),
   "service-status": async (_, engine, { peer }) => {
@@ -125,6 +140,7 @@ const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
   interfaces: () => "",
   groups: () => "",
   statistics: ({ name = "" }) => name,
+  metrics: () => "",
   packets: () => "",
   doctor: () => "",
   configuration: () => "",
@@ -236,7 +252,8 @@ function logChange<M extends Method>(
 ): void {
   const line = changeLine(method, params, result, uid);
   // A user without root's rights must not fill the log.
-  if (line !== undefined) engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`);
+  if (line !== undefined)
+    engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`, { event: "change" });
 }
 
 async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {

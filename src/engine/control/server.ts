@@ -10,7 +10,7 @@ import { nativeUnixSockets } from "../../kernel/process/native-unix-sockets.ts";
 import { isPrivileged, type Peer } from "./authorisation.ts";
 import { Budget } from "./budget.ts";
 import { Clients } from "./clients.ts";
-import type { Caller } from "./connection.ts";
+import { type Caller, Connection } from "./connection.ts";
 import type { ControlSockets } from "./control-sockets.ts";
 
 const SILENT_MS = 30_000;
@@ -42,13 +42,16 @@ export class ControlServer {
     this.#sockets = sockets;
     this.#options = options;
     const { rpc, report, silentMs = SILENT_MS, othersShare = OTHERS_SHARE } = options;
-    const both = {
-      answer: (request: JSONRPCRequest, caller: Caller) => rpc.receive(request, caller),
-      report,
-      silentMs,
-    };
-    this.#privileged = new Clients({ ...both, isPrivileged: true });
-    this.#others = new Clients({ ...both, isPrivileged: false, budget: new Budget(othersShare) });
+    const answer = (request: JSONRPCRequest, caller: Caller) => rpc.receive(request, caller);
+    const clients = (isPrivileged: boolean, budget?: Budget) =>
+      new Clients({
+        open: (place) => new Connection({ ...place, answer, report, isPrivileged }),
+        isPrivileged,
+        budget,
+        silentMs,
+      });
+    this.#privileged = clients(true);
+    this.#others = clients(false, new Budget(othersShare));
     this.#accept();
   }
 

@@ -37,7 +37,7 @@ export class Scripts {
     this.#directories = [...hooks, ...checks];
     const run = this.#runner.run.bind(this.#runner);
     this.hooks = new Hooks({ exist: () => hooks.some((each) => existsSync(each)), run, log });
-    this.checks = new ServiceChecks({ run, judge });
+    this.checks = new ServiceChecks({ exist: () => checks.some((each) => existsSync(each)), run, judge });
   }
 
   start(): void {

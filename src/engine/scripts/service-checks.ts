@@ -10,6 +10,8 @@ import type { Job, Ran } from "./runner/runner.ts";
 const PAUSE_MS = 1000;
 
 export interface ServiceChecksOptions {
+  /** Whether there is a directory of checks. */
+  readonly exist: () => boolean;
   readonly run: (job: Job) => Promise<Ran>;
   /**
    * Demotes for what failed, or takes that back; undefined: leaves it as it is.
@@ -45,8 +47,9 @@ export class ServiceChecks {
   }
 
   async #evaluate(): Promise<Evaluation> {
-    const { run, judge } = this.#options;
-    const ran = await run({ kind: "checks" });
+    const { exist, run, judge } = this.#options;
+    // The runner takes as much memory as the engine.
+    const ran: Ran = exist() ? await run({ kind: "checks" }) : { results: [] };
     if ("interrupted" in ran)
       return { error: `the service checks did not run to their end: ${ran.interrupted}` };
     const checks: readonly ServiceCheck[] = ran.results;

@@ -25,7 +25,7 @@ import { ENGINE_USER } from "../../kernel/process/privileges.ts";
 const MAX_SOCKET_PATH_BYTES = 107;
 /** What engines make in their directories. */
 const OWN_ENTRY =
-  /^(maintenance|engine\.lock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
+  /^(maintenance|engine\.lock|metrics\.sock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
 /** The socket is made under a temporary name that ends in the process id. */
 const LONGEST_PID = ".4194304";
 
@@ -33,16 +33,21 @@ const LONGEST_PID = ".4194304";
  * Makes the run directory.
  *
  * @param user the engine's user, which may own it; undefined: root alone
+ * @param sockets further paths of the engine's, which may be in it
  * @returns why it cannot be used; undefined: it can
  */
-export function makeRunDirectory(path: string, user: User | undefined): string | undefined {
+export function makeRunDirectory(
+  path: string,
+  user: User | undefined,
+  sockets: readonly string[] = [],
+): string | undefined {
   const socket = join(path, SOCKET_NAME) + LONGEST_PID;
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH_BYTES) return "its name is too long for a socket";
   try {
     // Nothing is made in a directory where another user could replace it.
     const untrusted = distrust(dirname(path));
     if (untrusted !== undefined) return untrusted;
-    const theirs = user && foreignEntry(user, path);
+    const theirs = user && foreignEntry(user, path, sockets);
     if (theirs !== undefined)
       return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
     const closed = user && closedTo(user, realpathSync(dirname(path)));
@@ -57,10 +62,12 @@ export function makeRunDirectory(path: string, user: User | undefined): string |
 }
 
 /** A file in a directory that is to become the engine user's, and that no engine made. */
-function foreignEntry(user: User, directory: string): string | undefined {
+function foreignEntry(user: User, directory: string, sockets: readonly string[] = []): string | undefined {
   const found = statSync(directory, { throwIfNoEntry: false });
   if (found === undefined || !found.isDirectory() || found.uid === user.uid) return undefined;
-  return readdirSync(directory).find((name) => !OWN_ENTRY.test(name));
+  return readdirSync(directory).find(
+    (name) => !OWN_ENTRY.test(name) && !sockets.includes(join(directory, name)),
+  );
 }
 
 /** The first directory, from this one up, that the user may not enter. */

@@ -25,6 +25,8 @@ import {
   Mtu,
   NamedDemotion,
   Pass,
+  Preemptdelay,
+  SavedUnit,
 } from "../../control/messages.ts";
 import { printable } from "../../control/printable.ts";
 import type { HostConfiguration } from "../../core/command.ts";
@@ -58,6 +60,7 @@ const SavedInterface = z.strictObject({
   lladdr: Lladdr.optional(),
   carpdevMacs: z.array(MacAddress).default([]),
   announce: Announce.optional(),
+  preemptdelay: Preemptdelay.optional(),
   groups: z.array(GroupName),
   description: Description.optional(),
   mtu: Mtu.optional(),
@@ -135,6 +138,7 @@ const Saved = z.strictObject({
   sysctl: distinct(SavedVariable, "name", "variable"),
   groups: distinct(SavedGroup, "name", "group"),
   reasons: distinct(NamedDemotion, "reason", "reason"),
+  units: distinct(SavedUnit, "unit", "unit").default([]),
   windows: SavedWindows.default([]),
   signsLinkLocals: z.array(SavedVhid).default([]),
   graces: distinct(SavedGrace, "interface", "grace").default([]),

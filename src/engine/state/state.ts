@@ -5,13 +5,23 @@
 
 import { join } from "node:path";
 import type { HostConfiguration } from "../../core/command.ts";
-import { MAINTENANCE } from "../../core/demotion.ts";
+import { BOOT, MAINTENANCE } from "../../core/demotion.ts";
+import { SECOND } from "../../core/election/timing.ts";
 import type { Instant } from "../../core/model.ts";
 import type { Document } from "../../kernel/kernel.ts";
+import { Boot, bootFacts } from "./boot.ts";
 import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
 import { openDocument } from "./document.ts";
 import { Maintenance } from "./maintenance.ts";
 import { StateFile } from "./saved-state.ts";
+import { Units } from "./units.ts";
+
+interface Directories {
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** The longest that the host is demoted as booting, in seconds; undefined: it is not. */
+  readonly bootDemotionS?: number | undefined;
+}
 
 const NOTHING: HostConfiguration = { interfaces: [], sysctl: [], groups: [], reasons: [] };
 
@@ -23,11 +33,13 @@ export class State {
   /** Why the saved state cannot be used; undefined: it can be used, or there is none. */
   readonly unusable: string | undefined;
   readonly maintenance: Maintenance;
+  readonly boot: Boot;
+  readonly units: Units;
   readonly #runDir: string;
   readonly #file: StateFile;
 
   private constructor(
-    directories: { readonly runDir: string; readonly stateDir: string },
+    directories: Directories,
     file: StateFile,
     loaded: Awaited<ReturnType<StateFile["load"]>>,
     now: Instant,
@@ -35,22 +47,27 @@ export class State {
     this.#runDir = directories.runDir;
     this.#file = file;
     this.maintenance = new Maintenance(directories.stateDir);
+    this.units = new Units(directories.stateDir);
+    const { bootDemotionS: limitS } = directories;
+    const limitUs = limitS === undefined ? undefined : limitS * SECOND;
+    this.boot = new Boot(this.document("boot"), bootFacts(), limitUs, now.us);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
     this.counterFloor = counterFloor(saved?.counters, now);
-    const { reasons, ...others } = saved?.configuration ?? NOTHING;
-    const withoutMaintenance = reasons.filter(({ reason }) => reason !== MAINTENANCE.reason);
+    const { reasons, units = [], ...others } = saved?.configuration ?? NOTHING;
     this.configuration = {
       ...others,
-      reasons: this.maintenance.on ? [...withoutMaintenance, MAINTENANCE] : withoutMaintenance,
+      units: this.units.restored(units),
+      reasons: [
+        ...reasons.filter(({ reason }) => reason !== MAINTENANCE.reason && reason !== BOOT.reason),
+        ...(this.maintenance.on ? [MAINTENANCE] : []),
+        ...(this.boot.endsUs === undefined ? [] : [BOOT]),
+      ],
     };
   }
 
   /** Reads the state. Changes no file: an engine that runs in the same run directory is not disturbed. */
-  static async read(
-    directories: { readonly runDir: string; readonly stateDir: string },
-    now: Instant,
-  ): Promise<State> {
+  static async read(directories: Directories, now: Instant): Promise<State> {
     const file = new StateFile(directories.runDir);
     return new State(directories, file, await file.load(), now);
   }

@@ -40,6 +40,13 @@ interface Ahead {
   readonly text: string;
 }
 
+/** What runs on a device's ingress and on its egress: ids by TCX, or the filters of its clsact qdisc. */
+type Found = readonly {
+  readonly ingress: boolean;
+  readonly ids: number[];
+  readonly filters: TrafficFilter[];
+}[];
+
 /** Before all other filters: one that ends the matter for a packet must not spare it ours. */
 const FIRST_PRIORITY = 1;
 /** Lets the kernel choose: in front of the filters that are there. */
@@ -121,9 +128,9 @@ export class Attachments {
     this.#forget(index);
   }
 
-  /** What is wrong on the device and was not repaired in vain. */
-  faultOf(index: number): Fault | undefined {
-    const ahead = this.#ahead(index);
+  /** What is wrong on the device and was not repaired in vain. Waits for no lock of the kernel that others hold. */
+  async faultOf(index: number): Promise<Fault | undefined> {
+    const ahead = this.#ahead(await this.#foundApart(index));
     if (ahead === undefined) return { what: "eBPF programs were removed", repair: () => this.attach(index) };
     if (ahead.length === 0 || this.#fixed.get(index) === keyOf(ahead)) return undefined;
     return { what: inWords(ahead).join("; "), repair: () => this.#precede(index, ahead) };
@@ -131,7 +138,7 @@ export class Attachments {
 
   /** Programs of other owners that run before ours on the device, in words; none where ours are not attached. */
   overruling(index: number): string[] {
-    return inWords(this.#ahead(index) ?? []);
+    return inWords(this.#ahead(this.#found(index)) ?? []);
   }
 
   /** Puts attached programs of ours before all others. @returns why it failed, in words */
@@ -152,7 +159,7 @@ export class Attachments {
       if (error === 0 && ours !== undefined && ours.priority !== FIRST_PRIORITY)
         object.detach(program, index, ingress, ours.priority, handle);
     }
-    const left = this.#ahead(index) ?? [];
+    const left = this.#ahead(this.#found(index)) ?? [];
     if (left.length === 0) {
       this.#fixed.delete(index);
       return undefined;
@@ -267,16 +274,33 @@ export class Attachments {
     object.remove(CARPDEVS, layout.number(index));
   }
 
+  #found(index: number): Found {
+    return PROGRAMS.map(([, ingress]) =>
+      this.#hook === "tcx"
+        ? { ingress, ids: tcxIds(index, ingress), filters: [] }
+        : { ingress, ids: [], filters: filtersOf(index, ingress) },
+    );
+  }
+
+  #foundApart(index: number): Promise<Found> {
+    return Promise.all(
+      PROGRAMS.map(async ([, ingress]) =>
+        this.#hook === "tcx"
+          ? { ingress, ids: listed(await nativeBpf.listTcxApart(index, ingress)), filters: [] }
+          : { ingress, ids: [], filters: listed(await nativeBpf.listFiltersApart(index, ingress)) },
+      ),
+    );
+  }
+
   /** The programs of other owners that run before ours; undefined: ours are not both on the device. */
-  #ahead(index: number): Ahead[] | undefined {
-    const both = PROGRAMS.map(([, ingress]) =>
-      this.#hook === "tcx" ? this.#tcxAhead(index, ingress) : this.#filtersAhead(index, ingress),
+  #ahead(found: Found): Ahead[] | undefined {
+    const both = found.map(({ ingress, ids, filters }) =>
+      this.#hook === "tcx" ? this.#tcxAhead(ids, ingress) : this.#filtersAhead(filters, ingress),
     );
     return both.includes(undefined) ? undefined : both.flatMap((each) => each ?? []);
   }
 
-  #tcxAhead(index: number, ingress: boolean): Ahead[] | undefined {
-    const ids = tcxIds(index, ingress);
+  #tcxAhead(ids: readonly number[], ingress: boolean): Ahead[] | undefined {
     const first = ids.findIndex((id) => this.#options.known.has(id));
     if (first < 0) return undefined;
     return ids
@@ -288,8 +312,7 @@ export class Attachments {
       });
   }
 
-  #filtersAhead(index: number, ingress: boolean): Ahead[] | undefined {
-    const filters = filtersOf(index, ingress);
+  #filtersAhead(filters: readonly TrafficFilter[], ingress: boolean): Ahead[] | undefined {
     const isOurs = ({ kind, handle }: TrafficFilter) => kind === "bpf" && handle === this.#options.handle;
     const first = filters.findIndex(isOurs);
     if (first < 0) return undefined;
@@ -342,8 +365,7 @@ const keyOf = (ahead: readonly Ahead[]) => ahead.map(({ key }) => key).join();
 
 /** The ids of all programs on the device by TCX, in the order they run. */
 function tcxIds(index: number, ingress: boolean): number[] {
-  const found = nativeBpf.listTcx(index, ingress);
-  return typeof found === "number" ? [] : found;
+  return listed(nativeBpf.listTcx(index, ingress));
 }
 
 function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boolean): number[] {
@@ -352,8 +374,12 @@ function tcxOn(wanted: { has(id: number): boolean }, index: number, ingress: boo
 
 /** The filters on the device, in the order they run. */
 function filtersOf(index: number, ingress: boolean): TrafficFilter[] {
-  const filters = nativeBpf.listFilters(index, ingress);
-  return typeof filters === "number" ? [] : filters;
+  return listed(nativeBpf.listFilters(index, ingress));
+}
+
+/** @param answer the list, or an errno */
+function listed<T>(answer: T[] | number): T[] {
+  return typeof answer === "number" ? [] : answer;
 }
 
 function filtersOn(wanted: number, index: number, ingress: boolean): TrafficFilter[] {

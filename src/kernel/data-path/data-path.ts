@@ -14,7 +14,7 @@ import type {
 } from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
-import type { Attachments, Hook } from "./attachments.ts";
+import type { Attachments, Fault, Hook } from "./attachments.ts";
 import {
   type DataPathLayout,
   MAX_NODES,
@@ -72,7 +72,7 @@ function without(obstacle: string): DataPath {
     lease: () => {},
     leaseUntilUs: () => 0,
     counts: () => undefined,
-    repair: () => [],
+    repair: async () => [],
     overruled: () => ({ before: [], xdp: 0 }),
     removeLeftovers: () => {},
     close: () => {},
@@ -81,7 +81,7 @@ function without(obstacle: string): DataPath {
 }
 
 /** Carpdevs that one call of `repair` looks at: their number must not cost. */
-const REPAIRED_AT_ONCE = 16;
+const REPAIRED_AT_ONCE = 48;
 
 /** What an interface takes in the maps. */
 interface Place {
@@ -114,6 +114,8 @@ class KernelDataPath implements DataPath {
   readonly #zeroCounts: Uint8Array;
   /** The number of interfaces on each carpdev, by index. */
   readonly #carpdevs = new Map<number, number>();
+  /** Whether `repair` waits for the kernel. */
+  #isLooking = false;
   /** Carpdevs that `repair` has still to look at. */
   #unseen: number[] = [];
   readonly #complain: (text: string) => void;
@@ -213,21 +215,28 @@ class KernelDataPath implements DataPath {
     };
   }
 
-  repair(): readonly CarpdevRepair[] {
-    if (this.#isClosed) return [];
+  async repair(): Promise<readonly CarpdevRepair[]> {
+    if (this.#isClosed || this.#isLooking) return [];
     this.#programs.recordAgain();
     if (this.#unseen.length === 0) this.#unseen = [...this.#carpdevs.keys()];
-    return this.#unseen.splice(0, REPAIRED_AT_ONCE).flatMap((index) => {
-      const fault = this.#carpdevs.has(index) ? this.#attachments.faultOf(index) : undefined;
-      const carpdev = fault && native.interfaceName(index);
-      if (fault === undefined || carpdev === undefined) return [];
-      const { what, repair } = fault;
-      if (!this.#backoff(carpdev).allows([what])) return [];
-      const obstacle = repair();
-      if (obstacle === undefined) return [{ carpdev, what }];
-      this.#complainOnce(carpdev, obstacle);
-      return [];
-    });
+    const indexes = this.#unseen.splice(0, REPAIRED_AT_ONCE);
+    this.#isLooking = true;
+    const faults = await Promise.all(indexes.map((index) => this.#attachments.faultOf(index)));
+    this.#isLooking = false;
+    return indexes.flatMap((index, at) => this.#repair(index, faults[at]));
+  }
+
+  #repair(index: number, fault: Fault | undefined): CarpdevRepair[] {
+    // It may have been removed while it was looked at.
+    if (fault === undefined || this.#isClosed || !this.#carpdevs.has(index)) return [];
+    const carpdev = native.interfaceName(index);
+    if (carpdev === undefined) return [];
+    const { what, repair } = fault;
+    if (!this.#backoff(carpdev).allows([what])) return [];
+    const obstacle = repair();
+    if (obstacle === undefined) return [{ carpdev, what }];
+    this.#complainOnce(carpdev, obstacle);
+    return [];
   }
 
   overruled(carpdev: number): Overruled {

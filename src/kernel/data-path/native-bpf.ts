@@ -104,8 +104,12 @@ export const nativeBpf = addon as {
   deleteClsact(index: number): number;
   /** In the order they run. @returns an errno when there is no such device; none when there is no clsact qdisc. */
   listFilters(index: number, ingress: boolean): TrafficFilter[] | number;
+  /** The same, asked on another thread: other programs may hold the lock that it takes for long. */
+  listFiltersApart(index: number, ingress: boolean): Promise<TrafficFilter[] | number>;
   /** @returns ids of programs in the order they run; an errno when there is no such device or no TCX. */
   listTcx(index: number, ingress: boolean): number[] | number;
+  /** The same, asked on another thread. */
+  listTcxApart(index: number, ingress: boolean): Promise<number[] | number>;
   /** @returns 0 or an errno. */
   detachTcx(id: number, index: number, ingress: boolean): number;
   /** At most 15 characters. undefined: there is no such program, or this process may not look at it. */

@@ -8,9 +8,12 @@ import { addon } from "../native.ts";
 /** An rtnetlink socket that receives from the kernel only, and keeps the event loop turning until it is closed. */
 export interface NetlinkSocket {
   port(): number;
-  /** The kernel performs the requests before this returns; the answers arrive later. @returns 0 or an errno. */
-  send(datagram: Uint8Array): number;
-  /** One message, with its own port, which the kernel performs on another thread: after this returns. */
+  /**
+   * Messages, each with its own port, which the kernel performs after this returns, on another thread, datagram after
+   * datagram. One that cannot be sent is answered with an error.
+   */
+  send(datagram: Uint8Array): void;
+  /** The same, on a third thread. */
   sendApart(message: Uint8Array): void;
   /**
    * Passes notifications of routes through these devices that the kernel did not make: ranges of indexes, each as its

@@ -7,7 +7,6 @@
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { formatMessage, parseError, parseMessages } from "netlink/dist/structs.js";
-import { errnoName } from "../native.ts";
 import { FLAG, MESSAGE, type Request } from "./bytes.ts";
 import { IndexRanges } from "./index-ranges.ts";
 import { type Notice, parseNotice } from "./messages.ts";
@@ -19,12 +18,9 @@ const GROUPS = [
   11 /* RTNLGRP_IPV6_ROUTE */,
 ];
 
-/** Requests in one datagram: every answer has to fit in the receive buffer before the first one is read. */
+/** Requests in one datagram, and datagrams that are not answered: all answers have to fit in the receive buffer. */
 const REQUESTS_AT_ONCE = 48;
-/** Most takeovers need no more: they are done before the event loop turns. */
-const LEAST_AT_ONCE = 8;
-/** The kernel performs a datagram before the call returns; on a device with many addresses each request takes long. */
-const DATAGRAM_MS = 2;
+const DATAGRAMS_AT_ONCE = 2;
 
 /** A table that changes while it is read is read again after a pause, and a socket that cannot be opened tried again. */
 const AGAIN_MS = 20;
@@ -71,6 +67,8 @@ interface Asked {
 /** A request that was sent. */
 interface Pending extends Asked {
   answer: Buffer | undefined;
+  /** The datagram's last one: when it is answered, all of them are. */
+  readonly isLast: boolean;
 }
 
 interface Dump {
@@ -89,14 +87,15 @@ export class RtNetlink {
   readonly #apart = new Map<number, (error: string | undefined) => void>();
   readonly #waiting: Call[] = [];
   #isSending = false;
+  /** Datagrams that are not answered, and what to do when there is room for another one. */
+  #underWay = 0;
+  #room: (() => void) | undefined;
   #socket: NetlinkSocket | undefined;
   #port = 0;
   #isClosed = false;
   /** Devices whose routes are followed. */
   readonly #routesOf = new IndexRanges();
   #sequence = 0;
-  /** Requests in the next datagram. */
-  #atOnce = REQUESTS_AT_ONCE;
 
   /** Opens and subscribes. Throws an ErrnoException where there is no netlink. */
   constructor(events: RtNetlinkEvents, receiveBufferBytes: number) {
@@ -143,17 +142,24 @@ export class RtNetlink {
   /** One datagram in a turn of the event loop, so that timers ring and answers arrive in between. */
   async #sendWaiting(): Promise<void> {
     while (this.#waiting.length > 0) {
+      if (this.#underWay >= DATAGRAMS_AT_ONCE) await this.#answeredOne();
       this.#send(this.#takeWaiting());
       await turn();
     }
     this.#isSending = false;
   }
 
+  #answeredOne(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#room = resolve;
+    });
+  }
+
   /** The requests of the next datagram: those of one call stay together where they fit into one. */
   #takeWaiting(): Asked[] {
     const taken: Asked[] = [];
     for (let call = this.#waiting[0]; call !== undefined; call = this.#waiting[0]) {
-      const room = this.#atOnce - taken.length;
+      const room = REQUESTS_AT_ONCE - taken.length;
       const left = call.requests.length - call.sent;
       if (left > room && taken.length > 0) break;
       for (const end = call.sent + Math.min(left, room); call.sent < end; call.sent++)
@@ -173,23 +179,15 @@ export class RtNetlink {
       return this.#message({ ...request, flags }, sequences[n] ?? 0);
     });
     for (const [n, each] of asked.entries())
-      this.#pending.set(sequences[n] ?? 0, { ...each, answer: undefined });
-    const beganMs = performance.now();
-    const error = this.#socket?.send(Buffer.concat(messages));
-    this.#paceAfter(performance.now() - beganMs);
-    if (error === 0) return;
-    for (const seq of sequences) this.#settle(seq, error === undefined ? "ECANCELED" : errnoName(error));
+      this.#pending.set(sequences[n] ?? 0, { ...each, answer: undefined, isLast: n === asked.length - 1 });
+    this.#underWay++;
+    if (this.#socket === undefined) for (const seq of sequences) this.#settle(seq, "ECANCELED");
+    else this.#socket.send(Buffer.concat(messages));
   }
 
   #message({ type, flags, body }: Request, seq: number): Uint8Array {
     const data = body.length % 4 === 0 ? body : Buffer.concat([body, Buffer.alloc(4 - (body.length % 4))]);
     return Buffer.concat(formatMessage({ type, flags: flags | FLAG.REQUEST, seq, port: this.#port, data }));
-  }
-
-  /** Makes datagrams smaller that keep the event loop too long, and larger again. */
-  #paceAfter(tookMs: number): void {
-    if (tookMs > DATAGRAM_MS) this.#atOnce = Math.max(LEAST_AT_ONCE, Math.floor(this.#atOnce / 2));
-    else if (tookMs < DATAGRAM_MS / 4) this.#atOnce = Math.min(REQUESTS_AT_ONCE, this.#atOnce * 2);
   }
 
   /** Reads a table whole. @returns an errno name when it could not be read; LOST: the socket was overrun meanwhile */
@@ -214,8 +212,8 @@ export class RtNetlink {
         },
       };
       this.#dumps.set(seq, dump);
-      const error = this.#socket?.send(this.#message(request, seq));
-      if (error !== 0) dump.settle(error === undefined ? "ECANCELED" : errnoName(error));
+      if (this.#socket === undefined) dump.settle("ECANCELED");
+      else this.#socket.send(this.#message(request, seq));
     });
   }
 
@@ -285,7 +283,11 @@ export class RtNetlink {
     const pending = this.#pending.get(seq);
     if (pending === undefined) return;
     this.#pending.delete(seq);
-    const { call, at, answer } = pending;
+    const { call, at, answer, isLast } = pending;
+    if (isLast) {
+      this.#underWay--;
+      this.#room?.();
+    }
     call.answers[at] = { error, answer };
     if (++call.answered === call.requests.length) call.resolve(call.answers);
   }

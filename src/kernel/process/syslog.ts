@@ -1,29 +1,57 @@
 /**
- * The log: writes each line to the system log, as one datagram that every syslogd reads, or to standard error with the
- * priority in front, as service managers read it. Logging never blocks and never fails: a line that cannot be written
- * is lost.
+ * The log: writes each line to the system log, as one datagram, or to standard error with the priority in front, as
+ * service managers read it. Where systemd's journal is the system log, or reads standard error, it gets the line with
+ * its fields instead, by its own protocol. Logging never blocks and never fails: a line that cannot be written is lost.
  */
 
 import { writeSync } from "node:fs";
+import { constants } from "node:os";
+import type { LogFields } from "../../core/effect.ts";
 import type { Priority } from "../../core/model.ts";
+import { isJournal, JOURNAL_SOCKET, journalEntry } from "./journal.ts";
+import { FACILITY_DAEMON, oneLine } from "./log-line.ts";
 import { nativeProcess } from "./native-process.ts";
 
-export type Log = (priority: Priority, text: string) => void;
+/** @param fields what the text tells, as data */
+export type Log = (priority: Priority, text: string, fields?: LogFields) => void;
 
-const facilityDaemon = 3;
 /** Lines kept for a reader that has fallen behind. */
 const MAX_WAITING_LINES = 4096;
 const RETRY_MS = 20;
-/** A syslog message of RFC 3164 is at most 1024 bytes; this leaves room for the header. */
-const MAX_TEXT_BYTES = 960;
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-export function createLog(target: "syslog" | "stderr", socket = "/dev/log"): Log {
-  if (target === "stderr") return toStandardError();
+interface LogSockets {
+  readonly syslog?: string;
+  readonly journal?: string;
+}
+
+export function createLog(
+  target: "syslog" | "stderr",
+  { syslog = "/dev/log", journal = JOURNAL_SOCKET }: LogSockets = {},
+): Log {
+  if (target === "syslog") return toJournal(journal, toSyslog(syslog));
+  return isJournal(2) ? toJournal(journal, toStandardError()) : toStandardError();
+}
+
+function toSyslog(socket: string): Log {
   return (priority, text) => {
     const message = `${syslogHeader(priority, new Date(), process.pid)}${oneLine(text)}`;
     nativeProcess.sendDatagram(socket, Buffer.from(message));
   };
+}
+
+/** @param otherwise takes the lines while no journal listens at the socket; it may be started later */
+function toJournal(socket: string, otherwise: Log): Log {
+  return (priority, text, fields) => {
+    const entry = journalEntry(priority, text, fields);
+    const error = nativeProcess.sendDatagram(socket, Buffer.from(entry));
+    if (error !== 0 && !isFull(error)) otherwise(priority, text, fields);
+  };
+}
+
+/** Whether a journal listens, and takes nothing more at present. */
+function isFull(error: number): boolean {
+  return error === constants.errno.EAGAIN || error === constants.errno.ENOBUFS;
 }
 
 /** Asks for room before each write: whether standard error blocks is shared with the process that started this one. */
@@ -55,18 +83,5 @@ export function syslogHeader(priority: Priority, at: Date, pid: number): string 
   const two = (value: number) => String(value).padStart(2, "0");
   const day = `${months[at.getMonth()]} ${String(at.getDate()).padStart(2, " ")}`;
   const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  return `<${facilityDaemon * 8 + priority}>${day} ${time} carpd[${pid}]: `;
-}
-
-/** Makes text one line, without control characters, short enough for every log. */
-export function oneLine(text: string): string {
-  // C0, DEL, C1, and the separators that some viewers break lines at.
-  const line = text.trimEnd().replaceAll(/[\p{Cc}\u2028\u2029]/gu, "?");
-  const bytes = Buffer.from(line);
-  if (bytes.length <= MAX_TEXT_BYTES) return line;
-  // A character that the cut went through decodes to U+FFFD.
-  return `${bytes
-    .subarray(0, MAX_TEXT_BYTES - 3)
-    .toString()
-    .replace(/\uFFFD+$/u, "")}...`;
+  return `<${FACILITY_DAEMON * 8 + priority}>${day} ${time} carpd[${pid}]: `;
 }

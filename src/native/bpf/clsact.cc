@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "support/apart.h"
 #include "support/arguments.h"
 #include "support/descriptor.h"
 
@@ -71,6 +72,13 @@ Filter filterIn(const nlmsghdr* message) {
   return filter;
 }
 
+// The filters of one direction, in the order they run.
+struct Filters {
+  std::vector<Filter> filters;
+  // 0 or an errno
+  int error;
+};
+
 // @returns 0 or an errno
 int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
   const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -86,7 +94,7 @@ int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
   request.tc.tcm_ifindex = ifindex;
   request.tc.tcm_parent = parent;
   if (send(socket.get(), &request, sizeof request, 0) < 0) return errno;
-  alignas(nlmsghdr) static uint8_t buffer[1 << 16];
+  alignas(nlmsghdr) static thread_local uint8_t buffer[1 << 16];
   for (;;) {
     ssize_t length = recv(socket.get(), buffer, sizeof buffer, 0);
     if (length < 0 && errno == EINTR) continue;
@@ -102,26 +110,41 @@ int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
   }
 }
 
+Filters filtersOn(int ifindex, bool ingress) {
+  Filters found{};
+  const uint32_t hook = ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
+  found.error = dumpFilters(ifindex, TC_H_MAKE(TC_H_CLSACT, hook), found.filters);
+  return found;
+}
+
+Napi::Value listOf(Napi::Env env, const Filters& found) {
+  if (found.error != 0) return Napi::Number::New(env, found.error);
+  Napi::Array list = Napi::Array::New(env, found.filters.size());
+  for (uint32_t i = 0; i < found.filters.size(); i++) {
+    const Filter& each = found.filters[i];
+    Napi::Object filter = Napi::Object::New(env);
+    filter.Set("priority", Napi::Number::New(env, each.priority));
+    filter.Set("handle", Napi::Number::New(env, each.handle));
+    filter.Set("chain", Napi::Number::New(env, each.chain));
+    filter.Set("kind", Napi::String::New(env, each.kind));
+    filter.Set("name", Napi::String::New(env, each.name));
+    list.Set(i, filter);
+  }
+  return list;
+}
+
 // listFilters(ifindex, ingress): { priority, handle, chain, kind, name }[] | errno
 Napi::Value listFilters(const Napi::CallbackInfo& info) {
   if (!takes(info, {Argument::int32, Argument::boolean})) return {};
-  const Napi::Env env = info.Env();
-  const uint32_t hook = info[1].As<Napi::Boolean>() ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
-  std::vector<Filter> filters;
-  const int error =
-      dumpFilters(info[0].As<Napi::Number>().Int32Value(), TC_H_MAKE(TC_H_CLSACT, hook), filters);
-  if (error != 0) return Napi::Number::New(env, error);
-  Napi::Array list = Napi::Array::New(env, filters.size());
-  for (size_t i = 0; i < filters.size(); i++) {
-    Napi::Object filter = Napi::Object::New(env);
-    filter.Set("priority", Napi::Number::New(env, filters[i].priority));
-    filter.Set("handle", Napi::Number::New(env, filters[i].handle));
-    filter.Set("chain", Napi::Number::New(env, filters[i].chain));
-    filter.Set("kind", Napi::String::New(env, filters[i].kind));
-    filter.Set("name", Napi::String::New(env, filters[i].name));
-    list.Set(static_cast<uint32_t>(i), filter);
-  }
-  return list;
+  return listOf(info.Env(), filtersOn(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Boolean>()));
+}
+
+// listFiltersApart(ifindex, ingress): a promise of the same
+Napi::Value listFiltersApart(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::int32, Argument::boolean})) return {};
+  const int ifindex = info[0].As<Napi::Number>().Int32Value();
+  const bool ingress = info[1].As<Napi::Boolean>();
+  return Apart<Filters>::run(info.Env(), [=] { return filtersOn(ifindex, ingress); }, listOf);
 }
 
 }  // namespace
@@ -130,6 +153,7 @@ void initClsact(Napi::Env env, Napi::Object exports) {
   exports.Set("createClsact", Napi::Function::New(env, createClsact));
   exports.Set("deleteClsact", Napi::Function::New(env, deleteClsact));
   exports.Set("listFilters", Napi::Function::New(env, listFilters));
+  exports.Set("listFiltersApart", Napi::Function::New(env, listFiltersApart));
 }
 
 }  // namespace carp

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "support/apart.h"
 #include "support/arguments.h"
 
 namespace carp {
@@ -78,15 +79,25 @@ Programs programsOn(uint32_t ifindex, uint32_t type) {
   return programs;
 }
 
-// listTcx(ifindex, ingress): the programs' ids | errno
-Napi::Value listTcx(const Napi::CallbackInfo& info) {
-  if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
-  const Napi::Env env = info.Env();
-  const Programs programs = programsOn(info[0].As<Napi::Number>().Uint32Value(), typeOf(info[1]));
+Napi::Value listOf(Napi::Env env, const Programs& programs) {
   if (programs.error != 0) return Napi::Number::New(env, programs.error);
   Napi::Array list = Napi::Array::New(env, programs.ids.size());
   for (uint32_t i = 0; i < programs.ids.size(); i++) list.Set(i, Napi::Number::New(env, programs.ids[i]));
   return list;
+}
+
+// listTcx(ifindex, ingress): the programs' ids | errno
+Napi::Value listTcx(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
+  return listOf(info.Env(), programsOn(info[0].As<Napi::Number>().Uint32Value(), typeOf(info[1])));
+}
+
+// listTcxApart(ifindex, ingress): a promise of the same
+Napi::Value listTcxApart(const Napi::CallbackInfo& info) {
+  if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
+  const uint32_t ifindex = info[0].As<Napi::Number>().Uint32Value();
+  const uint32_t type = typeOf(info[1]);
+  return Apart<Programs>::run(info.Env(), [=] { return programsOn(ifindex, type); }, listOf);
 }
 
 // detachTcx(id, ifindex, ingress): 0 or an errno. By its position, which needs no privilege to load programs.
@@ -126,6 +137,7 @@ int attachTcx(int program, uint32_t ifindex, bool ingress, int replaced) {
 
 void initTcx(Napi::Env env, Napi::Object exports) {
   exports.Set("listTcx", Napi::Function::New(env, listTcx));
+  exports.Set("listTcxApart", Napi::Function::New(env, listTcxApart));
   exports.Set("detachTcx", Napi::Function::New(env, detachTcx));
 }
 

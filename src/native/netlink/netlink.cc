@@ -1,6 +1,7 @@
 // The JavaScript class NetlinkSocket: one rtnetlink socket, the thread that reads it so that little is lost while
-// JavaScript is busy, and one that sends what the kernel takes long for. It carries datagrams and reports when the kernel
-// dropped some; src/kernel/netlink parses them.
+// JavaScript is busy, and two that send, because the kernel performs requests before a send returns, and waits for as long
+// as another program holds its lock: one in order, one for what the kernel takes long for. It carries datagrams and reports
+// when the kernel dropped some; src/kernel/netlink parses them.
 
 #include "netlink/netlink.h"
 
@@ -70,6 +71,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     }
     wakeup_ = Wakeup::New(env, info[2].As<Napi::Function>(), "carp netlink", 0, 1, this);
     reader_ = startThread([this] { run(); });
+    inOrder_.thread = startThread([this] { runSender(inOrder_, "carp-netlink-tx"); });
     hook_ = env.AddCleanupHook(&NetlinkSocket::stopAtExit, this);
     running_ = true;
     Ref();
@@ -193,11 +195,31 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     return Napi::Number::New(info.Env(), address.nl_pid);
   }
 
-  // The kernel performs the datagram's requests before this returns. 0 or an errno.
-  Napi::Value send(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::bytes})) return {};
+  // Datagrams, which the kernel performs in this order while JavaScript runs on. A failure to send is answered, for each
+  // message, as by the kernel.
+  void send(const Napi::CallbackInfo& info) { queueFor(inOrder_, info); }
+
+  // The same, beside those: what the kernel takes long for.
+  void sendApart(const Napi::CallbackInfo& info) {
+    queueFor(apart_, info);
+    if (running_ && !apart_.thread.joinable()) apart_.thread = startThread([this] { runSender(apart_, "carp-netlink-slow"); });
+  }
+
+  struct Sender {
+    std::thread thread;
+    std::condition_variable work;
+    std::deque<Messages> waiting;
+  };
+
+  void queueFor(Sender& sender, const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::bytes})) return;
     const auto bytes = info[0].As<Napi::Uint8Array>();
-    return Napi::Number::New(info.Env(), sendBytes(bytes.Data(), bytes.ByteLength()));
+    if (!running_ || bytes.ByteLength() < sizeof(nlmsghdr)) return;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      sender.waiting.emplace_back(bytes.Data(), bytes.Data() + bytes.ByteLength());
+    }
+    sender.work.notify_one();
   }
 
   int sendBytes(const uint8_t* bytes, size_t length) {
@@ -206,20 +228,6 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       sent = ::send(socket_.get(), bytes, length, 0);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? errno : 0;
-  }
-
-  // One message, which the kernel performs while JavaScript runs on. A failure to send is answered like the kernel's.
-  Napi::Value sendApart(const Napi::CallbackInfo& info) {
-    if (!takes(info, {Argument::bytes})) return {};
-    const auto bytes = info[0].As<Napi::Uint8Array>();
-    if (!running_ || bytes.ByteLength() < sizeof(nlmsghdr)) return {};
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      apart_.emplace_back(bytes.Data(), bytes.Data() + bytes.ByteLength());
-    }
-    toSend_.notify_one();
-    if (!sender_.joinable()) sender_ = startThread([this] { runSender(); });
-    return {};
   }
 
   void close(const Napi::CallbackInfo& info) {
@@ -239,45 +247,53 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       stopping_ = true;
     }
     room_.notify_one();
-    toSend_.notify_one();
     eventfd_write(stopEvent_.get(), 1);
     reader_.join();
-    if (sender_.joinable()) sender_.join();
+    for (Sender* sender : {&inOrder_, &apart_}) {
+      sender->work.notify_one();
+      if (sender->thread.joinable()) sender->thread.join();
+    }
     wakeup_.Abort();
     socket_ = {};
     stopEvent_ = {};
   }
 
-  void runSender() {
-    pthread_setname_np(pthread_self(), "carp-netlink-tx");
+  void runSender(Sender& sender, const char* name) {
+    pthread_setname_np(pthread_self(), name);
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      toSend_.wait(lock, [this] { return stopping_ || !apart_.empty(); });
+      sender.work.wait(lock, [&] { return stopping_ || !sender.waiting.empty(); });
       if (stopping_) return;
-      const Messages message = std::move(apart_.front());
-      apart_.pop_front();
+      const Messages datagram = std::move(sender.waiting.front());
+      sender.waiting.pop_front();
       lock.unlock();
-      const int error = sendBytes(message.data(), message.size());
+      const int error = sendBytes(datagram.data(), datagram.size());
       lock.lock();
       if (error == 0) continue;
-      queue_.push_back(failure(message, error));
+      queue_.push_back(failures(datagram, error));
       if (!std::exchange(wakePending_, true)) wakeup_.NonBlockingCall();
     }
   }
 
-  static Messages failure(const Messages& message, int error) {
+  // An answer to each message of the datagram.
+  static Messages failures(const Messages& datagram, int error) {
+    Messages answers;
     nlmsghdr request;
-    std::memcpy(&request, message.data(), sizeof request);
-    nlmsghdr header{};
-    header.nlmsg_len = NLMSG_LENGTH(sizeof(nlmsgerr));
-    header.nlmsg_type = NLMSG_ERROR;
-    header.nlmsg_seq = request.nlmsg_seq;
-    header.nlmsg_pid = request.nlmsg_pid;
-    const nlmsgerr answer = {-error, request};
-    Messages bytes(header.nlmsg_len);
-    std::memcpy(bytes.data(), &header, sizeof header);
-    std::memcpy(bytes.data() + NLMSG_HDRLEN, &answer, sizeof answer);
-    return bytes;
+    for (size_t at = 0; at + sizeof request <= datagram.size(); at += NLMSG_ALIGN(request.nlmsg_len)) {
+      std::memcpy(&request, datagram.data() + at, sizeof request);
+      if (request.nlmsg_len < sizeof request) break;
+      nlmsghdr header{};
+      header.nlmsg_len = NLMSG_LENGTH(sizeof(nlmsgerr));
+      header.nlmsg_type = NLMSG_ERROR;
+      header.nlmsg_seq = request.nlmsg_seq;
+      header.nlmsg_pid = request.nlmsg_pid;
+      const nlmsgerr answer = {-error, request};
+      const size_t begin = answers.size();
+      answers.resize(begin + NLMSG_ALIGN(header.nlmsg_len));
+      std::memcpy(answers.data() + begin, &header, sizeof header);
+      std::memcpy(answers.data() + begin + NLMSG_HDRLEN, &answer, sizeof answer);
+    }
+    return answers;
   }
 
   void run() {
@@ -317,7 +333,8 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   Descriptor socket_;
   Descriptor stopEvent_;
   std::thread reader_;
-  std::thread sender_;
+  Sender inOrder_;
+  Sender apart_;
   Napi::Env::CleanupHook<void (*)(NetlinkSocket*), NetlinkSocket> hook_;
   bool running_ = false;
 
@@ -326,8 +343,6 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   bool stopping_ = false;
   bool wakePending_ = false;
   std::deque<Messages> queue_;
-  std::condition_variable toSend_;
-  std::deque<Messages> apart_;
 };
 
 void deliver(Napi::Env env, Napi::Function callback, NetlinkSocket* socket, void*) {

@@ -15,6 +15,7 @@ const LARGEST = 2 ** 31 - 1;
 const VARIABLES: Readonly<Record<string, readonly [number, number]>> = {
   "net.inet.carp.allow": [0, 1],
   "net.inet.carp.preempt": [0, 1],
+  "net.inet.carp.preempt_delay": [0, 86_400],
   "net.inet.carp.log": [0, 7],
   "net.inet.carp.demotion": [-LARGEST, LARGEST],
   "net.inet.carp.ifdown_demotion_factor": [0, LARGEST],
@@ -35,7 +36,13 @@ function within(value: number, least: number, most: number, what: string): void 
   assert.ok(Number.isInteger(value) && value >= least && value <= most, `${what} ${inspect(value)}`);
 }
 
-export function assertWithinBounds({ interfaces, sysctl, groups, reasons }: HostConfiguration): void {
+export function assertWithinBounds({
+  interfaces,
+  sysctl,
+  groups,
+  reasons,
+  units = [],
+}: HostConfiguration): void {
   assert.equal(new Set(interfaces.map(({ name }) => name)).size, interfaces.length);
   for (const each of interfaces) assertInterface(each);
   for (const { name, value } of sysctl) {
@@ -45,6 +52,10 @@ export function assertWithinBounds({ interfaces, sysctl, groups, reasons }: Host
   }
   for (const { carpDemoteCount } of groups)
     within(carpDemoteCount, 1, Number.MAX_SAFE_INTEGER, "a group's count");
+  for (const { unit, by } of units) {
+    assert.match(unit, /^[^-/\s][^/\s]*\.[a-z]+$/);
+    within(by, 1, 1_048_576, unit);
+  }
   for (const { reason, by } of reasons) {
     assert.match(reason, /^[\w.-]{1,32}$/);
     within(by, 1, 1_048_576, reason);
@@ -61,6 +72,7 @@ function assertInterface(of: InterfaceConfiguration): void {
     assert.ok(at === 0 || vhid > (of.nodes[at - 1]?.vhid ?? 0), "nodes are in order and distinct");
   }
   assert.ok(["none", "ip", "ip-unicast", "ip-stealth"].includes(of.balancing), of.balancing);
+  if (of.preemptdelay !== undefined) within(of.preemptdelay, 0, 86_400, "preemptdelay");
   if (of.mtu !== undefined) within(of.mtu, 68, 65_535, "mtu");
   if (of.lladdr !== undefined) assert.match(of.lladdr, /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/);
   if (of.carpdev !== undefined) assert.match(of.carpdev, /^[^\s/:]{1,15}$/);

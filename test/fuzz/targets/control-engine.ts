@@ -17,6 +17,7 @@ import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../src/engine/control/feed.ts";
 import { createMethods } from "../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../src/engine/control/server.ts";
+import { Delays } from "../../../src/engine/metrics/delays.ts";
 import { StateFile } from "../../../src/engine/state/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import { link, PLAIN, SECOND, Station, World } from "../../unit/core/driver.ts";
@@ -81,6 +82,10 @@ export class ControlledEngine {
           }
           return outcomes;
         },
+        startedUs: 0,
+        delays: new Delays(),
+        packetCounts: () => undefined,
+        leaseUntilUs: () => 0,
         packets: () => [],
         overruled: () => ({ before: [], xdp: 0 }),
         feed: this.feed,
@@ -88,6 +93,10 @@ export class ControlledEngine {
         scriptsDoNotRun: false,
         unreached: () => undefined,
         runDir: this.runDir,
+        setUnit: async (command) => {
+          this.#assertMay(command);
+          return this.station.command(command);
+        },
         maintenance: async () => {
           this.#assertMay(undefined);
           return { effects: [] };

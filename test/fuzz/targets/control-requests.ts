@@ -28,6 +28,7 @@ const json = fc.oneof(
   fc.dictionary(fc.nat({ max: 2 }).map(String), fc.constant(UNWRITABLE)),
 );
 const name = fc.constantFrom("carp0", "carp0", "carp0", "carp1", "carp01", "eth0", "", "carp4294967296");
+const unit = fc.constantFrom("db.service", "db.service", "a@b.socket", "-x.service", "../y.mount", "");
 const variable = fc.constantFrom(
   ...SYSCTL_VARIABLES.map(({ name }) => name),
   ...["net.inet.carp", "net", "", "net.inet.carp.demotion"],
@@ -38,7 +39,7 @@ const ends = ([least, most]: readonly [number, number]) =>
   fc.constantFrom(least - 1, least, most, most + 1, 2 ** 31, 2 ** 53);
 /** One thing in a change: others would be refused for another reason. */
 const atAnEnd = fc.oneof(
-  ...(["vhid", "advbase", "advskew", "mtu"] as const).map((key) =>
+  ...(["vhid", "advbase", "advskew", "mtu", "announce", "preemptdelay"] as const).map((key) =>
     ends(LIMITS[key]).map((value) => ({ [key]: value })),
   ),
   fc.tuple(ends(LIMITS.vhid), ends(LIMITS.advskew)).map(([vhid, advskew]) => ({
@@ -75,6 +76,9 @@ const params: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   }),
   demote: fc.record({ reason: name, by: fc.oneof(ends(LIMITS.demote), fc.integer()) }),
   promote: fc.record({ reason: name }),
+  "demote-unit": fc.record({ unit, by: ends(LIMITS.demote), active: fc.boolean() }),
+  "promote-unit": fc.record({ unit }),
+  "unit-states": fc.record({ states: fc.array(fc.record({ unit, active: fc.boolean() }), { maxLength: 3 }) }),
 };
 
 /** Methods that change most come more often. */

@@ -87,6 +87,7 @@ export const configurationChange: fc.Arbitrary<InterfaceChange> = fc
       balancing: optional(fc.constantFrom(...BALANCING_MODES)),
       lladdr: optional(fc.constantFrom("02:00:00:00:00:77", "02:00:00:00:00:10", "carpdev", null)),
       announce: optional(fc.constantFrom(0, 30, null)),
+      preemptdelay: optional(fc.constantFrom(0, 120, null)),
       joinGroups: optional(fc.array(group, { maxLength: 4 })),
       leaveGroups: fc.option(fc.array(fc.constant("carp"), { minLength: 1, maxLength: 1 }), {
         nil: undefined,

@@ -33,6 +33,7 @@ const demotion: DemotionView = {
     { reason: "backup", by: 50 },
     { reason: "maintenance", by: 240 },
   ],
+  units: [],
   faults: [],
 };
 
@@ -264,7 +265,10 @@ test("how much to demote by is a number in range", async (context) => {
   for (const words of [["demote", "backup"], ["demote"], ["promote"], ["maintenance", "maybe"]]) {
     const { status, err } = await carpctl(...words);
     assert.equal(status, 2, words.join(" "));
-    assert.match(err, /^usage: carpctl (demote REASON N|promote REASON|maintenance \[on\|off\])$/m);
+    assert.match(
+      err,
+      /^usage: carpctl (demote REASON N \| --unit UNIT N|promote REASON \| --unit UNIT|maintenance \[on\|off\])$/m,
+    );
   }
 });
 
@@ -287,7 +291,10 @@ for (const [words, err] of [
     'carpctl: p tcp: must be "carp"\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n',
   ],
   [["status", "now"], "carpctl: now: unknown argument\nusage: carpctl status [--watch]\n"],
-  [["engine", "--log"], "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr]\n"],
+  [
+    ["engine", "--log"],
+    "carpctl: --log: needs a value\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",
+  ],
 ] as const) {
   test(`carpctl ${words.join(" ")}: a usage line, exit 2`, async () => {
     assert.deepEqual(await started(words), { status: 2, out: "", err });

@@ -203,7 +203,7 @@ test("called carpd it is the engine, and takes its options", async () => {
     execa(process.execPath, [MAIN, ...words], { env: { CARPCTL_ARGV0: "carpd" }, reject: false });
   assert.deepEqual((await as("--log", "nosuch")).stderr.split("\n"), [
     'carpd: log nosuch: must be "syslog", "stderr"',
-    "usage: carpd [--log syslog|stderr]",
+    "usage: carpd [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]",
   ]);
   const { stderr, exitCode } = await as("--log", "stderr", "--run-dir", "/nonexistent/run");
   assert.deepEqual([exitCode, /needs root|no such directory/.test(stderr)], [1, true], stderr);

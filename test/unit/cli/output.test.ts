@@ -48,6 +48,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       carppeer: ["192.0.2.2"],
       carppeer6: ["2001:db8::2"],
       announce: 0,
+      preemptdelay: 120,
       groups: ["carp", "www"],
       nodes: [node(), node({ vhid: 2, advskew: 100, state: "BACKUP" })],
       addresses: [],
@@ -62,6 +63,7 @@ test("several nodes have a line each, the peers end the carp line", () => {
       "\t\tstate MASTER vhid 1 advskew 0\n" +
       "\t\tstate BACKUP vhid 2 advskew 100\n" +
       "\tannounce 0\n" +
+      "\tpreemptdelay 120\n" +
       "\tgroups: carp www\n" +
       "\tstatus: master\n",
   );
@@ -404,22 +406,28 @@ test("status without interfaces says so", () => assert.equal(status([]), "no car
 
 test("below the table stands what the host is demoted for, and nothing when it is not", () => {
   const demotion = {
-    counter: 525,
+    counter: 532,
     written: -5,
     reasons: [
       { reason: "maintenance", by: 240 },
       { reason: "backup", by: 50 },
+    ],
+    units: [
+      { unit: "db.service", by: 7, active: false },
+      { unit: "nginx.service", by: 9, active: true },
     ],
     faults: [{ interface: "carp0", fault: "carpdev", by: 240 }],
   } as const;
   assert.equal(
     status([], { demotion, columns: 200 }),
     "no carp interfaces\n" +
-      "demoted by 525: maintenance 240, backup 50, carp0 carpdev 240, net.inet.carp.demotion -5\n",
+      "demoted by 532: maintenance 240, backup 50, db.service 7, carp0 carpdev 240, net.inet.carp.demotion -5\n" +
+      "db.service: not active, demotes by 7 while not active\n" +
+      "nginx.service: active, demotes by 9 while not active\n",
   );
   assert.match(status([view()], { demotion }), /^NAME/);
-  assert.match(status([view()], { demotion }), /\ndemoted by 525: /);
-  const none = { counter: 0, written: 0, reasons: [], faults: [] };
+  assert.match(status([view()], { demotion }), /\ndemoted by 532: /);
+  const none = { counter: 0, written: 0, reasons: [], units: [], faults: [] };
   assert.equal(status([], { demotion: none }), "no carp interfaces\n");
 });
 

@@ -88,6 +88,7 @@ export function view(fields: Partial<InterfaceView> = {}): InterfaceView {
     carppeer: undefined,
     carppeer6: undefined,
     announce: undefined,
+    preemptdelay: undefined,
     nodes: [node()],
     groups: ["carp"],
     addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],

@@ -89,7 +89,7 @@ for (const [line, expected] of [
   ["promote ", ["disk"]],
   ["promote disk ", []],
   ["maintenance ", ["on", "off"]],
-  ["help net.inet.carp.pre", ["net.inet.carp.preempt"]],
+  ["help net.inet.carp.pre", ["net.inet.carp.preempt", "net.inet.carp.preempt_delay"]],
   ["--run-dir ", [":directories"]],
   [`--json --run-dir ${engine.runDir} carp1 adv`, ["advbase", "advskew"]],
   ["--run-dir /nonexistent destroy ", []],

@@ -60,7 +60,7 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpctl carp17 -alias 2001:db8:<Tab>", "carpctl carp17 -alias 2001:db8::7"],
   ["carpctl -g w<Tab> -carpd<Tab> 3", "carpctl -g www -carpdemote 3"],
   ["carpctl --run<Tab> /run/x status", "carpctl --run-dir /run/x status"],
-  ["carpctl sysctl -n net.inet.carp.pre<Tab>", "carpctl sysctl -n net.inet.carp.preempt"],
+  ["carpctl sysctl -n net.inet.carp.al<Tab>", "carpctl sysctl -n net.inet.carp.allow"],
   ["carpctl promote di<Tab>", "carpctl promote disk"],
   ["carpctl engine --log=sys<Tab>", "carpctl engine --log=syslog"],
   ["carpctl netstat -I carp17 -p ca<Tab>", "carpctl netstat -I carp17 -p carp"],

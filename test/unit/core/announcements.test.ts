@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Effect } from "../../../src/core/effect.ts";
+import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import {
   ipv4,
@@ -209,6 +210,7 @@ describe("a unicast advertisement for a multicast interface", () => {
   it("makes no BACKUP a MASTER", () => {
     const station = master();
     station.set("carp0", { state: "backup" });
+    station.world.run(LINGER_US);
     station.sysctl("preempt", 1);
     station.take();
     const effects = station.hear(advertisement({ destination: "10.0.0.2", advskew: 100, demote: 1 }));

@@ -36,6 +36,7 @@ export const change: fc.Arbitrary<InterfaceChange> = fc.record({
   carppeer: optional(fc.constantFrom(["10.0.0.9"], ["10.0.0.2", "10.0.0.9", "192.0.2.7"], null)),
   carppeer6: optional(fc.constantFrom(["2001:db8::9"], ["2001:db8::2", "2001:db8::9"], null)),
   announce: optional(fc.constantFrom(0, 1, 3600, null)),
+  preemptdelay: optional(fc.constantFrom(0, 1, 86_400, null)),
   carpnodes: fc.option(nodes, { nil: undefined, freq: 3 }),
   balancing: optional(fc.constantFrom("none", "ip", "ip-unicast", "ip-stealth")),
   lladdr: fc.option(fc.constantFrom("02:00:00:00:00:77", link("eth0").mac, "00:00:5e:00:01:02", null), {

@@ -231,6 +231,7 @@ describe("create", () => {
         carppeer: undefined,
         carppeer6: undefined,
         announce: undefined,
+        preemptdelay: undefined,
         grace: undefined,
         nodes: [],
         groups: ["carp"],
@@ -343,6 +344,7 @@ describe("sysctl variables", () => {
     assert.deepEqual(Object.fromEntries(made.host.sysctl("").map(({ name, value }) => [name, value])), {
       "net.inet.carp.allow": 1,
       "net.inet.carp.preempt": 0,
+      "net.inet.carp.preempt_delay": 0,
       "net.inet.carp.log": 2,
       "net.inet.carp.demotion": 0,
       "net.inet.carp.ifdown_demotion_factor": 240,
@@ -391,8 +393,8 @@ describe("sysctl variables", () => {
 
   it("are found by a prefix that ends at a dot", () => {
     const { host } = new Station(new World());
-    assert.equal(host.sysctl("net.inet.carp").length, 10);
-    assert.equal(host.sysctl("net").length, 11);
+    assert.equal(host.sysctl("net.inet.carp").length, 11);
+    assert.equal(host.sysctl("net").length, 12);
     assert.equal(host.sysctl("net.inet.carp.log").length, 1);
     assert.deepEqual(host.sysctl("net.inet.carp.lo"), []);
   });

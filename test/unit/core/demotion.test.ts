@@ -378,6 +378,7 @@ describe("demotion for a reason with a name", () => {
         { reason: "backup", by: 50 },
         { reason: "tests", by: 3 },
       ],
+      units: [],
       faults: [],
     });
     assert.equal(station.node().demote, 60);
@@ -389,8 +390,36 @@ describe("demotion for a reason with a name", () => {
       counter: 3,
       written: 0,
       reasons: [{ reason: "tests", by: 3 }],
+      units: [],
       faults: [],
     });
+  });
+
+  it("by a unit counts while it is not active, and is restored as it was", () => {
+    const station = two();
+    const db = { unit: "db.service", by: 50, active: true };
+    const tells = (unit: string, active: boolean) =>
+      logged(station.does({ kind: "unit-states", states: [{ unit, active }] }));
+    assert.deepEqual(logged(station.does({ kind: "demote-unit", ...db })), []);
+    assert.deepEqual(tells("db.service", false), ["3 demoted by 50 to 50 (db.service not active)"]);
+    assert.deepEqual(tells("db.service", false), []);
+    assert.deepEqual(tells("other.service", false), []);
+    const { counter, written, units } = view(station);
+    assert.deepEqual([counter, written, units], [50, 0, [{ ...db, active: false }]]);
+    const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    next.host.restore(station.host.configuration, () => 0, next.now);
+    assert.deepEqual(view(next), view(station));
+    const more = logged(station.does({ kind: "demote-unit", ...db, by: 80, active: false }));
+    assert.deepEqual(more, ["3 demoted by 30 to 80 (db.service not active)"]);
+    assert.deepEqual(tells("db.service", true), ["3 promoted by 80 to 0 (db.service active)"]);
+    tells("db.service", false);
+    assert.deepEqual(logged(station.does({ kind: "promote-unit", unit: "db.service" })), [
+      "3 promoted by 80 to 0 (db.service no longer followed)",
+    ]);
+    assert.equal(
+      station.refuses({ kind: "promote-unit", unit: "db.service" }),
+      "promote db.service: it does not demote: no unit does",
+    );
   });
 
   it("given again replaces the former amount, and is advertised at once when it rises", () => {

@@ -364,10 +364,10 @@ export class Station {
   }
 }
 
-/** Names a timer: `carp0/1/advertise`, `carp0/leave`, `retry`. */
+/** Names a timer: `carp0/1/advertise`, `carp0/grace`, `retry`. */
 export function timerName(timer: Timer): string {
   if (timer.kind === "retry") return timer.kind;
-  return timer.kind === "leave" || timer.kind === "grace"
+  return timer.kind === "grace"
     ? `${timer.interface}/${timer.kind}`
     : `${timer.interface}/${timer.vhid}/${timer.kind}`;
 }

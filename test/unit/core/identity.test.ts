@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import {
   backup,
@@ -220,6 +221,7 @@ describe("the source of advertisements", () => {
     assert.deepEqual(sources(station), ["fe80::1"]);
     for (const addresses of [[], ["fe80::1"]]) {
       station.set("carp0", { state: "backup" });
+      station.world.run(LINGER_US);
       station.hear(advertisement({ addresses, source: "fe80::9", demote: 1 }));
       assert.equal(station.state(), "MASTER");
     }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
 import type { Effect } from "../../../src/core/effect.ts";
+import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import type { StatisticName } from "../../../src/core/statistics.ts";
 import { Authentication } from "../../../src/protocol/authentication.ts";
@@ -478,12 +479,15 @@ describe("our own advertisement that comes back", () => {
     assert.equal(station.state(), "MASTER");
     station.set("carp0", { state: "backup" });
     assert.deepEqual(hear({}), []);
+    station.world.run(LINGER_US);
+    assert.deepEqual(hear({}), []);
     assert.equal(station.state(), "BACKUP");
   });
 
   it("is recognised after it has become BACKUP: its own bow-out does not make it take over", () => {
     const station = master();
     station.set("carp0", { state: "backup" });
+    station.world.run(LINGER_US);
     station.hear(advertisement({ counter: station.host.counterFloor, advbase: 255, advskew: 255 }));
     assert.equal(station.state(), "BACKUP");
   });

@@ -1,7 +1,8 @@
-/** Leaving: `down`, `destroy` and a stop of the engine, from the bow-out until the interface has left. */
+/** Leaving: `down`, `destroy`, `state backup` and a stop of the engine, from the bow-out until the host has gone. */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import {
   backup,
@@ -18,7 +19,6 @@ import {
 } from "./driver.ts";
 import { advertisement, said } from "./peer.ts";
 
-const LINGER = 250_000;
 const DOWN: InterfaceChange = { up: false };
 
 const ways = [
@@ -27,7 +27,12 @@ const ways = [
   { title: "a stop of the engine", leave: (station: Station) => station.shutdown() },
 ] as const;
 
-for (const { title, leave } of ways)
+const givesWay = (station: Station) => station.set("carp0", { state: "backup" });
+
+for (const { title, leave, to, timers } of [
+  ...ways.map((way) => ({ ...way, to: "INIT", timers: [] })),
+  { title: "state backup", leave: givesWay, to: "BACKUP", timers: ["carp0/1/master-down"] },
+])
   describe(`${title} of a MASTER`, () => {
     it("bows out with its demotion and keeps addresses and lease", () => {
       const station = master();
@@ -39,8 +44,8 @@ for (const { title, leave } of ways)
       );
       assert.deepEqual(transitions(effects), []);
       assert.equal(station.devices.get("carp0")?.active, true);
-      assert.ok(station.leaseLeft() > LINGER);
-      assert.equal(station.host.isLeaving("carp0"), true);
+      assert.ok(station.leaseLeft() > LINGER_US);
+      assert.equal(station.host.isLeaving("carp0") || station.host.givesWay("carp0"), true);
     });
 
     it("bows out from the carpdev's own MAC, so that no switch moves the shared one back here", () => {
@@ -59,26 +64,37 @@ for (const { title, leave } of ways)
       leave(station);
       station.take();
       const effects = station.hear(advertisement({ advskew: 200 }));
-      assert.deepEqual(transitions(effects), ["MASTER -> INIT"]);
+      assert.deepEqual(transitions(effects), [`MASTER -> ${to}`]);
       assert.equal(only(effects, "left").length, 1);
       assert.equal(station.leaseLeft(), 0);
       assert.notEqual(station.devices.get("carp0")?.active, true);
-      assert.deepEqual([...station.timers], []);
+      assert.deepEqual([...station.timers.keys()].map(timerName), timers);
     });
 
     it("ends after the linger time without a successor, and advertises no more until then", () => {
       const station = master();
       leave(station);
       station.take();
-      station.world.run(LINGER - 1);
+      station.world.run(LINGER_US - 1);
       assert.deepEqual(station.take(), []);
       station.world.run(1);
       const effects = station.take();
-      assert.deepEqual(transitions(effects), ["MASTER -> INIT"]);
+      assert.deepEqual(transitions(effects), [`MASTER -> ${to}`]);
       assert.equal(only(effects, "left").length, 1);
-      assert.deepEqual([...station.timers], []);
+      assert.deepEqual([...station.timers.keys()].map(timerName), timers);
     });
 
+    it("announces no more, also when a repair or another address is a reason to", () => {
+      const station = master();
+      leave(station);
+      station.take();
+      station.handle({ kind: "repaired", interface: "carp0", what: "link up" });
+      assert.deepEqual(only(station.take(), "announce"), []);
+    });
+  });
+
+for (const { title, leave } of ways)
+  describe(`${title} of a MASTER with its interface`, () => {
     it("stops listening on the carpdev, so that its settings are restored", () => {
       const station = master();
       leave(station);
@@ -115,6 +131,80 @@ for (const { title, leave } of ways)
       assert.deepEqual([...station.listening.keys()], []);
     });
   });
+
+describe("a MASTER that gives way", () => {
+  it("waits a full master-down time from the successor's advertisement, or from the end of the linger time", () => {
+    for (const hears of [true, false]) {
+      const station = master();
+      givesWay(station);
+      if (hears) station.hear(advertisement({ advskew: 200 }));
+      else station.world.run(LINGER_US);
+      assert.equal(station.dueIn("carp0/1/master-down"), 3 * SECOND);
+    }
+  });
+
+  it("knows the successor it has heard", () => {
+    const station = master();
+    givesWay(station);
+    station.hear(advertisement({ advskew: 200, source: "10.0.0.7" }));
+    assert.equal(station.node().heard?.source, "10.0.0.7");
+  });
+
+  it("is not succeeded by one that bows out too", () => {
+    const station = master();
+    givesWay(station);
+    station.take();
+    assert.deepEqual(transitions(station.hear(advertisement({ advbase: 255, advskew: 255 }))), []);
+    assert.equal(station.host.givesWay("carp0"), true);
+  });
+
+  it("goes when it is told once more no later than otherwise", () => {
+    const station = master();
+    givesWay(station);
+    station.world.run(LINGER_US - 1);
+    assert.deepEqual(said(givesWay(station)), []);
+    station.world.run(1);
+    assert.equal(station.state(), "BACKUP");
+  });
+
+  it("takes over again by `state master`", () => {
+    const station = master();
+    givesWay(station);
+    const effects = station.set("carp0", { state: "master" });
+    assert.deepEqual(transitions(effects), ["MASTER -> BACKUP", "BACKUP -> MASTER"]);
+    assert.equal(only(effects, "left").length, 1);
+    assert.ok(station.leaseLeft() > 0);
+  });
+
+  it("is told of as `left` once, whatever ends it", () => {
+    const ends: ((station: Station) => unknown)[] = [
+      (station) => station.set("carp0", DOWN),
+      (station) => station.does({ kind: "destroy", name: "carp0" }),
+      (station) => station.linkGone("eth0"),
+      (station) => station.set("carp0", { vhid: 9 }),
+      (station) => station.set("carp0", { advskew: 9 }),
+    ];
+    for (const end of ends) {
+      const station = master();
+      givesWay(station);
+      station.take();
+      end(station);
+      station.world.run(SECOND);
+      assert.equal(only(station.take(), "left").length, 1);
+      assert.equal(station.host.givesWay("carp0"), false);
+    }
+  });
+
+  it("gives way with the one node that is named", () => {
+    const station = new Station(new World());
+    const carpnodes = [1, 2].map((vhid) => ({ vhid, advskew: 0 }));
+    station.set("carp0", { carpdev: "eth0", carpnodes, addAddresses: [ipv4("10.0.0.1")] });
+    station.set("carp0", { state: "master" });
+    station.does({ kind: "change-on", carpdev: "eth0", change: { vhid: 2, state: "backup" } });
+    station.world.run(LINGER_US);
+    assert.deepEqual([station.state(1), station.state(2)], ["MASTER", "BACKUP"]);
+  });
+});
 
 describe("while it is leaving", () => {
   it("`up` after `down` starts over, through INIT", () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { Balancing } from "../../../src/core/model.ts";
 import { formatMac } from "../../../src/protocol/address.ts";
 import { ipv4, link, logged, only, SECOND, Station, transitions, World } from "./driver.ts";
@@ -83,6 +84,7 @@ describe("several nodes", () => {
     station.set("carp0", { state: "master" });
     assert.deepEqual([station.state(1), station.state(2)], ["MASTER", "MASTER"]);
     station.set("carp0", { state: "backup" });
+    station.world.run(LINGER_US);
     assert.deepEqual([station.state(1), station.state(2)], ["BACKUP", "BACKUP"]);
     assert.equal(station.devices.get("carp0")?.active, false);
   });

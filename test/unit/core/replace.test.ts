@@ -77,7 +77,12 @@ describe("replace", () => {
 
   it("forces the state given, also when nothing else changes", () => {
     const made = master();
-    assert.deepEqual(transitions(made.does(replace({ ...PLAIN, state: "backup" }))), ["MASTER -> BACKUP"]);
+    const forced = (state: "master" | "backup") =>
+      transitions(made.does(replace({ ...PLAIN, state }))).concat(
+        made.host.givesWay("carp0") ? "gives way" : [],
+      );
+    assert.deepEqual(forced("backup"), ["gives way"]);
+    assert.deepEqual(forced("master"), ["MASTER -> BACKUP", "BACKUP -> MASTER"]);
   });
 
   it("chooses the carpdev by the addresses, and keeps the present one when several fit", () => {

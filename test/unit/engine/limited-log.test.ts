@@ -52,6 +52,18 @@ test("a single line left out is told as it is", (t) => {
   assert.equal(lines.at(-1), "<3>same 20");
 });
 
+test("lines keep their fields, and one that stands for several has those of the last", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const told: unknown[] = [];
+  log = new LimitedLog(
+    (_priority, _text, fields) => void told.push(fields?.vhid),
+    () => nowMs,
+  );
+  for (let n = 0; n < 23; n++) log.line(3, `same ${n}`, undefined, { event: "transition", vhid: n });
+  pass(t, 1);
+  assert.deepEqual(told, [...Array(20).keys(), 22]);
+});
+
 test("the burst is there again after a quiet time", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   for (let n = 0; n < 20; n++) log.line(6, "same");

@@ -216,7 +216,7 @@ class Station {
         lease: (_, vhid, untilUs) => note(`lease ${vhid} ${untilUs === 0 ? "taken" : "given"}`),
         leaseUntilUs: () => 0,
         counts: () => undefined,
-        repair: () => [],
+        repair: async () => [],
         overruled: () => ({ before: [], xdp: 0 }),
         removeLeftovers: () => {},
         close: () => {},

@@ -5,10 +5,11 @@ import { test } from "node:test";
 import type { Ran } from "../../../src/engine/scripts/runner/runner.ts";
 import { ServiceChecks } from "../../../src/engine/scripts/service-checks.ts";
 
-function made() {
+function made(exist = () => true) {
   const running: ((ran: Ran) => void)[] = [];
   const judged: (readonly string[] | undefined)[] = [];
   const checks = new ServiceChecks({
+    exist,
     run: () => new Promise((end) => running.push(end)),
     judge: async (failed) => {
       judged.push(failed);
@@ -25,6 +26,12 @@ const result = (name: string, outcome: "passed" | "failed" | "refused") => ({
   output: "",
 });
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test("without a directory of checks none runs, and what a former one demoted for is over", async () => {
+  const { checks, running, judged } = made(() => false);
+  assert.deepEqual(await checks.evaluate(), { demoted: false, checks: [] });
+  assert.deepEqual([running.length, judged], [0, [[]]]);
+});
 
 test("all who ask while checks run share one more run, which begins a while after the first has ended", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });

@@ -6,7 +6,7 @@ import type { Timer } from "../../../src/core/event.ts";
 import { Timers } from "../../../src/engine/timers.ts";
 
 const master: Timer = { kind: "master-down", interface: "carp0", vhid: 1 };
-const leave: Timer = { kind: "leave", interface: "carp0" };
+const leave: Timer = { kind: "leave", interface: "carp0", vhid: 1 };
 
 /** A clock set by the test, and alarms that ring at their time on it. */
 class Station {

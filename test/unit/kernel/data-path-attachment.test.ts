@@ -150,15 +150,15 @@ for (const hook of ["tcx", "clsact"] as const) {
   test(
     `programs that another program took off the carpdev are attached again by ${hook}`,
     hook === "tcx" ? OF_TCX : {},
-    () => {
+    async () => {
       const dataPath = carpdev.start(carpdev.runDir, hook);
       dataPath.configure(carpdev.plain());
-      assert.deepEqual(dataPath.repair(), []);
+      assert.deepEqual(await dataPath.repair(), []);
       for (const damage of damages[hook]) {
         damage();
-        assert.deepEqual(dataPath.repair(), [{ carpdev: "eth0", what: "eBPF programs were removed" }]);
+        assert.deepEqual(await dataPath.repair(), [{ carpdev: "eth0", what: "eBPF programs were removed" }]);
         assert.deepEqual(carpdev.count(hook), [1, 1]);
-        assert.deepEqual(dataPath.repair(), []);
+        assert.deepEqual(await dataPath.repair(), []);
       }
     },
   );

@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, test } from "node:test";
+import { MESSAGE_IDS } from "../../../src/kernel/process/journal.ts";
+import { oneLine } from "../../../src/kernel/process/log-line.ts";
 import {
   isSupervised,
   notifyReady,
@@ -15,7 +17,7 @@ import {
   notifyWatchdog,
   watchdogMs,
 } from "../../../src/kernel/process/notify.ts";
-import { createLog, oneLine, syslogHeader } from "../../../src/kernel/process/syslog.ts";
+import { createLog, syslogHeader } from "../../../src/kernel/process/syslog.ts";
 import { datagramsAt } from "./datagrams.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-log-"));
@@ -32,7 +34,7 @@ test("a syslog line begins with facility daemon, its priority, local time, progr
 
 test("a log line reaches syslogd, also one that was started later or anew", async () => {
   const socket = join(directory, "log");
-  const log = createLog("syslog", socket);
+  const log = createLog("syslog", { syslog: socket, journal: join(directory, "none") });
   log(2, "no listener yet");
   for (const text of ["carp0: state transition: BACKUP -> MASTER", "again"]) {
     const datagrams = await datagramsAt(socket);
@@ -46,10 +48,68 @@ test("a log line reaches syslogd, also one that was started later or anew", asyn
   }
 });
 
+test("the journal gets the line with its fields, and syslogd nothing", async () => {
+  const [journal, syslog] = [join(directory, "journal"), join(directory, "log")];
+  const entries = await datagramsAt(journal);
+  const lines = await datagramsAt(syslog);
+  const log = createLog("syslog", { journal, syslog });
+  log(2, "carp0: state transition: BACKUP -> MASTER\n", {
+    event: "transition",
+    interface: "carp0",
+    vhid: 1,
+    state: "MASTER",
+    previousState: "BACKUP",
+    reason: "the master\nis silent",
+  });
+  log(6, "no fields\nPRIORITY=0");
+  assert.deepEqual((await entries.next()).split("\n"), [
+    "MESSAGE=carp0: state transition: BACKUP -> MASTER",
+    "PRIORITY=2",
+    "SYSLOG_FACILITY=3",
+    "SYSLOG_IDENTIFIER=carpd",
+    `MESSAGE_ID=${MESSAGE_IDS.transition}`,
+    "CARP_INTERFACE=carp0",
+    "CARP_VHID=1",
+    "CARP_STATE=MASTER",
+    "CARP_PREVIOUS_STATE=BACKUP",
+    "CARP_REASON=the master?is silent",
+    "",
+  ]);
+  assert.match(await entries.next(), /^MESSAGE=no fields\?PRIORITY=0\nPRIORITY=6\n/);
+  await entries.close();
+  // A journal that is gone.
+  log(3, "for syslogd");
+  assert.match(await lines.next(), /: for syslogd$/);
+  await lines.close();
+  for (const each of [journal, syslog]) rmSync(each);
+});
+
+test("standard error that is the journal's: its protocol, and no second line", async () => {
+  const journal = join(directory, "journal");
+  const entries = await datagramsAt(journal);
+  const module = new URL("../../../src/kernel/process/syslog.ts", import.meta.url).href;
+  const run = (stream: string) => {
+    const script = `
+      const { fstatSync } = await import("node:fs");
+      const { dev, ino } = fstatSync(2);
+      process.env.JOURNAL_STREAM = ${stream};
+      const { createLog } = await import(${JSON.stringify(module)});
+      createLog("stderr", { journal: ${JSON.stringify(journal)} })(4, "once");`;
+    return spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" }).stderr;
+  };
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: of the script
+  assert.equal(run("`${dev}:${ino}`"), "");
+  assert.match(await entries.next(), /^MESSAGE=once\nPRIORITY=4\n/);
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: of the script
+  assert.equal(run("`${dev}:${ino + 1}`"), "<4>once\n");
+  await entries.close();
+  rmSync(journal);
+});
+
 test("a log without a reader does not block", async () => {
   const socket = join(directory, "stuck");
   const datagrams = await datagramsAt(socket);
-  const log = createLog("syslog", socket);
+  const log = createLog("syslog", { syslog: socket, journal: socket });
   for (let line = 0; line < 20_000; line++) log(6, "x".repeat(900));
   await datagrams.close();
 });

@@ -227,6 +227,18 @@ export const KEYWORDS: readonly Keyword[] = [
     apply: ({ draft }) => set(draft, "announce", null),
   },
   {
+    name: "preemptdelay",
+    ...limited("preemptdelay"),
+    argument: "SECONDS",
+    help: "once back, preempt no healthy master for so long",
+    apply: ({ draft, argument }) => set(draft, "preemptdelay", limitedNumber("preemptdelay", argument)),
+  },
+  {
+    name: "-preemptdelay",
+    help: "as net.inet.carp.preempt_delay says",
+    apply: ({ draft }) => set(draft, "preemptdelay", null),
+  },
+  {
     name: "group",
     argument: "GROUP",
     completes: "groups",

@@ -19,6 +19,7 @@ import { ControlSockets } from "../../../../src/engine/control/control-sockets.t
 import { Feed } from "../../../../src/engine/control/feed.ts";
 import { createMethods, type Served } from "../../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../../src/engine/control/server.ts";
+import { Delays } from "../../../../src/engine/metrics/delays.ts";
 import type { Evaluation } from "../../../../src/engine/scripts/service-checks.ts";
 
 const ROOT: Peer = { uid: 0, gid: 0, groups: [] };
@@ -85,6 +86,10 @@ beforeEach(async () => {
       }
       return outcomes;
     },
+    startedUs: 0,
+    delays: new Delays(),
+    packetCounts: () => undefined,
+    leaseUntilUs: () => 0,
     packets: () => [PACKETS],
     overruled: () => ({ before: [], xdp: 0 }),
     feed,
@@ -92,6 +97,7 @@ beforeEach(async () => {
     scriptsDoNotRun: false,
     unreached: () => undefined,
     runDir: directory,
+    setUnit: async (command) => host.command(command, NOW),
     maintenance: async (on) => {
       maintenance.push(on);
       return on ? { effects: [] } : { error: "the disk is full" };
@@ -285,6 +291,18 @@ test("demote, demotion and promote: a part of the counter under a name", async (
   assert.deepEqual({ counter, reasons }, { counter: 5, reasons: [{ reason: "disk", by: 5 }] });
   assert.deepEqual(await engine.call("promote", { reason: "disk" }), {});
   await assert.rejects(engine.call("promote", { reason: "disk" }), ControlError);
+});
+
+test("demote-unit, unit-states and promote-unit: a part of the counter while a unit is not active", async () => {
+  const counter = async () => (await engine.call("demotion", {})).counter;
+  const unit = "nginx.service";
+  assert.deepEqual(await engine.call("demote-unit", { unit, by: 5, active: true }), {});
+  assert.equal(await counter(), 0);
+  assert.deepEqual(await engine.call("unit-states", { states: [{ unit, active: false }] }), {});
+  assert.equal(await counter(), 5);
+  assert.deepEqual(await engine.call("promote-unit", { unit }), {});
+  assert.equal(await counter(), 0);
+  await assert.rejects(engine.call("promote-unit", { unit }), ControlError);
 });
 
 test("maintenance: the engine decides, and its refusal is told", async () => {
