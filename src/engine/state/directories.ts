@@ -116,21 +116,15 @@ export function makeStateDirectory(path: string, user: User | undefined): string
 
 /**
  * Gives a directory to the engine's user, with the files that engines of root left there. No link is followed, and a
- * file with a second name stays root's. An engine that may not give files away leaves them: in a directory that is its
- * user's it can replace them.
+ * file with a second name stays root's.
  */
 export function handOver(directory: string, user: User | undefined): void {
   if (user === undefined) return;
-  const isHandedOver = statSync(directory).uid === user.uid;
   for (const name of readdirSync(directory)) {
     const path = join(directory, name);
     const found = lstatSync(path);
-    if (found.uid !== 0 || found.nlink !== 1 || !(found.isFile() || found.isSocket())) continue;
-    try {
+    if (found.uid === 0 && found.nlink === 1 && (found.isFile() || found.isSocket()))
       lchownSync(path, user.uid, user.gid);
-    } catch (error) {
-      if (!isHandedOver || (error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    }
   }
-  if (!isHandedOver) chownSync(directory, user.uid, user.gid);
+  chownSync(directory, user.uid, user.gid);
 }
