@@ -26,9 +26,6 @@ export interface Contents {
   readonly uncompressed?: boolean;
 }
 
-/** Where the libraries of a foreign architecture's compiler are. */
-const CROSS_LIBRARIES = "/usr/aarch64-linux-gnu/lib";
-
 /** @returns the path of the package */
 export async function makeDebianPackage(contents: Contents): Promise<string> {
   const { architecture, executable, addon, licences, uncompressed = false } = contents;
@@ -54,11 +51,9 @@ export async function makeDebianPackage(contents: Contents): Promise<string> {
   writeFileSync(join(source, "debian/changelog"), changelog);
   const texts = [...licences].map(([each, text]) => `${"=".repeat(80)}\n${each}\n\n${text.trim()}\n`);
   writeFileSync(join(source, "third-party-licences"), texts.join("\n"));
-  const cross = architecture === "arm64" ? { SHLIBS_OPTIONS: `-l${CROSS_LIBRARIES}` } : {};
-  await execa("dpkg-buildpackage", ["--build=binary", "--no-sign", "-d", `--host-arch=${architecture}`], {
-    cwd: source,
-    env: { ...cross, COMPRESSION: uncompressed ? "none" : "xz" },
-  });
+  const words = ["--build=binary", "--no-sign", "-d", `--host-arch=${architecture}`];
+  const env = { COMPRESSION: uncompressed ? "none" : "xz" };
+  await execa("dpkg-buildpackage", words, { cwd: source, env });
   return join(directory, `${name}_${version}_${architecture}.deb`);
 }
 

@@ -4,7 +4,7 @@
  * Node's thread pool: a thread that is there already loses every capability with root.
  */
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { isSea } from "node:sea";
@@ -16,6 +16,7 @@ import { isAnswered } from "./control/control-sockets.ts";
 import { runEngine } from "./daemon.ts";
 import type { EngineOptions } from "./engine.ts";
 import { listenForScrapes, type MetricsListener } from "./metrics/listener.ts";
+import { connectRunner } from "./scripts/runner/runner-connection.ts";
 import { startRunner } from "./scripts/runner/runner-process.ts";
 import { handOver, makeRunDirectory, makeStateDirectory } from "./state/directories.ts";
 import { openDocument } from "./state/document.ts";
@@ -47,7 +48,10 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
     if (typeof listener === "string") complaints.push(listener);
     else listeners.push(listener);
   }
-  const runner = startRunner({ runDir, etcDir, environment: process.env });
+  const { CARP_RUNNER_SOCKET: elsewhere = "" } = process.env;
+  const runner = existsSync(elsewhere)
+    ? connectRunner(elsewhere)
+    : startRunner({ runDir, etcDir, environment: process.env });
   raisePriority();
   nativeProcess.unlimitLockedMemory();
   const dataPath = createDataPath({

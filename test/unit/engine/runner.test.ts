@@ -1,11 +1,14 @@
 /** The engine's end of the runner against runners that misbehave: every job is settled, and nothing else happens. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { type Job, Runner } from "../../../src/engine/scripts/runner/runner.ts";
+import { connectRunner } from "../../../src/engine/scripts/runner/runner-connection.ts";
 import { spawnRunner } from "../../../src/engine/scripts/runner/runner-process.ts";
 
 let directory: string;
@@ -17,7 +20,7 @@ after(() => rmSync(directory, { recursive: true }));
 const JOB: Job = { kind: "checks" };
 
 /** A runner that does as told: `say` sends a line, `heard` is called with each message. */
-function made(context: TestContext, body: string) {
+function made(context: TestContext, body: string, start: typeof spawnRunner = spawnRunner) {
   const program = join(directory, `${Math.random()}.mjs`);
   const text = `
     import { Socket } from "node:net";
@@ -34,12 +37,60 @@ function made(context: TestContext, body: string) {
   const { promise: lost, resolve } = Promise.withResolvers<void>();
   const runner = new Runner({
     log: (priority, text) => lines.push(`${priority} ${text}`),
-    process: spawnRunner([process.execPath, program]),
+    process: start([process.execPath, program]),
     lost: resolve,
   });
   context.after(() => runner.stop());
   return { runner, lines, lost };
 }
+
+/** As the service manager does: starts a runner for each connection, which is its socket. */
+const ACCEPT = `
+import os, signal, socket, subprocess, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print(flush=True)
+while True:
+  connection, _ = server.accept()
+  if os.fork() == 0:
+    os.dup2(connection.fileno(), 3)
+    os.execv(sys.argv[2], [sys.argv[2], sys.argv[3]])
+  connection.close()`;
+
+test("one behind a socket does jobs, and is started again when it dies in the middle of a line", async (context) => {
+  const [socket, link] = [join(directory, "runner.sock"), join(directory, "runner.mjs")];
+  const words = ["-ISc", ACCEPT, socket, process.execPath, link];
+  const server = spawn("python3", words, { stdio: ["ignore", "pipe", "inherit"] });
+  context.after(() => server.kill("SIGKILL"));
+  await once(server.stdout, "data");
+  const { runner, lines } = made(
+    context,
+    `heard = ({ id }) => { if (id !== 2) return say({ kind: "ran", id, results: [] });
+      say('{"kind":"ran",'); setTimeout(() => process.kill(process.pid, "SIGKILL"), 20); };`,
+    ([, program = ""]) => {
+      symlinkSync(program, link);
+      return connectRunner(socket);
+    },
+  );
+  assert.deepEqual(await runner.run(JOB), { results: [] });
+  const ended = { interrupted: "the runner ended (exit status 0)", again: true };
+  assert.deepEqual(await runner.run(JOB), ended);
+  assert.deepEqual(await runner.run(JOB), { results: [] });
+  assert.deepEqual(lines, [
+    "3 the runner of hooks and service checks ended (exit status 0), starting it again",
+  ]);
+});
+
+test("one behind a socket that nobody listens at is tried again", async (context) => {
+  const { runner } = made(context, "", () => connectRunner(join(directory, "absent.sock")));
+  for (let time = 0; time < 3; time++)
+    assert.deepEqual(await runner.run(JOB), {
+      interrupted: "the runner ended (exit status 0)",
+      again: true,
+    });
+});
 
 const misbehaviours: readonly (readonly [what: string, body: string, why: string])[] = [
   ["that talks nonsense", `heard = () => say("nonsense\\n");`, "sent a line that is not a message"],

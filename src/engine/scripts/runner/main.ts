@@ -11,11 +11,14 @@ import { killLeftovers } from "./leftovers.ts";
 import { RUNNER_FD } from "./messages.ts";
 import { takeOrders } from "./orders.ts";
 
+/** The engine's socket where the service manager starts the runner. */
+const STANDARD_INPUT = 0;
 const CLOSE_ON_EXEC = 0o2000000;
 
 /** Runs until the socket pair is closed, then exits. @returns the exit status when no engine started it */
 export async function runRunner(): Promise<number> {
-  if (!isSocket(RUNNER_FD)) {
+  const fd = [RUNNER_FD, STANDARD_INPUT].find(isSocket);
+  if (fd === undefined) {
     process.stderr.write("carpctl: runner: only the engine starts it\n");
     return 1;
   }
@@ -27,7 +30,7 @@ export async function runRunner(): Promise<number> {
   // A signal to the engine's whole session or service must not end the hooks of its last changes.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 
-  const engine = new Socket({ fd: RUNNER_FD, readable: true, writable: true });
+  const engine = new Socket({ fd, readable: true, writable: true });
   takeOrders(engine, process.env, () => process.exit(0));
   return new Promise(() => {});
 }

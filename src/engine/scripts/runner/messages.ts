@@ -5,7 +5,7 @@
  * else that root executes, the runner knows from its start.
  */
 
-import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import * as z from "zod";
 import { jsonIn, readLines } from "../../../control/framing.ts";
 
@@ -77,7 +77,7 @@ export type RunnerMessage = z.infer<typeof RunnerMessage>;
  * Calls `take` with each message; calls `garbled` once, and nothing after it, when a line is not a message.
  */
 export function readMessages<T>(
-  socket: Socket,
+  socket: Readable,
   schema: z.ZodType<T>,
   take: (message: T) => void,
   garbled: (why: string) => void,

@@ -5,8 +5,8 @@
  */
 
 import { spawn } from "node:child_process";
-import type { Socket } from "node:net";
 import { isSea } from "node:sea";
+import type { Duplex } from "node:stream";
 import { RUNNER_FD } from "./messages.ts";
 
 const SHELL_FD = 4;
@@ -19,11 +19,17 @@ while read -r order first _ <&4; do
   echo "exited $?" >&4
 done`;
 
+/** A stream that keeps a process from ending, or does not. */
+export interface Conversation extends Duplex {
+  ref(): this;
+  unref(): this;
+}
+
 export interface RunnerProcess {
   /** To and from the runner, one after the other; undefined when the shell could not be started. */
-  readonly socket: Socket | undefined;
+  readonly socket: Conversation | undefined;
   /** To and from the shell. */
-  readonly shell: Socket | undefined;
+  readonly shell: Conversation | undefined;
   /** Resolves when the shell has ended: no runner can be started any more. */
   readonly ended: Promise<void>;
 }
@@ -59,8 +65,8 @@ export function spawnRunner(
   });
   child.unref();
   return {
-    socket: (child.stdio[RUNNER_FD] as Socket | undefined) ?? undefined,
-    shell: (child.stdio[SHELL_FD] as Socket | undefined) ?? undefined,
+    socket: (child.stdio[RUNNER_FD] as Conversation | undefined) ?? undefined,
+    shell: (child.stdio[SHELL_FD] as Conversation | undefined) ?? undefined,
     ended: new Promise((resolve) => {
       child.once("error", () => resolve());
       child.once("exit", () => resolve());
