@@ -34,7 +34,12 @@ export function bootFacts(now: Instant): BootFacts {
 
 /** Where the service manager hides process 1; 0: not known, or the clock was set meanwhile. */
 function systemdBeganUs(now: Instant): Micros {
-  const madeMs = statSync(MADE_BY_SYSTEMD, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  let madeMs = 0;
+  try {
+    madeMs = statSync(MADE_BY_SYSTEMD).mtimeMs;
+  } catch {
+    // Without systemd there is none.
+  }
   const us = now.us - (now.epochUs - madeMs * 1000);
   return us > 0 && us <= now.us ? us : 0;
 }
