@@ -26,7 +26,8 @@ interface Claim {
 export type Effect =
   /**
    * Send, then report an `advertised` event; no event when it was too late for all its packets. `bowsOut`: it
-   * claims nothing (a bow-out or a concession) and may leave without a lease.
+   * claims nothing (a bow-out or a concession) and may leave without a lease. `waits`: only after the effects before
+   * it, as for the device; any other leaves at once.
    */
   | ({
       readonly kind: "advertise";
@@ -34,6 +35,7 @@ export type Effect =
       readonly vhid: number;
       readonly carpdev: string;
       readonly bowsOut: boolean;
+      readonly waits: boolean;
       readonly transmissions: readonly Transmission[];
     } & Claim)
   /**

@@ -233,6 +233,16 @@ export class Host {
     return this.#interfaces.inOrder().map((each) => each.view());
   }
 
+  /** The names of the carp interfaces, in numeric order: for a view of one after the other. */
+  interfaceNames(): string[] {
+    return this.#interfaces.inOrder().map(({ name }) => name);
+  }
+
+  /** undefined: there is no such interface. */
+  interface(name: string): InterfaceView | undefined {
+    return this.#interfaces.get(name)?.view();
+  }
+
   groups(): GroupView[] {
     return [...this.#interfaces.byGroup()].map(([name, interfaces]) => ({
       name,

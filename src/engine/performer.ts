@@ -1,7 +1,7 @@
 /**
  * Performer: performs the core's effects on the kernel and reports their outcomes as events. The effects of
- * one interface are performed in the order given; none waits for another interface, unless the core joins them. Knows
- * no CARP rule.
+ * one interface are performed in the order given, but advertisements that do not wait; none waits for another interface,
+ * unless the core joins them. Knows no CARP rule.
  */
 
 import type { Effect, LogFields, News } from "../core/effect.ts";
@@ -40,6 +40,8 @@ interface Work {
   readonly sequence: Sequence;
   /** Number of times the lease of each virtual host has been taken away, by vhid. */
   readonly revocations: Map<number, number>;
+  /** The last advertisement of each virtual host, by vhid: one that waits is not sent behind a later one. */
+  readonly latest: Map<number, Effect>;
 }
 
 export class Performer {
@@ -94,9 +96,15 @@ export class Performer {
         log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined, effect.fields);
         break;
       case "advertise": {
+        const { sequence, latest } = this.#work(effect.interface);
+        latest.set(effect.vhid, effect);
+        if (!effect.waits) {
+          this.#advertise(effect);
+          break;
+        }
         const isRevoked = this.#watchLease(effect);
-        this.#sequence(effect.interface).push(() => {
-          if (effect.bowsOut || !isRevoked()) this.#advertise(effect);
+        sequence.push(() => {
+          if (!isRevoked() && latest.get(effect.vhid) === effect) this.#advertise(effect);
         });
         break;
       }
@@ -269,7 +277,11 @@ export class Performer {
   #work(name: string): Work {
     const known = this.#works.get(name);
     if (known !== undefined) return known;
-    const work = { sequence: new Sequence(this.#options.enter), revocations: new Map<number, number>() };
+    const work: Work = {
+      sequence: new Sequence(this.#options.enter),
+      revocations: new Map(),
+      latest: new Map(),
+    };
     this.#works.set(name, work);
     return work;
   }

@@ -284,6 +284,12 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ],
   ["netstat -I", "carpctl: -I: needs a value\nusage: carpctl netstat [-s] [-p carp] [-I INTERFACE]\n"],
   ["status carp0", "carpctl: carp0: unknown argument\nusage: carpctl status [--watch]\n"],
+  ["metrics carp0", "carpctl: carp0: unknown argument\nusage: carpctl metrics [--textfile PATH]\n"],
+  ["metrics --textfile", "carpctl: --textfile: needs a value\nusage: carpctl metrics [--textfile PATH]\n"],
+  [
+    "engine --metrics 10.0.0.2",
+    "carpctl: --metrics 10.0.0.2: expected ADDRESS:PORT, [IPV6]:PORT or unix:PATH\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",
+  ],
   [
     "engine now",
     "carpctl: now: unknown argument\nusage: carpctl engine [--log syslog|stderr] [--boot-demotion SECONDS] [--metrics ADDRESS:PORT|unix:PATH]\n",

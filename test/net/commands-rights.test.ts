@@ -31,6 +31,7 @@ const READS = [
   "carp0 --json",
   "netstat",
   "netstat --json",
+  "metrics",
   "netstat -I carp0",
   "sysctl -a",
   "sysctl net.inet.carp.demotion",

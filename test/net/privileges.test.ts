@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -174,6 +175,8 @@ test("SIGUSR1 opens no inspector, and the environment changes nothing about Node
       NODE_REDIRECT_WARNINGS: marker,
       CARPCTL_NEXT_IMAGE: JSON.stringify({ runDir: a.runDirectory, etcDir: a.etcDirectory, log: "stderr" }),
     };
+    // Without a directory of checks no runner is started for them.
+    mkdirSync(join(a.etcDirectory, "carp/service_status.d"), { recursive: true });
     const engine = await a.startEngine({ environment: hostile });
     const told = a.spawn(CARPCTL, ["monitor"], { environment: hostile });
     await engine.request("service-status", {});

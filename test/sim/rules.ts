@@ -157,6 +157,8 @@ export class Rules {
   readonly #silentSinceUs = new WeakMap<Station, Map<string, Micros>>();
   /** Since when each virtual host has been back, and the demotion that it had then or since. */
   readonly #back = new WeakMap<Station, Map<string, { readonly sinceUs: Micros; readonly demote: number }>>();
+  /** The change of each host's settings that was looked at last. */
+  readonly #followed = new WeakMap<Station, number>();
   /** Called with each advertisement that a host has to accept. */
   readonly #heard: (station: Station, heard: Heard) => void;
   /** Called with each transition that has a cause. */
@@ -249,6 +251,8 @@ export class Rules {
   }
 
   #followDemotion(station: Station): void {
+    if (this.#followed.get(station) === station.settingsChanges) return;
+    this.#followed.set(station, station.settingsChanges);
     for (const [key, { demote: before, sinceUs }] of this.#back.get(station) ?? []) {
       const { demote } = station.settings(key);
       if (demote < before) this.#isBack(station, key);

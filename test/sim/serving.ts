@@ -18,9 +18,13 @@ export class Serving {
   /** Since when a host has been MASTER without being able to answer, beside one that is able, by both and the key. */
   readonly #since = new Map<string, Micros>();
 
+  /** Whether there is nothing to look at until a host lacks a part. */
+  isIdle(segment: Segment): boolean {
+    return this.#since.size === 0 && stationsOn(segment).every(({ unplaced }) => unplaced.size === 0);
+  }
+
   check(segment: Segment): void {
-    const stations = segment.plugs.filter((each) => each instanceof Station);
-    if (this.#since.size === 0 && stations.every(({ unplaced }) => unplaced.size === 0)) return;
+    const stations = stationsOn(segment);
     for (const station of stations)
       for (const [key, state] of station.states) {
         const isWrong = state === "MASTER" && isAmiss(station, key);
@@ -46,6 +50,10 @@ export class Serving {
         `${station.name} ${key}: MASTER for ${us - sinceUs} us without ${[...station.unplaced].join(" and ")}, beside ${other.name}`,
       );
   }
+}
+
+function stationsOn({ plugs }: Segment): Station[] {
+  return plugs.filter((each) => each instanceof Station);
 }
 
 /** Whether the host runs undisturbed, and has not got all of the interface in place. */

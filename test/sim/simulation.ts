@@ -65,6 +65,7 @@ class Simulation implements Witness {
   readonly #attackers: readonly Attacker[];
   readonly #leases = new Leases();
   readonly #serving = new Serving();
+  #isWatching = false;
   readonly #rules = new Rules({
     heard: (station, heard) => this.#leases.heard(station, heard),
     changed: (station, transition, own) => this.#leases.changed(station, transition, own),
@@ -87,10 +88,7 @@ class Simulation implements Witness {
   run(): void {
     for (const host of this.#hosts) host.start();
     for (const step of this.#plan.steps) this.world.at(step.atUs, () => this.#begin(step));
-    for (const segment of this.#segments) {
-      this.#lookAfter(segment);
-      this.#watchServing(segment);
-    }
+    for (const segment of this.#segments) this.#lookAfter(segment);
     this.world.run(this.#plan.durationUs);
   }
 
@@ -251,9 +249,20 @@ class Simulation implements Witness {
     this.world.at(againUs, () => this.#lookAfter(segment));
   }
 
-  #watchServing(segment: Segment): void {
-    this.#serving.check(segment);
-    this.world.at(this.world.us + 1e5 * (this.#longestAdvbase + 1), () => this.#watchServing(segment));
+  /** Looks after every segment at intervals, as long as a host lacks a part. */
+  #watchServing(): void {
+    if (this.#isWatching || this.#segments.every((segment) => this.#serving.isIdle(segment))) return;
+    this.#isWatching = true;
+    const everyUs = 1e5 * (this.#longestAdvbase + 1);
+    this.world.at((Math.floor(this.world.us / everyUs) + 1) * everyUs, () => {
+      this.#isWatching = false;
+      for (const segment of this.#segments) this.#serving.check(segment);
+      this.#watchServing();
+    });
+  }
+
+  lacks(): void {
+    this.#watchServing();
   }
 
   handled(station: Station, cause: Cause, effects: readonly Effect[]): void {

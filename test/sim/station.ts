@@ -58,6 +58,8 @@ export interface Witness {
   done(station: Station): void;
   /** A lease is about to change; `untilUs` is on the host's clock. */
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void;
+  /** A part could not be put in place. */
+  lacks(station: Station): void;
   crashed(station: Station, cause: Cause, error: unknown): void;
 }
 
@@ -107,6 +109,8 @@ export class Station implements Plugged {
   /** carp interfaces that have not left yet. */
   readonly #leaving = new Set<string>();
   readonly #givingWay = new Set<string>();
+  /** How often its settings may have changed. */
+  settingsChanges = 0;
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
@@ -157,7 +161,10 @@ export class Station implements Plugged {
 
   notePlaced(part: string, isInPlace: boolean): void {
     const changed = isInPlace ? this.unplaced.delete(part) : !this.unplaced.has(part);
-    if (!isInPlace) this.unplaced.add(part);
+    if (!isInPlace) {
+      this.unplaced.add(part);
+      this.#witness.lacks(this);
+    }
     if (changed) this.disturbed();
   }
 
@@ -315,7 +322,7 @@ export class Station implements Plugged {
     this.states.clear();
     this.#leaving.clear();
     this.#givingWay.clear();
-    this.#settings.clear();
+    this.#forgetSettings();
     this.virtualHosts.clear();
     this.ownCounters.clear();
     for (const memory of this.#memories.values()) memory.restart();
@@ -364,7 +371,7 @@ export class Station implements Plugged {
       this.#witness.crashed(this, cause, error);
       return [];
     }
-    if (changesSettings(cause) || effects.some(({ kind }) => kind === "demotion")) this.#settings.clear();
+    if (changesSettings(cause) || effects.some(({ kind }) => kind === "demotion")) this.#forgetSettings();
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
       if (effect.kind === "transition") {
@@ -419,7 +426,7 @@ export class Station implements Plugged {
     const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
     if (configuration === undefined) this.configurations.delete(name);
     else this.configurations.set(name, configuration);
-    this.#settings.clear();
+    this.#forgetSettings();
     this.#learnSecrets();
   }
 
@@ -463,6 +470,11 @@ export class Station implements Plugged {
     return this.#tagsAround;
   }
 
+  #forgetSettings(): void {
+    this.#settings.clear();
+    this.settingsChanges++;
+  }
+
   settings(key: string): Settings {
     let known = this.#settings.get(key);
     if (known === undefined) {
@@ -500,7 +512,7 @@ export class Station implements Plugged {
    * left.
    */
   #refresh(): void {
-    this.#settings.clear();
+    this.#forgetSettings();
     const host = this.engine?.host;
     if (host === undefined) return;
     const known = this.configurations;

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { readInterfaceFile } from "../../src/cli/commands/netstart/interface-file.ts";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
@@ -80,22 +80,26 @@ test("every signal that the engine listens to has an entry, and no other", () =>
   assert.deepEqual(told.sort(), [...listened].sort());
 });
 
-test("the systemd units are valid", (context) => {
+test("the systemd units are valid, and those of the package are in the manual", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
+  context.after(() => rmSync(directory, { recursive: true }));
   for (const name of ["carpd", "carpctl"]) symlinkSync(CARPCTL, join(directory, name));
-  const paths = [carpd, serviceStatus].flatMap((page) => {
-    const names = [...page.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);
-    const units = displays(page, "[Unit]");
-    assert.deepEqual([names.length, units.length], [2, 2]);
-    for (const [at, name] of names.entries())
-      writeFileSync(join(directory, name), units[at]?.replaceAll("/usr/local/sbin", directory) ?? "");
-    return names.map((name) => join(directory, name));
+  const installed = globSync(join(tree, "src/install/systemd/*")).map((path) => {
+    const name = basename(path);
+    assert.ok(carpd.includes(name), name);
+    return [name, readFileSync(path, "utf8")] as const;
   });
+  const names = [...serviceStatus.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);
+  const shown = displays(serviceStatus, "[Unit]");
+  assert.equal(names.length, shown.length);
+  const units = [...installed, ...names.map((name, at) => [name, shown[at] ?? ""] as const)];
+  for (const [name, text] of units)
+    writeFileSync(join(directory, name), text.replaceAll(/\/usr(\/local)?\/sbin/g, directory));
+  const paths = units.map(([name]) => join(directory, name));
   const { error, stdout, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...paths], {
     encoding: "utf8",
     env: { ...process.env, SYSTEMD_UNIT_PATH: `${directory}:` },
   });
-  rmSync(directory, { recursive: true });
   if (error !== undefined) context.skip("systemd-analyze is not installed");
   else assert.equal(`${stdout}${stderr}`, "");
 });

@@ -32,8 +32,12 @@ export type AdvertisedFields = HeaderFields & { readonly counter: bigint };
 export interface Transmitter {
   /** The source address of our advertisements in that family to this host. */
   source(family: Family, peer: string): string | undefined;
-  /** Sends the advertisement, unless that would be later than `untilUs`. */
-  advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros): void;
+  /**
+   * Sends the advertisement, unless that would be later than `untilUs`.
+   *
+   * @param waits until the device is in place
+   */
+  advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros, waits: boolean): void;
   /**
    * Sends gratuitous ARP and neighbour advertisements, for every address or some, unless that would be later
    * than `untilUs`.

@@ -420,7 +420,9 @@ export class VirtualHost {
     this.#owner.mastershipChanged();
     // Before the advertisement, which draws the clients' packets here at once.
     this.#grantLease();
-    this.#advertise(now);
+    // A master that is heard answers until it hears of this one, which should be able to by then. For a silent one
+    // nobody answers, and the peers have to hear of this one before they take over as well.
+    this.#advertise(now, reason.kind !== "master-silent");
     this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
     this.#announcements.tookOver();
     this.paceAnnouncements(now);
@@ -495,12 +497,13 @@ export class VirtualHost {
     this.#announcements.stop();
   }
 
-  #advertise(now: Instant): void {
+  /** @param waits until the device is in place */
+  #advertise(now: Instant, waits = false): void {
     const { advbase } = this.#owner;
     const { advskew, demote } = this.#effective;
     const stepUs = intervalUs(advbase, advskew);
     this.#lease.promise(this.#leaseUs(now.us, stepUs));
-    this.#send({ advbase, advskew, demote }, now);
+    this.#send({ advbase, advskew, demote }, now, waits);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.
     const dueUs = this.#advertiseAtUs;
@@ -508,9 +511,9 @@ export class VirtualHost {
     this.#arm(this.#advertiseTimer, nextAdvertisementUs(onTime ? dueUs : now.us, stepUs));
   }
 
-  #send(fields: HeaderFields, now: Instant): void {
+  #send(fields: HeaderFields, now: Instant, waits = false): void {
     const counter = this.counters.next(fields, this.#owner.counterStyle, now);
-    this.#owner.transmitter.advertise(this.vhid, { ...fields, counter }, this.#lease.untilUs);
+    this.#owner.transmitter.advertise(this.vhid, { ...fields, counter }, this.#lease.untilUs, waits);
   }
 
   /**

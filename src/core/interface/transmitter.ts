@@ -40,7 +40,7 @@ export class InterfaceTransmitter implements Transmitter {
     return this.#station.appearance.source(family, peer);
   }
 
-  advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros): void {
+  advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros, waits: boolean): void {
     const { configuration, appearance, signing } = this.#station;
     const { name, carpdev } = configuration;
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
@@ -54,6 +54,7 @@ export class InterfaceTransmitter implements Transmitter {
       vhid,
       carpdev,
       bowsOut,
+      waits,
       transmissions,
       untilUs,
     });
@@ -94,6 +95,7 @@ export class InterfaceTransmitter implements Transmitter {
       vhid,
       carpdev,
       bowsOut: true,
+      waits: false,
       transmissions,
       untilUs,
     });

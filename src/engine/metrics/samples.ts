@@ -184,9 +184,11 @@ let expected = 0;
  */
 export async function readMetrics(engine: Measured, turn: () => Promise<void>): Promise<Buffer> {
   const readings: Reading[] = [];
-  for (const [at, view] of engine.host.interfaces().entries()) {
+  for (const [at, name] of engine.host.interfaceNames().entries()) {
     if (at > 0 && at % INTERFACES_IN_A_TURN === 0) await turn();
-    readings.push(...read(view, engine));
+    const reading = read(name, engine);
+    // undefined: it was destroyed between two turns.
+    if (reading !== undefined) readings.push(reading);
   }
   const exposition = new Exposition(expected);
   let lines = 0;
@@ -208,11 +210,10 @@ function isOfHost(name: MetricName): name is keyof typeof OF_HOST {
   return name in OF_HOST;
 }
 
-function read(view: InterfaceView, engine: Measured): readonly Reading[] {
-  const { name } = view;
+function read(name: string, engine: Measured): Reading | undefined {
+  const view = engine.host.interface(name);
   const statistics = engine.host.statisticsOf(name);
-  // It was destroyed between two turns.
-  if (statistics === undefined) return [];
+  if (view === undefined || statistics === undefined) return undefined;
   const atUs = engine.now().us;
   const isEnforced = engine.dataPathObstacle === undefined;
   const packets = engine.packetCounts(name);
@@ -223,5 +224,5 @@ function read(view: InterfaceView, engine: Measured): readonly Reading[] {
     leaseUs: isEnforced ? Math.max(0, engine.leaseUntilUs(name, node.vhid) - atUs) : undefined,
     packets: packets?.nodes.find(({ vhid }) => vhid === node.vhid),
   }));
-  return [{ view, own: labelsOf(name), statistics, nodes, packets }];
+  return { view, own: labelsOf(name), statistics, nodes, packets };
 }

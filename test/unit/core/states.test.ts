@@ -378,6 +378,20 @@ describe("taking over", () => {
     assert.equal(station.host.statistics.transitionsToMaster, 1);
   });
 
+  it("from a silent master it advertises at once, while the device is set up; from one that answers it waits for that", () => {
+    const silent = backup();
+    silent.world.run(4 * SECOND);
+    const heard = backup();
+    heard.sysctl("preempt", 1);
+    heard.take();
+    const advertises = (effects: readonly Effect[]) => only(effects, "advertise").map(({ waits }) => waits);
+    assert.deepEqual(advertises(silent.take()).slice(0, 2), [false, false]);
+    assert.deepEqual(advertises(heard.hear(advertisement({ advskew: 1 }))), [true]);
+    heard.take();
+    heard.world.run(SECOND);
+    assert.deepEqual(advertises(heard.take()), [false]);
+  });
+
   it("takes the lease back when the first advertisement does not leave", () => {
     const station = backup();
     station.sending = () => "ENOBUFS";

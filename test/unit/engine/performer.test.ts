@@ -50,15 +50,16 @@ class Station {
 }
 
 const at = { interface: "carp0", vhid: 1, carpdev: "eth0", untilUs: 1000 } as const;
-const advertise: Effect = {
+const advertise = {
   ...at,
   kind: "advertise",
   bowsOut: false,
+  waits: true,
   transmissions: [
     { family: 4, frame: Buffer.from("over IPv4") },
     { family: 6, frame: Buffer.from("over IPv6") },
   ],
-};
+} satisfies Effect;
 const announce: Effect = { ...at, kind: "announce", frames: [Buffer.from("ARP"), Buffer.from("NA")] };
 const device: Effect = { kind: "device", interface: "carp0", device: null };
 
@@ -108,13 +109,26 @@ test("a claim that waited too long for the device is not sent, and is no failure
   assert.deepEqual([station.sent, station.reported], [[], []]);
 });
 
-test("a claim that waited while the lease was taken away is not sent; a bow-out is", () => {
+test("a claim that waited while the lease was taken away is not sent", () => {
   const station = new Station();
   const lost: Effect = { kind: "lease", interface: "carp0", vhid: 1, untilUs: 0 };
-  station.performer.perform([device, advertise, announce, { ...advertise, bowsOut: true }, lost]);
+  station.performer.perform([device, advertise, announce, lost]);
   station.finishDevice();
   assert.equal(station.performer.isSettled, true);
-  assert.deepEqual(station.sent, ["over IPv4", "over IPv6"]);
+  assert.deepEqual([station.sent, station.reported], [[], []]);
+});
+
+test("an advertisement leaves while the device is changed, and one that waited for that is not sent behind it", () => {
+  const station = new Station();
+  const later = {
+    ...advertise,
+    waits: false,
+    transmissions: [{ family: 4, frame: Buffer.from("later") }],
+  } as const;
+  station.performer.perform([device, advertise, later]);
+  assert.deepEqual(station.sent, ["later"]);
+  station.finishDevice();
+  assert.deepEqual(station.sent, ["later"]);
   assert.equal(station.reported.length, 1);
 });
 
