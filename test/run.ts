@@ -88,7 +88,7 @@ const turns: readonly (readonly Phase[])[] = [
       givesWay: false,
       ofExecutable: true,
     },
-    { files: ["test/system/@(pair|package)"], concurrency: 2, needsRoot: true, givesWay: false },
+    { files: ["test/system/@(pair|package|readme)"], concurrency: 2, needsRoot: true, givesWay: false },
   ],
 ];
 

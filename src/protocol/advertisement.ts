@@ -52,20 +52,31 @@ export function encodeAdvertisement(
   authentication: Authentication,
   form?: DigestForm,
 ): Uint8Array {
+  const { vhid, advskew, advbase, demote, counter } = fields;
   const message = new Uint8Array(ADVERTISEMENT_BYTES);
-  const view = new DataView(message.buffer);
   message[0] = VERSION_AND_TYPE;
-  for (const name of ["vhid", "advskew", "demote", "advbase"] as const) {
-    const value = fields[name];
-    if (!Number.isInteger(value) || value < 0 || value > 255)
-      throw new RangeError(`${name} ${value}: must be 0..255`);
-    message[offset[name]] = value;
-  }
+  message[offset.vhid] = inByte("vhid", vhid);
+  message[offset.advskew] = inByte("advskew", advskew);
   message[offset.authLength] = AUTHENTICATION_WORDS;
-  message.set(authentication.sign(fields.counter, form), offset.digest);
-  view.setBigUint64(offset.counter, fields.counter);
-  view.setUint16(offset.checksum, internetChecksum(message));
+  message[offset.demote] = inByte("demote", demote);
+  message[offset.advbase] = inByte("advbase", advbase);
+  message.set(authentication.sign(counter, form), offset.digest);
+  counterView.setBigUint64(0, counter);
+  message.set(counterBytes, offset.counter);
+  const checksum = internetChecksum(message);
+  message[offset.checksum] = checksum >> 8;
+  message[offset.checksum + 1] = checksum & 0xff;
   return message;
+}
+
+/** A view of each message would move the message out of the heap, which takes longer than all the rest. */
+const counterBytes = new Uint8Array(8);
+const counterView = new DataView(counterBytes.buffer);
+
+function inByte(name: string, value: number): number {
+  if (!Number.isInteger(value) || value < 0 || value > 255)
+    throw new RangeError(`${name} ${value}: must be 0..255`);
+  return value;
 }
 
 /** Source and destination of an IP packet. */

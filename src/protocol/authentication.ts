@@ -49,6 +49,12 @@ export interface SignedForm {
   readonly message: Uint8Array;
 }
 
+/** What a digest is computed over. */
+interface Message {
+  readonly bytes: Uint8Array;
+  readonly counterPlace: DataView;
+}
+
 /**
  * Signs and verifies for one virtual host as it is configured. All that does not change between two advertisements
  * is laid out once. (One HMAC over the whole message was measured to cost less than copying two kept hash states,
@@ -58,9 +64,9 @@ export class Authentication {
   readonly #vhid: number;
   readonly #key: KeyObject;
   /** The message with room for the counter at its end. */
-  readonly #message: Uint8Array;
+  readonly #message: Message;
   /** The message with the link-local addresses, the other form in use; undefined when there are none. */
-  readonly #linkLocalMessage: Uint8Array | undefined;
+  readonly #linkLocalMessage: Message | undefined;
 
   constructor(options: AuthenticationOptions) {
     const { vhid, addresses } = options;
@@ -101,17 +107,17 @@ export class Authentication {
       ...(this.#linkLocalMessage === undefined ? [] : [this.#linkLocalMessage]),
     ];
     const key = new Uint8Array(this.#key.export());
-    return messages.map((message) => ({
+    return messages.map(({ bytes }) => ({
       vhid: this.#vhid,
       key,
-      message: message.slice().fill(0, message.length - COUNTER_BYTES),
+      message: bytes.slice().fill(0, bytes.length - COUNTER_BYTES),
     }));
   }
 
-  #digest(message: Uint8Array, counter: bigint): Uint8Array {
+  #digest({ bytes, counterPlace }: Message, counter: bigint): Uint8Array {
     if (counter < 0n || counter > 0xffff_ffff_ffff_ffffn) throw new RangeError("counter: must fit 64 bits");
-    new DataView(message.buffer).setBigUint64(message.length - COUNTER_BYTES, counter);
-    return createHmac("sha1", this.#key).update(message).digest();
+    counterPlace.setBigUint64(0, counter);
+    return createHmac("sha1", this.#key).update(bytes).digest();
   }
 }
 
@@ -123,10 +129,10 @@ function keyOf(pass: string): Uint8Array {
   return key;
 }
 
-function layOut(options: AuthenticationOptions, addresses: readonly string[]): Uint8Array {
+function layOut(options: AuthenticationOptions, addresses: readonly string[]): Message {
   const distinct = [...new Set(addresses)].map(addressBytes).sort(compareBytes);
   const lladdr = options.handSetLladdr === undefined ? [] : macBytes(options.handSetLladdr);
-  return Uint8Array.from([
+  const bytes = Uint8Array.from([
     VERSION,
     ADVERTISEMENT,
     ...lladdr,
@@ -134,4 +140,5 @@ function layOut(options: AuthenticationOptions, addresses: readonly string[]): U
     ...distinct.flatMap((bytes) => [...bytes]),
     ...new Uint8Array(COUNTER_BYTES),
   ]);
+  return { bytes, counterPlace: new DataView(bytes.buffer, bytes.length - COUNTER_BYTES) };
 }

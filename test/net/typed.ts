@@ -20,9 +20,9 @@ export interface Typed {
 
 /** The commands of a console example, each with the output that follows it. */
 export function typedIn(console: string): Typed[] {
-  const pieces = console.split(/^(?=[a-z]*[#$] )/m);
+  const pieces = console.split(/^(?=[a-z]*\d?[#$] )/m);
   return pieces.map((piece): Typed => {
-    const [, host, command, shown] = /^([a-z]*)[#$] ((?:[^\n]*\\\n)*[^\n]*)\n?(.*)$/s.exec(piece) ?? [];
+    const [, host, command, shown] = /^([a-z]*\d?)[#$] ((?:[^\n]*\\\n)*[^\n]*)\n?(.*)$/s.exec(piece) ?? [];
     assert.ok(command !== undefined && shown !== undefined, `not a command: ${piece}`);
     return { host: host || "a", command, shown };
   });

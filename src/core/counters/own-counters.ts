@@ -179,6 +179,7 @@ export class OwnCounters {
 
   /** Forgets the counters sent before this time. */
   #forget(beforeUs: Micros): void {
+    if (this.#sent.size <= LEAST_REMEMBERED) return;
     for (const [oldest, sentAtUs] of this.#sent) {
       if (sentAtUs >= beforeUs || this.#sent.size <= LEAST_REMEMBERED) return;
       this.#sent.delete(oldest);

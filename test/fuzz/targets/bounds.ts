@@ -74,7 +74,7 @@ function assertInterface(of: InterfaceConfiguration): void {
   assert.ok(["none", "ip", "ip-unicast", "ip-stealth"].includes(of.balancing), of.balancing);
   if (of.preemptdelay !== undefined) within(of.preemptdelay, 0, 86_400, "preemptdelay");
   if (of.mtu !== undefined) within(of.mtu, 68, 65_535, "mtu");
-  if (of.lladdr !== undefined) assert.match(of.lladdr, /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/);
+  if (of.lladdr !== undefined) assert.match(of.lladdr, /^(carpdev|[0-9a-f][02468ace](:[0-9a-f]{2}){5})$/);
   if (of.carpdev !== undefined) assert.match(of.carpdev, /^[^\s/:]{1,15}$/);
   for (const peer of of.carppeer ?? []) assert.equal(isIP(peer), 4);
   for (const peer of of.carppeer6 ?? []) assert.equal(isIP(peer), 6);

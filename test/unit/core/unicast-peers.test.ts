@@ -109,7 +109,7 @@ describe("an advertisement to several peers", () => {
       );
     assert.ok(frames.length >= 6);
     for (const { onLink, payload, destination } of frames) {
-      assert.deepEqual(onLink?.subarray(-36), payload);
+      assert.deepEqual(onLink && Uint8Array.from(onLink.subarray(-36)), payload);
       assert.equal(onLink?.[33], Number(destination.split(".")[3]));
     }
   });
