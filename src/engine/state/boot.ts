@@ -4,9 +4,9 @@
  * the run directory records the end, so that an engine that is started again is not demoted once more.
  */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import * as z from "zod";
-import type { Micros } from "../../core/model.ts";
+import type { Instant, Micros } from "../../core/model.ts";
 import type { Document } from "../../kernel/kernel.ts";
 
 const Ended = z.strictObject({ bootId: z.string() });
@@ -24,8 +24,24 @@ const TICK_US: Micros = 10_000;
 /** The time when the process began, among the fields behind the name of the program. */
 const START_FIELD = 19;
 
-export function bootFacts(): BootFacts {
-  return { bootId: read("/proc/sys/kernel/random/boot_id").trim(), beganUs: beganUs(read("/proc/1/stat")) };
+/** systemd makes it when it begins. */
+const MADE_BY_SYSTEMD = "/run/systemd/private";
+
+export function bootFacts(now: Instant): BootFacts {
+  const bootId = read("/proc/sys/kernel/random/boot_id").trim();
+  return { bootId, beganUs: beganUs(read("/proc/1/stat")) || systemdBeganUs(now) };
+}
+
+/** Where the service manager hides process 1; 0: not known, or the clock was set meanwhile. */
+function systemdBeganUs(now: Instant): Micros {
+  let madeMs = 0;
+  try {
+    madeMs = statSync(MADE_BY_SYSTEMD).mtimeMs;
+  } catch {
+    // Without systemd there is none.
+  }
+  const us = now.us - (now.epochUs - madeMs * 1000);
+  return us > 0 && us <= now.us ? us : 0;
 }
 
 /** @param stat the line of a process; 0 when it is no such line, as where /proc hides the processes of others */

@@ -50,7 +50,7 @@ export class State {
     this.units = new Units(directories.stateDir);
     const { bootDemotionS: limitS } = directories;
     const limitUs = limitS === undefined ? undefined : limitS * SECOND;
-    this.boot = new Boot(this.document("boot"), bootFacts(), limitUs, now.us);
+    this.boot = new Boot(this.document("boot"), bootFacts(now), limitUs, now.us);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
     this.counterFloor = counterFloor(saved?.counters, now);
