@@ -13,6 +13,7 @@ import { tried } from "./available.ts";
 import { Machine } from "./machine.ts";
 import { hostnameFile } from "./pair.ts";
 
+/** Those that an administrator starts and stops. */
 const UNITS = ["carpd.service", "carp-netstart.service"];
 
 /** The highest exposure that `systemd-analyze security` may find, of 10. */
@@ -62,7 +63,14 @@ for (const { release, name, deb, skip } of await tried())
       assert.match(await machine.run("carpctl", "status"), /^no carp interfaces/);
       assert.match(await machine.run("carpctl", "doctor"), /^no errors/m);
 
-      assert.deepEqual(await machine.exec("systemd-analyze", "verify", "--man=no", ...UNITS), {
+      const files = (await machine.run("dpkg", "--listfiles", "carpctl")).trimEnd().split("\n");
+      const units = files.filter((file) => /\/systemd\/system\/[^/]+$/.test(file));
+      for (const unit of UNITS)
+        assert.ok(
+          units.some((file) => file.endsWith(unit)),
+          unit,
+        );
+      assert.deepEqual(await machine.exec("systemd-analyze", "verify", "--man=no", ...units), {
         stdout: "",
         stderr: "",
         exitCode: 0,
