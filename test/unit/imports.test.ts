@@ -26,6 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Commands that run in this process what another room holds load it with `import()` when they run. */
 const LOADED_LATE = [
   "src/cli/commands/doctor.ts -> doctor",
+  "src/cli/commands/ifstated.ts -> ifstated",
+  "src/cli/commands/ifstated.ts -> kernel",
   "src/cli/grammar/verbs.ts -> engine",
 ];
 

@@ -346,7 +346,10 @@ class Parser {
   /** A string; also a number. */
   #string(complaint: string): Token | undefined {
     const token = this.#token;
-    if (token.kind !== "string" && token.kind !== "number") return void this.#fail(complaint);
+    if (token.kind !== "string" && token.kind !== "number") {
+      const why = /^[a-z]/.test(token.text) ? `, and ${token.text} is a keyword: it needs quotes` : "";
+      return void this.#fail(`${complaint}${why}`);
+    }
     this.#advance();
     return token;
   }
