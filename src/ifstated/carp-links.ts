@@ -18,6 +18,7 @@ export interface EngineOptions {
   /** Called after each change. */
   changed(): void;
   log(text: string): void;
+  readonly goneAfterMs?: number;
 }
 
 type States = Map<string, Map<number, "INIT" | "BACKUP" | "MASTER">>;
@@ -101,7 +102,7 @@ export class CarpLinks {
     this.#gone = setTimeout(() => {
       this.#states = undefined;
       this.#options.changed();
-    }, GONE_AFTER_MS).unref();
+    }, this.#options.goneAfterMs ?? GONE_AFTER_MS).unref();
   }
 
   #apply(event: HostEvent): void {

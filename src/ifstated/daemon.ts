@@ -17,10 +17,12 @@ export interface IfstatedOptions {
   /** Reads the file. Undefined: it has errors, which were told. */
   read(): Configuration | undefined;
   connect(options: ConnectionOptions): Promise<Connection>;
-  log(priority: 4 | 6 | 7, text: string): void;
+  log(priority: 2 | 4 | 6 | 7, text: string): void;
 }
 
 const PAUSE_MS = 1000;
+/** Exit status after an internal error: the service manager starts it again. */
+const INTERNAL_ERROR = 70;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Runs until a signal ends it. @returns the exit status */
@@ -30,6 +32,10 @@ export async function runIfstated(options: IfstatedOptions, configuration: Confi
     for (const signal of SIGNALS) process.once(signal, () => resolve());
   });
   process.on("SIGHUP", () => daemon.reload());
+  process.on("uncaughtException", (error) => {
+    options.log(2, `internal error, giving up: ${error.stack ?? error.message}`);
+    process.exit(INTERNAL_ERROR);
+  });
   daemon.begin(configuration);
   await ended;
   notifyStopping();

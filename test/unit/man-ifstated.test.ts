@@ -1,9 +1,7 @@
-/** ifstated(8) and ifstated.conf(5) compared with the program: options, examples, keywords and the systemd unit. */
+/** ifstated(8) and ifstated.conf(5) compared with the program: options, examples and keywords. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
@@ -51,19 +49,4 @@ test("every keyword of the language is explained", () => {
         "m",
       ),
     );
-});
-
-test("the systemd unit is valid", (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
-  symlinkSync(join(tree, "bin/carpctl"), join(directory, "ifstated"));
-  const unit = readFileSync(join(tree, "src/install/systemd/ifstated.service"), "utf8");
-  const path = join(directory, "ifstated.service");
-  writeFileSync(path, unit.replaceAll("/usr/sbin", directory));
-  const { error, stdout, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", path], {
-    encoding: "utf8",
-    env: { ...process.env, SYSTEMD_UNIT_PATH: `${directory}:` },
-  });
-  rmSync(directory, { recursive: true });
-  if (error !== undefined) context.skip("systemd-analyze is not installed");
-  else assert.equal(`${stdout}${stderr}`, "");
 });

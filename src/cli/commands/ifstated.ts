@@ -95,7 +95,7 @@ async function carpInterfaces(context: CommandContext): Promise<readonly string[
   }
 }
 
-type Log = (priority: 3 | 4 | 6 | 7, text: string) => void;
+type Log = (priority: 2 | 3 | 4 | 6 | 7, text: string) => void;
 
 /** `-d`: each line as it is. */
 async function logOf({ toStandardError, verbosity }: IfstatedCommand, context: CommandContext): Promise<Log> {
