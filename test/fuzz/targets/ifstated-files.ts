@@ -78,7 +78,7 @@ function expressionText(expression: Expression): string {
     case "not":
       return `! ${expressionText(expression.of)}`;
     case "chain": {
-      const rest = expression.rest.map(({ operator, of }) => ` ${operator} ${expressionText(of)}`);
+      const rest = expression.rest.map(({ operator, of }) => ` ${operator} \\\n${expressionText(of)}`);
       return `( ${expressionText(expression.first)}${rest.join("")} )`;
     }
   }
