@@ -22,6 +22,8 @@ export class ScheduledTests {
   readonly #events: TestEvents;
   readonly #timers = new Map<ExternalTest, NodeJS.Timeout>();
   readonly #running = new Map<ExternalTest, ShellCommand>();
+  /** Tests that did not exit the last time, which was told. */
+  readonly #failing = new Set<ExternalTest>();
 
   constructor(events: TestEvents) {
     this.#events = events;
@@ -55,9 +57,7 @@ export class ScheduledTests {
   #start(test: ExternalTest): void {
     const earlier = this.#running.get(test);
     if (earlier !== undefined)
-      this.#events.log(
-        `test "${test.command}" [${earlier.pid}]: killed, it did not end within ${test.seconds} seconds`,
-      );
+      this.#complain(test, `[${earlier.pid}]: killed, it did not end within ${test.seconds} seconds`);
     this.#kill(test);
     this.#events.debug(`running ${test.command}`);
     const running = startShellCommand(test.command);
@@ -67,11 +67,20 @@ export class ScheduledTests {
         // It was killed, and perhaps started again, since.
         if (this.#running.get(test) !== running) return undefined;
         this.#running.delete(test);
-        if ("status" in ended) return this.#events.exited(test, ended.status);
-        this.#events.log(`test "${test.command}": ${ended.why}`);
+        if ("status" in ended) {
+          this.#failing.delete(test);
+          return this.#events.exited(test, ended.status);
+        }
+        this.#complain(test, `[${running.pid}]: ${ended.why}`);
         return undefined;
       }),
     );
+  }
+
+  /** Once, until the test exits again. */
+  #complain(test: ExternalTest, why: string): void {
+    if (!this.#failing.has(test)) this.#events.log(`test "${test.command}" ${why}`);
+    this.#failing.add(test);
   }
 
   #kill(test: ExternalTest): void {
