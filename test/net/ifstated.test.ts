@@ -192,7 +192,7 @@ describe("a pair of hosts, their uplinks and a server", () => {
   });
 });
 
-describe("OpenBSD's regression test", () => {
+describe("one host", () => {
   let lan: Network;
   let host: Host;
   before(async () => {
@@ -202,7 +202,7 @@ describe("OpenBSD's regression test", () => {
   });
   after(() => lan.destroy());
 
-  test("carp interfaces that go down, up, away and come again, and a reload", async () => {
+  test("OpenBSD's regression test: carp interfaces that go down, up, away and come again, and a reload", async () => {
     const shared = (n: number) => [`carp${n}`, `172.16.0.${n}/24`, "vhid", `${n}`, "carpdev", "eth0"];
     const make = async (n: number) => {
       await host.command(...shared(n), "advbase", "0", "advskew", "20");
@@ -300,6 +300,34 @@ state counting {
       followed.process.log.lines.map(({ text }) => text).filter((text) => told.includes(text));
     await eventuallyEqual(async () => lines(), told);
     await followed.ends();
+  });
+
+  test("a link that changed while notifications were lost, or that another device has the name of, is found", async () => {
+    const ends = ["one", "two"].map((name) => `link add ${name} type veth peer name ${name}-peer`);
+    const up = ["one", "two"].flatMap((name) => [`link set ${name} up`, `link set ${name}-peer up`]);
+    await host.namespace.ip([...ends, ...up]);
+    const path = join(host.etcDirectory, "lost.conf");
+    writeFileSync(
+      path,
+      "state a {\nif one.link.down set-state b\n}\nstate b {\nif one.link.up && two.link.down set-state c\n}\nstate c {\n}\n",
+    );
+    const followed = new Followed(host, path);
+    await followed.enters("a");
+    followed.process.kill("SIGSTOP");
+    const flood = Array.from({ length: 3000 }, (_, n) => `link set two alias ${"x".repeat(200)}${n}`);
+    await host.namespace.ip([...flood, "link set one-peer down"]);
+    followed.process.kill("SIGCONT");
+    await followed.enters("b");
+    // The other one, which is up, takes its name.
+    await host.namespace.ip([
+      "link set one name three",
+      "link set two down",
+      "link set two name one",
+      "link set one up",
+    ]);
+    await followed.enters("c");
+    await followed.ends();
+    await host.namespace.ip(["link del three", "link del one"]);
   });
 
   test("a signal ends it while a command runs, and the command goes on", async () => {

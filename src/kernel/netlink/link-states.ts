@@ -30,6 +30,7 @@ export class LinkStates {
   readonly #changed: () => void;
   /** By index. */
   #devices = new Map<number, Device>();
+  #indexes = new Map<string, number>();
   /** Devices in the answer to the request for all of them, until it is whole. */
   #listed: Map<number, Device> | undefined;
   #socket: NetlinkSocket | undefined;
@@ -49,8 +50,8 @@ export class LinkStates {
 
   /** Undefined: there is no such device. */
   of(name: string): OperState | undefined {
-    for (const device of this.#devices.values()) if (device.name === name) return device.state;
-    return undefined;
+    const index = this.#indexes.get(name);
+    return index === undefined ? undefined : this.#devices.get(index)?.state;
   }
 
   close(): void {
@@ -116,7 +117,9 @@ export class LinkStates {
     // Notifications between the messages of the list come in the order in which they were true.
     this.#listed?.set(index, device);
     if (isListed) return;
+    this.#forget(index);
     this.#devices.set(index, device);
+    this.#indexes.set(device.name, index);
     this.#changed();
   }
 
@@ -124,7 +127,14 @@ export class LinkStates {
     if (body.length < 16 || body.readUInt8(0) !== 0) return;
     const index = readU32(body, 4);
     this.#listed?.delete(index);
-    if (this.#devices.delete(index)) this.#changed();
+    if (this.#forget(index)) this.#changed();
+  }
+
+  /** Another device may have taken its name. @returns whether it was known */
+  #forget(index: number): boolean {
+    const name = this.#devices.get(index)?.name;
+    if (name !== undefined && this.#indexes.get(name) === index) this.#indexes.delete(name);
+    return this.#devices.delete(index);
   }
 
   #endList(isWhole: boolean): void {
@@ -134,6 +144,7 @@ export class LinkStates {
       return;
     }
     this.#devices = this.#listed;
+    this.#indexes = new Map([...this.#devices].map(([index, { name }]) => [name, index]));
     this.#listed = undefined;
     this.#isRead.resolve();
     this.#changed();
