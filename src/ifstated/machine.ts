@@ -47,7 +47,7 @@ export class Machine {
     this.#links = new Map(links);
   }
 
-  /** What stands outside of every state comes first; then the initial state is entered. */
+  /** Performs the actions outside of the states, and then enters the initial state. */
   *begin(): Steps {
     const { always, initial } = this.#configuration;
     yield* this.#beginTests(always);

@@ -1,6 +1,6 @@
 /**
- * The external tests that run every so many seconds. A test that still runs when its time has come again is killed;
- * whatever a test does, it delays no other and no change of state.
+ * The external tests that run every so many seconds. A test that still runs when its time has come again is killed. No
+ * test delays another one, or a change of state.
  */
 
 import type { ExternalTest } from "../config/ifstated/syntax.ts";

@@ -33,7 +33,7 @@ class Followed {
     });
   }
 
-  /** Waits for these lines. Those of commands come by another way than those of ifstated, and may be late. */
+  /** Waits for these lines, in any order: output of commands takes another way than the log. */
   async says(...lines: readonly string[]): Promise<void> {
     const { log } = this.process;
     const found = await Promise.all(

@@ -63,7 +63,7 @@ function read(
   return undefined;
 }
 
-/** What is wrong with the names in a file that has no errors is a warning: a device may be plugged in later. */
+/** An interface that does not exist is a warning: a device may be plugged in later. */
 async function check(
   { interfaces, macros }: Configuration,
   { path, verbosity }: IfstatedCommand,

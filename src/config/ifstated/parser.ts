@@ -216,7 +216,7 @@ class Parser {
     const expression = readExpression(this.#tokens, this.#testsOf(this.#state));
     const actions: Action[] = [];
     if (expression === undefined) {
-      // What is wrong is on this line; the block that it opens is read all the same.
+      // The error is on this line; the block that the line opens is read all the same.
       while (!["{", "newline", "end", "}"].includes(this.#tokens.kind)) this.#tokens.advance();
       return this.#tokens.kind === "{" && this.#actionBlock(actions, "if");
     }

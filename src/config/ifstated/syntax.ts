@@ -1,4 +1,4 @@
-/** What an ifstated.conf(5) file says, as data: states, their actions and tests. Types alone. */
+/** An ifstated.conf(5) file as data: states, their actions and tests. Types alone. */
 
 export const LINK_STATES = ["up", "down", "unknown"] as const;
 export type LinkState = (typeof LINK_STATES)[number];

@@ -9,7 +9,7 @@ import { Lexer, type Token, type TokenKind } from "./lexer.ts";
 
 /** Blocks and expressions inside each other. */
 const DEEPEST = 200;
-/** No file of people has more; every further one would be about the same. */
+/** Complaints about one file. */
 export const MOST_ERRORS = 100;
 
 export class Tokens {
