@@ -27,4 +27,4 @@ _carpctl() {
   esac
 }
 
-complete -F _carpctl carpctl carpd netstart
+complete -F _carpctl carpctl carpd ifstated netstart

@@ -18,6 +18,6 @@ function __carpctl_candidates
     end
 end
 
-for command in carpctl carpd netstart
+for command in carpctl carpd ifstated netstart
     complete -c $command -f -a '(__carpctl_candidates)'
 end

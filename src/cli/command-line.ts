@@ -85,8 +85,7 @@ async function run(invocation: Invocation): Promise<Outcome> {
   const { name, environment } = invocation;
   // A system program behind a link has its own completion.
   if (invocation.words[0] === "complete" && !NAMES.get(name)?.parts) return completions(invocation);
-  const { refusal, verb } = NAMES.get(name) ?? {};
-  if (refusal !== undefined) return refused(refusal);
+  const { verb } = NAMES.get(name) ?? {};
   // A verb's own options come first behind the name that stands for it.
   if (verb !== undefined) return runVerb(verb, invocation.words, defaultOptions(environment), invocation);
   const taken = takeGlobalOptions(defaultOptions(environment), invocation.words);

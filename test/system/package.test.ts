@@ -14,7 +14,7 @@ import { Machine } from "./machine.ts";
 import { hostnameFile } from "./pair.ts";
 
 /** Those that an administrator starts and stops. */
-const UNITS = ["carpd.service", "carp-netstart.service"];
+const UNITS = ["carpd.service", "carp-netstart.service", "ifstated.service"];
 
 /** The highest exposure that `systemd-analyze security` may find, of 10. */
 const EXPOSURE_LIMIT = 3;
@@ -86,6 +86,19 @@ for (const { release, name, deb, skip } of await tried())
       await machine.run("carpctl", "carp0", "state", "master");
       await machine.waitForState("carp0", "MASTER");
       assert.deepEqual(await machine.host.addresses("carp0"), ["10.0.0.1/24"]);
+
+      const configuration = `state serving {
+	init run "ifconfig carp0 > /run/shown"
+	if carp0.link.up
+		run "echo up > /run/link"
+}
+`;
+      machine.write("/etc/ifstated.conf", configuration, { mode: 0o644 });
+      await machine.run("systemctl", "start", "ifstated");
+      await eventuallyEqual(async () => (await machine.exec("cat", "/run/link")).stdout, "up\n");
+      assert.match(await machine.run("cat", "/run/shown"), /carp: MASTER carpdev eth0 vhid 1 /);
+      assert.match(await machine.run("journalctl", "-t", "ifstated"), /: initial state: serving$/m);
+      await machine.run("rm", "/etc/ifstated.conf");
 
       await machine.run("dpkg", "--remove", "carpctl");
       assert.equal(existsSync(join(machine.root, "etc/hostname.carp0")), true);

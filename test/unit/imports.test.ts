@@ -19,11 +19,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["control", "core", "protocol"],
   doctor: ["control", "core", "kernel", "protocol"],
   engine: ["config", "control", "core", "doctor", "kernel", "protocol"],
+  ifstated: ["config", "control", "core", "kernel", "protocol"],
   cli: ["config", "control", "protocol"],
 };
 
 /** Commands that run in this process what another room holds load it with `import()` when they run. */
-const LOADED_LATE = ["src/cli/commands/doctor.ts -> doctor", "src/cli/grammar/verbs.ts -> engine"];
+const LOADED_LATE = [
+  "src/cli/commands/doctor.ts -> doctor",
+  "src/cli/commands/ifstated.ts -> ifstated",
+  "src/cli/commands/ifstated.ts -> kernel",
+  "src/cli/grammar/verbs.ts -> engine",
+];
 
 /** Node's modules that a pure room may use: digests are bytes from bytes. */
 const PURE = ["node:crypto"];

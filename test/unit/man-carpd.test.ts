@@ -31,6 +31,7 @@ import {
 } from "./mdoc.ts";
 
 const carpd = readPage("carpd.8");
+const ifstated = readPage("ifstated.8");
 const serviceStatus = readPage("carp-service-status.7");
 
 test("every option of the engine has an entry, with its choices", () => {
@@ -83,10 +84,10 @@ test("every signal that the engine listens to has an entry, and no other", () =>
 test("the systemd units are valid, and those of the package are in the manual", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
   context.after(() => rmSync(directory, { recursive: true }));
-  for (const name of ["carpd", "carpctl"]) symlinkSync(CARPCTL, join(directory, name));
+  for (const name of ["carpd", "carpctl", "ifstated"]) symlinkSync(CARPCTL, join(directory, name));
   const installed = globSync(join(tree, "src/install/systemd/*")).map((path) => {
     const name = basename(path);
-    assert.ok(carpd.includes(name), name);
+    assert.ok(`${carpd}${ifstated}`.includes(name), name);
     return [name, readFileSync(path, "utf8")] as const;
   });
   const names = [...serviceStatus.matchAll(/\/etc\/systemd\/system\/(\S+)/g)].map(([, name = ""]) => name);

@@ -96,6 +96,7 @@ const SECTION_OF: Readonly<Record<string, string>> = {
   sysctl: "VARIABLES",
   netstart: "CONFIGURATION FILES",
   dump: "CONFIGURATION FILES",
+  ifstated: "LINKS AND TESTS",
   netstat: "STATISTICS AND STATUS",
   status: "STATISTICS AND STATUS",
   metrics: "STATISTICS AND STATUS",

@@ -11,8 +11,6 @@ import { isGlobalOption } from "./options.ts";
 interface Name {
   /** The verb it stands for; ifconfig is none. */
   readonly verb?: string;
-  /** Why there is no such command here, and what to use instead. */
-  readonly refusal?: string;
   /** Divides the words, where the system may have a program of that name. */
   readonly parts?: (words: readonly string[], known: Known) => Part[] | Promise<Part[]>;
 }
@@ -37,9 +35,7 @@ export const NAMES: ReadonlyMap<string, Name> = new Map<string, Name>([
   ["sysctl", { verb: "sysctl", parts: sysctlParts }],
   ["carpd", { verb: "engine" }],
   ["netstart", { verb: "netstart" }],
-  // A script that starts ifstated must not take this program for it: its configuration is a language of its
-  // own.
-  ["ifstated", { refusal: "not here: hooks do this, see carp-service-status(7)" }],
+  ["ifstated", { verb: "ifstated" }],
 ]);
 
 const ours = (words: readonly string[]): Part => ({ whose: "ours", words });

@@ -31,11 +31,18 @@ export async function readVerb(
     given = all;
   });
   const [name = ""] = verb.names;
-  parser.parse([name, ...taken.words], {}, (error) => {
+  parser.parse([name, ...detached(taken.words, verb)], {}, (error) => {
     if (error) complaint = plainer(error.message, words);
   });
   if (complaint !== undefined) return misused(verb.usage, complaint);
   return given === undefined ? done() : { verb, given, options };
+}
+
+/** `-ffile` as two words, for options that may be written so. */
+function detached(words: readonly string[], { attached }: Verb): string[] {
+  if (attached === undefined) return [...words];
+  const form = new RegExp(`^(-[A-Za-z]*?[${attached}])(.+)$`, "s");
+  return words.flatMap((word) => form.exec(word)?.slice(1) ?? [word]);
 }
 
 export function verbHelp(verb: Verb): string {
@@ -69,6 +76,7 @@ interface Declared {
     readonly key: object;
     readonly hiddenOptions: readonly string[];
     readonly boolean: readonly string[];
+    readonly count: readonly string[];
     readonly choices: Readonly<Record<string, readonly string[] | undefined>>;
   };
   getInternalMethods(): {
@@ -86,7 +94,7 @@ function declaredBy(verb: Verb) {
 
 /** A verb's own options. */
 export function optionsOf(verb: Verb): VerbOption[] {
-  const { key, hiddenOptions, boolean, choices, descriptions } = declaredBy(verb);
+  const { key, hiddenOptions, boolean, count, choices, descriptions } = declaredBy(verb);
   const positionals = wordsOf(verb).map(({ name }) => name);
   return Object.keys(key)
     .filter((name) => !hiddenOptions.includes(name) && !positionals.includes(name))
@@ -94,7 +102,7 @@ export function optionsOf(verb: Verb): VerbOption[] {
       name,
       word: name.length === 1 ? `-${name}` : `--${name}`,
       help: descriptions[name] ?? "",
-      takesValue: !boolean.includes(name),
+      takesValue: !boolean.includes(name) && !count.includes(name),
       choices: choices[name] ?? [],
     }));
 }

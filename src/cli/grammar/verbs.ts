@@ -3,6 +3,7 @@
  * everything else is ifconfig. Each command's module is loaded only when it runs.
  */
 
+import { join } from "node:path";
 import type { Argv } from "yargs";
 import { LIMITS } from "../../control/limits.ts";
 import { type MetricsAddress, parseMetricsAddress } from "../../control/metrics-address.ts";
@@ -21,6 +22,8 @@ export interface Verb {
   readonly usage: string;
   readonly help: string;
   options(command: Argv): Argv;
+  /** The letters of its options whose value may stand behind them without a blank, as getopt(3) has it. */
+  readonly attached?: string;
   /** Completion candidates for its words and option values, by name; those with choices need none. */
   readonly completes?: Readonly<Record<string, CandidateKind>>;
   run(given: Arguments, context: CommandContext): Promise<Outcome>;
@@ -32,6 +35,8 @@ const ENGINE_USAGE =
 const SYSCTL_USAGE = "carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...";
 
 const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]";
+
+const IFSTATED_USAGE = "carpctl ifstated [-d] [-n] [-v] [-D MACRO=VALUE] [-f FILE]";
 
 export const VERBS: readonly Verb[] = [
   {
@@ -185,6 +190,34 @@ export const VERBS: readonly Verb[] = [
     help: "print a line for every event as it happens",
     options: (command) => command,
     run: async (_given, context) => (await import("../commands/monitor.ts")).runMonitor(context),
+  },
+  {
+    names: ["ifstated"],
+    usage: IFSTATED_USAGE,
+    help: "run commands when links and tests change, as ifstated.conf(5) says",
+    options: (command) =>
+      command
+        .option("d", { type: "boolean", describe: "log to standard error" })
+        .option("n", { type: "boolean", describe: "check the file and run nothing" })
+        .option("v", { type: "count", describe: "log every command; with -n, print macros" })
+        .option("D", { type: "string", requiresArg: true, describe: "MACRO=VALUE, instead of the file's" })
+        .option("f", { type: "string", requiresArg: true, describe: "another file than ifstated.conf" }),
+    attached: "Df",
+    completes: { f: "files" },
+    run: async (given, context) => {
+      const { macrosOf, runIfstatedHere } = await import("../commands/ifstated.ts");
+      const macros = macrosOf(given.D === undefined ? [] : [given.D].flat().map(String));
+      if (isRefusal(macros)) return misused(IFSTATED_USAGE, macros.refusal);
+      const file = [given.f].flat().at(-1);
+      const options = {
+        path: file === undefined ? join(context.options.etcDir, "ifstated.conf") : String(file),
+        macros,
+        toStandardError: [given.d].flat().includes(true),
+        checksOnly: [given.n].flat().includes(true),
+        verbosity: Number(given.v),
+      };
+      return runIfstatedHere(options, context);
+    },
   },
   {
     names: ["help"],

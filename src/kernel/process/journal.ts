@@ -36,12 +36,12 @@ export function isJournal(descriptor: number): boolean {
 }
 
 /** Every value is one line: none can be taken for another field. */
-export function journalEntry(priority: Priority, text: string, fields?: LogFields): string {
+export function journalEntry(priority: Priority, text: string, fields?: LogFields, ident = "carpd"): string {
   const entry: Readonly<Record<string, string | number | undefined>> = {
     MESSAGE: text,
     PRIORITY: priority,
     SYSLOG_FACILITY: FACILITY_DAEMON,
-    SYSLOG_IDENTIFIER: "carpd",
+    SYSLOG_IDENTIFIER: ident,
     MESSAGE_ID: fields && MESSAGE_IDS[fields.event],
     CARP_INTERFACE: fields?.interface,
     CARP_VHID: fields?.vhid,

@@ -20,30 +20,32 @@ const MAX_WAITING_LINES = 4096;
 const RETRY_MS = 20;
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-interface LogSockets {
+interface LogOptions {
   readonly syslog?: string;
   readonly journal?: string;
+  /** Name of the program in the log. */
+  readonly ident?: string;
 }
 
 export function createLog(
   target: "syslog" | "stderr",
-  { syslog = "/dev/log", journal = JOURNAL_SOCKET }: LogSockets = {},
+  { syslog = "/dev/log", journal = JOURNAL_SOCKET, ident = "carpd" }: LogOptions = {},
 ): Log {
-  if (target === "syslog") return toJournal(journal, toSyslog(syslog));
-  return isJournal(2) ? toJournal(journal, toStandardError()) : toStandardError();
+  if (target === "syslog") return toJournal(journal, ident, toSyslog(syslog, ident));
+  return isJournal(2) ? toJournal(journal, ident, toStandardError()) : toStandardError();
 }
 
-function toSyslog(socket: string): Log {
+function toSyslog(socket: string, ident: string): Log {
   return (priority, text) => {
-    const message = `${syslogHeader(priority, new Date(), process.pid)}${oneLine(text)}`;
+    const message = `${syslogHeader(priority, new Date(), process.pid, ident)}${oneLine(text)}`;
     nativeProcess.sendDatagram(socket, Buffer.from(message));
   };
 }
 
 /** @param otherwise takes the lines while no journal listens at the socket; it may be started later */
-function toJournal(socket: string, otherwise: Log): Log {
+function toJournal(socket: string, ident: string, otherwise: Log): Log {
   return (priority, text, fields) => {
-    const entry = journalEntry(priority, text, fields);
+    const entry = journalEntry(priority, text, fields, ident);
     const error = nativeProcess.sendDatagram(socket, Buffer.from(entry));
     if (error !== 0 && !isFull(error)) otherwise(priority, text, fields);
   };
@@ -79,9 +81,9 @@ function toStandardError(): Log {
 }
 
 /** `<26>Jan  2 03:04:05 carpd[7]: `: priority, local time, program and pid. */
-export function syslogHeader(priority: Priority, at: Date, pid: number): string {
+export function syslogHeader(priority: Priority, at: Date, pid: number, ident = "carpd"): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const day = `${months[at.getMonth()]} ${String(at.getDate()).padStart(2, " ")}`;
   const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  return `<${FACILITY_DAEMON * 8 + priority}>${day} ${time} carpd[${pid}]: `;
+  return `<${FACILITY_DAEMON * 8 + priority}>${day} ${time} ${ident}[${pid}]: `;
 }

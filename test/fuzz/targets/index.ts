@@ -7,6 +7,7 @@ import { controlClients } from "./control-clients.ts";
 import { controlMessages } from "./control-messages.ts";
 import { frames } from "./frames.ts";
 import { hostnameFiles } from "./hostname-files.ts";
+import { ifstatedFiles } from "./ifstated-files.ts";
 import { netstartDirectories } from "./netstart.ts";
 import { rtnetlink } from "./rtnetlink.ts";
 import { runnerMessages } from "./runner-messages.ts";
@@ -21,6 +22,7 @@ export const targets: readonly Target[] = [
   savedState,
   commandLines,
   hostnameFiles,
+  ifstatedFiles,
   completion,
   netstartDirectories,
   runnerMessages,

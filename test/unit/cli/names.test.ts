@@ -209,14 +209,6 @@ test("called carpd it is the engine, and takes its options", async () => {
   assert.deepEqual([exitCode, /needs root|no such directory/.test(stderr)], [1, true], stderr);
 });
 
-test("called ifstated it says what does its work here", async () => {
-  const { stderr, exitCode } = await execa(process.execPath, [MAIN, "-f", "/etc/ifstated.conf"], {
-    env: { CARPCTL_ARGV0: "ifstated" },
-    reject: false,
-  });
-  assert.deepEqual([stderr, exitCode], ["ifstated: not here: hooks do this, see carp-service-status(7)", 1]);
-});
-
 test("called netstart it applies the files, and has that command's usage", async () => {
   const as = (...words: string[]) =>
     execa(process.execPath, [MAIN, "--etc-dir", directory, ...words], {

@@ -47,8 +47,8 @@ echo "RAN: $name $*"
 );
 chmodSync(join(bin, "carpctl"), 0o755);
 mkdirSync(join(directory, "real"));
-for (const name of ["carpctl", "carpd"]) symlinkSync(CARPCTL, join(directory, "real", name));
-for (const link of ["carpd", "netstart"]) symlinkSync("carpctl", join(bin, link));
+for (const name of ["carpctl", "carpd", "ifstated"]) symlinkSync(CARPCTL, join(directory, "real", name));
+for (const link of ["carpd", "ifstated", "netstart"]) symlinkSync("carpctl", join(bin, link));
 
 const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpctl maint<Tab>", "carpctl maintenance"],
@@ -68,6 +68,7 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   [`carpctl carp0 passfile ${directory}/sec<Tab>`, `carpctl carp0 passfile ${directory}/secret`],
   [`carpctl --etc-dir ${directory}/bi<Tab>`, `carpctl --etc-dir ${directory}/bin`],
   ["carpd --log st<Tab>", "carpd --log stderr"],
+  [`ifstated -n -f ${directory}/sec<Tab>`, `ifstated -n -f ${directory}/secret`],
 ];
 
 /** The way each shell is told of the completions, and started. */

@@ -34,14 +34,14 @@ test("a syslog line begins with facility daemon, its priority, local time, progr
 
 test("a log line reaches syslogd, also one that was started later or anew", async () => {
   const socket = join(directory, "log");
-  const log = createLog("syslog", { syslog: socket, journal: join(directory, "none") });
+  const log = createLog("syslog", { syslog: socket, journal: join(directory, "none"), ident: "named" });
   log(2, "no listener yet");
   for (const text of ["carp0: state transition: BACKUP -> MASTER", "again"]) {
     const datagrams = await datagramsAt(socket);
     log(4, text);
     assert.match(
       await datagrams.next(),
-      new RegExp(`^<28>[A-Z][a-z]{2} [ 0-9]\\d .* carpd\\[${process.pid}\\]: ${text}$`),
+      new RegExp(`^<28>[A-Z][a-z]{2} [ 0-9]\\d .* named\\[${process.pid}\\]: ${text}$`),
     );
     await datagrams.close();
     rmSync(socket);
