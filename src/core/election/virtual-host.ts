@@ -52,6 +52,8 @@ export class VirtualHost {
   #leaving = false;
   /** Leaving for BACKUP, by `state backup`. */
   #givesWay = false;
+  /** MASTER: whether it took over from a master that was heard, which goes on answering until it hears of this one. */
+  #relieves = false;
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
   readonly #concession = new Concession();
@@ -420,9 +422,8 @@ export class VirtualHost {
     this.#owner.mastershipChanged();
     // Before the advertisement, which draws the clients' packets here at once.
     this.#grantLease();
-    // A master that is heard answers until it hears of this one, which should be able to by then. For a silent one
-    // nobody answers, and the peers have to hear of this one before they take over as well.
-    this.#advertise(now, reason.kind !== "master-silent");
+    this.#relieves = reason.kind !== "master-silent";
+    this.#advertise(now);
     this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
     this.#announcements.tookOver();
     this.paceAnnouncements(now);
@@ -497,13 +498,16 @@ export class VirtualHost {
     this.#announcements.stop();
   }
 
-  /** @param waits until the device is in place */
-  #advertise(now: Instant, waits = false): void {
+  /**
+   * Advertises: at once, since the peers of a silent master have to hear of this host before they take over as well. Until
+   * a master that answers has heard of it, only when the device is in place and this host can answer instead.
+   */
+  #advertise(now: Instant): void {
     const { advbase } = this.#owner;
     const { advskew, demote } = this.#effective;
     const stepUs = intervalUs(advbase, advskew);
     this.#lease.promise(this.#leaseUs(now.us, stepUs));
-    this.#send({ advbase, advskew, demote }, now, waits);
+    this.#send({ advbase, advskew, demote }, now, this.#relieves && !this.#lease.isRenewed);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.
     const dueUs = this.#advertiseAtUs;
@@ -511,6 +515,7 @@ export class VirtualHost {
     this.#arm(this.#advertiseTimer, nextAdvertisementUs(onTime ? dueUs : now.us, stepUs));
   }
 
+  /** @param waits until the device is in place */
   #send(fields: HeaderFields, now: Instant, waits = false): void {
     const counter = this.counters.next(fields, this.#owner.counterStyle, now);
     this.#owner.transmitter.advertise(this.vhid, { ...fields, counter }, this.#lease.untilUs, waits);
