@@ -275,6 +275,10 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["monitor carp0", "carpctl: carp0: unknown argument\nusage: carpctl monitor\n"],
   ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor\n"],
   ["booted now", "carpctl: now: unknown argument\nusage: carpctl booted\n"],
+  [
+    "ifstated now",
+    "carpctl: now: unknown argument\nusage: carpctl ifstated [-d] [-n] [-v] [-D MACRO=VALUE] [-f FILE]\n",
+  ],
   ["units now", "carpctl: now: unknown argument\nusage: carpctl units\n"],
   ["demote --unit db", "carpctl: a word is missing\nusage: carpctl demote REASON N | --unit UNIT N\n"],
   ["service-status now", "carpctl: now: unknown argument\nusage: carpctl service-status\n"],

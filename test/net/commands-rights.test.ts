@@ -41,8 +41,8 @@ const READS = [
   "help vhid",
 ];
 
-/** Commands with tests of their own, below or in the tests of service checks, monitor, booted and units. */
-const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor", "booted", "units"];
+/** Commands with tests of their own, below or in the tests of service checks, monitor, booted, units and ifstated. */
+const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor", "booted", "units", "ifstated"];
 
 /** Commands that change something, and the name of it in a denial. */
 const CHANGES: readonly (readonly [words: string, changed: string])[] = [

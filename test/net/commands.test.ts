@@ -259,6 +259,13 @@ describe("the words of ifconfig", () => {
     assert.doesNotMatch(await show(a), /announce/);
   });
 
+  test("preemptdelay, and back to the variable's", async () => {
+    await type(a, "carp0 10.0.0.1/24 vhid 1 preemptdelay 30");
+    assert.match(await show(a), /^\tpreemptdelay 30$/m);
+    await type(a, "carp0 -preemptdelay");
+    assert.doesNotMatch(await show(a), /preemptdelay/);
+  });
+
   test("carppeer and carppeer6, by each of their names, and back to multicast", async () => {
     const capture = await b.capture("eth0", "ip proto 112 or ip6 proto 112");
     const sentTo = (destination: string) =>

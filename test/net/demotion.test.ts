@@ -125,13 +125,14 @@ describe("demotion", () => {
    * A BACKUP that preempts has to hear the MASTER: with this advbase it waits a second instead of a minute.
    */
   async function returnsToA(names = ["carp0", "carp1"]): Promise<void> {
-    const advertise = async (advbase: number) => {
-      for (const host of [a, b])
+    const advertise = async (advbase: number, hosts = [a, b]) => {
+      for (const host of hosts)
         for (const name of names) await host.engine.request("change", { name, change: { advbase } });
     };
     await advertise(1);
     await at(a, b, names);
-    await advertise(60);
+    // The other way round b would preempt a.
+    await advertise(60, [b, a]);
   }
 });
 

@@ -63,6 +63,12 @@ describe("unicast peers on a learning switch", () => {
       (frames) =>
         [1, 2].every((vhid) => frames.filter(isOf(vhid)).at(-1)?.ethernetSource === virtualMac(vhid)),
     );
+    const refused = async () => {
+      const { badVhid, badTtl, badAuthentication } = await b.engine.request("statistics", {});
+      return [badVhid, badTtl, badAuthentication];
+    };
+    // The other host may advertise its second interface before this one has that.
+    const before = await refused();
     const frames = await atB(2);
     for (const { carp, ethernetSource, ethernetDestination, ipv4, ipv6 } of frames) {
       assert.deepEqual([ethernetSource, ethernetDestination], [virtualMac(carp?.vhid ?? 0), mac]);
@@ -72,8 +78,7 @@ describe("unicast peers on a learning switch", () => {
       assert.equal(ipv4?.tos ?? ipv6?.trafficClass, 0x10);
       assert.equal(carp?.checksumIsGood && (ipv4?.checksumIsGood ?? true), true);
     }
-    const { badVhid, badTtl, badAuthentication } = await b.engine.request("statistics", {});
-    assert.deepEqual([badVhid, badTtl, badAuthentication], [0, 0, 0]);
+    assert.deepEqual(await refused(), before);
   });
 
   test("keep a frame to a shared address on one port, longer than the switch remembers", async () => {

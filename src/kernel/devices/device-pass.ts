@@ -6,7 +6,7 @@
 import type { Device } from "../../core/model.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import { type KernelLink, linkQuery } from "../netlink/messages.ts";
-import { IPV6_ROUTES } from "../netlink/routes.ts";
+import { IPV6_ROUTES, type KernelRoute } from "../netlink/routes.ts";
 import { LOST } from "../netlink/rtnetlink.ts";
 import {
   changedSettings,
@@ -99,6 +99,14 @@ export function doubtRoutes(context: PassContext, state: DeviceState): void {
   if (desired === null || !desired.active || (context.cache.links.get(index)?.masterIndex ?? 0) !== 0) return;
   for (const { key } of [...IPV6_ROUTES, ...wanted(context, desired).flatMap(ownRoutes)])
     if (!state.asked.has(key)) state.lost.set(key, undefined);
+}
+
+/** Records a route as lost, unless IPv6 was switched off: then it goes first, and the addresses after it. */
+export function noteLostRoute(state: DeviceState, { key, table }: Pick<KernelRoute, "key" | "table">): void {
+  const { desired } = state;
+  const isIPv6 = key.includes(":");
+  if (isIPv6 && desired !== null && readSetting(nameOfPlace(desired), "disable_ipv6") === 1) return;
+  state.lost.set(key, table);
 }
 
 /** Whether the device differs from what is wanted, and which changes by other programs caused it, in words. */

@@ -15,6 +15,7 @@ import {
   asWanted,
   difference,
   doubtRoutes,
+  noteLostRoute,
   pass,
   placeOf,
   putRoutesBack,
@@ -327,11 +328,11 @@ export class Devices {
     }
   }
 
-  #routeGone({ index, key, table }: KernelRoute): void {
-    const own = this.#byIndex.get(index);
-    for (const entry of new Set([own, ...this.#byPlace.get(index)])) {
+  #routeGone(route: KernelRoute): void {
+    const own = this.#byIndex.get(route.index);
+    for (const entry of new Set([own, ...this.#byPlace.get(route.index)])) {
       if (entry === undefined || (entry !== own && !entry.desired?.realMac)) continue;
-      entry.lost.set(key, table);
+      noteLostRoute(entry, route);
       this.#touch(entry);
     }
   }
