@@ -319,7 +319,7 @@ export const methods = {
   "demote-unit": SavedUnit,
   /** -> {}; a unit that does not demote is refused. */
   "promote-unit": z.strictObject({ unit: UnitName }),
-  /** What became of units, for those that demote -> {}. */
+  /** Units and whether each is active; only units that demote count -> {}. */
   "unit-states": z.strictObject({
     states: atMost(64, "units", z.strictObject({ unit: UnitName, active: z.boolean() })),
   }),

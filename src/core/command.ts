@@ -66,7 +66,7 @@ export type DemotionCommand =
   /** Sets by how much this unit demotes while it is not active, and whether it is. */
   | ({ readonly kind: "demote-unit" } & UnitDemotion)
   | { readonly kind: "promote-unit"; readonly unit: string }
-  /** Units that became active or ceased to be; those that do not demote are passed over. */
+  /** Units that became active or inactive; units that do not demote are passed over. */
   | {
       readonly kind: "unit-states";
       readonly states: readonly { readonly unit: string; readonly active: boolean }[];
@@ -83,7 +83,7 @@ export interface HostConfiguration {
   readonly groups: readonly { readonly name: string; readonly carpDemoteCount: number }[];
   /** The named demotions. Their sum comes on top of `net.inet.carp.demotion` among the variables. */
   readonly reasons: readonly NamedDemotion[];
-  /** Absent: there are none. Those that are not active come on top too. */
+  /** Units that demote; absent: there are none. Each inactive unit adds to the demotion. */
   readonly units?: readonly UnitDemotion[] | undefined;
   /** What the virtual hosts know of each other's counters, to refuse recorded advertisements. */
   readonly windows?: readonly SavedWindow[] | undefined;

@@ -137,7 +137,7 @@ export interface DemotionView {
   /** The sum of what was written to the variable. */
   readonly written: number;
   readonly reasons: readonly NamedDemotion[];
-  /** Those that are active add nothing. */
+  /** Units that demote; active units add nothing. */
   readonly units: readonly UnitDemotion[];
   readonly faults: readonly {
     readonly interface: string;

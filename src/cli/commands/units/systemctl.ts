@@ -28,7 +28,7 @@ export class Systemctl {
     return error;
   }
 
-  /** Forgets what it knows: somebody else may have started or stopped a target. */
+  /** Forgets which targets are active: an administrator may have started or stopped one. */
   lookAgain(): void {
     this.#active = undefined;
   }

@@ -18,7 +18,7 @@ const EVERY_MS = 1000;
 const AGAIN_MS = 250;
 /** Between two looks, in a flood of events. */
 const AT_LEAST_MS = 50;
-/** Somebody else may have started or stopped a target. */
+/** The targets are read again so often: an administrator may have started or stopped one. */
 const LOOK_AGAIN_MS = 10_000;
 
 /** Events after which a target may have to change. */
