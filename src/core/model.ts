@@ -127,6 +127,8 @@ export interface Filter {
   readonly realMac: boolean;
   /** The mode in force: `none` with one node, never `none` with several. */
   readonly balancing: Balancing;
+  /** The host has bowed out: what it still sends must not make switches look here for the virtual MAC. */
+  readonly leaves: boolean;
   /** The vhids of the nodes, ascending. */
   readonly vhids: readonly number[];
   readonly addresses: readonly InterfaceAddress[];

@@ -143,6 +143,7 @@ async function judge(host: Host, balancing: DataPathInterface["balancing"], mac:
       carpdevMac: address,
       mac,
       realMac: false,
+      leaves: false,
       balancing,
       vhids: [10, 11],
       addresses: [{ family: 4, address: ADDRESS, prefixLength: 24, broadcast: "10.0.0.255" }],

@@ -92,6 +92,7 @@ function shared(carpdev: number, balancing: DataPathInterface["balancing"]): Dat
     carpdevMac: OWN_MAC,
     mac: balancing === "ip" ? MULTICAST_MAC : SHARED_MAC,
     realMac: false,
+    leaves: false,
     balancing,
     vhids: balancing === "none" ? VHIDS.slice(0, 1) : VHIDS,
     addresses: [

@@ -137,6 +137,7 @@ async function setUp(host: Host, mode: Mode, held: readonly number[]): Promise<v
       carpdevMac: mac,
       mac: givenMac(mode),
       realMac: false,
+      leaves: false,
       balancing: mode,
       vhids,
       addresses: [

@@ -1,7 +1,8 @@
 /**
  * Announcements: when a MASTER sends gratuitous ARP and neighbour advertisements. All addresses at a takeover
- * and once more after two further advertisements, because the first may be lost; with `announce`, each
- * address once in every period, a few at a time, so that thousands of them are no burst.
+ * and once more after two further advertisements, because the first may be lost; also shortly after a takeover
+ * from a master that still answered, whose last packets may have led switches back to it; with `announce`,
+ * each address once in every period, a few at a time, so that thousands of them are no burst.
  */
 
 import type { Micros } from "../model.ts";
@@ -15,6 +16,11 @@ export interface Part {
 
 /** A takeover's announcement is repeated after this many further advertisements. */
 const ADVERTISEMENTS_TO_SECOND = 2;
+
+/** A master that still answered has heard of the takeover by then. */
+const UNTIL_HEARD_US: Micros = 20 * MILLISECOND;
+
+const NEVER: Micros = Number.POSITIVE_INFINITY;
 
 /** Addresses announced together, unless the period is too short for so few. */
 const TOGETHER = 8;
@@ -31,7 +37,8 @@ interface Pace {
 }
 
 export interface AnnouncementEvents {
-  announce(part: Part): void;
+  /** @param part undefined: all addresses */
+  announce(part?: Part): void;
   arm(atUs: Micros): void;
   cancel(): void;
 }
@@ -43,7 +50,10 @@ export class Announcements {
   #pace: Pace | undefined;
   /** Index of the address that is the next one in the period. */
   #at = 0;
-  #dueUs: Micros = 0;
+  #dueUs: Micros = NEVER;
+  /** When all addresses are announced once more, shortly after a takeover. */
+  #soonUs: Micros = NEVER;
+  #armedUs: Micros = NEVER;
 
   constructor(events: AnnouncementEvents) {
     this.#events = events;
@@ -52,6 +62,13 @@ export class Announcements {
   /** The host took over, and has announced all addresses. */
   tookOver(): void {
     this.#toNext = ADVERTISEMENTS_TO_SECOND;
+  }
+
+  /** The host took over from a master that still answered, and has announced all addresses. */
+  relieved(nowUs: Micros): void {
+    this.tookOver();
+    this.#soonUs = nowUs + UNTIL_HEARD_US;
+    this.#arm();
   }
 
   /** Plans that all addresses are announced after the next advertisement. */
@@ -70,6 +87,7 @@ export class Announcements {
     if (former?.addresses === addresses && former.periodUs === periodUs) return;
     if (addresses === 0 || periodUs === 0) {
       this.#stopPace();
+      this.#arm();
       return;
     }
     const mostParts = Math.max(1, Math.floor(periodUs / LEAST_STEP_US));
@@ -77,11 +95,21 @@ export class Announcements {
     this.#pace = { addresses, periodUs, count, stepUs: periodUs / Math.ceil(addresses / count) };
     this.#at = 0;
     this.#dueUs = nowUs + this.#pace.stepUs;
-    this.#events.arm(this.#dueUs);
+    this.#arm();
   }
 
   /** The announce timer fired. */
   timer(nowUs: Micros): void {
+    this.#armedUs = NEVER;
+    if (this.#soonUs <= nowUs) {
+      this.#soonUs = NEVER;
+      this.#events.announce();
+    }
+    if (this.#dueUs <= nowUs) this.#nextPart(nowUs);
+    this.#arm();
+  }
+
+  #nextPart(nowUs: Micros): void {
     const pace = this.#pace;
     if (pace === undefined) return;
     const { addresses, stepUs } = pace;
@@ -91,18 +119,26 @@ export class Announcements {
     this.#events.announce({ from, count });
     // After a late step the next one is not early.
     this.#dueUs = Math.max(this.#dueUs + stepUs, nowUs + stepUs / 2);
-    this.#events.arm(this.#dueUs);
   }
 
   /** The host is MASTER no longer, or leaves. */
   stop(): void {
     this.#toNext = 0;
+    this.#soonUs = NEVER;
     this.#stopPace();
+    this.#arm();
   }
 
   #stopPace(): void {
-    if (this.#pace === undefined) return;
     this.#pace = undefined;
-    this.#events.cancel();
+    this.#dueUs = NEVER;
+  }
+
+  #arm(): void {
+    const atUs = Math.min(this.#dueUs, this.#soonUs);
+    if (atUs === this.#armedUs) return;
+    this.#armedUs = atUs;
+    if (atUs === NEVER) this.#events.cancel();
+    else this.#events.arm(atUs);
   }
 }

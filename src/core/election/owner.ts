@@ -21,6 +21,8 @@ export interface Owner {
   readonly counterStyle: CounterStyle;
   /** A node became MASTER or ceased to be. */
   mastershipChanged(): void;
+  /** A node has sent a bow-out. */
+  bowedOut(): void;
   emit(effect: Effect): void;
   log(priority: 2 | 4, text: string, fields: LogFields): void;
   countTransitionToMaster(): void;

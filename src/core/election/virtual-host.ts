@@ -90,6 +90,11 @@ export class VirtualHost {
     return this.#givesWay;
   }
 
+  /** Whether it is MASTER still, and has sent a bow-out. */
+  get hasBowedOut(): boolean {
+    return this.#state === "MASTER" && this.#leaving;
+  }
+
   get #effective(): Effective {
     return this.#owner.effective(this.advskew);
   }
@@ -152,6 +157,7 @@ export class VirtualHost {
     this.#cancel(this.#advertiseTimer);
     this.#announcements.stop();
     this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
+    this.#owner.bowedOut();
   }
 
   /** Bows out, and stays MASTER until `stop`, which is called when a successor is heard or the leave timer fires. */
@@ -422,10 +428,12 @@ export class VirtualHost {
     this.#owner.mastershipChanged();
     // Before the advertisement, which draws the clients' packets here at once.
     this.#grantLease();
-    this.#relieves = reason.kind !== "master-silent";
+    const heardUs = this.#hearing.last?.receivedUs ?? Number.NEGATIVE_INFINITY;
+    this.#relieves = now.us - heardUs < masterDownUs(this.#intervalUs);
     this.#advertise(now);
     this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
-    this.#announcements.tookOver();
+    if (this.#relieves) this.#announcements.relieved(now.us);
+    else this.#announcements.tookOver();
     this.paceAnnouncements(now);
     this.#answers.renew();
   }

@@ -260,8 +260,8 @@ export class Appearance {
     return { name, carpdev, mac, realMac: mac === this.#link?.mac, mtu, active, addresses };
   }
 
-  /** Describes the filter; null while there is no carpdev or no node. */
-  filter(): Filter | null {
+  /** Describes the filter; null while there is no carpdev or no node. @param leaves whether this host has bowed out */
+  filter(leaves: boolean): Filter | null {
     const { addresses, nodes } = this.#configuration;
     const { mac, mode } = this;
     const link = this.#link;
@@ -272,6 +272,7 @@ export class Appearance {
       mac,
       realMac: mac === link.mac,
       balancing: mode,
+      leaves,
       vhids: nodes.map(({ vhid }) => vhid),
       addresses,
     };

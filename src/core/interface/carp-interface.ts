@@ -15,7 +15,7 @@ import { SECOND } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
-import type { Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
+import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import type { Obstacle } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
 import type { DiscardView, InterfaceView } from "../view.ts";
@@ -454,6 +454,10 @@ export class CarpInterface implements Owner {
     return this.#condition.obstacle;
   }
 
+  get #filter(): Filter | null {
+    return this.#appearance.filter(this.#nodes.some((node) => node.hasBowedOut));
+  }
+
   get #condition(): Condition {
     const { balancing } = this.#host;
     return new Condition(this.#configuration, this.#link, {
@@ -480,6 +484,10 @@ export class CarpInterface implements Owner {
     this.updateDevice();
   }
 
+  bowedOut(): void {
+    this.#placement.filter(this.#filter);
+  }
+
   emit(effect: Effect): void {
     this.#host.emit(effect);
   }
@@ -493,7 +501,7 @@ export class CarpInterface implements Owner {
   }
 
   updateDevice(): void {
-    this.#placement.place(this.#appearance.device(this.#master), this.#appearance.filter());
+    this.#placement.place(this.#appearance.device(this.#master), this.#filter);
   }
 
   /** The device went away with its carpdev, and has to be built again. */

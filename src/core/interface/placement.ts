@@ -27,15 +27,21 @@ export class Placement {
 
   /** Asks for the device and the filter where they differ. The filter comes before the device and goes after it. */
   place(device: Device | null, filter: Filter | null): void {
-    const wanted = { device: JSON.stringify(device), filter: JSON.stringify(filter) };
-    const filterChanges = wanted.filter !== this.#filter;
-    const deviceChanges = wanted.device !== this.#device;
-    this.#filter = wanted.filter;
-    this.#device = wanted.device;
-    const name = this.#name;
-    if (filterChanges && filter !== null) this.#emit({ kind: "filter", interface: name, filter });
-    if (deviceChanges) this.#emit({ kind: "device", interface: name, device });
-    if (filterChanges && filter === null) this.#emit({ kind: "filter", interface: name, filter });
+    if (filter !== null) this.filter(filter);
+    const wanted = JSON.stringify(device);
+    if (wanted !== this.#device) {
+      this.#device = wanted;
+      this.#emit({ kind: "device", interface: this.#name, device });
+    }
+    if (filter === null) this.filter(null);
+  }
+
+  /** Asks for the filter alone where it differs. */
+  filter(filter: Filter | null): void {
+    const wanted = JSON.stringify(filter);
+    if (wanted === this.#filter) return;
+    this.#filter = wanted;
+    this.#emit({ kind: "filter", interface: this.#name, filter });
   }
 
   /** Tells the sockets which digests are those of hosts with the pass. */

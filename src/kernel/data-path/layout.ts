@@ -178,7 +178,7 @@ export class DataPathLayout {
 
   /** The bytes of a slot before its leases. */
   slotHeader(wanted: DataPathInterface, firstCount: number): Uint8Array {
-    const { balancing, mac, realMac, carpdevMac, vhids, name } = wanted;
+    const { balancing, mac, realMac, carpdevMac, leaves, vhids, name } = wanted;
     const value = this.#value("carp_interface");
     value.number("nodes", vhids.length);
     value.number("mode", this.#constant(modes[balancing]));
@@ -187,8 +187,9 @@ export class DataPathLayout {
     value.number("carpdev", wanted.carpdev);
     value.bytes("given_mac", macBytes(mac));
     value.bytes("device_mac", macBytes(deviceMac(mac)));
-    if (balancing === "ip" || balancing === "ip-stealth") value.bytes("source_mac", macBytes(carpdevMac));
-    if (balancing === "ip-unicast") value.bytes("source_mac", macBytes(mac));
+    const hidesMac = balancing === "ip" || balancing === "ip-stealth";
+    if (hidesMac || leaves) value.bytes("source_mac", macBytes(carpdevMac));
+    else if (balancing === "ip-unicast") value.bytes("source_mac", macBytes(mac));
     value.number("real_mac", realMac ? 1 : 0);
     value.bytes("vhids", Uint8Array.from(vhids));
     value.bytes("name", Buffer.from(name).subarray(0, NAME_BYTES - 1));

@@ -120,6 +120,14 @@ always_inline bool is_wrong_mac(const struct carp_interface *interface, const st
 			    same_mac(mac, &interface->device_mac) && !same_mac(mac, &interface->given_mac);
 }
 
+// Sends ARP or neighbour discovery. Where only a host that leaves has another source MAC, these keep the virtual MAC,
+// which they are about.
+always_inline int send_resolution(struct __sk_buff *skb, const struct carp_interface *interface,
+				  const struct carp_mac *source)
+{
+	return interface->mode == CARP_MODE_NONE ? TC_ACT_UNSPEC : send(skb, interface, source);
+}
+
 // Packets that name no virtual address are decided by their source MAC.
 always_inline int egress_other(struct __sk_buff *skb, const struct carp_mac *source)
 {
@@ -153,7 +161,7 @@ always_inline int egress_arp(struct __sk_buff *skb, const struct carp_mac *sourc
 	if (is_wrong_mac(interface, &arp.sender_mac, is_virtual))
 		bpf_skb_store_bytes(skb, ETH_HLEN + offsetof(struct arp_packet, sender_mac), interface->given_mac.half, ETH_ALEN,
 				    0);
-	return send(skb, interface, source);
+	return send_resolution(skb, interface, source);
 }
 
 // Writes the given-out MAC into the link-layer address option. False when there are too many options.
@@ -219,6 +227,7 @@ always_inline int egress6(struct __sk_buff *skb, const struct carp_mac *source, 
 	if (!interface) interface = find_mac(carpdev, source);
 	if (!interface) return TC_ACT_UNSPEC;
 	if (!(claims ? leads(interface) : holds_lease(interface))) return withhold(interface);
-	if (options && !correct_option(skb, interface, options, option, is_virtual)) return withhold(interface);
-	return send(skb, interface, source);
+	if (!options) return send(skb, interface, source);
+	if (!correct_option(skb, interface, options, option, is_virtual)) return withhold(interface);
+	return send_resolution(skb, interface, source);
 }

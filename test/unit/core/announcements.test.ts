@@ -9,6 +9,7 @@ import type { Effect } from "../../../src/core/effect.ts";
 import { LINGER_US } from "../../../src/core/election/timing.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import {
+  backup,
   ipv4,
   ipv6,
   link,
@@ -21,7 +22,7 @@ import {
   transitions,
   World,
 } from "./driver.ts";
-import { advertisement, said } from "./peer.ts";
+import { advertisement, bowOut, said } from "./peer.ts";
 
 const macOf = (n: number) => `02:00:00:00:01:0${n}`;
 const linkOf = (n: number, mac = macOf(n)) =>
@@ -133,6 +134,32 @@ describe("of two masters that hear each other again", () => {
     );
     assert.equal(only(winner.effects, "announce").length, 1);
     assert.deepEqual(only(third.effects, "announce"), []);
+  });
+});
+
+describe("a takeover", () => {
+  /** The times in milliseconds after this advertisement at which the address was announced within so long. */
+  function announcedAfter(frame: Uint8Array, forUs: number): number[] {
+    const station = backup({ advskew: 10 });
+    station.sysctl("preempt", 1);
+    station.hear(frame);
+    const { world } = station;
+    const fromUs = world.us;
+    const times = only(station.take(), "announce").map(() => 0);
+    world.run(forUs, () => {
+      times.push(...only(station.take(), "announce").map(() => (world.us - fromUs) / 1000));
+    });
+    assert.equal(station.state(), "MASTER");
+    return times;
+  }
+
+  it("from a master that answers is announced once more when that one has heard of it, since its last packets may have misled switches", () => {
+    assert.deepEqual(announcedAfter(bowOut(), SECOND), [0, 20]);
+    assert.deepEqual(announcedAfter(advertisement({ advskew: 100 }), SECOND), [0, 20]);
+  });
+
+  it("from a silent master is announced once", () => {
+    assert.equal(announcedAfter(advertisement({ advskew: 5 }), 4 * SECOND).length, 1);
   });
 });
 

@@ -89,6 +89,7 @@ export class Carpdev {
       carpdevMac: "02:00:00:00:00:01",
       mac: SHARED_MAC,
       realMac: false,
+      leaves: false,
       balancing: "none",
       vhids: [10],
       addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24 }],

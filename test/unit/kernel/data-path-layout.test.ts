@@ -92,6 +92,7 @@ const carp0 = (changes: Partial<DataPathInterface> = {}): DataPathInterface => (
   carpdevMac: "02:00:00:00:00:07",
   mac: "00:00:5e:00:01:0a",
   realMac: false,
+  leaves: false,
   balancing: "none",
   vhids: [10],
   addresses: [{ family: 4, address: "10.0.0.1", prefixLength: 24, broadcast: "10.0.0.255" }],

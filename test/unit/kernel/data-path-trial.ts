@@ -74,6 +74,7 @@ export function plain(change: Partial<DataPathInterface> = {}): DataPathInterfac
     carpdevMac: OWN_MAC,
     mac: SHARED_MAC,
     realMac: false,
+    leaves: false,
     balancing: "none",
     vhids: [10],
     addresses,
