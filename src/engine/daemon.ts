@@ -29,6 +29,9 @@ import { applyVariables } from "./state/variables-file.ts";
 /** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 5000;
 const SOCKET_CHECK_EVERY_MS = 2400;
+const MEMORY_CHECK_EVERY_MS = 4800;
+/** Pages of 4 kB that come into memory by work that is seldom done, and not while advertisements come and go. */
+const FAULTS_OF_RARE_WORK = 1000;
 
 /** Exit status after an internal error. */
 const INTERNAL_ERROR = 70;
@@ -95,6 +98,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
+  giveBackMemory();
   engine.log(6, `carpd ${engine.version} started`, undefined, { event: "started" });
   const order = await orders.next();
   if (order === "stop") {
@@ -124,6 +128,17 @@ function answerWatchdog(): void {
   if (everyMs === undefined) return;
   notifyWatchdog();
   setInterval(notifyWatchdog, everyMs / 4).unref();
+}
+
+/** Gives back the memory that only starting, configuring and other rare work needed. */
+function giveBackMemory(): void {
+  let before = 0;
+  const look = async () => {
+    if (process.resourceUsage().minorPageFault - before < FAULTS_OF_RARE_WORK) return;
+    await nativeProcess.giveBackMemory();
+    before = process.resourceUsage().minorPageFault;
+  };
+  setInterval(() => void look(), MEMORY_CHECK_EVERY_MS).unref();
 }
 
 /**

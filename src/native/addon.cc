@@ -8,6 +8,7 @@
 #include "bpf/clsact.h"
 #include "bpf/other_programs.h"
 #include "process/local.h"
+#include "process/memory.h"
 #include "netlink/netlink.h"
 #include "process/privileges.h"
 #include "process/tcp_socket.h"
@@ -22,6 +23,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initClock(env, exports);
   carp::initClsact(env, exports);
   carp::initLocal(env, exports);
+  carp::initMemory(env, exports);
   carp::initNetlink(env, exports);
   carp::initOtherPrograms(env, exports);
   carp::initPrivileges(env, exports);

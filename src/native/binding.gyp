@@ -33,6 +33,7 @@
         'netlink/netlink.cc',
         'process/clock.cc',
         'process/local.cc',
+        'process/memory.cc',
         'process/privileges.cc',
         'process/tcp_socket.cc',
         'process/unix_socket.cc',

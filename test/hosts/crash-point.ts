@@ -42,6 +42,7 @@ const HARMLESS = new Set([
   "userId",
   "giveUpRoot",
   "unlimitLockedMemory",
+  "giveBackMemory",
   "isRead",
   "watch",
   "wake",

@@ -272,7 +272,7 @@ for (const [what, on, methods] of [
 
 test("every call of the addon that takes anything is tried here", () => {
   const takesNothing = [
-    ...["bpfLayout", "interfaceIndexes", "clockIsSynchronised", "unlimitLockedMemory"],
+    ...["bpfLayout", "interfaceIndexes", "clockIsSynchronised", "giveBackMemory", "unlimitLockedMemory"],
     ...[
       "openRaw",
       "closeRaw",

@@ -49,6 +49,24 @@ test("what is no Unix socket has no peer", async () => {
   server.close();
 });
 
+test("memory that the program needs no longer is given back, and what it needs is found again", async () => {
+  /** In kB, of the mappings of the program's file. */
+  const resident = () => {
+    let inProgram = false;
+    let sum = 0;
+    for (const line of readFileSync("/proc/self/smaps", "utf8").split("\n")) {
+      if (/^[0-9a-f]+-/.test(line)) inProgram = line.endsWith(process.execPath);
+      else if (inProgram) sum += Number(/^Rss:\s+(\d+) kB/.exec(line)?.[1] ?? 0);
+    }
+    return sum;
+  };
+  const before = resident();
+  await nativeProcess.giveBackMemory();
+  const after = resident();
+  assert.ok(after < 0.7 * before, `${before} kB before, ${after} kB after`);
+  assert.deepEqual([3, 1, 2].toSorted(), [1, 2, 3]);
+});
+
 test("a group's number is found by its name", () => {
   const [name, , id] = readFileSync("/etc/group", "utf8").split("\n").at(-2)?.split(":") ?? [];
   assert.equal(nativeProcess.groupId(String(name)), Number(id));

@@ -1,0 +1,47 @@
+// Gives back memory that only starting and configuring needed: code and constants of the program, and freed parts of
+// the heap.
+
+#include "process/memory.h"
+
+#include <link.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support/apart.h"
+
+namespace carp {
+namespace {
+
+// Unmaps the program's pages that nothing writes to. The kernel keeps them in its page cache, where those that are used
+// are found again; none is lost, because a segment that is not writable equals the file.
+int unmapProgram(dl_phdr_info* object, size_t, void*) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const auto& segment = object->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W)) continue;
+    const uintptr_t start = object->dlpi_addr + segment.p_vaddr;
+    const uintptr_t from = (start + page - 1) & ~(page - 1);
+    const uintptr_t to = (start + segment.p_filesz) & ~(page - 1);
+    if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  }
+  // The first object is the program itself, which is by far the largest.
+  return 1;
+}
+
+// giveBackMemory(): a promise. The kernel takes some milliseconds.
+Napi::Value giveBackMemory(const Napi::CallbackInfo& info) {
+  const auto work = [] {
+    malloc_trim(0);
+    return dl_iterate_phdr(unmapProgram, nullptr);
+  };
+  return Apart<int>::run(info.Env(), work, [](Napi::Env env, const int&) { return env.Undefined(); });
+}
+
+}  // namespace
+
+void initMemory(Napi::Env env, Napi::Object exports) {
+  exports.Set("giveBackMemory", Napi::Function::New(env, giveBackMemory));
+}
+
+}  // namespace carp
