@@ -10,7 +10,7 @@ import { connectToEngine } from "../engine-connection.ts";
 import { defaultOptions, takeGlobalOptions } from "../grammar/options.ts";
 import { isRefusal } from "../outcome.ts";
 
-/** @returns the output, after which the process ends, and the connection with it; undefined: command-line.ts does it */
+/** @returns the output; undefined: command-line.ts does it */
 export async function quickOutput(
   given: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -23,11 +23,13 @@ export async function quickOutput(
   if (!isRead || options.help || options.version) return undefined;
   try {
     const engine = await connectToEngine(options.runDir);
-    const name = first.startsWith("-") ? undefined : first;
-    const outcome = await showInterfaces(engine, name, options.json);
-    if (outcome?.kind === "done" && engine.warnings.length === 0) return outcome.output;
-    engine.close();
-    return undefined;
+    try {
+      const name = first.startsWith("-") ? undefined : first;
+      const outcome = await showInterfaces(engine, name, options.json);
+      return outcome?.kind === "done" && engine.warnings.length === 0 ? outcome.output : undefined;
+    } finally {
+      engine.close();
+    }
   } catch {
     // The words are run again, and the error is told there.
     return undefined;
