@@ -1,36 +1,22 @@
 /**
- * One virtual host: the state machine of one vhid (INIT, BACKUP, MASTER), its timers and its lease. The
+ * One virtual host: the state machine of one vhid (INIT, BACKUP, MASTER). What it does as MASTER is in mastership.ts. The
  * frames, device and settings that all nodes of a carp interface share belong to the interface, and are
  * reached through `Owner`.
  */
 
-import { comparePrecedence } from "../../protocol/address.ts";
-import type { HeaderFields } from "../counters/counter-format.ts";
 import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
 import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
-import { Announcements } from "./announcements.ts";
-import { Answers } from "./answers.ts";
 import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
-import { Lease } from "./lease.ts";
+import { Mastership, type Said } from "./mastership.ts";
 import type { Owner } from "./owner.ts";
 import { PreemptDelay } from "./preempt-delay.ts";
 import { decideAsBackup, decideAsMaster, type Standing, staysAfterTie } from "./rules.ts";
-import {
-  BOW_OUT,
-  intervalUs,
-  isBowOut,
-  LINGER_US,
-  leaseUs,
-  MILLISECOND,
-  masterDownUs,
-  nextAdvertisementUs,
-  SECOND,
-} from "./timing.ts";
+import { intervalUs, isBowOut, LINGER_US, masterDownUs, SECOND } from "./timing.ts";
 
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
@@ -45,22 +31,15 @@ export class VirtualHost {
   /** BACKUP: when the last accepted advertisement was received, or when waiting began. */
   #silentSinceUs: Micros = 0;
   #masterDownAtUs: Micros = 0;
-  #advertiseAtUs: Micros = 0;
-  /** While MASTER. */
-  readonly #lease = new Lease();
+  readonly #mastership: Mastership;
   /** MASTER, and has bowed out. */
   #leaving = false;
   /** Leaving for BACKUP, by `state backup`. */
   #givesWay = false;
-  /** MASTER: whether it took over from a master that was heard, which goes on answering until it hears of this one. */
-  #relieves = false;
-  readonly #answers = new Answers();
-  readonly #announcements: Announcements;
   readonly #concession = new Concession();
   readonly #preemptDelay = new PreemptDelay();
   readonly counters: VirtualHostCounters;
   readonly #owner: Owner;
-  readonly #advertiseTimer: Timer;
   readonly #masterDownTimer: Timer;
   readonly #leaveTimer: Timer;
 
@@ -70,14 +49,14 @@ export class VirtualHost {
     this.advskew = advskew;
     this.counters = counters;
     this.#sinceUs = now.us;
-    this.#advertiseTimer = { kind: "advertise", interface: owner.name, vhid };
     this.#masterDownTimer = { kind: "master-down", interface: owner.name, vhid };
     this.#leaveTimer = { kind: "leave", interface: owner.name, vhid };
-    const announceTimer: Timer = { kind: "announce", interface: owner.name, vhid };
-    this.#announcements = new Announcements({
-      announce: (part) => owner.transmitter.announce(vhid, this.#lease.untilUs, part),
-      arm: (atUs) => owner.emit({ kind: "arm", timer: announceTimer, atUs }),
-      cancel: () => this.#cancel(announceTimer),
+    this.#mastership = new Mastership({
+      owner,
+      vhid,
+      counters,
+      hearing: this.#hearing,
+      says: () => this.#says,
     });
   }
 
@@ -104,17 +83,19 @@ export class VirtualHost {
   }
 
   get #standing(): Standing {
+    const { intervalUs, demote } = this.#says;
+    return { intervalUs, demote };
+  }
+
+  /** What it says, or would say, as MASTER. */
+  get #says(): Said {
+    const { advbase } = this.#owner;
     const { advskew, demote } = this.#effective;
-    return { intervalUs: intervalUs(this.#owner.advbase, advskew), demote };
+    return { advbase, advskew, demote, intervalUs: intervalUs(advbase, advskew) };
   }
 
   get #mayPreemptAtUs(): Micros {
     return this.#preemptDelay.endUs(this.#owner.preemptDelayUs);
-  }
-
-  /** Length of the lease that an advertisement renews, from the time when it leaves. */
-  #leaseUs(leftUs: Micros, intervalUs = this.#intervalUs): Micros {
-    return leaseUs(this.#owner.advbase, intervalUs, this.#hearing.shortestIntervalUs(leftUs));
   }
 
   /**
@@ -126,10 +107,7 @@ export class VirtualHost {
     this.#preemptDelay.begin(this.#effective.demote, now.us);
     if (leaseUntilUs > now.us) {
       this.#become("MASTER", { kind: "lease-in-force" }, now);
-      this.#lease.resume(leaseUntilUs);
-      this.#advertise(now);
-      // The carpdev may have got another MAC since the earlier engine announced it.
-      if (this.#owner.transmitter.announceEveryUs > 0) this.#announcements.repeat();
+      this.#mastership.resume(leaseUntilUs, now);
       return;
     }
     this.#become("BACKUP", { kind: "interface-runs" }, now);
@@ -139,7 +117,6 @@ export class VirtualHost {
   /** The interface no longer runs, or changes its identity: -> INIT, without a bow-out. */
   stop(reason: TransitionReason, now: Instant): void {
     if (this.#state === "INIT") return;
-    this.#cancel(this.#advertiseTimer);
     this.#cancel(this.#masterDownTimer);
     this.#hearing.forgetPeers();
     this.#concession.forget();
@@ -152,11 +129,9 @@ export class VirtualHost {
    * successor has them.
    */
   bowOut(now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
+    if (!this.#serves(now)) return;
     this.#leaving = true;
-    this.#cancel(this.#advertiseTimer);
-    this.#announcements.stop();
-    this.#send({ ...BOW_OUT, demote: this.#effective.demote }, now);
+    this.#mastership.bowOut(now);
     this.#owner.bowedOut();
   }
 
@@ -209,7 +184,7 @@ export class VirtualHost {
   concededTo(heard: Heard, now: Instant): void {
     if (!this.outranks(heard) || this.#lostLease(now.us, now)) return;
     // It gave way at the takeover, which all addresses were announced at.
-    if (this.#tookOverJustNow(now)) this.#announcements.repeat();
+    if (this.#tookOverJustNow(now)) this.#mastership.announceAgain();
     else this.#answer(heard, now);
   }
 
@@ -218,21 +193,13 @@ export class VirtualHost {
   }
 
   /**
-   * An advertisement with a valid digest whose counter is not new: it is not accepted, but a MASTER may
-   * answer it. Another MASTER that does not accept ours may have sent it: one with a counter of the same
-   * microsecond as ours, so that each takes the other's advertisement for its own, or one whose counters are
-   * behind (strict_replay). An advertisement of ours makes it give way, or reply with a counter that is
-   * ahead.
+   * An advertisement with a valid digest whose counter is not new: it is not accepted, but a MASTER may answer it. An
+   * advertisement of ours makes the other MASTER give way, or reply with a counter that is ahead.
    */
   heardStale(heard: Heard, now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || this.#lease.isOver(now.us) || isBowOut(heard)) return;
-    const own = this.#owner.transmitter.source(heard.family, heard.source);
-    if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return;
-    const { tag, signed } = this.#owner.counterStyle;
-    const collides = signed && heard.counter === this.counters.lastSent;
-    if (!this.#answers.allowStale(this.#intervalUs, now.us, collides)) return;
-    if (collides) this.counters.collided(tag);
-    this.#answer(heard, now);
+    if (this.#state !== "MASTER" || this.#leaving || isBowOut(heard)) return;
+    if (!this.#mastership.isLeaseOver(now.us) && this.#mastership.allowsAnswerToStale(heard, now))
+      this.#answer(heard, now);
   }
 
   /**
@@ -254,77 +221,54 @@ export class VirtualHost {
     else this.#takeOver({ kind: "master-silent" }, now);
   }
 
-  /** The advertise timer fired: advertises, and announces again when that is due. */
+  /** The advertise timer fired. */
   advertiseTimer(now: Instant): void {
     this.#followPeers(now);
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
-    this.#advertise(now);
-    if (this.#announcements.advertised()) this.announce(now);
+    if (this.#serves(now)) this.#mastership.advertiseTimer(now);
   }
 
   /** The announce timer fired. */
   announceTimer(now: Instant): void {
-    if (this.#state === "MASTER" && !this.#lostLease(now.us, now)) this.#announcements.timer(now.us);
+    if (this.#state === "MASTER" && !this.#lostLease(now.us, now)) this.#mastership.announceTimer(now);
   }
 
   /** Announces at the pace of the present configuration, while MASTER. */
   paceAnnouncements(now: Instant): void {
-    const { addresses, transmitter } = this.#owner;
-    if (this.#state === "MASTER" && !this.#leaving)
-      this.#announcements.setPace(addresses.length, transmitter.announceEveryUs, now.us);
+    if (this.#state === "MASTER" && !this.#leaving) this.#mastership.paceAnnouncements(now);
   }
 
-  /** Its addresses have another MAC now: a filter for that one holds no lease yet, and clients have the old. */
+  /** Its addresses have another MAC now. */
   macChanged(now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
-    this.#grantLease();
-    this.#advertise(now);
-    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
-    this.#announcements.tookOver();
+    if (this.#serves(now)) this.#mastership.macChanged(now);
   }
 
   /** Announces the addresses of a MASTER: clients and switches may have lost where they are. */
   announce(now: Instant): void {
-    if (this.#state === "MASTER" && !this.#leaving && !this.#lostLease(now.us, now))
-      this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
+    if (this.#serves(now)) this.#mastership.announce();
   }
 
   /** An announcement did not leave: it is repeated after the next advertisement. */
   announcementFailed(): void {
-    this.#announcements.repeat();
+    this.#mastership.announceAgain();
   }
 
   /** An advertisement left: the lease is renewed from that moment, if it had not expired by then. */
   advertisementLeft(leftUs: Micros, now: Instant): void {
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(leftUs, now)) return;
-    this.#lease.renew(leftUs, this.#leaseUs(leftUs));
-    this.#grantLease();
+    if (this.#serves(now, leftUs)) this.#mastership.advertisementLeft(leftUs);
   }
 
-  /**
-   * An advertisement did not leave. A takeover's lease was granted for its first advertisement: it is taken
-   * back. Any other lease may expire before the next advertisement is due: the timer fires then, to give way.
-   */
+  /** An advertisement did not leave. */
   advertisementFailed(): void {
-    if (this.#state !== "MASTER" || this.#leaving) return;
-    if (!this.#lease.isRenewed)
-      this.#owner.emit({ kind: "lease", interface: this.#owner.name, vhid: this.vhid, untilUs: 0 });
-    const expiredUs = this.#lease.untilUs + MILLISECOND;
-    if (expiredUs < this.#advertiseAtUs) this.#arm(this.#advertiseTimer, expiredUs);
-  }
-
-  #grantLease(): void {
-    const untilUs = this.#lease.untilUs;
-    this.#owner.emit({ kind: "lease", interface: this.#owner.name, vhid: this.vhid, untilUs });
+    if (this.#state === "MASTER" && !this.#leaving) this.#mastership.advertisementFailed();
   }
 
   /** advbase, advskew or demotion changed. @param atOnce advertise the change now */
   settingsChanged(atOnce: boolean, now: Instant): void {
     this.#preemptDelay.demoted(this.#effective.demote, now.us);
     if (this.#state === "BACKUP") this.#waitForMaster(this.#silentSinceUs);
-    if (this.#state !== "MASTER" || this.#leaving || this.#lostLease(now.us, now)) return;
-    if (atOnce) this.#advertise(now);
-    else this.#arm(this.#advertiseTimer, Math.min(this.#advertiseAtUs, now.us + this.#intervalUs));
+    if (!this.#serves(now)) return;
+    if (atOnce) this.#mastership.advertise(now);
+    else this.#mastership.advertiseWithinInterval(now);
   }
 
   view(): NodeView {
@@ -400,13 +344,7 @@ export class VirtualHost {
 
   /** Answers another MASTER that has to give way; see answers.ts. */
   #answer(other: Heard, now: Instant): void {
-    const answer = this.#answers.to(other, this.#intervalUs, now.us);
-    if (answer.kind === "later" && answer.atUs < this.#advertiseAtUs)
-      this.#arm(this.#advertiseTimer, answer.atUs);
-    if (answer.kind !== "now") return;
-    if (answer.advertise) this.#advertise(now);
-    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
-    const isNews = this.#answers.contested(masterDownUs(this.#intervalUs), now.us);
+    const isNews = this.#mastership.answer(other, now);
     // The takeover told of itself.
     if (!isNews || this.#tookOverJustNow(now)) return;
     const { name, addresses } = this.#owner;
@@ -424,18 +362,9 @@ export class VirtualHost {
     this.#concession.forget();
     this.#become("MASTER", reason, now);
     this.#owner.countTransitionToMaster();
-    this.#lease.grant(now.us + this.#leaseUs(now.us));
     this.#owner.mastershipChanged();
-    // Before the advertisement, which draws the clients' packets here at once.
-    this.#grantLease();
     const heardUs = this.#hearing.last?.receivedUs ?? Number.NEGATIVE_INFINITY;
-    this.#relieves = now.us - heardUs < masterDownUs(this.#intervalUs);
-    this.#advertise(now);
-    this.#owner.transmitter.announce(this.vhid, this.#lease.untilUs);
-    if (this.#relieves) this.#announcements.relieved(now.us);
-    else this.#announcements.tookOver();
-    this.paceAnnouncements(now);
-    this.#answers.renew();
+    this.#mastership.begin(now.us - heardUs < masterDownUs(this.#intervalUs), now);
   }
 
   /** Gives way to a master heard, and concedes if that one has not heard this host. */
@@ -458,7 +387,6 @@ export class VirtualHost {
 
   /** MASTER -> BACKUP. @param sinceUs when the other master was heard */
   #yield(reason: TransitionReason, sinceUs: Micros, now: Instant): void {
-    this.#cancel(this.#advertiseTimer);
     this.#become("BACKUP", reason, now);
     this.#owner.mastershipChanged();
     this.#waitForMaster(sinceUs);
@@ -474,9 +402,14 @@ export class VirtualHost {
     this.#owner.emit({ kind: "left", interface: this.#owner.name });
   }
 
+  /** Whether it is MASTER, has not bowed out, and holds its lease at that time. Without the lease it gives way. */
+  #serves(now: Instant, atUs = now.us): boolean {
+    return this.#state === "MASTER" && !this.#leaving && !this.#lostLease(atUs, now);
+  }
+
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */
   #lostLease(atUs: Micros, now: Instant): boolean {
-    if (this.#state !== "MASTER" || this.#leaving || !this.#lease.isOver(atUs)) return false;
+    if (this.#state !== "MASTER" || this.#leaving || !this.#mastership.isLeaseOver(atUs)) return false;
     this.#preemptDelay.begin(this.#effective.demote, now.us);
     this.#yield({ kind: "lease-expired" }, now.us, now);
     return true;
@@ -501,32 +434,7 @@ export class VirtualHost {
       },
     );
     this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
-    if (from !== "MASTER") return;
-    this.#owner.emit({ kind: "lease", interface: name, vhid: this.vhid, untilUs: 0 });
-    this.#announcements.stop();
-  }
-
-  /**
-   * Advertises: at once, since the peers of a silent master have to hear of this host before they take over as well. Until
-   * a master that answers has heard of it, only when the device is in place and this host can answer instead.
-   */
-  #advertise(now: Instant): void {
-    const { advbase } = this.#owner;
-    const { advskew, demote } = this.#effective;
-    const stepUs = intervalUs(advbase, advskew);
-    this.#lease.promise(this.#leaseUs(now.us, stepUs));
-    this.#send({ advbase, advskew, demote }, now, this.#relieves && !this.#lease.isRenewed);
-    // The next interval counts from when this one was due, so that small delays do not add up; after a long
-    // one from now.
-    const dueUs = this.#advertiseAtUs;
-    const onTime = dueUs <= now.us && now.us < dueUs + stepUs;
-    this.#arm(this.#advertiseTimer, nextAdvertisementUs(onTime ? dueUs : now.us, stepUs));
-  }
-
-  /** @param waits until the device is in place */
-  #send(fields: HeaderFields, now: Instant, waits = false): void {
-    const counter = this.counters.next(fields, this.#owner.counterStyle, now);
-    this.#owner.transmitter.advertise(this.vhid, { ...fields, counter }, this.#lease.untilUs, waits);
+    if (from === "MASTER") this.#mastership.end();
   }
 
   /**
@@ -538,7 +446,6 @@ export class VirtualHost {
   }
 
   #arm(timer: Timer, atUs: Micros): void {
-    if (timer === this.#advertiseTimer) this.#advertiseAtUs = atUs;
     if (timer === this.#masterDownTimer) this.#masterDownAtUs = atUs;
     const soonestUs = timer === this.#masterDownTimer ? Math.min(atUs, this.#concession.dueUs) : atUs;
     this.#owner.emit({ kind: "arm", timer, atUs: soonestUs });
