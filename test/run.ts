@@ -73,13 +73,13 @@ const turns: readonly (readonly Phase[])[] = [
     },
     {
       files: ["test/unit/kernel/**/*", `test/net/!(${PUNCTUAL})`, "test/interop/**/*"],
-      concurrency: 4,
+      concurrency: 6,
       needsRoot: true,
       givesWay: false,
     },
     { files: ["test/soak/**/*"], concurrency: 1, needsRoot: true, givesWay: false },
   ],
-  [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true, givesWay: false }],
+  [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 3, needsRoot: true, givesWay: false }],
   [
     {
       files: [`test/net/@(${OF_EXECUTABLE})`],

@@ -54,7 +54,7 @@ export interface Privileged {
  * wakes the engine up, which costs more than what is looked at.
  */
 const LOOK_EVERY_MS = 2400;
-/** How often the MACs of unicast peers are asked for. */
+/** How often the MACs of unicast peers are asked for, while there are any. */
 const RESOLVE_EVERY_MS = 800;
 
 /** The least time between two saves that the core asks for, and how many times longer it is than the last one took. */
@@ -85,6 +85,8 @@ export class Engine {
   readonly #followers = new Set<(transition: Transition) => void>();
   #saving: NodeJS.Timeout | undefined;
   #booting: NodeJS.Timeout | undefined;
+  /** Runs while there are unicast peers. */
+  #resolving: NodeJS.Timeout | undefined;
   /** Runs for a while after a save that the core asked for; the next one waits. */
   #apart: NodeJS.Timeout | undefined;
   #saveAgain = false;
@@ -285,9 +287,6 @@ export class Engine {
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
     setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
-    setInterval(() => {
-      this.#links.resolve(this.#wire.neighbours(), (...of) => this.#wire.resolved(...of));
-    }, RESOLVE_EVERY_MS).unref();
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
@@ -415,10 +414,18 @@ export class Engine {
   /** Repairs and reports the changes that the kernel does not report. */
   #look(): void {
     this.#links.look();
+    if (this.#resolving === undefined) this.#resolve();
     void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;
     void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
+  }
+
+  #resolve(): void {
+    const neighbours = this.#wire.neighbours();
+    this.#links.resolve(neighbours, (...of) => this.#wire.resolved(...of));
+    this.#resolving =
+      neighbours.length > 0 ? setTimeout(() => this.#resolve(), RESOLVE_EVERY_MS).unref() : undefined;
   }
 
   async #repairDataPath(): Promise<void> {
