@@ -1,0 +1,159 @@
+/**
+ * Two firewalls with conntrackd, nftables and carp as carp-firewall(7) has them, from the example files: between an
+ * inside network with a client and an outside network with a server, with a link of their own for the states.
+ */
+
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import type { Spawned } from "../hosts/spawned.ts";
+
+const tree = join(import.meta.dirname, "../..");
+const EXAMPLES = join(tree, "src/install/examples/firewall");
+
+const INSIDE = { carp: "carp0", device: "eth0", addresses: ["10.0.0.1/24", "2001:db8:1::1/64"] };
+const OUTSIDE = { carp: "carp1", device: "eth1", addresses: ["192.0.2.1/24", "2001:db8:2::1/64"] };
+const LEGS = [INSIDE, OUTSIDE];
+export const SERVER = { 4: "192.0.2.9", 6: "2001:db8:2::9" };
+
+export class Firewall {
+  readonly host: Host;
+  readonly hook: string;
+  readonly legs = LEGS;
+  readonly #configuration: string;
+  #conntrackd: Spawned | undefined;
+
+  constructor(host: Host, conntrackd: string) {
+    this.host = host;
+    const etc = host.etcDirectory;
+    mkdirSync(join(etc, "conntrackd"));
+    mkdirSync(join(etc, "carp/hooks.d"), { recursive: true });
+    this.#configuration = join(etc, "conntrackd/conntrackd.conf");
+    writeFileSync(this.#configuration, ofHost(conntrackd, etc));
+    this.hook = join(etc, "carp/hooks.d/conntrackd");
+    writeFileSync(this.hook, withPath(readFileSync(join(EXAMPLES, "conntrackd-hook"), "utf8")));
+    chmodSync(this.hook, 0o755);
+  }
+
+  get conntrackd(): Spawned {
+    assert.ok(this.#conntrackd, `no conntrackd was started on ${this.host.name}`);
+    return this.#conntrackd;
+  }
+
+  /** Resolves when it answers. As after a boot, there is no lock file. */
+  async startConntrackd(): Promise<Spawned> {
+    await this.host.run("rm", "-f", join(this.host.etcDirectory, "conntrackd.lock"));
+    this.#conntrackd = this.host.spawn("conntrackd", ["-C", this.#configuration]);
+    await this.#conntrackd.log.waitFor(/initialization completed/);
+    await eventually(
+      () => this.host.exec("conntrackd", ["-C", this.#configuration, "-s"]),
+      ({ exitCode }) => exitCode === 0,
+    );
+    return this.#conntrackd;
+  }
+
+  /** What carp-conntrackd.service does. */
+  startHook(environment: Record<string, string> = {}): Spawned {
+    return this.host.spawn(this.hook, ["start"], { environment });
+  }
+
+  ask(...words: string[]): Promise<string> {
+    return this.host.run("conntrackd", "-C", this.#configuration, ...words);
+  }
+
+  /** Makes a carp interface on each side, with advertisements in fractions of a second. */
+  async share(words: string): Promise<void> {
+    await this.host.carpctl("sysctl", "net.inet.carp.preempt=1");
+    for (const [n, { carp, device, addresses }] of LEGS.entries()) {
+      const [inet = "", inet6 = ""] = addresses;
+      const vhid = words.includes("carpnodes") ? [] : ["vhid", `${n + 1}`];
+      const common = ["carpdev", device, "pass", "sesame", "advbase", "0", ...vhid];
+      await this.host.carpctl(carp, inet, "inet6", inet6, ...common, ...words.split(" "));
+    }
+  }
+
+  async waitForState(state: "MASTER" | "BACKUP"): Promise<void> {
+    for (const { carp } of LEGS) await this.host.waitForState(carp, state);
+  }
+
+  /** Engine and conntrackd die, and nothing that the host sends or should receive gets through. */
+  async die(): Promise<void> {
+    this.conntrackd.kill("SIGKILL");
+    await Promise.all([
+      this.host.engine.kill("SIGKILL"),
+      ...["eth0", "eth1", "eth2"].map((each) => this.host.silence(each)),
+    ]);
+  }
+
+  /** After `die`: as a boot leaves it, without carp interfaces and states; engine and conntrackd run. */
+  async boot(): Promise<void> {
+    await this.host.startEngine();
+    await this.host.engine.stop();
+    await this.host.run("conntrack", "-F");
+    for (const each of ["eth0", "eth1", "eth2"]) await this.host.unsilence(each);
+    await this.host.startEngine();
+    await this.startConntrackd();
+  }
+}
+
+/** A file of conntrackd with the places of this host, of which there are several on the machine. */
+function ofHost(file: string, etc: string): string {
+  return file
+    .replace(/Syslog on/, `LogFile ${etc}/conntrackd.log`)
+    .replace(/LockFile .*/, `LockFile ${etc}/conntrackd.lock`)
+    .replace(/Path .*/, `Path ${etc}/conntrackd.ctl`);
+}
+
+/** The hook finds the carpctl of this tree. */
+function withPath(hook: string): string {
+  return hook.replace("PATH=", `PATH=${tree}/bin:`);
+}
+
+export interface Firewalls {
+  readonly inside: Network;
+  readonly outside: Network;
+  readonly a: Firewall;
+  readonly b: Firewall;
+  readonly client: Host;
+  readonly server: Host;
+  destroy(): void;
+}
+
+/** @param file the example of conntrackd.conf */
+export async function createFirewalls(file = "conntrackd.conf"): Promise<Firewalls> {
+  const networks = await Promise.all([createNetwork(), createNetwork(), createNetwork()]);
+  const [inside, outside, link] = networks;
+  const destroy = () => {
+    for (const each of networks) each.destroy();
+  };
+  try {
+    const conntrackd = readFileSync(join(EXAMPLES, file), "utf8");
+    const firewall = async (name: string, n: number) => {
+      const host = await inside.host(name, { addresses: [`10.0.0.${n}/24`, `2001:db8:1::${n}/64`] });
+      await outside.attach(host, { addresses: [`192.0.2.${n}/24`, `2001:db8:2::${n}/64`] });
+      await link.attach(host, { addresses: [`172.16.0.${n}/24`] });
+      await host.becomeRouter();
+      await host.run("nft", "-f", join(EXAMPLES, "nftables.conf"));
+      const other = n === 2 ? 3 : 2;
+      const own = conntrackd
+        .replace("IPv4_address 172.16.0.2\n", `IPv4_address 172.16.0.${n}\n`)
+        .replace("IPv4_Destination_Address 172.16.0.3", `IPv4_Destination_Address 172.16.0.${other}`);
+      await host.startEngine();
+      return new Firewall(host, own);
+    };
+    const [a, b, client, server] = await Promise.all([
+      firewall("a", 2),
+      firewall("b", 3),
+      inside.host("client", { addresses: ["10.0.0.9/24", "2001:db8:1::9/64"] }),
+      outside.host("server", { addresses: [`${SERVER[4]}/24`, `${SERVER[6]}/64`] }),
+    ]);
+    await client.namespace.ip(["route add default via 10.0.0.1", "route add default via 2001:db8:1::1"]);
+    await server.namespace.ip(["route add 2001:db8:1::/64 via 2001:db8:2::1"]);
+    await Promise.all([a.startConntrackd(), b.startConntrackd()]);
+    return { inside, outside, a, b, client, server, destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}
