@@ -4,7 +4,9 @@
  */
 
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { after, before, describe, type TestContext, test } from "node:test";
+import type { Finding } from "../../src/control/messages.ts";
 import { eventually } from "../hosts/index.ts";
 import { createFirewalls, type Firewall, type Firewalls, SERVER } from "./firewalls.ts";
 import { serve, Transfer, waitQuietly } from "./transfers.ts";
@@ -36,6 +38,15 @@ class Transfers {
   }
 }
 
+/** The findings of the doctor that are about connections. */
+async function doctor({ host }: Firewall): Promise<string[]> {
+  const { stdout } = await host.tryCarpctl("doctor", "--json");
+  const { findings }: { findings: Finding[] } = JSON.parse(stdout);
+  return findings
+    .filter(({ subject }) => ["conntrackd", "nftables"].includes(subject))
+    .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
+}
+
 describe("two firewalls with conntrackd, one of them MASTER", () => {
   let pair: Firewalls;
   let a: Firewall;
@@ -49,6 +60,16 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
     await b.waitForState("BACKUP");
   });
   after(() => pair?.destroy());
+
+  test("the doctor has no complaint", async () => {
+    const [hook, sync = "", rules] = await doctor(b);
+    assert.equal(hook, "ok conntrackd: the hook conntrackd has it take over the states of connections");
+    assert.match(sync, /^ok conntrackd: in sync: \d+ states of this host, \d+ of other hosts$/);
+    assert.equal(
+      rules,
+      "ok nftables: only packets of known connections, and those that begin one, are forwarded",
+    );
+  });
 
   test("connections outlast planned and unplanned failovers in both directions", async (context) => {
     const { client, server } = pair;
@@ -151,7 +172,7 @@ describe("a conntrackd that does not work", () => {
   });
   after(() => pair?.destroy());
 
-  const LIMIT = { CONNTRACKD_LIMIT: "3" };
+  const LIMIT = { CONNTRACKD_LIMIT: "2" };
   const failure = async ({ a }: Firewalls, reason: RegExp) => {
     const start = a.startHook(LIMIT);
     assert.deepEqual(await start.exited, { code: 1, signal: null });
@@ -165,9 +186,10 @@ describe("a conntrackd that does not work", () => {
     const { a, b } = pair;
     b.conntrackd.kill("SIGKILL");
     await b.conntrackd.exited;
-    await failure(pair, /pfsync bulk fail: the other host was not heard within 3 s/);
+    await failure(pair, /pfsync bulk fail: the other host was not heard within 2 s/);
     a.conntrackd.kill("SIGSTOP");
-    await failure(pair, /pfsync bulk fail: conntrackd did not answer within 3 s/);
+    await failure(pair, /pfsync bulk fail: conntrackd did not answer within 2 s/);
+    assert.match((await doctor(a))[1] ?? "", /^error conntrackd: it runs, but does not answer/);
   });
 
   test("a change of state is told of, with the reason", async () => {
@@ -181,5 +203,12 @@ describe("a conntrackd that does not work", () => {
     await a.host.engine.log.waitFor(
       /hook conntrackd failed for carp\d vhid \d: BACKUP -> MASTER: exit status 1: conntrackd -c: .*can't connect/,
     );
+    await a.host.run("nft", "flush", "ruleset");
+    rmSync(a.hook);
+    assert.deepEqual(await doctor(a), [
+      "warning conntrackd: no hook has it take over the states of connections",
+      "error conntrackd: it does not run: connections break at a failover",
+      "warning nftables: packets are forwarded that belong to no known connection: no chain at the hook forward drops by default",
+    ]);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * `doctor`: prints the findings about this host, each with what to do about it. The engine examines itself
- * and its surroundings; without an engine this process examines the kernel.
+ * and its surroundings; without an engine this process examines the kernel. conntrackd and the rules of nftables this
+ * process examines, which may have privileges that the engine has given up.
  */
 
 import { stat } from "node:fs/promises";
@@ -15,7 +16,12 @@ import { done, jsonText, type Outcome } from "../outcome.ts";
 import { wrapped } from "../show/table.ts";
 
 export async function runDoctor(context: CommandContext): Promise<Outcome> {
-  const findings = [...(await runDirectory(context.options.runDir)), ...(await examined(context))];
+  const { runDir, etcDir } = context.options;
+  const findings = [
+    ...(await runDirectory(runDir)),
+    ...(await examined(context)),
+    ...(await connectionStates(etcDir)),
+  ];
   const isAble = findings.every(({ level }) => level !== "error");
   const output = context.options.json
     ? jsonText({ ok: isAble, findings: findings.map(findingJson) })
@@ -37,6 +43,15 @@ async function examined(context: CommandContext): Promise<readonly Finding[]> {
     const { examineInstead } = await import("../../doctor/examination.ts");
     return [{ level: "error", subject: "engine", text: error.message }, ...examineInstead()];
   }
+}
+
+/** Nothing where neither conntrackd nor a hook for it is set up. */
+async function connectionStates(etcDir: string): Promise<Finding[]> {
+  const { connectionStateFacts } = await import("../../doctor/connection-state-facts.ts");
+  const facts = await connectionStateFacts(etcDir);
+  if (facts === undefined) return [];
+  const { examineConnectionStates } = await import("../../doctor/connection-states.ts");
+  return examineConnectionStates(facts);
 }
 
 function running(version: string, pid: number): Finding {
