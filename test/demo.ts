@@ -1,10 +1,10 @@
 /**
- * `npm run demo`: two hosts share an address, the master's cable is pulled and plugged in again, and a client
+ * `npm run demo`, or with `-- firewall` the demonstration of demo-firewall.ts: two hosts share an address, the master's cable is pulled and plugged in again, and a client
  * counts its lost pings. Real commands and real frames, in network namespaces that are removed afterwards.
  */
 
 import chalk from "chalk";
-import { createNetwork, type Host, type PingReport } from "./hosts/index.ts";
+import { createNetwork, type Host, type Network, type PingReport } from "./hosts/index.ts";
 
 const ADDRESS = "10.0.0.1";
 
@@ -13,14 +13,23 @@ if (process.getuid?.() !== 0) {
   process.exit(1);
 }
 
-const lan = await createNetwork();
-try {
-  await demonstrate();
-} finally {
-  lan.destroy();
+const [name, ...more] = process.argv.slice(2);
+if (name === "firewall" && more.length === 0) {
+  const { demonstrateFirewalls } = await import("./demo-firewall.ts");
+  await demonstrateFirewalls();
+} else if (name === undefined) {
+  const lan = await createNetwork();
+  try {
+    await demonstrate(lan);
+  } finally {
+    lan.destroy();
+  }
+} else {
+  console.error(`demo: ${[name, ...more].join(" ")}: unknown demonstration (firewall)`);
+  process.exitCode = 2;
 }
 
-async function demonstrate(): Promise<void> {
+async function demonstrate(lan: Network): Promise<void> {
   const [a, b, client] = await Promise.all([
     lan.host("a", { addresses: ["10.0.0.2/24"] }),
     lan.host("b", { addresses: ["10.0.0.3/24"] }),

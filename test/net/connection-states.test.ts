@@ -54,9 +54,9 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
   before(async () => {
     pair = await createFirewalls();
     ({ a, b } = pair);
-    await a.share("advskew 50");
+    await a.share("advbase 0 advskew 50");
     await a.waitForState("MASTER");
-    await b.share("advskew 100");
+    await b.share("advbase 0 advskew 100");
     await b.waitForState("BACKUP");
   });
   after(() => pair?.destroy());
@@ -93,7 +93,7 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
     await a.boot();
     const received = a.startHook();
     await a.host.engine.log.waitFor(/demoted by 240 to 240 \(pfsync\)/);
-    await a.share("advskew 50");
+    await a.share("advbase 0 advskew 50");
     await a.waitForState("MASTER");
     await transfers.goOn("a is back");
     const log = a.host.engine.log.lines.map(({ text }) => text);
@@ -133,7 +133,7 @@ describe("two firewalls with conntrackd, both of them MASTER", () => {
       [a, [50, 100]],
       [b, [100, 50]],
     ] as const)
-      await firewall.share(`balancing ip carpnodes 1:${skews[0]},2:${skews[1]}`);
+      await firewall.share(`advbase 0 balancing ip carpnodes 1:${skews[0]},2:${skews[1]}`);
     for (const { carp } of a.legs) {
       await a.host.waitForState(carp, "MASTER", 1);
       await b.host.waitForState(carp, "MASTER", 2);
@@ -157,7 +157,7 @@ describe("two firewalls with conntrackd, both of them MASTER", () => {
     await b.boot();
     const received = b.startHook();
     await received.log.waitFor(/pfsync bulk start/);
-    await b.share("balancing ip carpnodes 1:100,2:50");
+    await b.share("advbase 0 balancing ip carpnodes 1:100,2:50");
     await received.log.waitFor(/pfsync bulk done/);
     for (const { carp } of b.legs) await b.host.waitForState(carp, "MASTER", 2);
     await transfers.goOn("b is back");
@@ -194,7 +194,7 @@ describe("a conntrackd that does not work", () => {
 
   test("a change of state is told of, with the reason", async () => {
     const { a } = pair;
-    await a.share("advskew 50");
+    await a.share("advbase 0 advskew 50");
     await a.host.engine.log.waitFor(
       /hook conntrackd failed for carp0 vhid 1: INIT -> BACKUP: exit status 1: conntrackd -n: no answer within 2 s/,
     );

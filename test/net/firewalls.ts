@@ -62,13 +62,13 @@ export class Firewall {
     return this.host.run("conntrackd", "-C", this.#configuration, ...words);
   }
 
-  /** Makes a carp interface on each side, with advertisements in fractions of a second. */
+  /** Makes a carp interface on each side. @param words that both have, with the vhids where they are carpnodes */
   async share(words: string): Promise<void> {
     await this.host.carpctl("sysctl", "net.inet.carp.preempt=1");
     for (const [n, { carp, device, addresses }] of LEGS.entries()) {
       const [inet = "", inet6 = ""] = addresses;
       const vhid = words.includes("carpnodes") ? [] : ["vhid", `${n + 1}`];
-      const common = ["carpdev", device, "pass", "sesame", "advbase", "0", ...vhid];
+      const common = ["carpdev", device, "pass", "sesame", ...vhid];
       await this.host.carpctl(carp, inet, "inet6", inet6, ...common, ...words.split(" "));
     }
   }
