@@ -4,13 +4,13 @@
  */
 
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
 import type { Spawned } from "../hosts/spawned.ts";
 
 const tree = join(import.meta.dirname, "../..");
-const EXAMPLES = join(tree, "src/install/examples/firewall");
+export const EXAMPLES = join(tree, "src/install/examples/firewall");
 
 const INSIDE = { carp: "carp0", device: "eth0", addresses: ["10.0.0.1/24", "2001:db8:1::1/64"] };
 const OUTSIDE = { carp: "carp1", device: "eth1", addresses: ["192.0.2.1/24", "2001:db8:2::1/64"] };
@@ -24,16 +24,30 @@ export class Firewall {
   readonly #configuration: string;
   #conntrackd: Spawned | undefined;
 
-  constructor(host: Host, conntrackd: string) {
+  constructor(host: Host) {
     this.host = host;
-    const etc = host.etcDirectory;
-    mkdirSync(join(etc, "conntrackd"));
-    mkdirSync(join(etc, "carp/hooks.d"), { recursive: true });
-    this.#configuration = join(etc, "conntrackd/conntrackd.conf");
-    writeFileSync(this.#configuration, ofHost(conntrackd, etc));
-    this.hook = join(etc, "carp/hooks.d/conntrackd");
-    writeFileSync(this.hook, withPath(readFileSync(join(EXAMPLES, "conntrackd-hook"), "utf8")));
-    chmodSync(this.hook, 0o755);
+    this.#configuration = join(host.etcDirectory, "conntrackd/conntrackd.conf");
+    this.hook = join(host.etcDirectory, "carp/hooks.d/conntrackd");
+  }
+
+  /** Puts the example files and the hook in their places. */
+  install(conntrackd: string): void {
+    for (const path of [this.#configuration, this.hook]) mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(this.#configuration, conntrackd);
+    copyFileSync(join(EXAMPLES, "conntrackd-hook"), this.hook);
+    this.adapt();
+  }
+
+  /** The installed files get the places of this host, of which there are several on the machine, and its carpctl. */
+  adapt(): void {
+    const etc = this.host.etcDirectory;
+    rewrite(this.#configuration, (text) =>
+      text
+        .replace(/Syslog on/, `LogFile ${etc}/conntrackd.log`)
+        .replace(/LockFile .*/, `LockFile ${etc}/conntrackd.lock`)
+        .replace(/Path .*/, `Path ${etc}/conntrackd.ctl`),
+    );
+    rewrite(this.hook, (text) => text.replace("PATH=", `PATH=${tree}/bin:`));
   }
 
   get conntrackd(): Spawned {
@@ -97,17 +111,8 @@ export class Firewall {
   }
 }
 
-/** A file of conntrackd with the places of this host, of which there are several on the machine. */
-function ofHost(file: string, etc: string): string {
-  return file
-    .replace(/Syslog on/, `LogFile ${etc}/conntrackd.log`)
-    .replace(/LockFile .*/, `LockFile ${etc}/conntrackd.lock`)
-    .replace(/Path .*/, `Path ${etc}/conntrackd.ctl`);
-}
-
-/** The hook finds the carpctl of this tree. */
-function withPath(hook: string): string {
-  return hook.replace("PATH=", `PATH=${tree}/bin:`);
+function rewrite(path: string, change: (text: string) => string): void {
+  writeFileSync(path, change(readFileSync(path, "utf8")));
 }
 
 export interface Firewalls {
@@ -120,27 +125,20 @@ export interface Firewalls {
   destroy(): void;
 }
 
-/** @param file the example of conntrackd.conf */
-export async function createFirewalls(file = "conntrackd.conf"): Promise<Firewalls> {
+/** The hosts, without anything on the firewalls. */
+export async function createHosts(): Promise<Firewalls> {
   const networks = await Promise.all([createNetwork(), createNetwork(), createNetwork()]);
   const [inside, outside, link] = networks;
   const destroy = () => {
     for (const each of networks) each.destroy();
   };
   try {
-    const conntrackd = readFileSync(join(EXAMPLES, file), "utf8");
     const firewall = async (name: string, n: number) => {
       const host = await inside.host(name, { addresses: [`10.0.0.${n}/24`, `2001:db8:1::${n}/64`] });
       await outside.attach(host, { addresses: [`192.0.2.${n}/24`, `2001:db8:2::${n}/64`] });
       await link.attach(host, { addresses: [`172.16.0.${n}/24`] });
-      await host.becomeRouter();
-      await host.run("nft", "-f", join(EXAMPLES, "nftables.conf"));
-      const other = n === 2 ? 3 : 2;
-      const own = conntrackd
-        .replace("IPv4_address 172.16.0.2\n", `IPv4_address 172.16.0.${n}\n`)
-        .replace("IPv4_Destination_Address 172.16.0.3", `IPv4_Destination_Address 172.16.0.${other}`);
       await host.startEngine();
-      return new Firewall(host, own);
+      return new Firewall(host);
     };
     const [a, b, client, server] = await Promise.all([
       firewall("a", 2),
@@ -150,10 +148,33 @@ export async function createFirewalls(file = "conntrackd.conf"): Promise<Firewal
     ]);
     await client.namespace.ip(["route add default via 10.0.0.1", "route add default via 2001:db8:1::1"]);
     await server.namespace.ip(["route add 2001:db8:1::/64 via 2001:db8:2::1"]);
-    await Promise.all([a.startConntrackd(), b.startConntrackd()]);
     return { inside, outside, a, b, client, server, destroy };
   } catch (error) {
     destroy();
+    throw error;
+  }
+}
+
+/** Firewalls with everything but carp interfaces. @param file the example of conntrackd.conf */
+export async function createFirewalls(file = "conntrackd.conf"): Promise<Firewalls> {
+  const hosts = await createHosts();
+  try {
+    const ofA = readFileSync(join(EXAMPLES, file), "utf8");
+    const ofB = ofA
+      .replace("IPv4_address 172.16.0.2\n", "IPv4_address 172.16.0.3\n")
+      .replace("IPv4_Destination_Address 172.16.0.3", "IPv4_Destination_Address 172.16.0.2");
+    for (const [firewall, configuration] of [
+      [hosts.a, ofA],
+      [hosts.b, ofB],
+    ] as const) {
+      firewall.install(configuration);
+      await firewall.host.becomeRouter();
+      await firewall.host.run("nft", "-f", join(EXAMPLES, "nftables.conf"));
+    }
+    await Promise.all([hosts.a.startConntrackd(), hosts.b.startConntrackd()]);
+    return hosts;
+  } catch (error) {
+    hosts.destroy();
     throw error;
   }
 }

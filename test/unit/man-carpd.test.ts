@@ -85,6 +85,7 @@ test("the systemd units are valid, and those of the package are in the manual", 
   const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
   context.after(() => rmSync(directory, { recursive: true }));
   for (const name of ["carpd", "carpctl", "ifstated"]) symlinkSync(CARPCTL, join(directory, name));
+  symlinkSync(join(tree, "src/install/examples/firewall/conntrackd-hook"), join(directory, "conntrackd"));
   const installed = globSync(join(tree, "src/install/systemd/*")).map((path) => {
     const name = basename(path);
     assert.ok(`${carpd}${ifstated}`.includes(name), name);
@@ -95,7 +96,10 @@ test("the systemd units are valid, and those of the package are in the manual", 
   assert.equal(names.length, shown.length);
   const units = [...installed, ...names.map((name, at) => [name, shown[at] ?? ""] as const)];
   for (const [name, text] of units)
-    writeFileSync(join(directory, name), text.replaceAll(/\/usr(\/local)?\/sbin/g, directory));
+    writeFileSync(
+      join(directory, name),
+      text.replaceAll(/\/usr(\/local)?\/sbin|\/etc\/carp\/hooks\.d/g, directory),
+    );
   const paths = units.map(([name]) => join(directory, name));
   const { error, stdout, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...paths], {
     encoding: "utf8",
