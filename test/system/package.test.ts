@@ -4,8 +4,11 @@
  */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { basename, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { createNetwork, eventuallyEqual } from "../hosts/index.ts";
 import { traces } from "../hosts/traces.ts";
@@ -83,6 +86,18 @@ for (const { release, name, deb, skip } of await tried())
         /^→ Overall exposure level for carpd\.service: ([\d.]+) .*$/m.exec(security) ?? [];
       console.log(`${name}, ${line}`);
       assert.ok(Number(exposure) < EXPOSURE_LIMIT, security);
+
+      const options = "/etc/systemd/system/carpd.service.d";
+      await machine.run("mkdir", options);
+      await machine.run("cp", "/usr/share/doc/carpctl/examples/metrics.conf", options);
+      await machine.run("systemctl", "daemon-reload");
+      await machine.run("systemctl", "restart", "carpd");
+      const url = { socketPath: machine.inside("/run/carp/metrics.sock"), path: "/metrics" };
+      const [answer] = (await once(get(url), "response")) as [IncomingMessage];
+      assert.match(await text(answer), /^carp_build_info\{version="[\d.]+"\} 1$/m);
+      await machine.run("rm", "-r", options);
+      await machine.run("systemctl", "daemon-reload");
+      await machine.run("systemctl", "restart", "carpd");
 
       machine.write("/etc/hostname.carp0", hostnameFile(0), { mode: 0o600 });
       await machine.run("systemctl", "start", "carp-netstart");
