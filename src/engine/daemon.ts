@@ -22,6 +22,7 @@ import { Engine, type EngineOptions, type Privileged } from "./engine.ts";
 import type { MetricsListener } from "./metrics/listener.ts";
 import { readMetrics } from "./metrics/samples.ts";
 import { MetricsServer } from "./metrics/server.ts";
+import type { BootFacts } from "./state/boot.ts";
 import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
@@ -42,6 +43,7 @@ export interface Started extends Privileged {
   readonly lock: RunDirectoryLock;
   /** Where metrics are served. */
   readonly listeners: readonly MetricsListener[];
+  readonly boot: BootFacts;
   /** Failures of the start that prevented nothing, for the log. */
   readonly complaints: readonly string[];
   /** What of root could not be given up. */
@@ -59,7 +61,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   let engine: Engine;
   let server: ControlServer;
   try {
-    const state = await State.read(options, createClock().now());
+    const state = await State.read({ ...options, boot: started.boot }, createClock().now());
     engine = new Engine(options, started, state);
     const report = (error: unknown) =>
       engine.log(3, `control: a request was not answered: ${trace(error)}`, "control");

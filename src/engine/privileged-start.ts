@@ -10,6 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { isSea } from "node:sea";
 import { SOCKET_NAME } from "../control/client.ts";
 import { createDataPath } from "../kernel/data-path/data-path.ts";
+import { createClock } from "../kernel/process/clock.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
 import { engineUser, giveUpRoot, type Reach } from "../kernel/process/privileges.ts";
 import { isAnswered } from "./control/control-sockets.ts";
@@ -18,6 +19,7 @@ import type { EngineOptions } from "./engine.ts";
 import { listenForScrapes, type MetricsListener } from "./metrics/listener.ts";
 import { connectRunner } from "./scripts/runner/runner-connection.ts";
 import { startRunner } from "./scripts/runner/runner-process.ts";
+import { bootFacts } from "./state/boot.ts";
 import { handOver, makeRunDirectory, makeStateDirectory } from "./state/directories.ts";
 import { openDocument } from "./state/document.ts";
 import { RunDirectoryLock } from "./state/run-directory-lock.ts";
@@ -59,9 +61,11 @@ export async function beginEngine(options: EngineOptions): Promise<number> {
     record: openDocument(join(runDir, "programs.json")),
     complain: (text) => complaints.push(text),
   });
+  // Where process 1 is hidden from other users, the engine finds it as root.
+  const boot = bootFacts(createClock().now());
   handOver(runDir, user);
   const failures = giveUpRoot(user, reachOf(options));
-  return runEngine(options, { lock, dataPath, runner, listeners, complaints, failures });
+  return runEngine(options, { lock, dataPath, runner, listeners, boot, complaints, failures });
 }
 
 /** The paths of sockets that metrics are served at. */

@@ -3,7 +3,7 @@
  * file as well, and without that it is written to a file without a name.
  */
 
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { getRawAsset } from "node:sea";
@@ -36,12 +36,26 @@ function holds(path: string, bytes: Buffer): boolean {
 }
 
 function loadFrom(directory: string, bytes: Buffer): unknown {
-  const written = openSync(directory, O_TMPFILE | constants.O_RDWR, 0o500);
-  const file = readOnly(written, bytes);
+  const file = readOnly(openUnnamed(directory), bytes);
   try {
     return load(`/proc/self/fd/${file}`);
   } finally {
     closeSync(file);
+  }
+}
+
+function openUnnamed(directory: string): number {
+  try {
+    return openSync(directory, O_TMPFILE | constants.O_RDWR, 0o500);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOTSUP") throw error;
+  }
+  // The root file system of a container, an overlay, has no such files before Linux 6.3.
+  const own = mkdtempSync(join(directory, "carpctl-"));
+  try {
+    return openSync(join(own, "carp.node"), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o500);
+  } finally {
+    rmSync(own, { recursive: true });
   }
 }
 

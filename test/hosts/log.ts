@@ -15,7 +15,8 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-export const DEFAULT_TIMEOUT_MS = 60_000;
+/** A machine that is emulated takes several times as long: the variable tells how many. */
+export const DEFAULT_TIMEOUT_MS = 60_000 * Number(process.env.CARPCTL_TEST_PATIENCE ?? 1);
 
 export class Log {
   readonly lines: LogLine[] = [];

@@ -5,8 +5,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
+import { CARPCTL } from "../hosts/program.ts";
 
 let lan: Network;
 let a: Host;

@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventuallyEqual, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import type { Spawned } from "../hosts/spawned.ts";
 
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 const FILES = join(import.meta.dirname, "ifstated");
 
 /** With the names that OpenBSD's commands have. */

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import { promtool } from "../unit/promtool.ts";
 
 const NOBODY = 65_534;
@@ -63,7 +64,7 @@ describe("metrics", () => {
       assert.ok(stdout.includes(`\n${line}\n`), `${line}\n${stdout}`);
     assert.match(stdout, /^carp_virtual_host_lease_seconds\{interface="carp0",vhid="7"\} [123]\.\d+$/m);
     assert.ok(!stdout.includes("sesame"));
-    const theirs = await a.exec(join(import.meta.dirname, "../../bin/carpctl"), ["metrics"], { uid: NOBODY });
+    const theirs = await a.exec(CARPCTL, ["metrics"], { uid: NOBODY });
     assert.equal(theirs.exitCode, 0, theirs.stderr);
     assert.match(theirs.stdout, /^carp_build_info\{/m);
   });

@@ -8,9 +8,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
+import { CARPCTL } from "../hosts/program.ts";
 import type { Spawned } from "../hosts/spawned.ts";
-
-const CARPCTL = join(import.meta.dirname, "../../bin/carpctl");
 
 let lan: Network;
 let a: Host;
@@ -151,6 +150,21 @@ test("a unit demotes while it is not active, is shown by name, and outlives the 
   rmSync(here("db.service"));
   await waitForCounter(50);
   assert.match((await a.carpctl("status")).stdout, /^demoted by 50: db\.service 50$/m);
+  const finding = async () =>
+    (await demote("doctor")).stdout.match(/^\w+ +units: .*\n( .*\n)*/m)?.[0].replace(/\s+/g, " ");
+  assert.equal(
+    await finding(),
+    "warning units: carp-units.service is not active: db.service may start or fail, and the demotion stays what it " +
+      "is -> start it: 'systemctl enable --now carp-units.path' ",
+  );
+  writeFileSync(here("carp-units.service"), "");
+  assert.equal(await finding(), "ok units: carp-units.service follows db.service ");
+  writeFileSync(here("broken"), "");
+  assert.equal(
+    await finding(),
+    "unknown units: whether carp-units.service follows db.service: systemctl: Failed to connect to bus ",
+  );
+  rmSync(here("broken"));
   await a.engine.kill("SIGKILL");
   await a.startEngine();
   assert.equal((await demotion()).counter, 50);
@@ -168,6 +182,7 @@ test("a unit demotes while it is not active, is shown by name, and outlives the 
   assert.equal(stderr, "carpctl: promote web.service: it does not demote: the units are db.service\n");
   await a.carpctl("promote", "--unit", "db");
   assert.deepEqual((await demotion()).units, []);
+  assert.equal(await finding(), undefined);
   assert.equal(
     (await a.tryCarpctl("demote", "--unit", "../x", "5")).stderr,
     "carpctl: demote: unit ../x.service: not the name of a unit, like nginx.service\n",

@@ -127,6 +127,11 @@ export class Machine {
     writeFileSync(file, text, { mode });
   }
 
+  /** The path, from outside, of a file that the machine has while it runs: also of one in /run. */
+  inside(path: string): string {
+    return `/proc/${this.#leader}/root${path}`;
+  }
+
   /** Installs a package from a file by dpkg, as it is without a network. @returns what dpkg printed */
   async install(deb: string): Promise<string> {
     const file = basename(deb);
@@ -162,8 +167,7 @@ export class Machine {
   /** The state of a carp interface; undefined when there is none, or no engine answers. */
   async state(name: string): Promise<string | undefined> {
     try {
-      const socket = `/proc/${this.#leader}/root/run/carp/engine.sock`;
-      const { interfaces } = await request(socket, "interfaces", {});
+      const { interfaces } = await request(this.inside("/run/carp/engine.sock"), "interfaces", {});
       return interfaces.find((view) => view.name === name)?.nodes[0]?.state;
     } catch {
       return undefined;

@@ -4,8 +4,11 @@
  */
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { basename, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { createNetwork, eventuallyEqual } from "../hosts/index.ts";
 import { traces } from "../hosts/traces.ts";
@@ -13,8 +16,10 @@ import { tried } from "./available.ts";
 import { Machine } from "./machine.ts";
 import { hostnameFile } from "./pair.ts";
 
-/** Those that an administrator starts and stops. */
-const UNITS = ["carpd.service", "carp-netstart.service", "ifstated.service"];
+/** The units of the tree. */
+const UNITS = readdirSync(join(import.meta.dirname, "../../src/install/systemd")).sort();
+/** carp-units.path starts it when there is something to do. */
+const STARTED_BY_ANOTHER = "carp-units.service";
 
 /** The highest exposure that `systemd-analyze security` may find, of 10. */
 const EXPOSURE_LIMIT = 3;
@@ -57,7 +62,6 @@ for (const { release, name, deb, skip } of await tried())
 
       await machine.install(deb);
       assert.deepEqual(before.units, [""]);
-      for (const unit of UNITS) assert.equal(await machine.property(unit, "UnitFileState"), "enabled");
       assert.equal(await machine.property("carpd.service", "ActiveState"), "active");
       assert.equal(existsSync(join(machine.root, "etc/hostname.carp0")), false);
       assert.match(await machine.run("carpctl", "status"), /^no carp interfaces/);
@@ -65,9 +69,11 @@ for (const { release, name, deb, skip } of await tried())
 
       const files = (await machine.run("dpkg", "--listfiles", "carpctl")).trimEnd().split("\n");
       const units = files.filter((file) => /\/systemd\/system\/[^/]+$/.test(file));
-      for (const unit of UNITS)
-        assert.ok(
-          units.some((file) => file.endsWith(unit)),
+      assert.deepEqual(units.map((file) => basename(file)).sort(), UNITS);
+      for (const unit of UNITS.filter((each) => !each.includes("@")))
+        assert.equal(
+          await machine.property(unit, "UnitFileState"),
+          unit === STARTED_BY_ANOTHER ? "disabled" : "enabled",
           unit,
         );
       assert.deepEqual(await machine.exec("systemd-analyze", "verify", "--man=no", ...units), {
@@ -80,6 +86,18 @@ for (const { release, name, deb, skip } of await tried())
         /^→ Overall exposure level for carpd\.service: ([\d.]+) .*$/m.exec(security) ?? [];
       console.log(`${name}, ${line}`);
       assert.ok(Number(exposure) < EXPOSURE_LIMIT, security);
+
+      const options = "/etc/systemd/system/carpd.service.d";
+      await machine.run("mkdir", options);
+      await machine.run("cp", "/usr/share/doc/carpctl/examples/metrics.conf", options);
+      await machine.run("systemctl", "daemon-reload");
+      await machine.run("systemctl", "restart", "carpd");
+      const url = { socketPath: machine.inside("/run/carp/metrics.sock"), path: "/metrics" };
+      const [answer] = (await once(get(url), "response")) as [IncomingMessage];
+      assert.match(await text(answer), /^carp_build_info\{version="[\d.]+"\} 1$/m);
+      await machine.run("rm", "-r", options);
+      await machine.run("systemctl", "daemon-reload");
+      await machine.run("systemctl", "restart", "carpd");
 
       machine.write("/etc/hostname.carp0", hostnameFile(0), { mode: 0o600 });
       await machine.run("systemctl", "start", "carp-netstart");

@@ -98,6 +98,13 @@ for (const { release, name, deb, skip } of await tried())
       await machine.run("systemctl", "start", "db");
       await eventuallyEqual(counter, 0);
 
+      const doctor = () => machine.run("carpctl", "doctor");
+      assert.match(await doctor(), /^ok +units: carp-units\.service follows db\.service$/m);
+      await machine.run("systemctl", "stop", "carp-units.path", "carp-units.service");
+      assert.match(await doctor(), /^warning +units: carp-units\.service is not active: /m);
+      await machine.run("systemctl", "enable", "--now", "carp-units.path");
+      await eventuallyEqual(() => states("carp-units.service"), ["active"]);
+
       // An engine that is gone for good, and one that stops.
       await machine.run("mkdir", "-p", "/run/systemd/system/carpd.service.d");
       await machine.run(

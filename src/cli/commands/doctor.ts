@@ -14,6 +14,10 @@ import { escapeControls } from "../../control/printable.ts";
 import type { CommandContext } from "../context.ts";
 import { done, jsonText, type Outcome } from "../outcome.ts";
 import { wrapped } from "../show/table.ts";
+import { Systemctl } from "./units/systemctl.ts";
+
+/** Tells the engine which of the units that demote are active. */
+const FOLLOWER = "carp-units.service";
 
 export async function runDoctor(context: CommandContext): Promise<Outcome> {
   const { runDir, etcDir } = context.options;
@@ -34,7 +38,9 @@ async function examined(context: CommandContext): Promise<readonly Finding[]> {
     const engine = await context.connect();
     try {
       const { version, pid } = await engine.call("hello", {});
-      return [running(version, pid), ...(await engine.call("doctor", {}))];
+      const found = await engine.call("doctor", {});
+      const { units = [] } = await engine.call("demotion", {});
+      return [running(version, pid), ...found, ...(await followed(units.map(({ unit }) => unit)))];
     } finally {
       engine.close();
     }
@@ -64,6 +70,28 @@ function running(version: string, pid: number): Finding {
     text: `runs, pid ${pid}, but is version ${version}, and this command is ${packageJson.version}`,
     todo: "restart the engine: 'systemctl restart carpd', or SIGUSR2 and 'carpctl engine'",
   };
+}
+
+/** Whether units that demote this host are followed: the engine counts them as they were last. */
+async function followed(units: readonly string[]): Promise<Finding[]> {
+  if (units.length === 0) return [];
+  const subject = "units";
+  let obstacle: string | undefined;
+  const active = await new Systemctl((text) => {
+    obstacle = text;
+  }).activeOf([FOLLOWER]);
+  const which = units.join(", ");
+  if (active === undefined)
+    return [{ level: "unknown", subject, text: `whether ${FOLLOWER} follows ${which}: ${obstacle}` }];
+  if (active.has(FOLLOWER)) return [{ level: "ok", subject, text: `${FOLLOWER} follows ${which}` }];
+  return [
+    {
+      level: "warning",
+      subject,
+      text: `${FOLLOWER} is not active: ${which} may start or fail, and the demotion stays what it is`,
+      todo: "start it: 'systemctl enable --now carp-units.path'",
+    },
+  ];
 }
 
 async function runDirectory(path: string): Promise<Finding[]> {

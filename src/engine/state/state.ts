@@ -9,16 +9,17 @@ import { BOOT, MAINTENANCE } from "../../core/demotion.ts";
 import { SECOND } from "../../core/election/timing.ts";
 import type { Instant } from "../../core/model.ts";
 import type { Document } from "../../kernel/kernel.ts";
-import { Boot, bootFacts } from "./boot.ts";
+import { Boot, type BootFacts } from "./boot.ts";
 import { areAhead, counterFloor, countersNow } from "./counter-floor.ts";
 import { openDocument } from "./document.ts";
 import { Maintenance } from "./maintenance.ts";
 import { StateFile } from "./saved-state.ts";
 import { Units } from "./units.ts";
 
-interface Directories {
+interface Sources {
   readonly runDir: string;
   readonly stateDir: string;
+  readonly boot: BootFacts;
   /** The longest that the host is demoted as booting, in seconds; undefined: it is not. */
   readonly bootDemotionS?: number | undefined;
 }
@@ -39,18 +40,18 @@ export class State {
   readonly #file: StateFile;
 
   private constructor(
-    directories: Directories,
+    sources: Sources,
     file: StateFile,
     loaded: Awaited<ReturnType<StateFile["load"]>>,
     now: Instant,
   ) {
-    this.#runDir = directories.runDir;
+    this.#runDir = sources.runDir;
     this.#file = file;
-    this.maintenance = new Maintenance(directories.stateDir);
-    this.units = new Units(directories.stateDir);
-    const { bootDemotionS: limitS } = directories;
+    this.maintenance = new Maintenance(sources.stateDir);
+    this.units = new Units(sources.stateDir);
+    const { bootDemotionS: limitS } = sources;
     const limitUs = limitS === undefined ? undefined : limitS * SECOND;
-    this.boot = new Boot(this.document("boot"), bootFacts(now), limitUs, now.us);
+    this.boot = new Boot(this.document("boot"), sources.boot, limitUs, now.us);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;
     this.counterFloor = counterFloor(saved?.counters, now);
@@ -67,9 +68,9 @@ export class State {
   }
 
   /** Reads the state. Changes no file: an engine that runs in the same run directory is not disturbed. */
-  static async read(directories: Directories, now: Instant): Promise<State> {
-    const file = new StateFile(directories.runDir);
-    return new State(directories, file, await file.load(), now);
+  static async read(sources: Sources, now: Instant): Promise<State> {
+    const file = new StateFile(sources.runDir);
+    return new State(sources, file, await file.load(), now);
   }
 
   /** Opens a small JSON document in the run directory. */

@@ -12,8 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { runScript } from "../../../src/engine/scripts/runner/run-script.ts";
-
-const MAIN = join(import.meta.dirname, "../../../dist/main.js");
+import { CARPCTL } from "../../hosts/program.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "carpctl-script-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -51,7 +50,7 @@ for (const more of [{}, { kind: "checks" }])
     mkdirSync(theirs, { recursive: true });
     writeFileSync(join(theirs, "script"), `#!/bin/sh\ntouch ${ran}\n`, { mode: 0o755 });
     const env = { CARP_RUN_DIR: directory, CARP_ETC_DIR: directory };
-    const runner = spawn(process.execPath, [MAIN, "runner"], {
+    const runner = spawn(CARPCTL, ["runner"], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env,
     });
