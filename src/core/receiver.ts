@@ -3,6 +3,8 @@
  * last one of its kind for `doctor`. input.ts has the checks.
  */
 
+import { sourceMac } from "../protocol/frame.ts";
+import type { WrongDigests } from "./digests/wrong-digests.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import type { Event } from "./event.ts";
 import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
@@ -21,10 +23,12 @@ export interface HostOfReceiver extends ReceivingHost {
 
 export class Receiver {
   readonly #host: HostOfReceiver;
+  readonly #wrongDigests: WrongDigests;
   readonly #virtualRouters = new VirtualRouters();
 
-  constructor(host: HostOfReceiver) {
+  constructor(host: HostOfReceiver, wrongDigests: WrongDigests) {
     this.#host = host;
+    this.#wrongDigests = wrongDigests;
   }
 
   /** A frame arrived on a carpdev. */
@@ -35,9 +39,11 @@ export class Receiver {
     if (verdict === undefined) return;
     if ("statistic" in verdict) {
       this.#discard(verdict, now);
+      this.#noteWrongDigest(verdict, bytes, now);
       verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
+    this.#wrongDigests.believed(verdict.carpInterface, verdict.node, verdict.heard.source);
     if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
     else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
   }
@@ -67,6 +73,14 @@ export class Receiver {
 
   carpdevGone(name: string): void {
     this.#virtualRouters.forget(name);
+  }
+
+  #noteWrongDigest(packet: Discarded, frame: Uint8Array, now: Instant): void {
+    const { carpInterface, unsigned, router, source } = packet;
+    if (carpInterface === undefined || unsigned === undefined || router !== undefined || source === undefined)
+      return;
+    const { vhid, counter, digest } = unsigned;
+    this.#wrongDigests.heard(carpInterface, { vhid, source, mac: sourceMac(frame), counter, digest }, now);
   }
 
   #discard(packet: Discarded, now: Instant): void {

@@ -7,6 +7,7 @@ import { Chalk, type ChalkInstance } from "chalk";
 import { graceText } from "../../control/grace.ts";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
+import { recentWrongDigests } from "../../control/wrong-digests.ts";
 import { demotionText } from "../commands/demotion.ts";
 import { scoped } from "./ifconfig.ts";
 import { arrivedOf, conflictOf, preemptDelaySecondsLeft } from "./json.ts";
@@ -49,6 +50,11 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
         const conflict = conflictOf(node, page.nowUs);
         return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
       }),
+    ),
+    ...interfaces.flatMap((view) =>
+      recentWrongDigests(view, page.nowUs).map(({ text, todo }) =>
+        escapeControls(`${view.name}: ${text}: ${todo}`),
+      ),
     ),
     ...interfaces.flatMap(({ name, nodes }) =>
       nodes.flatMap((node) => {
