@@ -6,6 +6,7 @@
 import { sourceMac } from "../protocol/frame.ts";
 import type { WrongDigests } from "./digests/wrong-digests.ts";
 import type { Effect, LogFields } from "./effect.ts";
+import { intervalUs } from "./election/timing.ts";
 import type { Event } from "./event.ts";
 import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
@@ -79,8 +80,16 @@ export class Receiver {
     const { carpInterface, unsigned, router, source } = packet;
     if (carpInterface === undefined || unsigned === undefined || router !== undefined || source === undefined)
       return;
-    const { vhid, counter, digest } = unsigned;
-    this.#wrongDigests.heard(carpInterface, { vhid, source, mac: sourceMac(frame), counter, digest }, now);
+    const { vhid, counter, digest, advbase, advskew } = unsigned;
+    const wrong = {
+      vhid,
+      source,
+      mac: sourceMac(frame),
+      intervalUs: intervalUs(advbase, advskew),
+      counter,
+      digest,
+    };
+    this.#wrongDigests.heard(carpInterface, wrong, now);
   }
 
   #discard(packet: Discarded, now: Instant): void {

@@ -62,6 +62,8 @@ export interface WrongDigestView extends DigestExplanation {
   readonly source: string;
   /** When the last such advertisement was discarded. */
   readonly atUs: Micros;
+  /** After this time without another one that host may advertise no more. */
+  readonly untilUs: Micros;
 }
 
 /** What a changed interface signs with and believes besides the present pass and addresses; see interface/grace.ts. */

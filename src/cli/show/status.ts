@@ -7,7 +7,6 @@ import { Chalk, type ChalkInstance } from "chalk";
 import { graceText } from "../../control/grace.ts";
 import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
-import { recentWrongDigests } from "../../control/wrong-digests.ts";
 import { demotionText } from "../commands/demotion.ts";
 import { scoped } from "./ifconfig.ts";
 import { arrivedOf, conflictOf, preemptDelaySecondsLeft } from "./json.ts";
@@ -52,9 +51,9 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       }),
     ),
     ...interfaces.flatMap((view) =>
-      recentWrongDigests(view, page.nowUs).map(({ text, todo }) =>
-        escapeControls(`${view.name}: ${text}: ${todo}`),
-      ),
+      (view.wrongDigests ?? [])
+        .filter(({ untilUs }) => page.nowUs <= untilUs)
+        .map(({ text, todo }) => escapeControls(`${view.name}: ${text}: ${todo}`)),
     ),
     ...interfaces.flatMap(({ name, nodes }) =>
       nodes.flatMap((node) => {

@@ -138,7 +138,7 @@ function passWords(
   fault: PassFault,
   question: DigestQuestion,
 ): { readonly cause: DigestCause; readonly text: string; readonly todo: string } {
-  const todo = "set the same pass on both hosts";
+  const isNone = question.pass === "";
   switch (fault.kind) {
     case "same":
       return { cause: "unknown", text: "has the same pass", todo: "" };
@@ -183,8 +183,8 @@ function passWords(
     case "of":
       return {
         cause: "pass-of-other-interface",
-        text: `has the pass that ${fault.interface} has here (vhid ${vhidsOf(fault.interface, question)})`,
-        todo,
+        text: `has the pass that ${fault.interface} has here (vhid ${vhidsOf(fault.interface, question)})${isNone ? ", and this vhid has none here" : ""}`,
+        todo: isNone ? "set the same pass here" : "set the same pass on both hosts",
       };
   }
 }

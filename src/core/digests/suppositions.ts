@@ -207,10 +207,13 @@ function* twoLacking({ bases }: DigestQuestion): Generator<Change> {
     }
 }
 
-/** For each place where addresses of the interface are, the 256 that differ in the last byte, nearest first. */
-function* neighbourhoods({ bases }: DigestQuestion): Generator<readonly Uint8Array[]> {
+/**
+ * For each place where addresses of the interface or of its carpdev are, the 256 that differ in the last byte, nearest
+ * first.
+ */
+function* neighbourhoods({ bases, carpdevAddresses }: DigestQuestion): Generator<readonly Uint8Array[]> {
   const seen = new Set<string>();
-  for (const address of within(bases.at(-1) ?? [], SOME)) {
+  for (const address of [...within(bases.at(-1) ?? [], SOME), ...carpdevAddresses.map(addressBytes)]) {
     const place = address.subarray(0, -1);
     if (seen.has(place.join())) continue;
     seen.add(place.join());

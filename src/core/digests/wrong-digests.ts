@@ -15,7 +15,7 @@ import type { DigestExplanation, DigestQuestion } from "./question.ts";
 export const PATIENCE_US: Micros = 2 * SECOND;
 /** Between two explanations for one sender, and for all of them together. */
 export const AGAIN_US: Micros = 10 * SECOND;
-export const APART_US: Micros = SECOND;
+export const APART_US: Micros = SECOND / 5;
 /** A sender that was not heard for so long is forgotten, and its place free for another one. */
 export const FORGOTTEN_US: Micros = 60 * SECOND;
 /** Senders that are known at a time, and that are shown of one interface. */
@@ -26,6 +26,8 @@ const MOST_SHOWN = 8;
 export interface WrongDigest {
   readonly vhid: number;
   readonly source: string;
+  /** As advertised, signed by nobody. */
+  readonly intervalUs: Micros;
   /** The Ethernet source. */
   readonly mac: string;
   readonly counter: bigint;
@@ -38,6 +40,7 @@ interface Sender {
   readonly source: string;
   readonly sinceUs: Micros;
   lastUs: Micros;
+  untilUs: Micros;
   /** When its advertisement was last looked into. */
   askedUs: Micros;
   explanation?: DigestExplanation | undefined;
@@ -72,6 +75,7 @@ export class WrongDigests {
     const known = this.#senders.get(key) ?? this.#admit(key, of.name, wrong, us);
     if (known === undefined) return;
     known.lastUs = us;
+    known.untilUs = us + Math.max(AGAIN_US, 4 * wrong.intervalUs);
     if (us - known.sinceUs < PATIENCE_US || us - known.askedUs < AGAIN_US || us < this.#notBeforeUs) return;
     // One at a time; an answer may be lost with what asked for it.
     if (this.#asked !== undefined && us - this.#asked.atUs < AGAIN_US) return;
@@ -85,7 +89,7 @@ export class WrongDigests {
   #admit(key: string, name: string, { vhid, source }: WrongDigest, us: Micros): Sender | undefined {
     if (this.#senders.size >= MOST_SENDERS && !this.#makeRoom(us)) return undefined;
     const askedUs = Number.NEGATIVE_INFINITY;
-    const sender: Sender = { interface: name, vhid, source, sinceUs: us, lastUs: us, askedUs };
+    const sender: Sender = { interface: name, vhid, source, sinceUs: us, lastUs: us, untilUs: us, askedUs };
     this.#senders.set(key, sender);
     return sender;
   }
@@ -120,8 +124,10 @@ export class WrongDigests {
   /** What was found out about the peers of an interface: known causes first, the latest first. */
   view(name: string): WrongDigestView[] {
     const views = [...this.#senders.values()].flatMap(
-      ({ interface: of, vhid, source, lastUs, explanation }): WrongDigestView[] =>
-        of === name && explanation !== undefined ? [{ vhid, source, ...explanation, atUs: lastUs }] : [],
+      ({ interface: of, vhid, source, lastUs, untilUs, explanation }): WrongDigestView[] =>
+        of === name && explanation !== undefined
+          ? [{ vhid, source, ...explanation, atUs: lastUs, untilUs }]
+          : [],
     );
     const isUnknown = ({ cause }: WrongDigestView) => Number(cause === "unknown");
     return views.sort((a, b) => isUnknown(a) - isUnknown(b) || b.atUs - a.atUs).slice(0, MOST_SHOWN);
