@@ -4,6 +4,7 @@
  */
 
 import type { SignedForm } from "../protocol/authentication.ts";
+import type { DigestExplanation, DigestQuestion } from "./digests/question.ts";
 import type { PeerChange } from "./election/peers.ts";
 import type { Timer } from "./event.ts";
 import type {
@@ -78,6 +79,11 @@ export type Effect =
    * forms given before.
    */
   | { readonly kind: "expect-digests"; readonly interface: string; readonly forms: readonly SignedForm[] }
+  /**
+   * Find out why a digest is wrong, beside all other work (DigestSearch); `digest-explained` follows with the same id. The
+   * question holds passes.
+   */
+  | { readonly kind: "explain-digest"; readonly id: number; readonly question: DigestQuestion }
   /** Save the state: counters have passed the saved reserve. `performed` follows. */
   | { readonly kind: "save" }
   | {
@@ -132,6 +138,10 @@ export type News =
       readonly interface: string | undefined;
       readonly text: string;
     }
+  /** It was found out why another host's digests are wrong: told once for each host and cause. */
+  | ({ readonly kind: "wrong-digest"; readonly interface: string; readonly vhid: number } & {
+      readonly source: string;
+    } & DigestExplanation)
   /** Another master was heard, or conceded, and this host stays MASTER: told once for each such meeting. */
   | ({ readonly kind: "contested" } & Contest)
   /** No packet of an advertisement left. */

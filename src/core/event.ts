@@ -4,6 +4,7 @@
  * carries facts, never decisions.
  */
 
+import type { DigestExplanation } from "./digests/question.ts";
 import type { Family, Harm, Link, Micros } from "./model.ts";
 
 /**
@@ -90,6 +91,8 @@ export type Event =
    * The kernel adapter undid a change that another program had made to a device of ours or to this carpdev.
    */
   | { readonly kind: "repaired"; readonly interface: string; readonly what: string }
+  /** It was found out why a digest is wrong. */
+  | { readonly kind: "digest-explained"; readonly id: number; readonly explanation: DigestExplanation }
   /** IPv6 forwarding was read: with it, neighbour advertisements have the router flag. */
   | { readonly kind: "forwarding"; readonly ipv6: boolean }
   /** The kernel index of our own device became known, or the device is gone (0). */

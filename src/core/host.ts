@@ -9,6 +9,9 @@ import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
+import { questionAbout } from "./digests/asking.ts";
+import type { DigestExplanation } from "./digests/question.ts";
+import { WrongDigests } from "./digests/wrong-digests.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
@@ -16,7 +19,7 @@ import { Failures } from "./failures.ts";
 import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
-import { Receiver } from "./receiver.ts";
+import { type HostOfReceiver, Receiver } from "./receiver.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
 import type { DemotionView, GroupView, InterfaceView } from "./view.ts";
@@ -52,6 +55,7 @@ export class Host {
   readonly #commands: Commands;
   readonly #counters: CounterBook;
   readonly #receiver: Receiver;
+  readonly #wrongDigests: WrongDigests;
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
@@ -68,12 +72,22 @@ export class Host {
       emit,
       forgetting: ({ name }) => {
         this.#counters.destroyed(name);
+        this.#wrongDigests.forget(name);
         for (const kind of ["device", "filter", "membership"] as const)
           this.#failures.forget({ kind, interface: name });
       },
     });
     const isAllowed = () => this.#sysctl.get("net.inet.carp.allow") === 1;
-    this.#receiver = new Receiver({
+    this.#wrongDigests = new WrongDigests({
+      question: (of, wrong) => {
+        const { carpdev } = of.configuration;
+        const link = carpdev === undefined ? undefined : this.#carpdevs.links.get(carpdev);
+        return questionAbout(of, wrong, { interfaces: this.#interfaces, link });
+      },
+      emit,
+      explained: (of, explanation) => this.#digestExplained(of, explanation),
+    });
+    const receiving: HostOfReceiver = {
       get allow() {
         return isAllowed();
       },
@@ -82,7 +96,8 @@ export class Host {
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
       log: (priority, text, fields) => this.#log(priority, text, fields),
-    });
+    };
+    this.#receiver = new Receiver(receiving, this.#wrongDigests);
     this.#commands = new Commands({
       interfaces: this.#interfaces,
       carpdevs: this.#carpdevs,
@@ -135,6 +150,9 @@ export class Host {
         if (known !== undefined) known.index = event.index;
         break;
       }
+      case "digest-explained":
+        this.#wrongDigests.explained(event);
+        break;
       case "forwarding":
         this.#isRouter = event.ipv6;
         break;
@@ -348,6 +366,21 @@ export class Host {
     }
   }
 
+  /** Logs a cause at any value of net.inet.carp.log, because a person has to do something; anybody may send what has none. */
+  #digestExplained(
+    { interface: name, vhid, source }: { interface: string; vhid: number; source: string },
+    explanation: DigestExplanation,
+  ): void {
+    const { cause, text, todo } = explanation;
+    const [line, fields] = [
+      `${name}: ${text}: ${todo}`,
+      { event: "signing", interface: name, vhid, reason: cause },
+    ] as const;
+    if (cause === "unknown") this.#log(6, line, fields);
+    else this.#emit({ kind: "log", priority: 3, text: line, fields });
+    this.#emit({ kind: "wrong-digest", interface: name, vhid, source, ...explanation });
+  }
+
   /** Emits the effect that puts this part in place once more. */
   #retry(part: Part): void {
     if (part.kind === "saved-state") {
@@ -395,7 +428,11 @@ export class Host {
       },
       link: (name) => host.#carpdevs.links.get(name),
       notInPlace: ({ name, configuration }) => host.#failures.of(name, configuration.carpdev),
-      configurationChanged: (of) => host.#interfaces.follow(of),
+      wrongDigests: (name) => host.#wrongDigests.view(name),
+      configurationChanged: (of) => {
+        host.#wrongDigests.forget(of.name);
+        host.#interfaces.follow(of);
+      },
       configuredAnew: ({ name }) => host.#failures.release({ kind: "device", interface: name }),
       demotion: host.#demotion,
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),

@@ -29,6 +29,8 @@ export interface Discarded {
   readonly source?: string;
   /** The virtual router whose packet it is: VRRP, not CARP. */
   readonly router?: Omit<VirtualRouter, "atUs">;
+  /** Set when the digest is wrong, and nothing else. */
+  readonly unsigned?: Advertisement;
   /** Set when the digest is valid but the counter is not new. */
   readonly stale?: Pick<Accepted, "node" | "heard">;
 }
@@ -127,7 +129,11 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
   const form = carpInterface.appearance.verify(parsed.advertisement);
   if (form === undefined)
-    return { ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`), cause: "digest" };
+    return {
+      ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`),
+      cause: "digest",
+      unsigned: parsed.advertisement,
+    };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   const stale = (what: string, cause: DiscardCause): Discarded => ({
     ...discarded("badAuthentication", 4, `${virtualHost}: ${what}`),

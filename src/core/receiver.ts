@@ -3,7 +3,10 @@
  * last one of its kind for `doctor`. input.ts has the checks.
  */
 
+import { sourceMac } from "../protocol/frame.ts";
+import type { WrongDigests } from "./digests/wrong-digests.ts";
 import type { Effect, LogFields } from "./effect.ts";
+import { intervalUs } from "./election/timing.ts";
 import type { Event } from "./event.ts";
 import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
@@ -21,10 +24,12 @@ export interface HostOfReceiver extends ReceivingHost {
 
 export class Receiver {
   readonly #host: HostOfReceiver;
+  readonly #wrongDigests: WrongDigests;
   readonly #virtualRouters = new VirtualRouters();
 
-  constructor(host: HostOfReceiver) {
+  constructor(host: HostOfReceiver, wrongDigests: WrongDigests) {
     this.#host = host;
+    this.#wrongDigests = wrongDigests;
   }
 
   /** A frame arrived on a carpdev. */
@@ -35,9 +40,11 @@ export class Receiver {
     if (verdict === undefined) return;
     if ("statistic" in verdict) {
       this.#discard(verdict, now);
+      this.#noteWrongDigest(verdict, bytes, now);
       verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
+    this.#wrongDigests.believed(verdict.carpInterface, verdict.node, verdict.heard.source);
     if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
     else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
   }
@@ -67,6 +74,22 @@ export class Receiver {
 
   carpdevGone(name: string): void {
     this.#virtualRouters.forget(name);
+  }
+
+  #noteWrongDigest(packet: Discarded, frame: Uint8Array, now: Instant): void {
+    const { carpInterface, unsigned, router, source } = packet;
+    if (carpInterface === undefined || unsigned === undefined || router !== undefined || source === undefined)
+      return;
+    const { vhid, counter, digest, advbase, advskew } = unsigned;
+    const wrong = {
+      vhid,
+      source,
+      mac: sourceMac(frame),
+      intervalUs: intervalUs(advbase, advskew),
+      counter,
+      digest,
+    };
+    this.#wrongDigests.heard(carpInterface, wrong, now);
   }
 
   #discard(packet: Discarded, now: Instant): void {

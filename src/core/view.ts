@@ -3,6 +3,7 @@
  * never holds a secret.
  */
 
+import type { DigestExplanation } from "./digests/question.ts";
 import type { Peer } from "./election/peers.ts";
 import type { SendFailure } from "./interface/send-record.ts";
 import type { Balancing, Fault, InterfaceAddress, Micros, VirtualHostState } from "./model.ts";
@@ -55,6 +56,16 @@ export interface DiscardView {
   readonly atUs: Micros;
 }
 
+/** Why the digests of another host are wrong here. It is never believed for that. */
+export interface WrongDigestView extends DigestExplanation {
+  readonly vhid: number;
+  readonly source: string;
+  /** When the last such advertisement was discarded. */
+  readonly atUs: Micros;
+  /** After this time without another one that host may advertise no more. */
+  readonly untilUs: Micros;
+}
+
 /** What a changed interface signs with and believes besides the present pass and addresses; see interface/grace.ts. */
 export interface GraceView {
   /** It still signs as before the change. */
@@ -103,6 +114,8 @@ export interface InterfaceView {
   readonly sendFailure: SendFailure | undefined;
   /** The last discarded packet for each counter and cause since the interface was created. */
   readonly discarded: readonly DiscardView[];
+  /** The hosts whose digests are wrong, and why; those whose digests were not looked into yet are left out. */
+  readonly wrongDigests?: readonly WrongDigestView[] | undefined;
   /** The text of the obstacle that keeps it from running; undefined when it runs. */
   readonly notRunning: string | undefined;
   /**

@@ -4,6 +4,7 @@
  */
 
 import type { Finding, InterfaceView } from "../control/messages.ts";
+import { recentWrongDigests } from "../control/wrong-digests.ts";
 import { SECOND } from "../core/election/timing.ts";
 import type { Family, Micros } from "../core/model.ts";
 import type { DiscardView } from "../core/view.ts";
@@ -25,7 +26,16 @@ export interface SegmentExamined {
 /** One finding for each way in which packets are discarded, of those discarded lately. */
 export function discardFindings(view: InterfaceView, examined: SegmentExamined): Finding[] {
   const recent = view.discarded.filter(({ atUs }) => examined.nowUs - atUs <= RECENT_US);
-  const findings = recent.map((packet) => discardFinding(view, packet, examined));
+  const wrong = recentWrongDigests(view, examined.nowUs).filter(
+    ({ source }) => ownDevice(source, view, examined.local) === undefined,
+  );
+  const findings = recent.flatMap((packet): Finding[] => {
+    // It is explained below.
+    const isExplained = packet.cause === "digest" && wrong.some(({ source }) => source === packet.source);
+    return isExplained ? [] : [discardFinding(view, packet, examined)];
+  });
+  for (const { vhid, text, todo } of wrong)
+    findings.push({ level: "error", subject: `${view.name} vhid ${vhid}`, text, todo });
   // Several kinds of packets can tell the same.
   return findings.filter(({ text }, n) => findings.findIndex((each) => each.text === text) === n);
 }

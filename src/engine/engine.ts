@@ -22,6 +22,7 @@ import { createLog } from "../kernel/process/syslog.ts";
 import { createWire } from "../kernel/sockets/wire.ts";
 import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
+import { explain } from "./explanations.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
 import { Delays } from "./metrics/delays.ts";
@@ -155,6 +156,7 @@ export class Engine {
       // An engine that stops saves the state when all interfaces have left.
       save: () => this.#saveSoon(),
       tell: (news: News) => this.#tell(news),
+      explain,
     };
     this.#loop = new Loop(this.host, adapters, this.delays.observing(createAlarms(this.#clock), this.#clock));
     this.#commands = new Commands(this.host, this.#loop, {

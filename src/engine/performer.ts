@@ -4,6 +4,7 @@
  * unless the core joins them. Knows no CARP rule.
  */
 
+import type { DigestExplanation, DigestQuestion } from "../core/digests/question.ts";
 import type { Effect, LogFields, News } from "../core/effect.ts";
 import type { Event, Part } from "../core/event.ts";
 import type { Family, Filter, Priority } from "../core/model.ts";
@@ -24,6 +25,8 @@ export interface Adapters {
   readonly save: () => void;
   /** Passes news on to subscribers. */
   readonly tell: (news: News) => void;
+  /** Finds out why a digest is wrong, beside all other work; calls back when it is done. */
+  readonly explain: (question: DigestQuestion, done: (explanation: DigestExplanation) => void) => void;
 }
 
 export interface PerformerOptions {
@@ -84,7 +87,7 @@ export class Performer {
 
   #perform(effect: Effect): void {
     const { adapters, timers } = this.#options;
-    const { links, log, save, tell, wire } = adapters;
+    const { explain, links, log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
         timers.arm(effect.timer, effect.atUs);
@@ -138,6 +141,13 @@ export class Performer {
       case "expect-digests":
         wire.expectDigests(effect.interface, effect.forms);
         break;
+      case "explain-digest": {
+        const { id, question } = effect;
+        explain(question, (explanation) =>
+          this.#options.report({ kind: "digest-explained", id, explanation }),
+        );
+        break;
+      }
       case "ignore":
         this.#ignored.add(effect.carpdev);
         this.whenSettled(() => this.#ignore(effect.carpdev));

@@ -52,6 +52,8 @@ export interface SignedForm {
 /** What a digest is computed over. */
 interface Message {
   readonly bytes: Uint8Array;
+  /** The addresses in it. */
+  readonly covered: Uint8Array;
   readonly counterPlace: DataView;
 }
 
@@ -75,8 +77,10 @@ export class Authentication {
     this.#vhid = vhid;
     this.#key = createSecretKey(keyOf(options.pass));
     const global = addresses.filter((address) => !isLinkLocal(address));
-    this.#message = layOut(options, global);
-    this.#linkLocalMessage = global.length < addresses.length ? layOut(options, addresses) : undefined;
+    const over = (covered: readonly string[]) =>
+      layOut({ vhid, lladdr: options.handSetLladdr, addresses: Buffer.concat(digestOrder(covered)) });
+    this.#message = over(global);
+    this.#linkLocalMessage = global.length < addresses.length ? over(addresses) : undefined;
   }
 
   /**
@@ -102,16 +106,21 @@ export class Authentication {
 
   /** Every form that it verifies, counters 0, for the native receiver, which checks digests by itself. */
   get forms(): SignedForm[] {
-    const messages = [
-      this.#message,
-      ...(this.#linkLocalMessage === undefined ? [] : [this.#linkLocalMessage]),
-    ];
     const key = new Uint8Array(this.#key.export());
-    return messages.map(({ bytes }) => ({
+    return this.#messages.map(({ bytes }) => ({
       vhid: this.#vhid,
       key,
       message: bytes.slice().fill(0, bytes.length - COUNTER_BYTES),
     }));
+  }
+
+  /** The bytes of the addresses that each of the forms covers. */
+  get covered(): readonly Uint8Array[] {
+    return this.#messages.map(({ covered }) => covered);
+  }
+
+  get #messages(): readonly Message[] {
+    return this.#linkLocalMessage === undefined ? [this.#message] : [this.#message, this.#linkLocalMessage];
   }
 
   #digest({ bytes, counterPlace }: Message, counter: bigint): Uint8Array {
@@ -121,24 +130,47 @@ export class Authentication {
   }
 }
 
+/**
+ * What a digest covers besides the counter, and its key: not necessarily as this host is configured, nor as carp has
+ * it, to find out what another host signs.
+ */
+export interface DigestInput {
+  /** Up to 64 bytes are as good as zero-padded. */
+  readonly key: Uint8Array;
+  readonly vhid: number;
+  /** A MAC; undefined: none is covered. */
+  readonly lladdr: string | undefined;
+  /** The bytes of the addresses in the order of `digestOrder`. */
+  readonly addresses: Uint8Array;
+}
+
+/** Whether the digest of an advertisement with this counter is that of the input. */
+export function isDigestOf(input: DigestInput, counter: bigint, digest: Uint8Array): boolean {
+  const { bytes, counterPlace } = layOut(input);
+  counterPlace.setBigUint64(0, counter);
+  const right = createHmac("sha1", input.key).update(bytes).digest();
+  return digest.length === DIGEST_BYTES && timingSafeEqual(digest, right);
+}
+
+/** The addresses as bytes, as a digest covers them: each once, IPv4 before IPv6, ascending. */
+export function digestOrder(addresses: readonly string[]): Uint8Array[] {
+  return [...new Set(addresses)].map(addressBytes).sort(compareBytes);
+}
+
 /** A C string in a fixed field: it ends at the first NUL, and zeros fill the rest. */
-function keyOf(pass: string): Uint8Array {
+export function keyOf(pass: string): Uint8Array {
   const key = new Uint8Array(PASS_BYTES + 1);
   const [untilNul = ""] = pass.split("\0", 1);
   key.set(new TextEncoder().encode(untilNul).subarray(0, PASS_BYTES));
   return key;
 }
 
-function layOut(options: AuthenticationOptions, addresses: readonly string[]): Message {
-  const distinct = [...new Set(addresses)].map(addressBytes).sort(compareBytes);
-  const lladdr = options.handSetLladdr === undefined ? [] : macBytes(options.handSetLladdr);
-  const bytes = Uint8Array.from([
-    VERSION,
-    ADVERTISEMENT,
-    ...lladdr,
-    options.vhid,
-    ...distinct.flatMap((bytes) => [...bytes]),
-    ...new Uint8Array(COUNTER_BYTES),
-  ]);
-  return { bytes, counterPlace: new DataView(bytes.buffer, bytes.length - COUNTER_BYTES) };
+function layOut({ vhid, lladdr, addresses }: Omit<DigestInput, "key">): Message {
+  const start = [VERSION, ADVERTISEMENT, ...(lladdr === undefined ? [] : macBytes(lladdr)), vhid];
+  const bytes = new Uint8Array(start.length + addresses.length + COUNTER_BYTES);
+  bytes.set(start);
+  bytes.set(addresses, start.length);
+  const counterAt = bytes.length - COUNTER_BYTES;
+  const covered = bytes.subarray(start.length, counterAt);
+  return { bytes, covered, counterPlace: new DataView(bytes.buffer, counterAt) };
 }

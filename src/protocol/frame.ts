@@ -3,7 +3,7 @@
  * sender. Parsing trusts no length in a frame, and does not read the advertisement inside.
  */
 
-import { addressBytes, type Family, formatAddress, macBytes } from "./address.ts";
+import { addressBytes, type Family, formatAddress, formatMac, macBytes } from "./address.ts";
 import { type AddressPair, CARP_PROTOCOL } from "./advertisement.ts";
 import { onesComplementSum } from "./checksum.ts";
 import { bytesOf, ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
@@ -109,6 +109,11 @@ export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
     default:
       return { reason: "not-carp" };
   }
+}
+
+/** The Ethernet source of a frame that was parsed. It may be the virtual host's MAC, which does not identify the sender. */
+export function sourceMac(frame: Uint8Array): string {
+  return formatMac(frame.subarray(6, 12));
 }
 
 function parseIpv4(packet: DataView): ParsedFrame {

@@ -213,6 +213,8 @@ export class SimulatedKernel implements Alarms {
       },
       log: nothing,
       tell: nothing,
+      // What is found out changes nothing but what people are told.
+      explain: nothing,
       save: () => this.#events.save(),
       wire: {
         open: (carpdev) => this.#open(carpdev),

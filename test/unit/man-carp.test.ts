@@ -5,12 +5,14 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { globSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { BALANCING_MODES } from "../../src/control/messages.ts";
 import type { Command } from "../../src/core/command.ts";
 import { signedCounter, unitAt } from "../../src/core/counters/counter-format.ts";
+import { DigestSearch } from "../../src/core/digests/search.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { Event, Part } from "../../src/core/event.ts";
 import { Host } from "../../src/core/host.ts";
@@ -18,7 +20,7 @@ import type { Link } from "../../src/core/model.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
 import * as forge from "../hosts/forge.ts";
 import { fold, nodeIndex } from "../oracle/load-sharing.ts";
-import { advertisement } from "./core/peer.ts";
+import { advertisement, PEER_MAC } from "./core/peer.ts";
 import { assertDescribed, diagnostics, heads, type Logged, readPage, section, tree } from "./mdoc.ts";
 
 const page = readPage("carp.4");
@@ -167,6 +169,42 @@ function everyLogLine(): Logged[] {
   command({ kind: "change", name: "carp0", change: { pass: "three" } });
   us += 300_000_000;
   handle({ kind: "timer", timer: { kind: "grace", interface: "carp0" } });
+
+  const add = (name: string, vhid: number, pass: string, address: string) => {
+    const addAddresses = [{ family: 4 as const, address, prefixLength: 24, alias: true }];
+    command({ kind: "change", name, change: { carpdev: "eth0", vhid, pass, addAddresses } });
+  };
+  add("carp7", 7, "sesame", "10.0.0.7");
+  add("carp8", 8, "open ", "10.0.0.8");
+  add("carp9", 9, "", "10.0.0.9");
+  add("carp10", 10, "a pass that is longer than that", "10.0.0.10");
+  const ours = { vhid: 7, pass: "sesame", addresses: ["10.0.0.7"], source: "10.0.0.3" };
+  const eight = { ...ours, vhid: 8, addresses: ["10.0.0.8"] };
+  const wholePass = (message: Uint8Array) => {
+    const hmac = createHmac("sha1", "a pass that is longer than that");
+    hmac.update(Uint8Array.from([2, 1, 10, 10, 0, 0, 10])).update(message.subarray(8, 16));
+    message.set(hmac.digest(), 16);
+  };
+  for (const wrong of [
+    { ...ours, addresses: ["10.0.0.7", "10.0.0.77"] },
+    { ...ours, handSetLladdr: PEER_MAC },
+    { ...ours, pass: "sesame\n" },
+    { ...ours, pass: "" },
+    { ...eight, pass: "open" },
+    { ...eight, pass: "sesame" },
+    { ...ours, pass: "open ", addresses: ["10.0.0.8"] },
+    { ...ours, vhid: 10, tamper: wholePass },
+    { ...ours, pass: "guessed" },
+    { ...ours, vhid: 9, pass: "guessed" },
+  ])
+    for (let n = 0; n < 12; n++, us += 1_000_000)
+      for (const effect of hear(advertisement(wrong)))
+        if (effect.kind === "explain-digest") {
+          const search = new DigestSearch(effect.question);
+          let explanation = search.step();
+          while (explanation === undefined) explanation = search.step();
+          handle({ kind: "digest-explained", id: effect.id, explanation });
+        }
   handle({ kind: "link", link: { ...ETH0, carrier: false } });
   return lines;
 }

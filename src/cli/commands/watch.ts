@@ -133,6 +133,6 @@ function withoutTimes(seen: Seen): string {
   if (typeof seen === "string") return seen;
   const { nowUs: _, packets: __, ...others } = seen;
   return JSON.stringify(others, (key, value: unknown) =>
-    key === "atUs" || key === "peers" || key === "discarded" ? undefined : value,
+    key === "atUs" || key === "untilUs" || key === "peers" || key === "discarded" ? undefined : value,
   );
 }

@@ -31,6 +31,7 @@ const COLOURS: Readonly<Partial<Record<string, "green" | "yellow" | "red" | "bol
   BACKUP: "yellow",
   INIT: "red",
   discarded: "red",
+  "wrong-digest": "red",
   "send-failed": "red",
   complaint: "red",
   demotion: "yellow",
@@ -54,6 +55,8 @@ function words(event: TimedEvent["event"]): string {
       return `${virtualHost(event)}: stays MASTER: ${event.source}, which was MASTER too, has to give way`;
     case "discarded":
       return `discarded: ${event.text}`;
+    case "wrong-digest":
+      return `${virtualHost(event)}: ${event.text}: ${event.todo}`;
     case "send-failed":
       return `${virtualHost(event)}: an advertisement was not sent: ${event.error}`;
     case "peer-appeared": {

@@ -2,6 +2,7 @@
 
 import { secondsUntil } from "../../control/grace.ts";
 import type { GraceView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
+import { recentWrongDigests } from "../../control/wrong-digests.ts";
 import { broadcastOf } from "../../protocol/subnet.ts";
 
 export function packetsByInterface(every: readonly Packets[]): ReadonlyMap<string, Packets> {
@@ -29,6 +30,14 @@ export function interfaceJson(view: InterfaceView, nowUs: number, packets: Packe
     preemptdelay: view.preemptdelay ?? null,
     grace: view.grace ? graceJson(view.grace, nowUs) : null,
     nodes: view.nodes.map((node) => nodeJson(node, nowUs, packets)),
+    wrongDigests: recentWrongDigests(view, nowUs).map(({ vhid, source, cause, text, todo, atUs }) => ({
+      vhid,
+      source,
+      cause,
+      text,
+      todo,
+      ageSeconds: ageSeconds(atUs, nowUs),
+    })),
     packets: packetsJson(packets),
     repairs: view.repairs,
     groups: view.groups,

@@ -50,6 +50,11 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
         return conflict === undefined ? [] : `${name} vhid ${node.vhid}: ${conflict}`;
       }),
     ),
+    ...interfaces.flatMap((view) =>
+      (view.wrongDigests ?? [])
+        .filter(({ untilUs }) => page.nowUs <= untilUs)
+        .map(({ text, todo }) => escapeControls(`${view.name}: ${text}: ${todo}`)),
+    ),
     ...interfaces.flatMap(({ name, nodes }) =>
       nodes.flatMap((node) => {
         const seconds = preemptDelaySecondsLeft(node, page.nowUs);

@@ -121,6 +121,11 @@ export class Appearance {
     );
   }
 
+  /** The addresses that the digests of a virtual host cover with this secret, as bytes, in each of their forms. */
+  covered(vhid: number, secret: Secret): readonly Uint8Array[] {
+    return this.#authentications.get(vhid)?.get(secret)?.covered ?? [];
+  }
+
   /** The form in which the advertisement's digest is valid; undefined: it is not. */
   verify({ vhid, counter, digest }: Advertisement): SignedAs | undefined {
     for (const [secret, authentication] of this.#authentications.get(vhid) ?? []) {
@@ -288,19 +293,28 @@ export class Appearance {
 }
 
 /**
- * Computes the authentications of each node, one for each secret. A MAC set by hand is part of the first node's digest, unless it
- * is the virtual MAC or the carpdev's own.
+ * The MAC that the digests of a node cover: one set by hand is part of the first node's, unless it is the virtual MAC or
+ * the carpdev's own.
  */
+export function handSetLladdr(
+  { nodes, lladdr }: Pick<InterfaceConfiguration, "nodes" | "lladdr">,
+  link: Link | undefined,
+  vhid: number,
+): string | undefined {
+  const isSetByHand = ![undefined, CARPDEV_MAC, virtualMac(vhid), link?.mac].includes(lladdr);
+  return nodes[0]?.vhid === vhid && isSetByHand ? lladdr : undefined;
+}
+
+/** Computes the authentications of each node, one for each secret. */
 function authentications(
-  { nodes, lladdr }: InterfaceConfiguration,
+  { nodes, lladdr: configured }: InterfaceConfiguration,
   link: Link | undefined,
   believed: readonly Secret[],
 ): Map<number, Map<Secret, Authentication>> {
   return new Map(
-    nodes.map(({ vhid }, at) => {
-      const setByHand = ![undefined, CARPDEV_MAC, virtualMac(vhid), link?.mac].includes(lladdr);
-      const handSetLladdr = at === 0 && setByHand ? lladdr : undefined;
-      const signs = (secret: Secret) => new Authentication({ ...secret, vhid, handSetLladdr });
+    nodes.map(({ vhid }) => {
+      const lladdr = handSetLladdr({ nodes, lladdr: configured }, link, vhid);
+      const signs = (secret: Secret) => new Authentication({ ...secret, vhid, handSetLladdr: lladdr });
       return [vhid, new Map(believed.map((secret) => [secret, signs(secret)]))];
     }),
   );

@@ -18,7 +18,7 @@ import type { NotInPlace } from "../failures.ts";
 import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import type { Obstacle } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
-import type { DiscardView, InterfaceView } from "../view.ts";
+import type { DiscardView, InterfaceView, WrongDigestView } from "../view.ts";
 import { Appearance, addressing, identity } from "./appearance.ts";
 import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
@@ -49,6 +49,8 @@ export interface Host {
   link(name: string): Link | undefined;
   /** What the kernel does not have of this interface. */
   notInPlace(of: CarpInterface): NotInPlace;
+  /** What was found out about hosts whose digests are wrong. */
+  wrongDigests(name: string): readonly WrongDigestView[];
   /** Its configuration has changed, or what that will be when it has left. */
   configurationChanged(of: CarpInterface): void;
   /** What failed for the former configuration says nothing about the new one. */
@@ -440,6 +442,7 @@ export class CarpInterface implements Owner {
         repairs: this.repairs,
         sendFailure: this.#sends.failure,
         discarded: [...this.#discarded.values()],
+        wrongDigests: this.#host.wrongDigests(this.name),
       },
     );
   }

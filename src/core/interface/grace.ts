@@ -57,6 +57,11 @@ export class Grace {
     this.#signed = this.#present;
   }
 
+  /** The secret as it is configured. */
+  get present(): Secret {
+    return this.#present;
+  }
+
   /** The secret that is signed with. */
   get signed(): Secret {
     return this.#signed;

@@ -10,7 +10,7 @@ import type { InterfaceConfiguration } from "./configuration.ts";
 import type { Signing } from "./signing.ts";
 
 /** What of the view the parts of the interface do not know. */
-type Recorded = Pick<InterfaceView, "index" | "repairs" | "sendFailure" | "discarded">;
+type Recorded = Pick<InterfaceView, "index" | "repairs" | "sendFailure" | "discarded" | "wrongDigests">;
 
 interface Parts {
   readonly configuration: InterfaceConfiguration;

@@ -41,6 +41,11 @@ export class Signing {
     this.#timer = { kind: "grace", interface: configuration.name };
   }
 
+  /** The secret as it is configured. */
+  get present(): Secret {
+    return this.#grace.present;
+  }
+
   /** Every secret that is believed. */
   get believed(): readonly Secret[] {
     return this.#grace.believed;

@@ -85,6 +85,7 @@ function floodSubject(event: HostEvent): string | undefined {
       return `${event.kind} ${event.interface} ${event.vhid} ${event.error}`;
     case "transition":
     case "contested":
+    case "wrong-digest":
     case "peer-appeared":
     case "peer-gone":
       return `${event.kind} ${event.interface} ${event.vhid}`;

@@ -14,9 +14,11 @@ import { runnerMessages } from "./runner-messages.ts";
 import { runnerOrders } from "./runner-orders.ts";
 import { runnerReports } from "./runner-reports.ts";
 import { savedState } from "./saved-state.ts";
+import { wrongDigests } from "./wrong-digests.ts";
 
 export const targets: readonly Target[] = [
   frames,
+  wrongDigests,
   controlClients,
   controlMessages,
   savedState,

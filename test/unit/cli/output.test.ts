@@ -216,6 +216,20 @@ test("a grace is told: what is signed with, until when, and who uses the old", (
   });
 });
 
+test("a wrong digest is told while its host advertises, and as JSON for a minute", () => {
+  const nowUs = 100_000_000;
+  const told = { source: "10.0.0.3", text: "10.0.0.3 has no pass", todo: "set the pass there" };
+  const wrong = { vhid: 1, cause: "no-pass" as const, ...told, atUs: nowUs - 2_500_000, untilUs: nowUs + 1 };
+  const line = /^carp0: 10\.0\.0\.3 has no pass: set the pass there$/m;
+  assert.match(status([view({ wrongDigests: [wrong] })], { nowUs }), line);
+  assert.doesNotMatch(status([view({ wrongDigests: [{ ...wrong, untilUs: nowUs - 1 }] })], { nowUs }), line);
+  const json = (atUs: number) =>
+    interfaceJson(view({ wrongDigests: [{ ...wrong, atUs }] }), nowUs, undefined).wrongDigests;
+  assert.deepEqual(json(nowUs - 2_500_000), [{ vhid: 1, cause: "no-pass", ...told, ageSeconds: 2.5 }]);
+  assert.deepEqual(json(nowUs - 61_000_000), []);
+  assert.deepEqual(interfaceJson(view(), nowUs, undefined).wrongDigests, []);
+});
+
 test("status has a row for every virtual host", () => {
   const nodes = [
     node(),

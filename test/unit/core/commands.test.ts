@@ -240,6 +240,7 @@ describe("create", () => {
         sendFailure: undefined,
         repairs: 0,
         discarded: [],
+        wrongDigests: [],
         notRunning: "it is down",
         problems: [],
       },

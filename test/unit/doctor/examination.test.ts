@@ -286,6 +286,27 @@ describe("interfaces", () => {
     ]);
   });
 
+  test("a wrong hash whose cause was found is reported by that alone, for a minute", () => {
+    const source = "10.0.0.9";
+    const discarded = [packet({ cause: "digest", source, text: "incorrect hash from 10.0.0.9" })];
+    const wrong = { vhid: 1, source, cause: "no-pass" as const, untilUs: NOW_US };
+    const wrongDigests = [
+      { ...wrong, text: "10.0.0.9 has no pass", todo: "set the pass there", atUs: NOW_US - 5 * SECOND },
+      { ...wrong, text: "long ago", todo: "", atUs: NOW_US - 61 * SECOND },
+    ];
+    const given = { views: [view({ discarded, wrongDigests, nodes: [node({ ...since, heard })] })] };
+    assert.deepEqual(found(given), ["error carp0 vhid 1: 10.0.0.9 has no pass"]);
+    assert.ok(all(given).some(({ todo }) => todo === "set the pass there"));
+    const other = [packet({ cause: "digest", source: "10.0.0.8", text: "incorrect hash from 10.0.0.8" })];
+    assert.deepEqual(
+      found({ views: [view({ discarded: other, wrongDigests, nodes: [node({ ...since, heard })] })] }),
+      [
+        "error carp0: 5 s ago it discarded: incorrect hash from 10.0.0.8",
+        "error carp0 vhid 1: 10.0.0.9 has no pass",
+      ],
+    );
+  });
+
   const packet = (fields: Partial<DiscardView>): DiscardView => ({
     counter: "badAuthentication",
     cause: undefined,

@@ -156,6 +156,7 @@ class Station {
     return {
       clock: { now: () => ({ us: this.#nowUs, epochUs: this.#nowUs + 1.7e15 }) },
       log: () => {},
+      explain: () => {},
       tell: (news) => void (news.kind === "transition" && note("transition")),
       save: () => {
         note("save");
