@@ -147,8 +147,11 @@ function asParameters(words: readonly PlacedWord[]): PlacedWord[] {
  */
 export function lineOf(refusal: string, lines: readonly ParameterLine[]): number | undefined {
   const [word = ""] = refusal.split(/:? /);
-  // An address may be written with another length, or with its scope.
-  const bare = (text: string) => text.split(/[/%]/, 1)[0];
+  // An address may be written in another way, with another length, or with its scope.
+  const bare = (text: string) => {
+    const [address = ""] = text.split(/[/%]/, 1);
+    return parseAddress(address)?.address ?? address;
+  };
   const isNamed = (each: string) => [word, `-${word}`].includes(each) || bare(each) === bare(word);
   const line = lines.findLast(({ words }) => words.some(isNamed));
   return line?.lines[line.words.findLastIndex(isNamed)];

@@ -124,6 +124,8 @@ test("a refusal is about the last line with its first word", () => {
   assert.equal(lineOf("group www: carp7 is not in it", lines), 4);
   assert.equal(lineOf("10.0.0.1: not here", lines), 2);
   assert.equal(lineOf("permission denied", lines), undefined);
+  const written = [{ words: ["inet6", "2001:DB8:0::1%carp0/64"], lines: [5, 5] }];
+  assert.equal(lineOf("2001:db8::1 is already used by carp1", written), 5);
 });
 
 test("a file is an interface's by its name alone, and a backup is none's", () => {

@@ -8,6 +8,7 @@ import type { Complaint } from "../../../config/lines.ts";
 import type { InterfaceChange } from "../../../control/messages.ts";
 import { append, emptyDraft, finish } from "../../grammar/ifconfig/change-draft.ts";
 import { type Entry, entriesOf, readLine } from "../../grammar/ifconfig/change-words.ts";
+import { keywordOf } from "../../grammar/ifconfig/keywords.ts";
 import { fileLookups, type Lookups } from "../../grammar/ifconfig/lookups.ts";
 import { isRefusal, refuse } from "../../outcome.ts";
 
@@ -81,6 +82,15 @@ function withoutBeginning({ words, lines }: ParameterLine): ParameterLine {
   return { words: words.slice(from), lines: lines.slice(from) };
 }
 
+/** The rest of a pass that was not quoted must not be in a message. */
+const BEHIND_PASS = "a word behind the pass is no parameter (a pass with blanks is quoted)";
+
+function mayBeOfPass(words: readonly string[], at: number | undefined): boolean {
+  const before = entriesOf(words).filter((each) => at !== undefined && each.at < at);
+  const isParameter = at !== undefined && keywordOf(words[at] ?? "") !== undefined;
+  return !isParameter && before.some(({ keyword }) => keyword?.name === "pass");
+}
+
 type ReadParameters = Awaited<ReturnType<typeof readLine>>;
 
 async function readParameters(
@@ -89,7 +99,8 @@ async function readParameters(
   lookups: Lookups,
 ): Promise<ReadParameters> {
   const draft = await readLine(name, words, lookups);
-  if (isRefusal(draft) || !draft.destroy) return draft;
+  if (isRefusal(draft)) return mayBeOfPass(words, draft.at) ? { ...draft, ...refuse(BEHIND_PASS) } : draft;
+  if (!draft.destroy) return draft;
   const at = entriesOf(words).find(({ keyword }) => keyword?.name === "destroy")?.at;
   return { ...refuse("destroy: only at the beginning of a file"), ...(at !== undefined && { at }) };
 }
