@@ -11,7 +11,8 @@ _carpctl() {
   COMPREPLY=()
   mapfile -t lines < <("$1" complete "${words[@]:1}" 2>/dev/null)
   case ${lines[0]-} in
-    :files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+    # NAME=FILE: bash has taken it apart.
+    :files | :named-files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
     :directories) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
     # In a list, the last host is completed.
     :hosts) mapfile -t COMPREPLY < <(compgen -A hostname -P "${2%"${2##*,}"}" -- "${2##*,}") ;;

@@ -8,6 +8,12 @@ function __carpctl_candidates
     switch "$lines[1]"
         case :files
             __fish_complete_path "$current"
+        case :named-files
+            # NAME=FILE: the name stands before each path.
+            set -l parts (string split -m1 = -- "$current")
+            if set -q parts[2]
+                __fish_complete_path "$parts[2]" | string replace -r '^' "$parts[1]="
+            end
         case :directories
             __fish_complete_directories "$current"
         case :hosts

@@ -3,7 +3,7 @@
  * others read it is corrected. Reading never blocks, whatever lies at the path.
  */
 
-import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { isRefusal, type Refusal, refuse } from "../control/refusal.ts";
 import { distrust } from "./trusted-path.ts";
 
@@ -28,11 +28,23 @@ export function readConfigurationFile(
   policy: ModePolicy,
   distrusts = distrust,
 ): ReadFile | Refusal {
+  return opened(path, (file) => readFrom(file, path, policy, distrusts));
+}
+
+/** Reads a copy of a configuration file, which configures nothing here: it may be any user's, with any mode. */
+export function readCopiedFile(path: string): Buffer | Refusal {
+  return opened(path, (file) => {
+    const status = regularFile(file);
+    return isRefusal(status) ? status : contents(file, status.size);
+  });
+}
+
+function opened<Read>(path: string, read: (file: number) => Read): Read | Refusal {
   try {
     // A FIFO would keep the reader waiting.
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
-      return readFrom(file, path, policy, distrusts);
+      return read(file);
     } finally {
       closeSync(file);
     }
@@ -41,20 +53,25 @@ export function readConfigurationFile(
   }
 }
 
+function regularFile(file: number): Stats | Refusal {
+  const status = fstatSync(file);
+  if (status.isDirectory()) return refuse("is a directory");
+  if (!status.isFile()) return refuse("not a regular file");
+  return status.size > MOST_BYTES ? refuse(`larger than ${MOST_BYTES} bytes`) : status;
+}
+
 function readFrom(
   file: number,
   path: string,
   policy: ModePolicy,
   distrusts: typeof distrust,
 ): ReadFile | Refusal {
-  const status = fstatSync(file);
-  if (status.isDirectory()) return refuse("is a directory");
-  if (!status.isFile()) return refuse("not a regular file");
+  const status = regularFile(file);
+  if (isRefusal(status)) return status;
   if (status.uid !== 0 && status.uid !== process.geteuid?.())
     return refuse(`owned by user ${status.uid}: root must own it`);
   const untrusted = distrusts(path, process.geteuid?.());
   if (untrusted !== undefined) return refuse(untrusted);
-  if (status.size > MOST_BYTES) return refuse(`larger than ${MOST_BYTES} bytes`);
   const warning = checkMode(file, status.mode & 0o7777, policy);
   const bytes = contents(file, status.size);
   return isRefusal(bytes) ? bytes : { bytes, warning };

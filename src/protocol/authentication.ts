@@ -157,7 +157,7 @@ export function digestOrder(addresses: readonly string[]): Uint8Array[] {
   return [...new Set(addresses)].map(addressBytes).sort(compareBytes);
 }
 
-/** A C string in a fixed field: it ends at the first NUL, and zeros fill the rest. */
+/** The key of a pass, a C string in a fixed field: it ends at the first NUL, and zeros fill the rest. */
 export function keyOf(pass: string): Uint8Array {
   const key = new Uint8Array(PASS_BYTES + 1);
   const [untilNul = ""] = pass.split("\0", 1);

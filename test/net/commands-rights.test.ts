@@ -41,8 +41,21 @@ const READS = [
   "help vhid",
 ];
 
-/** Commands with tests of their own, below or in the tests of service checks, monitor, booted, units and ifstated. */
-const ELSEWHERE = ["engine", "netstart", "dump", "service-status", "monitor", "booted", "units", "ifstated"];
+/**
+ * Commands with tests of their own, below or in the tests of service checks, monitor, booted, units, ifstated and
+ * check, which needs no engine.
+ */
+const ELSEWHERE = [
+  "engine",
+  "netstart",
+  "dump",
+  "service-status",
+  "monitor",
+  "booted",
+  "units",
+  "ifstated",
+  "check",
+];
 
 /** Commands that change something, and the name of it in a denial. */
 const CHANGES: readonly (readonly [words: string, changed: string])[] = [
@@ -164,6 +177,22 @@ describe("rights without a group carp", () => {
     const stderr = `${path}: permission denied: replacing carp0 and its pass needs root\n`;
     assert.deepEqual(await asNobody("netstart"), { stdout: "", stderr, exitCode: 1 });
     assert.deepEqual(await wholeState(a), untouched);
+  });
+
+  test("every user may compare what dump printed, without an engine; the pass is compared if it is there", async () => {
+    const paths = ["root", "nobody", "other"].map((name) => join(a.etcDirectory, name));
+    const [full = "", omitted = "", other = ""] = paths;
+    const { stdout } = await a.carpctl("dump");
+    writeFileSync(full, stdout);
+    writeFileSync(omitted, (await asNobody("dump")).stdout);
+    writeFileSync(other, stdout.replace(PASS, `${ADDED_PASS}\nadvskew 100`));
+    const check = (path: string) => asNobody(`--run-dir /nonexistent check a=${full} b=${path}`);
+    const differs = await check(other);
+    assert.deepEqual([differs.exitCode, differs.stderr], [1, ""]);
+    assert.match(differs.stdout, /^\S+\/other:2: error: the pass .* \[pass-differs\]$/m);
+    const unknown = await check(omitted);
+    assert.deepEqual([unknown.exitCode, unknown.stderr], [0, ""]);
+    assert.match(unknown.stdout, /\[pass-unknown\]$/m);
   });
 
   test("a user named in a message grants nothing: only the kernel's credentials of the peer count", async () => {

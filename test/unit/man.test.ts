@@ -6,6 +6,7 @@ import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
 import { GLOBAL_OPTIONS } from "../../src/cli/grammar/options.ts";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERB_NAMES, VERBS } from "../../src/cli/grammar/verbs.ts";
+import { KINDS } from "../../src/cluster/finding.ts";
 import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
 import { readPage, section } from "./mdoc.ts";
@@ -82,6 +83,25 @@ test("every option that all commands take has an entry", () => {
   assert.deepEqual(names(options), GLOBAL_OPTIONS.map(({ name }) => `-${name}`).sort());
   for (const { name, argument } of GLOBAL_OPTIONS)
     assert.equal(options.get(`-${name}`)?.words, argument === undefined ? "" : "Ar dir", name);
+});
+
+test("every kind of finding has an entry below its level, with its meaning", () => {
+  const [errors = "", warnings = ""] = section(page, "CHECKING A CLUSTER").split(/^Warnings:$/m);
+  for (const [level, text] of [
+    ["error", errors],
+    ["warning", warnings],
+  ] as const) {
+    const described = text.split(/^\.It Li /m).slice(1);
+    const entry = (each: string) => {
+      const [name = "", ...lines] = (each.split(/^\.El$/m)[0] ?? "").trimEnd().split("\n");
+      return [name, lines.map((line) => line.replace(/^\\&/, "")).join(" ")];
+    };
+    const ofLevel = Object.entries(KINDS).filter((each) => each[1].level === level);
+    assert.deepEqual(
+      described.map(entry),
+      ofLevel.map(([kind, { meaning }]) => [kind, meaning]),
+    );
+  }
 });
 
 test("every command is in the page by each of its names", () => {

@@ -14,6 +14,9 @@ import { peersJson } from "../show/json.ts";
 
 type Configured = Configuration["interfaces"][number];
 
+/** A comment in place of a pass that the user may not see. */
+export const PASS_OMITTED = "# pass omitted: only root may see it";
+
 /** Prints one interface as its file, or all interfaces, each behind its file's name. */
 export function runDump(name: string | undefined, context: CommandContext): Promise<Outcome> {
   return withEngine(context, async (engine) => {
@@ -45,7 +48,7 @@ export function runSysctlDump(context: CommandContext): Promise<Outcome> {
 export function hostnameLines(configured: Configured): string[] {
   const { pass, up, addresses } = configured;
   const lines = [...parameters(configured), ...addressLines(addresses)].map(quotedWords);
-  if (pass === undefined) lines.unshift("# pass omitted: only root may see it");
+  if (pass === undefined) lines.unshift(PASS_OMITTED);
   // An address brings the interface up.
   if (!up) lines.push("down");
   else if (addresses.length === 0) lines.push("up");

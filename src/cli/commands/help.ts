@@ -1,5 +1,6 @@
 /** `help`: everything, or the help of one word, from the same tables as `--help`. */
 
+import { KINDS, type Kind } from "../../cluster/finding.ts";
 import { printable } from "../../control/printable.ts";
 import { SYSCTL_VARIABLES } from "../../control/variables.ts";
 import { everyWord } from "../grammar/ifconfig/keywords.ts";
@@ -8,6 +9,7 @@ import { commandsHelp, verbHelp } from "../grammar/verb-parser.ts";
 import { VERB_NAMES, VERBS } from "../grammar/verbs.ts";
 import { done, type Outcome, refused } from "../outcome.ts";
 import { columns, parametersHelp, ROWS } from "../show/parameters-help.ts";
+import { wrapped } from "../show/table.ts";
 import { variableHelp, variablesHelp } from "../show/variables-help.ts";
 
 /** Topics besides the words of the tables. */
@@ -22,11 +24,13 @@ export const TOPICS: readonly string[] = [
   ...Object.keys(CHAPTERS),
   ...everyWord(),
   ...SYSCTL_VARIABLES.map(({ name }) => name),
+  ...Object.keys(KINDS),
 ];
 
 export async function helpOn(topic: string | undefined): Promise<Outcome> {
   if (topic === undefined) return done(await commandsHelp(parametersHelp()));
   if (Object.hasOwn(CHAPTERS, topic)) return done(CHAPTERS[topic as keyof typeof CHAPTERS]());
+  if (Object.hasOwn(KINDS, topic)) return done(kindHelp(topic as Kind));
   const verb = VERBS.find(({ names }) => names.includes(topic));
   if (verb !== undefined) return done(verbHelp(verb));
   const lines = [
@@ -35,10 +39,15 @@ export async function helpOn(topic: string | undefined): Promise<Outcome> {
   ];
   if (lines.length > 0) return done(`${lines.join("\n")}\n`);
   return refused(
-    `help ${printable(topic)}: no such command, parameter or variable${suggestion(topic, TOPICS)}`,
+    `help ${printable(topic)}: no such command, parameter, variable or finding${suggestion(topic, TOPICS)}`,
   );
 }
 
 function ifconfigHelp(): string {
   return `usage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n\n${parametersHelp()}\n`;
+}
+
+function kindHelp(kind: Kind): string {
+  const { level, meaning } = KINDS[kind];
+  return `${[`${kind}: ${level === "error" ? "an error" : "a warning"} of check`, ...wrapped(meaning, 80)].join("\n")}\n`;
 }

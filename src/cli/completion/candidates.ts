@@ -17,7 +17,7 @@ export interface Candidate {
 }
 
 /** Candidates that the shell finds by itself. */
-const OF_SHELL = ["files", "directories", "hosts"] as const;
+const OF_SHELL = ["files", "named-files", "directories", "hosts"] as const;
 type OfShell = (typeof OF_SHELL)[number];
 
 export function isOfShell(kind: CandidateKind): kind is OfShell {

@@ -1,7 +1,7 @@
 /**
  * Command-line completion: `carpctl complete WORD...` gets the words behind the program's name up to the one
- * being typed, and prints a line for each candidate: the word, a tab, its meaning; or `:files`,
- * `:directories`, `:hosts` for the shell to complete. Reads the tables that parse commands; never complains.
+ * being typed, and prints a line for each candidate: the word, a tab, its meaning; or `:files`, `:named-files`
+ * (NAME=FILE), `:directories`, `:hosts` for the shell to complete. Reads the tables that parse commands; never complains.
  */
 
 import { INTERFACE_NAME } from "../../control/limits.ts";

@@ -185,6 +185,24 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, context) => (await import("../commands/doctor.ts")).runDoctor(context),
   },
   {
+    names: ["check"],
+    words: "<hosts..>",
+    usage: "carpctl check NAME=PATH NAME=PATH...",
+    help: "compare the files of several hosts, and say what does not fit together",
+    options: (command) =>
+      command.positional("hosts", {
+        type: "string",
+        array: true,
+        describe: "a host's name, and a copy of its /etc or of what dump printed there",
+      }),
+    completes: { hosts: "named-files" },
+    run: async ({ hosts }, context) =>
+      (await import("../commands/check/check.ts")).runCheck(
+        (hosts as readonly string[]).map(String),
+        context,
+      ),
+  },
+  {
     names: ["monitor"],
     usage: "carpctl monitor",
     help: "print a line for every event as it happens",
@@ -223,9 +241,9 @@ export const VERBS: readonly Verb[] = [
     names: ["help"],
     words: "[topic]",
     usage: "carpctl help [TOPIC]",
-    help: "print the help of a command, `ifconfig`, `variables`, a parameter or a variable",
+    help: "print the help of a command, `ifconfig`, `variables`, a parameter, a variable or a finding",
     options: (command) =>
-      command.positional("topic", { type: "string", describe: "command, parameter or variable" }),
+      command.positional("topic", { type: "string", describe: "command, parameter, variable or finding" }),
     completes: { topic: "topics" },
     run: async (given) => (await import("../commands/help.ts")).helpOn(given.topic as string | undefined),
   },

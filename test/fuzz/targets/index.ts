@@ -1,6 +1,7 @@
 /** Every fuzz target. */
 
 import type { Target } from "../target.ts";
+import { clusters } from "./clusters.ts";
 import { commandLines } from "./command-lines.ts";
 import { completion } from "./completion.ts";
 import { controlClients } from "./control-clients.ts";
@@ -24,6 +25,7 @@ export const targets: readonly Target[] = [
   savedState,
   commandLines,
   hostnameFiles,
+  clusters,
   ifstatedFiles,
   completion,
   netstartDirectories,

@@ -369,7 +369,8 @@ test("help is the same by either way, and tells of each word it lists", async ()
 });
 
 test("help on what there is none on is refused", async () => {
-  const err = "carpctl: help balancin: no such command, parameter or variable (did you mean balancing?)\n";
+  const err =
+    "carpctl: help balancin: no such command, parameter, variable or finding (did you mean balancing?)\n";
   assert.deepEqual(await called(["help", "balancin"]), { status: 1, out: "", err });
   assert.equal((await called(["help", "vhid", "pass"])).status, 2);
 });

@@ -66,6 +66,10 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpctl netstat -I carp17 -p ca<Tab>", "carpctl netstat -I carp17 -p carp"],
   ["carpctl help variab<Tab>", "carpctl help variables"],
   [`carpctl carp0 passfile ${directory}/sec<Tab>`, `carpctl carp0 passfile ${directory}/secret`],
+  [
+    `carpctl check a=${directory}/sec<Tab> b=${directory}/bi<Tab>`,
+    `carpctl check a=${directory}/secret b=${directory}/bin`,
+  ],
   [`carpctl --etc-dir ${directory}/bi<Tab>`, `carpctl --etc-dir ${directory}/bin`],
   ["carpd --log st<Tab>", "carpd --log stderr"],
   [`ifstated -n -f ${directory}/sec<Tab>`, `ifstated -n -f ${directory}/secret`],

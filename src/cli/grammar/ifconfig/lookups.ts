@@ -40,7 +40,10 @@ const MOST_BYTES = 4096;
 
 async function firstLine(path: string, flags: number): Promise<string | Refusal> {
   const bytes = await firstBytes(path, flags);
-  if (isRefusal(bytes)) return bytes;
+  return isRefusal(bytes) ? bytes : firstLineOf(bytes);
+}
+
+export function firstLineOf(bytes: Uint8Array): string | Refusal {
   const end = bytes.indexOf(10);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
