@@ -36,7 +36,7 @@ export function reusedVhids({ shared }: Segment): Finding[] {
             finding(
               "vhid-reused",
               placeOf(member, "vhid", "carpnodes"),
-              `vhid ${vhid} of ${named(member)} is ${named(first)}'s on the same segment (${placeText(placeOf(first, "vhid", "carpnodes"))})`,
+              `${named(member)} has vhid ${vhid}, which ${named(first)} has on the same segment (${placeText(placeOf(first, "vhid", "carpnodes"))})`,
               [nameOf(first)],
             ),
           );

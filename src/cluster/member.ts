@@ -84,7 +84,7 @@ export function configuredHost(files: HostFiles): { host: ConfiguredHost; findin
       finding(
         "no-interface",
         { host: files.name, file: files.path },
-        "has no hostname.carpN: no address is shared",
+        `${files.name} has no hostname.carpN file`,
       ),
     );
   return { host, findings };

@@ -123,7 +123,7 @@ function weakDemotion([first, ...rest]: readonly Rank[], vhid: number): Finding[
       finding(
         "demotion-too-small",
         placeOf(each.member, "advskew", "carpnodes"),
-        `vhid ${vhid} has advbase ${each.member.configuration.advbase} advskew ${each.advskew} on ${nameOf(each.member)}, and on ${nameOf(first.member)} advbase ${configuration.advbase} advskew ${demoted} when a fault has demoted it: a host that compares these alone leaves it MASTER`,
+        `vhid ${vhid}: a fault leaves ${nameOf(first.member)} with advbase ${configuration.advbase} advskew ${demoted}, not behind ${nameOf(each.member)} with ${each.member.configuration.advbase} and ${each.advskew}: a host that compares these alone does not take over`,
         [nameOf(first.member)],
       ),
     );
