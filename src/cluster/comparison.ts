@@ -4,7 +4,7 @@ import { agreementOn, reusedVhids } from "./agreement.ts";
 import type { Finding } from "./finding.ts";
 import type { HostFiles } from "./host-files.ts";
 import { membershipFindings, togetherness, variablesFindings } from "./hosts.ts";
-import { configuredHost } from "./member.ts";
+import { type ConfiguredHost, configuredHost } from "./member.ts";
 import { rankingOf } from "./ranking.ts";
 import { type Segment, segmentsOf } from "./segments.ts";
 import { unicastFindings } from "./unicast.ts";
@@ -12,6 +12,7 @@ import { unicastFindings } from "./unicast.ts";
 export interface Comparison {
   /** In the order of the hosts and their files. */
   readonly findings: readonly Finding[];
+  readonly hosts: readonly ConfiguredHost[];
   readonly segments: readonly Segment[];
 }
 
@@ -41,5 +42,5 @@ export function compareHosts(hosts: readonly HostFiles[]): Comparison {
     const [[hostA, lineA], [hostB, lineB]] = [placeOf(a), placeOf(b)];
     return hostA - hostB || a.file.localeCompare(b.file, "en", { numeric: true }) || lineA - lineB;
   });
-  return { findings, segments };
+  return { findings, hosts: configured, segments };
 }

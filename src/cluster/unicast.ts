@@ -64,10 +64,8 @@ function notMirrored(members: readonly Member[], family: Family): Finding[] {
   const [first] = members;
   if (members.length < 2 || first === undefined || lists.every(({ size }) => size === 0)) return [];
   const all = [...new Set(lists.flatMap((list) => [...list]))];
-  const candidates = members.map((_, at) =>
-    all.filter((address) => lists.every((list, other) => other === at || list.has(address))),
-  );
-  if (haveOneEach(candidates)) return [];
+  const candidates = candidatesFor(lists);
+  if (oneEach(candidates) !== undefined) return [];
   // Whose address it is may leave it out; two hosts that do cannot both be that one.
   const omitted = all
     .map((address) => ({ address, by: members.filter((_, at) => !lists[at]?.has(address)) }))
@@ -95,8 +93,24 @@ function notMirrored(members: readonly Member[], family: Family): Finding[] {
   });
 }
 
-/** Whether each place can have one of its candidates, and none the same as another. */
-function haveOneEach(candidates: readonly (readonly string[])[]): boolean {
+/**
+ * The address of its own that each host has by the lists of the others; undefined: none fit, or there are no lists.
+ */
+export function ownAddresses(members: readonly Member[], family: Family): readonly string[] | undefined {
+  const lists = members.map((member) => new Set(peersOf(member, family) ?? []));
+  return oneEach(candidatesFor(lists));
+}
+
+/** For each list the addresses that all others have. */
+function candidatesFor(lists: readonly ReadonlySet<string>[]): string[][] {
+  const all = [...new Set(lists.flatMap((list) => [...list]))];
+  return lists.map((_, at) =>
+    all.filter((address) => lists.every((list, other) => other === at || list.has(address))),
+  );
+}
+
+/** One of its candidates for each place, and none twice; undefined: that cannot be. */
+function oneEach(candidates: readonly (readonly string[])[]): string[] | undefined {
   const ownerOf = new Map<string, number>();
   const place = (at: number, tried: Set<string>): boolean => {
     for (const address of candidates[at] ?? []) {
@@ -109,5 +123,7 @@ function haveOneEach(candidates: readonly (readonly string[])[]): boolean {
     }
     return false;
   };
-  return candidates.every((_, at) => place(at, new Set()));
+  if (!candidates.every((_, at) => place(at, new Set()))) return undefined;
+  const owned = [...ownerOf].sort(([, a], [, b]) => a - b);
+  return owned.map(([address]) => address);
 }

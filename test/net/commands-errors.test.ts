@@ -82,6 +82,7 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["demote maintenance 5", "demote maintenance: this is what 'carpctl maintenance' does"],
   ["demote services 5", "demote services: this is what 'carpctl service-status' does"],
   ["check a=/etc b=/nonexistent", "/nonexistent: no such file or directory"],
+  ["plan a=/etc b=/nonexistent", "/nonexistent: no such file or directory"],
   ["promote nosuch", "promote nosuch: nothing is demoted for it: there is no reason"],
   ["help nosuch", "help nosuch: no such command, parameter, variable or finding"],
   ["carp0 pass", "pass: needs a value (PHRASE)"],
@@ -277,6 +278,11 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor\n"],
   ["check", "carpctl: a word is missing\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
   ["check a=/etc", "carpctl: at least two hosts are compared\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
+  ["plan", "carpctl: a word is missing\nusage: carpctl plan NAME=PATH NAME=PATH...\n"],
+  [
+    "plan a=/etc b",
+    "carpctl: b: expected NAME=DIRECTORY or NAME=FILE\nusage: carpctl plan NAME=PATH NAME=PATH...\n",
+  ],
   ["booted now", "carpctl: now: unknown argument\nusage: carpctl booted\n"],
   [
     "ifstated now",

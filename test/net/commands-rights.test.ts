@@ -42,8 +42,8 @@ const READS = [
 ];
 
 /**
- * Commands with tests of their own, below or in the tests of service checks, monitor, booted, units, ifstated and
- * check, which needs no engine.
+ * Commands with tests of their own, below or in the tests of service checks, monitor, booted, units, ifstated,
+ * check and plan, which need no engine.
  */
 const ELSEWHERE = [
   "engine",
@@ -55,6 +55,7 @@ const ELSEWHERE = [
   "units",
   "ifstated",
   "check",
+  "plan",
 ];
 
 /** Commands that change something, and the name of it in a denial. */

@@ -203,6 +203,21 @@ export const VERBS: readonly Verb[] = [
       ),
   },
   {
+    names: ["plan"],
+    words: "<hosts..>",
+    usage: "carpctl plan NAME=PATH NAME=PATH...",
+    help: "simulate every single failure of several hosts with these files",
+    options: (command) =>
+      command.positional("hosts", {
+        type: "string",
+        array: true,
+        describe: "a host's name, and a copy of its /etc or of what dump printed there",
+      }),
+    completes: { hosts: "named-files" },
+    run: async ({ hosts }, context) =>
+      (await import("../commands/plan.ts")).runPlan((hosts as readonly string[]).map(String), context),
+  },
+  {
     names: ["monitor"],
     usage: "carpctl monitor",
     help: "print a line for every event as it happens",

@@ -90,6 +90,7 @@ for (const [line, expected] of [
   ["metrics --textfile ", [":files"]],
   ["check ", [":named-files"]],
   ["check a=/etc b=", [":named-files"]],
+  ["plan a=/etc ", [":named-files"]],
   ["check --js", ["--json"]],
   ["engine --log=", ["--log=syslog", "--log=stderr"]],
   ["promote ", ["disk"]],

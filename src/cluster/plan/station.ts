@@ -1,0 +1,169 @@
+/**
+ * One host of a simulated cluster: the core that the engine runs, with a kernel that does what it is told at once. Knows
+ * no rule of CARP.
+ */
+
+import type { Command } from "../../core/command.ts";
+import type { Effect } from "../../core/effect.ts";
+import type { Event, Timer } from "../../core/event.ts";
+import { Host } from "../../core/host.ts";
+import type { Instant, Link, Micros } from "../../core/model.ts";
+import type { Holding } from "./holding.ts";
+import type { Plugged, Segment, World } from "./world.ts";
+
+const EPOCH_AT_BOOT_US = 1_700_000_000_000_000;
+
+/** What a host is configured with each time it starts. */
+export interface Setup {
+  readonly name: string;
+  readonly links: readonly Link[];
+  readonly commands: readonly Command[];
+}
+
+export class Station implements Plugged {
+  readonly setup: Setup;
+  readonly wires = new Map<string, Segment>();
+  /** When an advertisement of it left last. */
+  advertisedUs: Micros = 0;
+  readonly #world: World;
+  readonly #holding: Holding;
+  readonly #epochOffsetUs: Micros;
+  readonly #links = new Map<string, Link>();
+  readonly #timers = new Map<Timer, Micros>();
+  readonly #listening = new Set<string>();
+  readonly #reported: Event[] = [];
+  #host: Host | undefined;
+  #nextTimerUs: Micros | undefined;
+
+  constructor(setup: Setup, world: World, holding: Holding) {
+    this.setup = setup;
+    this.#world = world;
+    this.#holding = holding;
+    // The clocks of two hosts never agree exactly.
+    this.#epochOffsetUs = EPOCH_AT_BOOT_US + 17 * world.stations.length;
+    world.stations.push(this);
+  }
+
+  get #now(): Instant {
+    return { us: this.#world.us, epochUs: this.#world.us + this.#epochOffsetUs };
+  }
+
+  start(): void {
+    this.#host = new Host({ balancing: true });
+    for (const each of this.setup.links) this.changeLink(each);
+    for (const each of this.setup.commands) this.command(each);
+  }
+
+  /** It loses power: nothing is sent, received or answered. */
+  die(): void {
+    this.#host = undefined;
+    this.#timers.clear();
+    this.#nextTimerUs = undefined;
+    this.#listening.clear();
+    this.#links.clear();
+    this.#holding.lost(this.setup.name);
+  }
+
+  hasCarrier(carpdev: string): boolean {
+    return this.#host !== undefined && this.#links.get(carpdev)?.carrier === true;
+  }
+
+  hasAddress(carpdev: string, address: string): boolean {
+    return this.#links.get(carpdev)?.addresses.some((each) => each.address === address) === true;
+  }
+
+  setCarrier(carpdev: string, carrier: boolean): void {
+    const link = this.#links.get(carpdev);
+    if (link !== undefined) this.changeLink({ ...link, carrier });
+  }
+
+  changeLink(link: Link): void {
+    this.#links.set(link.name, link);
+    if (!link.carrier) this.#holding.unplugged(this.setup.name, link.name);
+    this.#handle({ kind: "link", link });
+  }
+
+  /** @throws Error when it is refused: the files have been checked */
+  command(command: Command): void {
+    const outcome = this.#host?.command(command, this.#now);
+    if (outcome === undefined) return;
+    if ("error" in outcome) throw new Error(`${this.setup.name}: ${outcome.error}`);
+    this.#perform(outcome.effects);
+  }
+
+  receive(carpdev: string, bytes: Uint8Array): void {
+    if (this.hasCarrier(carpdev) && this.#listening.has(carpdev))
+      this.#handle({ kind: "frame", carpdev, bytes, receivedUs: this.#world.us });
+  }
+
+  get nextTimerUs(): Micros {
+    this.#nextTimerUs ??= Math.min(Number.POSITIVE_INFINITY, ...this.#timers.values());
+    return this.#nextTimerUs;
+  }
+
+  fire(): void {
+    for (const [timer, atUs] of this.#timers)
+      if (atUs === this.nextTimerUs) {
+        this.#timers.delete(timer);
+        this.#nextTimerUs = undefined;
+        this.#handle({ kind: "timer", timer });
+        return;
+      }
+  }
+
+  #handle(event: Event): void {
+    if (this.#host !== undefined) this.#perform(this.#host.handle(event, this.#now));
+  }
+
+  /** What effects report is handled when all of them are done. */
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+    for (let next = this.#reported.shift(); next !== undefined; next = this.#reported.shift())
+      for (const effect of this.#host?.handle(next, this.#now) ?? []) this.#performOne(effect);
+  }
+
+  #performOne(effect: Effect): void {
+    switch (effect.kind) {
+      case "arm":
+        this.#timers.set(effect.timer, effect.atUs);
+        this.#nextTimerUs = undefined;
+        break;
+      case "cancel":
+        this.#timers.delete(effect.timer);
+        this.#nextTimerUs = undefined;
+        break;
+      case "listen":
+        this.#listening.add(effect.carpdev);
+        break;
+      case "ignore":
+        this.#listening.delete(effect.carpdev);
+        break;
+      case "lease":
+        this.#holding.lease(this.setup.name, effect.interface, effect.vhid, effect.untilUs);
+        break;
+      case "transition":
+        this.#holding.transition(this.setup.name, effect);
+        break;
+      case "advertise":
+        this.#advertise(effect);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #advertise({
+    carpdev,
+    interface: name,
+    vhid,
+    transmissions,
+  }: Extract<Effect, { kind: "advertise" }>): void {
+    const hasLeft = this.hasCarrier(carpdev);
+    if (hasLeft) for (const each of transmissions) this.wires.get(carpdev)?.carry(this.#world, this, each);
+    const leftUs = this.#world.us;
+    if (hasLeft) this.advertisedUs = leftUs;
+    const left = hasLeft ? transmissions.map(({ family }) => family) : [];
+    const error = hasLeft ? undefined : "ENETDOWN";
+    this.#reported.push({ kind: "advertised", interface: name, vhid, leftUs, left, error });
+  }
+}
