@@ -182,10 +182,20 @@ describe("a conntrackd that does not work", () => {
     assert.equal(stdout, "0\n");
   };
 
-  test("a host without the other's states is demoted no longer than the limit", async () => {
+  test("a host that becomes MASTER while the other is silent waits no longer", async () => {
     const { a, b } = pair;
     b.conntrackd.kill("SIGKILL");
     await b.conntrackd.exited;
+    const start = a.startHook();
+    await start.log.waitFor(/pfsync bulk start/);
+    await a.share("advbase 0 advskew 50");
+    assert.deepEqual(await start.exited, { code: 0, signal: null });
+    assert.match(`${start.log}`, /pfsync bulk fail: this host is MASTER, and the other host was not heard/);
+    for (const { carp } of a.legs) await a.host.carpctl(carp, "destroy");
+  });
+
+  test("a host without the other's states is demoted no longer than the limit", async () => {
+    const { a } = pair;
     await failure(pair, /pfsync bulk fail: the other host was not heard within 2 s/);
     a.conntrackd.kill("SIGSTOP");
     await failure(pair, /pfsync bulk fail: conntrackd did not answer within 2 s/);
