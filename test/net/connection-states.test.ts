@@ -4,12 +4,17 @@
  */
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import { after, before, describe, type TestContext, test } from "node:test";
-import type { Finding } from "../../src/control/messages.ts";
 import { eventually } from "../hosts/index.ts";
 import { createFirewalls, type Firewall, type Firewalls, SERVER } from "./firewalls.ts";
-import { serve, Transfer, waitQuietly } from "./transfers.ts";
+import { nameFtpPort, serve, Transfer, waitQuietly } from "./transfers.ts";
+
+/** Connection tracking reads the control connections of FTP. */
+const HELPER = `
+add ct helper inet firewall ftp { type "ftp" protocol tcp; }
+add chain inet firewall helpers { type filter hook prerouting priority filter; }
+add rule inet firewall helpers tcp dport 21 ct helper set "ftp"
+`;
 
 class Transfers {
   readonly #all: Readonly<Record<string, Transfer>>;
@@ -38,15 +43,6 @@ class Transfers {
   }
 }
 
-/** The findings of the doctor that are about connections. */
-async function doctor({ host }: Firewall): Promise<string[]> {
-  const { stdout } = await host.tryCarpctl("doctor", "--json");
-  const { findings }: { findings: Finding[] } = JSON.parse(stdout);
-  return findings
-    .filter(({ subject }) => ["conntrackd", "nftables"].includes(subject))
-    .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
-}
-
 describe("two firewalls with conntrackd, one of them MASTER", () => {
   let pair: Firewalls;
   let a: Firewall;
@@ -62,13 +58,25 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
   after(() => pair?.destroy());
 
   test("the doctor has no complaint", async () => {
-    const [hook, sync = "", rules] = await doctor(b);
+    const [hook, sync = "", rules] = await b.doctor();
     assert.equal(hook, "ok conntrackd: the hook conntrackd has it take over the states of connections");
     assert.match(sync, /^ok conntrackd: in sync: \d+ states of this host, \d+ of other hosts$/);
     assert.equal(
       rules,
       "ok nftables: only packets of known connections, and those that begin one, are forwarded",
     );
+  });
+
+  test("a connection that a helper expects is let in by the new MASTER", async () => {
+    const { client, server } = pair;
+    for (const { host } of [a, b]) await host.run("nft", HELPER);
+    const { fetch } = await nameFtpPort(client, server, SERVER[6], "2001:db8:1::9");
+    await a.host.carpctl("maintenance", "on");
+    await b.waitForState("MASTER");
+    await fetch();
+    await a.host.carpctl("maintenance", "off");
+    await a.waitForState("MASTER");
+    await b.waitForState("BACKUP");
   });
 
   test("connections outlast planned and unplanned failovers in both directions", async (context) => {
@@ -162,53 +170,5 @@ describe("two firewalls with conntrackd, both of them MASTER", () => {
     for (const { carp } of b.legs) await b.host.waitForState(carp, "MASTER", 2);
     await transfers.goOn("b is back");
     await transfers.end();
-  });
-});
-
-describe("a conntrackd that does not work", () => {
-  let pair: Firewalls;
-  before(async () => {
-    pair = await createFirewalls();
-  });
-  after(() => pair?.destroy());
-
-  const LIMIT = { CONNTRACKD_LIMIT: "2" };
-  const failure = async ({ a }: Firewalls, reason: RegExp) => {
-    const start = a.startHook(LIMIT);
-    assert.deepEqual(await start.exited, { code: 1, signal: null });
-    assert.match(`${start.log}`, /pfsync bulk start/);
-    assert.match(`${start.log}`, reason);
-    const { stdout } = await a.host.carpctl("sysctl", "-n", "net.inet.carp.demotion");
-    assert.equal(stdout, "0\n");
-  };
-
-  test("a host without the other's states is demoted no longer than the limit", async () => {
-    const { a, b } = pair;
-    b.conntrackd.kill("SIGKILL");
-    await b.conntrackd.exited;
-    await failure(pair, /pfsync bulk fail: the other host was not heard within 2 s/);
-    a.conntrackd.kill("SIGSTOP");
-    await failure(pair, /pfsync bulk fail: conntrackd did not answer within 2 s/);
-    assert.match((await doctor(a))[1] ?? "", /^error conntrackd: it runs, but does not answer/);
-  });
-
-  test("a change of state is told of, with the reason", async () => {
-    const { a } = pair;
-    await a.share("advbase 0 advskew 50");
-    await a.host.engine.log.waitFor(
-      /hook conntrackd failed for carp0 vhid 1: INIT -> BACKUP: exit status 1: conntrackd -n: no answer within 2 s/,
-    );
-    a.conntrackd.kill("SIGKILL");
-    await a.conntrackd.exited;
-    await a.host.engine.log.waitFor(
-      /hook conntrackd failed for carp\d vhid \d: BACKUP -> MASTER: exit status 1: conntrackd -c: .*can't connect/,
-    );
-    await a.host.run("nft", "flush", "ruleset");
-    rmSync(a.hook);
-    assert.deepEqual(await doctor(a), [
-      "warning conntrackd: no hook has it take over the states of connections",
-      "error conntrackd: it does not run: connections break at a failover",
-      "warning nftables: packets are forwarded that belong to no known connection: no chain at the hook forward drops by default",
-    ]);
   });
 });

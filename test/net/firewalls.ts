@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Finding } from "../../src/control/messages.ts";
 import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
 import type { Spawned } from "../hosts/spawned.ts";
 
@@ -74,6 +75,15 @@ export class Firewall {
 
   ask(...words: string[]): Promise<string> {
     return this.host.run("conntrackd", "-C", this.#configuration, ...words);
+  }
+
+  /** The findings of the doctor that are about connections. */
+  async doctor(): Promise<string[]> {
+    const { stdout } = await this.host.tryCarpctl("doctor", "--json");
+    const { findings }: { findings: Finding[] } = JSON.parse(stdout);
+    return findings
+      .filter(({ subject }) => ["conntrackd", "nftables"].includes(subject))
+      .map(({ level, subject, text }) => `${level} ${subject}: ${text}`);
   }
 
   /** Makes a carp interface on each side. @param words that both have, with the vhids where they are carpnodes */

@@ -122,6 +122,41 @@ try:
 except OSError as e: print(e, flush=True)
 `;
 
+/** As FTP in active mode: the client names a port in its control connection, and the server connects to that. */
+const FTP_SERVER = `
+import socket
+listening = socket.create_server(("::", 21), family=socket.AF_INET6)
+print("ready", flush=True)
+control, _ = listening.accept()
+lines = control.makefile()
+control.sendall(b"220 ready\\r\\n")
+lines.readline()
+control.sendall(b"331 go on\\r\\n")
+_, _, address, port, _ = lines.readline().split("|")
+control.sendall(b"200 known\\r\\n")
+lines.readline()
+socket.create_connection((address, int(port)), 20).sendall(b"data\\n")
+lines.readline()
+`;
+const FTP_CLIENT = `
+import signal, socket, sys
+server, own = sys.argv[1:]
+told = []
+signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
+control = socket.create_connection((server, 21))
+lines = control.makefile()
+data = socket.create_server((own, 5000), family=socket.AF_INET6)
+for line in ("USER x", f"EPRT |2|{own}|5000|"):
+    lines.readline()
+    control.sendall(line.encode() + b"\\r\\n")
+lines.readline()
+print("named", flush=True)
+while not told: signal.pause()
+control.sendall(b"RETR x\\r\\n")
+connection, _ = data.accept()
+print("received", connection.makefile().readline(), flush=True)
+`;
+
 const python = (host: Host, script: string, ...words: string[]) =>
   host.spawn("/usr/bin/python3", ["-ISc", script, ...words]);
 
@@ -136,6 +171,20 @@ export async function waitQuietly(client: Host, target: string) {
   const waiting = python(client, QUIET, target);
   await waiting.log.waitFor(/first/);
   return { told: () => waiting.log.waitFor(/later/), log: waiting.log };
+}
+
+/** The client has named a port, to which the server connects when `fetch` is called. */
+export async function nameFtpPort(client: Host, server: Host, target: string, own: string) {
+  const serving = python(server, FTP_SERVER);
+  await serving.log.waitFor(/^ready$/);
+  const naming = python(client, FTP_CLIENT, target, own);
+  await naming.log.waitFor(/^named$/);
+  return {
+    fetch: () => {
+      naming.kill("SIGUSR1");
+      return naming.log.waitFor(/^received data/);
+    },
+  };
 }
 
 export interface TransferOptions {
