@@ -35,6 +35,7 @@ export const LIMITS = {
   carpdemote: [0, 128],
   demote: [1, 1_048_576],
   "boot-demotion": [1, 86_400],
+  listen: [1, 60],
 } as const;
 
 /** The demotion of a host that boots. */

@@ -9,9 +9,7 @@ import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
 import { CounterBook } from "./counters/counter-book.ts";
 import { Demotion } from "./demotion.ts";
-import { questionAbout } from "./digests/asking.ts";
-import type { DigestExplanation } from "./digests/question.ts";
-import { WrongDigests } from "./digests/wrong-digests.ts";
+import { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
@@ -19,10 +17,10 @@ import { Failures } from "./failures.ts";
 import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
-import { type HostOfReceiver, Receiver } from "./receiver.ts";
+import { Receiver } from "./receiver.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
-import type { DemotionView, GroupView, InterfaceView } from "./view.ts";
+import type { DemotionView, GroupView, InterfaceView, OtherGroup } from "./view.ts";
 import type { VirtualRouter } from "./virtual-routers.ts";
 
 /** The outcome of a command: refused with nothing changed, or done, with the effects that carry it out. */
@@ -55,7 +53,7 @@ export class Host {
   readonly #commands: Commands;
   readonly #counters: CounterBook;
   readonly #receiver: Receiver;
-  readonly #wrongDigests: WrongDigests;
+  readonly #diagnosis: Diagnosis;
   #effects: Effect[] = [];
   /** Interfaces whose settings changed; true: their peers must be told at once. */
   readonly #changed = new Map<CarpInterface, boolean>();
@@ -70,24 +68,23 @@ export class Host {
       carpdevs: this.#carpdevs,
       host: this.#forInterfaces(balancing),
       emit,
-      forgetting: ({ name }) => {
+      forgetting: (gone) => {
+        const { name } = gone;
         this.#counters.destroyed(name);
-        this.#wrongDigests.forget(name);
+        this.#diagnosis.forget(gone);
         for (const kind of ["device", "filter", "membership"] as const)
           this.#failures.forget({ kind, interface: name });
       },
     });
     const isAllowed = () => this.#sysctl.get("net.inet.carp.allow") === 1;
-    this.#wrongDigests = new WrongDigests({
-      question: (of, wrong) => {
-        const { carpdev } = of.configuration;
-        const link = carpdev === undefined ? undefined : this.#carpdevs.links.get(carpdev);
-        return questionAbout(of, wrong, { interfaces: this.#interfaces, link });
-      },
+    this.#diagnosis = new Diagnosis({
+      interfaces: this.#interfaces,
+      carpdevs: this.#carpdevs,
       emit,
-      explained: (of, explanation) => this.#digestExplained(of, explanation),
+      log: (priority, text, fields) => this.#log(priority, text, fields),
     });
-    const receiving: HostOfReceiver = {
+    const diagnosis = this.#diagnosis;
+    this.#receiver = new Receiver({
       get allow() {
         return isAllowed();
       },
@@ -96,8 +93,8 @@ export class Host {
       count: (statistic, of, times) => this.#count(statistic, of, times),
       emit,
       log: (priority, text, fields) => this.#log(priority, text, fields),
-    };
-    this.#receiver = new Receiver(receiving, this.#wrongDigests);
+      diagnosis,
+    });
     this.#commands = new Commands({
       interfaces: this.#interfaces,
       carpdevs: this.#carpdevs,
@@ -151,7 +148,7 @@ export class Host {
         break;
       }
       case "digest-explained":
-        this.#wrongDigests.explained(event);
+        this.#diagnosis.explained(event);
         break;
       case "forwarding":
         this.#isRouter = event.ipv6;
@@ -288,6 +285,11 @@ export class Host {
     return this.#receiver.virtualRouters();
   }
 
+  /** The CARP groups of other hosts heard on a carpdev. */
+  otherGroups(carpdev: string): OtherGroup[] {
+    return this.#diagnosis.otherGroups(carpdev);
+  }
+
   /** The statistics of one interface; undefined when there is no such interface. */
   statisticsOf(name: string): Statistics | undefined {
     return this.#interfaces.get(name)?.statistics;
@@ -343,6 +345,7 @@ export class Host {
   #linkGone(name: string, now: Instant): void {
     this.#carpdevs.links.delete(name);
     this.#receiver.carpdevGone(name);
+    this.#diagnosis.carpdevGone(name);
     for (const each of this.#interfaces.on(name)) {
       each.evaluate(now);
       // Its macvlan went with the carpdev and has to be made again.
@@ -364,21 +367,6 @@ export class Host {
       each.repairs += 1;
       for (const node of each.nodes) node.announce(now);
     }
-  }
-
-  /** Logs a cause at any value of net.inet.carp.log, because a person has to do something; anybody may send what has none. */
-  #digestExplained(
-    { interface: name, vhid, source }: { interface: string; vhid: number; source: string },
-    explanation: DigestExplanation,
-  ): void {
-    const { cause, text, todo } = explanation;
-    const [line, fields] = [
-      `${name}: ${text}: ${todo}`,
-      { event: "signing", interface: name, vhid, reason: cause },
-    ] as const;
-    if (cause === "unknown") this.#log(6, line, fields);
-    else this.#emit({ kind: "log", priority: 3, text: line, fields });
-    this.#emit({ kind: "wrong-digest", interface: name, vhid, source, ...explanation });
   }
 
   /** Emits the effect that puts this part in place once more. */
@@ -428,9 +416,9 @@ export class Host {
       },
       link: (name) => host.#carpdevs.links.get(name),
       notInPlace: ({ name, configuration }) => host.#failures.of(name, configuration.carpdev),
-      wrongDigests: (name) => host.#wrongDigests.view(name),
+      wrongDigests: (name) => host.#diagnosis.view(name),
       configurationChanged: (of) => {
-        host.#wrongDigests.forget(of.name);
+        host.#diagnosis.forget(of);
         host.#interfaces.follow(of);
       },
       configuredAnew: ({ name }) => host.#failures.release({ kind: "device", interface: name }),

@@ -29,7 +29,7 @@ export interface Discarded {
   readonly source?: string;
   /** The virtual router whose packet it is: VRRP, not CARP. */
   readonly router?: Omit<VirtualRouter, "atUs">;
-  /** Set when the digest is wrong, and nothing else. */
+  /** Set when the digest is wrong, or the vhid is not configured here, and nothing else. */
   readonly unsigned?: Advertisement;
   /** Set when the digest is valid but the counter is not new. */
   readonly stale?: Pick<Accepted, "node" | "heard">;
@@ -109,8 +109,11 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
       ? discarded("badChecksum", 6, "wrong checksum")
       : discarded("tooShort", 6, `carp packet of ${message.length} bytes`);
   const { vhid, version, type, counter, advbase, advskew, demote } = parsed.advertisement;
-  if (carpInterface === undefined || node === undefined)
-    return discarded("badVhid", 7, `unknown vhid ${vhid}`);
+  if (carpInterface === undefined || node === undefined) {
+    const isOther = known === undefined && version === 2 && type === 1;
+    const unknown = discarded("badVhid", 7, `unknown vhid ${vhid}`);
+    return isOther ? { ...unknown, unsigned: parsed.advertisement } : unknown;
+  }
   if ((carpInterface.appearance.peers(family) !== undefined) === multicast) {
     const conceded = concession(packet, parsed.advertisement, { carpInterface, node }, { receivedUs, now });
     if (conceded !== undefined) return conceded;

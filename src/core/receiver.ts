@@ -4,7 +4,7 @@
  */
 
 import { sourceMac } from "../protocol/frame.ts";
-import type { WrongDigests } from "./digests/wrong-digests.ts";
+import type { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { intervalUs } from "./election/timing.ts";
 import type { Event } from "./event.ts";
@@ -16,6 +16,7 @@ import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
 
 /** The part of the host that receiving uses. */
 export interface HostOfReceiver extends ReceivingHost {
+  readonly diagnosis: Diagnosis;
   /** Counts in the statistics of the host, and of the interface. */
   count(statistic: StatisticName, of?: CarpInterface, times?: number): void;
   emit(effect: Effect): void;
@@ -24,12 +25,10 @@ export interface HostOfReceiver extends ReceivingHost {
 
 export class Receiver {
   readonly #host: HostOfReceiver;
-  readonly #wrongDigests: WrongDigests;
   readonly #virtualRouters = new VirtualRouters();
 
-  constructor(host: HostOfReceiver, wrongDigests: WrongDigests) {
+  constructor(host: HostOfReceiver) {
     this.#host = host;
-    this.#wrongDigests = wrongDigests;
   }
 
   /** A frame arrived on a carpdev. */
@@ -40,11 +39,12 @@ export class Receiver {
     if (verdict === undefined) return;
     if ("statistic" in verdict) {
       this.#discard(verdict, now);
-      this.#noteWrongDigest(verdict, bytes, now);
+      this.#noteWrongDigest(carpdev, verdict, bytes, now);
       verdict.stale?.node.heardStale(verdict.stale.heard, now);
       return;
     }
-    this.#wrongDigests.believed(verdict.carpInterface, verdict.node, verdict.heard.source);
+    const { vhid } = verdict.node;
+    this.#host.diagnosis.believed(verdict.carpInterface, { vhid, source: verdict.heard.source });
     if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
     else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
   }
@@ -76,10 +76,9 @@ export class Receiver {
     this.#virtualRouters.forget(name);
   }
 
-  #noteWrongDigest(packet: Discarded, frame: Uint8Array, now: Instant): void {
+  #noteWrongDigest(carpdev: string, packet: Discarded, frame: Uint8Array, now: Instant): void {
     const { carpInterface, unsigned, router, source } = packet;
-    if (carpInterface === undefined || unsigned === undefined || router !== undefined || source === undefined)
-      return;
+    if (unsigned === undefined || router !== undefined || source === undefined) return;
     const { vhid, counter, digest, advbase, advskew } = unsigned;
     const wrong = {
       vhid,
@@ -89,7 +88,7 @@ export class Receiver {
       counter,
       digest,
     };
-    this.#wrongDigests.heard(carpInterface, wrong, now);
+    this.#host.diagnosis.unsigned(carpdev, carpInterface, wrong, now);
   }
 
   #discard(packet: Discarded, now: Instant): void {

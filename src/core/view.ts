@@ -56,6 +56,13 @@ export interface DiscardView {
   readonly atUs: Micros;
 }
 
+/** Another CARP group on a carpdev, by a host of it. */
+export interface OtherGroup {
+  readonly vhid: number;
+  readonly source: string;
+  readonly atUs: Micros;
+}
+
 /** Why the digests of another host are wrong here. It is never believed for that. */
 export interface WrongDigestView extends DigestExplanation {
   readonly vhid: number;

@@ -22,7 +22,10 @@ import { examineInterfaces } from "./interfaces.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
-  readonly host: Pick<Host, "interfaces" | "link" | "notSaved" | "unfitLink" | "virtualRouters">;
+  readonly host: Pick<
+    Host,
+    "interfaces" | "link" | "notSaved" | "otherGroups" | "unfitLink" | "virtualRouters"
+  >;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
@@ -71,6 +74,7 @@ export async function examineAround(
       local: others,
       unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),
+      otherGroups: (name) => engine.host.otherGroups(name),
       unfit: (name) => engine.host.unfitLink(name),
       ownAddresses: (name) => engine.host.link(name)?.addresses ?? [],
     }),

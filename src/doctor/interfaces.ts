@@ -10,11 +10,12 @@ import { intervalUs, SECOND } from "../core/election/timing.ts";
 import { changedIn } from "../core/interface/grace.ts";
 import { otherMasks } from "../core/interface/masks.ts";
 import type { InterfaceAddress, Micros } from "../core/model.ts";
+import type { OtherGroup } from "../core/view.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
-import { addressFindings, discardFindings, peersOf, vrrpFindings } from "./segment.ts";
+import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
@@ -26,6 +27,8 @@ export interface InterfacesExamined {
   readonly local: readonly LocalAddress[];
   readonly unreached: (peer: string) => string | undefined;
   readonly virtualRouters: readonly VirtualRouter[];
+  /** The CARP groups of other hosts on a carpdev. */
+  readonly otherGroups: (carpdev: string) => readonly OtherGroup[];
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;
   readonly overruled: (carpdev: string) => Overruled;
@@ -49,6 +52,7 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
     ...[...carpdevs].flatMap(([name, on]) => [
       ...carpdev(name, on, examined),
       ...vrrpFindings(name, on, examined.virtualRouters, examined.nowUs),
+      ...groupFindings(name, examined.otherGroups(name), examined.nowUs),
     ]),
     ...views.flatMap((view) => carpInterface(view, examined)),
   ];
@@ -309,7 +313,7 @@ function notSent(error: string, carpdev: string): { why: string; todo: string } 
   }
 }
 
-function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
+function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
   const { vhid, state, peers, heard, demote, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
@@ -352,6 +356,14 @@ function virtualHost({ name }: InterfaceView, node: NodeView, nowUs: Micros): Fi
         "run 'carpctl doctor' there",
       ),
     ];
+  const unlike = peers.find((each) => each.advbase !== advbase);
+  if (state === "BACKUP" && unlike !== undefined)
+    found.push({
+      level: "warning",
+      subject,
+      text: `${unlike.source} advertises with advbase ${unlike.advbase}, and this host would with ${advbase}`,
+      todo: "use the same advbase on every host of the vhid; advskew says which of them is preferred",
+    });
   // Not even a warning: a MASTER never hears its BACKUPs.
   const silence =
     state === "BACKUP"

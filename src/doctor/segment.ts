@@ -7,13 +7,15 @@ import type { Finding, InterfaceView } from "../control/messages.ts";
 import { recentWrongDigests } from "../control/wrong-digests.ts";
 import { SECOND } from "../core/election/timing.ts";
 import type { Family, Micros } from "../core/model.ts";
-import type { DiscardView } from "../core/view.ts";
+import type { DiscardView, OtherGroup } from "../core/view.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { LocalAddress } from "../kernel/inspection.ts";
 import { multicastMac, virtualMac } from "../protocol/address.ts";
 
 /** Packets received longer ago are not reported. */
 const RECENT_US = 60 * SECOND;
+/** Other CARP groups that are named. */
+const MOST_GROUPS = 8;
 
 export interface SegmentExamined {
   readonly nowUs: Micros;
@@ -34,8 +36,11 @@ export function discardFindings(view: InterfaceView, examined: SegmentExamined):
     const isExplained = packet.cause === "digest" && wrong.some(({ source }) => source === packet.source);
     return isExplained ? [] : [discardFinding(view, packet, examined)];
   });
-  for (const { vhid, text, todo } of wrong)
-    findings.push({ level: "error", subject: `${view.name} vhid ${vhid}`, text, todo });
+  for (const { vhid, text, todo } of wrong) {
+    const isOurs = view.nodes.some((node) => node.vhid === vhid);
+    const subject = isOurs ? `${view.name} vhid ${vhid}` : view.name;
+    findings.push({ level: "error", subject, text, todo });
+  }
   // Several kinds of packets can tell the same.
   return findings.filter(({ text }, n) => findings.findIndex((each) => each.text === text) === n);
 }
@@ -186,6 +191,19 @@ export function vrrpFindings(
       text: `VRRP is here too, with MACs of its own (number ${[...others].sort((a, b) => a - b).join(", ")})`,
     });
   return findings;
+}
+
+/** The CARP groups of other hosts on a carpdev, in one line. */
+export function groupFindings(carpdev: string, groups: readonly OtherGroup[], nowUs: Micros): Finding[] {
+  const recent = groups.filter(({ atUs }) => nowUs - atUs <= RECENT_US);
+  if (recent.length === 0) return [];
+  const byVhid = [...Map.groupBy(recent, ({ vhid }) => vhid)].sort(([a], [b]) => a - b);
+  const named = byVhid
+    .slice(0, MOST_GROUPS)
+    .map(([vhid, hosts]) => `${vhid} (${hosts[0]?.source}${hosts.length > 1 ? ", ..." : ""})`);
+  const more = byVhid.length > MOST_GROUPS ? `, and ${byVhid.length - MOST_GROUPS} more` : "";
+  const text = `other CARP groups are here too, with vhid ${named.join(", ")}${more}`;
+  return [{ level: "ok", subject: carpdev, text }];
 }
 
 /** VRRP over IPv4 uses CARP's virtual MACs, over IPv6 00:00:5e:00:02:NUMBER. */

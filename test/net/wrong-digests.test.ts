@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { Finding } from "../../src/control/messages.ts";
 import { createNetwork, eventually, forge, type Host, type Network } from "../hosts/index.ts";
 import { CARPCTL } from "../hosts/program.ts";
 
@@ -198,6 +199,33 @@ describe("a wrong digest", () => {
       (both) => both.includes(true),
     );
     assert.ok(!(await wrongs(isA ? a : b)).has(1));
+  });
+
+  test("an interface under another vhid, a master with another advbase, and other groups are told", async () => {
+    const carp8 = ["carp8", ...shared(8), "carpdev", "eth0", "vhid"];
+    await a.command(...carp8, "8", "state", "master");
+    await b.command(...carp8, "80", "advbase", "2", "state", "master");
+    const advertised = { vhid: 99, pass: "other", addresses: ["10.0.0.70"], counter: 1n };
+    await c.inject("eth0", forge.ipv4Frame({ source: "10.0.0.4", payload: forge.advertisement(advertised) }));
+    const finds = (host: Host, pattern: RegExp) =>
+      eventually(
+        async () => {
+          const { stdout } = await host.tryCommand("doctor", "--listen", "1", "--json");
+          const { findings }: { findings: Finding[] } = JSON.parse(stdout);
+          return findings.map(({ level, subject, text, todo }) => `${level} ${subject}: ${text} -> ${todo}`);
+        },
+        (lines) => lines.some((each) => pattern.test(each)),
+      );
+    await finds(
+      a,
+      /^error carp8: 10\.0\.0\.3 has under vhid 80 the pass and the addresses of carp8 here \(vhid 8\) -> give both/,
+    );
+    await finds(a, /^ok eth0: other CARP groups are here too, with vhid 99 \(10\.0\.0\.4\)/);
+    await b.command("carp8", "vhid", "8");
+    await finds(
+      b,
+      /^warning carp8 vhid 8: 10\.0\.0\.2 advertises with advbase 1, and this host would with 2/,
+    );
   });
 
   test("is looked for beside a flood of forgeries, and no advertisement is late for it", async () => {

@@ -41,7 +41,7 @@ interface Rule {
 /**
  * The effects that an unacceptable packet may have, and further ones when its digest is valid but not new.
  */
-const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded"];
+const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded", "explain-digest"];
 const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save", "contested"];
 
 /** Precision of the simulated clocks. */

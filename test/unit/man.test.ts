@@ -48,14 +48,17 @@ test("every parameter of ifconfig has an entry, with its argument and its other 
   }
 });
 
-/** Numbers of commands that demote. */
-const DEMOTION = ["demote", "boot-demotion"];
+/** The sections of the numbers that are no parameters of an interface. */
+const SECTION_OF_NUMBER: Readonly<Record<string, string>> = {
+  demote: "DEMOTION",
+  "boot-demotion": "DEMOTION",
+  listen: "STATISTICS AND STATUS",
+};
 
 test("numbers have their range, and words their choices", () => {
   const parameters = entries("PARAMETERS", "Cm");
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const text =
-      parameters.get(name)?.text ?? section(page, DEMOTION.includes(name) ? "DEMOTION" : "INTERFACES");
+    const text = parameters.get(name)?.text ?? section(page, SECTION_OF_NUMBER[name] ?? "INTERFACES");
     assert.match(text, new RegExp(`from ${min} to ${max}\\b`), name);
   }
   for (const [name, choices] of [
@@ -120,6 +123,7 @@ const SECTION_OF: Readonly<Record<string, string>> = {
   netstat: "STATISTICS AND STATUS",
   status: "STATISTICS AND STATUS",
   metrics: "STATISTICS AND STATUS",
+  doctor: "STATISTICS AND STATUS",
 };
 
 /** The options in some text, each with its dashes: `Fl anq` are three. */

@@ -5,25 +5,32 @@
  */
 
 import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Chalk } from "chalk";
 import packageJson from "../../../package.json" with { type: "json" };
 import { distrustRunDirectory } from "../../config/engine-user.ts";
 import { ControlError } from "../../control/client.ts";
+import { LIMITS } from "../../control/limits.ts";
 import type { Finding } from "../../control/messages.ts";
-import { escapeControls } from "../../control/printable.ts";
+import { escapeControls, printable } from "../../control/printable.ts";
 import type { CommandContext } from "../context.ts";
-import { done, jsonText, type Outcome } from "../outcome.ts";
+import { done, jsonText, type Outcome, refused } from "../outcome.ts";
 import { wrapped } from "../show/table.ts";
 import { Systemctl } from "./units/systemctl.ts";
 
 /** Tells the engine which of the units that demote are active. */
 const FOLLOWER = "carp-units.service";
 
-export async function runDoctor(context: CommandContext): Promise<Outcome> {
+/** @param listen seconds in which the engine hears the other hosts first, as typed; undefined: none */
+export async function runDoctor(listen: string | undefined, context: CommandContext): Promise<Outcome> {
+  const listenS = listen === undefined ? 0 : Number(listen);
+  const [min, max] = LIMITS.listen;
+  if (listen !== undefined && !(/^\d+$/.test(listen) && listenS >= min && listenS <= max))
+    return refused(`--listen ${printable(listen)}: must be ${min}..${max}`);
   const { runDir, etcDir } = context.options;
   const findings = [
     ...(await runDirectory(runDir)),
-    ...(await examined(context)),
+    ...(await examined(listenS, context)),
     ...(await connectionStates(etcDir)),
   ];
   const isAble = findings.every(({ level }) => level !== "error");
@@ -33,11 +40,12 @@ export async function runDoctor(context: CommandContext): Promise<Outcome> {
   return isAble ? done(output) : { kind: "failed", output };
 }
 
-async function examined(context: CommandContext): Promise<readonly Finding[]> {
+async function examined(listenS: number, context: CommandContext): Promise<readonly Finding[]> {
   try {
     const engine = await context.connect();
     try {
       const { version, pid } = await engine.call("hello", {});
+      await sleep(listenS * 1000);
       const found = await engine.call("doctor", {});
       const { units = [] } = await engine.call("demotion", {});
       return [running(version, pid), ...found, ...(await followed(units.map(({ unit }) => unit)))];

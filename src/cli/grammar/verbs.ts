@@ -179,10 +179,18 @@ export const VERBS: readonly Verb[] = [
   },
   {
     names: ["doctor"],
-    usage: "carpctl doctor",
+    usage: "carpctl doctor [--listen SECONDS]",
     help: "check whether this host can run CARP, and say what to do where it cannot",
-    options: (command) => command,
-    run: async (_given, context) => (await import("../commands/doctor.ts")).runDoctor(context),
+    options: (command) =>
+      command.option("listen", {
+        type: "string",
+        requiresArg: true,
+        describe: `let the engine hear the other hosts for so long first, ${LIMITS.listen.join("..")}`,
+      }),
+    run: async ({ listen }, context) => {
+      const seconds = listen === undefined ? undefined : String([listen].flat().at(-1));
+      return (await import("../commands/doctor.ts")).runDoctor(seconds, context);
+    },
   },
   {
     names: ["check"],

@@ -19,7 +19,9 @@ export function answer(
   if (isOfOne) {
     const { interface: name } = addresses;
     return {
-      cause: "addresses-of-other-interface",
+      ...(question.isOfOtherVhid
+        ? { cause: "vhid", interface: name }
+        : { cause: "addresses-of-other-interface" }),
       text: `${source} has under vhid ${question.vhid} the pass and the addresses of ${name} here (vhid ${vhidsOf(name, question)})`,
       todo: "give both hosts the same vhid for the same addresses",
     };

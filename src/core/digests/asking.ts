@@ -13,48 +13,80 @@ import type { WrongDigest } from "./wrong-digests.ts";
 /** Other interfaces that are looked at, those on the same carpdev first. */
 const MOST_SIBLINGS = 32;
 
-export function questionAbout(
-  of: CarpInterface,
-  { vhid, source, mac, counter, digest }: WrongDigest,
-  { interfaces, link }: { readonly interfaces: Interfaces; readonly link: Link | undefined },
-): DigestQuestion {
-  const { configuration } = of;
-  const { pass, addresses, carpdev = "", lladdr } = configuration;
+interface Around {
+  readonly interfaces: Interfaces;
+  /** The carpdev that the advertisement arrived on. */
+  readonly carpdev: string;
+  readonly link: Link | undefined;
+}
+
+/** Asks why the digest for a virtual host of this interface is wrong. */
+export function questionAbout(of: CarpInterface, wrong: WrongDigest, around: Around): DigestQuestion {
+  const { configuration, signing } = of;
+  const { pass, addresses, lladdr } = configuration;
+  const { vhid, mac } = wrong;
+  const { link, interfaces, carpdev } = around;
   const shared = new Set(addresses.map(({ address }) => address));
   const macs = [lladdr, link?.mac, mac].filter(
     (each): each is string => each !== undefined && each !== CARPDEV_MAC,
   );
   return {
+    ...questionAboutOther(wrong, around),
+    isOfOtherVhid: false,
+    pass,
+    earlierPasses: [...new Set(signing.believed.map((each) => each.pass))].filter((each) => each !== pass),
+    bases: basesOf(of, vhid),
+    lladdr: handSetLladdr(configuration, link, vhid),
+    otherMacs: [...new Set(macs)].filter((each) => each !== virtualMac(vhid)),
+    carpdevAddresses: (link?.addresses ?? [])
+      .map(({ address }) => address)
+      .filter((address) => !shared.has(address)),
+    siblings: siblings([interfaces.on(carpdev), interfaces], link, of),
+  };
+}
+
+/** Asks whether an interface on this carpdev has another vhid at another host. */
+export function questionAboutOther(
+  { vhid, source, counter, digest }: WrongDigest,
+  { interfaces, carpdev, link }: Around,
+): DigestQuestion {
+  return {
+    isOfOtherVhid: true,
     vhid,
     source,
     counter,
     // The frame's memory is used again.
     digest: digest.slice(),
-    pass,
-    earlierPasses: [...new Set(of.signing.believed.map((each) => each.pass))].filter((each) => each !== pass),
-    bases: basesOf(of, vhid),
-    lladdr: handSetLladdr(configuration, link, vhid),
-    otherMacs: [...new Set(macs)].filter((each) => each !== virtualMac(vhid)),
+    pass: "",
+    earlierPasses: [],
+    bases: [],
+    lladdr: undefined,
+    otherMacs: [],
     carpdev,
-    carpdevAddresses: (link?.addresses ?? [])
-      .map(({ address }) => address)
-      .filter((address) => !shared.has(address)),
-    siblings: siblingsOf(of, carpdev, interfaces),
+    carpdevAddresses: [],
+    siblings: siblings([interfaces.on(carpdev)], link),
   };
 }
 
-function siblingsOf(of: CarpInterface, carpdev: string, interfaces: Interfaces): Sibling[] {
-  const siblings = new Set<CarpInterface>();
-  for (const each of [interfaces.on(carpdev), interfaces])
+function siblings(
+  among: readonly Iterable<CarpInterface>[],
+  link: Link | undefined,
+  except?: CarpInterface,
+): Sibling[] {
+  const some = new Set<CarpInterface>();
+  for (const each of among)
     for (const sibling of each) {
-      if (siblings.size >= MOST_SIBLINGS) break;
-      if (sibling !== of) siblings.add(sibling);
+      if (some.size >= MOST_SIBLINGS) break;
+      if (sibling !== except) some.add(sibling);
     }
-  return [...siblings].flatMap((sibling) => {
-    const { nodes, pass } = sibling.configuration;
+  return [...some].flatMap((sibling) => {
+    const { configuration, name } = sibling;
+    const { nodes, pass } = configuration;
     const vhids = nodes.map(({ vhid }) => vhid);
-    const [addresses] = basesOf(sibling, vhids[0] ?? 0);
-    return addresses === undefined ? [] : [{ name: sibling.name, vhids, pass, addresses }];
+    const [leader = 0] = vhids;
+    const lladdr = handSetLladdr(configuration, link, leader);
+    const [addresses] = basesOf(sibling, leader);
+    return addresses === undefined ? [] : [{ name, vhids, pass, addresses, lladdr }];
   });
 }
 

@@ -11,9 +11,13 @@ export interface Sibling {
   readonly vhids: readonly number[];
   readonly pass: string;
   readonly addresses: CoveredAddresses;
+  /** The MAC that its digests cover; undefined: none. */
+  readonly lladdr: string | undefined;
 }
 
 export interface DigestQuestion {
+  /** There is no such vhid here: the other host may have an interface of this one under another number. */
+  readonly isOfOtherVhid: boolean;
   readonly vhid: number;
   /** The IP source of the advertisement, canonical text. */
   readonly source: string;
@@ -59,4 +63,6 @@ export interface DigestExplanation {
   /** What the other host has, in words that begin with its address. */
   readonly text: string;
   readonly todo: string;
+  /** The interface that it is about, where it is not the one that the advertisement arrived for. */
+  readonly interface?: string | undefined;
 }

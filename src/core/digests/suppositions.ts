@@ -61,6 +61,10 @@ const FEW = 16;
 const SOME = 64;
 
 export function* suppositions(question: DigestQuestion): Generator<Supposition> {
+  if (question.isOfOtherVhid) {
+    yield* underOtherVhid(question);
+    return;
+  }
   const { vhid, lladdr, bases } = question;
   const [own, ...others] = passesOf(question);
   if (own === undefined) return;
@@ -94,6 +98,15 @@ export function* suppositions(question: DigestQuestion): Generator<Supposition> 
   for (const pass of others) for (const change of within(changes(question), FEW)) yield suppose(pass, change);
   for (const change of replaced(question)) yield suppose(own, change);
   for (const change of twoLacking(question)) yield suppose(own, change);
+}
+
+/** An interface of this host, as it is. */
+function* underOtherVhid({ vhid, siblings }: DigestQuestion): Generator<Supposition> {
+  for (const { name, pass, addresses, lladdr } of siblings) {
+    const of = { kind: "of", interface: name } as const;
+    const input = { key: keyOf(pass), vhid, lladdr, addresses: addresses.bytes };
+    yield { fault: { pass: of, addresses: of }, input, isFarFetched: false };
+  }
 }
 
 /** Passes that differ as keys; the right one first. */

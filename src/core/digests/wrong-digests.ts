@@ -1,12 +1,11 @@
 /**
- * WrongDigests: the hosts whose advertisements for our virtual hosts have wrong digests, and why they are wrong once
- * that is found out. Decides whose advertisement is looked into, and when: that costs many HMACs, and any host can send
+ * WrongDigests: the hosts whose advertisements for our virtual hosts have wrong digests, or are for a vhid that there is
+ * not here, and what is found out about them. Decides whose advertisement is looked into, and when: that costs many HMACs, and any host can send
  * forged ones. It never makes one believed.
  */
 
 import type { Effect } from "../effect.ts";
 import { SECOND } from "../election/timing.ts";
-import type { CarpInterface } from "../interface/carp-interface.ts";
 import type { Instant, Micros } from "../model.ts";
 import type { WrongDigestView } from "../view.ts";
 import type { DigestExplanation, DigestQuestion } from "./question.ts";
@@ -34,8 +33,10 @@ export interface WrongDigest {
   readonly digest: Uint8Array;
 }
 
-interface Sender {
-  readonly interface: string;
+/** A host that sends such advertisements. */
+export interface Sender {
+  /** The interface that they arrived for; the carpdev, for a vhid that there is not here. */
+  readonly place: string;
   readonly vhid: number;
   readonly source: string;
   readonly sinceUs: Micros;
@@ -47,13 +48,11 @@ interface Sender {
 }
 
 export interface HostOfWrongDigests {
-  question(of: CarpInterface, wrong: WrongDigest): DigestQuestion;
+  /** An id that no other question has. */
+  nextId(): number;
   emit(effect: Effect): void;
   /** Tells of what was found out. */
-  explained(
-    of: { readonly interface: string; readonly vhid: number; readonly source: string },
-    explanation: DigestExplanation,
-  ): void;
+  explained(sender: Sender, explanation: DigestExplanation): void;
 }
 
 export class WrongDigests {
@@ -61,18 +60,17 @@ export class WrongDigests {
   readonly #senders = new Map<string, Sender>();
   /** The question that is being answered. */
   #asked: { readonly key: string; readonly id: number; readonly atUs: Micros } | undefined;
-  #lastId = 0;
   #notBeforeUs: Micros = 0;
 
   constructor(host: HostOfWrongDigests) {
     this.#host = host;
   }
 
-  /** An advertisement with a wrong digest was discarded. */
-  heard(of: CarpInterface, wrong: WrongDigest, { us }: Instant): void {
-    const key = keyOf(of.name, wrong);
-    if (us - (this.#senders.get(key)?.lastUs ?? us) > FORGOTTEN_US) this.#senders.delete(key);
-    const known = this.#senders.get(key) ?? this.#admit(key, of.name, wrong, us);
+  /** Such an advertisement was discarded. */
+  heard(place: string, wrong: WrongDigest, question: () => DigestQuestion, { us }: Instant): void {
+    const key = keyOf(place, wrong);
+    if (us - (this.#senders.get(key)?.lastUs ?? us) > FORGOTTEN_US) this.#forget(key);
+    const known = this.#senders.get(key) ?? this.#admit(key, place, wrong, us);
     if (known === undefined) return;
     known.lastUs = us;
     known.untilUs = us + Math.max(AGAIN_US, 4 * wrong.intervalUs);
@@ -81,15 +79,16 @@ export class WrongDigests {
     if (this.#asked !== undefined && us - this.#asked.atUs < AGAIN_US) return;
     known.askedUs = us;
     this.#notBeforeUs = us + APART_US;
-    this.#asked = { key, id: ++this.#lastId, atUs: us };
-    this.#host.emit({ kind: "explain-digest", id: this.#lastId, question: this.#host.question(of, wrong) });
+    const id = this.#host.nextId();
+    this.#asked = { key, id, atUs: us };
+    this.#host.emit({ kind: "explain-digest", id, question: question() });
   }
 
   /** Takes a sender up; a flood of forged sources displaces none that was heard twice. */
-  #admit(key: string, name: string, { vhid, source }: WrongDigest, us: Micros): Sender | undefined {
+  #admit(key: string, place: string, { vhid, source }: WrongDigest, us: Micros): Sender | undefined {
     if (this.#senders.size >= MOST_SENDERS && !this.#makeRoom(us)) return undefined;
     const askedUs = Number.NEGATIVE_INFINITY;
-    const sender: Sender = { interface: name, vhid, source, sinceUs: us, lastUs: us, untilUs: us, askedUs };
+    const sender: Sender = { place, vhid, source, sinceUs: us, lastUs: us, untilUs: us, askedUs };
     this.#senders.set(key, sender);
     return sender;
   }
@@ -112,20 +111,31 @@ export class WrongDigests {
   }
 
   /** An advertisement of this sender was believed. */
-  believed({ name }: CarpInterface, of: { readonly vhid: number }, source: string): void {
-    if (this.#senders.size > 0) this.#senders.delete(keyOf(name, { vhid: of.vhid, source }));
+  believed(place: string, of: { readonly vhid: number; readonly source: string }): void {
+    if (this.#senders.size > 0) this.#forget(keyOf(place, of));
   }
 
-  /** The interface is gone or changed: what was found out about its peers may be wrong. */
-  forget(name: string): void {
-    for (const [key, sender] of this.#senders) if (sender.interface === name) this.#senders.delete(key);
+  /** An interface, or a carpdev, is gone or changed: what was found out about it may be wrong. */
+  forget(place: string): void {
+    for (const [key, sender] of this.#senders)
+      if (sender.place === place || sender.explanation?.interface === place) this.#forget(key);
+  }
+
+  #forget(key: string): void {
+    this.#senders.delete(key);
+    if (this.#asked?.key === key) this.#asked = undefined;
+  }
+
+  /** The senders that were heard there. */
+  at(place: string): Sender[] {
+    return [...this.#senders.values()].filter((sender) => sender.place === place);
   }
 
   /** What was found out about the peers of an interface: known causes first, the latest first. */
   view(name: string): WrongDigestView[] {
     const views = [...this.#senders.values()].flatMap(
-      ({ interface: of, vhid, source, lastUs, untilUs, explanation }): WrongDigestView[] =>
-        of === name && explanation !== undefined
+      ({ place, vhid, source, lastUs, untilUs, explanation }): WrongDigestView[] =>
+        explanation !== undefined && (explanation.interface ?? place) === name
           ? [{ vhid, source, ...explanation, atUs: lastUs, untilUs }]
           : [],
     );

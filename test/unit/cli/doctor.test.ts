@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findingsText } from "../../../src/cli/commands/doctor.ts";
 import type { Finding } from "../../../src/control/messages.ts";
+import { called } from "./called.ts";
 
 const FINDINGS: readonly Finding[] = [
   { level: "ok", subject: "kernel", text: "Linux 6.1.0" },
@@ -30,6 +31,14 @@ error    carp0: does not run: carpdev eth0 has no carrier
 1 error, 1 warning
 `,
   );
+});
+
+test("listens for a minute at most", async () => {
+  for (const seconds of ["0", "61", "1.5", "-1", "soon"]) {
+    const { err, status } = await called(["doctor", "--listen", seconds]);
+    assert.equal(err, `carpctl: --listen ${seconds}: must be 1..60\n`);
+    assert.equal(status, 1);
+  }
 });
 
 test("only the level is coloured, where colour is welcome", () => {

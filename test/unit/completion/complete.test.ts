@@ -87,6 +87,7 @@ for (const [line, expected] of [
   ["engine --log ", ["syslog", "stderr"]],
   ["engine --metrics ", []],
   ["metrics --text", ["--textfile"]],
+  ["doctor --li", ["--listen"]],
   ["metrics --textfile ", [":files"]],
   ["check ", [":named-files"]],
   ["check a=/etc b=", [":named-files"]],

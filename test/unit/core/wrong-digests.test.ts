@@ -285,6 +285,51 @@ describe("a wrong digest because of", () => {
     });
 });
 
+describe("a vhid that is not configured here", () => {
+  const other: Said = { vhid: 9, pass: OTHER_PASS, addresses: ["10.0.0.50"] };
+
+  it("with the pass and the addresses of an interface is told as that interface's", () => {
+    const who = station();
+    const text = `${FROM} has under vhid 9 the pass and the addresses of carp1 here (vhid 2)`;
+    const todo = "give both hosts the same vhid for the same addresses";
+    const effects = hears(who, () => other);
+    assert.deepEqual(only(effects, "wrong-digest"), [
+      { kind: "wrong-digest", interface: "carp1", vhid: 9, source: FROM, cause: "vhid", text, todo },
+    ]);
+    assert.deepEqual(logged(effects), [`3 carp1: ${text}: ${todo}`]);
+    assert.deepEqual(who.host.otherGroups("eth0"), []);
+    const wrongs = () => who.host.interfaces().map(({ wrongDigests }) => wrongDigests?.length);
+    assert.deepEqual(wrongs(), [0, 1]);
+    who.set("carp1", { pass: "new" });
+    assert.deepEqual(wrongs(), [0, 0]);
+  });
+
+  it("is another group otherwise, of which nothing is logged", () => {
+    const who = station();
+    const effects = hears(who, () => ({ ...other, addresses: ["10.0.0.51"] }), 30);
+    assert.deepEqual([...only(effects, "wrong-digest"), ...logged(effects)], []);
+    assert.deepEqual(
+      who.host.otherGroups("eth0").map(({ vhid, source }) => [vhid, source]),
+      [[9, FROM]],
+    );
+    assert.deepEqual(who.host.otherGroups("eth1"), []);
+  });
+
+  it("is not one of an interface that does not run", () => {
+    const who = station();
+    who.set("carp1", { up: false });
+    who.take();
+    assert.deepEqual(
+      only(
+        hears(who, () => ({ ...other, vhid: 2 })),
+        "explain-digest",
+      ),
+      [],
+    );
+    assert.deepEqual(who.host.otherGroups("eth0"), []);
+  });
+});
+
 describe("what is found out", () => {
   const lacking = { addresses: OURS.slice(1) };
 
@@ -353,9 +398,10 @@ describe("what is found out", () => {
       const effects = many.hear(
         advertisement({ source: `10.0.1.${n % 60}`, pass: "guessed", addresses: OURS }),
       );
-      for (const { id, question } of only(effects, "explain-digest")) {
+      for (const { id } of only(effects, "explain-digest")) {
         times++;
-        many.handle({ kind: "digest-explained", id, explanation: answered(question) });
+        const explanation = { cause: "unknown" as const, text: "", todo: "" };
+        many.handle({ kind: "digest-explained", id, explanation });
       }
       many.world.us += SECOND / 120;
     }
@@ -386,6 +432,7 @@ describe("what is found out", () => {
 
 describe("the search", () => {
   const question = (addresses: number, siblings: number): DigestQuestion => ({
+    isOfOtherVhid: false,
     vhid: 1,
     source: FROM,
     counter: 1n,
@@ -403,6 +450,7 @@ describe("the search", () => {
       name: `carp${n + 1}`,
       vhids: [n + 2],
       pass: `pass${n}`,
+      lladdr: undefined,
       addresses: CoveredAddresses.of(Array.from({ length: 100 }, (_, m) => `10.${n}.1.${m + 1}`)),
     })),
   });

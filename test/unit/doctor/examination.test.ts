@@ -153,6 +153,7 @@ describe("interfaces", () => {
       local: [],
       unreached: () => undefined,
       virtualRouters: [],
+      otherGroups: () => [],
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
       ownAddresses: () => [],
@@ -478,6 +479,20 @@ describe("interfaces", () => {
       ["warning", `${signs}; the old heard from 10.0.0.3 1 s ago`, "change the pass of 10.0.0.3 as well"],
     ]);
     assert.deepEqual(told({ ...grace, usedBy: [] }), [["ok", signs, undefined]]);
+  });
+
+  test("a master with another advbase is a warning, other groups are information", () => {
+    const slow = { ...heard, advbase: 3 };
+    assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard: slow, peers: [slow] }), [
+      "warning carp0 vhid 1: 10.0.0.3 advertises with advbase 3, and this host would with 1",
+    ]);
+    const groups = [9, 7, 7].map((vhid, n) => ({ vhid, source: `10.0.0.${10 + n}`, atUs: NOW_US }));
+    const told = all({ otherGroups: () => [...groups, { vhid: 3, source: "10.0.0.8", atUs: 0 }] });
+    assert.deepEqual(complaints(told), []);
+    assert.deepEqual(
+      told.filter(({ text }) => text.includes("groups")).map(({ subject, text }) => `${subject}: ${text}`),
+      ["eth0: other CARP groups are here too, with vhid 7 (10.0.0.11, ...), 9 (10.0.0.10)"],
+    );
   });
 
   test("several masters: this host and another that goes on, or two others of one family", () => {
