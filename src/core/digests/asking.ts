@@ -83,7 +83,8 @@ function siblings(
     const { configuration, name } = sibling;
     const { nodes, pass } = configuration;
     const vhids = nodes.map(({ vhid }) => vhid);
-    const [leader = 0] = vhids;
+    const [leader] = vhids;
+    if (leader === undefined) return [];
     const lladdr = handSetLladdr(configuration, link, leader);
     const [addresses] = basesOf(sibling, leader);
     return addresses === undefined ? [] : [{ name, vhids, pass, addresses, lladdr }];

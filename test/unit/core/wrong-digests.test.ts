@@ -352,6 +352,15 @@ describe("what is found out", () => {
     );
   });
 
+  it("is looked for beside interfaces that have no vhid yet", () => {
+    const who = station();
+    who.set("carp2", {});
+    who.set("carp3", { carpdev: "eth0", pass: "another" });
+    who.take();
+    const said = logged(hears(who, () => ({ addresses: IPV4 })));
+    assert.equal(said.length, 1);
+  });
+
   it("is told once for each cause and source, and forgotten once the host is believed", () => {
     const who = station();
     const told = (effects: readonly Effect[]) => only(effects, "wrong-digest").map(({ source }) => source);
