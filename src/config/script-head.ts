@@ -73,7 +73,7 @@ const KEYWORDS: { readonly checks: readonly Keyword[]; readonly hooks: readonly 
   hooks: ["user"],
 };
 
-const HEAD_LINE = /^#[ \t]*carp:(.*)$/;
+const HEAD_LINE = /^#[ \t]*carp:(.*)$/s;
 
 /** @param bytes the first HEAD_BYTES of the file, or all of it */
 export function parseScriptHead(bytes: Buffer, kind: keyof typeof KEYWORDS): ScriptHead {

@@ -33,6 +33,10 @@ function open(): Trial {
           );
         assert.equal(userLine !== undefined, settings.user !== undefined);
         if (userLine !== undefined) assert.ok(lines[userLine - 1]?.includes(settings.user ?? ""));
+        // No line of the head is passed over.
+        const ends = lines.findIndex((line) => !/^\s*(#|$)/.test(line));
+        const own = lines.slice(0, ends < 0 ? undefined : ends).filter((line) => /^#[ \t]*carp:/.test(line));
+        if (bytes.length < HEAD_BYTES && own.length > 0) assert.notDeepEqual(settings, {});
         if (!lines.some((line) => /^#[ \t]*carp:/.test(line))) assert.deepEqual(settings, {});
         const words = Object.entries(settings).map(([word, value]) => `${word} ${value}`);
         const written = words.map((each) => `# carp: ${each}\n`).join("");
