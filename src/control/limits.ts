@@ -38,6 +38,9 @@ export const LIMITS = {
   listen: [1, 60],
 } as const;
 
+/** The name of an interface group. */
+export const GROUP_NAME = /^[A-Za-z0-9_.-]{0,14}[A-Za-z_.-]$/;
+
 /** The demotion of a host that boots. */
 export const BOOT_REASON = "boot";
 

@@ -11,6 +11,7 @@ import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import {
+  GROUP_NAME,
   INTERFACE_NAME,
   LIMITS,
   MAX_ADDRESSES,
@@ -77,7 +78,7 @@ export const DeviceName = matching(
 });
 
 export const GroupName = matching(
-  /^[A-Za-z0-9_.-]{0,14}[A-Za-z_.-]$/,
+  GROUP_NAME,
   (text) => `group ${text}: must be 1..15 characters and not end in a digit`,
 );
 
@@ -327,6 +328,8 @@ export const methods = {
   maintenance: z.strictObject({ on: z.boolean() }),
   /** Runs the service checks and demotes for what failed, or takes that back -> ServiceStatus. */
   "service-status": nothing,
+  /** The service checks with their last results; runs none -> ServiceCheck[]. */
+  checks: nothing,
 } as const;
 
 export type Method = keyof typeof methods;
@@ -430,12 +433,30 @@ export interface Metrics {
 export interface ServiceCheck {
   readonly name: string;
   readonly path: string;
-  /** `refused`: it was not run, since others than root could have written it. */
-  readonly outcome: "passed" | "failed" | "refused";
+  /**
+   * `refused`: it was not run, since others than root could have written it, or its head is not understood; `waiting`: it
+   * has not been run yet.
+   */
+  readonly outcome: "passed" | "failed" | "refused" | "waiting";
   /** In words; absent when it passed. */
   readonly why?: string | undefined;
   /** The beginning of its output; empty when it passed, and for every user but root. */
   readonly output: string;
+  /** Results in a row with this outcome. */
+  readonly count: number;
+  /** Of the last run, and since; absent when there was none. */
+  readonly durationSeconds?: number | undefined;
+  readonly ageSeconds?: number | undefined;
+  /** Whether it demotes now. */
+  readonly demotes: boolean;
+  /** As its head says, or as it is without one; absent: run on request, demotes the host, run as root. */
+  readonly every?: number | undefined;
+  readonly timeout: number;
+  readonly fall: number;
+  readonly rise: number;
+  readonly demote: number;
+  readonly group?: string | undefined;
+  readonly user?: string | undefined;
 }
 
 export interface ServiceStatus {
@@ -482,6 +503,7 @@ export interface Results {
   "unit-states": Record<string, never>;
   maintenance: Record<string, never>;
   "service-status": ServiceStatus;
+  checks: readonly ServiceCheck[];
 }
 
 export type { StatisticName } from "../core/statistics.ts";

@@ -7,6 +7,7 @@
 import type { SavedWindow } from "./counters/counter-book.ts";
 import type { InterfaceChange, InterfaceConfiguration } from "./interface/configuration.ts";
 import type { SavedGrace } from "./interface/grace.ts";
+import type { FailedCheck } from "./service-demotion.ts";
 import type { NamedDemotion, UnitDemotion } from "./view.ts";
 
 /** One write to a sysctl variable. `value` is the number as written: a relative variable adds it. */
@@ -72,8 +73,8 @@ export type DemotionCommand =
       readonly states: readonly { readonly unit: string; readonly active: boolean }[];
     }
   | { readonly kind: "maintenance"; readonly on: boolean }
-  /** Reports the outcome of the service checks: the names of the failed ones. */
-  | { readonly kind: "services"; readonly failed: readonly string[] };
+  /** Reports the outcome of the service checks: all that demote, in the order of their names. */
+  | { readonly kind: "services"; readonly failed: readonly FailedCheck[] };
 
 /** The configuration of a host: one engine saves it, the next one restores it. */
 export interface HostConfiguration {
@@ -85,6 +86,8 @@ export interface HostConfiguration {
   readonly reasons: readonly NamedDemotion[];
   /** Units that demote; absent: there are none. Each inactive unit adds to the demotion. */
   readonly units?: readonly UnitDemotion[] | undefined;
+  /** The service checks that demote; absent: none does. What they demote the host by is among the reasons. */
+  readonly failedChecks?: readonly FailedCheck[] | undefined;
   /** What the virtual hosts know of each other's counters, to refuse recorded advertisements. */
   readonly windows?: readonly SavedWindow[] | undefined;
   /** The virtual hosts whose digests cover link-local addresses, because peers' do. */

@@ -8,6 +8,7 @@ import type { DemotionCommand } from "./command.ts";
 import type { DemotionChange, LogFields } from "./effect.ts";
 import { INTERFACE_NAME } from "./interface/name.ts";
 import type { Fault } from "./model.ts";
+import { demotionBy, type FailedCheck, groupDemotions, namesOf } from "./service-demotion.ts";
 import type { SysctlTree } from "./sysctl.ts";
 import type { DemotionView, NamedDemotion, UnitDemotion } from "./view.ts";
 
@@ -24,10 +25,8 @@ const MAX_DEMOTED_ADVSKEW = 240;
 
 /** Demotion by maintenance: by as much as a lost carpdev, so that the other hosts take over. */
 export const MAINTENANCE = { reason: "maintenance", by: 240 } as const;
-/**
- * Demotion by failed services: far above every other demotion, and the same for any number of failed checks.
- */
-export const SERVICES = { reason: "services", by: 2 ** 20 } as const;
+/** Demotion by failed services; how much by, the checks say. */
+export const SERVICES = { reason: "services" } as const;
 /** Demotion from the start of a booting host until it is up, as OpenBSD's rc does. */
 export const BOOT = { reason: "boot", by: 128 } as const;
 /** Reserved reasons, by the command that sets and clears each. */
@@ -70,7 +69,11 @@ const FAULT_TEXTS = {
 export class Demotion {
   readonly #sysctl: SysctlTree;
   readonly #events: DemotionEvents;
+  /** The counts, without the part of service checks. */
   readonly #groups = new Map<string, number>();
+  #failedChecks: readonly FailedCheck[] = [];
+  /** The part of service checks. */
+  #groupsByChecks: ReadonlyMap<string, number> = new Map();
   /** The part of the global counter that each named reason adds. */
   readonly #named = new Map<string, number>();
   /** systemd units, by name; each adds its part while it is not active. */
@@ -102,7 +105,15 @@ export class Demotion {
     return { counter: this.global, written: this.global - named, reasons, units, faults };
   }
 
-  /** The counts without the part that faults of interfaces add: to be saved for the next engine. */
+  /** The service checks that demote. */
+  get failedChecks(): readonly FailedCheck[] {
+    return this.#failedChecks;
+  }
+
+  /**
+   * The counts without the part that faults of interfaces add, and of groups without that of service checks: to be saved
+   * for the next engine.
+   */
   get withoutFaults(): {
     readonly written: number;
     readonly reasons: readonly NamedDemotion[];
@@ -136,6 +147,15 @@ export class Demotion {
       this.#named.set(reason, by);
       this.#sysctl.set("net.inet.carp.demotion", this.global + by);
     }
+  }
+
+  /** Restores what demotes for service checks, after the reasons, which hold their part of the host's demotion. */
+  restoreFailedChecks(failed: readonly FailedCheck[]): void {
+    const by = this.#named.get(SERVICES.reason);
+    // An earlier version did not save which they are.
+    const unknown = by === undefined ? [] : [{ file: "", name: "unknown", by }];
+    this.#failedChecks = failed.length > 0 ? failed : unknown;
+    this.#groupsByChecks = groupDemotions(this.#failedChecks);
   }
 
   /** Restores units, as `restoreReasons` does reasons. */
@@ -244,37 +264,53 @@ export class Demotion {
     return `promote ${unit}: it does not demote: ${known.length === 0 ? "no unit does" : `the units are ${known.join(", ")}`}`;
   }
 
-  /** Demotes once for any number of failed services. The log lines are those of other systems' scripts. */
-  #services(failed: readonly string[]): string | undefined {
-    const { reason, by } = SERVICES;
+  /** Demotes the host and groups for failed services. The host's log lines are those of other systems' scripts. */
+  #services(failed: readonly FailedCheck[]): string | undefined {
+    const { reason } = SERVICES;
+    const to = demotionBy(failed, undefined);
+    const by = to - (this.#named.get(reason) ?? 0);
     const text =
-      failed.length > 0
-        ? `carp demoted by ${by} due to service disruption (services: ${failed.join(", ")})`
-        : `carp promoted by ${by} due to service recovery`;
-    return this.#setReason(reason, failed.length > 0 ? by : 0, () =>
-      this.#events.log(2, text, { event: "demotion", reason }),
-    );
+      by > 0
+        ? `carp demoted by ${by} due to service disruption (services: ${namesOf(failed, undefined)})`
+        : `carp promoted by ${-by} due to service recovery`;
+    const error = this.#setReason(reason, to, () => this.#events.log(2, text, { event: "demotion", reason }));
+    if (error !== undefined) return error;
+    const before = this.#groupsByChecks;
+    this.#failedChecks = failed;
+    this.#groupsByChecks = groupDemotions(failed);
+    for (const group of new Set([...before.keys(), ...this.#groupsByChecks.keys()])) {
+      const step = (this.#groupsByChecks.get(group) ?? 0) - (before.get(group) ?? 0);
+      const why = step > 0 ? `services: ${namesOf(failed, group)}` : "service recovery";
+      if (step !== 0) this.#groupChanged(group, step, "service-status", why);
+    }
+    return undefined;
   }
 
   /** The carp demote count of a group. */
   ofGroup(group: string): number {
-    return this.#groups.get(group) ?? 0;
+    return (this.#groups.get(group) ?? 0) + (this.#groupsByChecks.get(group) ?? 0);
   }
 
-  /** Adds to the count of a group, which is never below 0. */
+  /** Adds to the count of a group, which is never below what service checks demote it by. */
   adjustGroup(group: string, by: number, who: string, why: string): void {
-    const before = this.ofGroup(group);
+    const before = this.#groups.get(group) ?? 0;
     const count = Math.max(0, before + by);
     if (count === before) return;
     if (count === 0) this.#groups.delete(group);
     else this.#groups.set(group, count);
-    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${count} (${why})`, {
+    this.#groupChanged(group, by, who, why, count - before);
+  }
+
+  /** @param step what the count changed by, where that is less than what was asked for */
+  #groupChanged(group: string, by: number, who: string, why: string, step = by): void {
+    const to = this.ofGroup(group);
+    this.#events.log(3, `${who} ${verb(by)} group ${group} by ${Math.abs(by)} to ${to} (${why})`, {
       event: "demotion",
       interface: INTERFACE_NAME.test(who) ? who : undefined,
       reason: why,
     });
-    this.#events.tell({ group, by: count - before, to: count, who, reason: why });
-    this.#events.changed(group, count > before);
+    this.#events.tell({ group, by: step, to, who, reason: why });
+    this.#events.changed(group, step > 0);
   }
 
   /** A fault of this interface begins: demotes its groups by 1 and the host by the fault's factor. */

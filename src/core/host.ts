@@ -18,6 +18,7 @@ import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-i
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
 import { Receiver } from "./receiver.ts";
+import type { FailedCheck } from "./service-demotion.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
 import { type SysctlName, SysctlTree } from "./sysctl.ts";
 import type { DemotionView, GroupView, InterfaceView, OtherGroup } from "./view.ts";
@@ -182,6 +183,7 @@ export class Host {
       groups,
       reasons,
       units,
+      failedChecks: this.#demotion.failedChecks,
       windows: this.#counters.windows,
       signsLinkLocals: [...this.#interfaces].flatMap((each) =>
         each.signing.signsLinkLocals.map((vhid) => ({ interface: each.name, vhid })),
@@ -204,6 +206,7 @@ export class Host {
     for (const { name, value } of configuration.sysctl) this.#sysctl.set(name as SysctlName, value);
     this.#demotion.restoreGroups(configuration.groups);
     this.#demotion.restoreReasons(configuration.reasons);
+    this.#demotion.restoreFailedChecks(configuration.failedChecks ?? []);
     this.#demotion.restoreUnits(configuration.units ?? []);
     for (const each of configuration.interfaces) {
       const vhids = (configuration.signsLinkLocals ?? []).filter((of) => of.interface === each.name);
@@ -302,6 +305,11 @@ export class Host {
 
   get demotion(): DemotionView {
     return this.#demotion.view;
+  }
+
+  /** The service checks that demote the host or a group. */
+  get failedChecks(): readonly FailedCheck[] {
+    return this.#demotion.failedChecks;
   }
 
   sysctl(name: string): { name: string; value: number }[] {

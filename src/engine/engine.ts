@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
 import type { HostEvent, Packets } from "../control/messages.ts";
 import type { MetricsAddress } from "../control/metrics-address.ts";
@@ -14,6 +15,7 @@ import type { Event } from "../core/event.ts";
 import { Host, type Outcome } from "../core/host.ts";
 import type { Instant, Micros } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
+import type { FailedCheck } from "../core/service-demotion.ts";
 import { createLinks } from "../kernel/devices/links.ts";
 import type { Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
@@ -28,7 +30,7 @@ import { Loop } from "./loop.ts";
 import { Delays } from "./metrics/delays.ts";
 import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
-import type { Evaluation } from "./scripts/service-checks.ts";
+import type { CountedCheck, Evaluation } from "./scripts/service-checks.ts";
 import { SAVE_EVERY_MS } from "./state/counter-floor.ts";
 import type { State } from "./state/state.ts";
 
@@ -110,7 +112,8 @@ export class Engine {
       etcDir: options.etcDir,
       environment: process.env,
       runner,
-      log: (priority, text) => this.log(priority, text),
+      log: (priority, text, kind) => this.log(priority, text, kind),
+      failed: () => this.host.failedChecks,
       judge: (failed) => this.#judge(failed),
       lost: () => this.#needsRoot(),
     });
@@ -266,6 +269,11 @@ export class Engine {
     return outcome;
   }
 
+  /** The service checks with their last results. */
+  get checks(): CountedCheck[] {
+    return this.#scripts.checks.all;
+  }
+
   /** Runs the service checks. */
   serviceStatus(): Promise<Evaluation> {
     return this.#scripts.checks.evaluate();
@@ -301,6 +309,7 @@ export class Engine {
         `no eBPF data path, so addresses fail over without leases, and there is no balancing: ${obstacle}`,
       );
     this.#setReady();
+    this.#scripts.checks.look();
   }
 
   /**
@@ -403,20 +412,21 @@ export class Engine {
     return errors.length === 0;
   }
 
-  /** Demotes the host for failed service checks, or ends that. @param failed undefined: it is not known */
-  async #judge(failed: readonly string[] | undefined): Promise<{ demoted: boolean } | { error: string }> {
-    const demoted = this.host.demotion.reasons.some(({ reason }) => reason === SERVICES.reason);
-    const wanted = failed === undefined ? demoted : failed.length > 0;
+  /** Demotes the host and groups for failed service checks, or ends that. */
+  async #judge(failed: readonly FailedCheck[]): Promise<{ demoted: boolean } | { error: string }> {
     // Any local user may trigger this, and each command costs a write to the disk.
-    if (demoted === wanted) return { demoted };
-    const outcome = await this.command({ kind: "services", failed: failed ?? [] });
-    return "error" in outcome ? outcome : { demoted: wanted };
+    if (!this.#stopping && !isDeepStrictEqual(failed, this.host.failedChecks)) {
+      const outcome = await this.command({ kind: "services", failed });
+      if ("error" in outcome) return outcome;
+    }
+    return { demoted: this.host.demotion.reasons.some(({ reason }) => reason === SERVICES.reason) };
   }
 
   /** Repairs and reports the changes that the kernel does not report. */
   #look(): void {
     this.#links.look();
     if (this.#resolving === undefined) this.#resolve();
+    this.#scripts.checks.look();
     void this.#repairDataPath();
     this.#readForwarding();
     if (this.#stopping || !this.#state.takeRemoval()) return;

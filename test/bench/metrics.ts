@@ -63,6 +63,7 @@ async function exported(count: number, times: number): Promise<{ ms: number; byt
     dataPathObstacle: undefined,
     leaseUntilUs: () => us + 2_000_000,
     packetCounts: () => packets,
+    checks: [],
   };
   const took: number[] = [];
   let bytes = 0;

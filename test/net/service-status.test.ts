@@ -110,7 +110,11 @@ test("every user may ask for the results, without the output", async () => {
   const { exitCode, stdout } = await a.exec("setpriv", [...words, "service-status"]);
   assert.deepEqual([exitCode, stdout], [1, "web: failed (exit status 1)\n"]);
   assert.equal(await counter(), 1_048_576);
-  const { demoted, checks: all } = JSON.parse((await a.tryCarpctl("service-status", "--json")).stdout);
+  const { demoted, checks: known } = JSON.parse((await a.tryCarpctl("service-status", "--json")).stdout);
+  const all = known.map(({ durationSeconds, ageSeconds, ...others }: Record<string, unknown>) => {
+    assert.ok(Number(durationSeconds) >= 0 && Number(ageSeconds) >= 0);
+    return others;
+  });
   assert.deepEqual(
     [demoted, all],
     [
@@ -122,6 +126,12 @@ test("every user may ask for the results, without the output", async () => {
           outcome: "failed",
           why: "exit status 1",
           output: "secret\n",
+          count: 2,
+          demotes: true,
+          timeout: 10,
+          fall: 1,
+          rise: 1,
+          demote: 1_048_576,
         },
       ],
     ],

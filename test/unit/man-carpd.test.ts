@@ -8,7 +8,8 @@ import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { test } from "node:test";
+import { mock, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { readInterfaceFile } from "../../src/cli/commands/netstart/interface-file.ts";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERBS } from "../../src/cli/grammar/verbs.ts";
@@ -17,6 +18,7 @@ import { Host } from "../../src/core/host.ts";
 import { FAMILIES, type Family } from "../../src/engine/metrics/families.ts";
 import { Hooks } from "../../src/engine/scripts/hooks.ts";
 import type { Job, Ran } from "../../src/engine/scripts/runner/runner.ts";
+import { ServiceChecks } from "../../src/engine/scripts/service-checks.ts";
 import { journalEntry, MESSAGE_IDS } from "../../src/kernel/process/journal.ts";
 import { CARPCTL } from "../hosts/program.ts";
 import {
@@ -158,6 +160,38 @@ async function runHooks(): Promise<{ jobs: readonly Job[]; lines: readonly Logge
   return { jobs, lines };
 }
 
+/** The lines that are logged when one check is slow and fails, passes again, and is not understood. */
+async function runChecks(): Promise<readonly Logged[]> {
+  const lines: Logged[] = [];
+  let nowMs = 0;
+  let stamp = 0;
+  const checks = new ServiceChecks({
+    exist: () => true,
+    stamp: () => String(stamp++),
+    run: async (job) => {
+      nowMs += 2000;
+      const outcome = job.kind === "checks" && job.list ? "listed" : outcomes.shift();
+      const why = outcome === "passed" ? {} : { why: "exit status 1" };
+      if (outcome === undefined) return new Promise(() => {});
+      const settings = { every: 1 };
+      return {
+        results: [{ name: "web", path: "/web", file: "/web", outcome, ...why, output: "", settings }],
+      };
+    },
+    log: (priority, text) => lines.push({ priority, text }),
+    failed: () => [],
+    judge: async () => ({ demoted: false }),
+  });
+  const outcomes: ("failed" | "passed" | "refused")[] = ["failed", "passed", "refused"];
+  const clock = mock.method(performance, "now", () => nowMs);
+  checks.look();
+  while (outcomes.length > 0) await pause(1);
+  await pause(1);
+  clock.mock.restore();
+  checks.stop();
+  return lines;
+}
+
 test("every variable of a hook has an entry", async () => {
   const entries = [...serviceStatus.matchAll(/^\.It Ev (CARP_\w+)$/gm)].map(([, name = ""]) => name);
   const [job] = (await runHooks()).jobs;
@@ -168,8 +202,13 @@ test("every variable of a hook has an entry", async () => {
 test("every message about service checks and hooks has an entry", async () => {
   const host = new Host({ balancing: true });
   const now = { us: 1, epochUs: 1 };
-  const lines = [...(await runHooks()).lines];
-  for (const failed of [["a", "b"], []]) {
+  host.command({ kind: "set-sysctl", writes: [{ name: "net.inet.carp.log", value: 7 }] }, now);
+  const lines = [...(await runHooks()).lines, ...(await runChecks())];
+  for (const names of [["a", "b"], []]) {
+    const failed = names.flatMap((name) => [
+      { name, file: name, by: 2 ** 20 },
+      { name, file: `of ${name}`, by: 5, group: "www" },
+    ]);
     const outcome = host.command({ kind: "services", failed }, now);
     assert.ok(!("error" in outcome));
     for (const effect of outcome.effects)

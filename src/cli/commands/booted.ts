@@ -8,7 +8,7 @@ import type { Connection } from "../../control/client.ts";
 import { BOOT_REASON } from "../../control/limits.ts";
 import type { CommandContext } from "../context.ts";
 import { done, type Outcome } from "../outcome.ts";
-import { CHECKS_TIMEOUT_MS } from "./service-status.ts";
+import { CHECKS_TIMEOUT_MS, isGood } from "./service-status.ts";
 
 const AGAIN_MS = 2000;
 
@@ -18,7 +18,7 @@ export async function runBooted(context: CommandContext): Promise<Outcome> {
     let complained = false;
     while (await isBooting(engine)) {
       const { checks } = await engine.call("service-status", {});
-      const failed = checks.filter(({ outcome }) => outcome !== "passed").map(({ name }) => name);
+      const failed = checks.filter((check) => !isGood(check)).map(({ name }) => name);
       if (failed.length === 0) {
         await engine.call("promote", { reason: BOOT_REASON });
         break;

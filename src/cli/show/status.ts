@@ -5,11 +5,19 @@
 
 import { Chalk, type ChalkInstance } from "chalk";
 import { graceText } from "../../control/grace.ts";
-import type { DemotionView, GroupView, InterfaceView, NodeView, Packets } from "../../control/messages.ts";
+import type {
+  DemotionView,
+  GroupView,
+  InterfaceView,
+  NodeView,
+  Packets,
+  ServiceCheck,
+} from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 import { demotionText } from "../commands/demotion.ts";
 import { scoped } from "./ifconfig.ts";
 import { arrivedOf, conflictOf, preemptDelaySecondsLeft } from "./json.ts";
+import { longCheckLine, outputLines } from "./service-check.ts";
 import { type Column, drawn, wrapped } from "./table.ts";
 
 export interface Page {
@@ -25,9 +33,13 @@ export interface HostStatus {
   readonly packets: readonly Packets[];
   /** Absent: the host is not demoted. */
   readonly demotion?: DemotionView | undefined;
+  readonly checks: readonly ServiceCheck[];
 }
 
-export function statusText({ interfaces, groups, packets, demotion }: HostStatus, page: Page): string {
+export function statusText(
+  { interfaces, groups, packets, demotion, checks }: HostStatus,
+  page: Page,
+): string {
   const chalk = new Chalk({ level: page.colour ? 1 : 0 });
   const notes = [
     ...interfaces
@@ -67,6 +79,7 @@ export function statusText({ interfaces, groups, packets, demotion }: HostStatus
       .filter((group) => group.carpDemoteCount > 0)
       .map((group) => `group ${group.name}: carp demote count ${group.carpDemoteCount}`),
     ...demotedFor(demotion),
+    ...checks.flatMap((check) => [longCheckLine(check), ...outputLines(check)]),
   ];
   const balanced = packets.filter(({ nodes }) => nodes.length > 1);
   return [

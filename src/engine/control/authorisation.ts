@@ -31,6 +31,7 @@ export const READS: ReadonlySet<Method> = new Set([
   "demotion",
   // Every user may have the checks run: their result, not the caller, decides about a demotion.
   "service-status",
+  "checks",
 ]);
 
 /** Variables that only root may set: with them a member could open the host to others, or act unseen. */

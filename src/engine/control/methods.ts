@@ -14,6 +14,7 @@ import {
   type Params,
   type ReplacedEach,
   type Results,
+  type ServiceCheck,
 } from "../../control/messages.ts";
 import type { Command, HostConfiguration } from "../../core/command.ts";
 import type { Outcome } from "../../core/host.ts";
@@ -50,6 +51,7 @@ export type Served = Pick<
   | "maintenance"
   | "setUnit"
   | "serviceStatus"
+  | "checks"
   | "log"
 >;
 
@@ -130,9 +132,13 @@ const answers: Answers = {
   "service-status": async (_, engine, { peer }) => {
     const evaluation = await engine.serviceStatus();
     if ("error" in evaluation) throw refused(evaluation.error);
-    if (maySeeSecrets(peer)) return evaluation;
-    return { ...evaluation, checks: evaluation.checks.map((check) => ({ ...check, output: "" })) };
+    return { ...evaluation, checks: visible(evaluation.checks, peer) };
   },
+  checks: (_, engine, { peer }) =>
+    visible(
+      engine.checks.map(({ counts: _, file: __, ...check }) => check),
+      peer,
+    ),
 };
 
 /** Questions that cost something, with what their answers depend on: users other than root share them. */
@@ -196,6 +202,11 @@ async function answer<M extends Method>(
   others.forget();
   logChange(engine, caller, method, checked.params, result);
   return result;
+}
+
+/** What a check writes is for root. */
+function visible(checks: readonly ServiceCheck[], peer: Peer): readonly ServiceCheck[] {
+  return maySeeSecrets(peer) ? checks : checks.map((check) => ({ ...check, output: "" }));
 }
 
 function hello(engine: Served): Hello {

@@ -11,6 +11,7 @@ export interface Family {
 }
 
 const OF_INTERFACE = ["interface"] as const;
+const OF_CHECK = ["check", "file"] as const;
 const OF_VIRTUAL_HOST = ["interface", "vhid"] as const;
 
 export const FAMILIES = {
@@ -44,6 +45,36 @@ export const FAMILIES = {
     help: "Part of net.inet.carp.demotion: written to the variable, a named reason, or the fault of an interface.",
   },
   carp_group_demotion: { type: "gauge", labels: ["group"], help: "carp demote count of an interface group." },
+  carp_service_check_passed: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Whether the last run of a service check passed; absent while it has no result.",
+  },
+  carp_service_check_demotes: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Whether a service check demotes the host or a group.",
+  },
+  carp_service_check_results_total: {
+    type: "counter",
+    labels: ["check", "file", "outcome"],
+    help: "Results of a service check: passed, failed, or refused: it was not run.",
+  },
+  carp_service_check_consecutive_results: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Results of a service check in a row that were the same as the last one.",
+  },
+  carp_service_check_duration_seconds: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Duration of the last run of a service check.",
+  },
+  carp_service_check_age_seconds: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Time since the last result of a service check.",
+  },
   // Packets of the host.
   carp_advertisements_received_total: {
     type: "counter",

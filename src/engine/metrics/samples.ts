@@ -9,13 +9,22 @@ import type { StatisticName, Statistics } from "../../core/statistics.ts";
 import type { InterfaceView, NodeView } from "../../core/view.ts";
 import type { PacketCounts } from "../../kernel/kernel.ts";
 import type { Engine } from "../engine.ts";
+import type { CountedCheck } from "../scripts/service-checks.ts";
 import { Exposition, type LabelText, labels, labelsOf } from "./exposition.ts";
 import { FAMILIES, type MetricName } from "./families.ts";
 
 /** The part of an engine that metrics are read from. */
 export type Measured = Pick<
   Engine,
-  "version" | "host" | "now" | "startedUs" | "delays" | "dataPathObstacle" | "leaseUntilUs" | "packetCounts"
+  | "version"
+  | "host"
+  | "now"
+  | "startedUs"
+  | "delays"
+  | "dataPathObstacle"
+  | "leaseUntilUs"
+  | "packetCounts"
+  | "checks"
 >;
 
 /** An interface, as it was at one time. */
@@ -66,6 +75,16 @@ const CAUSE_LABELS = Object.entries(CAUSES).map(
 );
 const STATE_LABELS = STATES.map((state) => [state, labels({ state: state.toLowerCase() })] as const);
 
+/** Adds a sample for each service check that has one. */
+function ofChecks(value: (check: CountedCheck) => number | undefined): OfHost {
+  return ({ checks }, to) => {
+    for (const check of checks) {
+      const found = value(check);
+      if (found !== undefined) to.add(found, labels({ check: check.name, file: check.file }));
+    }
+  };
+}
+
 type OfHost = (engine: Measured, to: Exposition) => void;
 
 const OF_HOST = {
@@ -89,6 +108,17 @@ const OF_HOST = {
   carp_group_demotion: ({ host }, to) => {
     for (const { name, carpDemoteCount } of host.groups()) to.add(carpDemoteCount, labels({ group: name }));
   },
+  carp_service_check_passed: ofChecks(({ outcome }) =>
+    outcome === "passed" ? 1 : outcome === "failed" ? 0 : undefined,
+  ),
+  carp_service_check_demotes: ofChecks(({ demotes }) => (demotes ? 1 : 0)),
+  carp_service_check_results_total: ({ checks }, to) => {
+    for (const { name: check, file, counts } of checks)
+      for (const [outcome, count] of Object.entries(counts)) to.add(count, labels({ check, file, outcome }));
+  },
+  carp_service_check_consecutive_results: ofChecks(({ count }) => count),
+  carp_service_check_duration_seconds: ofChecks(({ durationSeconds }) => durationSeconds),
+  carp_service_check_age_seconds: ofChecks(({ ageSeconds }) => ageSeconds),
   carp_advertisements_received_total: ({ host: { statistics } }, to) => {
     to.add(statistics.receivedIpv4, IPV4);
     to.add(statistics.receivedIpv6, IPV6);

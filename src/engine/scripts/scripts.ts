@@ -3,7 +3,7 @@
  * directory exists.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Priority } from "../../core/model.ts";
 import { directoriesOf } from "./directories.ts";
@@ -19,7 +19,9 @@ export interface ScriptsOptions {
   readonly etcDir: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly runner: RunnerProcess;
-  readonly log: (priority: Priority, text: string) => void;
+  /** @param kind of which the number of lines is limited */
+  readonly log: (priority: Priority, text: string, kind?: string) => void;
+  readonly failed: ServiceChecksOptions["failed"];
   readonly judge: ServiceChecksOptions["judge"];
   /** Called once when scripts can no longer be run, for which a new engine is needed. */
   readonly lost: () => void;
@@ -31,13 +33,20 @@ export class Scripts {
   readonly #runner: Runner;
   readonly #directories: readonly string[];
 
-  constructor({ etcDir, environment, runner, log, judge, lost }: ScriptsOptions) {
+  constructor({ etcDir, environment, runner, log, failed, judge, lost }: ScriptsOptions) {
     const { hooks, checks } = directoriesOf({ ...environment, CARP_ETC_DIR: etcDir });
     this.#runner = new Runner({ log, process: runner, lost });
     this.#directories = [...hooks, ...checks];
     const run = this.#runner.run.bind(this.#runner);
     this.hooks = new Hooks({ exist: () => hooks.some((each) => existsSync(each)), run, log });
-    this.checks = new ServiceChecks({ exist: () => checks.some((each) => existsSync(each)), run, judge });
+    this.checks = new ServiceChecks({
+      exist: () => checks.some((each) => existsSync(each)),
+      stamp: (files) => [...checks, ...files].map(changeOf).join(),
+      run,
+      log,
+      failed,
+      judge,
+    });
   }
 
   start(): void {
@@ -46,11 +55,13 @@ export class Scripts {
 
   /** Waits for the hooks of the changes so far, at most 5 seconds, and stops the runner. */
   async finish(): Promise<void> {
+    this.checks.stop();
     await Promise.race([this.hooks.idle(), pause(LAST_HOOKS_MS, undefined, { ref: false })]);
     await this.stop();
   }
 
   stop(): Promise<void> {
+    this.checks.stop();
     return this.#runner.stop();
   }
 
@@ -61,5 +72,15 @@ export class Scripts {
 
   get #exist(): boolean {
     return this.#directories.some((each) => existsSync(each));
+  }
+}
+
+/** When a file or directory was last changed: another text after each change, also of its mode. */
+function changeOf(path: string): string {
+  try {
+    const { ctimeMs, ino } = statSync(path);
+    return `${ino} ${ctimeMs}`;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "";
   }
 }

@@ -32,6 +32,7 @@ import { printable } from "../../control/printable.ts";
 import type { HostConfiguration } from "../../core/command.ts";
 import { HIGHEST_COUNTER } from "../../core/counters/own-counters.ts";
 import { newInterface } from "../../core/interface/reconfigure.ts";
+import { MOST_BY_SERVICES } from "../../core/service-demotion.ts";
 import { SYSCTL_VARIABLES } from "../../core/sysctl.ts";
 import { parseAddress } from "../../protocol/address.ts";
 import type { SavedCounters } from "./counter-floor.ts";
@@ -129,6 +130,14 @@ const SavedGrace = z.strictObject({
   changesOverUs: z.number().nonnegative(),
 });
 
+const SavedCheck = z.strictObject({
+  file: z.string(),
+  name: z.string(),
+  by: z.int().positive().max(MOST_BY_SERVICES),
+  group: GroupName.optional(),
+  isScheduled: z.boolean().optional(),
+});
+
 const SavedGroup = z.strictObject({ name: GroupName, carpDemoteCount: z.int().positive() });
 
 const Saved = z.strictObject({
@@ -139,6 +148,7 @@ const Saved = z.strictObject({
   groups: distinct(SavedGroup, "name", "group"),
   reasons: distinct(NamedDemotion, "reason", "reason"),
   units: distinct(SavedUnit, "unit", "unit").default([]),
+  failedChecks: distinct(SavedCheck, "file", "check").default([]),
   windows: SavedWindows.default([]),
   signsLinkLocals: z.array(SavedVhid).default([]),
   graces: distinct(SavedGrace, "interface", "grace").default([]),

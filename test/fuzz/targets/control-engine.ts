@@ -102,6 +102,7 @@ export class ControlledEngine {
           return { effects: [] };
         },
         serviceStatus: async () => ({ error: "no checks here" }),
+        checks: [],
         log: (priority, text) => {
           assert.ok(!text.includes(PASS), "a secret is logged");
           // Changes are logged with who made them.

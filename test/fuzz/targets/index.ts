@@ -15,6 +15,7 @@ import { runnerMessages } from "./runner-messages.ts";
 import { runnerOrders } from "./runner-orders.ts";
 import { runnerReports } from "./runner-reports.ts";
 import { savedState } from "./saved-state.ts";
+import { scriptHeads } from "./script-heads.ts";
 import { wrongDigests } from "./wrong-digests.ts";
 
 export const targets: readonly Target[] = [
@@ -26,6 +27,7 @@ export const targets: readonly Target[] = [
   commandLines,
   hostnameFiles,
   clusters,
+  scriptHeads,
   ifstatedFiles,
   completion,
   netstartDirectories,

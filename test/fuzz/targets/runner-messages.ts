@@ -68,7 +68,7 @@ function checkReport(report: RunnerMessage): void {
   if (report.kind !== "ran") assert.ok(Number.isSafeInteger(report.pid) && report.pid > 1);
   else
     for (const { outcome, output } of report.results) {
-      assert.ok(["passed", "failed", "refused"].includes(outcome));
+      assert.ok(["passed", "failed", "refused", "listed"].includes(outcome));
       // Characters, of which each was a byte at least.
       assert.ok([...output].length <= MAX_OUTPUT_BYTES);
     }
@@ -95,7 +95,14 @@ const report = fc.oneof(
       fc.record({
         name: text,
         path: text,
-        outcome: fc.constantFrom("passed", "failed", "refused"),
+        outcome: fc.constantFrom("passed", "failed", "refused", "listed"),
+        settings: fc.option(
+          fc.record({
+            every: fc.integer({ min: 0, max: 90_000 }),
+            user: fc.constantFrom("nobody", "0", "a b"),
+          }),
+          { nil: undefined },
+        ),
         why: fc.option(text, { nil: undefined }),
         output: text,
       }),
@@ -105,6 +112,8 @@ const report = fc.oneof(
 );
 const asked = fc.oneof(
   fc.record({ id, kind: fc.constantFrom("checks", "hooks", "scripts") }),
+  fc.record({ id, kind: fc.constant("checks"), only: fc.array(text, { maxLength: 2 }) }),
+  fc.record({ id, kind: fc.constant("checks"), list: fc.boolean() }),
   fc.record({
     id,
     kind: fc.constant("hooks"),

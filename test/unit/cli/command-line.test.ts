@@ -26,6 +26,22 @@ const PACKETS = {
   withheld: 0,
 };
 
+const CHECK = {
+  name: "web",
+  path: "/x/web",
+  outcome: "passed",
+  output: "",
+  count: 4,
+  durationSeconds: 0.02,
+  ageSeconds: 3,
+  demotes: false,
+  every: 5,
+  timeout: 2,
+  fall: 3,
+  rise: 2,
+  demote: 50,
+  group: "www",
+} as const;
 const demotion: DemotionView = {
   counter: 290,
   written: 0,
@@ -53,6 +69,8 @@ function answer({ method, params }: Asked): unknown {
       return [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }];
     case "demotion":
       return demotion;
+    case "checks":
+      return [CHECK];
     case "statistics":
       return name === "carp7"
         ? { error: { code: 1, message: "carp7: no such interface" } }
@@ -235,6 +253,7 @@ test("status as JSON has interfaces, groups and the parts of the demotion counte
   ]) {
     const { interfaces, groups, ...rest } = JSON.parse((await carpctl(...words)).out);
     assert.deepEqual(rest.demotion, demotion);
+    assert.deepEqual(rest.checks, [{ ...CHECK, why: null, user: null }]);
     assert.equal(interfaces[0].nodes[0].ageSeconds, 4);
     assert.deepEqual(groups, [{ name: "www", carpDemoteCount: 3, interfaces: ["carp1"] }]);
   }

@@ -179,9 +179,9 @@ const heard = { source: "192.0.2.2", advbase: 1, advskew: 0, demote: 0, atUs: 3_
 
 function status(
   interfaces: readonly InterfaceView[],
-  { groups = [], packets = [], demotion, ...rest }: Partial<HostStatus & Page> = {},
+  { groups = [], packets = [], demotion, checks = [], ...rest }: Partial<HostStatus & Page> = {},
 ): string {
-  return statusText({ interfaces, groups, packets, demotion }, { ...page, ...rest });
+  return statusText({ interfaces, groups, packets, demotion, checks }, { ...page, ...rest });
 }
 
 test("a grace is told: what is signed with, until when, and who uses the old", () => {
@@ -417,6 +417,47 @@ test("status names the unicast peers of an interface", () => {
 });
 
 test("status without interfaces says so", () => assert.equal(status([]), "no carp interfaces\n"));
+
+test("each service check is told with its last result, and its output when it failed", () => {
+  const check = {
+    path: "/x",
+    output: "",
+    count: 1,
+    demotes: false,
+    timeout: 10,
+    fall: 1,
+    rise: 1,
+    demote: 50,
+  };
+  const failed = {
+    ...check,
+    outcome: "failed",
+    why: "exit status 1",
+    durationSeconds: 0.012,
+    ageSeconds: 2.9,
+  } as const;
+  const checks = [
+    { ...check, name: "new", outcome: "waiting", every: 5 },
+    { ...check, name: "web", outcome: "passed", count: 3, durationSeconds: 0.5, ageSeconds: 61 },
+    { ...check, name: "ill", outcome: "refused", why: "/x/ill:2: evry: unknown word" },
+    { ...failed, name: "dns", count: 2, fall: 3, output: "\x1b[2J\nno answer\n" },
+    { ...failed, name: "db", demotes: true, group: "db" },
+    { ...check, name: "back", outcome: "passed", rise: 2, demotes: true, durationSeconds: 1, ageSeconds: 0 },
+  ] as const;
+  assert.equal(
+    status([], { checks, columns: 200 }),
+    `no carp interfaces
+check new: not run yet, every 5 s
+check web: passed, 3 times, in 0.5 s, 61 s ago
+check ill: not run (/x/ill:2: evry: unknown word)
+check dns: failed (exit status 1), 2 of 3 before it demotes, 2 times, in 0.012 s, 2 s ago
+\t\\x1b[2J
+\tno answer
+check db: failed (exit status 1), in 0.012 s, 2 s ago, demotes group db by 50
+check back: passed, 1 of 2 before it promotes, in 1 s, 0 s ago, demotes by 50
+`,
+  );
+});
 
 test("below the table stands what the host is demoted for, and nothing when it is not", () => {
   const demotion = {

@@ -18,6 +18,14 @@ import {
 } from "./driver.ts";
 import { advertisement, said } from "./peer.ts";
 
+/** A failed service check. */
+const check = (name: string, by = 2 ** 20, group?: string) => ({
+  file: `/x/${name}`,
+  name,
+  by,
+  ...(group === undefined ? {} : { group }),
+});
+
 const NO_CARRIER = link("eth0", { carrier: false });
 
 function demotion(station: Station): number | undefined {
@@ -478,7 +486,8 @@ describe("demotion for a reason with a name", () => {
   it("failed services demote by 1048576, once for any number of them, and are logged by default", () => {
     const station = two();
     station.sysctl("log", 2);
-    const services = (...failed: string[]) => station.does({ kind: "services", failed });
+    const services = (...names: string[]) =>
+      station.does({ kind: "services", failed: names.map((name) => check(name)) });
     assert.deepEqual(services(), []);
     assert.deepEqual(logged(services("dns", "web")), [
       "2 carp demoted by 1048576 due to service disruption (services: dns, web)",
@@ -490,16 +499,69 @@ describe("demotion for a reason with a name", () => {
     assert.equal(demotion(station), 0);
   });
 
+  it("failed services add up, and those of a group demote it alone", () => {
+    const station = two({ groups: ["www"] });
+    const services = (...failed: ReturnType<typeof check>[]) =>
+      logged(station.does({ kind: "services", failed })).map((line) => line.replace(/ in \d+ s/, ""));
+    assert.deepEqual(services(check("dns", 20)), [
+      "2 carp demoted by 20 due to service disruption (services: dns)",
+    ]);
+    assert.deepEqual(services(check("dns", 20), check("web", 50, "www"), check("web2", 7, "www")), [
+      "3 service-status demoted group www by 57 to 57 (services: web, web2)",
+    ]);
+    assert.deepEqual([demotion(station), count(station, "www"), count(station)], [20, 57, 0]);
+    assert.deepEqual(
+      ["carp0", "carp1"].map((name) => station.host.interface(name)?.nodes[0]?.demote),
+      [77, 20],
+    );
+    station.does({ kind: "demote-group", group: "www", by: 3 });
+    station.does({ kind: "demote-group", group: "www", by: -128 });
+    assert.equal(count(station, "www"), 57);
+    station.does({ kind: "demote-group", group: "www", by: 3 });
+    assert.deepEqual(services(check("dns", 20), check("all"), check("web2", 7, "www")), [
+      "2 carp demoted by 1048556 due to service disruption (services: dns, all)",
+      "3 service-status promoted group www by 50 to 10 (service recovery)",
+    ]);
+    assert.deepEqual(services(), [
+      "2 carp promoted by 1048576 due to service recovery",
+      "3 service-status promoted group www by 7 to 3 (service recovery)",
+    ]);
+    assert.deepEqual([demotion(station), count(station, "www")], [0, 3]);
+  });
+
+  it("the demotion of a group by services is saved for the next engine", () => {
+    const station = two({ groups: ["www"] });
+    station.does({ kind: "demote-group", group: "www", by: 3 });
+    const failed = [check("dns", 20), check("web", 50, "www")];
+    station.does({ kind: "services", failed });
+    const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    next.host.restore(station.host.configuration, () => 0, next.now);
+    assert.deepEqual([demotion(next), count(next, "www"), next.host.failedChecks], [20, 53, failed]);
+    next.does({ kind: "services", failed: [] });
+    assert.deepEqual([demotion(next), count(next, "www")], [0, 3]);
+  });
+
+  it("a demotion for services by an earlier version is known, though not whose it is", () => {
+    const station = two();
+    station.does({ kind: "services", failed: [check("dns")] });
+    const { failedChecks: _, ...earlier } = station.host.configuration;
+    const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
+    next.host.restore(earlier, () => 0, next.now);
+    assert.deepEqual(next.host.failedChecks, [{ file: "", name: "unknown", by: 2 ** 20 }]);
+    assert.equal(demotion(next), 2 ** 20);
+  });
+
   it("is saved for the next engine, apart from the writes and without the part of faults", () => {
     const station = two();
     station.sysctl("demotion", 5);
     station.does({ kind: "demote", reason: "backup", by: 50 });
-    station.does({ kind: "services", failed: ["dns"] });
+    station.does({ kind: "services", failed: [check("dns")] });
     station.link(NO_CARRIER);
     assert.equal(demotion(station), 1_048_871);
     const next = new Station(new World(), { links: [link("eth0"), link("eth1")] });
     next.host.restore(station.host.configuration, () => 0, next.now);
     assert.deepEqual(next.host.demotion, { ...station.host.demotion, counter: 1_048_631, faults: [] });
+    assert.deepEqual(next.host.failedChecks, [check("dns")]);
     next.does({ kind: "services", failed: [] });
     next.does({ kind: "promote", reason: "backup" });
     assert.equal(demotion(next), 5);

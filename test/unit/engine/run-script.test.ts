@@ -19,10 +19,17 @@ after(() => rmSync(directory, { recursive: true }));
 
 function run(path: string, environment: Readonly<Record<string, string>> = {}) {
   const options = { limitMs: 10_000, environment, began: () => {}, ended: () => {} };
-  return runScript({ name: "script", path }, options);
+  return runScript({ name: "script", file: path, path }, options);
 }
 
-const failed = (path: string, why: string) => ({ name: "script", path, outcome: "failed", why, output: "" });
+const failed = (path: string, why: string) => ({
+  name: "script",
+  file: path,
+  path,
+  outcome: "failed",
+  why,
+  output: "",
+});
 
 test("a script that is not there has failed", async () => {
   assert.deepEqual(await run("/nonexistent"), failed("/nonexistent", "cannot be run (ENOENT)"));

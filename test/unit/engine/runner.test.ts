@@ -136,7 +136,7 @@ test("one that says nothing is given up when a script must long have ended", asy
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const { runner, lines, lost } = made(context, "");
   const ran = runner.run(JOB);
-  context.mock.timers.tick(20_000);
+  context.mock.timers.tick(70_000);
   const interrupted = "the runner was given up: it does not report";
   assert.deepEqual(await ran, { interrupted, again: false });
   await lost;

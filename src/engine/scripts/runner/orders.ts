@@ -8,6 +8,7 @@ import { jsonLine } from "../../../control/framing.ts";
 import { commonEnvironment, directoriesOf } from "../directories.ts";
 import { KINDS, MAX_OUTPUTS_BYTES, type Result, Run, type RunnerMessage, readMessages } from "./messages.ts";
 import { killGroup, runScript } from "./run-script.ts";
+import { type Headed, withHead } from "./script-settings.ts";
 import { scriptsIn } from "./trusted-scripts.ts";
 
 /**
@@ -55,16 +56,34 @@ async function results(
   ended: (pid: number) => void,
 ): Promise<Result[]> {
   const { together, limitMs } = KINDS[run.kind];
-  const scripts = directoriesOf(from)
-    [run.kind].flatMap((directory) => scriptsIn(directory))
+  const only = run.kind === "checks" && run.only !== undefined ? new Set(run.only) : undefined;
+  const found = directoriesOf(from)
+    [run.kind].flatMap((directory) => scriptsIn(directory, 0, only))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const scripts = await Promise.all(found.map((script) => withHead(script, run.kind)));
   const change = run.kind === "hooks" ? run.change : {};
   const environment = { ...commonEnvironment(from), ...change };
-  const options = { limitMs, environment, began, ended };
-  if (together) return Promise.all(scripts.map((script) => runScript(script, options)));
+  const result = async (script: Headed): Promise<Result> => {
+    const { settings, as } = script;
+    if (!isAsked(script, run)) return listed(script);
+    const ownMs = settings.timeout === undefined ? limitMs : settings.timeout * 1000;
+    const ran = await runScript(script, { limitMs: ownMs, as, environment, began, ended });
+    return { ...ran, settings };
+  };
+  if (together) return Promise.all(scripts.map(result));
   const done: Result[] = [];
-  for (const script of scripts) done.push(await runScript(script, options));
+  for (const script of scripts) done.push(await result(script));
   return done;
+}
+
+/** Whether the order is to run the script, and not only to tell of it. */
+function isAsked({ settings, refusal }: Headed, run: Run): boolean {
+  if (run.kind === "hooks" || refusal !== undefined || run.only !== undefined) return true;
+  return run.list === undefined && settings.every === undefined;
+}
+
+function listed({ name, file, path, settings }: Headed): Result {
+  return { name, file, path, settings, outcome: "listed", output: "" };
 }
 
 /** Drops output beyond the room of one message. */

@@ -18,20 +18,29 @@ const DYING_MS = 1000;
 
 export interface ScriptOptions {
   readonly limitMs: number;
+  /** The user that it is run as; undefined: this process's. */
+  readonly as?: { readonly uid: number; readonly gid: number } | undefined;
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly began: (pid: number) => void;
   readonly ended: (pid: number) => void;
 }
 
+/** Scripts whose process did not go when it was killed, by file. */
+const undying = new Set<string>();
+
 export function runScript(script: Script, options: ScriptOptions): Promise<Result> {
-  const { name, path, refusal } = script;
-  if (refusal !== undefined)
-    return Promise.resolve({ name, path, outcome: "refused", why: refusal, output: "" });
+  const { name, file, path, refusal } = script;
+  const own = { name, path, file };
+  if (refusal !== undefined) return Promise.resolve({ ...own, outcome: "refused", why: refusal, output: "" });
   const cannotBeRun = ({ code }: NodeJS.ErrnoException): Result => {
-    return { name, path, outcome: "failed", why: `cannot be run (${code})`, output: "" };
+    return { ...own, outcome: "failed", why: `cannot be run (${code})`, output: "" };
   };
+  // Each further one would stay as well.
+  if (undying.has(file))
+    return Promise.resolve({ ...own, outcome: "failed", why: "cannot be killed", output: "" });
+  const beganMs = performance.now();
   return new Promise((resolve) => {
-    const child = started(path, options.environment);
+    const child = started(path, options);
     if (child instanceof Error) return resolve(cannotBeRun(child));
     const { pid } = child;
     // Without room for another descriptor it has no pipes either.
@@ -43,7 +52,10 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
     const end = (why: string) => {
       killedFor ??= why;
       killGroup(pid);
-      setTimeout(() => finish(killedFor), DYING_MS).unref();
+      setTimeout(() => {
+        if (!finished) undying.add(file);
+        finish(killedFor);
+      }, DYING_MS).unref();
     };
     const limit = setTimeout(
       () => end(`did not end within ${options.limitMs / 1000} seconds`),
@@ -58,7 +70,8 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
       child.stderr.destroy();
       options.ended(pid);
       const outcome = why === undefined ? "passed" : "failed";
-      resolve({ name, path, outcome, ...(why === undefined ? {} : { why }), output: output.text });
+      const durationMs = Math.round(performance.now() - beganMs);
+      resolve({ ...own, outcome, durationMs, ...(why === undefined ? {} : { why }), output: output.text });
     };
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("error", () => {});
@@ -72,6 +85,7 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
       });
     }
     child.once("exit", (code, signal) => {
+      undying.delete(file);
       const why =
         killedFor ??
         (signal !== null ? `killed by ${signal}` : code !== 0 ? `exit status ${code}` : undefined);
@@ -82,7 +96,7 @@ export function runScript(script: Script, options: ScriptOptions): Promise<Resul
 }
 
 /** The script's process; an error of some kinds is thrown, any other is an event of a process without a pid. */
-function started(path: string, environment: Readonly<NodeJS.ProcessEnv>) {
+function started(path: string, { environment, as }: ScriptOptions) {
   try {
     // Detached: a session and a process group of its own. Not execa, which waits for the pipes to close.
     return spawn(path, [], {
@@ -90,6 +104,8 @@ function started(path: string, environment: Readonly<NodeJS.ProcessEnv>) {
       stdio: ["ignore", "pipe", "pipe"],
       env: environment,
       cwd: "/",
+      // With a user it has that user's group and no other.
+      ...as,
     });
   } catch (error) {
     return error as NodeJS.ErrnoException;

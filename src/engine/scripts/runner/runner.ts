@@ -131,7 +131,7 @@ export class Runner {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     clearTimeout(pending.silence);
-    const limitMs = KINDS[pending.job.kind].limitMs + SILENT_MS;
+    const limitMs = KINDS[pending.job.kind].longestMs + SILENT_MS;
     pending.silence = setTimeout(() => this.#lose("it does not report"), limitMs);
   }
 

@@ -24,7 +24,7 @@ const READS = [
     "configuration",
     "demotion",
   ] as const),
-  ...(["sysctl-get", "statistics", "service-status"] as const),
+  ...(["sysctl-get", "statistics", "service-status", "checks"] as const),
 ];
 
 /** Changes, and what a denial names. */

@@ -39,6 +39,12 @@ const FAILED = {
   outcome: "failed",
   why: "exit status 1",
   output: "secret",
+  count: 2,
+  demotes: true,
+  timeout: 10,
+  fall: 1,
+  rise: 1,
+  demote: 50,
 } as const;
 
 let directory: string;
@@ -103,6 +109,7 @@ beforeEach(async () => {
       return on ? { effects: [] } : { error: "the disk is full" };
     },
     serviceStatus: async () => evaluation,
+    checks: [{ ...FAILED, file: "/x/web", counts: { passed: 0, failed: 2, refused: 0 } }],
     log: (priority, text) => void (priority === 5 ? changes : logged).push(text),
   };
   server = new ControlServer(new ControlSockets({ runDir: directory }), {
@@ -323,6 +330,11 @@ test("service-status: the checks; their output only for root", async () => {
     engine.call("service-status", {}),
     refused(ErrorCode.refused, "the checks did not run"),
   );
+});
+
+test("checks: the last results; their output only for root", async () => {
+  assert.deepEqual(await engine.call("checks", {}), [FAILED]);
+  assert.deepEqual(await (await as(MEMBER)).call("checks", {}), [{ ...FAILED, output: "" }]);
 });
 
 test("parameters that do not fit are refused by every method, before anything is done", async () => {

@@ -9,6 +9,22 @@ import { FAMILIES, type Family } from "../../../../src/engine/metrics/families.t
 import { type Measured, readMetrics } from "../../../../src/engine/metrics/samples.ts";
 import { promtool } from "../../promtool.ts";
 
+const CHECK = {
+  name: "web",
+  path: "/etc/carp/service_status.d/web",
+  file: "/etc/carp/service_status.d/web",
+  outcome: "failed",
+  output: "",
+  count: 2,
+  counts: { passed: 5, failed: 3, refused: 0 },
+  durationSeconds: 0.012,
+  ageSeconds: 4.5,
+  demotes: true,
+  timeout: 10,
+  fall: 1,
+  rise: 1,
+  demote: 50,
+} as const;
 const NOW = { us: 10_000_000, epochUs: 1_700_000_010_000_000 };
 
 function engine(interfaces: number, description = "www"): Measured & { host: Host } {
@@ -44,6 +60,7 @@ function engine(interfaces: number, description = "www"): Measured & { host: Hos
       malformed: 6,
       withheld: 7,
     }),
+    checks: [CHECK],
   };
 }
 
@@ -86,6 +103,7 @@ test("the values are the engine's", async () => {
   of.host.command({ kind: "demote", reason: "disk", by: 5 }, NOW);
   of.host.handle({ kind: "stray", device: "eth1", family: 6 }, NOW);
   const text = await exported(of);
+  const ofCheck = `{check="web",file="${CHECK.file}"}`;
   for (const line of [
     'carp_build_info{version="1.2.3"} 1',
     "carp_engine_start_time_seconds 1700000004",
@@ -105,6 +123,12 @@ test("the values are the engine's", async () => {
     'carp_interface_packets_dropped_total{interface="carp0",cause="malformed"} 6',
     'carp_interface_packets_withheld_total{interface="carp1"} 7',
     'carp_interface_nodes_held_ratio{interface="carp0"} 1',
+    `carp_service_check_passed${ofCheck} 0`,
+    `carp_service_check_demotes${ofCheck} 1`,
+    `carp_service_check_results_total{check="web",file="${CHECK.file}",outcome="failed"} 3`,
+    `carp_service_check_consecutive_results${ofCheck} 2`,
+    `carp_service_check_duration_seconds${ofCheck} 0.012`,
+    `carp_service_check_age_seconds${ofCheck} 4.5`,
   ])
     assert.ok(text.includes(`\n${line}\n`), `${line}\n${text}`);
 });
