@@ -275,7 +275,7 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["promote", "carpctl: a word is missing\nusage: carpctl promote REASON | --unit UNIT\n"],
   ["maintenance maybe", 'carpctl: mode maybe: must be "on", "off"\nusage: carpctl maintenance [on|off]\n'],
   ["monitor carp0", "carpctl: carp0: unknown argument\nusage: carpctl monitor\n"],
-  ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor\n"],
+  ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor [--listen SECONDS]\n"],
   ["check", "carpctl: a word is missing\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
   ["check a=/etc", "carpctl: at least two hosts are compared\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
   ["plan", "carpctl: a word is missing\nusage: carpctl plan NAME=PATH NAME=PATH...\n"],

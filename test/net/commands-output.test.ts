@@ -224,6 +224,7 @@ carp0  1  MASTER  AGE  10.0.0.1/24  eth0  1/0  this host  ${changes}
         groups: ["carp"],
         problems: [],
         repairs: 0,
+        wrongDigests: [],
         addresses: [
           { family: 4, address: "10.0.0.1", prefixLength: 24, broadcast: "10.0.0.255" },
           { family: 6, address: "2001:db8::1", prefixLength: 64, broadcast: null },

@@ -22,7 +22,7 @@ async function feed(input: Uint8Array): Promise<void> {
   const words = Buffer.from(input.subarray(0, MOST_BYTES)).toString("utf8").split("\0");
   const current = words.at(-1) ?? "";
   const text = await complete(words, nowhere);
-  if (/^:(files|directories|hosts)\n$/.test(text)) return;
+  if (/^:(files|named-files|directories|hosts)\n$/.test(text)) return;
   assert.ok(text === "" || text.endsWith("\n"));
   const lines = text.split("\n").slice(0, -1);
   const candidates = lines.map((line) => line.split("\t"));
