@@ -14,7 +14,8 @@ import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
-import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
+import type { CarpInterface } from "./interface/carp-interface.ts";
+import type { InterfaceHost } from "./interface/interface-host.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
 import { Receiver } from "./receiver.ts";
@@ -396,7 +397,7 @@ export class Host {
 
   // The host's side for interfaces.
 
-  #forInterfaces(balancing: true | string): HostOfInterfaces {
+  #forInterfaces(balancing: true | string): InterfaceHost {
     const host = this;
     return {
       get preempt() {

@@ -135,12 +135,12 @@ function answerWatchdog(): void {
 /** Gives back the memory that only starting, configuring and other rare work needed. */
 function giveBackMemory(): void {
   let before = 0;
-  const look = async () => {
+  const look = () => {
     if (process.resourceUsage().minorPageFault - before < FAULTS_OF_RARE_WORK) return;
-    await nativeProcess.giveBackMemory();
+    nativeProcess.giveBackMemory();
     before = process.resourceUsage().minorPageFault;
   };
-  setInterval(() => void look(), MEMORY_CHECK_EVERY_MS).unref();
+  setInterval(look, MEMORY_CHECK_EVERY_MS).unref();
 }
 
 /**

@@ -48,7 +48,7 @@ export const nativeProcess = addon as {
   /** undefined: no user has that name. */
   userId(name: string): User | undefined;
   /** Unmaps what is in memory of the program, which is found again where it is used, and what was freed. */
-  giveBackMemory(): Promise<void>;
+  giveBackMemory(): void;
   /** Lifts RLIMIT_MEMLOCK, which kernels before 5.11 count maps against. @returns 0 or an errno. */
   unlimitLockedMemory(): number;
   /** Locks an open file for this process. @returns 0 or an errno; EWOULDBLOCK: another process has it. */

@@ -8,8 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "support/apart.h"
-
 namespace carp {
 namespace {
 
@@ -29,13 +27,11 @@ int unmapProgram(dl_phdr_info* object, size_t, void*) {
   return 1;
 }
 
-// giveBackMemory(): a promise. The kernel takes some milliseconds.
-Napi::Value giveBackMemory(const Napi::CallbackInfo& info) {
-  const auto work = [] {
-    malloc_trim(0);
-    return dl_iterate_phdr(unmapProgram, nullptr);
-  };
-  return Apart<int>::run(info.Env(), work, [](Napi::Env env, const int&) { return env.Undefined(); });
+// giveBackMemory(): takes two or three milliseconds. Not on another thread: that one would hold the lock of the
+// process's memory, and where processors are busy the main thread, of a higher priority, would wait for it long.
+void giveBackMemory(const Napi::CallbackInfo&) {
+  malloc_trim(0);
+  dl_iterate_phdr(unmapProgram, nullptr);
 }
 
 }  // namespace

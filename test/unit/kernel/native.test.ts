@@ -49,7 +49,7 @@ test("what is no Unix socket has no peer", async () => {
   server.close();
 });
 
-test("memory that the program needs no longer is given back, and what it needs is found again", async () => {
+test("memory that the program needs no longer is given back, and what it needs is found again", () => {
   /** In kB, of the mappings of the program's file. */
   const resident = () => {
     let inProgram = false;
@@ -61,7 +61,7 @@ test("memory that the program needs no longer is given back, and what it needs i
     return sum;
   };
   const before = resident();
-  await nativeProcess.giveBackMemory();
+  nativeProcess.giveBackMemory();
   const after = resident();
   assert.ok(after < 0.7 * before, `${before} kB before, ${after} kB after`);
   assert.deepEqual([3, 1, 2].toSorted(), [1, 2, 3]);
