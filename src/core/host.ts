@@ -14,8 +14,7 @@ import type { Effect, LogFields } from "./effect.ts";
 import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
-import type { CarpInterface } from "./interface/carp-interface.ts";
-import type { InterfaceHost } from "./interface/interface-host.ts";
+import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
 import { Receiver } from "./receiver.ts";
@@ -397,7 +396,7 @@ export class Host {
 
   // The host's side for interfaces.
 
-  #forInterfaces(balancing: true | string): InterfaceHost {
+  #forInterfaces(balancing: true | string): HostOfInterfaces {
     const host = this;
     return {
       get preempt() {

@@ -6,16 +6,15 @@
 import type { Carpdevs } from "./carpdevs.ts";
 import { type Claim, Claims } from "./claims.ts";
 import type { Effect } from "./effect.ts";
-import { CarpInterface } from "./interface/carp-interface.ts";
+import { CarpInterface, type Host } from "./interface/carp-interface.ts";
 import type { InterfaceConfiguration } from "./interface/configuration.ts";
-import type { InterfaceHost } from "./interface/interface-host.ts";
 import { compareInterfaceNames } from "./interface/name.ts";
 import type { Instant } from "./model.ts";
 
 export interface InterfacesOptions {
   readonly carpdevs: Carpdevs;
   /** The part of the host that each interface uses. */
-  readonly host: InterfaceHost;
+  readonly host: Host;
   emit(effect: Effect): void;
   /** Called before an interface is removed. */
   forgetting(carpInterface: CarpInterface): void;

@@ -31,8 +31,10 @@ import { applyVariables } from "./state/variables-file.ts";
 const CRASH_STOP_MS = 5000;
 const SOCKET_CHECK_EVERY_MS = 2400;
 const MEMORY_CHECK_EVERY_MS = 4800;
-/** Pages of 4 kB that come into memory by work that is seldom done, and not while advertisements come and go. */
-const FAULTS_OF_RARE_WORK = 1000;
+/** Pages that come into memory between two checks while something is done that is seldom done, or the host is attacked. */
+const FAULTS_OF_WORK = 2000;
+/** So many since the last time are given back. */
+const FAULTS_WORTH_IT = 1000;
 
 /** Exit status after an internal error. */
 const INTERNAL_ERROR = 70;
@@ -132,15 +134,20 @@ function answerWatchdog(): void {
   setInterval(notifyWatchdog, everyMs / 4).unref();
 }
 
-/** Gives back the memory that only starting, configuring and other rare work needed. */
+/** Gives back the memory that only starting, configuring and other rare work needed, once that is over. */
 function giveBackMemory(): void {
+  const faults = () => process.resourceUsage().minorPageFault;
   let before = 0;
-  const look = () => {
-    if (process.resourceUsage().minorPageFault - before < FAULTS_OF_RARE_WORK) return;
+  let given = 0;
+  setInterval(() => {
+    const now = faults();
+    const isOver = now - before < FAULTS_OF_WORK;
+    before = now;
+    if (!isOver || now - given < FAULTS_WORTH_IT) return;
     nativeProcess.giveBackMemory();
-    before = process.resourceUsage().minorPageFault;
-  };
-  setInterval(look, MEMORY_CHECK_EVERY_MS).unref();
+    before = faults();
+    given = before;
+  }, MEMORY_CHECK_EVERY_MS).unref();
 }
 
 /**

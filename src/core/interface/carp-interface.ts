@@ -5,22 +5,24 @@
  */
 
 import { addressClaim, type Claim } from "../claims.ts";
+import type { CounterBook } from "../counters/counter-book.ts";
+import type { ReplayDefence } from "../counters/counter-window.ts";
 import type { CounterStyle } from "../counters/own-counters.ts";
-import type { Effective } from "../demotion.ts";
+import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect, LogFields } from "../effect.ts";
 import type { Owner } from "../election/owner.ts";
 import { SECOND } from "../election/timing.ts";
 import { VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
+import type { NotInPlace } from "../failures.ts";
 import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import type { Obstacle } from "../reason.ts";
-import { type Statistics, zeroStatistics } from "../statistics.ts";
-import type { DiscardView, InterfaceView } from "../view.ts";
+import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
+import type { DiscardView, InterfaceView, WrongDigestView } from "../view.ts";
 import { Appearance, addressing, identity } from "./appearance.ts";
 import { Condition } from "./condition.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 import { Faults } from "./faults.ts";
-import type { InterfaceHost } from "./interface-host.ts";
 import { interfaceView } from "./interface-view.ts";
 import { Leaving } from "./leaving.ts";
 import { Placement } from "./placement.ts";
@@ -28,6 +30,46 @@ import { followMac } from "./reconfigure.ts";
 import { SendRecord } from "./send-record.ts";
 import { type SignedAs, Signing } from "./signing.ts";
 import { InterfaceTransmitter } from "./transmitter.ts";
+
+/** The part of the host that its carp interfaces use. */
+export interface Host {
+  readonly preempt: boolean;
+  /** Of the interfaces that have no delay of their own. */
+  readonly preemptDelayUs: Micros;
+  /** TOS or traffic class of advertisements. */
+  readonly trafficClass: number;
+  /** Whether this host forwards IPv6: its neighbour advertisements then have the router flag. */
+  readonly isRouter: boolean;
+  /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
+  readonly balancing: true | string;
+  /** How long a host signs as before after a change of the pass or the addresses. */
+  readonly graceUs: Micros;
+  readonly counters: CounterBook;
+  readonly replayDefence: ReplayDefence;
+  link(name: string): Link | undefined;
+  /** What the kernel does not have of this interface. */
+  notInPlace(of: CarpInterface): NotInPlace;
+  /** What was found out about hosts whose digests are wrong. */
+  wrongDigests(name: string): readonly WrongDigestView[];
+  /** Its configuration has changed, or what that will be when it has left. */
+  configurationChanged(of: CarpInterface): void;
+  /** What failed for the former configuration says nothing about the new one. */
+  configuredAnew(of: CarpInterface): void;
+  readonly demotion: Demotion;
+  emit(effect: Effect): void;
+  log(priority: 2 | 3 | 4 | 5 | 6, text: string, fields: LogFields): void;
+  /** Tells a person to do something about a carp interface. */
+  complain(text: string, of: string): void;
+  /** Counts in the statistics of the interface and of the host. */
+  count(statistic: StatisticName, of: CarpInterface): void;
+  /**
+   * Reports that the nodes' settings changed; `settingsChanged` of the interface is called when the event is
+   * handled.
+   */
+  settingsChanged(carpInterface: CarpInterface, atOnce: boolean): void;
+  /** Reports that the interface has left: it may have been the last one on its carpdev. */
+  hasLeft(): void;
+}
 
 type Advertised = Extract<Event, { kind: "advertised" }>;
 
@@ -37,7 +79,7 @@ export class CarpInterface implements Owner {
   #appearance: Appearance;
   readonly transmitter: InterfaceTransmitter;
   readonly signing: Signing;
-  readonly #host: InterfaceHost;
+  readonly #host: Host;
   index = 0;
   /** Number of changes by other programs that were undone. */
   repairs = 0;
@@ -53,7 +95,7 @@ export class CarpInterface implements Owner {
   readonly #placement: Placement;
   readonly #leaving: Leaving;
 
-  constructor(configuration: InterfaceConfiguration, host: InterfaceHost, now: Instant) {
+  constructor(configuration: InterfaceConfiguration, host: Host, now: Instant) {
     this.#configuration = configuration;
     this.#host = host;
     this.#faults = new Faults(this, host);
