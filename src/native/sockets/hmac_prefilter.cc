@@ -32,6 +32,9 @@ constexpr size_t kBlockBytes = 64;
 constexpr uint8_t kInnerPad = 0x36;
 constexpr uint8_t kOuterPad = 0x5c;
 
+// One advertisement comes over both families, and copies of it by switches that fail over.
+constexpr uint32_t kRepetitions = 64;
+
 // Offsets in an advertisement.
 constexpr size_t kVhidAt = 1;
 constexpr size_t kCounterAt = 8;
@@ -96,8 +99,19 @@ bool HmacPrefilter::passes(const uint8_t* frame, size_t length) {
   const uint8_t* advertisement = advertisementIn(frame, length);
   if (advertisement == nullptr) return false;
   for (const ExpectedDigest& expected : expected_[advertisement[kVhidAt]]) {
-    if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt)) return true;
+    if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt))
+      return !isRecording(advertisement + kDigestAt);
   }
+  return false;
+}
+
+bool HmacPrefilter::isRecording(const uint8_t* digest) {
+  uint64_t part;
+  std::memcpy(&part, digest, sizeof part);
+  Passed& passed = passed_[part % kPassed];
+  if (passed.part != part) passed = {part, 0};
+  if (passed.times == kRepetitions) return true;
+  passed.times++;
   return false;
 }
 

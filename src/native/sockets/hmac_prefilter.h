@@ -1,5 +1,5 @@
-// HmacPrefilter: tells frames with an authenticated advertisement from all others, for a small part of what JavaScript
-// needs to check one, so that a flood of forgeries cannot crowd out the authentic ones. It never replaces that check:
+// HmacPrefilter: tells frames with a new authenticated advertisement from all others, for a small part of what JavaScript
+// needs to check one, so that a flood of forgeries or of recordings cannot crowd out the authentic ones. It never replaces that check:
 // a frame that passes is validated from its first byte by src/protocol.
 #pragma once
 
@@ -34,7 +34,8 @@ class HmacPrefilter {
   // frame passes from now on.
   bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
 
-  // Whether the frame carries an advertisement with the digest of one of the forms. Without forms every frame passes.
+  // Whether the frame carries an advertisement with the digest of one of the forms, and not one that has passed often: a
+  // recording. Without forms every frame passes.
   bool passes(const uint8_t* frame, size_t length);
 
  private:
@@ -54,12 +55,21 @@ class HmacPrefilter {
   bool matches(const ExpectedDigest& expected, const uint8_t* counter, const uint8_t* digest);
 
   void forget(const std::string& owner);
+  bool isRecording(const uint8_t* digest);
 
   // By vhid.
   std::array<std::vector<ExpectedDigest>, 256> expected_;
   // The vhids of each owner's forms.
   std::unordered_map<std::string, std::vector<uint8_t>> vhidsOf_;
   Context scratch_;
+  // The digests that passed, each where a part of it says until another one takes the place. As many as hundreds of virtual
+  // hosts send in some seconds: whoever repeats recordings to crowd others out needs more than these.
+  static constexpr size_t kPassed = 4096;
+  struct Passed {
+    uint64_t part = 0;
+    uint32_t times = 0;
+  };
+  std::vector<Passed> passed_ = std::vector<Passed>(kPassed);
   bool isUsable_ = true;
 };
 

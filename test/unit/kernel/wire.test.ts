@@ -253,6 +253,27 @@ test("an expected digest passes the rate limit in every packet that can carry it
   for (const frame of others) assert.ok(times(frame) < 20, frame.toString("hex"));
 });
 
+test("a recording that is repeated without end is limited like forgeries, and crowds no advertisement out", async () => {
+  expectAll();
+  const recorded = signed("sesame", 1n);
+  const counters = Array.from({ length: 40 }, (_, number) => BigInt(number + 2));
+  for (const counter of counters) {
+    for (let number = 0; number < 500; number += 1) {
+      near.wire.send("left", { family: 4, frame: recorded });
+      if (number % 200 === 0) far.wire.drain();
+    }
+    near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
+  }
+  const rateLimited = () => far.rateLimited.get("right 4") ?? 0;
+  await far.until("everything", () => far.frames.length + rateLimited() >= 40 * 501);
+  assert.ok(rateLimited() > 0);
+  const heard = far.frames.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(14 + 20 + 8));
+  assert.deepEqual(
+    heard.filter((counter) => counter !== 1n),
+    counters,
+  );
+});
+
 test("with no pass to know, there is nothing to prefer, and no frame is left out", () => {
   expectAll();
   for (const name of ["carp1", "carp2"]) far.wire.expectDigests(name, []);
