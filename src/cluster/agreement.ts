@@ -81,7 +81,7 @@ function identities(members: readonly Member[]): Finding[] {
 
 interface Outlier {
   readonly member: Member;
-  /** One of those that most are like. */
+  /** A member that most of the others are like. */
   readonly model: Member;
 }
 

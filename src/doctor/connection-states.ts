@@ -164,7 +164,7 @@ function rules({ isRoot, rules: answer, tcpIsLoose }: ConnectionStateFacts): Fin
   return finding("ok", subject, "only packets of known connections, and those that begin one, are forwarded");
 }
 
-/** The rules of a chain and of those that it jumps to. */
+/** The rules of a chain and of the chains that it jumps to. */
 function reachable({ family, table, name }: Chain, all: readonly Rule[]): Rule[] {
   const names = new Set([name]);
   const found: Rule[] = [];

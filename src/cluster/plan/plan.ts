@@ -255,7 +255,10 @@ function linkOf(name: string, host: number, at: number, addresses: readonly Inte
   return { name, index: at + 2, mac, mtu: 65_535, up: true, carrier: true, addresses };
 }
 
-/** Those that the peers list, or any: the files do not tell them. All peers are on the link. */
+/**
+ * Own addresses of the hosts, which the files do not tell: the ones that the peers list, or any. All peers are on the
+ * link.
+ */
 function ownAddressesOn(
   segment: SegmentOfFiles,
   host: string,

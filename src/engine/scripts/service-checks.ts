@@ -1,5 +1,5 @@
 /**
- * Service checks: runs those that are scheduled by themselves, each apart from the others, and all others on request,
+ * Service checks: runs each scheduled check by itself, apart from the others, and all other checks on request,
  * one evaluation at a time; has the host, or interface groups, demoted while checks fail. Requests that arrive during
  * an evaluation share the next one.
  */

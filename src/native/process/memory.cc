@@ -11,8 +11,8 @@
 namespace carp {
 namespace {
 
-// Unmaps the program's pages that nothing writes to. The kernel keeps them in its page cache, where those that are used
-// are found again; none is lost, because a segment that is not writable equals the file.
+// Unmaps the program's pages that nothing writes to. The kernel keeps them in its page cache, where the program finds again
+// what it uses; no page is lost, because a segment that is not writable equals the file.
 int unmapProgram(dl_phdr_info* object, size_t, void*) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   for (int i = 0; i < object->dlpi_phnum; i++) {

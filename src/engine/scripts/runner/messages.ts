@@ -1,7 +1,7 @@
 /**
  * The messages between the engine and its runner: one JSON object a line over a socket pair. Both ends check
  * every line against the schema and its longest length; a line that does not fit ends their conversation, never
- * the engine. An order names what kind of scripts to run, for which change, and which of those that the runner finds;
+ * the engine. An order names what kind of scripts to run, for which change, and which of the scripts found;
  * in which directories they are, and all else that root executes, the runner knows from its start.
  */
 
