@@ -1,6 +1,6 @@
 /**
  * Announcements: when a MASTER sends gratuitous ARP and neighbour advertisements. All addresses at a takeover
- * and once more after two further advertisements, because the first may be lost; also shortly after a takeover
+ * and once more with the second further advertisement, because the first may be lost; also shortly after a takeover
  * from a master that still answered, whose last packets may have led switches back to it; with `announce`,
  * each address once in every period, a few at a time, so that thousands of them are no burst.
  */
@@ -71,12 +71,12 @@ export class Announcements {
     this.#arm();
   }
 
-  /** Plans that all addresses are announced after the next advertisement. */
+  /** Plans that all addresses are announced with the next advertisement. */
   repeat(): void {
     this.#toNext = 1;
   }
 
-  /** An advertisement is sent. @returns whether all addresses are to be announced after it */
+  /** An advertisement is due. @returns whether all addresses are to be announced with it */
   advertised(): boolean {
     return this.#toNext > 0 && --this.#toNext === 0;
   }

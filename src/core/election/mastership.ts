@@ -116,10 +116,13 @@ export class Mastership {
     this.#arm(Math.min(this.#advertiseAtUs, now.us + this.#options.says().intervalUs));
   }
 
-  /** The advertise timer fired: advertises, and announces again when that is due. */
+  /**
+   * The advertise timer fired: advertises, and announces again when that is due. The announcement goes first: a host that
+   * the advertisement moves to take over would lose the switch to an announcement behind it.
+   */
   advertiseTimer(now: Instant): void {
-    this.advertise(now);
     if (this.#announcements.advertised()) this.announce();
+    this.advertise(now);
   }
 
   /** An advertisement left: the lease is renewed from that moment. */
@@ -149,7 +152,7 @@ export class Mastership {
     this.#announcements.timer(now.us);
   }
 
-  /** Plans that all addresses are announced after the next advertisement. */
+  /** Plans that all addresses are announced with the next advertisement. */
   announceAgain(): void {
     this.#announcements.repeat();
   }

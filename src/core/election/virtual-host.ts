@@ -247,7 +247,7 @@ export class VirtualHost {
     if (this.#serves(now)) this.#mastership.announce();
   }
 
-  /** An announcement did not leave: it is repeated after the next advertisement. */
+  /** An announcement did not leave: it is repeated with the next advertisement. */
   announcementFailed(): void {
     this.#mastership.announceAgain();
   }
