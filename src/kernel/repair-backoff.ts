@@ -26,6 +26,7 @@ export class RepairBackoff {
   #pauseMs = 0;
   #pause: NodeJS.Timeout | undefined;
   #quiet: NodeJS.Timeout | undefined;
+  #complained = false;
 
   constructor(options: RepairBackoffOptions) {
     this.#options = options;
@@ -41,12 +42,20 @@ export class RepairBackoff {
     return this.#pauseMs;
   }
 
-  /** @param what another program changed, in words; may be empty. @returns whether to repair it now */
+  /**
+   * @param what another program changed, in words; empty when it is not known that one did, as for a device that needs
+   * several tries by itself: these are spaced out too, without a complaint
+   * @returns whether to repair it now
+   */
   allows(what: readonly string[]): boolean {
     if (this.waits) return false;
     const now = performance.now();
     this.#repairs = this.#repairs.filter((at) => now - at < REPAIRS_WITHIN_MS);
-    if (this.#pauseMs === 0 && this.#repairs.length >= REPAIRS) this.#begin(what);
+    if (this.#pauseMs === 0 && this.#repairs.length >= REPAIRS) {
+      this.#pauseMs = FIRST_PAUSE_MS;
+      this.#expectQuiet();
+    }
+    if (this.#pauseMs > 0 && what.length > 0) this.#complainOnce(what);
     const dueMs = (this.#repairs.at(-1) ?? 0) + this.#pauseMs;
     if (this.#pauseMs > 0 && now < dueMs) {
       this.#wait(dueMs - now);
@@ -65,13 +74,12 @@ export class RepairBackoff {
     clearTimeout(this.#quiet);
   }
 
-  #begin(what: readonly string[]): void {
-    const last = what.length > 0 ? ` (${what.join("; ")})` : "";
-    this.#pauseMs = FIRST_PAUSE_MS;
-    this.#expectQuiet();
+  #complainOnce(what: readonly string[]): void {
+    if (this.#complained) return;
+    this.#complained = true;
     this.#options.complain(
-      `${this.#options.subject}: changed again${last} after ${REPAIRS} repairs in ${REPAIRS_WITHIN_MS / 1000} s:` +
-        " another program keeps changing it; it is repaired less often from now on",
+      `${this.#options.subject}: changed again (${what.join("; ")}) after ${REPAIRS} repairs in ` +
+        `${REPAIRS_WITHIN_MS / 1000} s: another program keeps changing it; it is repaired less often from now on`,
     );
   }
 
@@ -88,6 +96,8 @@ export class RepairBackoff {
     this.#quiet = setTimeout(() => {
       this.#repairs = [];
       this.#pauseMs = 0;
+      if (!this.#complained) return;
+      this.#complained = false;
       this.#options.complain(
         `${this.#options.subject}: left alone for ${REPAIRS_WITHIN_MS / 1000} s:` +
           " changes are undone at once again",

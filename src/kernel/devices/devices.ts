@@ -354,7 +354,8 @@ export class Devices {
       entry.complaints.delete("backoff");
       void this.#run(entry);
     } else if (entry.backoff.pauseMs >= LONG_PAUSE_MS) {
-      complain(entry, "backoff", `another program keeps changing it (${changed.join()})`);
+      const last = changed.length > 0 ? ` (${changed.join()})` : "";
+      complain(entry, "backoff", `another program keeps changing it${last}`);
       this.#tellPlaced(entry, false);
     }
   }

@@ -79,6 +79,18 @@ test("the end of a backoff is told of once, and repairs are allowed at once agai
   assert.deepEqual(said, [COMPLAINT, QUIET, COMPLAINT]);
 });
 
+test("tries that no other program caused are spaced out without a complaint; what one undoes then is told of", () => {
+  const allowed = Array.from({ length: 6 }, () => backoff.allows([]));
+  assert.deepEqual(allowed, [true, true, true, true, true, false]);
+  pass(16_000);
+  assert.deepEqual(said, []);
+  for (let n = 0; n < 6; n += 1) backoff.allows([]);
+  pass(100);
+  assert.equal(backoff.allows(["address 10.0.0.1 was removed"]), true);
+  pass(16_000);
+  assert.deepEqual(said, [COMPLAINT, QUIET]);
+});
+
 test("nothing is said after it was closed", () => {
   fight(1000);
   backoff.close();
