@@ -25,15 +25,17 @@ export interface HostExamined {
   readonly notSaved: string | undefined;
   /** Whether a service manager starts the engine again; undefined where none runs and a command examines the host. */
   readonly isSupervised: boolean | undefined;
+  /** Whether advertisements are refused whose counters do not grow (strict_replay, signed_header). */
+  readonly needsClock: boolean;
 }
 
 export function examineHost(examined: HostExamined): Finding[] {
-  const { facts, obstacle, scriptsDoNotRun, notSaved, isSupervised } = examined;
+  const { facts, obstacle, scriptsDoNotRun, notSaved, isSupervised, needsClock } = examined;
   const isEngine = isSupervised !== undefined;
   const findings = [kernel(facts)];
   if (isEngine) findings.push(...engine(facts), supervision(isSupervised));
   else findings.push(held(facts));
-  findings.push(dataPath(facts, obstacle, isEngine), clock(facts));
+  findings.push(dataPath(facts, obstacle, isEngine), clock(facts, needsClock));
   if (notSaved !== undefined)
     findings.push({
       level: "error",
@@ -165,19 +167,23 @@ function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEng
   };
 }
 
-function clock({ clockIsSynchronised }: HostFacts): Finding {
+function clock({ clockIsSynchronised }: HostFacts, needsClock: boolean): Finding {
   const subject = "clock";
-  switch (clockIsSynchronised) {
-    case true:
-      return { level: "ok", subject, text: "synchronised" };
-    case undefined:
-      return { level: "unknown", subject, text: "the kernel does not say whether it is synchronised" };
-    case false:
-      return {
+  if (clockIsSynchronised === undefined)
+    return { level: "unknown", subject, text: "the kernel does not say whether it is synchronised" };
+  if (clockIsSynchronised) return { level: "ok", subject, text: "synchronised" };
+  const todo = "run chrony or systemd-timesyncd";
+  return needsClock
+    ? {
         level: "warning",
         subject,
-        text: "the system clock is not synchronised: logs of several hosts are hard to compare, and strict_replay needs counters that grow",
-        todo: "run chrony or systemd-timesyncd",
+        text: "the system clock is not synchronised: strict_replay and signed_header need counters that grow",
+        todo,
+      }
+    : {
+        level: "ok",
+        subject,
+        text: "not synchronised: only the logs of several hosts are hard to compare for that",
+        todo,
       };
-  }
 }

@@ -96,6 +96,8 @@ const CAUSE_TODO: Readonly<Partial<Record<NonNullable<DiscardView["cause"]>, str
 };
 
 const COUNTER_TODO: Readonly<Partial<Record<DiscardView["counter"], string>>> = {
+  badChecksum:
+    "where the sender is a virtual machine, its hypervisor may not fill in checksums that are left to it: 'ethtool -K DEVICE tx off' there; or a cable, port or driver damages packets",
   badTtl: "a host behind a router needs carppeer, on both hosts",
   badVersion: "the sender speaks another version of CARP, or another protocol",
   badVhid: "compare carppeer and pass on the hosts of the vhid",
