@@ -3,7 +3,8 @@
  * of their own. Pure: it sees only the views it is given.
  */
 
-import type { DemotionView, Finding, GroupView, InterfaceView } from "../control/messages.ts";
+import { type Finding, fault, inOrder } from "../control/finding.ts";
+import type { DemotionView, GroupView, InterfaceView } from "../control/messages.ts";
 import type { FailedCheck } from "../core/service-demotion.ts";
 
 export interface DemotionExamined {
@@ -19,11 +20,11 @@ const RESTS = "the other hosts of the vhids are preferred to it";
 export function examineDemotion({ demotion, groups, failedChecks, views }: DemotionExamined): Finding[] {
   if (!views.some(({ running }) => running)) return [];
   const found: Finding[] = [];
-  const say = (text: string, todo: string, level: Finding["level"] = "warning") =>
-    found.push({ level, subject: "demotion", text, todo });
+  const subject = "demotion";
+  const say = (text: string, todo: string) => found.push(fault("demoted", subject, text, todo));
   for (const { reason, by } of demotion.reasons)
     if (reason === "boot")
-      say(`demoted by ${by} until this host is up`, "wait for 'carpctl booted', which ends it", "ok");
+      found.push(inOrder(subject, `demoted by ${by} until this host is up, which 'carpctl booted' finds`));
     else say(`demoted by ${by} for ${reason}: ${RESTS}`, endOf(reason, failedChecks));
   for (const { unit, by, active } of demotion.units)
     if (!active)

@@ -3,7 +3,8 @@
  * preferred. Pure: it sees only the views it is given.
  */
 
-import type { Finding, NodeView } from "../control/messages.ts";
+import { type Finding, fault } from "../control/finding.ts";
+import type { NodeView } from "../control/messages.ts";
 import { intervalUs, masterDownUs } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
 
@@ -25,11 +26,11 @@ export function preferenceFindings(
   if (worse === undefined) return [];
   const [name] = subject.split(" ");
   return [
-    {
-      level: "warning",
+    fault(
+      "not-preempted",
       subject,
-      text: `BACKUP to ${worse.source}, which is less preferred (advskew ${worse.advskew}, here ${advskew}): net.inet.carp.preempt is 0 here`,
-      todo: `for this host to take over: carpctl sysctl net.inet.carp.preempt=1, on every host; at once, this time: carpctl ${name} state master`,
-    },
+      `BACKUP to ${worse.source}, which is less preferred (advskew ${worse.advskew}, here ${advskew}): net.inet.carp.preempt is 0 here`,
+      `for this host to take over: carpctl sysctl net.inet.carp.preempt=1, on every host; at once, this time: carpctl ${name} state master`,
+    ),
   ];
 }
