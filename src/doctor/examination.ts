@@ -5,7 +5,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import type { Finding, Packets } from "../control/messages.ts";
+import type { Finding, InterfaceView, Packets } from "../control/messages.ts";
 import type { Host } from "../core/host.ts";
 import type { Instant } from "../core/model.ts";
 import {
@@ -14,12 +14,16 @@ import {
   deviceFacts,
   hostFacts,
   localAddresses,
+  localMacs,
 } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
+import { askLink } from "../kernel/sockets/neighbour-questions.ts";
+import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { examineDemotion } from "./demotion.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
+import { questionsAbout } from "./shared-addresses.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
@@ -64,6 +68,7 @@ export async function examineAround(
     needsClock: isOn("strict_replay") || isOn("signed_header"),
   });
   const views = engine.host.interfaces();
+  const answers = await askLinks(engine, views);
   const others = localAddresses();
   const names = new Set([
     ...views.flatMap(({ name, carpdev }) => (carpdev === undefined ? [name] : [name, carpdev])),
@@ -74,6 +79,7 @@ export async function examineAround(
     devices.set(name, deviceFacts(name));
     await turn();
   }
+  const ownMacs = new Set(localMacs());
   const { demotion, failedChecks } = engine.host;
   return [
     ...host,
@@ -90,10 +96,33 @@ export async function examineAround(
       unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),
       otherGroups: (name) => engine.host.otherGroups(name),
+      before: (name) => views.find((view) => view.name === name),
+      answers: (name) => answers.get(name) ?? [],
+      ownMacs,
       unfit: (name) => engine.host.unfitLink(name),
       ownAddresses: (name) => engine.host.link(name)?.addresses ?? [],
     }),
   ];
+}
+
+/** Asks on each carpdev who has the shared addresses. @returns the answers, by the name of the carpdev */
+async function askLinks(
+  { host }: ExaminedEngine,
+  views: readonly InterfaceView[],
+): Promise<ReadonlyMap<string, readonly NeighbourAnswer[]>> {
+  const on = Map.groupBy(views, ({ carpdev }) => host.link(carpdev ?? ""));
+  const asked = [...on].map(async ([link, of]) =>
+    link === undefined
+      ? undefined
+      : ([
+          link.name,
+          await askLink(
+            link.index,
+            of.flatMap((view) => questionsAbout(view, link)),
+          ),
+        ] as const),
+  );
+  return new Map((await Promise.all(asked)).filter((each) => each !== undefined));
 }
 
 /** Examines whether an engine could run on this host, where none does. */

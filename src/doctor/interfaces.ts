@@ -15,9 +15,12 @@ import type { OtherGroup } from "../core/view.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
+import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
 import { preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
+import { answerFindings } from "./shared-addresses.ts";
+import { sendFindings } from "./unsent.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
@@ -33,6 +36,12 @@ export interface InterfacesExamined {
   readonly virtualRouters: readonly VirtualRouter[];
   /** The CARP groups of other hosts on a carpdev. */
   readonly otherGroups: (carpdev: string) => readonly OtherGroup[];
+  /** An interface as it was when the hosts on its carpdev were asked who has its addresses. */
+  readonly before: (name: string) => InterfaceView | undefined;
+  /** What they answered. */
+  readonly answers: (carpdev: string) => readonly NeighbourAnswer[];
+  /** The MACs of this host's own devices. */
+  readonly ownMacs: ReadonlySet<string>;
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;
   readonly overruled: (carpdev: string) => Overruled;
@@ -72,7 +81,15 @@ export function examineInterfaces(examined: InterfacesExamined): Finding[] {
 function carpdev(
   name: string,
   on: readonly InterfaceView[],
-  { device, mtu: mtuOf, local, overruled, unfit: unfitness, ownAddresses }: InterfacesExamined,
+  {
+    before: earlier,
+    device,
+    mtu: mtuOf,
+    local,
+    overruled,
+    unfit: unfitness,
+    ownAddresses,
+  }: InterfacesExamined,
 ): Finding[] {
   const facts = device(name);
   const mtu = mtuOf(name);
@@ -90,15 +107,17 @@ function carpdev(
   const found: Finding[] = [];
   const say = (kind: FindingKind, text: string, todo: string) => found.push(fault(kind, name, text, todo));
   const { isWireless, arpIgnore = 1, arpAnnounce = 2, multicast } = facts;
+  // The engine makes the settings of a carpdev when its first interface begins to run.
+  const settled = on.filter((view) => view.running && earlier(view.name)?.running);
   if (isWireless)
     say("wireless", "a wireless network passes only its station's own MAC", "use a wired carpdev");
-  if (arpIgnore < 1)
+  if (settled.length > 0 && arpIgnore < 1)
     say(
       "arp-ignore",
       "arp_ignore is 0: it answers for shared addresses with its own MAC",
       setting(name, "arp_ignore=1"),
     );
-  if (arpAnnounce < 2)
+  if (settled.length > 0 && arpAnnounce < 2)
     say(
       "arp-announce",
       `arp_announce is ${arpAnnounce}: it asks from shared addresses with its own MAC`,
@@ -117,9 +136,8 @@ function carpdev(
       `XDP program ${xdp} runs before carp's: what it answers, redirects or drops goes by no lease`,
       "see that it passes ARP, neighbour discovery and packets for shared addresses on",
     );
-  const wanted = on.filter(({ running }) => running);
   for (const family of [4, 6] as const)
-    if (!multicast.has(CARP_GROUPS[family]) && wanted.some((view) => advertisesTo(view, family)))
+    if (!multicast.has(CARP_GROUPS[family]) && settled.some((view) => advertisesTo(view, family)))
       say(
         "group-not-joined",
         `it does not receive ${CARP_GROUPS[family]}`,
@@ -177,7 +195,15 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
     ...graceFindings(view, examined.nowUs),
   ];
   const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
-  return [...found, ...merged(view.name, nodeFindings)];
+  const all = [...found, ...merged(view.name, nodeFindings)];
+  const answered = answerFindings(view, {
+    nowUs: examined.nowUs,
+    before: examined.before(name),
+    answers: examined.answers(view.carpdev ?? ""),
+    ownMacs: examined.ownMacs,
+    isExplained: all.some(({ level }) => level === "error"),
+  });
+  return [...all, ...answered];
 }
 
 /** Peers that still sign as before are no fault while this host does so as well. */
@@ -242,85 +268,6 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
       ),
     );
   return found;
-}
-
-/** A BACKUP sends nothing: whether its advertisements would leave now is not known. */
-function sendFindings(view: InterfaceView, nowUs: Micros): Finding[] {
-  const { name: subject, carpdev = "", sendFailure, nodes, addresses } = view;
-  if (sendFailure === undefined) return [];
-  const { error, atUs, left } = sendFailure;
-  const { why = "they were not sent", todo = `look at ${carpdev}, and at the system log` } =
-    notSent(error, carpdev) ?? {};
-  const sends = nodes.some(({ state }) => state === "MASTER");
-  if (left.length > 0) {
-    if (!sends) return [];
-    const failed = addresses.find(({ family }) => !left.includes(family))?.family;
-    const which = failed === undefined ? "some of its" : `its IPv${failed}`;
-    const text = `${which} advertisements do not leave: ${why} (${error})`;
-    return [fault("not-sent-in-part", subject, text, todo)];
-  }
-  const what = sends
-    ? "its advertisements do not leave"
-    : `its last advertisements, ${Math.round((nowUs - atUs) / SECOND)} s ago, did not leave`;
-  const after = sends ? "" : `; then set ${subject} down and up, which ends the demotion for it`;
-  return [fault("not-sent", subject, `${what}: ${why} (${error})`, `${todo}${after}`)];
-}
-
-/**
- * What a send error means, and what to do about it. An error of a unicast peer that is down, or has no route, is none.
- * nftables' and iptables' output chains see only unicast advertisements; multicast ones pass the carpdev's egress
- * hooks and queue, which give the same error.
- */
-function notSent(error: string, carpdev: string): { why: string; todo: string } | undefined {
-  switch (error) {
-    case "EPERM":
-      return {
-        why: "a packet filter (nftables, iptables: output) drops them",
-        todo: "let IP protocol 112 out: see 'nft list ruleset' and 'iptables-save'",
-      };
-    case "ENOBUFS":
-      return {
-        why: `a filter on the way out of ${carpdev} (nftables: netdev egress, tc), or its queueing discipline, drops them`,
-        todo: `let IP protocol 112 out: see 'nft list ruleset', 'tc filter show dev ${carpdev} egress' and the count of dropped packets in 'tc -s qdisc show dev ${carpdev}'`,
-      };
-    case "EAGAIN":
-    case "ENOMEM":
-      return {
-        why: `${carpdev} takes no more of them: what was sent before has not left`,
-        todo: `see 'tc -s qdisc show dev ${carpdev}', and the driver's messages in the kernel log`,
-      };
-    case "EACCES":
-    case "EINVAL":
-      return {
-        why: "a route or rule forbids (prohibit, blackhole) or breaks the way to the peer",
-        todo: "see 'ip route get PEER' and 'ip rule'",
-      };
-    case "EMSGSIZE":
-      return {
-        why: `they are larger than ${carpdev}, or the way to the peer, lets pass`,
-        todo: `see the MTU of ${carpdev} ('ip link show ${carpdev}') and of the route: IPv6 needs 1280`,
-      };
-    case "EADDRNOTAVAIL":
-      return {
-        why: "their source address is not on this host",
-        todo: `give ${carpdev} an address of its own: see 'ip address show dev ${carpdev}'`,
-      };
-    case "EAFNOSUPPORT":
-      return {
-        why: "this host has no IPv4 or no IPv6",
-        todo: "enable that family, or use addresses of the other",
-      };
-    case "ENETDOWN":
-      return { why: `${carpdev} is down`, todo: `set it up: ip link set ${carpdev} up` };
-    case "ENODEV":
-    case "ENXIO":
-      return {
-        why: `${carpdev} is gone, or nothing listens on it`,
-        todo: `see 'ip link show ${carpdev}' and the engine's log`,
-      };
-    default:
-      return undefined;
-  }
 }
 
 function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {

@@ -80,6 +80,11 @@ export function localAddresses(): LocalAddress[] {
   );
 }
 
+/** The MACs of this host's devices that are up and have an address. */
+export function localMacs(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ mac }) => mac));
+}
+
 function multicastOf(name: string): Set<string> {
   const lines = (read("/proc/self/net/dev_mcast") ?? "").split("\n").map((line) => line.trim().split(/\s+/));
   return new Set(

@@ -14,6 +14,7 @@
 #include "process/tcp_socket.h"
 #include "process/unix_socket.h"
 #include "bpf/tcx.h"
+#include "sockets/neighbour_socket.h"
 #include "sockets/wire.h"
 
 namespace {
@@ -24,6 +25,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initClsact(env, exports);
   carp::initLocal(env, exports);
   carp::initMemory(env, exports);
+  carp::initNeighbourSocket(env, exports);
   carp::initNetlink(env, exports);
   carp::initOtherPrograms(env, exports);
   carp::initPrivileges(env, exports);

@@ -38,6 +38,7 @@
         'process/tcp_socket.cc',
         'process/unix_socket.cc',
         'sockets/hmac_prefilter.cc',
+        'sockets/neighbour_socket.cc',
         'sockets/packet_socket.cc',
         'sockets/raw_socket.cc',
         'sockets/receiver.cc',

@@ -52,6 +52,11 @@ export const DOCTOR = {
   "link-local-conflict": { level: "error", meaning: "Hosts cannot agree about link-local addresses." },
   "several-masters": { level: "error", meaning: "Several hosts are MASTER." },
   "not-preempted": { level: "warning", meaning: "A less preferred host is MASTER." },
+  "master-not-heard": { level: "error", meaning: "Another host is MASTER and is not heard." },
+  "shared-address-taken": {
+    level: "error",
+    meaning: "Another MAC than the master's answers for a shared address.",
+  },
   "other-advbase": { level: "warning", meaning: "Another host has another advbase." },
 
   loop: { level: "error", meaning: "The network sends this host's advertisements back to it." },

@@ -20,6 +20,10 @@ async function filters({ a, dev }: Pair, chain: string): Promise<void> {
 }
 const unfiltered = ({ a }: Pair) => a.run("nft", "flush", "ruleset");
 
+/** Plugs in a third host with this address. */
+const third = async ({ lan, others }: Pair, name: string, address: string) =>
+  others.push(await lan.host(name, { addresses: [address] }));
+
 const NETWORKS: readonly Situation[] = [
   {
     title: "a VRRP router with the number of the vhid",
@@ -71,6 +75,46 @@ const NETWORKS: readonly Situation[] = [
     at: "a",
     first:
       /^error carp0 vhid 1: several masters advertise: this host, 10\.0\.0\.3 -> .*packet filters and multicast snooping/,
+  },
+  {
+    title: "a switch that passes no multicast at all",
+    report: NETGATE,
+    breaks: async ({ a, b, dev }) => {
+      await Promise.all([a.deafen(dev), b.deafen(dev)]);
+      await b.command("carp0", "state", "master");
+    },
+    at: "b",
+    first:
+      /^error carp0 vhid 1: several masters: another host answers for 10\.0\.0\.1 with the virtual MAC too, and none of its advertisements arrive here -> .*IGMP or MLD snooping without a querier/,
+  },
+  {
+    title: "a carppeer on the other host that names no host",
+    report: "https://github.com/opnsense/core/issues/8201",
+    words: "carppeer 10.0.0.2,10.0.0.3",
+    breaks: async ({ a, b }) => {
+      await a.command("carp0", "carppeer", "10.0.0.4");
+      await b.command("carp0", "state", "master");
+    },
+    at: "b",
+    first:
+      /^error carp0 vhid 1: several masters: another host answers .* -> see that carppeer \(here 10\.0\.0\.2,10\.0\.0\.3\) names each host/,
+  },
+  {
+    title: "a shared IPv4 address that another host has as its own",
+    report: "https://github.com/acassen/keepalived/issues/1702",
+    breaks: (pair) => third(pair, "c", "10.0.0.1/24"),
+    at: "b",
+    first:
+      /^error carp0: 10\.0\.0\.1 is answered for with the MAC 02:\S+ too, .* -> take 10\.0\.0\.1 off the host with that MAC/,
+  },
+  {
+    title: "a shared IPv6 address that another host has as its own",
+    report: "https://github.com/acassen/keepalived/issues/2573",
+    words: "inet6 2001:db8::1/64",
+    breaks: (pair) => third(pair, "d", "2001:db8::1/64"),
+    at: "a",
+    first:
+      /^error carp0: 2001:db8::1 is answered for with the MAC 02:\S+ too, .* -> take 2001:db8::1 off the host with that MAC/,
   },
   {
     title: "a network with a loop",

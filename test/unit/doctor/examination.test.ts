@@ -146,11 +146,11 @@ describe("interfaces", () => {
   type Given = Partial<InterfacesExamined> & {
     readonly devices?: Readonly<Record<string, Partial<DeviceFacts>>>;
   };
-  const all = ({ devices = {}, ...given }: Given) =>
+  const all = ({ devices = {}, views = [view({ nodes: [node({ ...since, heard })] })], ...given }: Given) =>
     examineInterfaces({
       nowUs: NOW_US,
       allow: true,
-      views: [view({ nodes: [node({ ...since, heard })] })],
+      views,
       packets: [],
       device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
       mtu: () => 1500,
@@ -161,6 +161,9 @@ describe("interfaces", () => {
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
       ownAddresses: () => [],
+      before: (name) => views.find((each) => each.name === name),
+      answers: () => [],
+      ownMacs: new Set(),
       ...given,
     });
   const found = (given: Given) => complaints(all(given));
