@@ -240,9 +240,9 @@ export function dueFor(station: Station, heard: Heard): Due {
     return isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   if (isSigned(heard.counter)) {
-    if (!station.signsHeader) return "accept";
-    if (!isUnchanged(heard, origin.fields) || isOld) return "refuse";
-    return dueOnce(memory, heard, isNew);
+    const isAsMade = isUnchanged(heard, origin.fields);
+    if (!station.signsHeader) return !isAsMade || isNew ? "accept" : isOld ? "refuse" : "either";
+    return !isAsMade || isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   const isOwn = origin.host === station.id;
   if (isNew && !isOwn) return "accept";
@@ -293,8 +293,10 @@ export function remember(station: Station, heard: Heard): void {
 }
 
 /** Whether counters far below this one have to be refused from now on. */
-function isCounted(station: Station, memory: Memory, { counter, origin }: Heard): boolean {
-  if (station.strictReplay || isSigned(counter)) return true;
+function isCounted(station: Station, memory: Memory, heard: Heard): boolean {
+  const { counter, origin } = heard;
+  if (station.strictReplay) return true;
+  if (isSigned(counter)) return origin !== undefined && isUnchanged(heard, origin.fields);
   if (origin === undefined || memory.hosts.get(origin.host)?.isKnown !== true) return false;
   return !station.made.isBesideAnother(origin);
 }

@@ -146,15 +146,11 @@ export class CounterWindow {
     isSigned: boolean,
     { defence, clockUs, tag }: Reader,
   ): CounterVerdict {
-    if (defence.signed && (isSigned || !this.#isFromOthers(heard.counter, tag))) {
-      if (isSigned) return this.#judgeOurs(heard, us, true, true);
+    if (isSigned) return this.#judgeOurs(heard, us, true, defence.signed);
+    if (defence.signed && !this.#isFromOthers(heard.counter, tag)) {
       const clock = BigInt(Math.trunc(clockUs));
       const greatestUs = this.greatestBy(heard.receivedUs);
       if (us < (greatestUs > clock ? greatestUs : clock) + AHEAD_US) return { refusal: CHANGED };
-    } else if (isSigned && !defence.signed) {
-      // Without signed_header this host refuses none of them, but its own counters keep pace with them.
-      this.#advance(heard.counter, us, heard.receivedUs);
-      return { followUs: us };
     }
     return this.#believeOther(heard.counter);
   }

@@ -145,6 +145,32 @@ describe("with signed_header, an advertisement", () => {
   });
 });
 
+describe("without signed_header, a signed advertisement", () => {
+  it("is refused when it is older than ten seconds, and believed again before", () => {
+    const station = backup();
+    for (let n = 0; n < 12; n++) {
+      station.hear(advertisement({ counter: counterOf(station, 0), source: PEER }));
+      station.world.run(SECOND);
+    }
+    station.hear(advertisement({ counter: counterOf(station, 5 * SECOND), source: PEER }));
+    assert.equal(refusals(station), 0);
+    station.hear(advertisement({ counter: counterOf(station, 20 * SECOND), source: PEER }));
+    assert.equal(refusals(station), 1);
+  });
+
+  it("of this host itself is no other master's, once the variable was taken back", () => {
+    const station = signing(master());
+    const own = said(station.hear(advertisement({ counter: 1n, source: PEER, advskew: 9 })))[0];
+    assert.ok(own !== undefined);
+    station.sysctl("signed_header", 0);
+    // As many as are remembered by themselves, and more.
+    station.world.run(200 * SECOND);
+    station.hear(advertisement({ ...own, source: "10.0.0.77" }));
+    assert.equal(refusals(station), 1);
+    assert.equal(station.state(), "MASTER");
+  });
+});
+
 describe("with signed_header, another implementation", () => {
   it("that counts by one from a signed counter is believed, each time", () => {
     const station = signing(master());
