@@ -56,6 +56,10 @@ describe("a conntrackd that does not work", () => {
       /pfsync bulk fail: the messages of the other host are not understood: its conntrackd may be of another version$/m,
       {},
     );
+    assert.match(
+      (await pair.a.doctor())[1] ?? "",
+      /^error conntrackd: it does not understand the messages of the other host/,
+    );
     later.kill("SIGKILL");
     await later.exited;
   });
