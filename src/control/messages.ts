@@ -10,6 +10,7 @@ import { CARPDEV_MAC, type InterfaceConfiguration } from "../core/interface/conf
 import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
+import type { Finding } from "./finding.ts";
 import {
   GROUP_NAME,
   INTERFACE_NAME,
@@ -466,15 +467,6 @@ export interface ServiceStatus {
   readonly checks: readonly ServiceCheck[];
 }
 
-/** One result of the examination. */
-export interface Finding {
-  readonly level: "ok" | "unknown" | "warning" | "error";
-  readonly subject: string;
-  readonly text: string;
-  /** The action to take. */
-  readonly todo?: string | undefined;
-}
-
 export interface Results {
   hello: Hello;
   monitor: Hello;
@@ -508,4 +500,5 @@ export interface Results {
 
 export type { StatisticName } from "../core/statistics.ts";
 export type { DemotionView, GraceView, GroupView, InterfaceView, NodeView } from "../core/view.ts";
+export type { Finding } from "./finding.ts";
 export { ErrorCode, EVENT_METHOD, LIMITS, MAX_REQUEST_BYTES, maxRequestBytes } from "./limits.ts";

@@ -4,7 +4,7 @@
  * connection-state-facts.ts gathers.
  */
 
-import type { Finding } from "../control/messages.ts";
+import { type Finding, type FindingKind, fault, inOrder } from "../control/finding.ts";
 
 /** What a program answered; `silent`: nothing within its time. */
 export type Answer =
@@ -37,35 +37,26 @@ export function examineConnectionStates(facts: ConnectionStateFacts): Finding[] 
   return [hook(facts), ...daemon(facts), rules(facts)].flatMap((each) => each ?? []);
 }
 
-const finding = (level: Finding["level"], subject: string, text: string, todo?: string): Finding => ({
-  level,
-  subject,
-  text,
-  ...(todo === undefined ? {} : { todo }),
-});
-
 function hook({ hook: name }: ConnectionStateFacts): Finding {
   return name === undefined
-    ? finding("warning", "conntrackd", "no hook has it take over the states of connections", PAGE)
-    : finding("ok", "conntrackd", `the hook ${name} has it take over the states of connections`);
+    ? fault("conntrackd-no-hook", "conntrackd", "no hook has it take over the states of connections", PAGE)
+    : inOrder("conntrackd", `the hook ${name} has it take over the states of connections`);
 }
 
 function daemon(facts: ConnectionStateFacts): Finding[] {
   const { isRoot, configuration, configurationPath, lock, statistics } = facts;
   const [first, later] = statistics;
-  const say = (level: Finding["level"], text: string, todo?: string) => [
-    finding(level, "conntrackd", text, todo),
-  ];
+  const say = (kind: FindingKind, text: string, todo?: string) => [fault(kind, "conntrackd", text, todo)];
   if (first.kind === "absent")
-    return say("error", "its hook is there, but conntrackd is not installed", "install it");
+    return say("conntrackd-missing", "its hook is there, but conntrackd is not installed", "install it");
   if (configuration === undefined)
     return isRoot
-      ? say("error", `its hook is there, but no ${configurationPath}`, PAGE)
-      : say("unknown", `only root can read ${configurationPath}`, AS_ROOT);
-  if (!isRoot) return say("unknown", "only root may ask it for its state", AS_ROOT);
+      ? say("conntrackd-no-file", `its hook is there, but no ${configurationPath}`, PAGE)
+      : say("needs-root", `only root can read ${configurationPath}`, AS_ROOT);
+  if (!isRoot) return say("needs-root", "only root may ask it for its state", AS_ROOT);
   if (first.kind === "failed")
     return say(
-      "error",
+      "conntrackd-stopped",
       "it does not run: connections break at a failover",
       lock === undefined
         ? "systemctl start conntrackd"
@@ -73,7 +64,7 @@ function daemon(facts: ConnectionStateFacts): Finding[] {
     );
   if (first.kind === "silent" || later.kind !== "answered")
     return say(
-      "error",
+      "conntrackd-silent",
       "it runs, but does not answer: connections break at a failover",
       "systemctl restart conntrackd",
     );
@@ -85,21 +76,35 @@ interface Statistics {
   readonly foreign: number | undefined;
   readonly received: number | undefined;
   readonly lost: number;
+  /** Messages that it did not understand. */
+  readonly malformed: number;
 }
 
 /** @param speaks whether a conntrackd that has nothing to tell is heard all the same */
 function link(first: Statistics, later: Statistics, speaks: boolean): Finding[] {
   const todo =
     "see that conntrackd runs on the other host, and that the link between the two and the rules let it through";
-  const say = (level: Finding["level"], text: string) => [
-    finding(level, "conntrackd", text, ...(level === "ok" ? [] : [todo])),
-  ];
-  if (later.received === undefined) return say("warning", "it does not synchronise states");
-  if (later.received === 0) return say("warning", "it has never heard another host");
-  if (speaks && later.received === first.received) return say("warning", "it does not hear another host");
+  const say = (kind: FindingKind, text: string) => [fault(kind, "conntrackd", text, todo)];
+  if (later.received === undefined)
+    return say(
+      "conntrackd-no-sync",
+      "it does not synchronise states, or answers in a way that is not understood, as another version might",
+    );
+  if (later.received === 0) return say("conntrackd-unheard", "it has never heard another host");
+  if (speaks && later.received === first.received)
+    return say("conntrackd-unheard", "it does not hear another host");
+  if (later.malformed > first.malformed)
+    return [
+      fault(
+        "conntrackd-version",
+        "conntrackd",
+        "it does not understand the messages of the other host",
+        "see that both have the same version: 'conntrackd -v'",
+      ),
+    ];
   const foreign = later.foreign === undefined ? "" : `, ${later.foreign} of other hosts`;
   const lost = later.lost === 0 ? "" : `; ${later.lost} messages were lost, and sent again`;
-  return say("ok", `in sync: ${later.own} states of this host${foreign}${lost}`);
+  return [inOrder("conntrackd", `in sync: ${later.own} states of this host${foreign}${lost}`)];
 }
 
 /** The numbers of `conntrackd -s`. */
@@ -113,6 +118,7 @@ export function parsed(text: string): Statistics {
     foreign: number(/^cache external:\ncurrent active connections:\s+(\d+)/m),
     received: number(/(\d+) Pckts recv/),
     lost: number(/(\d+) Lost msgs/) ?? 0,
+    malformed: number(/(\d+) Malformed msgs/) ?? 0,
   };
 }
 
@@ -133,35 +139,39 @@ interface Rule {
 
 function rules({ isRoot, rules: answer, tcpIsLoose }: ConnectionStateFacts): Finding {
   const subject = "nftables";
-  if (!isRoot) return finding("unknown", subject, "only root may list the rules", AS_ROOT);
+  if (!isRoot) return fault("needs-root", subject, "only root may list the rules", AS_ROOT);
   if (answer.kind !== "answered")
-    return finding("unknown", subject, "the rules cannot be listed: there is no nft, or it does not answer");
+    return fault(
+      "not-examined",
+      subject,
+      "the rules cannot be listed: there is no nft, or it does not answer",
+    );
   const listed: readonly { chain?: Chain; rule?: Rule }[] = JSON.parse(answer.text).nftables;
   const ofForward = listed.flatMap(({ chain }) => (chain?.hook === "forward" ? [chain] : []));
   const all = listed.flatMap(({ rule }) => rule ?? []);
   const reached = ofForward.map((chain) => ({ chain, rules: reachable(chain, all) }));
   if (reached.some(({ rules }) => rules.some(({ expr }) => expr.some((each) => "xt" in each))))
-    return finding("unknown", subject, "rules of iptables are not examined");
+    return fault("not-examined", subject, "rules of iptables are not examined");
   const closed = reached.filter(
     ({ chain, rules }) => chain.policy === "drop" || rules.some(({ expr }) => dropsAll(expr)),
   );
   if (closed.length === 0)
-    return finding(
-      "warning",
+    return fault(
+      "forwards-unknown",
       subject,
       "packets are forwarded that belong to no known connection: no chain at the hook forward drops by default",
       PAGE,
     );
   if (!closed.some(({ rules }) => rules.some(({ expr }) => acceptsKnown(expr))))
-    return finding("warning", subject, "no rule accepts packets of known connections", PAGE);
+    return fault("drops-known", subject, "no rule accepts packets of known connections", PAGE);
   if (tcpIsLoose && !closed.some(({ rules }) => rules.some(({ expr }) => dropsByFlags(expr))))
-    return finding(
-      "warning",
+    return fault(
+      "accepts-without-syn",
       subject,
       "until its state arrives, a packet of a TCP connection can begin another: no rule drops new ones without SYN",
       PAGE,
     );
-  return finding("ok", subject, "only packets of known connections, and those that begin one, are forwarded");
+  return inOrder(subject, "only packets of known connections, and those that begin one, are forwarded");
 }
 
 /** The rules of a chain and of the chains that it jumps to. */

@@ -19,6 +19,7 @@ import type { Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
+import { type ExaminedCheck, examineChecks } from "./service-checks.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
@@ -29,6 +30,7 @@ export interface ExaminedEngine {
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
+  readonly checks: readonly ExaminedCheck[];
   now(): Instant;
   packets(): Packets[];
   unreached(peer: string): string | undefined;
@@ -64,6 +66,7 @@ export async function examineAround(
   }
   return [
     ...host,
+    ...examineChecks(engine.checks),
     ...examineInterfaces({
       nowUs: engine.now().us,
       views: engine.host.interfaces(),

@@ -3,7 +3,7 @@
  * sees only the facts it is given.
  */
 
-import type { Finding } from "../control/messages.ts";
+import { type Finding, fault, inOrder } from "../control/finding.ts";
 import type { HostFacts } from "../kernel/inspection.ts";
 import { areReduced, type Capability, ENGINE_USER, needs } from "../kernel/process/privileges.ts";
 
@@ -35,19 +35,18 @@ export function examineHost(examined: HostExamined): Finding[] {
   else findings.push(held(facts));
   findings.push(dataPath(facts, obstacle, isEngine), clock(facts));
   if (notSaved !== undefined)
-    findings.push({
-      level: "error",
-      subject: "state",
-      text: `what is configured is not saved, and lost when the engine ends: ${notSaved}`,
-      todo: "make its run directory writable, with room: the engine tries again every second",
-    });
+    findings.push(
+      fault(
+        "state-not-saved",
+        "state",
+        `what is configured is not saved, and lost when the engine ends: ${notSaved}`,
+        "make its run directory writable, with room: the engine tries again every second",
+      ),
+    );
   if (scriptsDoNotRun)
-    findings.push({
-      level: "warning",
-      subject: "hooks",
-      text: "hooks and service checks do not run: the runner is gone",
-      todo: START_ANEW,
-    });
+    findings.push(
+      fault("no-runner", "hooks", "hooks and service checks do not run: the runner is gone", START_ANEW),
+    );
   return findings;
 }
 
@@ -56,17 +55,13 @@ function kernel({ release, hasBtf }: HostFacts): Finding {
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   const [oldestMajor, oldestMinor] = OLDEST_KERNEL;
   if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor))
-    return {
-      level: "warning",
+    return fault(
+      "old-kernel",
       subject,
-      text: `Linux ${release} is older than every kernel that carp was tested on`,
-      todo: `use ${OLDEST_KERNEL.join(".")} or later`,
-    };
-  return {
-    level: "ok",
-    subject,
-    text: `Linux ${release}, ${hasBtf ? "with" : "without"} BTF (carp needs none)`,
-  };
+      `Linux ${release} is older than every kernel that carp was tested on`,
+      `use ${OLDEST_KERNEL.join(".")} or later`,
+    );
+  return inOrder(subject, `Linux ${release}, ${hasBtf ? "with" : "without"} BTF (carp needs none)`);
 }
 
 /** What a running engine is and has. */
@@ -76,74 +71,78 @@ function engine({ privileges, release, hasEngineUser }: HostFacts): Finding[] {
   const findings: Finding[] = [];
   const missing = needs(release).filter((each) => !capabilities.includes(each));
   if (missing.length > 0)
-    findings.push({
-      level: "error",
-      subject,
-      text: `the engine lacks ${inWords(missing)}`,
-      todo: "start it with these capabilities",
-    });
+    findings.push(
+      fault(
+        "capability-missing",
+        subject,
+        `the engine lacks ${inWords(missing)}`,
+        "start it with these capabilities",
+      ),
+    );
   else if (areReduced(privileges))
-    findings.push({
-      level: "ok",
-      subject,
-      text: `the engine has ${inWords(capabilities)}, and can gain no more; seccomp filter: ${seccomp ? "yes" : "no"}`,
-    });
+    findings.push(
+      inOrder(
+        subject,
+        `the engine has ${inWords(capabilities)}, and can gain no more; seccomp filter: ${seccomp ? "yes" : "no"}`,
+      ),
+    );
   else
-    findings.push({
-      level: "warning",
-      subject,
-      text: `the engine has${surplus === 0 ? "" : ` ${surplus}`} capabilities that it does not need${final ? "" : ", or may gain them"}`,
-      todo: `${START_ANEW}; its log says why it could not give them up`,
-    });
+    findings.push(
+      fault(
+        "privileges-kept",
+        subject,
+        `the engine has${surplus === 0 ? "" : ` ${surplus}`} capabilities that it does not need${final ? "" : ", or may gain them"}`,
+        `${START_ANEW}; its log says why it could not give them up`,
+      ),
+    );
   findings.push(
     user(uid, hasEngineUser),
     landlock
-      ? { level: "ok", subject: "landlock", text: "the engine reaches only the files that it needs" }
-      : {
-          level: "warning",
-          subject: "landlock",
-          text: "the engine reaches every file that its user may reach",
-          todo: "use a kernel with Landlock (5.13, CONFIG_SECURITY_LANDLOCK, and landlock among lsm=), and no container that withholds it",
-        },
+      ? inOrder("landlock", "the engine reaches only the files that it needs")
+      : fault(
+          "no-landlock",
+          "landlock",
+          "the engine reaches every file that its user may reach",
+          "use a kernel with Landlock (5.13, CONFIG_SECURITY_LANDLOCK, and landlock among lsm=), and no container that withholds it",
+        ),
   );
   return findings;
 }
 
 function user(uid: number, hasEngineUser: boolean): Finding {
   const subject = "user";
-  if (uid !== 0) return { level: "ok", subject, text: `the engine runs as ${ENGINE_USER} (uid ${uid})` };
+  if (uid !== 0) return inOrder(subject, `the engine runs as ${ENGINE_USER} (uid ${uid})`);
   if (!hasEngineUser)
-    return {
-      level: "ok",
+    return inOrder(
       subject,
-      text: `the engine runs as root, but without root's capabilities: there is no user ${ENGINE_USER}`,
-    };
-  return {
-    level: "warning",
+      `the engine runs as root, but without root's capabilities: there is no user ${ENGINE_USER}`,
+    );
+  return fault(
+    "runs-as-root",
     subject,
-    text: `the engine runs as root, not as ${ENGINE_USER}`,
-    todo: `${START_ANEW}; its log says why it could not become ${ENGINE_USER}`,
-  };
+    `the engine runs as root, not as ${ENGINE_USER}`,
+    `${START_ANEW}; its log says why it could not become ${ENGINE_USER}`,
+  );
 }
 
 function supervision(isSupervised: boolean): Finding {
   const text = isSupervised
     ? "a service manager starts the engine again when it ends"
     : "no service manager watches over the engine: after a crash its addresses move to other hosts";
-  return { level: "ok", subject: "supervision", text };
+  return inOrder("supervision", text);
 }
 
 /** What a command has that asks whether an engine could run. */
 function held({ privileges: { capabilities } }: HostFacts): Finding {
   const subject = "privileges";
   const missing = STARTING.filter((each) => !capabilities.includes(each));
-  if (missing.length === 0) return { level: "ok", subject, text: "all that the engine needs" };
-  return {
-    level: "unknown",
+  if (missing.length === 0) return inOrder(subject, "all that the engine needs");
+  return fault(
+    "needs-root",
     subject,
-    text: `without ${inWords(missing)} it cannot be determined whether an engine could run`,
-    todo: "ask again as root",
-  };
+    `without ${inWords(missing)} it cannot be determined whether an engine could run`,
+    "ask again as root",
+  );
 }
 
 function inWords(capabilities: readonly Capability[]): string {
@@ -154,30 +153,30 @@ function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEng
   const { capabilities } = privileges;
   const subject = "eBPF";
   if (obstacle === undefined)
-    return { level: "ok", subject, text: "the programs load, and devices take them: leases and balancing" };
+    return inOrder(subject, "the programs load, and devices take them: leases and balancing");
   if (!isEngine && !capabilities.includes("BPF") && !capabilities.includes("SYS_ADMIN"))
-    return { level: "unknown", subject, text: "only root may load programs", todo: "ask again as root" };
-  return {
-    level: "warning",
+    return fault("needs-root", subject, "only root may load programs", "ask again as root");
+  return fault(
+    "no-ebpf",
     subject,
-    text: `${obstacle}: addresses fail over without leases, and there is no balancing`,
-    todo: "the kernel needs eBPF (CONFIG_BPF_SYSCALL), and the engine, when it starts, CAP_BPF and CAP_PERFMON",
-  };
+    `${obstacle}: addresses fail over without leases, and there is no balancing`,
+    "the kernel needs eBPF (CONFIG_BPF_SYSCALL), and the engine, when it starts, CAP_BPF and CAP_PERFMON",
+  );
 }
 
 function clock({ clockIsSynchronised }: HostFacts): Finding {
   const subject = "clock";
   switch (clockIsSynchronised) {
     case true:
-      return { level: "ok", subject, text: "synchronised" };
+      return inOrder(subject, "synchronised");
     case undefined:
-      return { level: "unknown", subject, text: "the kernel does not say whether it is synchronised" };
+      return fault("not-examined", subject, "the kernel does not say whether it is synchronised");
     case false:
-      return {
-        level: "warning",
+      return fault(
+        "clock",
         subject,
-        text: "the system clock is not synchronised: logs of several hosts are hard to compare, and strict_replay needs counters that grow",
-        todo: "run chrony or systemd-timesyncd",
-      };
+        "the system clock is not synchronised: logs of several hosts are hard to compare, and strict_replay needs counters that grow",
+        "run chrony or systemd-timesyncd",
+      );
   }
 }

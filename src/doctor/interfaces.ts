@@ -4,8 +4,9 @@
  * Pure: it sees only the views and facts it is given.
  */
 
+import { type Finding, type FindingKind, fault, inOrder } from "../control/finding.ts";
 import { graceText } from "../control/grace.ts";
-import type { Finding, InterfaceView, NodeView, Packets } from "../control/messages.ts";
+import type { InterfaceView, NodeView, Packets } from "../control/messages.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
 import { changedIn } from "../core/interface/grace.ts";
 import { otherMasks } from "../core/interface/masks.ts";
@@ -43,7 +44,7 @@ const CARP_GROUPS = { 4: "01:00:5e:00:00:12", 6: "33:33:00:00:00:12" } as const;
 
 export function examineInterfaces(examined: InterfacesExamined): Finding[] {
   const { views } = examined;
-  if (views.length === 0) return [{ level: "ok", subject: "interfaces", text: "no carp interfaces" }];
+  if (views.length === 0) return [inOrder("interfaces", "no carp interfaces")];
   const carpdevs = Map.groupBy(
     views.filter(({ up, carpdev }) => up && carpdev !== undefined),
     ({ carpdev = "" }) => carpdev,
@@ -68,64 +69,66 @@ function carpdev(
   const unfit = unfitness(name);
   if (unfit !== undefined)
     return [
-      {
-        level: "error",
-        subject: name,
-        text: `it is ${unfit}: it cannot be a carpdev`,
-        todo: `give ${on.map((each) => each.name).join(", ")} an Ethernet device as carpdev`,
-      },
+      fault(
+        "unfit-carpdev",
+        name,
+        `it is ${unfit}: it cannot be a carpdev`,
+        `give ${on.map((each) => each.name).join(", ")} an Ethernet device as carpdev`,
+      ),
     ];
   if (facts === undefined) return [];
   const found: Finding[] = [];
-  const say = (level: Finding["level"], text: string, todo?: string) =>
-    found.push({ level, subject: name, text, ...(todo === undefined ? {} : { todo }) });
+  const say = (kind: FindingKind, text: string, todo: string) => found.push(fault(kind, name, text, todo));
   const { isWireless, arpIgnore = 1, arpAnnounce = 2, multicast } = facts;
-  if (isWireless) say("error", "a wireless network passes only its station's own MAC", "use a wired carpdev");
+  if (isWireless)
+    say("wireless", "a wireless network passes only its station's own MAC", "use a wired carpdev");
   if (arpIgnore < 1)
     say(
-      "error",
+      "arp-ignore",
       "arp_ignore is 0: it answers for shared addresses with its own MAC",
       setting(name, "arp_ignore=1"),
     );
   if (arpAnnounce < 2)
     say(
-      "error",
+      "arp-announce",
       `arp_announce is ${arpAnnounce}: it asks from shared addresses with its own MAC`,
       setting(name, "arp_announce=2"),
     );
   const { before, xdp } = overruled(name);
   for (const text of before)
     say(
-      "error",
+      "program-first",
       `${text}: what it lets through, answers or drops goes by no lease`,
       "take it off, or have its owner put it behind carp's",
     );
   if (xdp !== 0)
     say(
-      "warning",
+      "xdp-program",
       `XDP program ${xdp} runs before carp's: what it answers, redirects or drops goes by no lease`,
       "see that it passes ARP, neighbour discovery and packets for shared addresses on",
     );
   const wanted = on.filter(({ running }) => running);
   for (const family of [4, 6] as const)
     if (!multicast.has(CARP_GROUPS[family]) && wanted.some((view) => advertisesTo(view, family)))
-      say("error", `it does not receive ${CARP_GROUPS[family]}`, `set ${on[0]?.name} down, then up`);
+      say(
+        "group-not-joined",
+        `it does not receive ${CARP_GROUPS[family]}`,
+        `set ${on[0]?.name} down, then up`,
+      );
   for (const view of on)
     if (mtu !== undefined && view.mtu > mtu)
-      say("warning", `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`, "make both the same");
+      say("mtu", `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`, "make both the same");
   for (const { name: carp, addresses } of on)
     for (const { shared, own, use } of otherMasks(addresses, addresses, ownAddresses(name)))
-      say("warning", `it has ${own}, and ${carp} has ${shared} with another mask`, `use ${use}`);
+      say("other-mask", `it has ${own}, and ${carp} has ${shared} with another mask`, `use ${use}`);
   for (const other of inSameSubnets(name, on, local))
     if ((device(other.device)?.arpIgnore ?? 1) < 1)
       say(
-        "warning",
+        "arp-by-another",
         `${other.device} has ${other.address} in the same subnet and answers for shared addresses too`,
         setting(other.device, "arp_ignore=1"),
       );
-  return found.length > 0
-    ? found
-    : [{ level: "ok", subject: name, text: "ARP settings, multicast and MTU are as required" }];
+  return found.length > 0 ? found : [inOrder(name, "ARP settings, multicast and MTU are as required")];
 }
 
 function setting(device: string, text: string): string {
@@ -154,18 +157,11 @@ function inSameSubnets(
 
 function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
   const { name, up, notRunning, problems } = view;
-  if (!up) return [{ level: "ok", subject: name, text: "is down, as configured" }];
+  if (!up) return [inOrder(name, "is down, as configured")];
   if (notRunning !== undefined)
-    return [
-      {
-        level: "error",
-        subject: name,
-        text: `does not run: ${notRunning}`,
-        todo: `correct that, or set ${name} down`,
-      },
-    ];
+    return [fault("not-running", name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
   const found = [
-    ...problems.map((text): Finding => ({ level: "error", subject: name, text })),
+    ...problems.map((text) => fault("not-in-place", name, text)),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
     ...graceFindings(view, examined.nowUs),
@@ -178,9 +174,9 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
 function graceFindings({ name: subject, grace }: InterfaceView, nowUs: Micros): Finding[] {
   if (grace === undefined) return [];
   const text = graceText(grace, nowUs);
-  if (grace.signsOld || grace.usedBy.length === 0) return [{ level: "ok", subject, text }];
+  if (grace.signsOld || grace.usedBy.length === 0) return [inOrder(subject, text)];
   const others = grace.usedBy.map(({ source }) => source).join(", ");
-  return [{ level: "warning", subject, text, todo: `change the ${changedIn(grace)} of ${others} as well` }];
+  return [fault("signs-as-before", subject, text, `change the ${changedIn(grace)} of ${others} as well`)];
 }
 
 function deviceFindings(
@@ -191,27 +187,29 @@ function deviceFindings(
   if (facts === undefined || index === 0) return [];
   const found: Finding[] = [];
   if (facts.rpFilter === 1)
-    found.push({
-      level: "error",
-      subject: name,
-      text: "rp_filter is strict: what arrives for the shared addresses is dropped",
-      todo: setting(name, "rp_filter=2"),
-    });
+    found.push(
+      fault(
+        "rp-filter",
+        name,
+        "rp_filter is strict: what arrives for the shared addresses is dropped",
+        setting(name, "rp_filter=2"),
+      ),
+    );
   if (facts.ipv6IsDisabled !== false && addresses.some(({ family }) => family === 6))
     found.push(
       facts.ipv6IsDisabled
-        ? {
-            level: "error",
-            subject: name,
-            text: "IPv6 is disabled on it, and it has IPv6 addresses",
-            todo: `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
-          }
-        : {
-            level: "error",
-            subject: name,
-            text: "this host has no IPv6, and it has IPv6 addresses",
-            todo: "start the kernel without ipv6.disable=1, or remove them",
-          },
+        ? fault(
+            "ipv6-disabled",
+            name,
+            "IPv6 is disabled on it, and it has IPv6 addresses",
+            `sysctl net.ipv6.conf.${name}.disable_ipv6=0`,
+          )
+        : fault(
+            "no-ipv6",
+            name,
+            "this host has no IPv6, and it has IPv6 addresses",
+            "start the kernel without ipv6.disable=1, or remove them",
+          ),
     );
   return found;
 }
@@ -225,12 +223,14 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
   const others = counts?.nodes.reduce((sum, each) => sum + each.droppedByHash, 0) ?? 0;
   const holdsAll = nodes.every(({ state }) => state === "MASTER");
   if (balancing === "ip-unicast" && !holdsAll && accepted >= TELLING_PACKETS && others === 0)
-    found.push({
-      level: "warning",
-      subject,
-      text: "no packet for other hosts arrives here: a switch has learned where the shared MAC is",
-      todo: "in mode ip-unicast have the switch send every frame to all hosts, or use balancing ip or ip-stealth",
-    });
+    found.push(
+      fault(
+        "switch-has-learned",
+        subject,
+        "no packet for other hosts arrives here: a switch has learned where the shared MAC is",
+        "in mode ip-unicast have the switch send every frame to all hosts, or use balancing ip or ip-stealth",
+      ),
+    );
   return found;
 }
 
@@ -247,13 +247,13 @@ function sendFindings(view: InterfaceView, nowUs: Micros): Finding[] {
     const failed = addresses.find(({ family }) => !left.includes(family))?.family;
     const which = failed === undefined ? "some of its" : `its IPv${failed}`;
     const text = `${which} advertisements do not leave: ${why} (${error})`;
-    return [{ level: "warning", subject, text, todo }];
+    return [fault("not-sent-in-part", subject, text, todo)];
   }
   const what = sends
     ? "its advertisements do not leave"
     : `its last advertisements, ${Math.round((nowUs - atUs) / SECOND)} s ago, did not leave`;
   const after = sends ? "" : `; then set ${subject} down and up, which ends the demotion for it`;
-  return [{ level: "error", subject, text: `${what}: ${why} (${error})`, todo: `${todo}${after}` }];
+  return [fault("not-sent", subject, `${what}: ${why} (${error})`, `${todo}${after}`)];
 }
 
 /**
@@ -318,21 +318,16 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
   if (demote > 0)
-    found.push({
-      level: "warning",
-      subject,
-      text: `demoted by ${demote}`,
-      todo: "see 'carpctl status' for the reasons",
-    });
+    found.push(fault("demoted", subject, `demoted by ${demote}`, "see 'carpctl status' for the reasons"));
   if (linkLocalConflict !== undefined && nowUs <= linkLocalConflict.untilUs)
     return [
       ...found,
-      {
-        level: "error",
+      fault(
+        "link-local-conflict",
         subject,
-        text: linkLocalConflict.text,
-        todo: "take the link-local addresses off this vhid on every host",
-      },
+        linkLocalConflict.text,
+        "take the link-local addresses off this vhid on every host",
+      ),
     ];
   // A master that this host answered advertises no more after that.
   const contending = peers.filter(
@@ -358,12 +353,14 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
     ];
   const unlike = peers.find((each) => each.advbase !== advbase);
   if (state === "BACKUP" && unlike !== undefined)
-    found.push({
-      level: "warning",
-      subject,
-      text: `${unlike.source} advertises with advbase ${unlike.advbase}, and this host would with ${advbase}`,
-      todo: "use the same advbase on every host of the vhid; advskew says which of them is preferred",
-    });
+    found.push(
+      fault(
+        "other-advbase",
+        subject,
+        `${unlike.source} advertises with advbase ${unlike.advbase}, and this host would with ${advbase}`,
+        "use the same advbase on every host of the vhid; advskew says which of them is preferred",
+      ),
+    );
   // Not even a warning: a MASTER never hears its BACKUPs.
   const silence =
     state === "BACKUP"
@@ -373,12 +370,12 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
     heard === undefined
       ? silence
       : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
-  return [...found, { level: "ok", subject, text: `${state}${ago}` }];
+  return [...found, inOrder(subject, `${state}${ago}`)];
 }
 
 /** Merges findings that are equal for several nodes into one. */
 function merged(name: string, findings: readonly Finding[]): Finding[] {
-  const alike = Map.groupBy(findings, ({ level, text, todo }) => JSON.stringify([level, text, todo]));
+  const alike = Map.groupBy(findings, ({ kind, text, todo }) => JSON.stringify([kind, text, todo]));
   return [...alike.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
@@ -389,10 +386,10 @@ function merged(name: string, findings: readonly Finding[]): Finding[] {
 
 /** All of them have the same pass and addresses: their advertisements were believed here. */
 function twoMasters(subject: string, masters: readonly string[], todo: string): Finding {
-  return {
-    level: "error",
+  return fault(
+    "several-masters",
     subject,
-    text: `several masters advertise: ${masters.join(", ")}`,
-    todo: `one does not receive the other's advertisements, or refuses them: ${todo}, and look at packet filters and multicast snooping between them`,
-  };
+    `several masters advertise: ${masters.join(", ")}`,
+    `one does not receive the other's advertisements, or refuses them: ${todo}, and look at packet filters and multicast snooping between them`,
+  );
 }

@@ -3,7 +3,8 @@
  * come back, peers that are this host itself, and VRRP. Pure: it sees only the views and facts it is given.
  */
 
-import type { Finding, InterfaceView } from "../control/messages.ts";
+import { type Finding, type FindingKind, fault, inOrder } from "../control/finding.ts";
+import type { InterfaceView } from "../control/messages.ts";
 import { recentWrongDigests } from "../control/wrong-digests.ts";
 import { SECOND } from "../core/election/timing.ts";
 import type { Family, Micros } from "../core/model.ts";
@@ -36,10 +37,10 @@ export function discardFindings(view: InterfaceView, examined: SegmentExamined):
     const isExplained = packet.cause === "digest" && wrong.some(({ source }) => source === packet.source);
     return isExplained ? [] : [discardFinding(view, packet, examined)];
   });
-  for (const { vhid, text, todo } of wrong) {
+  for (const { vhid, cause, text, todo } of wrong) {
     const isOurs = view.nodes.some((node) => node.vhid === vhid);
     const subject = isOurs ? `${view.name} vhid ${vhid}` : view.name;
-    findings.push({ level: "error", subject, text, todo });
+    findings.push(fault(`digest-${cause}`, subject, text, todo));
   }
   // Several kinds of packets can tell the same.
   return findings.filter(({ text }, n) => findings.findIndex((each) => each.text === text) === n);
@@ -57,48 +58,46 @@ function discardFinding(
   const ago = `${Math.round((nowUs - atUs) / SECOND)} s ago`;
   const own = ownDevice(source, view, local);
   if (cause === "own" || (cause === "recorded" && own !== undefined))
-    return {
-      level: "error",
-      subject,
-      text: "its own advertisements come back: the network has a loop",
-      todo: LOOP_TODO,
-    };
+    return fault("loop", subject, "its own advertisements come back: the network has a loop", LOOP_TODO);
   if (own !== undefined && own !== carpdev)
-    return {
-      level: "error",
+    return fault(
+      "carpdevs-on-one-segment",
       subject,
-      text: `it hears what this host itself sends on ${own}: ${carpdev} and ${own} are on one segment`,
-      todo: "give the carp interfaces of one segment different vhids, or the same carpdev",
-    };
+      `it hears what this host itself sends on ${own}: ${carpdev} and ${own} are on one segment`,
+      "give the carp interfaces of one segment different vhids, or the same carpdev",
+    );
   if (own !== undefined)
-    return {
-      level: "error",
+    return fault(
+      "address-twice",
       subject,
-      text: `it discards packets from ${source}, its own address: another host has it too, or the network has a loop`,
-      todo: `look for the other host with ${source}; for a loop, ${LOOP_TODO}`,
-    };
-  const todo = (cause && CAUSE_TODO[cause]) ?? COUNTER_TODO[counter];
-  return {
-    level: cause === undefined ? "warning" : "error",
-    subject,
-    text: `${ago} it discarded: ${text}`,
-    ...(todo === undefined ? {} : { todo }),
-  };
+      `it discards packets from ${source}, its own address: another host has it too, or the network has a loop`,
+      `look for the other host with ${source}; for a loop, ${LOOP_TODO}`,
+    );
+  const [kind, todo] = (cause && BY_CAUSE[cause]) ?? BY_COUNTER[counter] ?? (["malformed"] as const);
+  return fault(kind, subject, `${ago} it discarded: ${text}`, todo);
 }
 
-const CAUSE_TODO: Readonly<Partial<Record<NonNullable<DiscardView["cause"]>, string>>> = {
-  digest:
+type KindAndTodo = readonly [kind: FindingKind, todo: string];
+
+const ONE_SIDED: KindAndTodo = ["carppeer-one-sided", "set carppeer on every host of the vhid, or on none"];
+
+const BY_CAUSE: Readonly<Partial<Record<NonNullable<DiscardView["cause"]>, KindAndTodo>>> = {
+  digest: [
+    "wrong-digest",
     "a host of this vhid: give all of them the same pass, addresses and lladdr; a host of another group: give that group another vhid",
-  recorded:
+  ],
+  recorded: [
+    "replayed",
     "compare the clocks of the hosts; strict_replay and signed_header are for hosts that all run carpctl; if both are right, a recording is played back",
-  "peer-here": "set carppeer on every host of the vhid, or on none",
-  "peer-there": "set carppeer on every host of the vhid, or on none",
+  ],
+  "peer-here": ONE_SIDED,
+  "peer-there": ONE_SIDED,
 };
 
-const COUNTER_TODO: Readonly<Partial<Record<DiscardView["counter"], string>>> = {
-  badTtl: "a host behind a router needs carppeer, on both hosts",
-  badVersion: "the sender speaks another version of CARP, or another protocol",
-  badVhid: "compare carppeer and pass on the hosts of the vhid",
+const BY_COUNTER: Readonly<Partial<Record<DiscardView["counter"], KindAndTodo>>> = {
+  badTtl: ["ttl", "a host behind a router needs carppeer, on both hosts"],
+  badVersion: ["carp-version", "the sender speaks another version of CARP, or another protocol"],
+  badVhid: ["not-for-us", "compare carppeer and pass on the hosts of the vhid"],
 };
 
 /**
@@ -126,34 +125,40 @@ export function addressFindings(view: InterfaceView, { local, unreached }: Segme
     const peers = peersOf(view, family);
     const word = family === 4 ? "carppeer" : "carppeer6";
     if (peers.length > 0 && peers.every(isOwn) && addresses.some((each) => each.family === family))
-      findings.push({
-        level: "error",
-        subject,
-        text: `${word} ${peers.join(",")} is this host itself: no other host hears it`,
-        todo: `name the other host: carpctl ${subject} ${word} ADDRESS`,
-      });
+      findings.push(
+        fault(
+          "carppeer-is-here",
+          subject,
+          `${word} ${peers.join(",")} is this host itself: no other host hears it`,
+          `name the other host: carpctl ${subject} ${word} ADDRESS`,
+        ),
+      );
     // A BACKUP sends nothing: its last packet is old.
     const sends = nodes.some(({ state }) => state === "MASTER");
     for (const peer of sends ? peers : []) {
       const error = unreached(peer);
       if (error !== undefined)
-        findings.push({
-          level: "error",
-          subject,
-          text: `${word} ${peer} is out of reach: ${error === "ENETUNREACH" ? "there is no route to it" : "the last packet to it was refused"} (${error})`,
-          todo: `see 'ip route get ${peer}'`,
-        });
+        findings.push(
+          fault(
+            "carppeer-unreachable",
+            subject,
+            `${word} ${peer} is out of reach: ${error === "ENETUNREACH" ? "there is no route to it" : "the last packet to it was refused"} (${error})`,
+            `see 'ip route get ${peer}'`,
+          ),
+        );
     }
   }
   const sources = new Set(nodes.flatMap(({ peers }) => peers.map(({ source }) => source)));
   for (const source of sources)
     if (ownDevice(source, view, local) !== undefined)
-      findings.push({
-        level: "error",
-        subject,
-        text: `another host advertises from ${source}, which is an address of this host too`,
-        todo: "give every host an address of its own",
-      });
+      findings.push(
+        fault(
+          "address-twice",
+          subject,
+          `another host advertises from ${source}, which is an address of this host too`,
+          "give every host an address of its own",
+        ),
+      );
   return findings;
 }
 
@@ -177,19 +182,22 @@ export function vrrpFindings(
     const clashing = on.find((view) => sharesMac(view, router));
     if (clashing === undefined) others.add(number);
     else
-      findings.push({
-        level: "error",
-        subject: `${clashing.name} vhid ${number}`,
-        text: `a VRRP router (version ${version}, ${source}) has the same number, and so the same MAC ${virtualMac(number)}`,
-        todo: "use another vhid, or another number for the virtual router",
-      });
+      findings.push(
+        fault(
+          "vrrp-number",
+          `${clashing.name} vhid ${number}`,
+          `a VRRP router (version ${version}, ${source}) has the same number, and so the same MAC ${virtualMac(number)}`,
+          "use another vhid, or another number for the virtual router",
+        ),
+      );
   }
   if (others.size > 0)
-    findings.push({
-      level: "ok",
-      subject: carpdev,
-      text: `VRRP is here too, with MACs of its own (number ${[...others].sort((a, b) => a - b).join(", ")})`,
-    });
+    findings.push(
+      inOrder(
+        carpdev,
+        `VRRP is here too, with MACs of its own (number ${[...others].sort((a, b) => a - b).join(", ")})`,
+      ),
+    );
   return findings;
 }
 
@@ -202,8 +210,7 @@ export function groupFindings(carpdev: string, groups: readonly OtherGroup[], no
     .slice(0, MOST_GROUPS)
     .map(([vhid, hosts]) => `${vhid} (${hosts[0]?.source}${hosts.length > 1 ? ", ..." : ""})`);
   const more = byVhid.length > MOST_GROUPS ? `, and ${byVhid.length - MOST_GROUPS} more` : "";
-  const text = `other CARP groups are here too, with vhid ${named.join(", ")}${more}`;
-  return [{ level: "ok", subject: carpdev, text }];
+  return [inOrder(carpdev, `other CARP groups are here too, with vhid ${named.join(", ")}${more}`)];
 }
 
 /** VRRP over IPv4 uses CARP's virtual MACs, over IPv6 00:00:5e:00:02:NUMBER. */

@@ -33,6 +33,7 @@ describe("doctor", () => {
     const { ok, findings: found }: { ok: boolean; findings: Finding[] } = JSON.parse(stdout);
     assert.equal(stderr, "");
     assert.equal(exitCode, ok ? 0 : 1);
+    for (const { level, kind } of found) assert.equal(typeof kind, level === "ok" ? "object" : "string");
     assert.equal(
       ok,
       found.every(({ level }) => level !== "error"),
@@ -138,6 +139,9 @@ describe("doctor", () => {
     await b.pullCable();
     await b.waitForState("carp0", "INIT");
     assert.deepEqual(await complaints(b), ["error carp0: does not run: carpdev eth0 has no carrier"]);
+    const { stdout } = await b.tryCarpctl("doctor");
+    assert.match(stdout, /^error {4}carp0: does not run: carpdev eth0 has no carrier \[not-running\]$/m);
+    assert.match((await b.carpctl("help", "not-running")).stdout, /^not-running: an error, in doctor\n/);
     await b.plugCable();
     await b.waitForState("carp0", "BACKUP");
   });

@@ -161,7 +161,15 @@ describe("a wrong digest", () => {
     const about = findings.filter(({ subject }: { subject: string }) => subject.startsWith("carp1 vhid 1"));
     assert.deepEqual(
       about.filter(({ level }: { level: string }) => level === "error"),
-      [{ level: "error", subject: "carp1 vhid 1", text: first, todo: "add it there or remove it here" }],
+      [
+        {
+          level: "error",
+          kind: "digest-address-missing",
+          subject: "carp1 vhid 1",
+          text: first,
+          todo: "add it there or remove it here",
+        },
+      ],
     );
     assert.ok(!examined.includes("incorrect hash from 10.0.0.3"), examined);
 

@@ -15,13 +15,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   core: ["protocol"],
   kernel: ["core", "protocol"],
-  control: ["core", "protocol"],
+  topics: ["core"],
+  control: ["core", "protocol", "topics"],
   config: ["control", "core", "protocol"],
-  cluster: ["config", "control", "core", "protocol"],
+  cluster: ["config", "control", "core", "protocol", "topics"],
   doctor: ["control", "core", "kernel", "protocol"],
   engine: ["config", "control", "core", "doctor", "kernel", "protocol"],
   ifstated: ["config", "control", "core", "kernel", "protocol"],
-  cli: ["cluster", "config", "control", "protocol"],
+  cli: ["cluster", "config", "control", "protocol", "topics"],
 };
 
 /** Commands that run in this process what another room holds load it with `import()` when they run. */

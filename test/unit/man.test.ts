@@ -6,9 +6,9 @@ import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
 import { GLOBAL_OPTIONS } from "../../src/cli/grammar/options.ts";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERB_NAMES, VERBS } from "../../src/cli/grammar/verbs.ts";
-import { KINDS } from "../../src/cluster/finding.ts";
 import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
+import { CHECK } from "../../src/topics/check.ts";
 import { readPage, section } from "./mdoc.ts";
 
 const page = readPage("carpctl.8");
@@ -99,7 +99,7 @@ test("every kind of finding has an entry below its level, with its meaning", () 
       const [name = "", ...lines] = (each.split(/^\.El$/m)[0] ?? "").trimEnd().split("\n");
       return [name, lines.map((line) => line.replace(/^\\&/, "")).join(" ")];
     };
-    const ofLevel = Object.entries(KINDS).filter((each) => each[1].level === level);
+    const ofLevel = Object.entries(CHECK).filter((each) => each[1].level === level);
     assert.deepEqual(
       described.map(entry),
       ofLevel.map(([kind, { meaning }]) => [kind, meaning]),

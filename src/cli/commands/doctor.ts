@@ -10,8 +10,9 @@ import { Chalk } from "chalk";
 import packageJson from "../../../package.json" with { type: "json" };
 import { distrustRunDirectory } from "../../config/engine-user.ts";
 import { ControlError } from "../../control/client.ts";
+import { type Finding, fault, inOrder } from "../../control/finding.ts";
 import { LIMITS } from "../../control/limits.ts";
-import type { Finding } from "../../control/messages.ts";
+
 import { escapeControls, printable } from "../../control/printable.ts";
 import type { CommandContext } from "../context.ts";
 import { done, jsonText, type Outcome, refused } from "../outcome.ts";
@@ -31,6 +32,7 @@ export async function runDoctor(listen: string | undefined, context: CommandCont
   const findings = [
     ...(await runDirectory(runDir)),
     ...(await examined(listenS, context)),
+    ...(await passedOver(etcDir)),
     ...(await connectionStates(etcDir)),
   ];
   const isAble = findings.every(({ level }) => level !== "error");
@@ -55,8 +57,14 @@ async function examined(listenS: number, context: CommandContext): Promise<reado
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
     const { examineInstead } = await import("../../doctor/examination.ts");
-    return [{ level: "error", subject: "engine", text: error.message }, ...examineInstead()];
+    return [fault("no-engine", "engine", error.message), ...examineInstead()];
   }
+}
+
+async function passedOver(etcDir: string): Promise<Finding[]> {
+  const { passedOver } = await import("../../doctor/service-check-facts.ts");
+  const { examinePassedOver } = await import("../../doctor/service-checks.ts");
+  return examinePassedOver(passedOver(etcDir));
 }
 
 /** Nothing where neither conntrackd nor a hook for it is set up. */
@@ -70,14 +78,13 @@ async function connectionStates(etcDir: string): Promise<Finding[]> {
 
 function running(version: string, pid: number): Finding {
   const subject = "engine";
-  if (version === packageJson.version)
-    return { level: "ok", subject, text: `runs, version ${version}, pid ${pid}` };
-  return {
-    level: "warning",
+  if (version === packageJson.version) return inOrder(subject, `runs, version ${version}, pid ${pid}`);
+  return fault(
+    "engine-version",
     subject,
-    text: `runs, pid ${pid}, but is version ${version}, and this command is ${packageJson.version}`,
-    todo: "restart the engine: 'systemctl restart carpd', or SIGUSR2 and 'carpctl engine'",
-  };
+    `runs, pid ${pid}, but is version ${version}, and this command is ${packageJson.version}`,
+    "restart the engine: 'systemctl restart carpd', or SIGUSR2 and 'carpctl engine'",
+  );
 }
 
 /** Whether units that demote this host are followed: the engine counts them as they were last. */
@@ -90,15 +97,15 @@ async function followed(units: readonly string[]): Promise<Finding[]> {
   }).activeOf([FOLLOWER]);
   const which = units.join(", ");
   if (active === undefined)
-    return [{ level: "unknown", subject, text: `whether ${FOLLOWER} follows ${which}: ${obstacle}` }];
-  if (active.has(FOLLOWER)) return [{ level: "ok", subject, text: `${FOLLOWER} follows ${which}` }];
+    return [fault("not-examined", subject, `whether ${FOLLOWER} follows ${which}: ${obstacle}`)];
+  if (active.has(FOLLOWER)) return [inOrder(subject, `${FOLLOWER} follows ${which}`)];
   return [
-    {
-      level: "warning",
+    fault(
+      "units-not-followed",
       subject,
-      text: `${FOLLOWER} is not active: ${which} may start or fail, and the demotion stays what it is`,
-      todo: "start it: 'systemctl enable --now carp-units.path'",
-    },
+      `${FOLLOWER} is not active: ${which} may start or fail, and the demotion stays what it is`,
+      "start it: 'systemctl enable --now carp-units.path'",
+    ),
   ];
 }
 
@@ -107,36 +114,27 @@ async function runDirectory(path: string): Promise<Finding[]> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if (found instanceof Error) {
     if (found.code !== "ENOENT")
-      return [
-        {
-          level: "unknown",
-          subject,
-          text: `${path} cannot be examined: ${found.code}`,
-          todo: "ask again as root",
-        },
-      ];
-    return [{ level: "ok", subject, text: `${path} is not there yet: the engine makes it` }];
+      return [fault("needs-root", subject, `${path} cannot be examined: ${found.code}`, "ask again as root")];
+    return [inOrder(subject, `${path} is not there yet: the engine makes it`)];
   }
   if (!found.isDirectory())
-    return [
-      { level: "error", subject, text: `${path} is not a directory`, todo: "remove it, or use --run-dir" },
-    ];
+    return [fault("run-directory", subject, `${path} is not a directory`, "remove it, or use --run-dir")];
   const untrusted = distrustRunDirectory(path);
   if (untrusted !== undefined)
     return [
-      {
-        level: "error",
+      fault(
+        "run-directory-untrusted",
         subject,
-        text: `${untrusted}: another user could run an engine there`,
-        todo: "let root own it and no other user write it, or use --run-dir",
-      },
+        `${untrusted}: another user could run an engine there`,
+        "let root own it and no other user write it, or use --run-dir",
+      ),
     ];
-  return [{ level: "ok", subject, text: `${path}, which only the engine can write` }];
+  return [inOrder(subject, `${path}, which only the engine can write`)];
 }
 
 /** Every field always there, null where there is nothing. */
-function findingJson({ level, subject, text, todo }: Finding) {
-  return { level, subject, text, todo: todo ?? null };
+function findingJson({ level, kind, subject, text, todo }: Finding) {
+  return { level, kind: kind ?? null, subject, text, todo: todo ?? null };
 }
 
 const LEVELS = ["ok", "unknown", "warning", "error"] as const satisfies readonly Finding["level"][];
@@ -148,8 +146,9 @@ export function findingsText(
 ): string {
   const chalk = new Chalk({ level: colour ? 1 : 0 });
   const paint = { ok: chalk.green, unknown: chalk.cyan, warning: chalk.yellow, error: chalk.red };
-  const lines = findings.flatMap(({ level, subject, text, todo }) => {
-    const [first = "", ...rest] = wrapped(escapeControls(`${subject}: ${text}`), columns, INDENT);
+  const lines = findings.flatMap(({ level, kind, subject, text, todo }) => {
+    const name = kind === undefined ? "" : ` [${kind}]`;
+    const [first = "", ...rest] = wrapped(escapeControls(`${subject}: ${text}${name}`), columns, INDENT);
     const head = `${paint[level](level)}${first.slice(level.length)}`;
     return [
       head,

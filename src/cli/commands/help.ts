@@ -1,8 +1,8 @@
 /** `help`: everything, or the help of one word, from the same tables as `--help`. */
 
-import { KINDS, type Kind } from "../../cluster/finding.ts";
 import { printable } from "../../control/printable.ts";
 import { SYSCTL_VARIABLES } from "../../control/variables.ts";
+import { TOPICS as FINDINGS, type FoundTopic } from "../../topics/topics.ts";
 import { everyWord } from "../grammar/ifconfig/keywords.ts";
 import { suggestion } from "../grammar/suggestion.ts";
 import { commandsHelp, verbHelp } from "../grammar/verb-parser.ts";
@@ -24,13 +24,14 @@ export const TOPICS: readonly string[] = [
   ...Object.keys(CHAPTERS),
   ...everyWord(),
   ...SYSCTL_VARIABLES.map(({ name }) => name),
-  ...Object.keys(KINDS),
+  ...FINDINGS.keys(),
 ];
 
 export async function helpOn(topic: string | undefined): Promise<Outcome> {
   if (topic === undefined) return done(await commandsHelp(parametersHelp()));
   if (Object.hasOwn(CHAPTERS, topic)) return done(CHAPTERS[topic as keyof typeof CHAPTERS]());
-  if (Object.hasOwn(KINDS, topic)) return done(kindHelp(topic as Kind));
+  const finding = FINDINGS.get(topic);
+  if (finding !== undefined) return done(findingHelp(topic, finding));
   const verb = VERBS.find(({ names }) => names.includes(topic));
   if (verb !== undefined) return done(verbHelp(verb));
   const lines = [
@@ -47,7 +48,8 @@ function ifconfigHelp(): string {
   return `usage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n\n${parametersHelp()}\n`;
 }
 
-function kindHelp(kind: Kind): string {
-  const { level, meaning } = KINDS[kind];
-  return `${[`${kind}: ${level === "error" ? "an error" : "a warning"} of check`, ...wrapped(meaning, 80)].join("\n")}\n`;
+const LEVELS = { error: "an error", warning: "a warning", unknown: "not known" } as const;
+
+function findingHelp(name: string, { level, by, meaning }: FoundTopic): string {
+  return `${[`${name}: ${LEVELS[level]}, in ${by}`, ...wrapped(meaning, 80)].join("\n")}\n`;
 }

@@ -14,12 +14,13 @@ import { report } from "../../../src/cli/commands/check/check.ts";
 import { readHostFiles } from "../../../src/cli/commands/check/host-files.ts";
 import { defaultOptions } from "../../../src/cli/grammar/options.ts";
 import { compareHosts } from "../../../src/cluster/comparison.ts";
-import { type Finding, KINDS } from "../../../src/cluster/finding.ts";
+import type { Finding } from "../../../src/cluster/finding.ts";
 import type { HostFiles } from "../../../src/cluster/host-files.ts";
 import { advertisementsOf, plan } from "../../../src/cluster/plan/plan.ts";
 import { hasControlCharacter } from "../../../src/control/printable.ts";
 import { isRefusal } from "../../../src/control/refusal.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
+import { CHECK } from "../../../src/topics/check.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
 import type { Target, Trial } from "../target.ts";
 import { lookups, word } from "./words.ts";
@@ -110,7 +111,7 @@ function open(): Trial {
 }
 
 function assertFinding({ kind, level, file, line, text, host, hosts }: Finding): void {
-  assert.equal(level, KINDS[kind].level);
+  assert.equal(level, CHECK[kind].level);
   assert.ok(text !== "" && !/undefined|NaN|\[object/.test(text.replaceAll(file, "")), text);
   assert.ok(hosts.includes(host));
   if (line === undefined) return;

@@ -8,26 +8,38 @@ import { called } from "./called.ts";
 
 const FINDINGS: readonly Finding[] = [
   { level: "ok", subject: "kernel", text: "Linux 6.1.0" },
-  { level: "unknown", subject: "eBPF", text: "only root may load programs", todo: "ask again as root" },
+  {
+    level: "unknown",
+    kind: "needs-root",
+    subject: "eBPF",
+    text: "only root may load programs",
+    todo: "ask again as root",
+  },
   {
     level: "warning",
+    kind: "arp-by-another",
     subject: "enp0s31f6np1.42",
     text: "enp0s31f6np2.4242 has 192.168.100.100 in the same subnet and answers for shared addresses too",
     todo: "sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1",
   },
-  { level: "error", subject: "carp0", text: "does not run: carpdev eth0 has no carrier" },
+  {
+    level: "error",
+    kind: "not-running",
+    subject: "carp0",
+    text: "does not run: carpdev eth0 has no carrier",
+  },
 ];
 
-test("a finding has its level in front, and what to do below it", () => {
+test("a finding has its level in front, its name behind it, and what to do below it", () => {
   assert.equal(
     findingsText(FINDINGS, { colour: false, columns: 80 }),
     `ok       kernel: Linux 6.1.0
-unknown  eBPF: only root may load programs
+unknown  eBPF: only root may load programs [needs-root]
          -> ask again as root
 warning  enp0s31f6np1.42: enp0s31f6np2.4242 has 192.168.100.100 in the same
-         subnet and answers for shared addresses too
+         subnet and answers for shared addresses too [arp-by-another]
          -> sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1
-error    carp0: does not run: carpdev eth0 has no carrier
+error    carp0: does not run: carpdev eth0 has no carrier [not-running]
 1 error, 1 warning
 `,
   );

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { KINDS } from "../../../src/cluster/finding.ts";
+import { CHECK } from "../../../src/topics/check.ts";
 import { type Cluster, compared, type Files, findingsOf, PUBLISHED } from "./clusters.ts";
 
 /** A pair of firewalls: carp0 on the inside, carp1 on the outside. */
@@ -445,7 +445,7 @@ describe("a mistake, and a healthy pair beside it", () => {
   test("every kind has a row", () => {
     const found = new Set([...ROWS, ...THREE].flatMap((row) => row.found.map((each) => each.split(" ")[0])));
     assert.deepEqual(
-      Object.keys(KINDS).filter((kind) => !found.has(kind)),
+      Object.keys(CHECK).filter((kind) => !found.has(kind)),
       [],
     );
   });
