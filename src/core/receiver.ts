@@ -8,10 +8,11 @@ import type { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { intervalUs } from "./election/timing.ts";
 import type { Event } from "./event.ts";
-import { checkInput, type Discarded, type ReceivingHost } from "./input.ts";
+import { type Accepted, checkInput, type Discarded, type ReceivingHost } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import type { Family, Instant, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
+import { UnicastMasters } from "./unicast-masters.ts";
 import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
 
 /** The part of the host that receiving uses. */
@@ -26,6 +27,7 @@ export interface HostOfReceiver extends ReceivingHost {
 export class Receiver {
   readonly #host: HostOfReceiver;
   readonly #virtualRouters = new VirtualRouters();
+  readonly #unicasts = new UnicastMasters();
 
   constructor(host: HostOfReceiver) {
     this.#host = host;
@@ -45,8 +47,10 @@ export class Receiver {
     }
     const { vhid } = verdict.node;
     this.#host.diagnosis.believed(verdict.carpInterface, { vhid, source: verdict.heard.source });
-    if (verdict.concedes) verdict.node.concededTo(verdict.heard, now);
-    else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
+    if (verdict.concedes) {
+      verdict.node.concededTo(verdict.heard, now);
+      if (this.#unicasts.heard(verdict)) this.#noteUnicasts(verdict, now);
+    } else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
   }
 
   /** A packet arrived on a device that carries no carp interface. */
@@ -74,6 +78,12 @@ export class Receiver {
 
   carpdevGone(name: string): void {
     this.#virtualRouters.forget(name);
+  }
+
+  /** For `doctor` alone: each of them was taken for a concession. */
+  #noteUnicasts({ carpInterface, node: { vhid }, heard: { source } }: Accepted, now: Instant): void {
+    const text = `${carpInterface.name}: vhid ${vhid}: carppeer is set on the other host only: unicast advertisement from ${source}`;
+    carpInterface.discarded({ counter: "badVhid", cause: "peer-there", source, text, atUs: now.us });
   }
 
   #noteWrongDigest(carpdev: string, packet: Discarded, frame: Uint8Array, now: Instant): void {

@@ -17,6 +17,7 @@ import {
 } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
+import { examineDemotion } from "./demotion.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
 import { type ExaminedCheck, examineChecks } from "./service-checks.ts";
@@ -25,7 +26,16 @@ import { type ExaminedCheck, examineChecks } from "./service-checks.ts";
 export interface ExaminedEngine {
   readonly host: Pick<
     Host,
-    "interfaces" | "link" | "notSaved" | "otherGroups" | "unfitLink" | "virtualRouters"
+    | "demotion"
+    | "failedChecks"
+    | "groups"
+    | "interfaces"
+    | "link"
+    | "notSaved"
+    | "otherGroups"
+    | "sysctl"
+    | "unfitLink"
+    | "virtualRouters"
   >;
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
@@ -46,12 +56,14 @@ export async function examineAround(
   engine: ExaminedEngine,
   turn: () => Promise<void> = setImmediate,
 ): Promise<Finding[]> {
+  const isOn = (name: string) => engine.host.sysctl(`net.inet.carp.${name}`)[0]?.value === 1;
   const host = examineHost({
     facts: hostFacts(),
     obstacle: engine.dataPathObstacle,
     scriptsDoNotRun: engine.scriptsDoNotRun,
     notSaved: engine.host.notSaved,
     isSupervised: isSupervised(),
+    needsClock: isOn("strict_replay") || isOn("signed_header"),
   });
   const views = engine.host.interfaces();
   const others = localAddresses();
@@ -64,11 +76,14 @@ export async function examineAround(
     devices.set(name, deviceFacts(name));
     await turn();
   }
+  const { demotion, failedChecks } = engine.host;
   return [
     ...host,
     ...examineChecks(engine.checks),
+    ...examineDemotion({ demotion, failedChecks, groups: engine.host.groups(), views }),
     ...examineInterfaces({
       nowUs: engine.now().us,
+      allow: isOn("allow"),
       views: engine.host.interfaces(),
       packets: engine.packets(),
       device: (name) => devices.get(name),
@@ -92,5 +107,6 @@ export function examineInstead(): Finding[] {
     scriptsDoNotRun: false,
     notSaved: undefined,
     isSupervised: undefined,
+    needsClock: false,
   });
 }

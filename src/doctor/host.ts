@@ -25,15 +25,17 @@ export interface HostExamined {
   readonly notSaved: string | undefined;
   /** Whether a service manager starts the engine again; undefined where none runs and a command examines the host. */
   readonly isSupervised: boolean | undefined;
+  /** Whether advertisements are refused whose counters do not grow (strict_replay, signed_header). */
+  readonly needsClock: boolean;
 }
 
 export function examineHost(examined: HostExamined): Finding[] {
-  const { facts, obstacle, scriptsDoNotRun, notSaved, isSupervised } = examined;
+  const { facts, obstacle, scriptsDoNotRun, notSaved, isSupervised, needsClock } = examined;
   const isEngine = isSupervised !== undefined;
   const findings = [kernel(facts)];
   if (isEngine) findings.push(...engine(facts), supervision(isSupervised));
   else findings.push(held(facts));
-  findings.push(dataPath(facts, obstacle, isEngine), clock(facts));
+  findings.push(dataPath(facts, obstacle, isEngine), clock(facts, needsClock));
   if (notSaved !== undefined)
     findings.push(
       fault(
@@ -164,19 +166,17 @@ function dataPath({ privileges }: HostFacts, obstacle: string | undefined, isEng
   );
 }
 
-function clock({ clockIsSynchronised }: HostFacts): Finding {
+function clock({ clockIsSynchronised }: HostFacts, needsClock: boolean): Finding {
   const subject = "clock";
-  switch (clockIsSynchronised) {
-    case true:
-      return inOrder(subject, "synchronised");
-    case undefined:
-      return fault("not-examined", subject, "the kernel does not say whether it is synchronised");
-    case false:
-      return fault(
-        "clock",
-        subject,
-        "the system clock is not synchronised: logs of several hosts are hard to compare, and strict_replay needs counters that grow",
-        "run chrony or systemd-timesyncd",
-      );
-  }
+  if (clockIsSynchronised === undefined)
+    return fault("not-examined", subject, "the kernel does not say whether it is synchronised");
+  if (clockIsSynchronised) return inOrder(subject, "synchronised");
+  if (!needsClock)
+    return inOrder(subject, "not synchronised: only the logs of several hosts are hard to compare for that");
+  return fault(
+    "clock",
+    subject,
+    "the system clock is not synchronised: strict_replay and signed_header need counters that grow",
+    "run chrony or systemd-timesyncd",
+  );
 }

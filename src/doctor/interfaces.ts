@@ -16,10 +16,13 @@ import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
+import { preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
+  /** net.inet.carp.allow. */
+  readonly allow: boolean;
   readonly views: readonly InterfaceView[];
   readonly packets: readonly Packets[];
   readonly device: (name: string) => DeviceFacts | undefined;
@@ -45,11 +48,18 @@ const CARP_GROUPS = { 4: "01:00:5e:00:00:12", 6: "33:33:00:00:00:12" } as const;
 export function examineInterfaces(examined: InterfacesExamined): Finding[] {
   const { views } = examined;
   if (views.length === 0) return [inOrder("interfaces", "no carp interfaces")];
+  const deaf = fault(
+    "carp-off",
+    "net.inet.carp.allow",
+    "is 0: this host hears no other one, and becomes master beside it",
+    "carpctl sysctl net.inet.carp.allow=1",
+  );
   const carpdevs = Map.groupBy(
     views.filter(({ up, carpdev }) => up && carpdev !== undefined),
     ({ carpdev = "" }) => carpdev,
   );
   return [
+    ...(examined.allow ? [] : [deaf]),
     ...[...carpdevs].flatMap(([name, on]) => [
       ...carpdev(name, on, examined),
       ...vrrpFindings(name, on, examined.virtualRouters, examined.nowUs),
@@ -314,14 +324,11 @@ function notSent(error: string, carpdev: string): { why: string; todo: string } 
 }
 
 function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
-  const { vhid, state, peers, heard, demote, sinceUs, linkLocalConflict } = node;
+  const { vhid, state, peers, heard, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
-  if (demote > 0)
-    found.push(fault("demoted", subject, `demoted by ${demote}`, "see 'carpctl status' for the reasons"));
   if (linkLocalConflict !== undefined && nowUs <= linkLocalConflict.untilUs)
     return [
-      ...found,
       fault(
         "link-local-conflict",
         subject,
@@ -335,16 +342,12 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
   );
   if (state === "MASTER" && contending.length > 0) {
     const others = contending.map(({ source }) => source);
-    return [
-      ...found,
-      twoMasters(subject, ["this host", ...others], `run 'carpctl doctor' on ${others.join(", ")}`),
-    ];
+    return [twoMasters(subject, ["this host", ...others], `run 'carpctl doctor' on ${others.join(", ")}`)];
   }
   const families = Map.groupBy(peers, ({ source }) => source.includes(":"));
   const several = [...families.values()].find((each) => each.length > 1);
   if (state === "BACKUP" && several !== undefined)
     return [
-      ...found,
       twoMasters(
         subject,
         several.map(({ source }) => source),
@@ -361,6 +364,7 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
         "use the same advbase on every host of the vhid; advskew says which of them is preferred",
       ),
     );
+  found.push(...preferenceFindings(subject, advbase, node, nowUs));
   // Not even a warning: a MASTER never hears its BACKUPs.
   const silence =
     state === "BACKUP"

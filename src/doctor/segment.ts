@@ -95,6 +95,10 @@ const BY_CAUSE: Readonly<Partial<Record<NonNullable<DiscardView["cause"]>, KindA
 };
 
 const BY_COUNTER: Readonly<Partial<Record<DiscardView["counter"], KindAndTodo>>> = {
+  badChecksum: [
+    "checksum",
+    "where the sender is a virtual machine, its hypervisor may not fill in checksums that are left to it: 'ethtool -K DEVICE tx off' there; or a cable, port or driver damages packets",
+  ],
   badTtl: ["ttl", "a host behind a router needs carppeer, on both hosts"],
   badVersion: ["carp-version", "the sender speaks another version of CARP, or another protocol"],
   badVhid: ["not-for-us", "compare carppeer and pass on the hosts of the vhid"],

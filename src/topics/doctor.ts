@@ -55,9 +55,11 @@ export const DOCTOR = {
   "switch-has-learned": { level: "warning", meaning: "The switch does not send every frame to all hosts." },
   "signs-as-before": { level: "warning", meaning: "A host was not changed." },
 
+  "carp-off": { level: "error", meaning: "CARP packets are not accepted." },
   demoted: { level: "warning", meaning: "The host is demoted." },
   "link-local-conflict": { level: "error", meaning: "Hosts cannot agree about link-local addresses." },
   "several-masters": { level: "error", meaning: "Several hosts are MASTER." },
+  "not-preempted": { level: "warning", meaning: "A less preferred host is MASTER." },
   "other-advbase": { level: "warning", meaning: "Another host has another advbase." },
 
   loop: { level: "error", meaning: "The network sends this host's advertisements back to it." },
@@ -69,6 +71,7 @@ export const DOCTOR = {
   "carppeer-is-here": { level: "error", meaning: "carppeer names this host itself." },
   "carppeer-unreachable": { level: "error", meaning: "A packet to a peer finds no way." },
   "vrrp-number": { level: "error", meaning: "A VRRP router has the number of a vhid." },
+  checksum: { level: "warning", meaning: "An advertisement has a wrong checksum." },
   ttl: { level: "warning", meaning: "An advertisement came through a router." },
   "carp-version": { level: "warning", meaning: "A packet is not of CARP version 2." },
   "not-for-us": { level: "warning", meaning: "An advertisement is none that this host would believe." },

@@ -29,12 +29,12 @@ export async function runDoctor(listen: string | undefined, context: CommandCont
   if (listen !== undefined && !(/^\d+$/.test(listen) && listenS >= min && listenS <= max))
     return refused(`--listen ${printable(listen)}: must be ${min}..${max}`);
   const { runDir, etcDir } = context.options;
-  const findings = [
+  const findings = worstFirst([
     ...(await runDirectory(runDir)),
     ...(await examined(listenS, context)),
     ...(await passedOver(etcDir)),
     ...(await connectionStates(etcDir)),
-  ];
+  ]);
   const isAble = findings.every(({ level }) => level !== "error");
   const output = context.options.json
     ? jsonText({ ok: isAble, findings: findings.map(findingJson) })
@@ -132,12 +132,17 @@ async function runDirectory(path: string): Promise<Finding[]> {
   return [inOrder(subject, `${path}, which only the engine can write`)];
 }
 
+/** The first line is what to begin with: of findings that are equally bad, the more basic come first. */
+function worstFirst(findings: readonly Finding[]): Finding[] {
+  return findings.toSorted((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level));
+}
+
 /** Every field always there, null where there is nothing. */
 function findingJson({ level, kind, subject, text, todo }: Finding) {
   return { level, kind: kind ?? null, subject, text, todo: todo ?? null };
 }
 
-const LEVELS = ["ok", "unknown", "warning", "error"] as const satisfies readonly Finding["level"][];
+const LEVELS = ["error", "warning", "unknown", "ok"] as const satisfies readonly Finding["level"][];
 const INDENT = " ".repeat(Math.max(...LEVELS.map((level) => level.length)) + 2);
 
 export function findingsText(

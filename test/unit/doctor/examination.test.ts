@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Finding } from "../../../src/control/messages.ts";
 import type { DiscardView } from "../../../src/core/view.ts";
+import { type DemotionExamined, examineDemotion } from "../../../src/doctor/demotion.ts";
 import { examineHost, type HostExamined } from "../../../src/doctor/host.ts";
 import { examineInterfaces, type InterfacesExamined } from "../../../src/doctor/interfaces.ts";
 import type { DeviceFacts, HostFacts } from "../../../src/kernel/inspection.ts";
@@ -46,6 +47,7 @@ describe("a host", () => {
         scriptsDoNotRun: false,
         notSaved: undefined,
         isSupervised: true,
+        needsClock: false,
         ...rest,
       }),
     );
@@ -119,9 +121,10 @@ describe("a host", () => {
   });
 
   test("whose clock is not synchronised", () => {
+    assert.deepEqual(host({ clockIsSynchronised: false }), []);
     assert.match(
-      host({ clockIsSynchronised: false }).join("\n"),
-      /^warning clock: the system clock is not synchronised/,
+      host({ clockIsSynchronised: false }, { needsClock: true }).join("\n"),
+      /^warning clock: the system clock is not synchronised: strict_replay and signed_header need counters/,
     );
     assert.match(host({ clockIsSynchronised: undefined }).join("\n"), /^unknown clock: /);
   });
@@ -146,6 +149,7 @@ describe("interfaces", () => {
   const all = ({ devices = {}, ...given }: Given) =>
     examineInterfaces({
       nowUs: NOW_US,
+      allow: true,
       views: [view({ nodes: [node({ ...since, heard })] })],
       packets: [],
       device: (name) => ({ ...GOOD_DEVICE, ...devices[name] }),
@@ -447,9 +451,24 @@ describe("interfaces", () => {
     assert.deepEqual(found({ views: views("ip"), packets: counts(0) }), []);
   });
 
-  test("a MASTER that has never heard another is well, a demoted one is reported", () => {
+  test("a MASTER that has never heard another is well", () => {
     assert.deepEqual(ofNode(since), []);
-    assert.deepEqual(ofNode({ ...since, heard, demote: 3 }), ["warning carp0 vhid 1: demoted by 3"]);
+  });
+
+  test("advertisements that are not accepted at all", () =>
+    one({ allow: false }, /^error net\.inet\.carp\.allow: is 0: this host hears no other one/));
+
+  test("a BACKUP that is preferred to its master, and does not preempt", () => {
+    const backup = { ...since, state: "BACKUP", heard, peers: [heard] } as const;
+    assert.match(
+      ofNode(backup)[0] ?? "",
+      /^warning carp0 vhid 1: BACKUP to 10\.0\.0\.3, which is less preferred/,
+    );
+    assert.deepEqual(ofNode({ ...backup, mayPreemptAtUs: 0 }), []);
+    // It has just given way, its advskew is no better, or it is demoted.
+    assert.deepEqual(ofNode({ ...backup, sinceUs: NOW_US - SECOND }), []);
+    assert.deepEqual(ofNode({ ...backup, effectiveAdvskew: 100 }), []);
+    assert.deepEqual(ofNode({ ...backup, demote: 1 }), []);
   });
 
   test("peers that cannot agree about link-local addresses, as long as they are heard", () => {
@@ -508,6 +527,64 @@ describe("interfaces", () => {
     for (const { todo } of all({ views: [view({ nodes: [node({ ...since, heard, peers: [heard] })] })] }))
       assert.doesNotMatch(todo ?? "", /\bpass\b/);
     const sixth = { ...heard, source: "fe80::3" };
-    assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, sixth] }), []);
+    const backup = { ...since, state: "BACKUP", mayPreemptAtUs: 0 } as const;
+    assert.deepEqual(ofNode({ ...backup, heard, peers: [heard, sixth] }), []);
   });
+});
+
+describe("demotion", () => {
+  const demoted = (given: Partial<DemotionExamined>, more: Partial<DemotionExamined["demotion"]> = {}) =>
+    complaints(
+      examineDemotion({
+        demotion: { counter: 0, written: 0, reasons: [], units: [], faults: [], ...more },
+        groups: [],
+        failedChecks: [],
+        views: [view({})],
+        ...given,
+      }),
+    );
+  const carp = (carpDemoteCount: number) => [{ name: "carp", carpDemoteCount, interfaces: ["carp0"] }];
+  const check = { file: "/web", name: "web", by: 50 };
+
+  test("is told with its reason", () => {
+    assert.deepEqual(demoted({}), []);
+    const reasons = [
+      { reason: "maintenance", by: 240 },
+      { reason: "boot", by: 128 },
+    ];
+    assert.match(
+      demoted({}, { reasons }).join("\n"),
+      /^warning demotion: demoted by 240 for maintenance: .*$/,
+    );
+    const units = [
+      { unit: "web.service", by: 50, active: false },
+      { unit: "db.service", by: 50, active: true },
+    ];
+    assert.match(
+      demoted({}, { units }).join("\n"),
+      /^warning demotion: demoted by 50 while web\.service .*$/,
+    );
+    assert.match(
+      demoted({}, { written: 7 }).join("\n"),
+      /^warning demotion: demoted by 7, which was written/,
+    );
+    assert.deepEqual(demoted({}, { written: -7 }), []);
+  });
+
+  test("of a group, without what faults of its interfaces add", () => {
+    const faults = [{ interface: "carp0", fault: "carpdev", by: 240 }] as const;
+    assert.deepEqual(demoted({ groups: carp(1) }, { faults }), []);
+    assert.match(
+      demoted({ groups: carp(3) }, { faults }).join("\n"),
+      /^warning demotion: group carp is demoted by 2: /,
+    );
+    const failedChecks = [{ ...check, group: "carp" }];
+    assert.match(
+      demoted({ groups: carp(50), failedChecks }).join("\n"),
+      /^warning demotion: group carp is demoted by 50 for services: .*$/,
+    );
+  });
+
+  test("of a host none of whose interfaces runs is nobody's concern", () =>
+    assert.deepEqual(demoted({ views: [view({ running: false })] }, { written: 7 }), []));
 });
