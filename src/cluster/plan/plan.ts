@@ -82,8 +82,9 @@ function timesOf({ hosts, segments }: Cluster) {
   };
 }
 
-export function plan(cluster: Cluster): Planned[] {
-  return failuresOf(cluster).flatMap((failure) => new Trial(cluster).through(failure));
+/** Two for each failure: while it lasts, and after its end. */
+export function plan(cluster: Cluster, failures = failuresOf(cluster)): Planned[] {
+  return failures.flatMap((failure) => new Trial(cluster).through(failure));
 }
 
 /** One run of the cluster, from its start. */
