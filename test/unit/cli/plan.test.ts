@@ -23,7 +23,7 @@ async function plan(cluster: Cluster, options: readonly string[] = [], environme
 const directory = mkdtempSync(join(tmpdir(), "carpctl-test-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
-const README = PUBLISHED["README's pair"] as Cluster;
+const README = PUBLISHED.readme as Cluster;
 
 test("a table with a row for each failure and its end, exit 0", async () => {
   const { status, err, out } = await plan(README);
@@ -43,9 +43,9 @@ fw1 is demoted          10.0.0.1  1     fw1 -> fw2      -         0.1s
   fw1 0%, fw2 100%
 fw1 is promoted         10.0.0.1  1     fw2 -> fw1      -         1.4s
   fw1 100%, fw2 0%
-fw1 is in maintenance   10.0.0.1  1     fw1 -> fw2      -         0.1s
+fw1 enters maintenance  10.0.0.1  1     fw1 -> fw2      -         0.1s
   fw1 0%, fw2 100%
-fw1's maintenance ends  10.0.0.1  1     fw2 -> fw1      -         1.4s
+fw1 leaves maintenance  10.0.0.1  1     fw2 -> fw1      -         1.4s
   fw1 100%, fw2 0%
 fw2 dies                                unchanged       -         -
   fw1 100%, fw2 0%
@@ -59,9 +59,9 @@ fw2 is demoted                          unchanged       -         -
   fw1 100%, fw2 0%
 fw2 is promoted                         unchanged       -         -
   fw1 100%, fw2 0%
-fw2 is in maintenance                   unchanged       -         -
+fw2 enters maintenance                  unchanged       -         -
   fw1 100%, fw2 0%
-fw2's maintenance ends                  unchanged       -         -
+fw2 leaves maintenance                  unchanged       -         -
   fw1 100%, fw2 0%
 eth0 splits fw1 | fw2   10.0.0.1  1     fw1 -> fw1+fw2  4.2s      4.2s
   fw1 100%, fw2 100%
@@ -72,7 +72,7 @@ eth0 joins fw1 | fw2    10.0.0.1  1     fw1+fw2 -> fw1  -         0.3s
 });
 
 test("two interfaces: a row for each, and the shares below the last", async () => {
-  const { out } = await plan(PUBLISHED["the firewall pair of OpenBSD's FAQ"] as Cluster);
+  const { out } = await plan(PUBLISHED["openbsd-faq"] as Cluster);
   assert.deepEqual(out.split("\n").slice(1, 4), [
     "fw1 dies                192.0.2.100   1     fw1 -> fw2      4.5s      4.5s",
     "                        172.16.0.100  2     fw1 -> fw2      4.5s      4.5s",

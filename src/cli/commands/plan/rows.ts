@@ -41,7 +41,7 @@ export function failureText({ failure, isOver }: Planned): string {
     case "demoted":
       return `${failure.host} is ${isOver ? "promoted" : "demoted"}`;
     case "maintained":
-      return isOver ? `${failure.host}'s maintenance ends` : `${failure.host} is in maintenance`;
+      return `${failure.host} ${isOver ? "leaves" : "enters"} maintenance`;
     case "split":
       return isOver
         ? `${failure.carpdev} joins ${partsText(failure)}`
