@@ -1,6 +1,7 @@
 /**
- * `npm run demo`, or with `-- firewall` the demonstration of demo-firewall.ts: two hosts share an address, the master's cable is pulled and plugged in again, and a client
- * counts its lost pings. Real commands and real frames, in network namespaces that are removed afterwards.
+ * `npm run demo`: two hosts share an address, the master's cable is pulled and plugged in again, and a client counts its
+ * lost pings; with `-- firewall`, the demonstration of demo-firewall.ts. Real commands and real frames, in network
+ * namespaces that are removed afterwards.
  */
 
 import chalk from "chalk";

@@ -14,6 +14,8 @@ export interface CommandContext {
   readonly options: GlobalOptions;
   /** Whether to print ANSI colours. */
   readonly colour: boolean;
+  /** Whether the locale's characters are UTF-8. */
+  readonly isUtf8: boolean;
   /** Width of the terminal; 80 where there is none. */
   readonly columns: number;
   connect(options?: ConnectionOptions): Promise<Connection>;
@@ -37,6 +39,7 @@ export function commandContext(
   return {
     options,
     colour: isTTY === true && !environment.NO_COLOR,
+    isUtf8: /utf-?8/i.test(environment.LC_ALL || environment.LC_CTYPE || environment.LANG || ""),
     columns: isTTY === true && columns > 0 ? columns : 80,
     connect: (how) => connectToEngine(options.runDir, how),
     complain: (line) => void process.stderr.write(`${escapeControls(line)}\n`),

@@ -4,6 +4,7 @@
  * or draw random numbers.
  */
 
+import type { Hmac } from "../protocol/authentication.ts";
 import { Carpdevs } from "./carpdevs.ts";
 import type { Command, HostConfiguration } from "./command.ts";
 import { Commands, type Done } from "./commands.ts";
@@ -30,6 +31,8 @@ export type Outcome = { readonly error: string } | (Done & { readonly effects: r
 export interface HostOptions {
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
+  /** In place of HMAC-SHA1, for simulated hosts. */
+  readonly hmac?: Hmac | undefined;
   /** The greatest advertisement counter that an earlier engine may have sent: ours will be greater. */
   readonly counterFloor?: bigint | undefined;
 }
@@ -62,12 +65,12 @@ export class Host {
   readonly #demoted = new Map<string | undefined, boolean>();
   #isRouter = false;
 
-  constructor({ balancing, counterFloor = 0n }: HostOptions) {
+  constructor({ balancing, hmac, counterFloor = 0n }: HostOptions) {
     this.#counters = new CounterBook(counterFloor);
     const emit = (effect: Effect) => this.#emit(effect);
     this.#interfaces = new Interfaces({
       carpdevs: this.#carpdevs,
-      host: this.#forInterfaces(balancing),
+      host: this.#forInterfaces(balancing, hmac),
       emit,
       forgetting: (gone) => {
         const { name } = gone;
@@ -396,7 +399,7 @@ export class Host {
 
   // The host's side for interfaces.
 
-  #forInterfaces(balancing: true | string): HostOfInterfaces {
+  #forInterfaces(balancing: true | string, hmac: Hmac | undefined): HostOfInterfaces {
     const host = this;
     return {
       get preempt() {
@@ -406,6 +409,7 @@ export class Host {
         return host.#sysctl.get("net.inet.carp.preempt_delay") * SECOND;
       },
       balancing,
+      hmac,
       get trafficClass() {
         return host.#sysctl.get("net.inet.carp.dscp") << 2;
       },

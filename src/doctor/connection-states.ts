@@ -76,6 +76,8 @@ interface Statistics {
   readonly foreign: number | undefined;
   readonly received: number | undefined;
   readonly lost: number;
+  /** Messages that it did not understand. */
+  readonly malformed: number;
 }
 
 /** @param speaks whether a conntrackd that has nothing to tell is heard all the same */
@@ -83,10 +85,23 @@ function link(first: Statistics, later: Statistics, speaks: boolean): Finding[] 
   const todo =
     "see that conntrackd runs on the other host, and that the link between the two and the rules let it through";
   const say = (kind: FindingKind, text: string) => [fault(kind, "conntrackd", text, todo)];
-  if (later.received === undefined) return say("conntrackd-no-sync", "it does not synchronise states");
+  if (later.received === undefined)
+    return say(
+      "conntrackd-no-sync",
+      "it does not synchronise states, or answers in a way that is not understood, as another version might",
+    );
   if (later.received === 0) return say("conntrackd-unheard", "it has never heard another host");
   if (speaks && later.received === first.received)
     return say("conntrackd-unheard", "it does not hear another host");
+  if (later.malformed > first.malformed)
+    return [
+      fault(
+        "conntrackd-version",
+        "conntrackd",
+        "it does not understand the messages of the other host",
+        "see that both have the same version: 'conntrackd -v'",
+      ),
+    ];
   const foreign = later.foreign === undefined ? "" : `, ${later.foreign} of other hosts`;
   const lost = later.lost === 0 ? "" : `; ${later.lost} messages were lost, and sent again`;
   return [inOrder("conntrackd", `in sync: ${later.own} states of this host${foreign}${lost}`)];
@@ -103,6 +118,7 @@ export function parsed(text: string): Statistics {
     foreign: number(/^cache external:\ncurrent active connections:\s+(\d+)/m),
     received: number(/(\d+) Pckts recv/),
     lost: number(/(\d+) Lost msgs/) ?? 0,
+    malformed: number(/(\d+) Malformed msgs/) ?? 0,
   };
 }
 

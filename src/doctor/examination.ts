@@ -23,6 +23,7 @@ import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { examineDemotion } from "./demotion.ts";
 import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
+import { type ExaminedCheck, examineChecks } from "./service-checks.ts";
 import { questionsAbout } from "./shared-addresses.ts";
 
 /** The part of a running engine that the examination reads. */
@@ -43,6 +44,7 @@ export interface ExaminedEngine {
   /** Why this host has no data path; undefined when it has one. */
   readonly dataPathObstacle: string | undefined;
   readonly scriptsDoNotRun: boolean;
+  readonly checks: readonly ExaminedCheck[];
   now(): Instant;
   packets(): Packets[];
   unreached(peer: string): string | undefined;
@@ -83,6 +85,7 @@ export async function examineAround(
   const { demotion, failedChecks } = engine.host;
   return [
     ...host,
+    ...examineChecks(engine.checks),
     ...examineDemotion({ demotion, failedChecks, groups: engine.host.groups(), views }),
     ...examineInterfaces({
       nowUs: engine.now().us,

@@ -93,15 +93,17 @@ function reachOf({ runDir, etcDir, stateDir }: EngineOptions): Reach {
 }
 
 /**
- * Raises the priority of every thread, so that advertisements leave in time on a busy host. On Linux each
- * thread has a priority of its own, and waiting for another thread (for garbage collection) makes it as late
- * as that one. Threads started later inherit the priority.
+ * Raises the priority of every thread, so that advertisements leave in time on a busy host: at a nice value the kernel
+ * lets another program end its slice first, often several milliseconds. On Linux each thread has a priority of its own,
+ * and waiting for another thread (for garbage collection) makes it as late as that one. Threads started later inherit
+ * the priority.
  */
 function raisePriority(): void {
+  const threads = readdirSync("/proc/self/task").map(Number);
+  if (threads.every((thread) => nativeProcess.scheduleAtOnce(thread) === 0)) return;
   try {
-    for (const thread of readdirSync("/proc/self/task"))
-      setPriority(Number(thread), constants.priority.PRIORITY_HIGHEST);
+    for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_HIGHEST);
   } catch {
-    // A container may be refused this; the engine is then only less punctual.
+    // A container may be refused both; the engine is then only less punctual.
   }
 }

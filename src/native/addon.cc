@@ -11,6 +11,7 @@
 #include "process/memory.h"
 #include "netlink/netlink.h"
 #include "process/privileges.h"
+#include "process/scheduling.h"
 #include "process/tcp_socket.h"
 #include "process/unix_socket.h"
 #include "bpf/tcx.h"
@@ -29,6 +30,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initNetlink(env, exports);
   carp::initOtherPrograms(env, exports);
   carp::initPrivileges(env, exports);
+  carp::initScheduling(env, exports);
   carp::initTcpSocket(env, exports);
   carp::initTcx(env, exports);
   carp::initUnixSocket(env, exports);

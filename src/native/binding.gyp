@@ -35,6 +35,7 @@
         'process/local.cc',
         'process/memory.cc',
         'process/privileges.cc',
+        'process/scheduling.cc',
         'process/tcp_socket.cc',
         'process/unix_socket.cc',
         'sockets/hmac_prefilter.cc',

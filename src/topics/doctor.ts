@@ -22,6 +22,14 @@ export const DOCTOR = {
   clock: { level: "warning", meaning: "The system clock is not synchronised." },
   "state-not-saved": { level: "error", meaning: "The engine cannot write its state." },
   "no-runner": { level: "warning", meaning: "The process that runs hooks and service checks is gone." },
+  "check-refused": {
+    level: "warning",
+    meaning: "A service check is not run: nothing looks after its service.",
+  },
+  "check-not-executable": {
+    level: "warning",
+    meaning: "A program among the service checks is not executable.",
+  },
   "units-not-followed": { level: "warning", meaning: "Nothing follows the units that demote this host." },
   "needs-root": { level: "unknown", meaning: "Only root may see the facts." },
   "not-examined": { level: "unknown", meaning: "The facts cannot be had." },
@@ -80,6 +88,7 @@ export const DOCTOR = {
   "conntrackd-stopped": { level: "error", meaning: "conntrackd does not run." },
   "conntrackd-silent": { level: "error", meaning: "conntrackd does not answer." },
   "conntrackd-no-sync": { level: "warning", meaning: "conntrackd does not synchronise." },
+  "conntrackd-version": { level: "error", meaning: "The conntrackd of the other host is not understood." },
   "conntrackd-unheard": { level: "warning", meaning: "conntrackd hears no other host." },
   "forwards-unknown": { level: "warning", meaning: "Packets of unknown connections are forwarded." },
   "drops-known": { level: "warning", meaning: "No rule accepts packets of known connections." },

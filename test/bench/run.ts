@@ -18,6 +18,7 @@ const BENCHMARKS: Readonly<Record<string, readonly string[]>> = {
   failover: [],
   quiet: [],
   restarts: [],
+  firewall: [],
   flood: [],
   "data-path": [],
   simulator: [],

@@ -43,6 +43,7 @@ const HARMLESS = new Set([
   "giveUpRoot",
   "unlimitLockedMemory",
   "giveBackMemory",
+  "scheduleAtOnce",
   "isRead",
   "watch",
   "wake",

@@ -1,9 +1,23 @@
-/** A conntrackd that is hung, dead or hears no other host is told of, and never waited for longer than the limit. */
+/**
+ * A conntrackd that is hung, dead, of another version or hears no other host is told of, and never waited for longer than
+ * the limit.
+ */
 
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createFirewalls, type Firewalls } from "./firewalls.ts";
+
+/** Messages of a protocol that there is not yet: version 2 and the type of a new state, in the header that all have. */
+const LATER_PROTOCOL = `
+import itertools, socket, struct, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("172.16.0.3", 3780))
+for number in itertools.count():
+    s.sendto(struct.pack(">BBHI", 2 << 4, 0, 8, number), ("172.16.0.2", 3780))
+    time.sleep(0.1)
+`;
 
 describe("a conntrackd that does not work", () => {
   let pair: Firewalls;
@@ -13,8 +27,8 @@ describe("a conntrackd that does not work", () => {
   after(() => pair?.destroy());
 
   const LIMIT = { CONNTRACKD_LIMIT: "2" };
-  const failure = async ({ a }: Firewalls, reason: RegExp) => {
-    const start = a.startHook(LIMIT);
+  const failure = async ({ a }: Firewalls, reason: RegExp, environment: Record<string, string> = LIMIT) => {
+    const start = a.startHook(environment);
     assert.deepEqual(await start.exited, { code: 1, signal: null });
     assert.match(`${start.log}`, /pfsync bulk start/);
     assert.match(`${start.log}`, reason);
@@ -32,6 +46,35 @@ describe("a conntrackd that does not work", () => {
     assert.deepEqual(await start.exited, { code: 0, signal: null });
     assert.match(`${start.log}`, /pfsync bulk fail: this host is MASTER, and the other host was not heard/);
     for (const { carp } of a.legs) await a.host.carpctl(carp, "destroy");
+  });
+
+  test("a host whose peer has another version waits no longer than it takes to see that", async () => {
+    const { b } = pair;
+    const later = b.host.spawn("/usr/bin/python3", ["-ISc", LATER_PROTOCOL]);
+    await failure(
+      pair,
+      /pfsync bulk fail: the messages of the other host are not understood: its conntrackd may be of another version$/m,
+      {},
+    );
+    assert.match(
+      (await pair.a.doctor())[1] ?? "",
+      /^error conntrackd: it does not understand the messages of the other host/,
+    );
+    later.kill("SIGKILL");
+    await later.exited;
+  });
+
+  test("a conntrackd whose answers are those of another version is told of", async () => {
+    const directory = join(pair.a.host.etcDirectory, "bin");
+    mkdirSync(directory);
+    const stub = join(directory, "conntrackd");
+    writeFileSync(stub, `#!/bin/sh\necho '{"caches": {"external": 3}}'\n`);
+    chmodSync(stub, 0o755);
+    await failure(
+      pair,
+      /pfsync bulk fail: conntrackd, which may be of another version, did not answer in a way that is understood within 2 s/,
+      { ...LIMIT, PATH: `${directory}:${process.env.PATH}` },
+    );
   });
 
   test("a host without the other's states is demoted no longer than the limit", async () => {

@@ -62,23 +62,29 @@ after(async () => {
   removeDirectory(place);
 });
 
-/** Zebra and bgpd of a host, with files of their own. */
-async function startFrr(host: Host, as: number, peer: string, peerAs: number): Promise<Spawned> {
+type FrrDaemon = "zebra" | "bgpd" | "ospfd";
+
+const bgp = (as: number, peer: string, peerAs: number) =>
+  `router bgp ${as}\n no bgp ebgp-requires-policy\n neighbor ${peer} remote-as ${peerAs}\n neighbor ${peer} timers connect 1\n`;
+const ospf = (device: string, id: string) => `interface ${device}
+ ip ospf network point-to-point
+ ip ospf hello-interval 1
+ ip ospf dead-interval 3
+router ospf
+ ospf router-id ${id}
+ network 192.0.2.0/24 area 0
+`;
+
+/** Starts a daemon of FRR on a host, with files of the host's own. */
+async function startFrr(host: Host, name: FrrDaemon, configuration = ""): Promise<Spawned> {
   const directory = join(place, `frr-${host.name}`);
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, "zebra.conf"), "");
-  writeFileSync(
-    join(directory, "bgpd.conf"),
-    `router bgp ${as}\n no bgp ebgp-requires-policy\n neighbor ${peer} remote-as ${peerAs}\n neighbor ${peer} timers connect 1\n`,
-  );
+  writeFileSync(join(directory, `${name}.conf`), configuration);
   await host.run("chown", "-R", "frr:frrvty", directory);
-  const daemon = (name: string) =>
-    host.spawn(`/usr/lib/frr/${name}`, [
-      ...["-z", join(directory, "zserv.api"), "--vty_socket", directory],
-      ...["-i", join(directory, `${name}.pid`), "-f", join(directory, `${name}.conf`), "--log", "stdout"],
-    ]);
-  daemon("zebra");
-  return daemon("bgpd");
+  return host.spawn(`/usr/lib/frr/${name}`, [
+    ...["-z", join(directory, "zserv.api"), "--vty_socket", directory],
+    ...["-i", join(directory, `${name}.pid`), "-f", join(directory, `${name}.conf`), "--log", "stdout"],
+  ]);
 }
 
 const PATHS = { "/run/give-way": "give-way", "/srv/data": "data", vtysh: "frr-a" };
@@ -111,7 +117,7 @@ interface Need {
   readonly mends: () => unknown;
 }
 
-const running: { frr?: Spawned; web?: Spawned } = {};
+const running: { bgpd?: Spawned; ospfd?: Spawned; web?: Spawned } = {};
 const backends = ["10.0.1.11", "10.0.1.12", "10.0.1.13"];
 const needs: Readonly<Record<string, Need>> = {
   uplink: {
@@ -123,9 +129,15 @@ const needs: Readonly<Record<string, Need>> = {
     mends: () => a.run("ip", "route", "add", "default", "via", "10.0.0.3"),
   },
   bgp: {
-    fails: () => running.frr?.kill("SIGKILL"),
+    fails: () => running.bgpd?.kill("SIGKILL"),
     mends: async () => {
-      running.frr = await startFrr(router, 65009, "192.0.2.2", 65001);
+      running.bgpd = await startFrr(router, "bgpd", bgp(65009, "192.0.2.2", 65001));
+    },
+  },
+  ospf: {
+    fails: () => running.ospfd?.kill("SIGKILL"),
+    mends: async () => {
+      running.ospfd = await startFrr(router, "ospfd", ospf("eth0", "192.0.2.9"));
     },
   },
   web: {
@@ -160,8 +172,10 @@ test("each check demotes the host or its group when what it looks after fails, a
   await a.run("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", join(place, "data"));
   for (const address of backends) await a.run("ip", "address", "add", `${address}/32`, "dev", "lo");
   a.spawn("python3", ["-ISc", WEB_SERVER, ...backends]);
-  await startFrr(a, 65001, "192.0.2.9", 65009);
-  for (const name of ["route", "bgp", "web"]) await needs[name]?.mends();
+  await Promise.all([a, router].map((host) => startFrr(host, "zebra")));
+  await startFrr(a, "bgpd", bgp(65001, "192.0.2.9", 65009));
+  await startFrr(a, "ospfd", ospf("eth1", "192.0.2.2"));
+  for (const name of ["route", "bgp", "ospf", "web"]) await needs[name]?.mends();
   for (const name of Object.keys(needs)) install(`carp/service_status.d/${name}`);
   const goOn = async (demotes: boolean) =>
     eventually(
@@ -178,8 +192,8 @@ test("each check demotes the host or its group when what it looks after fails, a
   await Promise.all(["carp0", "carp1"].map((name) => a.waitForState(name, "MASTER")));
   for (const { fails } of [...Object.values(needs)].reverse()) await fails();
   await goOn(true);
-  // Two of the seven are the group's.
-  assert.deepEqual(await demotion(), [250, 100]);
+  // Two of the eight are the group's.
+  assert.deepEqual(await demotion(), [300, 100]);
   await Promise.all(["carp0", "carp1"].map((name) => b.waitForState(name, "MASTER")));
   for (const { mends } of Object.values(needs)) await mends();
   await goOn(false);

@@ -256,6 +256,8 @@ state waiting {
     await host.waitForState("carp52", "MASTER");
     await make(53);
     await followed.enters("serving");
+    followed.process.kill("SIGHUP");
+    await followed.says("reloading config", "initial state: serving", "changing state to serving");
 
     writeFileSync(path, "init-state nowhere\nrun\n");
     followed.process.kill("SIGHUP");
@@ -271,6 +273,119 @@ state waiting {
     await host.command("carp52", "down");
     await host.command("carp52", "up");
     await followed.says("still serving");
+    await followed.ends();
+  });
+
+  test("OpenBSD's regression test of states: every form of expression leads from one to the next, over real files", async () => {
+    const [red, blue] = ["red", "blue"].map((name) => join(host.etcDirectory, name));
+    const path = join(host.etcDirectory, "walk.conf");
+    writeFileSync(
+      path,
+      `
+init-state first
+yes = '( "true" every 1 )'
+no = '( "false" every 1 )'
+red = '( "test -e ${red}" every 1 )'
+blue = '( "test -e ${blue}" every 1 )'
+state first {
+	init {
+		run "sleep 0.2 && ( test -e ${blue} || touch ${red} )"
+	}
+	if $red && ! $blue
+		set-state made
+	if $blue
+		set-state again
+}
+state made {
+	init {
+		run "sleep 0.2 && rm ${red}"
+	}
+	if ! $red
+		set-state removed
+}
+state removed {
+	if ( $no || $no ) || ( ! $red || $no )
+		set-state either
+}
+state either {
+	if ( $yes && $yes ) && ( ! $red && $yes )
+		set-state both
+}
+state both {
+	init {
+		run "sleep 0.2 && touch ${red}"
+	}
+	if ( $no || $yes ) && ( ! $yes || $red )
+		set-state mixed
+}
+state mixed {
+	init {
+		run "touch ${red}"
+	}
+	if ( $no || $yes ) && ( ! $yes || $red )
+		if $yes
+			set-state inner
+}
+state inner {
+	if ( ! $no )
+		set-state not-inside
+}
+state not-inside {
+	if ! ( $no )
+		set-state not-outside
+}
+state not-outside {
+	if ! ( $no ) {
+		set-state not-of-several
+	}
+}
+state not-of-several {
+	if $yes && ! ( $yes && ! $red ) {
+		run "rm ${red}"
+		run "touch ${blue}"
+		set-state first
+	}
+}
+state again {
+	init {
+		if $yes
+			if ( $yes && ! $no ) && ( $no || $yes ) {
+				if $yes
+					run "touch ${red}"
+			}
+	}
+	if $red && $blue {
+		run "rm ${blue}"
+		set-state from-init
+	}
+}
+state from-init {
+	init {
+		run "touch ${blue}"
+	}
+	if $red && $blue
+		set-state not-not-not
+}
+state not-not-not {
+	if ! ( ! ( ! $no ) )
+		set-state end
+}
+state end {
+	if $no
+		set-state first
+}
+`,
+    );
+    const followed = new Followed(host, path);
+    await followed.enters("end");
+    const entered = followed.process.log.lines.flatMap(
+      ({ text }) => /^changing state to (.*)$/.exec(text)?.slice(1) ?? [],
+    );
+    assert.equal(
+      entered.join(" "),
+      "first made removed either both mixed inner not-inside not-outside not-of-several " +
+        "first again from-init not-not-not end",
+    );
     await followed.ends();
   });
 

@@ -171,7 +171,25 @@ test("a head that is not understood is told of once; the check is not run, and n
   assert.equal(await counter(), 7);
   assert.ok(!existsSync(note("ran")));
   assert.equal(a.engine.log.lines.slice(begin).filter(({ text }) => /web is not run/.test(text)).length, 1);
-  rmSync(join(checks, "mail"));
+  // Each reason for which a file is refused, and one for which it is passed over.
+  chmodSync(check("open", "every 1", "exit 1"), 0o777);
+  const passed = check("passed", "every 1", "exit 1");
+  chmodSync(passed, 0o644);
+  await a.engine.waitForLog(/service check open is not run/, { from: begin });
+  const { findings } = JSON.parse((await a.tryCarpctl("doctor", "--json")).stdout);
+  const told = findings.flatMap(({ level, kind, subject, text }: Record<string, string | null>) =>
+    kind?.startsWith("check-") ? `${level} ${kind} ${subject}: ${text}` : [],
+  );
+  assert.deepEqual(told, [
+    `warning check-refused service check mail: it is not run, and demotes nothing: ${nobody}:2: user no-such-user: no such user`,
+    `warning check-refused service check open: it is not run, and demotes nothing: it can be written by others than root`,
+    `warning check-refused service check web: it is not run, and demotes until it is: ${why}`,
+    `warning check-not-executable service checks: ${passed} is not executable, and not run`,
+  ]);
+  const { stdout: metrics } = await a.carpctl("metrics");
+  for (const name of ["mail", "open", "web"])
+    assert.match(metrics, new RegExp(`^carp_service_check_refused\\{check="${name}",.*\\} 1$`, "m"));
+  for (const name of ["mail", "open", "passed"]) rmSync(join(checks, name));
   check("web", "every 1 demote 7", "exit 0");
   await eventually(counter, (count) => count === 0);
 });

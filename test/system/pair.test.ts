@@ -15,6 +15,9 @@ for (const { release, name, deb, skip } of await tried())
     test("two hosts fail over in order, and a restart and an upgrade move nothing", async () => {
       await using pair = await Pair.boot(release, deb);
       const { a, b } = pair;
+      const threads = await a.run("chrt", "--all-tasks", "--pid", String(await a.enginePid()));
+      for (const line of threads.split("\n").filter((each) => each.includes("policy")))
+        assert.match(line, /: SCHED_RR$/);
 
       assertNothingLost(
         `${name}, systemctl stop`,

@@ -124,6 +124,7 @@ const SECTION_OF: Readonly<Record<string, string>> = {
   status: "STATISTICS AND STATUS",
   metrics: "STATISTICS AND STATUS",
   doctor: "STATISTICS AND STATUS",
+  plan: "SIMULATING FAILURES",
 };
 
 /** The options in some text, each with its dashes: `Fl anq` are three. */

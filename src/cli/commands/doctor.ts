@@ -32,6 +32,7 @@ export async function runDoctor(listen: string | undefined, context: CommandCont
   const findings = worstFirst([
     ...(await runDirectory(runDir)),
     ...(await examined(listenS, context)),
+    ...(await passedOver(etcDir)),
     ...(await connectionStates(etcDir)),
   ]);
   const isAble = findings.every(({ level }) => level !== "error");
@@ -58,6 +59,12 @@ async function examined(listenS: number, context: CommandContext): Promise<reado
     const { examineInstead } = await import("../../doctor/examination.ts");
     return [fault("no-engine", "engine", error.message), ...examineInstead()];
   }
+}
+
+async function passedOver(etcDir: string): Promise<Finding[]> {
+  const { passedOver } = await import("../../doctor/service-check-facts.ts");
+  const { examinePassedOver } = await import("../../doctor/service-checks.ts");
+  return examinePassedOver(passedOver(etcDir));
 }
 
 /** Nothing where neither conntrackd nor a hook for it is set up. */

@@ -38,6 +38,8 @@ const NETSTART_USAGE = "carpctl netstart [-n] [--wait] [--prune | INTERFACE...]"
 
 const IFSTATED_USAGE = "carpctl ifstated [-d] [-n] [-v] [-D MACRO=VALUE] [-f FILE]";
 
+const PLAN_USAGE = "carpctl plan [--timeline] [--svg FILE] NAME=PATH NAME=PATH...";
+
 export const VERBS: readonly Verb[] = [
   {
     names: ["engine"],
@@ -213,17 +215,29 @@ export const VERBS: readonly Verb[] = [
   {
     names: ["plan"],
     words: "<hosts..>",
-    usage: "carpctl plan NAME=PATH NAME=PATH...",
+    usage: PLAN_USAGE,
     help: "simulate every single failure of several hosts with these files",
     options: (command) =>
-      command.positional("hosts", {
-        type: "string",
-        array: true,
-        describe: "a host's name, and a copy of its /etc or of what dump printed there",
-      }),
-    completes: { hosts: "named-files" },
-    run: async ({ hosts }, context) =>
-      (await import("../commands/plan.ts")).runPlan((hosts as readonly string[]).map(String), context),
+      command
+        .positional("hosts", {
+          type: "string",
+          array: true,
+          describe: "a host's name, and a copy of its /etc or of what dump printed there",
+        })
+        .option("timeline", { type: "boolean", describe: "draw who answers when, instead of the table" })
+        .option("svg", {
+          type: "string",
+          requiresArg: true,
+          describe: "write a picture to this file; -: print it instead of the table",
+        }),
+    completes: { hosts: "named-files", svg: "files" },
+    run: async ({ hosts, timeline, svg }, context) => {
+      const file = svg === undefined ? undefined : String([svg].flat().at(-1));
+      const options = { timeline: [timeline].flat().includes(true), svg: file };
+      const { runPlan } = await import("../commands/plan/plan.ts");
+      if (file === "") return misused(PLAN_USAGE, "--svg: needs a value (FILE)");
+      return runPlan((hosts as readonly string[]).map(String), options, context);
+    },
   },
   {
     names: ["monitor"],

@@ -1,33 +1,30 @@
 /**
  * What would happen: the files of several hosts run in the core that the engine runs, on a simulated network, through
- * every single failure: each host dies, loses each carpdev and is demoted, and each comes back. A failure begins just
- * after an advertisement, when it takes longest until it is noticed.
+ * every single failure and its end. Both begin just after an advertisement, when it takes longest until they are
+ * noticed. Each half is simulated until nothing has changed for as long as any host waits for a master.
  */
 
-import type { Command } from "../../core/command.ts";
-import type { Family, InterfaceAddress, Link, Micros } from "../../core/model.ts";
-import { type ConfiguredHost, type Member, nameOf } from "../member.ts";
+import type { Micros } from "../../core/model.ts";
+import type { ConfiguredHost } from "../member.ts";
 import { ranking, vhidsOf } from "../ranking.ts";
-import type { Segment as SegmentOfFiles, Shared } from "../segments.ts";
-import { ownAddresses } from "../unicast.ts";
-import { Holding, type Outcome, type VirtualHost } from "./holding.ts";
-import { type Setup, Station } from "./station.ts";
+import { type Cluster, carpdevOn, setupOf, virtualHostsOn } from "./cluster.ts";
+import { commandOf, type Failure, failuresOf } from "./failures.ts";
+import { type Answering, Holding, type Outcome, type Span, type VirtualHost } from "./holding.ts";
+import { Station } from "./station.ts";
 import { SECOND, Segment, World } from "./world.ts";
-
-export type Failure =
-  | { readonly kind: "dies"; readonly host: string }
-  | { readonly kind: "loses"; readonly host: string; readonly carpdev: string }
-  | { readonly kind: "demoted"; readonly host: string };
 
 /** One virtual host through one half of a failure. */
 export interface Change {
   readonly virtualHost: VirtualHost;
   readonly before: readonly string[];
   readonly after: readonly string[];
-  /** In which no host answered. */
+  /** In which no host answered; of a split segment in the part where it was longest. */
   readonly silentUs: Micros;
   /** Until the last change of a state; 0: there was none. */
   readonly settledUs: Micros;
+  readonly silences: readonly Span[];
+  /** When which host answered, since the half began. */
+  readonly answers: readonly Answering[];
 }
 
 export interface Planned {
@@ -35,14 +32,10 @@ export interface Planned {
   /** Whether it ends: the host comes back. */
   readonly isOver: boolean;
   readonly changes: readonly Change[];
+  /** How long it was simulated. */
+  readonly lastedUs: Micros;
   /** The part of all virtual hosts that each host holds in the end. */
   readonly shares: ReadonlyMap<string, number>;
-}
-
-/** A cluster whose files have no errors. */
-export interface Cluster {
-  readonly hosts: readonly ConfiguredHost[];
-  readonly segments: readonly SegmentOfFiles[];
 }
 
 /** More take minutes. */
@@ -58,8 +51,9 @@ export function tooLarge(cluster: Cluster): string | undefined {
 
 /** About as many are sent in all failures together. */
 export function advertisementsOf(cluster: Cluster): number {
-  const { settleUs, preemptDelayUs, longestIntervalUs } = timesOf(cluster);
-  const trialUs = 3 * settleUs + preemptDelayUs + longestIntervalUs;
+  const { quietUs, preemptDelayUs, longestIntervalUs } = timesOf(cluster);
+  // The start, the failure and its end; each changes something within as long as it has to be quiet then.
+  const trialUs = 6 * quietUs + preemptDelayUs + longestIntervalUs;
   const perTrial = intervalsOf(cluster).reduce((sum, intervalUs) => sum + trialUs / intervalUs, 0);
   return Math.ceil(failuresOf(cluster).length * perTrial);
 }
@@ -76,41 +70,28 @@ function timesOf({ hosts, segments }: Cluster) {
   const shared = segments.flatMap((each) => each.shared);
   const ranks = shared.flatMap((each) => vhidsOf(each).flatMap((vhid) => ranking(each, vhid)));
   const longestIntervalUs = ranks.reduce((longest, each) => Math.max(longest, each.intervalUs), SECOND);
+  const longestAdvbase = ranks.reduce(
+    (longest, { member }) => Math.max(longest, member.configuration.advbase),
+    1,
+  );
   return {
     longestIntervalUs,
-    /** Two master-down times of the slowest host, when it is demoted as well. */
-    settleUs: 6 * (longestIntervalUs + SECOND),
+    /** The longest master-down time: that of a demoted host. Without a change for so long there will be none. */
+    quietUs: 3 * (longestAdvbase + 1) * SECOND,
     preemptDelayUs: Math.min(MOST_DELAY_US, Math.max(0, ...hosts.map(preemptDelayUs))),
   };
 }
 
-export function plan(cluster: Cluster): Planned[] {
-  return failuresOf(cluster).flatMap((failure) => new Trial(cluster).through(failure));
-}
-
-function failuresOf({ hosts, segments }: Cluster): Failure[] {
-  return hosts
-    .filter(({ members }) => members.length > 0)
-    .flatMap(({ files: { name: host } }) => [
-      { kind: "dies", host } as const,
-      ...segments.flatMap((segment, at) => {
-        const carpdev = carpdevOn(segment, host, at);
-        return carpdev === undefined ? [] : [{ kind: "loses", host, carpdev } as const];
-      }),
-      { kind: "demoted", host } as const,
-    ]);
-}
-
-/** The carpdev of the host on the segment, by a name of ours where the files have none; undefined: it is not there. */
-function carpdevOn(segment: SegmentOfFiles, host: string, at: number): string | undefined {
-  const port = segment.ports.find((each) => each.host === host);
-  return port && (port.carpdev ?? `segment${at}`);
+/** Two for each failure: while it lasts, and after its end. */
+export function plan(cluster: Cluster, failures = failuresOf(cluster)): Planned[] {
+  return failures.flatMap((failure) => new Trial(cluster).through(failure));
 }
 
 /** One run of the cluster, from its start. */
 class Trial {
   readonly #world = new World();
   readonly #stations = new Map<string, Station>();
+  readonly #wires: readonly Segment<Station>[];
   readonly #holding: Holding;
   readonly #times: ReturnType<typeof timesOf>;
 
@@ -118,7 +99,7 @@ class Trial {
     const { hosts, segments } = cluster;
     this.#times = timesOf(cluster);
     this.#holding = new Holding(this.#world, segments.flatMap(virtualHostsOn));
-    const wires = segments.map(() => new Segment());
+    this.#wires = segments.map(() => new Segment<Station>(this.#world));
     for (const [number, host] of hosts.entries()) {
       const { name } = host.files;
       const setup = setupOf(host, number, segments);
@@ -126,7 +107,7 @@ class Trial {
       this.#stations.set(name, station);
       for (const [at, segment] of segments.entries()) {
         const carpdev = carpdevOn(segment, name, at);
-        const wire = wires[at];
+        const wire = this.#wires[at];
         if (carpdev === undefined || wire === undefined) continue;
         wire.plug(station, carpdev);
         station.wires.set(carpdev, wire);
@@ -140,34 +121,87 @@ class Trial {
       this.#world.run(MOMENT_US);
     }
     this.#settle(0);
-    const station = this.#stations.get(failure.host);
-    if (station === undefined) throw new Error(`${failure.host}: no such host`);
+    const failing = failure.kind === "split" ? failure.parts.flat() : [failure.host];
+    this.#awaitAdvertisement(failing.map((host) => this.#station(host)));
+    const before = this.#holding.outcomes;
+    const fault = this.#measured(failure, { isOver: false, before, delayUs: 0 });
+    this.#awaitAdvertisement([...this.#stations.values()]);
+    const end = { isOver: true, before: fault.outcomes, delayUs: this.#times.preemptDelayUs };
+    return [fault.planned, this.#measured(failure, end).planned];
+  }
+
+  /** Runs until just after an advertisement of one of these. */
+  #awaitAdvertisement(stations: readonly Station[]): void {
     const begunUs = this.#world.us;
-    this.#world.run(this.#times.longestIntervalUs, () => station.advertisedUs > begunUs);
+    this.#world.run(this.#times.longestIntervalUs, () =>
+      stations.some(({ advertisedUs }) => advertisedUs > begunUs),
+    );
     // Those of its other virtual hosts leave together with it.
     this.#world.run(MOMENT_US);
-    const fault = this.#measured(failure, false, 0, () => begin(failure, station));
-    return [fault, this.#measured(failure, true, this.#times.preemptDelayUs, () => end(failure, station))];
   }
 
-  #measured(failure: Failure, isOver: boolean, extraUs: Micros, happens: () => void): Planned {
-    const before = this.#holding.outcomes;
+  #measured(
+    failure: Failure,
+    {
+      isOver,
+      before,
+      delayUs,
+    }: { readonly isOver: boolean; readonly before: readonly Outcome[]; readonly delayUs: Micros },
+  ): { readonly planned: Planned; readonly outcomes: readonly Outcome[] } {
     this.#holding.begin();
-    happens();
-    this.#settle(extraUs);
-    const after = this.#holding.outcomes;
-    const changes = after.map(({ virtualHost, masters, silentUs, settledUs }, at) => ({
-      virtualHost,
+    const begunUs = this.#world.us;
+    this.#happens(failure, isOver);
+    this.#settle(delayUs);
+    const { outcomes } = this.#holding;
+    const changes = outcomes.map(({ masters, ...outcome }, at) => ({
+      ...outcome,
       before: before[at]?.masters ?? [],
       after: masters,
-      silentUs,
-      settledUs,
     }));
-    return { failure, isOver, changes, shares: this.#shares(after) };
+    const lastedUs = this.#world.us - begunUs;
+    return { planned: { failure, isOver, changes, lastedUs, shares: this.#shares(outcomes) }, outcomes };
   }
 
-  #settle(extraUs: Micros): void {
-    this.#world.run(this.#times.settleUs + extraUs);
+  #happens(failure: Failure, isOver: boolean): void {
+    if (failure.kind === "split") {
+      this.#split(failure, isOver);
+      return;
+    }
+    const station = this.#station(failure.host);
+    const command = commandOf(failure, isOver);
+    if (command !== undefined) station.command(command);
+    else if (failure.kind === "loses") station.setCarrier(failure.carpdev, isOver);
+    else if (isOver) station.start();
+    else station.die();
+  }
+
+  #split({ segment, parts }: Extract<Failure, { kind: "split" }>, isOver: boolean): void {
+    const wire = this.#wires[segment];
+    if (wire === undefined) throw new Error(`no segment ${segment}`);
+    const partOf = ({ setup }: Station) => parts.findIndex((hosts) => hosts.includes(setup.name));
+    wire.passes = isOver ? () => true : (from, to) => partOf(from) === partOf(to);
+    this.#holding.split(segment, isOver ? undefined : parts);
+  }
+
+  #station(host: string): Station {
+    const station = this.#stations.get(host);
+    if (station === undefined) throw new Error(`${host}: no such host`);
+    return station;
+  }
+
+  /** Runs until nothing has changed for long enough, and not before the preemption delay is over. */
+  #settle(delayUs: Micros): void {
+    const { quietUs } = this.#times;
+    const begunUs = this.#world.us;
+    this.#world.run(delayUs);
+    for (;;) {
+      const untilUs = Math.min(
+        Math.max(begunUs + delayUs, this.#holding.changedUs) + quietUs,
+        begunUs + delayUs + MOST_QUIETS * quietUs,
+      );
+      if (untilUs <= this.#world.us) return;
+      this.#world.run(untilUs - this.#world.us);
+    }
   }
 
   #shares(outcomes: readonly Outcome[]): Map<string, number> {
@@ -182,107 +216,14 @@ class Trial {
 const MOMENT_US: Micros = 1_000;
 /** A longer preemption delay is not waited for. */
 const MOST_DELAY_US: Micros = 120 * SECOND;
-
-function begin(failure: Failure, station: Station): void {
-  if (failure.kind === "dies") station.die();
-  else if (failure.kind === "loses") station.setCarrier(failure.carpdev, false);
-  else station.command({ kind: "maintenance", on: true });
-}
-
-function end(failure: Failure, station: Station): void {
-  if (failure.kind === "dies") station.start();
-  else if (failure.kind === "loses") station.setCarrier(failure.carpdev, true);
-  else station.command({ kind: "maintenance", on: false });
-}
+/** Hosts that have not settled within so many times the longest master-down time never do. */
+const MOST_QUIETS = 10;
 
 function preemptDelayUs({ variables, members }: ConfiguredHost): Micros {
   const seconds = members.map(
     ({ configuration }) => configuration.preemptdelay ?? variables.get("net.inet.carp.preempt_delay"),
   );
   return Math.max(0, ...seconds) * SECOND;
-}
-
-function virtualHostsOn(segment: SegmentOfFiles, at: number): VirtualHost[] {
-  return segment.shared.flatMap((shared) =>
-    vhidsOf(shared).map((vhid) => ({
-      vhid,
-      addresses: addressesOf(shared),
-      members: new Map(
-        shared.members.map((member) => [
-          nameOf(member),
-          {
-            interface: member.configuration.name,
-            carpdev: carpdevOn(segment, nameOf(member), at) ?? "",
-          },
-        ]),
-      ),
-    })),
-  );
-}
-
-function addressesOf({ members }: Shared): string[] {
-  return [
-    ...new Set(members.flatMap(({ configuration }) => configuration.addresses.map(({ address }) => address))),
-  ];
-}
-
-/** Stands for the pass, which is the same on all hosts or not known. */
-const PASS = "plan";
-
-function setupOf(host: ConfiguredHost, number: number, segments: readonly SegmentOfFiles[]): Setup {
-  const { name, settings = [] } = host.files;
-  const links: Link[] = [];
-  const commands: Command[] = [{ kind: "set-sysctl", writes: settings }];
-  for (const [at, segment] of segments.entries()) {
-    const carpdev = carpdevOn(segment, name, at);
-    if (carpdev === undefined) continue;
-    links.push(linkOf(carpdev, number, at, ownAddressesOn(segment, name, number, at)));
-    for (const { members } of segment.shared)
-      for (const { host: of, file } of members)
-        if (of === host)
-          commands.push({
-            kind: "replace",
-            name: file.interface,
-            change: { ...file.change, carpdev, pass: PASS, state: undefined },
-          });
-  }
-  return { name, links, commands };
-}
-
-function linkOf(name: string, host: number, at: number, addresses: readonly InterfaceAddress[]): Link {
-  const hex = (byte: number) => (byte & 0xff).toString(16).padStart(2, "0");
-  const mac = `02:00:${hex(at >> 8)}:${hex(at)}:${hex(host >> 8)}:${hex(host)}`;
-  return { name, index: at + 2, mac, mtu: 65_535, up: true, carrier: true, addresses };
-}
-
-/**
- * Own addresses of the hosts, which the files do not tell: the ones that the peers list, or any. All peers are on the
- * link.
- */
-function ownAddressesOn(
-  segment: SegmentOfFiles,
-  host: string,
-  number: number,
-  at: number,
-): InterfaceAddress[] {
-  const listed = ([4, 6] as const).flatMap((family) =>
-    segment.shared.flatMap(({ members }) => ownAddressIn(members, host, family) ?? []),
-  );
-  const invented = (family: Family) =>
-    family === 4 ? `198.18.${at & 255}.${(number & 127) + 1}` : `fe80::${at + 1}:${number + 1}`;
-  return ([4, 6] as const).flatMap((family) => {
-    const own = [...new Set(listed.filter((address) => address.includes(":") === (family === 6)))];
-    return (own.length > 0 ? own : [invented(family)]).map((address) => ({
-      family,
-      address,
-      prefixLength: 0,
-    }));
-  });
-}
-
-function ownAddressIn(members: readonly Member[], host: string, family: Family): string | undefined {
-  const at = members.findIndex((member) => nameOf(member) === host);
-  return at < 0 ? undefined : ownAddresses(members, family)?.[at];
 }
 
 export function isChanged({ before, after, silentUs }: Change): boolean {

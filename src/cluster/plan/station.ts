@@ -8,6 +8,7 @@ import type { Effect } from "../../core/effect.ts";
 import type { Event, Timer } from "../../core/event.ts";
 import { Host } from "../../core/host.ts";
 import type { Instant, Link, Micros } from "../../core/model.ts";
+import { quickDigest } from "./digest.ts";
 import type { Holding } from "./holding.ts";
 import type { Plugged, Segment, World } from "./world.ts";
 
@@ -22,7 +23,7 @@ export interface Setup {
 
 export class Station implements Plugged {
   readonly setup: Setup;
-  readonly wires = new Map<string, Segment>();
+  readonly wires = new Map<string, Segment<Station>>();
   /** When an advertisement of it left last. */
   advertisedUs: Micros = 0;
   readonly #world: World;
@@ -33,15 +34,15 @@ export class Station implements Plugged {
   readonly #listening = new Set<string>();
   readonly #reported: Event[] = [];
   #host: Host | undefined;
-  #nextTimerUs: Micros | undefined;
+  /** No timer is due before: a timer that is put off again and again costs nothing until then. */
+  #nextTimerUs: Micros = Number.POSITIVE_INFINITY;
 
   constructor(setup: Setup, world: World, holding: Holding) {
     this.setup = setup;
     this.#world = world;
     this.#holding = holding;
     // The clocks of two hosts never agree exactly.
-    this.#epochOffsetUs = EPOCH_AT_BOOT_US + 17 * world.stations.length;
-    world.stations.push(this);
+    this.#epochOffsetUs = EPOCH_AT_BOOT_US + 17 * world.add(this);
   }
 
   get #now(): Instant {
@@ -49,7 +50,7 @@ export class Station implements Plugged {
   }
 
   start(): void {
-    this.#host = new Host({ balancing: true });
+    this.#host = new Host({ balancing: true, hmac: quickDigest });
     for (const each of this.setup.links) this.changeLink(each);
     for (const each of this.setup.commands) this.command(each);
   }
@@ -58,7 +59,7 @@ export class Station implements Plugged {
   die(): void {
     this.#host = undefined;
     this.#timers.clear();
-    this.#nextTimerUs = undefined;
+    this.#nextTimerUs = Number.POSITIVE_INFINITY;
     this.#listening.clear();
     this.#links.clear();
     this.#holding.lost(this.setup.name);
@@ -97,18 +98,25 @@ export class Station implements Plugged {
   }
 
   get nextTimerUs(): Micros {
-    this.#nextTimerUs ??= Math.min(Number.POSITIVE_INFINITY, ...this.#timers.values());
     return this.#nextTimerUs;
   }
 
   fire(): void {
+    let due: Timer | undefined;
+    let [firstUs, nextUs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     for (const [timer, atUs] of this.#timers)
-      if (atUs === this.nextTimerUs) {
-        this.#timers.delete(timer);
-        this.#nextTimerUs = undefined;
-        this.#handle({ kind: "timer", timer });
-        return;
-      }
+      if (atUs < firstUs) {
+        nextUs = firstUs;
+        firstUs = atUs;
+        due = timer;
+      } else if (atUs < nextUs) nextUs = atUs;
+    if (due === undefined || firstUs > this.#world.us) {
+      this.#nextTimerUs = firstUs;
+      return;
+    }
+    this.#timers.delete(due);
+    this.#nextTimerUs = nextUs;
+    this.#handle({ kind: "timer", timer: due });
   }
 
   #handle(event: Event): void {
@@ -126,11 +134,10 @@ export class Station implements Plugged {
     switch (effect.kind) {
       case "arm":
         this.#timers.set(effect.timer, effect.atUs);
-        this.#nextTimerUs = undefined;
+        this.#nextTimerUs = Math.min(this.#nextTimerUs, effect.atUs);
         break;
       case "cancel":
         this.#timers.delete(effect.timer);
-        this.#nextTimerUs = undefined;
         break;
       case "listen":
         this.#listening.add(effect.carpdev);
@@ -159,7 +166,7 @@ export class Station implements Plugged {
     transmissions,
   }: Extract<Effect, { kind: "advertise" }>): void {
     const hasLeft = this.hasCarrier(carpdev);
-    if (hasLeft) for (const each of transmissions) this.wires.get(carpdev)?.carry(this.#world, this, each);
+    if (hasLeft) for (const each of transmissions) this.wires.get(carpdev)?.carry(this, each);
     const leftUs = this.#world.us;
     if (hasLeft) this.advertisedUs = leftUs;
     const left = hasLeft ? transmissions.map(({ family }) => family) : [];

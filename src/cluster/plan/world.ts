@@ -1,20 +1,20 @@
 /**
- * The clock and the network of a simulated cluster: one time for all stations, and segments that deliver each packet a
- * moment after it was sent, to every station that is alive and has carrier.
+ * The clock and the network of simulated hosts: one time for all stations, and segments that deliver each packet a
+ * moment after it was sent, to every other station that the sender reaches.
  */
 
 import type { Micros, Transmission } from "../../core/model.ts";
 import { advertisementFrame } from "../../protocol/frame.ts";
 
 export const SECOND: Micros = 1_000_000;
-/** How long a packet is on its way. */
-const FLIGHT_US: Micros = 100;
+/** Any time but 0. */
+const BOOTED_US: Micros = 1_000 * SECOND;
 
 /** A host on segments. */
 export interface Plugged {
-  /** Infinity: no timer is armed. */
+  /** No timer is due before; Infinity: none is armed. */
   readonly nextTimerUs: Micros;
-  /** Fires the timer that is due first. */
+  /** Fires the timer that is due first, if its time has come. */
   fire(): void;
   receive(carpdev: string, bytes: Uint8Array): void;
   hasAddress(carpdev: string, address: string): boolean;
@@ -28,36 +28,79 @@ interface Flight {
 }
 
 export class World {
-  us: Micros = 1_000 * SECOND;
-  readonly stations: Plugged[] = [];
-  /** In the order of their arrival: each takes as long. */
+  us: Micros = BOOTED_US;
+  readonly #stations: Plugged[] = [];
+  /** In the order of their arrival. */
   readonly #flights: Flight[] = [];
 
-  fly(to: Plugged, carpdev: string, bytes: Uint8Array): void {
-    this.#flights.push({ atUs: this.us + FLIGHT_US, to, carpdev, bytes });
+  /** @returns how many there were before */
+  add(station: Plugged): number {
+    return this.#stations.push(station) - 1;
   }
 
-  /** Lets packets arrive and timers fire in the order of their times, packets first. */
-  run(forUs: Micros, isEnough: () => boolean = () => false): void {
+  fly(flight: Flight): void {
+    const flights = this.#flights;
+    let at = flights.length;
+    while (at > 0 && (flights[at - 1] as Flight).atUs > flight.atUs) at--;
+    if (at === flights.length) flights.push(flight);
+    else flights.splice(at, 0, flight);
+  }
+
+  /**
+   * Lets packets arrive and timers fire in the order of their times, packets first.
+   *
+   * @param afterEach ends the run when it returns true
+   */
+  run(forUs: Micros, afterEach: () => unknown = () => false): void {
     const endUs = this.us + forUs;
     for (;;) {
       const [flight] = this.#flights;
       let due: Plugged | undefined;
-      for (const each of this.stations)
-        if (each.nextTimerUs < (due?.nextTimerUs ?? Number.POSITIVE_INFINITY)) due = each;
-      const atUs = Math.min(
-        flight?.atUs ?? Number.POSITIVE_INFINITY,
-        due?.nextTimerUs ?? Number.POSITIVE_INFINITY,
-      );
+      let dueUs = Number.POSITIVE_INFINITY;
+      for (const each of this.#stations) {
+        const { nextTimerUs } = each;
+        if (nextTimerUs < dueUs) {
+          due = each;
+          dueUs = nextTimerUs;
+        }
+      }
+      const isPacket = flight !== undefined && flight.atUs <= dueUs;
+      const atUs = isPacket ? flight.atUs : dueUs;
       if (atUs > endUs) break;
       this.us = Math.max(this.us, atUs);
-      if (flight?.atUs === atUs) {
+      if (isPacket) {
         this.#flights.shift();
         flight.to.receive(flight.carpdev, flight.bytes);
       } else due?.fire();
-      if (isEnough()) return;
+      if (afterEach() === true) return;
     }
     this.us = endUs;
+  }
+}
+
+/** A hub. Its delay and what it passes on can be changed at any time. */
+export class Segment<Station extends Plugged = Plugged> {
+  delayUs: Micros = 100;
+  passes: (from: Station, to: Station) => boolean = () => true;
+  readonly #world: World;
+  readonly #plugs: { readonly station: Station; readonly carpdev: string }[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  plug(station: Station, carpdev: string): void {
+    this.#plugs.push({ station, carpdev });
+  }
+
+  carry(from: Station, transmission: Transmission): void {
+    const bytes = "frame" in transmission ? transmission.frame : routed(transmission);
+    const atUs = this.#world.us + this.delayUs;
+    for (const { station, carpdev } of this.#plugs) {
+      if (station === from || !this.passes(from, station)) continue;
+      if ("frame" in transmission || station.hasAddress(carpdev, transmission.destination))
+        this.#world.fly({ atUs, to: station, carpdev, bytes });
+    }
   }
 }
 
@@ -72,21 +115,3 @@ function routed({
 }
 
 const ROUTER_MAC = "02:00:00:00:00:01";
-
-export class Segment {
-  readonly #plugs: { readonly station: Plugged; readonly carpdev: string }[] = [];
-
-  plug(station: Plugged, carpdev: string): void {
-    this.#plugs.push({ station, carpdev });
-  }
-
-  carry(world: World, from: Plugged, transmission: Transmission): void {
-    const bytes = "frame" in transmission ? transmission.frame : routed(transmission);
-    for (const { station, carpdev } of this.#plugs)
-      if (
-        station !== from &&
-        ("frame" in transmission || station.hasAddress(carpdev, transmission.destination))
-      )
-        world.fly(station, carpdev, bytes);
-  }
-}

@@ -7,7 +7,7 @@
 
 import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
 import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
-import { Authentication, type SignedForm } from "../../protocol/authentication.ts";
+import { Authentication, type Hmac, type SignedForm } from "../../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
   advertisementFrame,
@@ -52,10 +52,15 @@ export class Appearance {
   readonly #layouts = new Map<string, Layout>();
 
   /** @param believed the secrets of which any may have signed an advertisement */
-  constructor(configuration: InterfaceConfiguration, link: Link | undefined, believed: readonly Secret[]) {
+  constructor(
+    configuration: InterfaceConfiguration,
+    link: Link | undefined,
+    believed: readonly Secret[],
+    hmac?: Hmac,
+  ) {
     this.#configuration = configuration;
     this.#link = link;
-    this.#authentications = authentications(configuration, link, believed);
+    this.#authentications = authentications(configuration, link, believed, hmac);
     this.#peers = { 4: unicastPeers(4, configuration, link), 6: unicastPeers(6, configuration, link) };
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
     const source = this.#sources[4] ?? this.#sources[6];
@@ -310,11 +315,12 @@ function authentications(
   { nodes, lladdr: configured }: InterfaceConfiguration,
   link: Link | undefined,
   believed: readonly Secret[],
+  hmac: Hmac | undefined,
 ): Map<number, Map<Secret, Authentication>> {
   return new Map(
     nodes.map(({ vhid }) => {
       const lladdr = handSetLladdr({ nodes, lladdr: configured }, link, vhid);
-      const signs = (secret: Secret) => new Authentication({ ...secret, vhid, handSetLladdr: lladdr });
+      const signs = (secret: Secret) => new Authentication({ ...secret, vhid, handSetLladdr: lladdr, hmac });
       return [vhid, new Map(believed.map((secret) => [secret, signs(secret)]))];
     }),
   );

@@ -4,6 +4,7 @@
  * like on its segment; reconfigure.ts decides which command changes what.
  */
 
+import type { Hmac } from "../../protocol/authentication.ts";
 import { addressClaim, type Claim } from "../claims.ts";
 import type { CounterBook } from "../counters/counter-book.ts";
 import type { ReplayDefence } from "../counters/counter-window.ts";
@@ -42,6 +43,8 @@ export interface Host {
   readonly isRouter: boolean;
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
+  /** In place of HMAC-SHA1; undefined: the true one. */
+  readonly hmac: Hmac | undefined;
   /** How long a host signs as before after a change of the pass or the addresses. */
   readonly graceUs: Micros;
   readonly counters: CounterBook;
@@ -107,7 +110,7 @@ export class CarpInterface implements Owner {
       log: (text, vhid) => host.log(2, text, { event: "signing", interface: configuration.name, vhid }),
       believedChanged: () => this.#appear(),
     });
-    this.#appearance = new Appearance(configuration, this.#link, this.signing.believed);
+    this.#appearance = new Appearance(configuration, this.#link, this.signing.believed, host.hmac);
     this.transmitter = new InterfaceTransmitter(this, host);
     this.#build(now);
   }
@@ -223,7 +226,8 @@ export class CarpInterface implements Owner {
 
   /** Computes what it looks like anew. */
   #appear(): void {
-    this.#appearance = new Appearance(this.#configuration, this.#link, this.signing.believed);
+    const { believed } = this.signing;
+    this.#appearance = new Appearance(this.#configuration, this.#link, believed, this.#host.hmac);
     this.#placement.expectDigests(this.#appearance.signedForms);
   }
 

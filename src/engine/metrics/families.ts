@@ -50,6 +50,11 @@ export const FAMILIES = {
     labels: OF_CHECK,
     help: "Whether the last run of a service check passed; absent while it has no result.",
   },
+  carp_service_check_refused: {
+    type: "gauge",
+    labels: OF_CHECK,
+    help: "Whether a service check is refused: it is not run.",
+  },
   carp_service_check_demotes: {
     type: "gauge",
     labels: OF_CHECK,

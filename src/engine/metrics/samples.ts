@@ -111,6 +111,7 @@ const OF_HOST = {
   carp_service_check_passed: ofChecks(({ outcome }) =>
     outcome === "passed" ? 1 : outcome === "failed" ? 0 : undefined,
   ),
+  carp_service_check_refused: ofChecks(({ outcome }) => (outcome === "refused" ? 1 : 0)),
   carp_service_check_demotes: ofChecks(({ demotes }) => (demotes ? 1 : 0)),
   carp_service_check_results_total: ({ checks }, to) => {
     for (const { name: check, file, counts } of checks)

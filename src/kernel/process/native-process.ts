@@ -47,6 +47,11 @@ export const nativeProcess = addon as {
   ): readonly NativeFailure[];
   /** undefined: no user has that name. */
   userId(name: string): User | undefined;
+  /**
+   * Puts a thread under SCHED_RR, so that it runs as soon as it has something to do; threads that it starts later too.
+   * @returns 0 or an errno
+   */
+  scheduleAtOnce(thread: number): number;
   /** Unmaps what is in memory of the program, which is found again where it is used, and what was freed. */
   giveBackMemory(): void;
   /** Lifts RLIMIT_MEMLOCK, which kernels before 5.11 count maps against. @returns 0 or an errno. */

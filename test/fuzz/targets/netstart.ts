@@ -110,6 +110,7 @@ async function open(): Promise<Trial> {
     const context: CommandContext = {
       options: { ...global, json },
       colour: false,
+      isUtf8: true,
       columns: 80,
       connect: (how) => connect(engine.runDir, how),
       complain: (line) => said.push(line),

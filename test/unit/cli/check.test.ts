@@ -16,7 +16,7 @@ import { newInterface } from "../../../src/core/interface/reconfigure.ts";
 import { type Cluster, PUBLISHED, written } from "../cluster/clusters.ts";
 import { called } from "./called.ts";
 
-const README = PUBLISHED["README's pair"] as Cluster;
+const README = PUBLISHED.readme as Cluster;
 
 async function check(cluster: Cluster, ...options: string[]) {
   const base = written(cluster);
@@ -39,7 +39,7 @@ no errors, no warnings
 });
 
 test("balanced hosts: with the share of each", async () => {
-  const { out } = await check(PUBLISHED["three balanced nodes"] as Cluster);
+  const { out } = await check(PUBLISHED.balanced as Cluster);
   assert.match(out, /^nodes 1,2,3: web1 33%, web2 33%, web3 33%$/m);
 });
 
@@ -104,7 +104,7 @@ test("--json: every field, in its order", async () => {
 });
 
 test("--json: a place without a line is null, and balanced hosts have their share", async () => {
-  const { out } = await check({ ...(PUBLISHED["three balanced nodes"] as Cluster), web4: {} }, "--json");
+  const { out } = await check({ ...(PUBLISHED.balanced as Cluster), web4: {} }, "--json");
   const { findings, virtualHosts } = JSON.parse(out);
   assert.deepEqual(
     findings.map(({ kind, line }: { kind: string; line: unknown }) => [kind, line]),

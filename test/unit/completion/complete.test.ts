@@ -92,6 +92,7 @@ for (const [line, expected] of [
   ["check ", [":named-files"]],
   ["check a=/etc b=", [":named-files"]],
   ["plan a=/etc ", [":named-files"]],
+  ["plan --svg ", [":files"]],
   ["check --js", ["--json"]],
   ["engine --log=", ["--log=syslog", "--log=stderr"]],
   ["promote ", ["disk"]],

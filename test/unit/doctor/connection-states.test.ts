@@ -11,6 +11,7 @@ import {
 const statistics = ({
   received = 7,
   lost = 0,
+  malformed = 0,
   external = "cache external:\ncurrent active connections:\t 3\n",
 } = {}) =>
   `cache internal:
@@ -24,7 +25,7 @@ UDP traffic (active device=eth2):
                    0 Error send                    0 Error recv
 
 message tracking:
-                   0 Malformed msgs      ${lost} Lost msgs
+                   ${malformed} Malformed msgs      ${lost} Lost msgs
 `;
 const answered = (text: string): Answer => ({ kind: "answered", text });
 const state = { match: { op: "in", left: { ct: { key: "state" } }, right: ["established", "related"] } };
@@ -91,7 +92,16 @@ test("conntrackd that does not run, does not answer, or hears no other host", ()
   complaint({ statistics: [mute, mute] }, /^warning .* never heard another host/);
   const same = answered(statistics());
   complaint({ statistics: [same, same] }, /^warning .* does not hear another host/);
-  complaint({ statistics: [answered(""), answered("")] }, /^warning .* does not synchronise/);
+  complaint(
+    { statistics: [answered(""), answered("")] },
+    /^warning .* does not synchronise .* another version/,
+  );
+  const strange = answered(statistics({ received: 8, malformed: 1 }));
+  complaint({ statistics: [same, strange] }, /^error .* does not understand the messages of the other host/);
+  assert.match(
+    found({ statistics: [strange, answered(statistics({ received: 9, malformed: 1 }))] })[1] ?? "",
+    /^ok/,
+  );
   assert.match(found({ statistics: [same, same], configuration: "Sync {\n Mode NOTRACK {" })[1] ?? "", /^ok/);
 });
 

@@ -28,6 +28,7 @@ const free: Readonly<Record<string, readonly (readonly [Kind, unknown])[]>> = {
   interfaceName: [["uint32", 1]],
   hasRoom: [["int32", -1]],
   isRead: [["int32", -1]],
+  scheduleAtOnce: [["int32", -1]],
   createClsact: [["int32", -1]],
   deleteClsact: [["int32", -1]],
   listFilters: [

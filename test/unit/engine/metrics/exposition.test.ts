@@ -124,6 +124,7 @@ test("the values are the engine's", async () => {
     'carp_interface_packets_withheld_total{interface="carp1"} 7',
     'carp_interface_nodes_held_ratio{interface="carp0"} 1',
     `carp_service_check_passed${ofCheck} 0`,
+    `carp_service_check_refused${ofCheck} 0`,
     `carp_service_check_demotes${ofCheck} 1`,
     `carp_service_check_results_total{check="web",file="${CHECK.file}",outcome="failed"} 3`,
     `carp_service_check_consecutive_results${ofCheck} 2`,
