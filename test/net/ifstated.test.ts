@@ -445,6 +445,37 @@ state counting {
     await host.namespace.ip(["link del three", "link del one"]);
   });
 
+  test("commands and tests that flood, hang or die delay no change of a link; a device without a link is unknown and up", async () => {
+    const path = join(host.etcDirectory, "flood.conf");
+    writeFileSync(
+      path,
+      `
+state flooded {
+	init {
+		run "yes flood | head -n 100000"
+		run "kill -9 $$"
+		run "/nonexistent"
+	}
+	if "timeout 0.2 yes flood" every 1 || "kill -9 $$" every 1 run "echo never"
+	if lo.link.unknown && lo.link.up run "echo unknown and up"
+	if lo.link.down set-state hung
+}
+state hung {
+	if "test -e ${path}.none || exec sleep 1.5" every 1 || lo.link.unknown run "echo back"
+}
+`,
+    );
+    const followed = new Followed(host, path);
+    await followed.says("unknown and up");
+    assert.match(`${followed.process.log}`, /"kill -9 \$\$" \[\d+\]: killed by SIGKILL/);
+    await host.namespace.ip(["link set lo down"]);
+    await followed.enters("hung");
+    await host.namespace.ip(["link set lo up"]);
+    await followed.says("back");
+    assert.doesNotMatch(`${followed.process.log}`, /never/);
+    await followed.ends();
+  });
+
   test("a signal ends it while a command runs, and the command goes on", async () => {
     const path = join(host.etcDirectory, "endless.conf");
     const pidFile = join(host.etcDirectory, "pid");
