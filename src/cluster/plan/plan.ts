@@ -133,10 +133,13 @@ class Trial {
       this.#world.run(MOMENT_US);
     }
     const { longestIntervalUs, quietUs } = this.#times;
-    for (let quietForUs = 0; quietForUs < quietUs; quietForUs = this.#world.us - this.#holding.changedUs) {
-      const isElected = this.#holding.outcomes.every(({ masters }) => masters.length === 1);
-      if (isElected && quietForUs >= longestIntervalUs) return;
+    const latestUs = this.#world.us + MOST_QUIETS * quietUs;
+    for (;;) {
       this.#world.run(longestIntervalUs);
+      const quietForUs = this.#world.us - this.#holding.changedUs;
+      const isElected = this.#holding.outcomes.every(({ masters }) => masters.length === 1);
+      const isHeard = isElected && quietForUs >= longestIntervalUs;
+      if (isHeard || quietForUs >= quietUs || this.#world.us >= latestUs) return;
     }
   }
 
