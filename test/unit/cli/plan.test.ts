@@ -164,6 +164,21 @@ describe("--svg", () => {
     assert.equal(opened.length, [...svg.matchAll(/<\/\w+>/g)].length);
   });
 
+  test("long names do not reach into the bars, and only some hosts are in the title", async () => {
+    const files = (skew: number) => ({
+      "hostname.carp0": `vhid 1 carpdev eth0 advskew ${skew}\n10.0.0.1/24\n`,
+    });
+    const names = Array.from({ length: 9 }, (_, at) => `${"firewall-".repeat(4)}${at}`);
+    const cluster = Object.fromEntries(names.map((name, at) => [name, files(10 * at)]));
+    const { out } = await plan(cluster, ["--svg", "-"]);
+    assert.match(out, /<title>Every single failure of 9 hosts<\/title>/);
+    const bars = [...out.matchAll(/<rect class="empty" x="(\d+)"/g)].map(([, x]) => Number(x));
+    const words = [...out.matchAll(/<text class="small" x="310"/g)];
+    assert.equal(bars.length, words.length);
+    // 37 characters of at most 7 pixels each.
+    assert.deepEqual([...new Set(bars)], [310 + 37 * 7]);
+  });
+
   test("-: to standard output, instead of the table", async () => {
     for (const option of [["--svg", "-"], ["--svg=-"]]) {
       const { status, out } = await plan(README, option);
