@@ -251,6 +251,7 @@ const ONE_BAD_WORD: readonly (readonly [words: string, message: string])[] = [
 
 const USAGE = "usage: carpctl [-aAC] [-g GROUP [carpdemote [N]]] [INTERFACE [PARAMETERS...]]\n";
 const OPTIONS_USAGE = "usage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n";
+const PLAN_USAGE = "usage: carpctl plan [--timeline] [--svg FILE] NAME=PATH NAME=PATH...\n";
 const SYSCTL_USAGE = "usage: carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...\n";
 
 /** Words that are no command: a message and one line of usage, exit 2. */
@@ -278,10 +279,12 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor [--listen SECONDS]\n"],
   ["check", "carpctl: a word is missing\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
   ["check a=/etc", "carpctl: at least two hosts are compared\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
-  ["plan", "carpctl: a word is missing\nusage: carpctl plan NAME=PATH NAME=PATH...\n"],
+  ["plan", `carpctl: a word is missing\n${PLAN_USAGE}`],
+  ["plan a=/etc b", `carpctl: b: expected NAME=DIRECTORY or NAME=FILE\n${PLAN_USAGE}`],
+  ["plan a=/etc b=/etc --svg", `carpctl: --svg: needs a value\n${PLAN_USAGE}`],
   [
-    "plan a=/etc b",
-    "carpctl: b: expected NAME=DIRECTORY or NAME=FILE\nusage: carpctl plan NAME=PATH NAME=PATH...\n",
+    "plan --timeline --json a=/etc b=/etc",
+    `carpctl: --json and --timeline: one of them can be printed\n${PLAN_USAGE}`,
   ],
   ["booted now", "carpctl: now: unknown argument\nusage: carpctl booted\n"],
   [
