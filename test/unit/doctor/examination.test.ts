@@ -185,7 +185,7 @@ describe("interfaces", () => {
       [],
     );
     one(
-      { views: [view({ running: false, notRunning, nodes })] },
+      { views: [view({ running: false, notRunning, notRunningKind: "no-carrier", nodes })] },
       /^error carp0: does not run: carpdev eth0 has no carrier$/,
     );
   });
@@ -404,7 +404,12 @@ describe("interfaces", () => {
 
   test("a carpdev that is no Ethernet device", () => {
     const views = [
-      view({ running: false, notRunning: "carpdev eth0 is missing", nodes: [node({ state: "INIT" })] }),
+      view({
+        running: false,
+        notRunning: "carpdev eth0 is missing",
+        notRunningKind: "carpdev-missing",
+        nodes: [node({ state: "INIT" })],
+      }),
     ];
     assert.equal(
       found({ views, unfit: () => "no Ethernet device" })[0],
