@@ -175,7 +175,7 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
   if (notRunningKind !== undefined)
     return [fault(notRunningKind, name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
   const found = [
-    ...problems.map(({ kind, text }) => fault(kind, name, text)),
+    ...problems.map(({ kind, text }) => fault(kind, name, text, `see 'carpctl help ${kind}'`)),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
     ...graceFindings(view, examined.nowUs),

@@ -190,6 +190,24 @@ describe("interfaces", () => {
     );
   });
 
+  test("what is not in place, and a shared address of the carpdev, with where to read on", () => {
+    const problems = [
+      { kind: "device-incomplete", text: "address 2001:db8::1/64 cannot be added" },
+      { kind: "address-of-carpdev", text: "10.0.0.1 is eth0's own address as well: remove it there" },
+    ] as const;
+    const found = all({ views: [view({ problems, nodes: [node({ ...since, heard })] })] });
+    assert.deepEqual(
+      found.filter(({ level }) => level === "error"),
+      problems.map(({ kind, text }) => ({
+        level: "error",
+        kind,
+        subject: "carp0",
+        text,
+        todo: `see 'carpctl help ${kind}'`,
+      })),
+    );
+  });
+
   const carpdevs: readonly (readonly [Partial<DeviceFacts>, RegExp])[] = [
     [{ isWireless: true }, /^error eth0: a wireless network/],
     [{ arpIgnore: 0 }, /^error eth0: arp_ignore is 0/],

@@ -70,5 +70,5 @@ test("doctor can find everything that it has a topic for", () => {
     [],
   );
   assert.match(text, /fault\(`digest-\$\{cause\}`/);
-  assert.match(text, /fault\(notRunningKind, .*fault\(kind, name, text\)/s);
+  assert.match(text, /fault\(notRunningKind, .*fault\(kind, name, text,/s);
 });
