@@ -171,7 +171,8 @@ export function resultOf(outcome: Outcome, name: string): ProgramResult {
     case "misused": {
       const { message, usage } = outcome;
       const why = message === undefined ? "" : complaint(name, message);
-      return { stdout: "", stderr: `${why}usage: ${calledAs(name, usage)}\n`, status: 2 };
+      const how = usage === undefined ? "" : `usage: ${calledAs(name, usage)}\n`;
+      return { stdout: "", stderr: `${why}${how}`, status: 2 };
     }
   }
 }

@@ -1,12 +1,10 @@
 /** What the doctor finds: a name that `carpctl help` explains, the level that goes with the name, and what to do. */
 
-import { DIGESTS } from "../topics/digests.ts";
 import { DOCTOR } from "../topics/doctor.ts";
 import type { Level } from "../topics/topic.ts";
 
-/** What doctor finds that is not in order. */
-const TOPICS = { ...DOCTOR, ...DIGESTS } as const;
-export type FindingKind = keyof typeof TOPICS;
+/** The name of a finding that is not in order. */
+export type FindingKind = keyof typeof DOCTOR;
 
 /** One result of the examination. */
 export type Finding = InOrder | Fault;
@@ -30,7 +28,7 @@ interface Fault {
 
 /** @param todo the action to take */
 export function fault(kind: FindingKind, subject: string, text: string, todo?: string): Finding {
-  return { level: TOPICS[kind].level, kind, subject, text, todo };
+  return { level: DOCTOR[kind].level, kind, subject, text, todo };
 }
 
 export function inOrder(subject: string, text: string): Finding {

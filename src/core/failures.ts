@@ -7,6 +7,7 @@
 import { SECOND } from "./election/timing.ts";
 import type { Part, Performed, Timer } from "./event.ts";
 import type { Harm, Instant, Micros } from "./model.ts";
+import type { Problem, ProblemKind } from "./reason.ts";
 
 const RETRY_US: Micros = SECOND;
 /**
@@ -24,6 +25,14 @@ const CONSEQUENCES = {
   "saved-state": "cannot save the state: ",
 } as const satisfies Record<Part["kind"], string>;
 
+/** The names of what a carp interface lacks, by kind of part. */
+const PROBLEMS = {
+  device: "device-incomplete",
+  filter: "leases-not-enforced",
+  membership: "group-mac-refused",
+  listening: "cannot-listen",
+} as const satisfies Record<PartOfInterface["kind"], ProblemKind>;
+
 const SEVERITY = { none: 0, some: 1, all: 2 } as const satisfies Record<Harm, number>;
 
 export interface FailureEvents {
@@ -33,14 +42,16 @@ export interface FailureEvents {
   cancel(timer: Timer): void;
 }
 
+type PartOfInterface = Exclude<Part, { readonly kind: "saved-state" }>;
+
 /** The failed parts of a carp interface. */
 export interface NotInPlace {
   /** Each error with its consequence, for people. */
-  readonly texts: readonly string[];
+  readonly problems: readonly Problem[];
   readonly harm: Harm;
 }
 
-const NOTHING: NotInPlace = { texts: [], harm: "none" };
+const NOTHING: NotInPlace = { problems: [], harm: "none" };
 
 interface Failed {
   readonly part: Part;
@@ -103,16 +114,21 @@ export class Failures {
   /** What a carp interface lacks. */
   of(name: string, carpdev: string | undefined): NotInPlace {
     if (this.#failed.size === 0) return NOTHING;
-    const parts: Part[] = (["device", "filter", "membership"] as const).map((kind) => ({
+    const parts: PartOfInterface[] = (["device", "filter", "membership"] as const).map((kind) => ({
       kind,
       interface: name,
     }));
     if (carpdev !== undefined) parts.push({ kind: "listening", carpdev });
-    const failed = parts.flatMap((part) => this.#failed.get(keyOf(part)) ?? []);
+    const failed = parts.flatMap((part) => {
+      const found = this.#failed.get(keyOf(part));
+      return found === undefined ? [] : { part, errors: found.errors, harm: found.harm };
+    });
     // The gravest first: it is the one that is told when there is room for one.
     failed.sort((a, b) => SEVERITY[b.harm] - SEVERITY[a.harm]);
     return {
-      texts: failed.flatMap(({ part, errors }) => errors.map((error) => textOf(part, error))),
+      problems: failed.flatMap(({ part, errors }) =>
+        errors.map((error) => ({ kind: PROBLEMS[part.kind], text: textOf(part, error) })),
+      ),
       harm: failed[0]?.harm ?? "none",
     };
   }

@@ -11,7 +11,23 @@ export type Obstacle =
   /** Several nodes on a host that cannot filter packets, for the reason `why`. */
   | { readonly kind: "no-balancing"; readonly why: string }
   /** A part of it that the kernel does not have: its device, filter or socket. */
-  | { readonly kind: "not-in-place"; readonly what: string };
+  | { readonly kind: "not-in-place"; readonly what: Problem };
+
+/** A part of an interface that is not as it should be. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly text: string;
+}
+
+export type ProblemKind =
+  | "device-incomplete"
+  | "leases-not-enforced"
+  | "group-mac-refused"
+  | "cannot-listen"
+  | "address-of-carpdev";
+
+/** The name of an obstacle that is none by choice; that of a part not in place is the problem's. */
+export type NotRunningKind = Exclude<Obstacle["kind"], "down" | "not-in-place"> | ProblemKind;
 
 /** The rule or event that changed a virtual host's state. With an obstacle: the interface no longer runs. */
 export type TransitionReason =
@@ -62,6 +78,11 @@ export function obstacleText(obstacle: Obstacle): string {
     case "no-balancing":
       return obstacle.why;
     case "not-in-place":
-      return obstacle.what;
+      return obstacle.what.text;
   }
+}
+
+export function obstacleKind(obstacle: Obstacle): NotRunningKind | undefined {
+  if (obstacle.kind === "down") return undefined;
+  return obstacle.kind === "not-in-place" ? obstacle.what.kind : obstacle.kind;
 }

@@ -7,6 +7,7 @@ import type { DigestExplanation } from "./digests/question.ts";
 import type { Peer } from "./election/peers.ts";
 import type { SendFailure } from "./interface/send-record.ts";
 import type { Balancing, Fault, InterfaceAddress, Micros, VirtualHostState } from "./model.ts";
+import type { NotRunningKind, Problem } from "./reason.ts";
 import type { StatisticName } from "./statistics.ts";
 
 export interface NodeView {
@@ -125,11 +126,13 @@ export interface InterfaceView {
   readonly wrongDigests?: readonly WrongDigestView[] | undefined;
   /** The text of the obstacle that keeps it from running; undefined when it runs. */
   readonly notRunning: string | undefined;
+  /** The name of that obstacle; none when it is down as configured. */
+  readonly notRunningKind?: NotRunningKind | undefined;
   /**
-   * What is wrong with it, in words, whether it runs or not: parts that the kernel does not have, and shared addresses
-   * that its carpdev has as well.
+   * What is wrong with it, whether it runs or not: parts that the kernel does not have, and shared addresses that its
+   * carpdev has as well.
    */
-  readonly problems: readonly string[];
+  readonly problems: readonly Problem[];
 }
 
 export interface GroupView {

@@ -127,7 +127,11 @@ function carpdev(
       );
   for (const view of on)
     if (mtu !== undefined && view.mtu > mtu)
-      say("mtu", `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`, "make both the same");
+      say(
+        "mtu-too-small",
+        `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`,
+        "make both the same",
+      );
   for (const { name: carp, addresses } of on)
     for (const { shared, own, use } of otherMasks(addresses, addresses, ownAddresses(name)))
       say("other-mask", `it has ${own}, and ${carp} has ${shared} with another mask`, `use ${use}`);
@@ -166,12 +170,12 @@ function inSameSubnets(
 }
 
 function carpInterface(view: InterfaceView, examined: InterfacesExamined): Finding[] {
-  const { name, up, notRunning, problems } = view;
+  const { name, up, notRunning, notRunningKind, problems } = view;
   if (!up) return [inOrder(name, "is down, as configured")];
-  if (notRunning !== undefined)
-    return [fault("not-running", name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
+  if (notRunningKind !== undefined)
+    return [fault(notRunningKind, name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
   const found = [
-    ...problems.map((text) => fault("not-in-place", name, text)),
+    ...problems.map(({ kind, text }) => fault(kind, name, text, `see 'carpctl help ${kind}'`)),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
     ...graceFindings(view, examined.nowUs),

@@ -1,91 +1,18 @@
-/** The topics of what `carpctl doctor` finds, but for wrong digests. */
+/** Everything that `carpctl doctor` finds, by its name. */
 
-import type { Topic } from "./topic.ts";
+import { CARPDEVS } from "./carpdevs.ts";
+import { CONNECTIONS } from "./connections.ts";
+import { DIGESTS } from "./digests.ts";
+import { HOST } from "./host.ts";
+import { SENDING, SERVING } from "./interfaces.ts";
+import { SEGMENT } from "./segment.ts";
 
 export const DOCTOR = {
-  "no-engine": { level: "error", meaning: "The engine cannot be asked." },
-  "engine-version": {
-    level: "warning",
-    meaning: "The engine that runs is of another version than the command.",
-  },
-  "run-directory": { level: "error", meaning: "The path of the run directory is no directory." },
-  "run-directory-untrusted": {
-    level: "error",
-    meaning: "Another user could have made the run directory, or can write to it.",
-  },
-  "old-kernel": { level: "warning", meaning: "The kernel is older than every one that carp was tested on." },
-  "capability-missing": { level: "error", meaning: "The engine lacks a capability." },
-  "privileges-kept": { level: "warning", meaning: "The engine has more capabilities than it needs." },
-  "runs-as-root": { level: "warning", meaning: "The engine runs as root, though there is a user for it." },
-  "no-landlock": { level: "warning", meaning: "The engine reaches every file that its user may reach." },
-  "no-ebpf": { level: "warning", meaning: "The host has no leases, and no balancing." },
-  clock: { level: "warning", meaning: "The system clock is not synchronised." },
-  "state-not-saved": { level: "error", meaning: "The engine cannot write its state." },
-  "no-runner": { level: "warning", meaning: "The process that runs hooks and service checks is gone." },
-  "check-refused": {
-    level: "warning",
-    meaning: "A service check is not run: nothing looks after its service.",
-  },
-  "check-not-executable": {
-    level: "warning",
-    meaning: "A program among the service checks is not executable.",
-  },
-  "units-not-followed": { level: "warning", meaning: "Nothing follows the units that demote this host." },
-  "needs-root": { level: "unknown", meaning: "Only root may see the facts." },
-  "not-examined": { level: "unknown", meaning: "The facts cannot be had." },
-
-  "unfit-carpdev": { level: "error", meaning: "The device cannot be a carpdev." },
-  wireless: { level: "error", meaning: "The carpdev is a wireless station." },
-  "arp-ignore": { level: "error", meaning: "The carpdev answers ARP for shared addresses with its own MAC." },
-  "arp-announce": { level: "error", meaning: "The carpdev asks from shared addresses with its own MAC." },
-  "program-first": { level: "error", meaning: "A program of another owner runs before carp's." },
-  "xdp-program": { level: "warning", meaning: "An XDP program runs before carp's." },
-  "group-not-joined": { level: "error", meaning: "The carpdev does not receive advertisements." },
-  mtu: { level: "warning", meaning: "The carpdev takes smaller packets than the carp interface." },
-  "other-mask": { level: "warning", meaning: "A shared address has another mask than the carpdev's." },
-  "arp-by-another": { level: "warning", meaning: "Another device answers ARP for shared addresses." },
-
-  "not-running": { level: "error", meaning: "The interface is up, and does not run." },
-  "not-in-place": { level: "error", meaning: "A part of the interface is not in place." },
-  "rp-filter": { level: "error", meaning: "Packets for shared addresses are dropped." },
-  "ipv6-disabled": { level: "error", meaning: "IPv6 is disabled on the carp interface." },
-  "no-ipv6": { level: "error", meaning: "The kernel has no IPv6." },
-  "not-sent": { level: "error", meaning: "Advertisements do not leave." },
-  "not-sent-in-part": { level: "warning", meaning: "Some advertisements do not leave." },
-  "switch-has-learned": { level: "warning", meaning: "The switch does not send every frame to all hosts." },
-  "signs-as-before": { level: "warning", meaning: "A host was not changed." },
-
-  "carp-off": { level: "error", meaning: "CARP packets are not accepted." },
-  demoted: { level: "warning", meaning: "The host is demoted." },
-  "link-local-conflict": { level: "error", meaning: "Hosts cannot agree about link-local addresses." },
-  "several-masters": { level: "error", meaning: "Several hosts are MASTER." },
-  "not-preempted": { level: "warning", meaning: "A less preferred host is MASTER." },
-  "other-advbase": { level: "warning", meaning: "Another host has another advbase." },
-
-  loop: { level: "error", meaning: "The network sends this host's advertisements back to it." },
-  "carpdevs-on-one-segment": { level: "error", meaning: "Two carpdevs are on one segment." },
-  "address-twice": { level: "error", meaning: "Another host has an address of this one." },
-  "wrong-digest": { level: "error", meaning: "An advertisement has a wrong digest." },
-  replayed: { level: "error", meaning: "An advertisement is refused as a recorded one." },
-  "carppeer-one-sided": { level: "error", meaning: "carppeer is set on one of two hosts." },
-  "carppeer-is-here": { level: "error", meaning: "carppeer names this host itself." },
-  "carppeer-unreachable": { level: "error", meaning: "A packet to a peer finds no way." },
-  "vrrp-number": { level: "error", meaning: "A VRRP router has the number of a vhid." },
-  checksum: { level: "warning", meaning: "An advertisement has a wrong checksum." },
-  ttl: { level: "warning", meaning: "An advertisement came through a router." },
-  "carp-version": { level: "warning", meaning: "A packet is not of CARP version 2." },
-  "not-for-us": { level: "warning", meaning: "An advertisement is none that this host would believe." },
-  malformed: { level: "warning", meaning: "An advertisement is damaged." },
-
-  "conntrackd-no-hook": { level: "warning", meaning: "No hook has conntrackd take over." },
-  "conntrackd-missing": { level: "error", meaning: "conntrackd is not installed." },
-  "conntrackd-no-file": { level: "error", meaning: "conntrackd has no configuration." },
-  "conntrackd-stopped": { level: "error", meaning: "conntrackd does not run." },
-  "conntrackd-silent": { level: "error", meaning: "conntrackd does not answer." },
-  "conntrackd-no-sync": { level: "warning", meaning: "conntrackd does not synchronise." },
-  "conntrackd-version": { level: "error", meaning: "The conntrackd of the other host is not understood." },
-  "conntrackd-unheard": { level: "warning", meaning: "conntrackd hears no other host." },
-  "forwards-unknown": { level: "warning", meaning: "Packets of unknown connections are forwarded." },
-  "drops-known": { level: "warning", meaning: "No rule accepts packets of known connections." },
-  "accepts-without-syn": { level: "warning", meaning: "A packet without SYN begins a connection." },
-} as const satisfies Readonly<Record<string, Topic>>;
+  ...HOST,
+  ...CARPDEVS,
+  ...SERVING,
+  ...SENDING,
+  ...SEGMENT,
+  ...DIGESTS,
+  ...CONNECTIONS,
+} as const;

@@ -117,14 +117,14 @@ describe("output", () => {
     await b.pullCable();
     await b.waitForState("carp5", "INIT");
     assert.equal(await out(b, "carp5"), text(flags.up, await index()));
-    assert.match(await out(b, "status"), /^carp5: carpdev eth0 has no carrier$/m);
+    assert.match(await out(b, "status"), /^carp5: carpdev eth0 has no carrier \[no-carrier\]$/m);
     await b.plugCable();
     await b.waitForState("carp5", "BACKUP");
 
     await b.carpctl("carp5", "-inet");
     const [withoutAddress] = text(flags.up, await index()).split("\tinet ");
     assert.equal(await out(b, "carp5"), withoutAddress);
-    assert.match(await out(b, "status"), /^carp5: no address is set$/m);
+    assert.match(await out(b, "status"), /^carp5: no address is set \[no-address\]$/m);
 
     await b.namespace.ip([
       "link add gone0 type veth peer name gone1",
@@ -137,7 +137,7 @@ describe("output", () => {
     await b.waitForState("carp5", "INIT");
     const { interfaces } = await b.engine.request("interfaces", {});
     assert.equal(await out(b, "carp5"), text(flags.up, interfaces[0]?.index ?? -1, "gone0"));
-    assert.match(await out(b, "status"), /^carp5: carpdev gone0 is missing$/m);
+    assert.match(await out(b, "status"), /^carp5: carpdev gone0 is missing \[carpdev-missing\]$/m);
     await b.carpctl("carp5", "destroy");
   });
 

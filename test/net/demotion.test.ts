@@ -103,7 +103,7 @@ describe("demotion", () => {
       assert.equal((await a.command("sysctl", "-n", "net.inet.carp.demotion")).stdout, "240\n");
       assert.match(
         (await a.command("status")).stdout,
-        new RegExp(`^carp${lost}: carpdev eth${lost} has no carrier$`, "m"),
+        new RegExp(`^carp${lost}: carpdev eth${lost} has no carrier \\[no-carrier\\]$`, "m"),
       );
       // On the network that was cut off only a timer would make b take over; this is quicker.
       await b.command(`carp${lost}`, "state", "master");

@@ -64,9 +64,12 @@ describe("a device of the interface's name that is not ours", () => {
     assert.deepEqual([shown.status, shown.notRunning, shown.problems], ["invalid", NOT_OURS, [NOT_OURS]]);
     assert.match(
       (await a.carpctl("carp0")).stdout,
-      new RegExp(`\\tstatus: invalid\\n\\tproblem: ${NOT_OURS}\\n`),
+      new RegExp(`\\tstatus: invalid\\n\\tproblem: ${NOT_OURS} \\[device-incomplete\\]\\n`),
     );
-    assert.match((await a.carpctl("status")).stdout, new RegExp(`^carp0: ${NOT_OURS}$`, "m"));
+    assert.match(
+      (await a.carpctl("status")).stdout,
+      new RegExp(`^carp0: ${NOT_OURS}\\s\\[device-incomplete\\]$`, "m"),
+    );
     assert.match((await errors(a))[0].text, /does not run: a device of this name/);
     assert.equal((await a.carpctl("sysctl", "-n", "net.inet.carp.demotion")).stdout, "240\n");
     assert.equal((await a.carpctl("-g", "carp")).stdout, "carp: carp demote count 1\n");

@@ -436,7 +436,7 @@ export const MUTATIONS: readonly Mutation[] = [
     (Failures) =>
       class extends Failures {
         override of() {
-          return { texts: [], harm: "none" as const };
+          return { problems: [], harm: "none" as const };
         }
       },
   ),

@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { diagnostics } from "../../bin/diagnostics.ts";
 import { KEYWORDS } from "../../src/cli/grammar/ifconfig/keywords.ts";
 import { GLOBAL_OPTIONS } from "../../src/cli/grammar/options.ts";
 import { optionsOf } from "../../src/cli/grammar/verb-parser.ts";
 import { VERB_NAMES, VERBS } from "../../src/cli/grammar/verbs.ts";
 import { BALANCING_MODES, LIMITS, STATES } from "../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../src/core/sysctl.ts";
-import { CHECK } from "../../src/topics/check.ts";
+import { TOPICS } from "../../src/topics/topics.ts";
 import { readPage, section } from "./mdoc.ts";
 
 const page = readPage("carpctl.8");
@@ -88,23 +89,10 @@ test("every option that all commands take has an entry", () => {
     assert.equal(options.get(`-${name}`)?.words, argument === undefined ? "" : "Ar dir", name);
 });
 
-test("every kind of finding has an entry below its level, with its meaning", () => {
-  const [errors = "", warnings = ""] = section(page, "CHECKING A CLUSTER").split(/^Warnings:$/m);
-  for (const [level, text] of [
-    ["error", errors],
-    ["warning", warnings],
-  ] as const) {
-    const described = text.split(/^\.It Li /m).slice(1);
-    const entry = (each: string) => {
-      const [name = "", ...lines] = (each.split(/^\.El$/m)[0] ?? "").trimEnd().split("\n");
-      return [name, lines.map((line) => line.replace(/^\\&/, "")).join(" ")];
-    };
-    const ofLevel = Object.entries(CHECK).filter((each) => each[1].level === level);
-    assert.deepEqual(
-      described.map(entry),
-      ofLevel.map(([kind, { meaning }]) => [kind, meaning]),
-    );
-  }
+test("DIAGNOSTICS is what bin/diagnostics.ts makes of the topics", () => {
+  const [, text] = page.split(".Sh DIAGNOSTICS\n");
+  assert.equal(text?.split(/^(?=\.Sh )/m)[0], diagnostics());
+  for (const name of TOPICS.keys()) assert.ok(page.includes(`\n.It Li ${name} Pq `), name);
 });
 
 test("every command is in the page by each of its names", () => {

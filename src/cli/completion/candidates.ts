@@ -67,7 +67,11 @@ const SOURCES = {
     }),
   topics: async () => {
     const { TOPICS } = await import("../commands/help.ts");
-    return [...new Set(TOPICS)].map((word) => ({ word, help: "" }));
+    const { TOPICS: findings } = await import("../../topics/topics.ts");
+    return [...new Set(TOPICS)].map((word) => {
+      const finding = findings.get(word);
+      return { word, help: finding === undefined ? "" : `finding of ${finding.by}: ${finding.level}` };
+    });
   },
 } as const;
 

@@ -278,7 +278,7 @@ export const VERBS: readonly Verb[] = [
     names: ["help"],
     words: "[topic]",
     usage: "carpctl help [TOPIC]",
-    help: "print the help of a command, `ifconfig`, `variables`, a parameter, a variable or a finding",
+    help: "print the help of a command, `ifconfig`, `variables`, `findings`, a parameter, a variable or a finding",
     options: (command) =>
       command.positional("topic", { type: "string", describe: "command, parameter, variable or finding" }),
     completes: { topic: "topics" },

@@ -28,7 +28,7 @@ export function interfaceText(view: InterfaceView): string {
     ...carpLines(view),
     ...(view.groups.length > 0 ? [`\tgroups: ${view.groups.join(" ")}`] : []),
     `\tstatus: ${view.status}`,
-    ...view.problems.map((text) => `\tproblem: ${escapeControls(text)}`),
+    ...view.problems.map(({ kind, text }) => `\tproblem: ${escapeControls(text)} [${kind}]`),
     ...view.addresses.map((address) => addressLine(view, address)),
   ];
   return lines.map((line) => `${line}\n`).join("");

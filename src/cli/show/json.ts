@@ -16,7 +16,7 @@ export function interfaceJson(view: InterfaceView, nowUs: number, packets: Packe
     up: view.up,
     running: view.running,
     notRunning: view.notRunning ?? null,
-    problems: view.problems,
+    problems: view.problems.map(({ text }) => text),
     status: view.status,
     index: view.index,
     mtu: view.mtu,

@@ -42,13 +42,7 @@ export function statusText(
 ): string {
   const chalk = new Chalk({ level: page.colour ? 1 : 0 });
   const notes = [
-    ...interfaces
-      .flatMap(({ name, notRunning, problems }) =>
-        [...new Set([...(notRunning === undefined ? [] : [notRunning]), ...problems])].map(
-          (text) => `${name}: ${text}`,
-        ),
-      )
-      .map(escapeControls),
+    ...interfaces.flatMap(obstructions).map(escapeControls),
     ...interfaces.flatMap(({ name, carppeer = [], carppeer6 = [] }) => {
       const peers = [...carppeer, ...carppeer6];
       return peers.length === 0 ? [] : [`${name}: unicast peers ${peers.join(", ")}`];
@@ -65,7 +59,9 @@ export function statusText(
     ...interfaces.flatMap((view) =>
       (view.wrongDigests ?? [])
         .filter(({ untilUs }) => page.nowUs <= untilUs)
-        .map(({ text, todo }) => escapeControls(`${view.name}: ${text}: ${todo}`)),
+        .map(({ text, todo, cause }) =>
+          escapeControls(`${view.name}: ${named(`${text}: ${todo}`, `digest-${cause}`)}`),
+        ),
     ),
     ...interfaces.flatMap(({ name, nodes }) =>
       nodes.flatMap((node) => {
@@ -92,6 +88,18 @@ export function statusText(
     .map((line) => `${line}\n`)
     .join("")
     .replace(/\n\n$/, "\n");
+}
+
+/** Why an interface does not run, and what is wrong with it, each with its name. */
+function obstructions({ name, notRunning, notRunningKind, problems }: InterfaceView): string[] {
+  const others = problems.filter(({ text }) => text !== notRunning);
+  const why = notRunning === undefined ? [] : [{ kind: notRunningKind, text: notRunning }];
+  return [...why, ...others].map(({ kind, text }) => `${name}: ${named(text, kind)}`);
+}
+
+/** A text with the name that `carpctl help` explains. */
+function named(text: string, kind: string | undefined): string {
+  return kind === undefined ? text : `${text} [${kind}]`;
 }
 
 function demotedFor(demotion: DemotionView | undefined): string[] {

@@ -6,7 +6,7 @@
 import { withoutHost } from "../../protocol/subnet.ts";
 import type { NotInPlace } from "../failures.ts";
 import type { Link } from "../model.ts";
-import { type Obstacle, obstacleText } from "../reason.ts";
+import { type Obstacle, obstacleText, type Problem } from "../reason.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 
 /** Obstacles of an interface that is not configured to run yet, which is no surprise to the user. */
@@ -28,7 +28,7 @@ export class Condition {
     this.#configuration = configuration;
     this.#link = link;
     this.#notInPlace = notInPlace;
-    const what = notInPlace.harm === "all" ? (notInPlace.texts[0] ?? "") : undefined;
+    const what = notInPlace.harm === "all" ? notInPlace.problems[0] : undefined;
     this.obstacle =
       obstacleTo(configuration, link, balancing) ??
       (what === undefined ? undefined : { kind: "not-in-place", what });
@@ -47,11 +47,15 @@ export class Condition {
   }
 
   /**
-   * What is wrong with it, in words, whether it runs or not: parts not in place, and shared addresses that its carpdev
-   * has as well, so that the host has them in every state.
+   * What is wrong with it, whether it runs or not: parts not in place, and shared addresses that its carpdev has as
+   * well, so that the host has them in every state.
    */
-  get problems(): string[] {
-    return [...this.#notInPlace.texts, ...this.addressesOfCarpdev];
+  get problems(): Problem[] {
+    const kind = "address-of-carpdev";
+    return [
+      ...this.#notInPlace.problems,
+      ...this.addressesOfCarpdev.map((text) => ({ kind, text }) as const),
+    ];
   }
 
   get addressesOfCarpdev(): string[] {
@@ -79,7 +83,7 @@ export class Condition {
   /** What a user who configures it should know: why it does not run, or what is wrong with it. */
   get warnings(): string[] {
     const { obstacle } = this;
-    const problems = [...this.problems, ...this.#unreachable];
+    const problems = [...this.problems.map(({ text }) => text), ...this.#unreachable];
     const { name } = this.#configuration;
     if (obstacle === undefined || UNCONFIGURED.has(obstacle.kind))
       return problems.map((text) => `${name}: ${text}`);

@@ -2,7 +2,7 @@
 
 import type { VirtualHost } from "../election/virtual-host.ts";
 import type { Link } from "../model.ts";
-import { obstacleText } from "../reason.ts";
+import { obstacleKind, obstacleText } from "../reason.ts";
 import type { InterfaceView } from "../view.ts";
 import type { Appearance } from "./appearance.ts";
 import type { Condition } from "./condition.ts";
@@ -52,6 +52,7 @@ export function interfaceView(
     addresses,
     status: isMaster ? "master" : isRunning ? "backup" : "invalid",
     notRunning: isRunning ? undefined : obstacle && obstacleText(obstacle),
+    notRunningKind: isRunning ? undefined : obstacle && obstacleKind(obstacle),
     problems,
   };
 }

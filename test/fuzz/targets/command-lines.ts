@@ -38,7 +38,7 @@ async function feed(input: Uint8Array): Promise<void> {
 async function readsVerb(verb: Verb, words: readonly string[]): Promise<void> {
   const chosen = await readVerb(verb, words, defaultOptions({}));
   if (!("kind" in chosen)) return;
-  if (chosen.kind === "misused") assertRefusal(chosen.message ?? chosen.usage);
+  if (chosen.kind === "misused") assertRefusal(chosen.message ?? chosen.usage ?? "");
   else assert.equal(chosen.kind, "done");
 }
 

@@ -24,7 +24,7 @@ const FINDINGS: readonly Finding[] = [
   },
   {
     level: "error",
-    kind: "not-running",
+    kind: "no-carrier",
     subject: "carp0",
     text: "does not run: carpdev eth0 has no carrier",
   },
@@ -39,7 +39,8 @@ unknown  eBPF: only root may load programs [needs-root]
 warning  enp0s31f6np1.42: enp0s31f6np2.4242 has 192.168.100.100 in the same
          subnet and answers for shared addresses too [arp-by-another]
          -> sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1
-error    carp0: does not run: carpdev eth0 has no carrier [not-running]
+error    carp0: does not run: carpdev eth0 has no carrier [no-carrier]
+'carpctl help NAME' says more of each finding whose name is in brackets
 1 error, 1 warning
 `,
   );

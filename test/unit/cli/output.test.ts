@@ -220,7 +220,7 @@ test("a wrong digest is told while its host advertises, and as JSON for a minute
   const nowUs = 100_000_000;
   const told = { source: "10.0.0.3", text: "10.0.0.3 has no pass", todo: "set the pass there" };
   const wrong = { vhid: 1, cause: "no-pass" as const, ...told, atUs: nowUs - 2_500_000, untilUs: nowUs + 1 };
-  const line = /^carp0: 10\.0\.0\.3 has no pass: set the pass there$/m;
+  const line = /^carp0: 10\.0\.0\.3 has no pass: set the pass there \[digest-no-pass\]$/m;
   assert.match(status([view({ wrongDigests: [wrong] })], { nowUs }), line);
   assert.doesNotMatch(status([view({ wrongDigests: [{ ...wrong, untilUs: nowUs - 1 }] })], { nowUs }), line);
   const json = (atUs: number) =>
@@ -402,8 +402,10 @@ test("the statistics of one interface go by its name, and end with what became o
 });
 
 test("status says why an interface does not run", () => {
-  const text = status([view({ nodes: [], carpdev: undefined, notRunning: "no vhid is set" })]);
-  assert.match(text, /\ncarp0 +- +INIT +- .*none .*\ncarp0: no vhid is set\n$/);
+  const text = status([
+    view({ nodes: [], carpdev: undefined, notRunning: "no vhid is set", notRunningKind: "no-vhid" }),
+  ]);
+  assert.match(text, /\ncarp0 +- +INIT +- .*none .*\ncarp0: no vhid is set \[no-vhid\]\n$/);
 });
 
 test("status names the unicast peers of an interface", () => {

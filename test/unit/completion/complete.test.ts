@@ -12,6 +12,7 @@ import { defaultOptions } from "../../../src/cli/grammar/options.ts";
 import { VERB_NAMES, VERBS } from "../../../src/cli/grammar/verbs.ts";
 import { BALANCING_MODES, STATES } from "../../../src/control/messages.ts";
 import { SYSCTL_VARIABLES } from "../../../src/core/sysctl.ts";
+import { DIGESTS } from "../../../src/topics/digests.ts";
 import { listening, scriptedEngine, view } from "../cli/scripted-engine.ts";
 
 const etc = mkdtempSync(join(tmpdir(), "carpctl-test-"));
@@ -99,6 +100,8 @@ for (const [line, expected] of [
   ["promote disk ", []],
   ["maintenance ", ["on", "off"]],
   ["help net.inet.carp.pre", ["net.inet.carp.preempt", "net.inet.carp.preempt_delay"]],
+  ["help no-carr", ["no-carrier"]],
+  ["help digest-a", Object.keys(DIGESTS).filter((name) => name.startsWith("digest-a"))],
   ["--run-dir ", [":directories"]],
   [`--json --run-dir ${engine.runDir} carp1 adv`, ["advbase", "advskew"]],
   ["--run-dir /nonexistent destroy ", []],

@@ -242,6 +242,7 @@ describe("create", () => {
         discarded: [],
         wrongDigests: [],
         notRunning: "it is down",
+        notRunningKind: undefined,
         problems: [],
       },
     ]);

@@ -97,10 +97,10 @@ const demotion = (station: Station) => [
 const viewed = (station: Station) => station.host.interfaces()[0];
 
 describe("an interface that cannot serve", () => {
-  for (const [part, error, why] of [
-    [DEVICE, "no device can be made", "no device can be made"],
-    [FILTER, "full", "its leases are not enforced: full"],
-    [LISTENING, "EMFILE", "eth0: cannot listen: EMFILE"],
+  for (const [part, error, why, kind] of [
+    [DEVICE, "no device can be made", "no device can be made", "device-incomplete"],
+    [FILTER, "full", "its leases are not enforced: full", "leases-not-enforced"],
+    [LISTENING, "EMFILE", "eth0: cannot listen: EMFILE", "cannot-listen"],
   ] as const)
     it(`bows out, is INIT, says why and demotes the host until it can again: ${part.kind}`, () => {
       const station = master();
@@ -113,6 +113,7 @@ describe("an interface that cannot serve", () => {
       assert.equal(station.leaseLeft(), 0);
       assert.equal(station.devices.get("carp0")?.active, false);
       assert.equal(viewed(station)?.notRunning, why);
+      assert.equal(viewed(station)?.notRunningKind, kind);
       assert.equal(viewed(station)?.status, "invalid");
       assert.deepEqual(station.host.warningsAbout("carp0"), [`carp0: does not run: ${why}`]);
       assert.deepEqual(demotion(station), [1, 240]);
@@ -150,7 +151,9 @@ describe("an interface that cannot serve", () => {
     assert.equal(station.state(), "MASTER");
     assert.equal(only(effects, "advertise").length, 1);
     assert.equal(station.node().demote, 241);
-    assert.deepEqual(viewed(station)?.problems, ["address 2001:db8::1/64 cannot be added"]);
+    assert.deepEqual(viewed(station)?.problems, [
+      { kind: "device-incomplete", text: "address 2001:db8::1/64 cannot be added" },
+    ]);
     placed(station, "none", true);
     assert.equal(station.node().demote, 0);
   });
@@ -160,7 +163,9 @@ describe("an interface that cannot serve", () => {
     placed(station, "none", true, "/proc/sys/x cannot be set");
     assert.deepEqual(demotion(station), [0, 0]);
     assert.equal(station.state(), "MASTER");
-    assert.deepEqual(viewed(station)?.problems, ["/proc/sys/x cannot be set"]);
+    assert.deepEqual(viewed(station)?.problems, [
+      { kind: "device-incomplete", text: "/proc/sys/x cannot be set" },
+    ]);
   });
 
   it("whose addresses failed when it was MASTER does not try again before half a minute is over", () => {
@@ -197,7 +202,7 @@ describe("a shared address that the carpdev has got itself", () => {
     assert.deepEqual(logged(station.link(both)), [`3 carp0: ${text}`]);
     assert.deepEqual(logged(station.link({ ...both, mtu: 1400 })), []);
     assert.equal(station.state(), "MASTER");
-    assert.deepEqual(viewed(station)?.problems, [text]);
+    assert.deepEqual(viewed(station)?.problems, [{ kind: "address-of-carpdev", text }]);
     station.link(link("eth0"));
     assert.deepEqual(viewed(station)?.problems, []);
     assert.deepEqual(logged(station.link(both)), [`3 carp0: ${text}`]);

@@ -185,8 +185,26 @@ describe("interfaces", () => {
       [],
     );
     one(
-      { views: [view({ running: false, notRunning, nodes })] },
+      { views: [view({ running: false, notRunning, notRunningKind: "no-carrier", nodes })] },
       /^error carp0: does not run: carpdev eth0 has no carrier$/,
+    );
+  });
+
+  test("what is not in place, and a shared address of the carpdev, with where to read on", () => {
+    const problems = [
+      { kind: "device-incomplete", text: "address 2001:db8::1/64 cannot be added" },
+      { kind: "address-of-carpdev", text: "10.0.0.1 is eth0's own address as well: remove it there" },
+    ] as const;
+    const found = all({ views: [view({ problems, nodes: [node({ ...since, heard })] })] });
+    assert.deepEqual(
+      found.filter(({ level }) => level === "error"),
+      problems.map(({ kind, text }) => ({
+        level: "error",
+        kind,
+        subject: "carp0",
+        text,
+        todo: `see 'carpctl help ${kind}'`,
+      })),
     );
   });
 
@@ -404,7 +422,12 @@ describe("interfaces", () => {
 
   test("a carpdev that is no Ethernet device", () => {
     const views = [
-      view({ running: false, notRunning: "carpdev eth0 is missing", nodes: [node({ state: "INIT" })] }),
+      view({
+        running: false,
+        notRunning: "carpdev eth0 is missing",
+        notRunningKind: "carpdev-missing",
+        nodes: [node({ state: "INIT" })],
+      }),
     ];
     assert.equal(
       found({ views, unfit: () => "no Ethernet device" })[0],

@@ -1,0 +1,145 @@
+/** The topics of what `carpctl doctor` hears on the segment: other masters, loops, VRRP and what is discarded. */
+
+import type { Topic } from "./topic.ts";
+
+export const SEGMENT = {
+  "carp-off": {
+    level: "error",
+    meaning:
+      "net.inet.carp.allow is 0: this host discards every advertisement, does not know of the other hosts, and is MASTER beside them.",
+    see: "'carpctl sysctl net.inet.carp.allow'; 'carpctl netstat' counts packets that were received, and none of them is believed.",
+    todo: "'carpctl sysctl net.inet.carp.allow=1', and remove the line from /etc/carp/sysctl.conf.",
+  },
+  demoted: {
+    level: "warning",
+    meaning:
+      "This host, or a group of its interfaces, advertises a demote count, so that any host with a smaller one is MASTER in its place. Maintenance, a service check, a unit or a command has demoted it.",
+    see: "'carpctl status' lists the reasons below the table; 'carpctl -g carp' prints the count of the group, 'carpctl sysctl net.inet.carp.demotion' that of the host.",
+    todo: "Repair the service that the finding names ('carpctl service-status'), or start the unit. What a command has added ends with 'carpctl promote REASON', 'carpctl maintenance off', 'carpctl -g carp -carpdemote N' or 'carpctl sysctl net.inet.carp.demotion=-N'.",
+  },
+  "link-local-conflict": {
+    level: "error",
+    meaning:
+      "FreeBSD and NetBSD sign the link-local addresses of a vhid, OpenBSD does not, and hosts of both kinds are here: they refuse each other, and each is MASTER.",
+    see: "'carpctl status' names a host of each kind; 'tcpdump -ni eth0 -T carp proto 112' shows both advertise.",
+    todo: "Take the link-local addresses off this vhid on every host: 'carpctl carp0 inet6 fe80::1 -alias'. The one that OpenBSD adds by itself may stay: it is not signed.",
+  },
+  "several-masters": {
+    level: "error",
+    meaning:
+      "Two hosts with the same pass and addresses advertise at the same time: one does not receive the other's advertisements, or refuses them. Clients reach now one, now the other.",
+    see: "'tcpdump -ni eth0 -T carp proto 112' on both hosts: one that sees both sources hears the other host, one that sees its own alone does not. 'carpctl netstat' tells whether advertisements are discarded.",
+    todo: "Where none arrive: packet filters at input or on the way (IP protocol 112), a switch with IGMP or MLD snooping that drops 224.0.0.18 or ff02::12 ('bridge link', 'cat /sys/class/net/br0/bridge/multicast_snooping'), ports of different VLANs, a hypervisor that forbids other MAC addresses. Where they arrive: run 'carpctl doctor' there. Without multicast use carppeer.",
+  },
+  "not-preempted": {
+    level: "warning",
+    meaning:
+      "This host is preferred to the MASTER, and leaves it alone because net.inet.carp.preempt is 0 here. That is how carp(4) does by default: the addresses stay where the last failure has brought them.",
+    see: "'carpctl status' has advskew here and that of the MASTER; 'carpctl sysctl net.inet.carp.preempt'.",
+    todo: "To have the preferred host take over always, net.inet.carp.preempt=1 in /etc/carp/sysctl.conf on every host, and 'carpctl sysctl net.inet.carp.preempt=1'; for this once 'carpctl carp0 state master'.",
+  },
+  "other-advbase": {
+    level: "warning",
+    meaning:
+      "The MASTER advertises with another advbase than this host would. Each host waits for three intervals of its own: they notice a failure at different times, and a lease may be longer than another host waits.",
+    see: "'carpctl carp0' here and there; 'tcpdump -ni eth0 -T carp proto 112' prints advbase.",
+    todo: "The same advbase on every host of the vhid: 'carpctl carp0 advbase 1'. Who is preferred is for advskew to say.",
+  },
+  loop: {
+    level: "error",
+    meaning:
+      "This host receives what it sent itself: the network has a loop. The pass is in order. With a loop that multiplies frames the segment is soon unusable.",
+    see: "'tcpdump -Q in -ni eth0 -T carp proto 112' shows advertisements from this host's own address.",
+    todo: "Look for a second path between switches without spanning tree, for a bond or team whose ports are no group on the switch ('cat /proc/net/bonding/bond0'), for a hypervisor with several uplinks, and for a mirrored port.",
+  },
+  "carpdevs-on-one-segment": {
+    level: "error",
+    meaning:
+      "Two carpdevs of this host are on one segment, each with an interface of the same vhid: both have one MAC address there, and each discards what the other sends.",
+    see: "'tcpdump -Q in -ni eth0 -T carp proto 112' shows what the other device sends.",
+    todo: "Give the interfaces different vhids, or the same carpdev; or part the segments, if the cables or VLANs are mixed up.",
+  },
+  "address-twice": {
+    level: "error",
+    meaning:
+      "Another host sends CARP from an address of this one, which is not shared: it has the same address of its own, or a loop brings back what was sent here.",
+    see: "'arping -D -c 2 -I eth0 10.0.0.2' gets an answer; 'tcpdump -eni eth0 -T carp proto 112' shows the sender's MAC.",
+    todo: "Give every host an address of its own on the carpdev: look for a copy of a virtual machine, or a DHCP reservation. For a loop see 'carpctl help loop'.",
+  },
+  "wrong-digest": {
+    level: "error",
+    meaning:
+      "An advertisement for a vhid of this host is signed with another pass, for other addresses or another lladdr. It is not believed, and the two hosts are both MASTER. Why is not known yet: the engine looks for the cause when such advertisements go on for two seconds.",
+    see: "The finding has the source; 'carpctl doctor --listen 5' or 'carpctl status' a few seconds later tells the cause.",
+    todo: "A host of this vhid: the same pass, addresses and lladdr on all. A host of another group: another vhid for one of the two, since they have one MAC address.",
+  },
+  replayed: {
+    level: "error",
+    meaning:
+      "An advertisement with a right digest is refused, because it was sent more than ten seconds ago, was heard before, or was changed on the way: a recording is played back; or the sender's clock is far behind, and it has not heard the others yet; or strict_replay or signed_header is set where hosts do not run carpctl.",
+    see: "The finding has the source and which of these it was; 'date -u' on both hosts, 'carpctl sysctl net.inet.carp.strict_replay net.inet.carp.signed_header'.",
+    todo: "Set the clocks ('timedatectl'); where a host is a BSD or ucarp, 'carpctl sysctl net.inet.carp.strict_replay=0'. A BSD whose one counter looks signed draws another when its carp interface is restarted. When all of that is right, look for the sender's MAC: 'tcpdump -eni eth0 -T carp proto 112'.",
+  },
+  "carppeer-one-sided": {
+    level: "error",
+    meaning:
+      "carppeer is set on one of two hosts of a vhid: one sends to the other alone and believes no multicast, the other multicasts and believes nothing else. Both are MASTER.",
+    see: "'carpctl carp0' on both hosts prints carppeer at the end of the line with carp:.",
+    todo: "Set carppeer on every host of the vhid ('carpctl carp0 carppeer A,B,C', the same list on all), or on none ('carpctl carp0 -carppeer').",
+  },
+  "carppeer-is-here": {
+    level: "error",
+    meaning:
+      "Every address in carppeer is one of this host: it sends its advertisements to no other host, hears none, and is MASTER beside the others.",
+    see: "'carpctl carp0' prints carppeer, 'ip -br address' the addresses of this host.",
+    todo: "Name the others: 'carpctl carp0 carppeer ADDRESS,...', or 'carppeer6'. A list of all hosts, this one included, is the same on each of them.",
+  },
+  "carppeer-unreachable": {
+    level: "error",
+    meaning:
+      "The last advertisement to a peer found no way there. This is no send error and demotes no host, because the peer may just be off; but it cannot hear this host.",
+    see: "'ip route get ADDRESS' and 'ping ADDRESS'; the finding has the kernel's answer: ENETUNREACH is no route, ECONNREFUSED or EHOSTUNREACH an answer from the way.",
+    todo: "Add the route, start the peer, or correct its address: 'carpctl carp0 carppeer ADDRESS,...'.",
+  },
+  "vrrp-number": {
+    level: "error",
+    meaning:
+      "A VRRP router has the number of a vhid. VRRP over IPv4 and CARP make the same MAC address of it, so that switches send the packets of one to the other.",
+    see: "'tcpdump -eni eth0 proto 112', without -T carp, decodes VRRP: vrid, source and MAC.",
+    todo: "Use another vhid on all hosts ('carpctl carp0 vhid N'), or another number for the virtual router. Other numbers disturb nothing.",
+  },
+  ttl: {
+    level: "warning",
+    meaning:
+      "A packet of IP protocol 112 had another TTL than 255. It came through a router, and is no advertisement from this segment, or its sender does not speak CARP.",
+    see: "'tcpdump -vni eth0 -T carp proto 112' prints the TTL and the source.",
+    todo: "A host behind a router needs carppeer, on both hosts; for a peer beyond the carpdev's subnet the TTL is not looked at. Otherwise look for a router that forwards multicast.",
+  },
+  "carp-version": {
+    level: "warning",
+    meaning: "A packet for a vhid of this host is no advertisement of CARP version 2.",
+    see: "'tcpdump -vni eth0 proto 112', without -T carp, prints what it is.",
+    todo: "Look at the source in the finding: it speaks another version, or another protocol with this number.",
+  },
+  "not-for-us": {
+    level: "warning",
+    meaning:
+      "An advertisement for a vhid of this host came in a way that it does not believe: by unicast from a host that is not in carppeer, by unicast to an address that is not its own, or by multicast where carppeer is set, with another pass besides.",
+    see: "The finding has the reason and the source; 'carpctl carp0' prints carppeer.",
+    todo: "Complete carppeer on both hosts, with the addresses from which they send; compare the pass.",
+  },
+  checksum: {
+    level: "warning",
+    meaning:
+      "An advertisement for a vhid of this host has a wrong checksum. A virtual machine leaves checksums to its card, and a hypervisor that passes the packet on may not fill them in; or a cable, a port or a driver damages packets.",
+    see: "'carpctl netstat' counts them; 'tcpdump -vvni eth0 -T carp proto 112' prints a bad checksum.",
+    todo: "On the sender that the finding names, 'ethtool -K eth0 tx off'; 'ethtool -S eth0' counts errors of card and cable.",
+  },
+  malformed: {
+    level: "warning",
+    meaning:
+      "An advertisement for a vhid of this host has not the length of one: it was cut on the way, or forged.",
+    see: "'carpctl netstat' counts them; 'tcpdump -vni eth0 -T carp proto 112' prints the length.",
+    todo: "Look at the sender that the finding names, and for a program there that makes such packets.",
+  },
+} as const satisfies Readonly<Record<string, Topic>>;
