@@ -25,7 +25,7 @@ import { ENGINE_USER } from "../../kernel/process/privileges.ts";
 const MAX_SOCKET_PATH_BYTES = 107;
 /** What engines make in their directories. */
 const OWN_ENTRY =
-  /^(maintenance|engine\.lock|metrics\.sock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
+  /^(maintenance|history(-provoked)?\.jsonl(\.old)?(\.unusable)?|engine\.lock|metrics\.sock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
 /** The socket is made under a temporary name that ends in the process id. */
 const LONGEST_PID = ".4194304";
 
