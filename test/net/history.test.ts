@@ -160,8 +160,9 @@ describe("history", () => {
     };
     assert.equal(await eventually(fill, (failure) => failure !== undefined), "ENOSPC");
     await engine.waitForLog(/the history cannot be written: ENOSPC/);
+    await engine.request("demote", { reason: "told", by: 7 });
     const { stdout, stderr } = await full.carpctl("history");
     assert.match(stderr, /^carpctl: warning: the history cannot be written: ENOSPC\n/);
-    assert.match(stdout, / demoted this host by 1 to \d+ /);
+    assert.match(stdout, / demoted this host by 7 to \d+ \(told\)$/m);
   });
 });

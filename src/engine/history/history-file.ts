@@ -4,7 +4,7 @@
  * have written, or that is none, is set aside. Opened for each write, so that a file that was removed is made anew.
  */
 
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FULL_SUFFIX, type HistoryFileName, MAX_RECORD_BYTES } from "../../control/history.ts";
@@ -34,6 +34,8 @@ export class HistoryFile {
   readonly #path: string;
   readonly #most: number;
   #lines = 0;
+  /** After this engine's last write, which ended with a newline. */
+  #size: number | undefined;
 
   constructor(path: string, { most }: HistoryFileName) {
     this.#path = path;
@@ -53,21 +55,21 @@ export class HistoryFile {
 
   /** Appends lines, each with its newline. Rejects with an ErrnoException; the lines may then be there in part. */
   async append(lines: readonly string[]): Promise<void> {
-    let file = await this.#openOwn();
+    let { file, size } = await this.#openOwn();
     try {
-      let { size } = await file.stat();
       if (size > 0 && (this.#lines >= this.#most || size >= this.#most * MAX_RECORD_BYTES)) {
         await this.#replaceFull();
         await file.close();
-        file = await this.#openOwn();
-        size = 0;
+        ({ file, size } = await this.#openOwn());
       }
       if (size === 0) {
         this.#lines = 0;
         await file.chmod(MODE);
       }
-      const gap = size > 0 && (await lastByte(file, size)) !== NEWLINE ? "\n" : "";
-      await file.appendFile(gap + lines.join(""));
+      const endsWell = size === 0 || size === this.#size || (await lastByte(file, size)) === NEWLINE;
+      const text = (endsWell ? "" : "\n") + lines.join("");
+      await file.appendFile(text);
+      this.#size = size + Buffer.byteLength(text);
       this.#lines += lines.length;
     } finally {
       await file.close();
@@ -84,23 +86,23 @@ export class HistoryFile {
   }
 
   /** Opens the file, and makes it when there is none that is this engine's own. */
-  async #openOwn(): Promise<FileHandle> {
+  async #openOwn(): Promise<{ file: FileHandle; size: number }> {
     const file = await open(this.#path, APPENDING, MODE).catch(async ({ code }: NodeJS.ErrnoException) => {
       if (NOT_A_FILE.has(code)) return undefined;
       if (code === "ENOENT") await mkdir(dirname(this.#path), { recursive: true, mode: 0o755 });
       return open(this.#path, APPENDING, MODE);
     });
     if (file !== undefined) {
-      if (await isOwn(file)) return file;
+      const stats = await file.stat();
+      if (isOwn(stats)) return { file, size: stats.size };
       await file.close();
     }
     await rename(this.#path, `${this.#path}.unusable`);
-    return open(this.#path, APPENDING | constants.O_EXCL, MODE);
+    return { file: await open(this.#path, APPENDING | constants.O_EXCL, MODE), size: 0 };
   }
 }
 
-async function isOwn(file: FileHandle): Promise<boolean> {
-  const stats = await file.stat();
+function isOwn(stats: Stats): boolean {
   return (
     stats.isFile() &&
     stats.uid === process.geteuid?.() &&
@@ -121,7 +123,7 @@ async function scan(path: string): Promise<Earlier & { readonly lines: number }>
   const file = await open(path, READING).catch(() => undefined);
   if (file === undefined) return found;
   try {
-    if (!(await isOwn(file))) return found;
+    if (!isOwn(await file.stat())) return found;
     const chunk = Buffer.alloc(CHUNK_BYTES);
     let begun = Buffer.alloc(0);
     for (;;) {

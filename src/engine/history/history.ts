@@ -19,11 +19,6 @@ import type { Instant } from "../../core/model.ts";
 import { type Earlier, HistoryFile } from "./history-file.ts";
 import { Repetitions } from "./repetitions.ts";
 
-/**
- * Records of this time are written together, and those of the time that a write takes. It is short: what is not written
- * when the engine is killed is lost.
- */
-const COLLECT_MS = 1;
 /** After a write that failed. */
 const AGAIN_MS = 5000;
 /** Records turned into text at a time: meanwhile the engine does nothing else. */
@@ -73,6 +68,8 @@ export class History {
   /** The greatest number before this engine. */
   #before = 0;
   #opened: Promise<void> | undefined;
+  #isScheduled = false;
+  /** The next try after one that failed. */
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #failure: string | undefined;
@@ -105,7 +102,7 @@ export class History {
       const after = lastLine === undefined ? undefined : this.#endOf(lastLine);
       if (after !== undefined) record.event = { ...started, after };
     });
-    this.#schedule(0);
+    this.#schedule();
   }
 
   /** Notes an event. */
@@ -177,22 +174,26 @@ export class History {
   #wait(lane: Lane, record: HistoryRecord): void {
     lane.waiting.push(record);
     if (lane.waiting.length > lane.most) leaveOldestOut(lane.waiting);
-    this.#schedule(COLLECT_MS);
+    this.#schedule();
   }
 
-  #schedule(inMs: number): void {
-    if (this.#opened === undefined || this.#timer !== undefined || this.#writing !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+  /** Writes what there is once this turn of the event loop is over: what an engine that is killed has not written is lost. */
+  #schedule(): void {
+    if (this.#opened === undefined || this.#isScheduled || this.#writing !== undefined) return;
+    this.#isScheduled = true;
+    const write = () => {
+      this.#isScheduled = false;
       void this.#write();
-    }, inMs).unref();
+    };
+    if (this.#failure === undefined) setImmediate(write);
+    else this.#timer = setTimeout(write, AGAIN_MS).unref();
   }
 
   #write(): Promise<void> {
     this.#writing = this.#writeAll().finally(() => {
       this.#writing = undefined;
       const waits = [this.#own, this.#provoked].some(({ waiting }) => waiting.length > 0);
-      if (waits) this.#schedule(this.#failure === undefined ? COLLECT_MS : AGAIN_MS);
+      if (waits) this.#schedule();
     });
     return this.#writing;
   }

@@ -199,10 +199,9 @@ describe("the history", () => {
 
   it("keeps the newest in memory while they cannot be written, and says once that it is so", async (context) => {
     context.mock.timers.enable({ apis: ["setTimeout"] });
-    const history = started();
-    await history.unwritten();
     rmSync(directory, { recursive: true });
     writeFileSync(directory, "");
+    const history = started();
     for (let n = 0; n < OWN_FILE.most + 500; n++) history.note(transition(n, `carp${n}`));
     const fails = async () => {
       context.mock.timers.tick(5000);
