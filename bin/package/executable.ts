@@ -18,7 +18,12 @@ export interface Target {
 }
 
 /** Node's options, which nothing on the command line or in the environment changes. */
-const OPTIONS = ["--disable-sigusr1", "--max-semi-space-size=1", "--v8-pool-size=1"];
+const OPTIONS = [
+  "--disable-sigusr1",
+  "--max-semi-space-size=1",
+  "--max-old-space-size=512",
+  "--v8-pool-size=1",
+];
 const QUICK = ["quick-show", "quick-status", "quick-netstart"];
 
 export interface Executable {

@@ -11,6 +11,7 @@ import type { StatisticName } from "../core/statistics.ts";
 import type { DemotionView, GroupView, InterfaceView } from "../core/view.ts";
 import { parseAddress } from "../protocol/address.ts";
 import type { Finding } from "./finding.ts";
+import type { UnwrittenHistory } from "./history.ts";
 import {
   GROUP_NAME,
   INTERFACE_NAME,
@@ -249,6 +250,8 @@ export const methods = {
   hello: nothing,
   /** Subscribes this connection to events, each a notification with an EventNotification -> Hello. */
   monitor: nothing,
+  /** The events that the files of the history do not have yet -> UnwrittenHistory. */
+  history: nothing,
   /** Every carp interface, in numeric order -> InterfaceView[]. */
   interfaces: nothing,
   /** -> GroupView[]. */
@@ -470,6 +473,7 @@ export interface ServiceStatus {
 export interface Results {
   hello: Hello;
   monitor: Hello;
+  history: UnwrittenHistory;
   interfaces: { readonly nowUs: number; readonly interfaces: readonly InterfaceView[] };
   groups: readonly GroupView[];
   "sysctl-get": readonly Sysctl[];

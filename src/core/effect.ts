@@ -5,6 +5,7 @@
 
 import type { SignedForm } from "../protocol/authentication.ts";
 import type { DigestExplanation, DigestQuestion } from "./digests/question.ts";
+import type { Cause } from "./election/cause.ts";
 import type { PeerChange } from "./election/peers.ts";
 import type { Timer } from "./event.ts";
 import type {
@@ -164,6 +165,8 @@ export interface Transition {
   readonly from: VirtualHostState;
   readonly to: VirtualHostState;
   readonly reason: TransitionReason;
+  /** The advertisement or timer behind the reason; absent: neither. */
+  readonly cause?: Cause | undefined;
   /** The shared addresses of the virtual host. */
   readonly addresses: readonly InterfaceAddress[];
 }

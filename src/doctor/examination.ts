@@ -82,13 +82,15 @@ export async function examineAround(
     await turn();
   }
   const ownMacs = new Set(localMacs());
+  const now = engine.now();
   const { demotion, failedChecks } = engine.host;
   return [
     ...host,
     ...examineChecks(engine.checks),
     ...examineDemotion({ demotion, failedChecks, groups: engine.host.groups(), views }),
     ...examineInterfaces({
-      nowUs: engine.now().us,
+      nowUs: now.us,
+      epochUs: now.epochUs,
       allow: isOn("allow"),
       views: engine.host.interfaces(),
       packets: engine.packets(),

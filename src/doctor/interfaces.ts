@@ -17,13 +17,15 @@ import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
-import { preferenceFindings } from "./preference.ts";
+import { clockFindings, preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 import { answerFindings } from "./shared-addresses.ts";
 import { sendFindings } from "./unsent.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
+  /** The time of day, microseconds since the Unix epoch. */
+  readonly epochUs: number;
   /** net.inet.carp.allow. */
   readonly allow: boolean;
   readonly views: readonly InterfaceView[];
@@ -193,12 +195,12 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
   if (notRunningKind !== undefined)
     return [fault(notRunningKind, name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
   const found = [
-    ...problems.map(({ kind, text }) => fault(kind, name, text)),
+    ...problems.map(({ kind, text }) => fault(kind, name, text, `see 'carpctl help ${kind}'`)),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
     ...graceFindings(view, examined.nowUs),
   ];
-  const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined.nowUs));
+  const nodeFindings = view.nodes.flatMap((node) => virtualHost(view, node, examined));
   const all = [...found, ...merged(view.name, nodeFindings)];
   const answered = answerFindings(view, {
     nowUs: examined.nowUs,
@@ -274,7 +276,11 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
   return found;
 }
 
-function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Micros): Finding[] {
+function virtualHost(
+  { name, advbase }: InterfaceView,
+  node: NodeView,
+  { nowUs, epochUs }: InterfacesExamined,
+): Finding[] {
   const { vhid, state, peers, heard, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
@@ -315,7 +321,10 @@ function virtualHost({ name, advbase }: InterfaceView, node: NodeView, nowUs: Mi
         "use the same advbase on every host of the vhid; advskew says which of them is preferred",
       ),
     );
-  found.push(...preferenceFindings(subject, advbase, node, nowUs));
+  found.push(
+    ...preferenceFindings(subject, advbase, node, nowUs),
+    ...clockFindings(subject, node, nowUs, epochUs),
+  );
   // Not even a warning: a MASTER never hears its BACKUPs.
   const silence =
     state === "BACKUP"

@@ -1,11 +1,11 @@
 /**
- * Judges whether the preferred host is the master: a BACKUP that does not preempt leaves one alone that is less
- * preferred. Pure: it sees only the views it is given.
+ * Judges the masters that a virtual host hears: whether the preferred host is the master, where one does not preempt, and
+ * whether their clocks are those of this host. Pure: it sees only the views it is given.
  */
 
 import { type Finding, fault } from "../control/finding.ts";
 import type { NodeView } from "../control/messages.ts";
-import { intervalUs, masterDownUs } from "../core/election/timing.ts";
+import { intervalUs, masterDownUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
 
 /** @param subject `carp0 vhid 1` */
@@ -33,4 +33,31 @@ export function preferenceFindings(
       `for this host to take over: carpctl sysctl net.inet.carp.preempt=1, on every host; at once, this time: carpctl ${name} state master`,
     ),
   ];
+}
+
+/** Clocks further apart are wrong, whatever delays an advertisement. */
+const APART_S = 60;
+
+/**
+ * Peers whose counters are far behind this host's clock: they show the time of the sender's clock or a later one, which it
+ * has heard from others. Counters that are ahead tell nothing: they may follow a clock that was wrong before.
+ *
+ * @param epochUs the time of day at `nowUs`
+ */
+export function clockFindings(
+  subject: string,
+  { peers }: NodeView,
+  nowUs: Micros,
+  epochUs: number,
+): Finding[] {
+  return peers.flatMap(({ source, clockUs, atUs }) => {
+    const behindS = clockUs === undefined ? 0 : Math.round((epochUs - (nowUs - atUs) - clockUs) / SECOND);
+    if (behindS < APART_S) return [];
+    return fault(
+      "clocks-differ",
+      subject,
+      `the clock of ${source} is ${behindS} s behind this host's`,
+      "set both clocks, with chrony or systemd-timesyncd: see 'timedatectl' on both hosts",
+    );
+  });
 }

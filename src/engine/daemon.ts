@@ -175,7 +175,7 @@ async function crash(engine: Engine, error: unknown): Promise<never> {
   if (!isSupervised()) {
     setTimeout(() => process.exit(INTERNAL_ERROR), CRASH_STOP_MS).unref();
     await engine.stop("keep").catch(() => {});
-  }
+  } else await engine.history.end("failed");
   process.exit(INTERNAL_ERROR);
 }
 

@@ -25,6 +25,7 @@ import { createWire } from "../kernel/sockets/wire.ts";
 import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
 import { explain } from "./explanations.ts";
+import { History } from "./history/history.ts";
 import { LimitedLog } from "./limited-log.ts";
 import { Loop } from "./loop.ts";
 import { Delays } from "./metrics/delays.ts";
@@ -74,6 +75,7 @@ export class Engine {
   readonly delays = new Delays();
   readonly host: Host;
   readonly feed = new Feed(() => this.now().epochUs / 1000);
+  readonly history: History;
   /** Resolves when the engine knows the kernel's devices and can take commands. */
   readonly ready: Promise<void>;
   readonly #setReady: () => void;
@@ -120,6 +122,12 @@ export class Engine {
     this.follow((transition) => this.#scripts.hooks.note(transition));
     this.#clock = createClock();
     this.startedUs = this.#clock.now().us;
+    this.history = new History({
+      directory: options.stateDir,
+      bootId: state.bootId,
+      now: () => this.now(),
+      complain: (text) => this.log(3, text, undefined, { event: "failure" }),
+    });
     this.#wire = createWire({
       frames: (frames) => {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
@@ -219,6 +227,7 @@ export class Engine {
   /** Logs that what another program removed is there again. */
   repaired(what: string): void {
     this.log(2, `repaired: ${what}`, undefined, { event: "repaired", reason: what });
+    this.history.note({ kind: "complaint", text: `repaired: ${what}` });
   }
 
   /** What other owners have on a carpdev that may decide about its packets before the data path. */
@@ -281,6 +290,7 @@ export class Engine {
 
   /** Restores the saved state over what an earlier engine left in the kernel; then commands are taken. */
   async start(): Promise<void> {
+    this.history.begin(this.version, process.pid);
     this.#scripts.start();
     await this.#links.start();
     const { configuration, unusable } = this.#state;
@@ -336,6 +346,7 @@ export class Engine {
             `cannot remove the saved state: ${message}: the next engine starts as this one was configured`,
           ),
         );
+    await this.history.end(state === "remove" ? "stopped" : "failed");
     await this.#scripts.finish();
   }
 
@@ -345,6 +356,7 @@ export class Engine {
     await this.#scripts.stop();
     await this.#save();
     this.release();
+    await this.history.end("left");
   }
 
   /** Closes timers, sockets and the data path without a change in the kernel. */
@@ -446,7 +458,9 @@ export class Engine {
   }
 
   #tell(news: News): void {
-    this.feed.tell(hostEventOf(news));
+    const event = hostEventOf(news);
+    this.feed.tell(event);
+    this.history.note(event);
     if (news.kind === "transition") for (const follower of this.#followers) follower(news);
     if (news.kind === "demotion" && news.group === undefined && news.reason === BOOT.reason)
       this.#hasBooted();
@@ -456,6 +470,7 @@ export class Engine {
   #complain(text: string): void {
     this.log(3, text, undefined, { event: "failure" });
     this.feed.tell({ kind: "complaint", text });
+    this.history.note({ kind: "complaint", text });
   }
 
   #readForwarding(): void {
@@ -470,6 +485,6 @@ export class Engine {
 }
 
 /** Converts news to an event of the control protocol, where the reason of a transition is text. */
-function hostEventOf(news: News): HostEvent {
+function hostEventOf(news: News): Exclude<HostEvent, { kind: "left-out" }> {
   return news.kind === "transition" ? { ...news, reason: reasonText(news.reason) } : news;
 }

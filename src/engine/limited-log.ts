@@ -7,6 +7,7 @@
 import type { LogFields } from "../core/effect.ts";
 import type { Priority } from "../core/model.ts";
 import type { Log } from "../kernel/process/syslog.ts";
+import { Bucket } from "./bucket.ts";
 
 const SECOND_MS = 1000;
 
@@ -23,38 +24,6 @@ const MOST_KINDS = 4096;
 
 /** The kind of lines that any host on the network can cause with a packet. */
 export const PROVOKED = "provoked";
-
-/** Tokens, one for each line. */
-class Bucket {
-  readonly #most: number;
-  readonly #aSecond: number;
-  #left: number;
-  #atMs: number;
-
-  constructor(most: number, aSecond: number, nowMs: number) {
-    this.#most = most;
-    this.#aSecond = aSecond;
-    this.#left = most;
-    this.#atMs = nowMs;
-  }
-
-  isFull(nowMs: number): boolean {
-    this.#refill(nowMs);
-    return this.#left >= this.#most;
-  }
-
-  take(nowMs: number): boolean {
-    this.#refill(nowMs);
-    if (this.#left < 1) return false;
-    this.#left -= 1;
-    return true;
-  }
-
-  #refill(nowMs: number): void {
-    this.#left = Math.min(this.#most, this.#left + ((nowMs - this.#atMs) / SECOND_MS) * this.#aSecond);
-    this.#atMs = nowMs;
-  }
-}
 
 /** Lines of a kind that wait for a token. */
 interface LeftOut {

@@ -70,7 +70,7 @@ export const HOST = {
     meaning:
       "The engine cannot use eBPF. Addresses fail over, but without leases: a host whose engine stands still or is killed goes on answering while another one has taken over. Several carpnodes are refused.",
     see: "The finding has the kernel's answer; 'grep BPF /boot/config-$(uname -r)' shows how the kernel was built.",
-    todo: "Use a kernel with CONFIG_BPF_SYSCALL, and let the engine start as root, in a container with CAP_BPF and CAP_PERFMON as well. Then restart it.",
+    todo: "Use a kernel with CONFIG_BPF_SYSCALL, before 6.6 with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF as well, and let the engine start as root, in a container with CAP_BPF and CAP_PERFMON as well. Then restart it.",
   },
   clock: {
     level: "warning",

@@ -66,12 +66,12 @@ export const SERVING = {
     meaning:
       "The kernel did not take the part of the interface that enforces leases. The interface is INIT: a host that cannot stop answering in time must not answer.",
     see: "'bpftool net show dev eth0' and 'tc filter show dev eth0 ingress' show what is attached; 'journalctl -u carpd' has the kernel's answer.",
-    todo: "With 'no room', have fewer interfaces, nodes or addresses; else restart the engine: 'systemctl restart carpd'. The engine tries again every second.",
+    todo: "As the text says: take off a program that carp's cannot precede, load what the kernel lacks (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF), have fewer carp interfaces; after a lack of capabilities 'systemctl restart carpd'. The engine tries again every second.",
   },
   "group-mac-refused": {
     level: "error",
     meaning:
-      "The carpdev refused to receive the multicast MAC address that balancing mode ip gives out: packets of clients may not arrive.",
+      "The carpdev refused to receive the multicast MAC address that balancing mode ip gives out: packets of clients may not arrive, and the interface is INIT for it.",
     see: "'ip maddress show dev eth0' does not list 01:00:5e:00:01:VHID.",
     todo: "Use another mode on all hosts, which needs no multicast address: 'balancing ip-stealth' or 'balancing ip-unicast'; or another carpdev. The engine tries again every second.",
   },

@@ -59,6 +59,13 @@ export const SEGMENT = {
     see: "'carpctl carp0' here and there; 'tcpdump -ni eth0 -T carp proto 112' prints advbase.",
     todo: "The same advbase on every host of the vhid: 'carpctl carp0 advbase 1'. Who is preferred is for advskew to say.",
   },
+  "clocks-differ": {
+    level: "warning",
+    meaning:
+      "The advertisements of another host carry a time that is a minute or more behind this host's clock: one of the two clocks is wrong. The election does not depend on it; logs of the two cannot be compared, and where the host has not heard the others its advertisements may be refused as recorded ones.",
+    see: "'date -u' on both hosts; 'timedatectl' tells whether a clock is synchronised.",
+    todo: "Run chrony or systemd-timesyncd on every host: 'timedatectl set-ntp true'. A virtual machine may take a wrong time from its host.",
+  },
   loop: {
     level: "error",
     meaning:

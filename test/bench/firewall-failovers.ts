@@ -101,6 +101,8 @@ export class CarpFailovers extends OfPair implements Failovers {
 }
 
 const INTERVAL_S = 0.2;
+const AGAIN_MS = 5000;
+const MOST_REQUESTS = 10;
 
 export class KeepalivedFailovers extends OfPair implements Failovers {
   readonly #processes = new Map<Firewall, Spawned>();
@@ -210,13 +212,19 @@ ${routers.join("\n")}
     await this.#synchronised(firewall);
   }
 
+  /** The answer to the request at the start may be lost. */
   async #synchronised(firewall: Firewall): Promise<void> {
-    const known = async () => (await firewall.ask("-e")).split("\n").length;
-    await eventually(
-      async () => [await known(), (await this.master.ask("-i")).split("\n").length] as const,
-      ([here, needed]) => here >= needed,
-      { timeoutMs: 60_000 },
-    );
+    const states = async (of: Firewall, option: string) => (await of.ask(option)).split("\n").length;
+    for (let request = 1; ; request++) {
+      const missing = async () => (await states(this.master, "-i")) - (await states(firewall, "-e"));
+      try {
+        await eventually(missing, (count) => count <= 0, { timeoutMs: AGAIN_MS });
+        return;
+      } catch (error) {
+        if (request === MOST_REQUESTS) throw error;
+        await firewall.ask("-n");
+      }
+    }
   }
 
   async #isMaster(firewall: Firewall): Promise<void> {

@@ -22,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, readonly string[]>> = {
   flood: [],
   "data-path": [],
   simulator: [],
+  plan: [],
 };
 
 /** Of an error: a command may complain of each of many virtual hosts. */

@@ -22,7 +22,8 @@ export class Log {
   readonly lines: LogLine[] = [];
   readonly #name: string;
   readonly #waiting = new Set<() => void>();
-  #partial = "";
+  /** The beginning of a line that is not complete, of each stream: none ends another one's. */
+  readonly #partial = { stdout: "", stderr: "" };
   #ended = false;
 
   constructor(name: string) {
@@ -34,16 +35,17 @@ export class Log {
     return this.lines.length;
   }
 
-  append(chunk: string): void {
-    const pieces = (this.#partial + chunk).split("\n");
-    this.#partial = pieces.pop() ?? "";
+  append(chunk: string, stream: "stdout" | "stderr" = "stdout"): void {
+    const pieces = (this.#partial[stream] + chunk).split("\n");
+    this.#partial[stream] = pieces.pop() ?? "";
     for (const text of pieces) this.lines.push({ text, atMs: performance.now() });
     this.#wake();
   }
 
   /** The process has closed its output: waits for further lines fail. */
   end(): void {
-    if (this.#partial !== "") this.append("\n");
+    for (const stream of ["stdout", "stderr"] as const)
+      if (this.#partial[stream] !== "") this.append("\n", stream);
     this.#ended = true;
     this.#wake();
   }

@@ -1,6 +1,14 @@
-/** Run directories that are full or read-only. */
+/** Run directories that are full or read-only, and what is in them. */
 
+import { readdirSync } from "node:fs";
 import type { Host } from "./host.ts";
+
+/** The files in a run directory, but for the history, which is there to outlive the engine. */
+export function runFiles({ runDirectory }: Host): string[] {
+  return readdirSync(runDirectory)
+    .filter((name) => !/^history(-provoked)?\.jsonl$/.test(name))
+    .sort();
+}
 
 /** Gives a host without an engine a run directory that can be filled up. It goes with the host. */
 export async function limitRunDirectory(host: Host): Promise<void> {

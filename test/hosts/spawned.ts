@@ -3,7 +3,6 @@
  * resource, so that none outlives the test process.
  */
 
-import type { Readable } from "node:stream";
 import { execa } from "execa";
 import { Log } from "./log.ts";
 import { childIsGone, ownChild } from "./resources.ts";
@@ -51,12 +50,12 @@ export function spawn(command: string, words: readonly string[], options: SpawnO
   if (pid === undefined) throw new Error(`${name}: cannot start ${command}`);
   ownChild(pid);
 
-  const toLog = (stream: Readable) =>
-    stream.setEncoding("utf8").on("data", (text: string) => log.append(text));
-  if (logOf !== "stderr") toLog(child.stdout);
+  const toLog = (stream: "stdout" | "stderr") =>
+    child[stream].setEncoding("utf8").on("data", (text: string) => log.append(text, stream));
+  if (logOf !== "stderr") toLog("stdout");
   else if (onOutput) child.stdout.on("data", onOutput);
   else child.stdout.resume();
-  if (logOf !== "stdout") toLog(child.stderr);
+  if (logOf !== "stdout") toLog("stderr");
   else child.stderr.resume();
 
   const exited = child.then((result): Exit => {

@@ -19,7 +19,8 @@ stopping = False
 
 
 def say(*words):
-    print(*words, flush=True)
+    # In one piece: print() writes the line's end by itself, and a line of the program may come between.
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def stop(*_):

@@ -71,6 +71,12 @@ const REFUSED: readonly (readonly [words: string, message: string])[] = [
   ["netstart eth0", "eth0: not a carp interface name (carp0, carp1, ...)"],
   ["dump carp7", "carp7: no such interface"],
   ["netstat -I carp7", "carp7: no such interface"],
+  ["history carp7", "carp7: no such interface, and no event of one"],
+  ["history eth0", "eth0: not a carp interface name (carp0, carp1, ...)"],
+  [
+    "history --since soon",
+    "--since soon: expected a time like 03:12, 2026-11-21 or '2026-11-21 03:12', or how long ago, like 45s, 10m, 2h or 3d",
+  ],
   ["demote backup 0", "demote 0: must be 1..1048576"],
   ["demote backup 1048577", "demote 1048577: must be 1..1048576"],
   ["demote backup much", "demote much: must be 1..1048576"],
@@ -251,6 +257,7 @@ const ONE_BAD_WORD: readonly (readonly [words: string, message: string])[] = [
 
 const USAGE = "usage: carpctl [-aAC] [-g GROUP [carpdemote [N]]] [INTERFACE [PARAMETERS...]]\n";
 const OPTIONS_USAGE = "usage: carpctl [OPTIONS] [INTERFACE [PARAMETERS...]]\n";
+const PLAN_USAGE = "usage: carpctl plan [--timeline] [--svg FILE] NAME=PATH NAME=PATH...\n";
 const SYSCTL_USAGE = "usage: carpctl sysctl [-a] [-n] [-q] NAME[=VALUE]...\n";
 
 /** Words that are no command: a message and one line of usage, exit 2. */
@@ -275,13 +282,20 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["promote", "carpctl: a word is missing\nusage: carpctl promote REASON | --unit UNIT\n"],
   ["maintenance maybe", 'carpctl: mode maybe: must be "on", "off"\nusage: carpctl maintenance [on|off]\n'],
   ["monitor carp0", "carpctl: carp0: unknown argument\nusage: carpctl monitor\n"],
+  ["history --since", "carpctl: --since: needs a value\nusage: carpctl history [--since TIME] [INTERFACE]\n"],
+  [
+    "history carp0 carp1",
+    "carpctl: carp1: unknown argument\nusage: carpctl history [--since TIME] [INTERFACE]\n",
+  ],
   ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor [--listen SECONDS]\n"],
   ["check", "carpctl: a word is missing\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
   ["check a=/etc", "carpctl: at least two hosts are compared\nusage: carpctl check NAME=PATH NAME=PATH...\n"],
-  ["plan", "carpctl: a word is missing\nusage: carpctl plan NAME=PATH NAME=PATH...\n"],
+  ["plan", `carpctl: a word is missing\n${PLAN_USAGE}`],
+  ["plan a=/etc b", `carpctl: b: expected NAME=DIRECTORY or NAME=FILE\n${PLAN_USAGE}`],
+  ["plan a=/etc b=/etc --svg", `carpctl: --svg: needs a value\n${PLAN_USAGE}`],
   [
-    "plan a=/etc b",
-    "carpctl: b: expected NAME=DIRECTORY or NAME=FILE\nusage: carpctl plan NAME=PATH NAME=PATH...\n",
+    "plan --timeline --json a=/etc b=/etc",
+    `carpctl: --json and --timeline: one of them can be printed\n${PLAN_USAGE}`,
   ],
   ["booted now", "carpctl: now: unknown argument\nusage: carpctl booted\n"],
   [

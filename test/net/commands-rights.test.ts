@@ -32,6 +32,8 @@ const READS = [
   "netstat",
   "netstat --json",
   "metrics",
+  "history",
+  "history --json carp0 --since 1h",
   "netstat -I carp0",
   "sysctl -a",
   "sysctl net.inet.carp.demotion",

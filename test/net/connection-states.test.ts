@@ -16,6 +16,11 @@ add chain inet firewall helpers { type filter hook prerouting priority filter; }
 add rule inet firewall helpers tcp dport 21 ct helper set "ftp"
 `;
 
+/** What conntrackd is asked for by a host that has become MASTER, or BACKUP of all. */
+const AS_MASTER =
+  /committing all .*flushing caches.*resync with master conntrack table.*sending bulk update/s;
+const AS_BACKUP = /resync requested\n.*flushing conntrack table in 60 secs/s;
+
 class Transfers {
   readonly #all: Readonly<Record<string, Transfer>>;
   readonly #context: TestContext;
@@ -94,9 +99,14 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
     );
     await transfers.goOn("before");
 
+    const before = b.log.length;
     await a.die();
     await b.waitForState("MASTER");
     await transfers.goOn("a died");
+    await eventually(
+      async () => b.log.slice(before),
+      (log) => AS_MASTER.test(log),
+    );
 
     await a.boot();
     const received = a.startHook();
@@ -110,9 +120,14 @@ describe("two firewalls with conntrackd, one of them MASTER", () => {
     assert.deepEqual(await received.exited, { code: 0, signal: null });
     assert.match(`${received.log}`, /pfsync bulk start\n.*pfsync bulk done: [1-9]\d* states in \d+ s/);
 
+    const since = a.log.length;
     await a.host.carpctl("maintenance", "on");
     await b.waitForState("MASTER");
     await transfers.goOn("a in maintenance");
+    await eventually(
+      async () => a.log.slice(since),
+      (log) => AS_BACKUP.test(log),
+    );
 
     await b.die();
     await a.waitForState("MASTER");

@@ -56,15 +56,13 @@ describe("a conntrackd that does not work", () => {
       /pfsync bulk fail: the messages of the other host are not understood: its conntrackd may be of another version$/m,
       {},
     );
-    assert.match(
-      (await pair.a.doctor())[1] ?? "",
-      /^error conntrackd: it does not understand the messages of the other host/,
-    );
+    const [worst = ""] = await pair.a.doctor();
+    assert.match(worst, /^error conntrackd: it does not understand the messages of the other host/);
     later.kill("SIGKILL");
     await later.exited;
   });
 
-  test("a conntrackd whose answers are those of another version is told of", async () => {
+  test("a conntrackd that is absent, or whose answers are those of another version, is told of", async () => {
     const directory = join(pair.a.host.etcDirectory, "bin");
     mkdirSync(directory);
     const stub = join(directory, "conntrackd");
@@ -75,6 +73,26 @@ describe("a conntrackd that does not work", () => {
       /pfsync bulk fail: conntrackd, which may be of another version, did not answer in a way that is understood within 2 s/,
       { ...LIMIT, PATH: `${directory}:${process.env.PATH}` },
     );
+    // As the shell ends when it finds no such program.
+    writeFileSync(stub, "#!/bin/sh\nexit 127\n");
+    const environment = { PATH: `${directory}:${process.env.PATH}`, CARP_STATE: "MASTER" };
+    const { exitCode, stdout } = await pair.a.host.exec(pair.a.hook, [], { environment });
+    assert.deepEqual([exitCode, stdout], [1, "conntrackd is not installed\n"]);
+  });
+
+  test("with a demotion factor of 0 the host is not demoted meanwhile", async () => {
+    const { a } = pair;
+    await a.host.carpctl("sysctl", "net.pfsync.carp_demotion_factor=0");
+    const from = a.host.engine.log.length;
+    await failure(pair, /the other host was not heard within 2 s/);
+    assert.doesNotMatch(
+      a.host.engine.log.lines
+        .slice(from)
+        .map(({ text }) => text)
+        .join("\n"),
+      /demoted/,
+    );
+    await a.host.carpctl("sysctl", "net.pfsync.carp_demotion_factor=240");
   });
 
   test("a host without the other's states is demoted no longer than the limit", async () => {
@@ -82,7 +100,7 @@ describe("a conntrackd that does not work", () => {
     await failure(pair, /pfsync bulk fail: the other host was not heard within 2 s/);
     a.conntrackd.kill("SIGSTOP");
     await failure(pair, /pfsync bulk fail: conntrackd did not answer within 2 s/);
-    assert.match((await a.doctor())[1] ?? "", /^error conntrackd: it runs, but does not answer/);
+    assert.match((await a.doctor())[0] ?? "", /^error conntrackd: it runs, but does not answer/);
   });
 
   test("a change of state is told of, with the reason", async () => {
@@ -99,8 +117,8 @@ describe("a conntrackd that does not work", () => {
     await a.host.run("nft", "flush", "ruleset");
     rmSync(a.hook);
     assert.deepEqual(await a.doctor(), [
-      "warning conntrackd: no hook has it take over the states of connections",
       "error conntrackd: it does not run: connections break at a failover",
+      "warning conntrackd: no hook has it take over the states of connections",
       "warning nftables: packets are forwarded that belong to no known connection: no chain at the hook forward drops by default",
     ]);
   });

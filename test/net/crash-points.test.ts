@@ -6,12 +6,13 @@
  */
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { InterfaceChange } from "../../src/control/messages.ts";
 import { eventually } from "../hosts/eventually.ts";
 import { createNetwork, type Engine, type Host, traces } from "../hosts/index.ts";
+import { runFiles } from "../hosts/run-directory.ts";
 
 /** An ordinary run tries one point in so many, so that all kinds of steps are among them. */
 const STRIDE = process.env.CARPCTL_CRASH_POINTS === "all" ? 1 : 13;
@@ -204,7 +205,7 @@ async function everything(host: Host): Promise<string> {
     "for way in ingress egress; do tc filter show dev eth0 $way; done",
   );
   const programs = await host.run(process.execPath, "--input-type=module", "--eval", PROGRAMS_BY_TCX);
-  const text = `${await traces(host)}\n${filters}\n${programs}\n${readdirSync(host.runDirectory).sort().join(" ")}`;
+  const text = `${await traces(host)}\n${filters}\n${programs}\n${runFiles(host).join(" ")}`;
   return text.replace(/^\d+(:\s+carp\d+)/gm, "N$1").replace(/:\[\d+\]|\bid \d+/g, "");
 }
 

@@ -73,6 +73,11 @@ export class Firewall {
     return this.host.spawn(this.hook, ["start"], { environment });
   }
 
+  /** What conntrackd has logged. */
+  get log(): string {
+    return readFileSync(join(this.host.etcDirectory, "conntrackd.log"), "utf8");
+  }
+
   ask(...words: string[]): Promise<string> {
     return this.host.run("conntrackd", "-C", this.#configuration, ...words);
   }

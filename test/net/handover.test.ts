@@ -1,10 +1,11 @@
 /** Handover: hosts that leave in order, engines that are killed or stopped, and their return. */
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { eventuallyEqual, type Frame, type Host } from "../hosts/index.ts";
+import { runFiles } from "../hosts/run-directory.ts";
 import {
   advertises,
   assertHolder,
@@ -41,7 +42,7 @@ const ownSetting = (host: Host) => host.run("sysctl", "-n", "net.ipv4.conf.eth0.
 async function assertClean(host: Host): Promise<void> {
   assert.equal(await host.mac("carp0").catch(() => "none"), "none");
   assert.equal(await ownSetting(host), "0\n");
-  assert.deepEqual(readdirSync(host.runDirectory), []);
+  assert.deepEqual(runFiles(host), []);
 }
 
 describe("an orderly handover", () => {

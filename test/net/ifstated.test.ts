@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -277,105 +277,9 @@ state waiting {
   });
 
   test("OpenBSD's regression test of states: every form of expression leads from one to the next, over real files", async () => {
-    const [red, blue] = ["red", "blue"].map((name) => join(host.etcDirectory, name));
     const path = join(host.etcDirectory, "walk.conf");
-    writeFileSync(
-      path,
-      `
-init-state first
-yes = '( "true" every 1 )'
-no = '( "false" every 1 )'
-red = '( "test -e ${red}" every 1 )'
-blue = '( "test -e ${blue}" every 1 )'
-state first {
-	init {
-		run "sleep 0.2 && ( test -e ${blue} || touch ${red} )"
-	}
-	if $red && ! $blue
-		set-state made
-	if $blue
-		set-state again
-}
-state made {
-	init {
-		run "sleep 0.2 && rm ${red}"
-	}
-	if ! $red
-		set-state removed
-}
-state removed {
-	if ( $no || $no ) || ( ! $red || $no )
-		set-state either
-}
-state either {
-	if ( $yes && $yes ) && ( ! $red && $yes )
-		set-state both
-}
-state both {
-	init {
-		run "sleep 0.2 && touch ${red}"
-	}
-	if ( $no || $yes ) && ( ! $yes || $red )
-		set-state mixed
-}
-state mixed {
-	init {
-		run "touch ${red}"
-	}
-	if ( $no || $yes ) && ( ! $yes || $red )
-		if $yes
-			set-state inner
-}
-state inner {
-	if ( ! $no )
-		set-state not-inside
-}
-state not-inside {
-	if ! ( $no )
-		set-state not-outside
-}
-state not-outside {
-	if ! ( $no ) {
-		set-state not-of-several
-	}
-}
-state not-of-several {
-	if $yes && ! ( $yes && ! $red ) {
-		run "rm ${red}"
-		run "touch ${blue}"
-		set-state first
-	}
-}
-state again {
-	init {
-		if $yes
-			if ( $yes && ! $no ) && ( $no || $yes ) {
-				if $yes
-					run "touch ${red}"
-			}
-	}
-	if $red && $blue {
-		run "rm ${blue}"
-		set-state from-init
-	}
-}
-state from-init {
-	init {
-		run "touch ${blue}"
-	}
-	if $red && $blue
-		set-state not-not-not
-}
-state not-not-not {
-	if ! ( ! ( ! $no ) )
-		set-state end
-}
-state end {
-	if $no
-		set-state first
-}
-`,
-    );
+    const text = readFileSync(join(FILES, "walk.conf"), "utf8");
+    writeFileSync(path, text.replaceAll("PLACE", host.etcDirectory));
     const followed = new Followed(host, path);
     await followed.enters("end");
     const entered = followed.process.log.lines.flatMap(
@@ -443,6 +347,37 @@ state counting {
     await followed.enters("c");
     await followed.ends();
     await host.namespace.ip(["link del three", "link del one"]);
+  });
+
+  test("commands and tests that flood, hang or die delay no change of a link; a device without a link is unknown and up", async () => {
+    const path = join(host.etcDirectory, "flood.conf");
+    writeFileSync(
+      path,
+      `
+state flooded {
+	init {
+		run "yes flood | head -n 100000"
+		run "kill -9 $$"
+		run "/nonexistent"
+	}
+	if "timeout 0.2 yes flood" every 1 || "kill -9 $$" every 1 run "echo never"
+	if lo.link.unknown && lo.link.up run "echo unknown and up"
+	if lo.link.down set-state hung
+}
+state hung {
+	if "test -e ${path}.none || exec sleep 1.5" every 1 || lo.link.unknown run "echo back"
+}
+`,
+    );
+    const followed = new Followed(host, path);
+    await followed.says("unknown and up");
+    assert.match(`${followed.process.log}`, /"kill -9 \$\$" \[\d+\]: killed by SIGKILL/);
+    await host.namespace.ip(["link set lo down"]);
+    await followed.enters("hung");
+    await host.namespace.ip(["link set lo up"]);
+    await followed.says("back");
+    assert.doesNotMatch(`${followed.process.log}`, /never/);
+    await followed.ends();
   });
 
   test("a signal ends it while a command runs, and the command goes on", async () => {

@@ -62,6 +62,7 @@ describe("monitor", () => {
       from: "BACKUP",
       to: "MASTER",
       reason,
+      cause: { kind: "timer", timer: "master-down" },
     });
 
     await b.carpctl(...SHARED, "advbase", "1", "advskew", "30");

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { createNetwork, eventually, type Host, traces } from "../hosts/index.ts";
+import { runFiles } from "../hosts/run-directory.ts";
 import { assertOnlyVirtualMac, virtualMac } from "../hosts/virtual-mac.ts";
 
 const TIMES = 100;
@@ -52,7 +53,7 @@ test("an engine that stops bows out, the BACKUP takes over at once, and nothing 
       packetSources,
     });
     assert.equal(await traces(a), before);
-    assert.deepEqual(readdirSync(a.runDirectory), []);
+    assert.deepEqual(runFiles(a), []);
   } finally {
     lan.destroy();
   }
@@ -95,7 +96,7 @@ async function startAndStop(host: Host, number: number, times: number): Promise<
         ({ length }) => length === 2,
       );
     assert.deepEqual(await engine.kill(n % 2 === 0 ? "SIGTERM" : "SIGINT"), { code: 0, signal: null });
-    assert.deepEqual(readdirSync(host.runDirectory), []);
+    assert.deepEqual(runFiles(host), []);
     assert.deepEqual(readdirSync(host.etcDirectory), []);
   }
   assert.equal(await traces(host), before);

@@ -111,6 +111,7 @@ const SECTION_OF: Readonly<Record<string, string>> = {
   netstat: "STATISTICS AND STATUS",
   status: "STATISTICS AND STATUS",
   metrics: "STATISTICS AND STATUS",
+  history: "STATISTICS AND STATUS",
   doctor: "STATISTICS AND STATUS",
   plan: "SIMULATING FAILURES",
 };

@@ -163,6 +163,10 @@ export function findingsText(
   });
   const count = (level: Finding["level"]) => findings.filter((each) => each.level === level).length;
   const [errors, warnings] = [count("error"), count("warning")];
+  if (findings.some(({ kind }) => kind !== undefined))
+    lines.push(
+      ...wrapped("'carpctl help NAME' says more of each finding whose name is in brackets", columns),
+    );
   lines.push(`${counted(errors, "error")}, ${counted(warnings, "warning")}`);
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -247,6 +247,30 @@ export const VERBS: readonly Verb[] = [
     run: async (_given, context) => (await import("../commands/monitor.ts")).runMonitor(context),
   },
   {
+    names: ["history"],
+    words: "[interface]",
+    usage: "carpctl history [--since TIME] [INTERFACE]",
+    help: "print the last events with the cause of each, also of earlier engines",
+    options: (command) =>
+      command
+        .positional("interface", { type: "string", describe: "only what concerns this one" })
+        .option("since", {
+          type: "string",
+          requiresArg: true,
+          describe: "from then on, with the states at that time: 03:12, 2026-11-21 or 2h",
+        }),
+    completes: { interface: "interfaces" },
+    run: async (given, context) => {
+      const since = [given.since].flat().at(-1);
+      const options = {
+        since: since === undefined ? undefined : String(since),
+        stateDir: stateDirOf(context.options.runDir),
+      };
+      const { runHistory } = await import("../commands/history/history.ts");
+      return runHistory(given.interface as string | undefined, options, context);
+    },
+  },
+  {
     names: ["ifstated"],
     usage: IFSTATED_USAGE,
     help: "run commands when links and tests change, as ifstated.conf(5) says",
@@ -278,7 +302,7 @@ export const VERBS: readonly Verb[] = [
     names: ["help"],
     words: "[topic]",
     usage: "carpctl help [TOPIC]",
-    help: "print the help of a command, `ifconfig`, `variables`, a parameter, a variable or a finding",
+    help: "print the help of a command, `ifconfig`, `variables`, `findings`, a parameter, a variable or a finding",
     options: (command) =>
       command.positional("topic", { type: "string", describe: "command, parameter, variable or finding" }),
     completes: { topic: "topics" },
@@ -377,8 +401,11 @@ async function runEngineHere(given: Arguments, { options }: CommandContext): Pro
   const seconds = [given["boot-demotion"]].flat().at(-1);
   const bootDemotionS = seconds === undefined ? undefined : limitedNumber("boot-demotion", String(seconds));
   if (isRefusal(bootDemotionS)) return misused(ENGINE_USAGE, `--${bootDemotionS.refusal}`);
-  // An engine with a run directory of its own keeps everything there.
-  const ownState = runDir === "/run/carp" ? "/var/lib/carp" : runDir;
-  const stateDir = process.env.CARP_STATE_DIR || ownState;
+  const stateDir = stateDirOf(runDir);
   process.exit(await beginEngine({ runDir, etcDir, stateDir, log, bootDemotionS, metrics }));
+}
+
+/** Where an engine keeps what outlives a reboot. One with a run directory of its own keeps everything there. */
+function stateDirOf(runDir: string): string {
+  return process.env.CARP_STATE_DIR || (runDir === "/run/carp" ? "/var/lib/carp" : runDir);
 }

@@ -1,6 +1,7 @@
 /** The text of an event for people, a line with its time, and its JSON for scripts. */
 
 import { Chalk } from "chalk";
+import type { HistoryEvent } from "../../control/history.ts";
 import type { EventNotification, HostEvent } from "../../control/messages.ts";
 import { escapeControls } from "../../control/printable.ts";
 
@@ -12,17 +13,18 @@ type EngineEvent =
   | { readonly kind: "engine-back"; readonly version: string; readonly pid: number };
 
 export interface TimedEvent extends Omit<EventNotification, "event"> {
-  readonly event: HostEvent | EngineEvent;
+  readonly event: HostEvent | HistoryEvent | EngineEvent;
 }
 
 export function eventText(
   { atMs, times, event }: TimedEvent,
   { colour }: { readonly colour: boolean },
+  cause = "",
 ): string {
   const chalk = new Chalk({ level: colour ? 1 : 0 });
   const paint = chalk[COLOURS[event.kind === "transition" ? event.to : event.kind] ?? "reset"];
   const often = times > 1 ? ` (${times} times)` : "";
-  return `${chalk.dim(localTime(atMs))} ${paint(escapeControls(words(event) + often))}\n`;
+  return `${chalk.dim(localTime(atMs))} ${paint(escapeControls(words(event) + cause + often))}\n`;
 }
 
 /** Colours of events that need attention, by kind and by the state that was entered. */
@@ -37,8 +39,11 @@ const COLOURS: Readonly<Partial<Record<string, "green" | "yellow" | "red" | "bol
   demotion: "yellow",
   repaired: "yellow",
   "left-out": "red",
+  unwritten: "red",
   "engine-gone": "red",
   "engine-back": "bold",
+  "engine-started": "bold",
+  "engine-stopped": "bold",
 };
 
 function words(event: TimedEvent["event"]): string {
@@ -71,9 +76,18 @@ function words(event: TimedEvent["event"]): string {
     case "destroyed":
       return `${event.interface}: ${event.kind}`;
     case "complaint":
+    case "changed":
       return event.text;
     case "left-out":
       return `${event.count} event${event.count === 1 ? "" : "s"} left out here: the reader was too slow`;
+    case "unwritten":
+      return `${event.count} event${event.count === 1 ? " is" : "s are"} missing here: the history could not be written`;
+    case "engine-started": {
+      const after = event.after === undefined ? "" : `, ${STARTED_AFTER[event.after]}`;
+      return `engine started (version ${event.version}, pid ${event.pid})${after}`;
+    }
+    case "engine-stopped":
+      return STOPPED[event.how];
     case "following":
       return `following the engine (version ${event.version}, pid ${event.pid})`;
     case "engine-gone":
@@ -82,6 +96,17 @@ function words(event: TimedEvent["event"]): string {
       return `engine back (version ${event.version}, pid ${event.pid})`;
   }
 }
+
+const STARTED_AFTER = {
+  boot: "the host has booted",
+  end: "the one before ended without stopping: killed, or by an error",
+} as const;
+
+const STOPPED = {
+  stopped: "engine stopped",
+  left: "engine ended, and left everything in place for the next one",
+  failed: "engine ended by an internal error: see its log",
+} as const;
 
 function virtualHost({
   interface: name,

@@ -116,25 +116,55 @@ class Trial {
   }
 
   through(failure: Failure): Planned[] {
-    for (const station of this.#stations.values()) {
-      station.start();
-      this.#world.run(MOMENT_US);
-    }
-    this.#settle(0);
+    this.#start();
     const failing = failure.kind === "split" ? failure.parts.flat() : [failure.host];
-    this.#awaitAdvertisement(failing.map((host) => this.#station(host)));
+    this.#awaitAdvertisement(failing);
     const before = this.#holding.outcomes;
     const fault = this.#measured(failure, { isOver: false, before, delayUs: 0 });
-    this.#awaitAdvertisement([...this.#stations.values()]);
+    this.#awaitNoticed(fault.planned);
     const end = { isOver: true, before: fault.outcomes, delayUs: this.#times.preemptDelayUs };
     return [fault.planned, this.#measured(failure, end).planned];
   }
 
-  /** Runs until just after an advertisement of one of these. */
-  #awaitAdvertisement(stations: readonly Station[]): void {
+  /** Starts all hosts, and runs until each virtual host has a master that the others have heard, or none is to come. */
+  #start(): void {
+    for (const station of this.#stations.values()) {
+      station.start();
+      this.#world.run(MOMENT_US);
+    }
+    const { longestIntervalUs, quietUs } = this.#times;
+    const latestUs = this.#world.us + MOST_QUIETS * quietUs;
+    for (;;) {
+      this.#world.run(longestIntervalUs);
+      const quietForUs = this.#world.us - this.#holding.changedUs;
+      const isElected = this.#holding.outcomes.every(({ masters }) => masters.length === 1);
+      const isHeard = isElected && quietForUs >= longestIntervalUs;
+      if (isHeard || quietForUs >= quietUs || this.#world.us >= latestUs) return;
+    }
+  }
+
+  /**
+   * Runs until just after the advertisement with which the others notice that the failure is over: that of the master who
+   * is to give way, or after a split the one that is to remain.
+   */
+  #awaitNoticed({ failure, changes }: Planned): void {
+    const changed = changes.find(({ before, after }) => before.join() !== after.join());
+    const [master] = (failure.kind === "split" ? changed?.before : changed?.after) ?? [];
+    if (changed !== undefined && master !== undefined)
+      this.#awaitAdvertisement([master], changed.virtualHost);
+  }
+
+  /** Runs until just after an advertisement of one of these hosts, for the virtual host or for any. */
+  #awaitAdvertisement(hosts: readonly string[], of?: VirtualHost): void {
+    const stations = hosts.map((host) => this.#station(host));
     const begunUs = this.#world.us;
     this.#world.run(this.#times.longestIntervalUs, () =>
-      stations.some(({ advertisedUs }) => advertisedUs > begunUs),
+      stations.some(({ advertised, setup: { name } }) => {
+        if (advertised === undefined || advertised.atUs <= begunUs) return false;
+        const isIts =
+          of?.members.get(name)?.interface === advertised.interface && of.vhid === advertised.vhid;
+        return of === undefined || isIts;
+      }),
     );
     // Those of its other virtual hosts leave together with it.
     this.#world.run(MOMENT_US);

@@ -24,8 +24,8 @@ export interface Setup {
 export class Station implements Plugged {
   readonly setup: Setup;
   readonly wires = new Map<string, Segment<Station>>();
-  /** When an advertisement of it left last. */
-  advertisedUs: Micros = 0;
+  /** Its last advertisement that left. */
+  advertised: { readonly atUs: Micros; readonly interface: string; readonly vhid: number } | undefined;
   readonly #world: World;
   readonly #holding: Holding;
   readonly #epochOffsetUs: Micros;
@@ -168,7 +168,7 @@ export class Station implements Plugged {
     const hasLeft = this.hasCarrier(carpdev);
     if (hasLeft) for (const each of transmissions) this.wires.get(carpdev)?.carry(this, each);
     const leftUs = this.#world.us;
-    if (hasLeft) this.advertisedUs = leftUs;
+    if (hasLeft) this.advertised = { atUs: leftUs, interface: name, vhid };
     const left = hasLeft ? transmissions.map(({ family }) => family) : [];
     const error = hasLeft ? undefined : "ENETDOWN";
     this.#reported.push({ kind: "advertised", interface: name, vhid, leftUs, left, error });

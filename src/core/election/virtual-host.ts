@@ -10,6 +10,7 @@ import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
 import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
+import { advertisementCause, type Cause, silenceCause } from "./cause.ts";
 import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
 import { Mastership, type Said } from "./mastership.ts";
@@ -114,13 +115,17 @@ export class VirtualHost {
     this.#waitForMaster(now.us);
   }
 
-  /** The interface no longer runs, or changes its identity: -> INIT, without a bow-out. */
-  stop(reason: TransitionReason, now: Instant): void {
+  /**
+   * The interface no longer runs, or changes its identity: -> INIT, without a bow-out.
+   *
+   * @param heard the advertisement that is the reason
+   */
+  stop(reason: TransitionReason, now: Instant, heard?: Heard): void {
     if (this.#state === "INIT") return;
     this.#cancel(this.#masterDownTimer);
     this.#hearing.forgetPeers();
     this.#concession.forget();
-    this.#become("INIT", reason, now);
+    this.#become("INIT", reason, now, heard && advertisementCause(heard));
     this.#endLeaving();
   }
 
@@ -145,7 +150,7 @@ export class VirtualHost {
 
   /** The leave timer fired: no successor was heard. */
   leaveTimer(now: Instant): void {
-    if (this.#givesWay) this.#yield({ kind: "forced" }, now.us, now);
+    if (this.#givesWay) this.#yield({ kind: "forced" }, now.us, now, { kind: "timer", timer: "leave" });
   }
 
   /** `state master`: takes over from BACKUP, and again while it gives way. */
@@ -218,7 +223,7 @@ export class VirtualHost {
     // either.
     const waitUs = masterDownUs(this.#intervalUs);
     if (now.us - this.#masterDownAtUs > Math.max(waitUs, SECOND)) this.#waitForMaster(now.us);
-    else this.#takeOver({ kind: "master-silent" }, now);
+    else this.#takeOver({ kind: "master-silent" }, now, silenceCause(this.#hearing.last, now));
   }
 
   /** The advertise timer fired. */
@@ -304,7 +309,7 @@ export class VirtualHost {
     // A bow-out is no claim. It comes over each family, and the first copy may be what made this host MASTER.
     if (isBowOut(other)) return;
     if (this.#leaving) {
-      this.#yield({ kind: "forced" }, other.receivedUs, now);
+      this.#yield({ kind: "forced" }, other.receivedUs, now, advertisementCause(other));
       return;
     }
     const decision = decideAsMaster(this.#standing, other);
@@ -323,7 +328,7 @@ export class VirtualHost {
     const { intervalUs, demote } = other;
     const decision = decideAsBackup(own, { intervalUs, demote, bowsOut: isBowOut(other) });
     if (decision === "wait") this.#waitForMaster(other.receivedUs);
-    else this.#takeOver({ kind: decision }, now);
+    else this.#takeOver({ kind: decision }, now, advertisementCause(other));
   }
 
   /**
@@ -357,10 +362,10 @@ export class VirtualHost {
     });
   }
 
-  #takeOver(reason: TransitionReason, now: Instant): void {
+  #takeOver(reason: TransitionReason, now: Instant, cause?: Cause): void {
     this.#cancel(this.#masterDownTimer);
     this.#concession.forget();
-    this.#become("MASTER", reason, now);
+    this.#become("MASTER", reason, now, cause);
     this.#owner.countTransitionToMaster();
     this.#owner.mastershipChanged();
     const heardUs = this.#hearing.last?.receivedUs ?? Number.NEGATIVE_INFINITY;
@@ -374,7 +379,7 @@ export class VirtualHost {
     now: Instant,
   ): void {
     if (this.#owner.transmitter.mayConcedeTo(other)) this.#concession.begin(other, other.intervalUs, now.us);
-    this.#yield({ kind }, other.receivedUs, now);
+    this.#yield({ kind }, other.receivedUs, now, advertisementCause(other));
   }
 
   #concede(now: Instant): void {
@@ -386,8 +391,8 @@ export class VirtualHost {
   }
 
   /** MASTER -> BACKUP. @param sinceUs when the other master was heard */
-  #yield(reason: TransitionReason, sinceUs: Micros, now: Instant): void {
-    this.#become("BACKUP", reason, now);
+  #yield(reason: TransitionReason, sinceUs: Micros, now: Instant, cause: Cause): void {
+    this.#become("BACKUP", reason, now, cause);
     this.#owner.mastershipChanged();
     this.#waitForMaster(sinceUs);
     this.#endLeaving();
@@ -411,11 +416,11 @@ export class VirtualHost {
   #lostLease(atUs: Micros, now: Instant): boolean {
     if (this.#state !== "MASTER" || this.#leaving || !this.#mastership.isLeaseOver(atUs)) return false;
     this.#preemptDelay.begin(this.#effective.demote, now.us);
-    this.#yield({ kind: "lease-expired" }, now.us, now);
+    this.#yield({ kind: "lease-expired" }, now.us, now, { kind: "timer", timer: "lease" });
     return true;
   }
 
-  #become(to: VirtualHostState, reason: TransitionReason, now: Instant): void {
+  #become(to: VirtualHostState, reason: TransitionReason, now: Instant, cause?: Cause): void {
     const from = this.#state;
     const { name, addresses } = this.#owner;
     this.#state = to;
@@ -433,7 +438,8 @@ export class VirtualHost {
         reason: reasonText(reason),
       },
     );
-    this.#owner.emit({ kind: "transition", interface: name, vhid: this.vhid, from, to, reason, addresses });
+    const transition = { interface: name, vhid: this.vhid, from, to, reason, addresses };
+    this.#owner.emit({ kind: "transition", ...transition, ...(cause && { cause }) });
     if (from === "MASTER") this.#mastership.end();
   }
 

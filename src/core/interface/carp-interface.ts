@@ -383,7 +383,7 @@ export class CarpInterface implements Owner {
       return;
     }
     if (node.state !== "MASTER") return;
-    node.stop({ kind: "successor-heard" }, now);
+    node.stop({ kind: "successor-heard" }, now, heard);
     if (!this.#master) this.finishLeaving();
   }
 

@@ -20,6 +20,7 @@ export interface Peer {
 export const READS: ReadonlySet<Method> = new Set([
   "hello",
   "monitor",
+  "history",
   "doctor",
   "interfaces",
   "groups",

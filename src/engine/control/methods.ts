@@ -44,6 +44,7 @@ export type Served = Pick<
   | "packets"
   | "overruled"
   | "feed"
+  | "history"
   | "dataPathObstacle"
   | "scriptsDoNotRun"
   | "unreached"
@@ -66,6 +67,7 @@ const answers: Answers = {
     caller.subscribe(engine.feed);
     return hello(engine);
   },
+  history: (_, engine) => engine.history.unwritten(),
   interfaces: (_, engine) => ({ nowUs: engine.now().us, interfaces: engine.host.interfaces() }),
   groups: (_, engine) => engine.host.groups(),
   "sysctl-get": ({ names }, engine) => {
@@ -143,6 +145,7 @@ const answers: Answers = {
 
 /** Questions that cost something, with what their answers depend on: users other than root share them. */
 const COSTLY: { readonly [M in Method]?: (params: Params<M>) => string } = {
+  history: () => "",
   interfaces: () => "",
   groups: () => "",
   statistics: ({ name = "" }) => name,
@@ -263,8 +266,9 @@ function logChange<M extends Method>(
 ): void {
   const line = changeLine(method, params, result, uid);
   // A user without root's rights must not fill the log.
-  if (line !== undefined)
-    engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`, { event: "change" });
+  if (line === undefined) return;
+  engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`, { event: "change" });
+  engine.history.note({ kind: "changed", interface: /^carp\d+(?=: )/.exec(line)?.[0], text: line });
 }
 
 async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {

@@ -25,7 +25,7 @@ import { ENGINE_USER } from "../../kernel/process/privileges.ts";
 const MAX_SOCKET_PATH_BYTES = 107;
 /** What engines make in their directories. */
 const OWN_ENTRY =
-  /^(maintenance|engine\.lock|metrics\.sock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
+  /^(maintenance|history(-provoked)?\.jsonl(\.old)?(\.unusable)?|engine\.lock|metrics\.sock|(engine|admin)\.sock(\.\d+)?|[a-z-]+\.json(\.new|\.unusable)?)$/;
 /** The socket is made under a temporary name that ends in the process id. */
 const LONGEST_PID = ".4194304";
 
@@ -104,7 +104,9 @@ export function makeStateDirectory(path: string, user: User | undefined): string
     const theirs = user && foreignEntry(user, path);
     if (theirs !== undefined)
       return `holds ${theirs}, which is not the engine's: give it a directory of its own`;
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    const made = mkdirSync(path, { recursive: true, mode: 0o755 });
+    // The umask may have removed permissions: every user may read the history there.
+    if (made !== undefined) chmodSync(path, 0o755);
     const untrusted = distrust(path, user?.uid);
     if (untrusted !== undefined) return untrusted;
     handOver(path, user);

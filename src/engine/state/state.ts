@@ -35,6 +35,8 @@ export class State {
   readonly unusable: string | undefined;
   readonly maintenance: Maintenance;
   readonly boot: Boot;
+  /** Of the kernel. */
+  readonly bootId: string;
   readonly units: Units;
   readonly #runDir: string;
   readonly #file: StateFile;
@@ -51,6 +53,7 @@ export class State {
     this.units = new Units(sources.stateDir);
     const { bootDemotionS: limitS } = sources;
     const limitUs = limitS === undefined ? undefined : limitS * SECOND;
+    this.bootId = sources.boot.bootId;
     this.boot = new Boot(this.document("boot"), sources.boot, limitUs, now.us);
     const saved = loaded !== undefined && "configuration" in loaded ? loaded : undefined;
     this.unusable = loaded !== undefined && "unusable" in loaded ? loaded.unusable : undefined;

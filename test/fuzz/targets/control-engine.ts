@@ -17,6 +17,7 @@ import { ControlSockets } from "../../../src/engine/control/control-sockets.ts";
 import { Feed } from "../../../src/engine/control/feed.ts";
 import { createMethods } from "../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../src/engine/control/server.ts";
+import { History } from "../../../src/engine/history/history.ts";
 import { Delays } from "../../../src/engine/metrics/delays.ts";
 import { StateFile } from "../../../src/engine/state/saved-state.ts";
 import { makeDirectory, removeDirectory } from "../../hosts/resources.ts";
@@ -89,6 +90,12 @@ export class ControlledEngine {
         packets: () => [],
         overruled: () => ({ before: [], xdp: 0 }),
         feed: this.feed,
+        history: new History({
+          directory: this.runDir,
+          bootId: "",
+          now: () => this.station.now,
+          complain: (text) => this.complaints.push(text),
+        }),
         dataPathObstacle: undefined,
         scriptsDoNotRun: false,
         unreached: () => undefined,

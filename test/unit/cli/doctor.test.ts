@@ -40,6 +40,7 @@ warning  enp0s31f6np1.42: enp0s31f6np2.4242 has 192.168.100.100 in the same
          subnet and answers for shared addresses too [arp-by-another]
          -> sysctl net.ipv4.conf.enp0s31f6np2/4242.arp_ignore=1
 error    carp0: does not run: carpdev eth0 has no carrier [no-carrier]
+'carpctl help NAME' says more of each finding whose name is in brackets
 1 error, 1 warning
 `,
   );

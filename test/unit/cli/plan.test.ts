@@ -65,7 +65,7 @@ fw2 leaves maintenance                  unchanged       -         -
   fw1 100%, fw2 0%
 eth0 splits fw1 | fw2   10.0.0.1  1     fw1 -> fw1+fw2  4.2s      4.2s
   fw1 100%, fw2 100%
-eth0 joins fw1 | fw2    10.0.0.1  1     fw1+fw2 -> fw1  -         0.3s
+eth0 joins fw1 | fw2    10.0.0.1  1     fw1+fw2 -> fw1  -         1.0s
   fw1 100%, fw2 0%
 `,
   );
@@ -85,7 +85,8 @@ test("--json: every virtual host of every failure", async () => {
   assert.equal(status, 0);
   const { failures } = JSON.parse(out);
   assert.equal(failures.length, 18);
-  const { virtualHosts, ...loses } = failures[2];
+  const { virtualHosts, lastedSeconds, ...loses } = failures[2];
+  assert.ok(lastedSeconds > 10, String(lastedSeconds));
   assert.deepEqual(loses, {
     failure: "loses",
     host: "fw1",
@@ -119,8 +120,8 @@ describe("--timeline", () => {
       `  fw2  ${"·".repeat(59)}${"━".repeat(14)}`,
       `  none ${"×".repeat(59)}${"·".repeat(14)}`,
       "fw1 is back: 10.0.0.1 vhid 1: fw2 -> fw1",
-      `  fw1  ${"·".repeat(20)}${"━".repeat(53)}`,
-      `  fw2  ${"━".repeat(20)}${"·".repeat(53)}`,
+      `  fw1  ${"·".repeat(18)}${"━".repeat(55)}`,
+      `  fw2  ${"━".repeat(18)}${"·".repeat(55)}`,
     ]);
   });
 
@@ -161,6 +162,21 @@ describe("--svg", () => {
     // Every element is closed.
     const opened = [...svg.matchAll(/<(\w+)[^>]*?(\/?)>/g)].filter(([, , closed]) => closed === "");
     assert.equal(opened.length, [...svg.matchAll(/<\/\w+>/g)].length);
+  });
+
+  test("long names do not reach into the bars, and only some hosts are in the title", async () => {
+    const files = (skew: number) => ({
+      "hostname.carp0": `vhid 1 carpdev eth0 advskew ${skew}\n10.0.0.1/24\n`,
+    });
+    const names = Array.from({ length: 9 }, (_, at) => `${"firewall-".repeat(4)}${at}`);
+    const cluster = Object.fromEntries(names.map((name, at) => [name, files(10 * at)]));
+    const { out } = await plan(cluster, ["--svg", "-"]);
+    assert.match(out, /<title>Every single failure of 9 hosts<\/title>/);
+    const bars = [...out.matchAll(/<rect class="empty" x="(\d+)"/g)].map(([, x]) => Number(x));
+    const words = [...out.matchAll(/<text class="small" x="310"/g)];
+    assert.equal(bars.length, words.length);
+    // 37 characters of at most 7 pixels each.
+    assert.deepEqual([...new Set(bars)], [310 + 37 * 7]);
   });
 
   test("-: to standard output, instead of the table", async () => {

@@ -65,6 +65,7 @@ const TYPED: readonly (readonly [typed: string, ran: string])[] = [
   ["carpctl engine --log=sys<Tab>", "carpctl engine --log=syslog"],
   ["carpctl netstat -I carp17 -p ca<Tab>", "carpctl netstat -I carp17 -p carp"],
   ["carpctl help variab<Tab>", "carpctl help variables"],
+  ["carpctl help no-carr<Tab>", "carpctl help no-carrier"],
   [`carpctl carp0 passfile ${directory}/sec<Tab>`, `carpctl carp0 passfile ${directory}/secret`],
   [
     `carpctl check a=${directory}/sec<Tab> b=${directory}/bi<Tab>`,

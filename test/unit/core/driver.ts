@@ -1,10 +1,11 @@
 /**
- * Drives the core in tests: stations with a fake clock, timers, devices and leases, and segments that carry
- * frames between them. Performs effects and reports their outcomes as an engine would. Knows no rule of the
+ * Drives the core in tests: stations with timers, devices and leases, on the clock and the segments of `carpctl plan`.
+ * Performs effects and reports their outcomes as an engine would, and keeps all of them to look at. Knows no rule of the
  * election.
  */
 
 import assert from "node:assert/strict";
+import { Segment as Hub, type Plugged, SECOND, World } from "../../../src/cluster/plan/world.ts";
 import type { Command } from "../../../src/core/command.ts";
 import type { Effect } from "../../../src/core/effect.ts";
 import type { Event, Timer } from "../../../src/core/event.ts";
@@ -21,91 +22,16 @@ import type {
   VirtualHostState,
 } from "../../../src/core/model.ts";
 import type { NodeView } from "../../../src/core/view.ts";
-import { routedFrame } from "./peer.ts";
 
-export const SECOND: Micros = 1_000_000;
+export { SECOND, World };
 
-/** The time at the start of a test; any value but 0. */
-const BOOTED_US: Micros = 1_000 * SECOND;
 const EPOCH_AT_BOOT_US = 1_700_000_000 * SECOND;
 
-interface Flight {
-  readonly atUs: Micros;
-  readonly to: Station;
-  readonly carpdev: string;
-  readonly bytes: Uint8Array;
-}
-
-/** One clock for all stations, and the frames under way. */
-export class World {
-  us: Micros = BOOTED_US;
-  readonly stations: Station[] = [];
-  #flights: Flight[] = [];
-
-  fly(flight: Flight): void {
-    this.#flights.push(flight);
-  }
-
-  /** Lets time pass: frames arrive and timers fire in the order of their times, frames first. */
-  run(forUs: Micros, afterEach: () => void = () => {}): void {
-    const endUs = this.us + forUs;
-    for (;;) {
-      const flight = this.#flights.reduce<Flight | undefined>(
-        (first, each) => (first !== undefined && first.atUs <= each.atUs ? first : each),
-        undefined,
-      );
-      const due = this.stations
-        .map((station) => station.nextTimer())
-        .filter((timer) => timer !== undefined)
-        .reduce<Due | undefined>(
-          (first, each) => (first && first.atUs <= each.atUs ? first : each),
-          undefined,
-        );
-      const atUs = Math.min(flight?.atUs ?? endUs + 1, due?.atUs ?? endUs + 1);
-      if (atUs > endUs) break;
-      this.us = Math.max(this.us, atUs);
-      if (flight !== undefined && flight.atUs === atUs) {
-        this.#flights = this.#flights.filter((each) => each !== flight);
-        flight.to.receive(flight.carpdev, flight.bytes);
-      } else due?.station.fire(due.timer);
-      afterEach();
-    }
-    this.us = endUs;
-  }
-}
-
-interface Due {
-  readonly station: Station;
-  readonly timer: Timer;
-  readonly atUs: Micros;
-}
-
-/** A hub. Its loss and delay can be changed at any time. */
-export class Segment {
-  delayUs: Micros = 100;
-  passes: (from: Station, to: Station) => boolean = () => true;
-  readonly #world: World;
-  readonly #plugs: { readonly station: Station; readonly carpdev: string }[] = [];
-
-  constructor(world: World) {
-    this.#world = world;
-  }
-
-  plug(station: Station, carpdev: string): void {
-    this.#plugs.push({ station, carpdev });
+/** The hub of `carpctl plan`. */
+export class Segment extends Hub<Station> {
+  override plug(station: Station, carpdev: string): void {
+    super.plug(station, carpdev);
     station.wires.set(carpdev, this);
-  }
-
-  carry(from: Station, transmission: Transmission): void {
-    for (const { station, carpdev } of this.#plugs) {
-      if (station === from || !this.passes(from, station)) continue;
-      const isThere =
-        "frame" in transmission ||
-        station.links.get(carpdev)?.addresses.some(({ address }) => address === transmission.destination);
-      if (!isThere) continue;
-      const bytes = "frame" in transmission ? transmission.frame : routedFrame(transmission);
-      this.#world.fly({ atUs: this.#world.us + this.delayUs, to: station, carpdev, bytes });
-    }
   }
 }
 
@@ -117,7 +43,7 @@ export interface StationOptions {
   readonly epochOffsetUs?: Micros;
 }
 
-export class Station {
+export class Station implements Plugged {
   readonly world: World;
   readonly host: Host;
   readonly links = new Map<string, Link>();
@@ -141,9 +67,9 @@ export class Station {
   constructor(world: World, options: StationOptions = {}) {
     const { links = [link("eth0")], balancing = true, counterFloor, epochOffsetUs } = options;
     this.world = world;
-    this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * world.stations.length);
+    const before = world.add(this);
+    this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * before);
     this.host = new Host({ balancing, counterFloor });
-    world.stations.push(this);
     for (const each of links) this.link(each);
     this.take();
   }
@@ -180,20 +106,23 @@ export class Station {
     return this.handle({ kind: "link-gone", name });
   }
 
-  nextTimer(): Due | undefined {
-    if (this.isStalled) return undefined;
-    let next: Due | undefined;
-    for (const [timer, atUs] of this.timers)
-      if (next === undefined || atUs < next.atUs) next = { station: this, timer, atUs };
-    return next;
+  hasAddress(carpdev: string, address: string): boolean {
+    return this.links.get(carpdev)?.addresses.some((each) => each.address === address) === true;
   }
 
-  /** Fires a timer, after the frames that have arrived are handled. */
-  fire(timer: Timer): readonly Effect[] {
-    return this.#performed(() => {
+  get nextTimerUs(): Micros {
+    return Math.min(Number.POSITIVE_INFINITY, ...(this.isStalled ? [] : this.timers.values()));
+  }
+
+  /** Fires the timer that is due first, after the frames that have arrived are handled. */
+  fire(): void {
+    const atUs = this.nextTimerUs;
+    const [timer] = [...this.timers].find(([, dueUs]) => dueUs === atUs) ?? [];
+    if (timer === undefined) return;
+    this.#performed(() => {
       this.#drain();
-      const atUs = this.timers.get(timer);
-      if (atUs === undefined || atUs > this.world.us) return [];
+      const dueUs = this.timers.get(timer);
+      if (dueUs === undefined || dueUs > this.world.us) return [];
       this.timers.delete(timer);
       return this.host.handle({ kind: "timer", timer }, this.now);
     });

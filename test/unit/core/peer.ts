@@ -78,7 +78,7 @@ export function bowOut(said: Said = {}): Uint8Array {
 }
 
 /** Builds the frame that arrives when the sender's kernel routes a CARP message. */
-export function routedFrame(
+function routedFrame(
   sent: {
     readonly source: string;
     readonly destination: string;

@@ -13,6 +13,7 @@ import { node, view } from "../cli/scripted-engine.ts";
 
 const SECOND = 1_000_000;
 const NOW_US = 1000 * SECOND;
+const EPOCH_US = 1_790_000_000 * SECOND;
 
 /** `level subject: text` of every finding that is not ok. */
 const complaints = (findings: readonly Finding[]) =>
@@ -149,6 +150,7 @@ describe("interfaces", () => {
   const all = ({ devices = {}, views = [view({ nodes: [node({ ...since, heard })] })], ...given }: Given) =>
     examineInterfaces({
       nowUs: NOW_US,
+      epochUs: EPOCH_US,
       allow: true,
       views,
       packets: [],
@@ -190,6 +192,24 @@ describe("interfaces", () => {
     one(
       { views: [view({ running: false, notRunning, notRunningKind: "no-carrier", nodes })] },
       /^error carp0: does not run: carpdev eth0 has no carrier$/,
+    );
+  });
+
+  test("what is not in place, and a shared address of the carpdev, with where to read on", () => {
+    const problems = [
+      { kind: "device-incomplete", text: "address 2001:db8::1/64 cannot be added" },
+      { kind: "address-of-carpdev", text: "10.0.0.1 is eth0's own address as well: remove it there" },
+    ] as const;
+    const found = all({ views: [view({ problems, nodes: [node({ ...since, heard })] })] });
+    assert.deepEqual(
+      found.filter(({ level }) => level === "error"),
+      problems.map(({ kind, text }) => ({
+        level: "error",
+        kind,
+        subject: "carp0",
+        text,
+        todo: `see 'carpctl help ${kind}'`,
+      })),
     );
   });
 
@@ -465,6 +485,16 @@ describe("interfaces", () => {
 
   test("advertisements that are not accepted at all", () =>
     one({ allow: false }, /^error net\.inet\.carp\.allow: is 0: this host hears no other one/));
+
+  test("a master whose clock is far behind; one that is ahead may follow a clock that was wrong", () => {
+    const under = (clockUs: number) =>
+      ofNode({ ...since, state: "BACKUP", mayPreemptAtUs: 0, heard, peers: [{ ...heard, clockUs }] });
+    assert.deepEqual(under(EPOCH_US - 101 * SECOND), [
+      "warning carp0 vhid 1: the clock of 10.0.0.3 is 100 s behind this host's",
+    ]);
+    assert.deepEqual(under(EPOCH_US - 20 * SECOND), []);
+    assert.deepEqual(under(EPOCH_US + 1000 * SECOND), []);
+  });
 
   test("a BACKUP that is preferred to its master, and does not preempt", () => {
     const backup = { ...since, state: "BACKUP", heard, peers: [heard] } as const;

@@ -95,13 +95,14 @@ function longest(timesUs: readonly number[]): string {
   return mostUs === 0 ? "-" : secondsText(mostUs);
 }
 
-function plannedJson({ failure, isOver, changes, shares }: Planned) {
+function plannedJson({ failure, isOver, changes, lastedUs, shares }: Planned) {
   return {
     failure: failure.kind,
     host: failure.kind === "split" ? null : failure.host,
     carpdev: "carpdev" in failure ? failure.carpdev : null,
     parts: failure.kind === "split" ? failure.parts : null,
     isOver,
+    lastedSeconds: lastedUs / 1e6,
     virtualHosts: changes.map(({ virtualHost, before, after, silentUs, settledUs, answers }) => ({
       vhid: virtualHost.vhid,
       addresses: virtualHost.addresses,

@@ -20,9 +20,13 @@ import {
 
 const WIDTH = 960;
 const MARGIN = 16;
-const [NAMES_X, BARS_X, BARS_END_X] = [310, 400, WIDTH - MARGIN];
+const [NAMES_X, BARS_END_X] = [310, WIDTH - MARGIN];
+/** Of the column of host names; a character of theirs takes no more. */
+const [LEAST_NAMES, MOST_NAMES, CHARACTER] = [90, 400, 7];
 const [HEAD, LANE, BAR, LINE, GAP] = [72, 18, 12, 16, 10];
 const MARKS = 12;
+/** A title names no more hosts. */
+const MOST_HOSTS_NAMED = 8;
 /** A line of the left column has no more. */
 const MOST_CHARACTERS = 42;
 
@@ -47,59 +51,59 @@ text { font: 13px system-ui, sans-serif; fill: #1b1b1b; }
   .empty { fill: #24282f; }
 }`;
 
+interface Page {
+  readonly hosts: readonly string[];
+  readonly untilUs: number;
+  /** Where the bars begin, behind the names. */
+  readonly barsX: number;
+}
+
 export function svgText(planned: readonly Planned[]): string {
-  const untilUs = scaleUs(planned);
   const hosts = [...new Set(planned.flatMap(({ shares }) => [...shares.keys()]))];
-  const colourOf = (host: string | undefined) =>
-    host === undefined ? NONE_COLOUR : (COLOURS[hosts.indexOf(host) % COLOURS.length] ?? NONE_COLOUR);
+  const names = CHARACTER * Math.max(0, ...hosts.map((name) => name.length));
+  const barsX = NAMES_X + Math.min(MOST_NAMES, Math.max(LEAST_NAMES, names));
+  const page = { hosts, untilUs: scaleUs(planned), barsX };
   let y = HEAD;
   const drawn: string[] = [];
   for (const row of planned.flatMap(rowsOf)) {
-    const { marks, height } = drawnRow(row, y, { untilUs, colourOf });
+    const { marks, height } = drawnRow(row, y, page);
     drawn.push(...marks);
     y += height;
   }
   const height = y + MARGIN;
+  const named = hosts.length > MOST_HOSTS_NAMED ? `${hosts.length} hosts` : hosts.join(", ");
+  const title = `Every single failure of ${named}`;
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
-    `<title>${escaped(`Every single failure of ${hosts.join(", ")}`)}</title>`,
+    `<title>${escaped(title)}</title>`,
     `<style>${STYLE}\n</style>`,
     `<rect class="page" width="${WIDTH}" height="${height}"/>`,
-    text(MARGIN, 30, `Every single failure of ${hosts.join(", ")}`, "title"),
+    text(MARGIN, 30, title, "title"),
     text(MARGIN, 50, "Which host answers, in seconds since the failure or its end", "small"),
-    ...scale(untilUs, height),
+    ...scale(page, height),
     ...drawn,
     "</svg>",
   ].join("\n")}\n`;
 }
 
-function scale(untilUs: number, height: number): string[] {
-  const everyS = markEveryS(untilUs, MARKS);
+function scale(page: Page, height: number): string[] {
+  const everyS = markEveryS(page.untilUs, MARKS);
   const marks: string[] = [];
-  for (let seconds = 0; seconds * 1e6 < untilUs; seconds += everyS) {
-    const x = xOf(seconds * 1e6, untilUs);
+  for (let seconds = 0; seconds * 1e6 < page.untilUs; seconds += everyS) {
+    const x = xOf(seconds * 1e6, page);
     marks.push(`<line class="rule" x1="${x}" x2="${x}" y1="${HEAD - 6}" y2="${height - MARGIN}"/>`);
     marks.push(text(x, HEAD - 10, `${seconds} s`, "small", "middle"));
   }
   return marks;
 }
 
-function drawnRow(
-  row: Row,
-  y: number,
-  {
-    untilUs,
-    colourOf,
-  }: { readonly untilUs: number; readonly colourOf: (host: string | undefined) => string },
-): { readonly marks: string[]; readonly height: number } {
-  const lanes = lanesOf(row, untilUs);
+function drawnRow(row: Row, y: number, page: Page): { readonly marks: string[]; readonly height: number } {
+  const lanes = lanesOf(row, page.untilUs);
   const words = wordsOf(row);
   const marks = [
     ...(row.isFirst ? [`<line class="rule" x1="${MARGIN}" x2="${BARS_END_X}" y1="${y}" y2="${y}"/>`] : []),
     ...words.map((line, at) => text(MARGIN, y + (at + 1) * LINE + 2, line.words, line.kind)),
-    ...lanes.flatMap((lane, at) =>
-      drawnLane(lane, y + 6 + at * LANE, { untilUs, colour: colourOf(lane.host) }),
-    ),
+    ...lanes.flatMap((lane, at) => drawnLane(lane, y + 6 + at * LANE, page)),
   ];
   return { marks, height: Math.max(words.length * LINE, lanes.length * LANE) + GAP + 2 };
 }
@@ -135,25 +139,23 @@ function cut(words: string): string[] {
   return [...lines, line.trimEnd()];
 }
 
-function drawnLane(
-  { host, spans }: Lane,
-  y: number,
-  { untilUs, colour }: { readonly untilUs: number; readonly colour: string },
-): string[] {
+function drawnLane({ host, spans }: Lane, y: number, page: Page): string[] {
+  const { hosts, barsX } = page;
+  const colour = host === undefined ? NONE_COLOUR : COLOURS[hosts.indexOf(host) % COLOURS.length];
   return [
     text(NAMES_X, y + BAR - 2, host ?? "none", "small"),
-    `<rect class="empty" x="${BARS_X}" y="${y}" width="${BARS_END_X - BARS_X}" height="${BAR}"/>`,
-    ...spans.map(({ fromUs, untilUs: endUs }) => {
-      const from = xOf(fromUs, untilUs);
+    `<rect class="empty" x="${barsX}" y="${y}" width="${BARS_END_X - barsX}" height="${BAR}"/>`,
+    ...spans.map(({ fromUs, untilUs }) => {
+      const from = xOf(fromUs, page);
       // The shortest time is seen.
-      const width = Math.max(1, round(xOf(endUs, untilUs) - from));
+      const width = Math.max(1, round(xOf(untilUs, page) - from));
       return `<rect fill="${colour}" x="${from}" y="${y}" width="${width}" height="${BAR}"/>`;
     }),
   ];
 }
 
-function xOf(us: number, untilUs: number): number {
-  return round(BARS_X + (us / untilUs) * (BARS_END_X - BARS_X));
+function xOf(us: number, { untilUs, barsX }: Page): number {
+  return round(barsX + (us / untilUs) * (BARS_END_X - barsX));
 }
 
 function round(number: number): number {

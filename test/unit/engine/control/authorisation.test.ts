@@ -16,6 +16,7 @@ const READS = [
   ...([
     "hello",
     "monitor",
+    "history",
     "doctor",
     "interfaces",
     "groups",

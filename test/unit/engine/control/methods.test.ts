@@ -19,6 +19,7 @@ import { ControlSockets } from "../../../../src/engine/control/control-sockets.t
 import { Feed } from "../../../../src/engine/control/feed.ts";
 import { createMethods, type Served } from "../../../../src/engine/control/methods.ts";
 import { ControlServer } from "../../../../src/engine/control/server.ts";
+import { History } from "../../../../src/engine/history/history.ts";
 import { Delays } from "../../../../src/engine/metrics/delays.ts";
 import type { Evaluation } from "../../../../src/engine/scripts/service-checks.ts";
 
@@ -55,6 +56,7 @@ let logged: string[];
 /** The log's lines about changes. */
 let changes: string[];
 let feed: Feed;
+let history: History;
 let evaluation: Evaluation;
 let ready: Promise<void>;
 let maintenance: boolean[];
@@ -70,6 +72,12 @@ beforeEach(async () => {
   changes = [];
   maintenance = [];
   feed = new Feed(() => 1000);
+  history = new History({
+    directory,
+    bootId: "0123456789",
+    now: () => NOW,
+    complain: (text) => logged.push(text),
+  });
   evaluation = { demoted: true, checks: [FAILED] };
   ready = Promise.resolve();
   const served: Served = {
@@ -99,6 +107,7 @@ beforeEach(async () => {
     packets: () => [PACKETS],
     overruled: () => ({ before: [], xdp: 0 }),
     feed,
+    history,
     dataPathObstacle: undefined,
     scriptsDoNotRun: false,
     unreached: () => undefined,
@@ -155,6 +164,27 @@ test("monitor: events follow the answer, each as a notification", async () => {
   feed.tell({ kind: "created", interface: "carp9" });
   assert.deepEqual(await promise, { atMs: 1000, times: 1, event: { kind: "created", interface: "carp9" } });
   follower.close();
+});
+
+test("history: what its files do not have yet; accepted changes are part of it", async () => {
+  await engine.call("create", { name: "carp9" });
+  await engine.call("change", { name: "carp9", change: { pass: "sesame" } });
+  const { records, ...others } = await engine.call("history", {});
+  assert.deepEqual(others, { directory, boot: "01234567", nowUs: NOW.us });
+  assert.deepEqual(
+    records.map(({ event }) => event),
+    [
+      { kind: "changed", interface: "carp9", text: "carp9: created by root" },
+      { kind: "changed", interface: "carp9", text: "carp9: changed by root: pass" },
+    ],
+  );
+  assert.deepEqual(
+    records.map(({ seq, boot, atMs, times }) => [seq, boot, atMs, times]),
+    [
+      [1, "01234567", NOW.epochUs / 1000, 1],
+      [2, "01234567", NOW.epochUs / 1000, 1],
+    ],
+  );
 });
 
 test("create, interfaces, destroy: the next free name, in numeric order", async () => {
