@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createNetwork, type Host, type Network } from "../hosts/index.ts";
+import { createNetwork, eventually, type Host, type Network } from "../hosts/index.ts";
 import { lines } from "./doctor-pairs.ts";
 
 const KINDS: readonly (readonly [title: string, words: string])[] = [
@@ -50,6 +50,31 @@ describe("sound clusters", { concurrency: true }, () => {
         assert.deepEqual(await watched, [[], []]);
       });
     });
+});
+
+describe("a pair with ucarp", () => {
+  let lan: Network;
+  let a: Host;
+  before(async () => {
+    lan = await createNetwork();
+    a = await lan.host("a", { addresses: ["10.0.0.2/24"] });
+    const b = await lan.host("b", { addresses: ["10.0.0.3/24"] });
+    const ucarp = b.startUcarp({ vhid: 1, pass: "sesame", address: "10.0.0.1", source: "10.0.0.3" });
+    await Promise.all([a.startEngine(), ucarp.waitForState("MASTER")]);
+  });
+  after(() => lan.destroy());
+
+  test("no complaint of a master that answers with its own MAC", async () => {
+    await a.command(..."carp0 10.0.0.1/24 vhid 1 carpdev eth0 pass sesame advskew 100".split(" "));
+    const found = await eventually(
+      () => lines(a),
+      (all) => all.some((line) => line.startsWith("ok carp0 vhid 1: BACKUP, 10.0.0.3 heard")),
+    );
+    assert.deepEqual(
+      [...found, ...(await lines(a))].filter((line) => !line.startsWith("ok ")),
+      [],
+    );
+  });
 });
 
 /** What doctor complained of until then, asked again and again. No engine is no complaint here. */
