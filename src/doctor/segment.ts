@@ -74,7 +74,7 @@ function discardFinding(
       `look for the other host with ${source}; for a loop, ${LOOP_TODO}`,
     );
   const [kind, todo] = (cause && BY_CAUSE[cause]) ?? BY_COUNTER[counter] ?? (["malformed"] as const);
-  return fault(kind, subject, `${ago} it discarded: ${text}`, todo);
+  return fault(kind, subject, `${text.replace(`${subject}: `, "")}: discarded ${ago}`, todo);
 }
 
 type KindAndTodo = readonly [kind: FindingKind, todo: string];

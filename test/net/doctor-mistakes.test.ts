@@ -89,7 +89,8 @@ const MISTAKES: readonly Situation[] = [
     report: "https://github.com/acassen/keepalived/issues/2458",
     breaks: ({ b }) => b.command("carp0", "carppeer", "10.0.0.2"),
     at: "b",
-    first: /^error carp0: .*carppeer is set on this host only.* -> set carppeer on every host of the vhid/,
+    first:
+      /^error carp0: vhid 1: carppeer is set on this host only.* -> set carppeer on every host of the vhid/,
   },
   {
     title: "carppeer on the other host only",
@@ -97,7 +98,7 @@ const MISTAKES: readonly Situation[] = [
     breaks: ({ b }) => b.command("carp0", "carppeer", "10.0.0.2", "state", "master"),
     at: "a",
     first:
-      /^error carp0: .*carppeer is set on the other host only.* -> set carppeer on every host of the vhid/,
+      /^error carp0: vhid 1: carppeer is set on the other host only.* -> set carppeer on every host of the vhid/,
   },
   {
     title: "a carppeer that has no route",

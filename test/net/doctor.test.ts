@@ -154,7 +154,10 @@ describe("doctor", () => {
     );
     await eventually(
       () => complaints(a),
-      (found) => found.some((each) => / s ago it discarded: .*incorrect hash from 10\.0\.0\.66/.test(each)),
+      (found) =>
+        found.some((each) =>
+          /^error carp0: vhid 1: incorrect hash from 10\.0\.0\.66 on eth0: discarded \d+ s ago/.test(each),
+        ),
     );
   });
 

@@ -309,8 +309,8 @@ describe("interfaces", () => {
       packet({ counter: "badVhid", text: "long ago", atUs: NOW_US - 61 * SECOND }),
     ];
     assert.deepEqual(found({ views: [view({ discarded, nodes: [node({ ...since, heard })] })] }), [
-      "error carp0: 5 s ago it discarded: incorrect hash from 10.0.0.9",
-      "warning carp0: 6 s ago it discarded: TTL 1",
+      "error carp0: incorrect hash from 10.0.0.9: discarded 5 s ago",
+      "warning carp0: TTL 1: discarded 6 s ago",
     ]);
   });
 
@@ -329,7 +329,7 @@ describe("interfaces", () => {
     assert.deepEqual(
       found({ views: [view({ discarded: other, wrongDigests, nodes: [node({ ...since, heard })] })] }),
       [
-        "error carp0: 5 s ago it discarded: incorrect hash from 10.0.0.8",
+        "error carp0: incorrect hash from 10.0.0.8: discarded 5 s ago",
         "error carp0 vhid 1: 10.0.0.9 has no pass",
       ],
     );
@@ -370,7 +370,7 @@ describe("interfaces", () => {
     const shared = { ...own, device: "carp0", address: "10.0.0.1" };
     one(
       hearing({ cause: "digest", source: "10.0.0.1" }, [shared]),
-      /^error carp0: 5 s ago it discarded: a reason$/,
+      /^error carp0: a reason: discarded 5 s ago$/,
     );
     const peer = { ...heard, source: own.address, atUs: since.sinceUs };
     one(
