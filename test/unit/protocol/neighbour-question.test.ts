@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { neighbourQuestion, parseNeighbourAnswer } from "../../../src/protocol/neighbour-question.ts";
 import { forge } from "../../hosts/index.ts";
 
@@ -73,4 +74,16 @@ describe("an answer", () => {
         assert.equal(parseNeighbourAnswer(whole.subarray(0, length)), undefined, `${length}`);
     assert.equal(parseNeighbourAnswer(advertisement("0200000000000000")), undefined);
   });
+
+  test("is read from any bytes without an exception", () =>
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), fc.constantFrom(0x0806, 0x86dd), (payload, type) => {
+        const frame = Buffer.concat([Buffer.alloc(14), payload]);
+        frame.writeUInt16BE(type, 12);
+        parseNeighbourAnswer(frame);
+        const garbled = type === 0x0806 ? reply() : advertisement("020100005e000101");
+        garbled.set(payload.subarray(0, 20), 16);
+        parseNeighbourAnswer(garbled);
+      }),
+    ));
 });
