@@ -74,7 +74,7 @@ export const CHECK = {
   "vhid-reused": {
     level: "error",
     meaning: "One vhid stands for two things on a segment: they have one MAC address, and reject each other.",
-    todo: "Give each virtual host of a segment a vhid of its own; where these are different segments, give the carpdevs addresses that tell them apart.",
+    todo: "Give each virtual host of a segment a vhid of its own.",
   },
   "carpnodes-differ": {
     level: "error",
