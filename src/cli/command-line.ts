@@ -171,8 +171,7 @@ export function resultOf(outcome: Outcome, name: string): ProgramResult {
     case "misused": {
       const { message, usage } = outcome;
       const why = message === undefined ? "" : complaint(name, message);
-      const how = usage === undefined ? "" : `usage: ${calledAs(name, usage)}\n`;
-      return { stdout: "", stderr: `${why}${how}`, status: 2 };
+      return { stdout: "", stderr: `${why}usage: ${calledAs(name, usage)}\n`, status: 2 };
     }
   }
 }

@@ -15,8 +15,8 @@ export type Outcome =
   | { readonly kind: "failed"; readonly output: string }
   /** Exit status 1, `carpctl: MESSAGE`. */
   | { readonly kind: "refused"; readonly message: string }
-  /** Exit status 2: the words are not a command. `usage` is one line, without `usage: `; undefined: it would not help. */
-  | { readonly kind: "misused"; readonly usage: string | undefined; readonly message?: string | undefined };
+  /** Exit status 2: the words are not a command. `usage` is one line, without `usage: `. */
+  | { readonly kind: "misused"; readonly usage: string; readonly message?: string | undefined };
 
 export function done(output = "", warnings: readonly string[] = []): Outcome {
   return { kind: "done", output, warnings };
@@ -35,6 +35,6 @@ export function refused(message: string): Outcome {
   return { kind: "refused", message };
 }
 
-export function misused(usage: string | undefined, message?: string): Outcome {
+export function misused(usage: string, message?: string): Outcome {
   return { kind: "misused", usage, message };
 }

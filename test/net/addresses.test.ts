@@ -53,7 +53,8 @@ async function assertReaches(from: Host, ...targets: readonly string[]): Promise
 
 async function assertReachesFrom(source: string, host: Host, target: string): Promise<void> {
   const output = await host.run("ping", "-n", "-c", "2", "-w", "20", "-i", "0.01", "-I", source, target);
-  assert.match(output, /2 received/, output);
+  // A busy machine may send a third request before the second answer is there.
+  assert.match(output, / 0% packet loss/, output);
 }
 
 const forgetNeighbours = (host: Host) => host.run("ip", "neighbour", "flush", "all");

@@ -7,7 +7,7 @@ import { everyWord } from "../grammar/ifconfig/keywords.ts";
 import { suggestion } from "../grammar/suggestion.ts";
 import { commandsHelp, verbHelp } from "../grammar/verb-parser.ts";
 import { VERB_NAMES, VERBS } from "../grammar/verbs.ts";
-import { done, misused, type Outcome } from "../outcome.ts";
+import { done, type Outcome, refused } from "../outcome.ts";
 import { columns, parametersHelp, ROWS } from "../show/parameters-help.ts";
 import { wrapped } from "../show/table.ts";
 import { variableHelp, variablesHelp } from "../show/variables-help.ts";
@@ -45,8 +45,7 @@ export async function helpOn(topic: string | undefined): Promise<Outcome> {
   // A cause of a wrong digest, as --json has it.
   const cause = FINDINGS.get(`digest-${topic}`);
   if (cause !== undefined) return done(findingHelp(cause));
-  return misused(
-    undefined,
+  return refused(
     `help ${printable(topic)}: no such command, parameter, variable or finding${suggestion(topic, TOPICS)}`,
   );
 }

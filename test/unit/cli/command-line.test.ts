@@ -390,7 +390,7 @@ test("help is the same by either way, and tells of each word it lists", async ()
 test("help on what there is none on is refused", async () => {
   const err =
     "carpctl: help balancin: no such command, parameter, variable or finding (did you mean balancing?)\n";
-  assert.deepEqual(await called(["help", "balancin"]), { status: 2, out: "", err });
+  assert.deepEqual(await called(["help", "balancin"]), { status: 1, out: "", err });
   assert.equal((await called(["help", "no-carier"])).err.includes("(did you mean no-carrier?)"), true);
   assert.equal((await called(["help", "vhid", "pass"])).status, 2);
 });
