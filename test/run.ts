@@ -79,7 +79,7 @@ const turns: readonly (readonly Phase[])[] = [
     },
     { files: ["test/soak/**/*"], concurrency: 1, needsRoot: true, givesWay: false },
   ],
-  [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 2, needsRoot: true, givesWay: false }],
+  [{ files: [`test/net/@(${PUNCTUAL})`], concurrency: 3, needsRoot: true, givesWay: false }],
   [
     {
       files: [`test/net/@(${OF_EXECUTABLE})`],

@@ -10,6 +10,7 @@ import { addon } from "../../../src/kernel/native.ts";
 import { nativeNetlink } from "../../../src/kernel/netlink/native-netlink.ts";
 import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
 import { nativeUnixSockets } from "../../../src/kernel/process/native-unix-sockets.ts";
+import { nativeNeighbourSocket } from "../../../src/kernel/sockets/native-neighbour-socket.ts";
 import { nativeSockets } from "../../../src/kernel/sockets/native-sockets.ts";
 
 const native = addon as object;
@@ -117,6 +118,11 @@ const ofSockets: typeof free = {
   rejoin: [["uint32", 1]],
 };
 
+const ofNeighbourSocket: typeof free = {
+  open: [["int32", -1]],
+  send: [["bytes", bytes(42)]],
+};
+
 const ofReadiness: typeof free = {
   watch: [
     ["int32", -1],
@@ -215,6 +221,7 @@ const values: readonly (readonly [name: string, value: unknown, kinds: readonly 
 ];
 
 const sockets = new nativeSockets.Sockets(() => {});
+const neighbourSocket = new nativeNeighbourSocket.NeighbourSocket();
 const readiness = new nativeUnixSockets.Readiness(() => {});
 const netlink = new nativeNetlink.NetlinkSocket([], 4096, () => {});
 const object = new nativeBpf.BpfObject();
@@ -222,6 +229,7 @@ after(() => {
   sockets.shutdown();
   netlink.close();
   readiness.close();
+  neighbourSocket.close();
   object.close();
 });
 
@@ -263,6 +271,7 @@ for (const [what, on, methods] of [
   ["its constructors", native, constructors],
   ["packet sockets", sockets, ofSockets],
   ["a netlink socket", netlink, ofNetlink],
+  ["a socket for neighbours", neighbourSocket, ofNeighbourSocket],
   ["readiness of sockets", readiness, ofReadiness],
   ["the data path's programs", object, ofObject],
 ] as const)
@@ -286,15 +295,17 @@ test("every call of the addon that takes anything is tried here", () => {
       "close",
       "constructor",
       "BpfObject",
+      "NeighbourSocket",
+      "receive",
       "adopted",
     ],
   ];
-  const all = [native, sockets, netlink, readiness, object].flatMap((each) => [
+  const all = [native, sockets, netlink, neighbourSocket, readiness, object].flatMap((each) => [
     ...Object.keys(each),
     ...Object.getOwnPropertyNames(Object.getPrototypeOf(each)),
   ]);
-  const tried = [free, constructors, ofSockets, ofNetlink, ofReadiness, ofObject].flatMap((each) =>
-    Object.keys(each),
+  const tried = [free, constructors, ofSockets, ofNetlink, ofNeighbourSocket, ofReadiness, ofObject].flatMap(
+    (each) => Object.keys(each),
   );
   const objects = Object.getOwnPropertyNames(Object.prototype);
   const untried = all.filter((name) => ![...tried, ...takesNothing, ...objects].includes(name));
