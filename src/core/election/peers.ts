@@ -32,41 +32,38 @@ export type PeerChange =
 /** After so long counters have advanced with time, or have not: other implementations' stand still or count by one. */
 const TELLING_US: Micros = 3 * SECOND;
 
-/** The first counter heard of a peer, as the time of day that it shows. */
-interface FirstCounter {
-  readonly us: number;
-  readonly atUs: Micros;
+interface Known {
+  readonly first: Heard;
+  latest: Heard;
 }
 
 const MAX_PEERS = 16;
 const NOBODY: readonly PeerChange[] = [];
 
 export class Peers {
-  readonly #bySource = new Map<string, Peer>();
-  readonly #firstCounters = new Map<string, FirstCounter>();
+  readonly #bySource = new Map<string, Known>();
 
   /** Notes an accepted advertisement. @returns the peer that appeared, or left with a bow-out, by it */
   heard(heard: Heard): PeerChange | undefined {
-    const { source, advbase, advskew, demote, receivedUs: atUs } = heard;
+    const { source, advbase, advskew, demote } = heard;
     if (isBowOut(heard))
       return this.#bySource.delete(source) ? { kind: "peer-gone", source, reason: "left" } : undefined;
-    const known = this.#bySource.has(source);
-    if (!known && this.#bySource.size >= MAX_PEERS) return undefined;
-    const clockUs = this.#clockOf(heard);
-    this.#bySource.set(source, {
-      ...{ source, advbase, advskew, demote, atUs },
-      ...(clockUs === undefined ? {} : { clockUs }),
-    });
-    return known ? undefined : { kind: "peer-appeared", source, advbase, advskew, demote };
+    const known = this.#bySource.get(source);
+    if (known !== undefined) {
+      known.latest = heard;
+      return undefined;
+    }
+    if (this.#bySource.size >= MAX_PEERS) return undefined;
+    this.#bySource.set(source, { first: heard, latest: heard });
+    return { kind: "peer-appeared", source, advbase, advskew, demote };
   }
 
   /** Forgets the peers that have been silent for their own master-down time. @returns one change for each */
   silent(nowUs: Micros): readonly PeerChange[] {
     let gone = NOBODY;
-    for (const source of this.#firstCounters.keys())
-      if (!this.#bySource.has(source)) this.#firstCounters.delete(source);
-    for (const { source, advbase, advskew, atUs } of this.#bySource.values()) {
-      if (nowUs - atUs <= Math.max(masterDownUs(intervalUs(advbase, advskew)), SECOND)) continue;
+    for (const [source, { latest }] of this.#bySource) {
+      const downUs = masterDownUs(intervalUs(latest.advbase, latest.advskew));
+      if (nowUs - latest.receivedUs <= Math.max(downUs, SECOND)) continue;
       this.#bySource.delete(source);
       gone = [...gone, { kind: "peer-gone", source, reason: "silent" }];
     }
@@ -75,24 +72,21 @@ export class Peers {
 
   forget(): void {
     this.#bySource.clear();
-    this.#firstCounters.clear();
   }
 
   view(): Peer[] {
-    return [...this.#bySource.values()];
+    return [...this.#bySource.values()].map((known) => {
+      const { source, advbase, advskew, demote, receivedUs: atUs } = known.latest;
+      const clockUs = clockOf(known);
+      return { ...{ source, advbase, advskew, demote, atUs }, ...(clockUs === undefined ? {} : { clockUs }) };
+    });
   }
+}
 
-  #clockOf({ source, counter, receivedUs: atUs }: Heard): number | undefined {
-    const reading = readCounter(counter);
-    if (reading === undefined) return undefined;
-    const us = Number(reading.us);
-    const first = this.#firstCounters.get(source);
-    if (first === undefined) this.#firstCounters.set(source, { us, atUs });
-    else if (atUs - first.atUs >= TELLING_US) {
-      const advanced = us - first.us;
-      const passed = atUs - first.atUs;
-      if (2 * advanced > passed && advanced < 2 * passed) return us;
-    }
-    return undefined;
-  }
+function clockOf({ first, latest }: Known): number | undefined {
+  const [from, to] = [first, latest].map(({ counter }) => readCounter(counter)?.us);
+  const passed = latest.receivedUs - first.receivedUs;
+  if (from === undefined || to === undefined || passed < TELLING_US) return undefined;
+  const advanced = Number(to - from);
+  return 2 * advanced > passed && advanced < 2 * passed ? Number(to) : undefined;
 }
