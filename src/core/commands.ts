@@ -88,6 +88,8 @@ export interface CommandTarget {
   readonly sysctl: SysctlTree;
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
+  /** Advertisements that repeat others are handed over at once again. */
+  unfold(): void;
   emit(effect: Effect): void;
 }
 
@@ -315,6 +317,7 @@ export class Commands {
     const from = sysctl.get(write.name);
     if (write.name === "net.inet.carp.demotion") demotion.adjustGlobal(written, "sysctl");
     else sysctl.set(write.name, write.value);
+    this.#host.unfold();
     return { from, to: write.value };
   }
 }

@@ -81,6 +81,13 @@ export type Effect =
    */
   | { readonly kind: "expect-digests"; readonly interface: string; readonly forms: readonly SignedForm[] }
   /**
+   * Advertisements that repeat this frame but for counter and digest may wait: for the next master-down timer, for `unfold`,
+   * or for another frame of their virtual host. Then `repeated` tells of them.
+   */
+  | { readonly kind: "fold"; readonly carpdev: string; readonly frame: Uint8Array }
+  /** No frame may wait any more. */
+  | { readonly kind: "unfold" }
+  /**
    * Find out why a digest is wrong, beside all other work (DigestSearch); `digest-explained` follows with the same id. The
    * question holds passes.
    */

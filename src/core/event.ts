@@ -43,6 +43,18 @@ export interface Performed {
   readonly whileActive?: boolean | undefined;
 }
 
+/**
+ * Advertisements that repeat the frame of the last `fold` effect for this virtual host and family but for the counter and
+ * the digest, which is right.
+ */
+export interface Repeated {
+  readonly carpdev: string;
+  readonly vhid: number;
+  readonly family: Family;
+  /** In the order of arrival. */
+  readonly copies: readonly { readonly counter: bigint; readonly receivedUs: Micros }[];
+}
+
 export type Event =
   /** A frame with IP protocol 112 arrived on a carpdev. `receivedUs` is the kernel's time of receipt. */
   | {
@@ -51,6 +63,8 @@ export type Event =
       readonly bytes: Uint8Array;
       readonly receivedUs: Micros;
     }
+  /** Advertisements arrived that repeat others; all that waited of each virtual host among them. */
+  | { readonly kind: "repeated"; readonly all: readonly Repeated[] }
   /** A CARP packet reached this host on a device that none of its sockets listens on. */
   | { readonly kind: "stray"; readonly device: string; readonly family: Family }
   /** The rate limit dropped unauthenticated CARP packets unread. */

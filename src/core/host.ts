@@ -105,6 +105,7 @@ export class Host {
       demotion: this.#demotion,
       sysctl: this.#sysctl,
       balancing,
+      unfold: () => this.#receiver.unfold(),
       emit,
     });
   }
@@ -114,6 +115,9 @@ export class Host {
     switch (event.kind) {
       case "frame":
         this.#receiver.frame(event, now);
+        break;
+      case "repeated":
+        this.#receiver.repeated(event.all, now);
         break;
       case "stray":
         this.#receiver.stray(event, now);
@@ -436,6 +440,7 @@ export class Host {
       configuredAnew: ({ name }) => host.#failures.release({ kind: "device", interface: name }),
       demotion: host.#demotion,
       settingsChanged: (of, atOnce) => host.#noteChange(of, atOnce),
+      unfold: () => host.#receiver.unfold(),
       hasLeft: () => host.#interfaces.listen(),
       emit: (effect) => host.#emit(effect),
       log: (priority, text, fields) => host.#log(priority, text, fields),
@@ -452,6 +457,7 @@ export class Host {
     if (this.#changed.size === 0) return;
     const changed = [...this.#changed];
     this.#changed.clear();
+    this.#receiver.unfold();
     for (const [carpInterface, atOnce] of changed) carpInterface.settingsChanged(atOnce, now);
   }
 

@@ -138,8 +138,23 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
       unsigned: parsed.advertisement,
     };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
+  const accepted = { carpInterface, node, heard, form };
+  return staleness(accepted, carpdev, now) ?? accepted;
+}
+
+/** Why an advertisement with a valid digest is discarded: its counter is not new. */
+export function staleness(
+  { carpInterface, node, heard }: Accepted,
+  carpdev: string,
+  now: Instant,
+): Discarded | undefined {
+  const { source, counter } = heard;
   const stale = (what: string, cause: DiscardCause): Discarded => ({
-    ...discarded("badAuthentication", 4, `${virtualHost}: ${what}`),
+    statistic: "badAuthentication",
+    priority: 4,
+    text: `${carpInterface.name}: vhid ${node.vhid}: ${what} from ${source} on ${carpdev}`,
+    carpInterface,
+    source,
     cause,
     stale: { node, heard },
   });
@@ -150,8 +165,7 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
       carpInterface.appearance.isAddressed(source) ? "own" : "recorded",
     );
   const replay = carpInterface.replayOf(node, heard, now);
-  if (replay !== undefined) return stale(`replay detected: ${replay}`, "recorded");
-  return { carpInterface, node, heard, form };
+  return replay === undefined ? undefined : stale(`replay detected: ${replay}`, "recorded");
 }
 
 /** A packet that is refused as CARP may be VRRP's: it is counted as before, and named for what it is. */

@@ -7,8 +7,9 @@ import { sourceMac } from "../protocol/frame.ts";
 import type { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { intervalUs } from "./election/timing.ts";
-import type { Event } from "./event.ts";
-import { type Accepted, checkInput, type Discarded, type ReceivingHost } from "./input.ts";
+import type { VirtualHost } from "./election/virtual-host.ts";
+import type { Event, Repeated } from "./event.ts";
+import { type Accepted, checkInput, type Discarded, type ReceivingHost, staleness } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
 import type { Family, Instant, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
@@ -28,6 +29,10 @@ export class Receiver {
   readonly #host: HostOfReceiver;
   readonly #virtualRouters = new VirtualRouters();
   readonly #unicasts = new UnicastMasters();
+  /** Whether any have waited since `unfold`. */
+  #folds = false;
+  /** The last advertisements whose repetitions wait, or did, by family. */
+  readonly #folded = new WeakMap<VirtualHost, { readonly [family in Family]?: Accepted }>();
 
   constructor(host: HostOfReceiver) {
     this.#host = host;
@@ -50,7 +55,43 @@ export class Receiver {
     if (verdict.concedes) {
       verdict.node.concededTo(verdict.heard, now);
       if (this.#unicasts.heard(verdict)) this.#noteUnicasts(verdict, now);
-    } else verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
+      return;
+    }
+    verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
+    if (!verdict.carpInterface.mayFold(verdict)) return;
+    this.#folded.set(verdict.node, { ...this.#folded.get(verdict.node), [verdict.heard.family]: verdict });
+    this.#folds = true;
+    this.#host.emit({ kind: "fold", carpdev, frame: bytes });
+  }
+
+  /** Called when a state or a setting changes: what no longer mattered may matter again. */
+  unfold(): void {
+    if (this.#folds) this.#host.emit({ kind: "unfold" });
+    this.#folds = false;
+  }
+
+  /** Advertisements arrived that repeat others. */
+  repeated(all: readonly Repeated[], now: Instant): void {
+    const accepted = all.flatMap((each) => this.#lastOf(each, now) ?? []);
+    // Before any of them is accepted, which tells who has been silent.
+    for (const { node, heard } of accepted) node.meet(heard);
+    for (const { carpInterface, node, heard, form } of accepted) carpInterface.accept(node, heard, form, now);
+  }
+
+  /** Checks the counters of repeated advertisements. @returns the last one, if it is accepted */
+  #lastOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted | undefined {
+    const node = this.#host.with(carpdev, vhid)?.node(vhid);
+    const former = node && this.#folded.get(node)?.[family];
+    this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
+    if (former === undefined || !this.#host.allow) return undefined;
+    let last: Accepted | undefined;
+    for (const copy of copies) {
+      const repeated = { ...former, heard: { ...former.heard, ...copy } };
+      const stale = staleness(repeated, carpdev, now);
+      if (stale === undefined) last = repeated;
+      else this.#discard(stale, now);
+    }
+    return last;
   }
 
   /** A packet arrived on a device that carries no carp interface. */

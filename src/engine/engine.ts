@@ -132,6 +132,7 @@ export class Engine {
       frames: (frames) => {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
       },
+      repeated: (all) => this.handle({ kind: "repeated", all }),
       stray: (device, family) => this.handle({ kind: "stray", device, family }),
       deaf: (carpdev, error) =>
         this.handle({ kind: "performed", part: { kind: "listening", carpdev }, errors: [error] }),
@@ -144,9 +145,13 @@ export class Engine {
       events: {
         link: (link) => {
           this.#wire.mtuChanged(link.name, link.mtu);
+          this.catchUp();
           this.handle({ kind: "link", link });
         },
-        linkGone: (name) => this.handle({ kind: "link-gone", name }),
+        linkGone: (name) => {
+          this.catchUp();
+          this.handle({ kind: "link-gone", name });
+        },
         unfit: (name, why) => this.handle({ kind: "unfit-link", name, why }),
         placed: (name, errors, harm, whileActive) => {
           const part = { kind: "device", interface: name } as const;
@@ -185,6 +190,11 @@ export class Engine {
   follow(follower: (transition: Transition) => void): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
+  }
+
+  /** Has the host know all that has arrived so far: advertisements that repeat others may wait. */
+  catchUp(): void {
+    this.#wire.drain();
   }
 
   get dataPathObstacle(): string | undefined {

@@ -141,6 +141,12 @@ export class Performer {
       case "expect-digests":
         wire.expectDigests(effect.interface, effect.forms);
         break;
+      case "fold":
+        wire.fold(effect.carpdev, effect.frame);
+        break;
+      case "unfold":
+        wire.unfold();
+        break;
       case "explain-digest": {
         const { id, question } = effect;
         explain(question, (explanation) =>

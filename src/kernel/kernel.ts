@@ -3,6 +3,7 @@
  * with real sockets, netlink and eBPF; they hold no CARP rule.
  */
 
+import type { Repeated } from "../core/event.ts";
 import type { Device, Family, Filter, Harm, Instant, Link, Micros, Transmission } from "../core/model.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 
@@ -60,6 +61,13 @@ export interface Wire {
   neighbours(): readonly NeighbourInUse[];
   /** The MAC of a peer; undefined: the kernel has none. */
   resolved(neighbour: Neighbour, mac: Uint8Array | undefined): void;
+  /**
+   * Advertisements that repeat this frame but for counter and digest, which is right, wait for `drain`, `unfold` or another
+   * frame of their virtual host, and are delivered together then. For the frame that is being delivered.
+   */
+  fold(carpdev: string, frame: Uint8Array): void;
+  /** Lets no frame wait any more. */
+  unfold(): void;
   /** Delivers, before it returns, every frame that has arrived so far. */
   drain(): void;
   shutdown(): void;
@@ -80,6 +88,8 @@ export interface NeighbourInUse extends Neighbour {
 
 export interface WireEvents {
   frames(frames: readonly ReceivedFrame[]): void;
+  /** Told in its place among the frames, by the last copies. */
+  repeated(all: readonly Repeated[]): void;
   /** CARP reached this host on a device no packet socket of ours listens on. */
   stray(device: string, family: Family): void;
   /** The socket of a carpdev receives nothing any more. It has to be opened again. @param error in words */

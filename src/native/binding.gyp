@@ -38,6 +38,7 @@
         'process/scheduling.cc',
         'process/tcp_socket.cc',
         'process/unix_socket.cc',
+        'sockets/folding.cc',
         'sockets/hmac_prefilter.cc',
         'sockets/neighbour_socket.cc',
         'sockets/packet_socket.cc',

@@ -57,6 +57,7 @@ async function exported(count: number, times: number): Promise<{ ms: number; byt
   const engine: Measured = {
     version: "0",
     host,
+    catchUp: () => {},
     now,
     startedUs: 0,
     delays: new Delays(),

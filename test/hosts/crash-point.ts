@@ -52,6 +52,8 @@ const HARMLESS = new Set([
   "receiveBytes",
   "sendBytes",
   "closeSocket",
+  "fold",
+  "unfold",
 ]);
 
 type Call = (...words: unknown[]) => unknown;

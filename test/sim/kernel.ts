@@ -227,6 +227,9 @@ export class SimulatedKernel implements Alarms {
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
         neighbours: () => [],
         resolved: nothing,
+        // Every frame is delivered at once.
+        fold: nothing,
+        unfold: nothing,
         drain: () => this.#read(),
         shutdown: nothing,
       },

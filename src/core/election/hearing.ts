@@ -50,9 +50,14 @@ export class Hearing {
     return this.#quickPeers.shortestUs(nowUs);
   }
 
+  /** Notes the peer of an advertisement. @returns how that changes the peers */
+  meet(heard: Heard): PeerChange | undefined {
+    return this.#peers.heard(heard);
+  }
+
   /** Updates the peers, also by an advertisement. @returns their changes */
   peerChanges(nowUs: Micros, heard?: Heard): readonly PeerChange[] {
-    const changed = heard && this.#peers.heard(heard);
+    const changed = heard && this.meet(heard);
     const silent = this.#peers.silent(nowUs);
     return changed === undefined ? silent : [...silent, changed];
   }

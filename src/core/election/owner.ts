@@ -21,6 +21,8 @@ export interface Owner {
   readonly counterStyle: CounterStyle;
   /** A node became MASTER or ceased to be. */
   mastershipChanged(): void;
+  /** Advertisements that repeat others are handed over at once again: a node decides about them anew. */
+  unfold(): void;
   /** A node has sent a bow-out. */
   bowedOut(): void;
   emit(effect: Effect): void;

@@ -15,8 +15,15 @@ import { Concession, slowerThan } from "./concession.ts";
 import { Hearing } from "./hearing.ts";
 import { Mastership, type Said } from "./mastership.ts";
 import type { Owner } from "./owner.ts";
+import type { PeerChange } from "./peers.ts";
 import { PreemptDelay } from "./preempt-delay.ts";
-import { decideAsBackup, decideAsMaster, type Standing, staysAfterTie } from "./rules.ts";
+import {
+  type BackupDecision,
+  decideAsBackup,
+  decideAsMaster,
+  type Standing,
+  staysAfterTie,
+} from "./rules.ts";
 import { intervalUs, isBowOut, LINGER_US, masterDownUs, SECOND } from "./timing.ts";
 
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
@@ -168,6 +175,12 @@ export class VirtualHost {
     this.#givesWay = this.#leaving;
   }
 
+  /** The host of this advertisement is there: one that is accepted before this one does not make it silent. */
+  meet(heard: Heard): void {
+    const change = this.#hearing.meet(heard);
+    if (change !== undefined) this.#tell(change);
+  }
+
   /** An advertisement with a valid digest arrived for this virtual host. */
   accept(heard: Heard, now: Instant): void {
     this.#followPeers(now, heard);
@@ -176,6 +189,14 @@ export class VirtualHost {
     if (this.#lostLease(now.us, now)) return;
     if (this.#state === "MASTER") this.#heardAsMaster(other, now);
     else if (this.#state === "BACKUP") this.#heardAsBackup(other, now);
+  }
+
+  /**
+   * Whether more advertisements like this one only restart the master-down time, as long as no setting changes. One that
+   * this host will preempt when its delay is over does not.
+   */
+  mayFold(heard: Heard): boolean {
+    return this.#state === "BACKUP" && this.#decideAsBackup(heard, this.#owner.preempt) === "wait";
   }
 
   /** Whether this is a master's advertisement and that master has to give way to this host. */
@@ -301,8 +322,11 @@ export class VirtualHost {
 
   /** Emits the changes of peers. Called with every event, at least once in a master-down time. */
   #followPeers(now: Instant, heard?: Heard): void {
-    for (const change of this.#hearing.peerChanges(now.us, heard))
-      this.#owner.emit({ ...change, interface: this.#owner.name, vhid: this.vhid });
+    for (const change of this.#hearing.peerChanges(now.us, heard)) this.#tell(change);
+  }
+
+  #tell(change: PeerChange): void {
+    this.#owner.emit({ ...change, interface: this.#owner.name, vhid: this.vhid });
   }
 
   #heardAsMaster(other: HeardAtInterval, now: Instant): void {
@@ -320,15 +344,21 @@ export class VirtualHost {
 
   #heardAsBackup(other: HeardAtInterval, now: Instant): void {
     this.#concession.heard(other);
-    const { advbase } = this.#owner;
     // A demotion may end with this very advertisement (send-record.ts), before settingsChanged tells of it.
     this.#preemptDelay.demoted(this.#effective.demote, now.us);
-    const preempt = this.#owner.preempt && now.us >= this.#mayPreemptAtUs;
-    const own = { ...this.#standing, advbase, preempt };
-    const { intervalUs, demote } = other;
-    const decision = decideAsBackup(own, { intervalUs, demote, bowsOut: isBowOut(other) });
+    const decision = this.#decideAsBackup(other, this.#owner.preempt && now.us >= this.#mayPreemptAtUs);
     if (decision === "wait") this.#waitForMaster(other.receivedUs);
     else this.#takeOver({ kind: decision }, now, advertisementCause(other));
+  }
+
+  #decideAsBackup(heard: Heard, preempt: boolean): BackupDecision {
+    const own = { ...this.#standing, advbase: this.#owner.advbase, preempt };
+    const { advbase, advskew, demote } = heard;
+    return decideAsBackup(own, {
+      intervalUs: intervalUs(advbase, advskew),
+      demote,
+      bowsOut: isBowOut(heard),
+    });
   }
 
   /**
@@ -438,6 +468,7 @@ export class VirtualHost {
         reason: reasonText(reason),
       },
     );
+    this.#owner.unfold();
     const transition = { interface: name, vhid: this.vhid, from, to, reason, addresses };
     this.#owner.emit({ kind: "transition", ...transition, ...(cause && { cause }) });
     if (from === "MASTER") this.#mastership.end();

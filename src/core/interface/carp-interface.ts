@@ -49,6 +49,8 @@ export interface Host {
   readonly graceUs: Micros;
   readonly counters: CounterBook;
   readonly replayDefence: ReplayDefence;
+  /** Advertisements that repeat others are handed over at once again. */
+  unfold(): void;
   link(name: string): Link | undefined;
   /** What the kernel does not have of this interface. */
   notInPlace(of: CarpInterface): NotInPlace;
@@ -277,6 +279,7 @@ export class CarpInterface implements Owner {
     }
     this.#configuration = next;
     this.#host.configurationChanged(this);
+    this.#host.unfold();
     this.signing.change(
       next,
       { isElsewhere: place(previous) !== place(next), graceUs: this.#host.graceUs },
@@ -387,6 +390,20 @@ export class CarpInterface implements Owner {
     if (!this.#master) this.finishLeaving();
   }
 
+  /** Whether advertisements that repeat this one may wait for the master-down timer: nothing else depends on them. */
+  mayFold({
+    node,
+    heard,
+    form,
+  }: {
+    readonly node: VirtualHost;
+    readonly heard: Heard;
+    readonly form: SignedAs;
+  }): boolean {
+    const { believed } = this.signing;
+    return !this.isLeaving && believed.length === 1 && form.linkLocals === "none" && node.mayFold(heard);
+  }
+
   /** Before a node answers: a peer may understand the one form of digest only. */
   #followForm({ vhid, counters }: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
     const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
@@ -493,6 +510,10 @@ export class CarpInterface implements Owner {
 
   bowedOut(): void {
     this.#placement.filter(this.#filter);
+  }
+
+  unfold(): void {
+    this.#host.unfold();
   }
 
   emit(effect: Effect): void {

@@ -34,6 +34,7 @@ export type Served = Pick<
   | "version"
   | "host"
   | "ready"
+  | "catchUp"
   | "now"
   | "command"
   | "replace"
@@ -189,6 +190,7 @@ async function answer<M extends Method>(
   const denied = denial(method, checked.params, caller.peer, carpGroup());
   if (denied !== undefined) throw new JSONRPCErrorException(denied, ErrorCode.permission);
   await engine.ready;
+  engine.catchUp();
   const { uid } = caller.peer;
   const unprotected = uid === 0 ? undefined : exposure(method, checked.params, engine.host.configuration);
   if (unprotected !== undefined) throw new JSONRPCErrorException(unprotected, ErrorCode.permission);

@@ -18,6 +18,7 @@ export type Measured = Pick<
   Engine,
   | "version"
   | "host"
+  | "catchUp"
   | "now"
   | "startedUs"
   | "delays"
@@ -214,6 +215,7 @@ let expected = 0;
  * @param turn resolves when the rest may be read
  */
 export async function readMetrics(engine: Measured, turn: () => Promise<void>): Promise<Buffer> {
+  engine.catchUp();
   const readings: Reading[] = [];
   for (const [at, name] of engine.host.interfaceNames().entries()) {
     if (at > 0 && at % INTERFACES_IN_A_TURN === 0) await turn();

@@ -11,6 +11,14 @@ export interface NativeBatch {
   readonly bytes: ArrayBuffer;
   /** Four numbers a frame: handle, receive time (CLOCK_BOOTTIME, microseconds), offset in `bytes`, length. */
   readonly frames: Float64Array;
+  /**
+   * Four numbers for advertisements of a virtual host that were folded, in the order of their last ones: handle, vhid,
+   * family (4 or 6), how many.
+   */
+  readonly repeated: Float64Array;
+  /** The receive times and the counters of all of these, in the same order. */
+  readonly copyTimes: Float64Array;
+  readonly copyCounters: BigUint64Array;
   /** Two numbers for each packet received where no packet socket is open: interface index, family (4 or 6). */
   readonly strays: Float64Array;
   /** Three numbers for packets that the rate limit dropped: interface index, family (4 or 6), how many. */
@@ -46,6 +54,13 @@ export interface Sockets {
    * Replaces the owner's forms. @returns false when OpenSSL offers no such digest: then every frame passes.
    */
   setForms(owner: string, forms: readonly SignedForm[]): boolean;
+  /**
+   * Frames that repeat this one, which was delivered last of its virtual host and family, are folded: they wait for
+   * `drain`, `unfold` or another frame of that virtual host. Does nothing while another one is under way.
+   */
+  fold(handle: number, frame: Uint8Array): void;
+  /** Folds no more; what was folded is delivered. */
+  unfold(): void;
   /** Asks for the next batch: none is delivered after one that was, until this is called. */
   ready(): void;
   /** Everything that has arrived, read from the sockets here and now. */

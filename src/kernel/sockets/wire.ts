@@ -3,7 +3,8 @@
  * frames to carpdevs and decides which send errors count; it never looks inside a frame.
  */
 
-import type { Family, Transmission } from "../../core/model.ts";
+import type { Repeated } from "../../core/event.ts";
+import type { Family, Micros, Transmission } from "../../core/model.ts";
 import { macBytes } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import type { ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
@@ -14,6 +15,12 @@ import { Neighbours } from "./neighbours.ts";
 interface Listening {
   readonly handle: number;
   readonly index: number;
+}
+
+/** Advertisements that were folded, and the time of the last one. */
+interface Folded extends Omit<Repeated, "carpdev"> {
+  readonly handle: number;
+  readonly lastUs: Micros;
 }
 
 /** A failed system call, and its errno name. */
@@ -45,6 +52,20 @@ const familyOf = (number: number | undefined): Family => (number === 4 ? 4 : 6);
 const failureOf = (call: string, error: string): Failure => ({ call, error });
 const textOf = ({ call, error }: Failure) => `${call}: ${error}`;
 
+function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[] {
+  const found: Folded[] = [];
+  let copy = 0;
+  for (let at = 0; at < repeated.length; at += 4) {
+    const [handle = 0, vhid = 0, family, count = 0] = repeated.subarray(at, at + 4);
+    const copies = Array.from({ length: count }, () => ({
+      counter: copyCounters[copy] ?? 0n,
+      receivedUs: copyTimes[copy++] ?? 0,
+    }));
+    found.push({ handle, vhid, family: familyOf(family), copies, lastUs: copyTimes[copy - 1] ?? 0 });
+  }
+  return found;
+}
+
 export function createWire(events: WireEvents): Wire {
   const sockets = new nativeSockets.Sockets((batch) => {
     deliver(batch);
@@ -58,20 +79,44 @@ export function createWire(events: WireEvents): Wire {
   const tooSmall = new Set<string>();
   /** Errors of the last packets to unicast peers that had no way there. */
   const unreached = new Map<string, string>();
+  /** The frames of the batch under way whose repetitions wait. */
+  const toFold: { readonly handle: number; readonly frame: Uint8Array }[] = [];
   /** Multicast MACs to receive, by the index of the carpdev. */
   const memberships = new Map<number, Set<string>>();
 
   function deliver(batch: NativeBatch): void {
-    const heard: ReceivedFrame[] = [];
     const { bytes, frames, strays, rateLimited, deaf } = batch;
+    const repeated = repeatedIn(batch);
+    let told = 0;
+    let heard: ReceivedFrame[] = [];
+    const tell = () => {
+      if (heard.length > 0) events.frames(heard);
+      heard = [];
+    };
+    const tellRepeated = (untilUs: Micros) => {
+      const all: Repeated[] = [];
+      for (let next = repeated[told]; next !== undefined && next.lastUs <= untilUs; next = repeated[++told]) {
+        const { handle, vhid, family, copies } = next;
+        const carpdev = carpdevs.get(handle);
+        if (carpdev !== undefined) all.push({ carpdev, vhid, family, copies });
+      }
+      if (all.length === 0) return;
+      tell();
+      events.repeated(all);
+    };
     for (let at = 0; at < frames.length; at += 4) {
+      const receivedUs = frames[at + 1] ?? 0;
+      tellRepeated(receivedUs);
       const carpdev = carpdevs.get(frames[at] ?? 0);
       // Its socket was closed while the frame was queued.
       if (carpdev === undefined) continue;
-      const receivedUs = frames[at + 1] ?? 0;
       heard.push({ carpdev, bytes: new Uint8Array(bytes, frames[at + 2], frames[at + 3]), receivedUs });
     }
-    if (heard.length > 0) events.frames(heard);
+    tell();
+    tellRepeated(Number.POSITIVE_INFINITY);
+    // Not before, because a frame behind one of these may say something else.
+    for (const { handle, frame } of toFold) sockets.fold(handle, frame);
+    toFold.length = 0;
 
     for (let at = 0; at < strays.length; at += 2) {
       const index = strays[at] ?? 0;
@@ -210,6 +255,16 @@ export function createWire(events: WireEvents): Wire {
     neighbours: () => neighbours.look(),
 
     resolved: (neighbour, mac) => neighbours.learn(neighbour, mac),
+
+    fold(carpdev, frame) {
+      const on = listening.get(carpdev);
+      if (on !== undefined) toFold.push({ handle: on.handle, frame });
+    },
+
+    unfold() {
+      toFold.length = 0;
+      sockets.unfold();
+    },
 
     drain() {
       deliver(sockets.drain());

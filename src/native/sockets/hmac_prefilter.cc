@@ -2,11 +2,11 @@
 
 #include "sockets/hmac_prefilter.h"
 
-#include <linux/if_ether.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include "sockets/advertisement.h"
 
 // Node exports OpenSSL's functions to addons, but its headers are not among those of Node-API. These few are the same
 // in every version since 1.1.
@@ -35,21 +35,6 @@ constexpr uint8_t kOuterPad = 0x5c;
 // One advertisement comes over both families, and copies of it by switches that fail over.
 constexpr uint32_t kRepetitions = 64;
 
-// Offsets in an advertisement.
-constexpr size_t kVhidAt = 1;
-constexpr size_t kCounterAt = 8;
-constexpr size_t kDigestAt = 16;
-constexpr size_t kAdvertisementBytes = 36;
-
-// The advertisement in a frame; nullptr when the frame is too short for one.
-const uint8_t* advertisementIn(const uint8_t* frame, size_t length) {
-  if (length < ETH_HLEN + 1) return nullptr;
-  const unsigned type = static_cast<unsigned>(frame[12] << 8 | frame[13]);
-  const size_t headerBytes = type == ETH_P_IP ? (frame[ETH_HLEN] & 0xf) * size_t{4} : 40;
-  if (length < ETH_HLEN + headerBytes + kAdvertisementBytes) return nullptr;
-  return frame + ETH_HLEN + headerBytes;
-}
-
 }  // namespace
 
 HmacPrefilter::HmacPrefilter() : scratch_(EVP_MD_CTX_new()) {}
@@ -69,7 +54,7 @@ bool HmacPrefilter::setForms(const std::string& owner, const std::vector<SignedF
   forget(owner);
   std::vector<uint8_t> vhids;
   for (const SignedForm& form : forms) {
-    ExpectedDigest expected{owner, nullptr, nullptr};
+    ExpectedDigest expected{owner, ++lastForm_, nullptr, nullptr};
     const size_t prefixBytes = form.message.size() - kCounterBytes;
     if (!scratch_ || !begin(expected.inner, form.key, kInnerPad) || !begin(expected.outer, form.key, kOuterPad) ||
         EVP_DigestUpdate(expected.inner.get(), form.message.data(), prefixBytes) != 1) {
@@ -94,15 +79,21 @@ void HmacPrefilter::forget(const std::string& owner) {
   vhidsOf_.erase(known);
 }
 
-bool HmacPrefilter::passes(const uint8_t* frame, size_t length) {
-  if (!isUsable_ || vhidsOf_.empty()) return true;
-  const uint8_t* advertisement = advertisementIn(frame, length);
-  if (advertisement == nullptr) return false;
+HmacPrefilter::Verdict HmacPrefilter::judge(const uint8_t* frame, size_t length) {
+  if (!isUsable_ || vhidsOf_.empty()) return {true, 0};
+  const uint64_t form = formOf(frame, length);
+  if (form == 0) return {false, 0};
+  return {!isRecording(frame + headerBytesOf(frame, length) + kDigestAt), form};
+}
+
+uint64_t HmacPrefilter::formOf(const uint8_t* frame, size_t length) {
+  const size_t headerBytes = headerBytesOf(frame, length);
+  if (!isUsable_ || headerBytes == 0) return 0;
+  const uint8_t* advertisement = frame + headerBytes;
   for (const ExpectedDigest& expected : expected_[advertisement[kVhidAt]]) {
-    if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt))
-      return !isRecording(advertisement + kDigestAt);
+    if (matches(expected, advertisement + kCounterAt, advertisement + kDigestAt)) return expected.form;
   }
-  return false;
+  return 0;
 }
 
 bool HmacPrefilter::isRecording(const uint8_t* digest) {

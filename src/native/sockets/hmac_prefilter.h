@@ -1,6 +1,6 @@
 // HmacPrefilter: tells frames with a new authenticated advertisement from all others, for a small part of what JavaScript
 // needs to check one, so that a flood of forgeries or of recordings cannot crowd out the authentic ones. It never replaces that check:
-// a frame that passes is validated from its first byte by src/protocol.
+// a frame that passes is validated from its first byte by src/protocol, or is like one that was (folding.h).
 #pragma once
 
 #include <array>
@@ -10,6 +10,8 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "sockets/advertisement.h"
 
 // OpenSSL's, which Node exports to addons; see hmac_prefilter.cc.
 struct evp_md_ctx_st;
@@ -26,7 +28,6 @@ struct SignedForm {
 class HmacPrefilter {
  public:
   static constexpr size_t kKeyBytes = 20;
-  static constexpr size_t kCounterBytes = 8;
 
   HmacPrefilter();
 
@@ -34,9 +35,16 @@ class HmacPrefilter {
   // frame passes from now on.
   bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
 
+  struct Verdict {
+    bool passes;
+    // The form that its digest has; 0: none, or there are no forms.
+    uint64_t form;
+  };
   // Whether the frame carries an advertisement with the digest of one of the forms, and not one that has passed often: a
   // recording. Without forms every frame passes.
-  bool passes(const uint8_t* frame, size_t length);
+  Verdict judge(const uint8_t* frame, size_t length);
+  // The form that the digest of the frame's advertisement has, by a number that no other form ever has; 0: none.
+  uint64_t formOf(const uint8_t* frame, size_t length);
 
  private:
   struct Release {
@@ -47,6 +55,7 @@ class HmacPrefilter {
   // The two hashes of a form's HMAC, with everything but the counter already taken in.
   struct ExpectedDigest {
     std::string owner;
+    uint64_t form;
     Context inner;
     Context outer;
   };
@@ -70,6 +79,7 @@ class HmacPrefilter {
     uint32_t times = 0;
   };
   std::vector<Passed> passed_ = std::vector<Passed>(kPassed);
+  uint64_t lastForm_ = 0;
   bool isUsable_ = true;
 };
 

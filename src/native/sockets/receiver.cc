@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "process/clock.h"
+#include "sockets/advertisement.h"
 
 namespace carp {
 namespace {
@@ -52,8 +53,6 @@ void sleepUntil(int64_t atNs) {
   const timespec wait{0, std::min(waitNs, kTogetherNs)};
   nanosleep(&wait, nullptr);
 }
-
-int familyOf(const uint8_t* frame) { return frame[12] == 0x08 ? 4 : 6; }
 
 }  // namespace
 
@@ -95,6 +94,7 @@ void Receiver::stop() {
   raw4_.close();
   raw6_.close();
   queue_ = {};
+  folding_ = {};
   unauthenticated_.clear();
   strays_.clear();
   stopEvent_ = {};
@@ -127,7 +127,9 @@ Failure Receiver::open(int ifindex, uint32_t& handle) {
 
 void Receiver::close(uint32_t handle) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (listening_.erase(handle) > 0) excludeListened();
+  if (listening_.erase(handle) == 0) return;
+  folding_.forget(handle);
+  excludeListened();
 }
 
 PacketSocket* Receiver::find(uint32_t handle) {
@@ -263,8 +265,10 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
     from.latestNs = receivedNs;
     const uint32_t length = buffers_.messages[i].msg_len;
     const uint8_t* bytes = buffers_.bytes[i];
-    if (prefilter_.passes(bytes, length)) {
-      add(handle, receivedNs, bytes, length);
+    const HmacPrefilter::Verdict verdict = prefilter_.judge(bytes, length);
+    if (verdict.passes) {
+      if (!folding_.take(handle, bytes, length, verdict.form, receivedNs, queue_.repeated))
+        add(handle, receivedNs, bytes, length);
     } else if (unauthenticated_.size() < kUnauthenticatedAtOnce && from.limit.take(now.bootNs)) {
       unauthenticated_.push_back({handle, receivedNs, {bytes, bytes + length}});
     } else {
@@ -299,6 +303,31 @@ void Receiver::add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, si
   queue_.bytes.insert(queue_.bytes.end(), bytes, bytes + length);
 }
 
+void Receiver::fold(uint32_t handle, const uint8_t* frame, size_t length) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const size_t headerBytes = headerBytesOf(frame, length);
+  if (headerBytes == 0 || listening_.count(handle) == 0) return;
+  // One that waits in the queue may say something else: the last one taken decides.
+  const auto isOfSame = [&](const Frame& each) {
+    const uint8_t* queued = queue_.bytes.data() + each.offset;
+    const size_t itsHeaderBytes = headerBytesOf(queued, each.length);
+    return each.handle == handle && itsHeaderBytes != 0 && familyOf(queued) == familyOf(frame) &&
+           queued[itsHeaderBytes + kVhidAt] == frame[headerBytes + kVhidAt];
+  };
+  if (std::any_of(queue_.frames.begin(), queue_.frames.end(), isOfSame)) return;
+  folding_.expect(handle, frame, length, prefilter_.formOf(frame, length));
+}
+
+void Receiver::unfold() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    folding_.end(queue_.repeated);
+    if (wakePending_ || queue_.repeated.empty()) return;
+    wakePending_ = true;
+  }
+  wake_();
+}
+
 Batch Receiver::takeLocked() {
   for (size_t i = 0; i < kUnauthenticatedPerBatch && !unauthenticated_.empty(); i++, unauthenticated_.pop_front()) {
     const UnauthenticatedFrame& frame = unauthenticated_.front();
@@ -319,6 +348,9 @@ Batch Receiver::takeLocked() {
   // Each socket's frames are in order already, and stay so: their times never decrease.
   std::stable_sort(taken.frames.begin(), taken.frames.end(),
                    [](const Frame& a, const Frame& b) { return a.receivedNs < b.receivedNs; });
+  std::stable_sort(taken.repeated.begin(), taken.repeated.end(), [](const Repeated& a, const Repeated& b) {
+    return a.copies.back().receivedNs < b.copies.back().receivedNs;
+  });
   return taken;
 }
 
@@ -349,6 +381,7 @@ Batch Receiver::drain() {
     for (int reads = 0; reads < kDrainReadsOfStrays && readStrays(*raw, kBatch); reads++) {
     }
   }
+  folding_.flush(queue_.repeated);
   return takeLocked();
 }
 

@@ -1,5 +1,5 @@
 // Receiver: every socket that receives, and the one thread that reads them. The thread moves frames from the sockets
-// into a bounded queue and says when there is something in it; drain() does the same on the caller's thread. One mutex
+// into a bounded queue, or folds them, and says when there is something in the queue; drain() does the same on the caller's thread. One mutex
 // guards all reading, so a frame is either still in its socket or already in the queue. Unauthenticated frames and
 // strays pass a rate limit; it counts those it drops.
 #pragma once
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "support/descriptor.h"
+#include "sockets/folding.h"
 #include "sockets/hmac_prefilter.h"
 #include "sockets/packet_socket.h"
 #include "sockets/raw_socket.h"
@@ -49,7 +50,9 @@ struct Batch {
   std::vector<Stray> strays;
   std::vector<RateLimited> rateLimited;
   std::vector<Deaf> deaf;
-  size_t size() const { return frames.size() + strays.size() + deaf.size(); }
+  // In the order of their last copies.
+  std::vector<Repeated> repeated;
+  size_t size() const { return frames.size() + strays.size() + deaf.size() + repeated.size(); }
   bool empty() const { return size() == 0 && rateLimited.empty(); }
 };
 
@@ -86,10 +89,14 @@ class Receiver {
   Batch take();
   // Advertisements with the digest of one of these forms pass without a rate limit. See HmacPrefilter::setForms.
   bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
+  // Frames that repeat this one of that socket, which was taken, wait until drain(), fold no more, or another frame of their
+  // virtual host.
+  void fold(uint32_t handle, const uint8_t* frame, size_t length);
+  void unfold();
   // Asks to be woken again: at once when there is something in the queue. Under a flood there always is, and taking
   // everything as it comes would leave time for nothing else.
   void ready();
-  // Takes the queue and everything that had reached a socket when it was called.
+  // Takes the queue, everything that had reached a socket when it was called, and what was folded.
   Batch drain();
 
  private:
@@ -148,6 +155,7 @@ class Receiver {
   std::deque<UnauthenticatedFrame> unauthenticated_;
   std::deque<Stray> strays_;
   HmacPrefilter prefilter_;
+  Folding folding_;
   RateLimit strays4_;
   RateLimit strays6_;
   // Dropped packets were last reported at.

@@ -21,8 +21,9 @@ class Sockets;
 void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<Sockets, void, deliver>;
 
-// { bytes, frames: [handle, receivedUs, offset, length]*, strays: [ifindex, family]*,
-//   rateLimited: [ifindex, family, count]*, deaf: [handle, errno]* }
+// { bytes, frames: [handle, receivedUs, offset, length]*, repeated: [handle, vhid, family, copies]*,
+//   copyTimes: receivedUs*, copyCounters: counter*, strays: [ifindex, family]*, rateLimited: [ifindex, family, count]*,
+//   deaf: [handle, errno]* }
 Napi::Object toObject(Napi::Env env, const Batch& batch) {
   Napi::ArrayBuffer memory = Napi::ArrayBuffer::New(env, batch.bytes.size());
   if (!batch.bytes.empty()) std::memcpy(memory.Data(), batch.bytes.data(), batch.bytes.size());
@@ -33,6 +34,23 @@ Napi::Object toObject(Napi::Env env, const Batch& batch) {
     *at++ = static_cast<double>(frame.receivedNs / 1000);
     *at++ = static_cast<double>(frame.offset);
     *at++ = frame.length;
+  }
+  size_t copies = 0;
+  for (const Repeated& each : batch.repeated) copies += each.copies.size();
+  Napi::Float64Array repeated = Napi::Float64Array::New(env, batch.repeated.size() * 4);
+  Napi::Float64Array copyTimes = Napi::Float64Array::New(env, copies);
+  Napi::BigUint64Array copyCounters = Napi::BigUint64Array::New(env, copies);
+  at = repeated.Data();
+  copies = 0;
+  for (const Repeated& each : batch.repeated) {
+    *at++ = each.handle;
+    *at++ = each.vhid;
+    *at++ = each.family;
+    *at++ = static_cast<double>(each.copies.size());
+    for (const Copy& copy : each.copies) {
+      copyTimes[copies] = static_cast<double>(copy.receivedNs / 1000);
+      copyCounters[copies++] = copy.counter;
+    }
   }
   Napi::Float64Array strays = Napi::Float64Array::New(env, batch.strays.size() * 2);
   at = strays.Data();
@@ -56,6 +74,9 @@ Napi::Object toObject(Napi::Env env, const Batch& batch) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("bytes", memory);
   result.Set("frames", frames);
+  result.Set("repeated", repeated);
+  result.Set("copyTimes", copyTimes);
+  result.Set("copyCounters", copyCounters);
   result.Set("strays", strays);
   result.Set("rateLimited", rateLimited);
   result.Set("deaf", deaf);
@@ -83,6 +104,8 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::closeRaw>("closeRaw"),
                                            InstanceMethod<&Sockets::sendUnicast>("sendUnicast"),
                                            InstanceMethod<&Sockets::setForms>("setForms"),
+                                           InstanceMethod<&Sockets::fold>("fold"),
+                                           InstanceMethod<&Sockets::unfold>("unfold"),
                                            InstanceMethod<&Sockets::ready>("ready"),
                                            InstanceMethod<&Sockets::drain>("drain"),
                                            InstanceMethod<&Sockets::shutdown>("shutdown"),
@@ -206,7 +229,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
       }
       SignedForm& added = forms.emplace_back(
           SignedForm{static_cast<uint8_t>(vhid.As<Napi::Number>().Uint32Value()), bytesOf(key), bytesOf(message)});
-      if (added.key.size() != HmacPrefilter::kKeyBytes || added.message.size() < HmacPrefilter::kCounterBytes) {
+      if (added.key.size() != HmacPrefilter::kKeyBytes || added.message.size() < kCounterBytes) {
         Napi::TypeError::New(info.Env(), "a form: key must have 20 bytes, message at least 8")
             .ThrowAsJavaScriptException();
         return {};
@@ -218,6 +241,17 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   static std::vector<uint8_t> bytesOf(const Napi::Value& value) {
     const auto bytes = value.As<Napi::Uint8Array>();
     return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
+  }
+
+  // fold(handle, frame: Uint8Array)
+  void fold(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::bytes})) return;
+    const auto frame = info[1].As<Napi::Uint8Array>();
+    receiver_.fold(handleOf(info), frame.Data(), frame.ByteLength());
+  }
+
+  void unfold(const Napi::CallbackInfo&) {
+    if (running_) receiver_.unfold();
   }
 
   void ready(const Napi::CallbackInfo&) { ready(); }

@@ -67,6 +67,7 @@ export class ControlledEngine {
           return engine.station.host;
         },
         ready: Promise.resolve(),
+        catchUp: () => {},
         now: () => this.station.now,
         command: async (command) => {
           this.#assertMay(command);

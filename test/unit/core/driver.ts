@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { Segment as Hub, type Plugged, SECOND, World } from "../../../src/cluster/plan/world.ts";
 import type { Command } from "../../../src/core/command.ts";
 import type { Effect } from "../../../src/core/effect.ts";
-import type { Event, Timer } from "../../../src/core/event.ts";
+import type { Event, Repeated, Timer } from "../../../src/core/event.ts";
 import { Host, type Outcome } from "../../../src/core/host.ts";
 import type { InterfaceChange } from "../../../src/core/interface/configuration.ts";
 import type {
@@ -22,6 +22,7 @@ import type {
   VirtualHostState,
 } from "../../../src/core/model.ts";
 import type { NodeView } from "../../../src/core/view.ts";
+import { Folding } from "./folding.ts";
 
 export { SECOND, World };
 
@@ -41,7 +42,11 @@ export interface StationOptions {
   readonly counterFloor?: bigint;
   /** Its system clock is ahead by this. Two hosts' clocks never agree exactly. */
   readonly epochOffsetUs?: Micros;
+  /** Its wire folds frames that repeat others. */
+  readonly folds?: boolean;
 }
+
+const NOT_FOLDED = { folded: false, before: [] };
 
 export class Station implements Plugged {
   readonly world: World;
@@ -61,6 +66,7 @@ export class Station implements Plugged {
   epochOffsetUs: Micros;
   /** Whether the engine is stopped: its socket fills up, its timers wait. */
   isStalled = false;
+  readonly #folding: Folding | undefined;
   readonly #socket: { readonly carpdev: string; readonly bytes: Uint8Array; readonly receivedUs: Micros }[] =
     [];
 
@@ -70,6 +76,7 @@ export class Station implements Plugged {
     const before = world.add(this);
     this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * before);
     this.host = new Host({ balancing, counterFloor });
+    this.#folding = options.folds === true ? new Folding() : undefined;
     for (const each of links) this.link(each);
     this.take();
   }
@@ -121,11 +128,17 @@ export class Station implements Plugged {
     if (timer === undefined) return;
     this.#performed(() => {
       this.#drain();
+      if (timer.kind === "master-down") this.catchUp();
       const dueUs = this.timers.get(timer);
       if (dueUs === undefined || dueUs > this.world.us) return [];
       this.timers.delete(timer);
       return this.host.handle({ kind: "timer", timer }, this.now);
     });
+  }
+
+  /** Handles what waits because it repeats what was heard. */
+  catchUp(): void {
+    for (const event of repeatedOf(this.#folding?.flush())) this.#perform(this.host.handle(event, this.now));
   }
 
   resume(): void {
@@ -261,6 +274,15 @@ export class Station implements Plugged {
         case "advertise":
           this.#advertise(effect);
           break;
+        case "expect-digests":
+          this.#folding?.expectDigests(effect.interface, effect.forms);
+          break;
+        case "fold":
+          this.#folding?.fold(effect.carpdev, effect.frame);
+          break;
+        case "unfold":
+          this.#reported.push(...repeatedOf(this.#folding?.unfold()));
+          break;
         default:
           break;
       }
@@ -288,9 +310,17 @@ export class Station implements Plugged {
   }
 
   #drain(): void {
-    for (let frame = this.#socket.shift(); frame !== undefined; frame = this.#socket.shift())
-      this.#perform(this.host.handle({ kind: "frame", ...frame }, this.now));
+    for (let frame = this.#socket.shift(); frame !== undefined; frame = this.#socket.shift()) {
+      const { carpdev, bytes, receivedUs } = frame;
+      const { folded, before } = this.#folding?.receive(carpdev, bytes, receivedUs) ?? NOT_FOLDED;
+      for (const event of repeatedOf(before)) this.#perform(this.host.handle(event, this.now));
+      if (!folded) this.#perform(this.host.handle({ kind: "frame", ...frame }, this.now));
+    }
   }
+}
+
+function repeatedOf(all: readonly Repeated[] = []): Event[] {
+  return all.length === 0 ? [] : [{ kind: "repeated", all }];
 }
 
 /** Names a timer: `carp0/1/advertise`, `carp0/grace`, `retry`. */

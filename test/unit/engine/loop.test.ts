@@ -183,6 +183,8 @@ class Station {
         },
         neighbours: () => [],
         resolved: () => {},
+        fold: () => {},
+        unfold: () => {},
         drain: () => {},
         shutdown: () => {},
       },

@@ -1,14 +1,21 @@
 /** A wire that records the frames and events it delivers, and lets a test wait for them. */
 
+import type { Repeated } from "../../../src/core/event.ts";
 import type { ReceivedFrame, Wire } from "../../../src/kernel/kernel.ts";
 import { createWire } from "../../../src/kernel/sockets/wire.ts";
+import { internetChecksum } from "../../../src/protocol/checksum.ts";
 
 const PATIENCE_MS = 20_000;
 
 export interface Listener {
   readonly wire: Wire;
   readonly frames: ReceivedFrame[];
+  readonly repeated: Repeated[];
   readonly strays: string[];
+  /** The order of what was heard. */
+  readonly heard: ("frame" | "repeated")[];
+  /** Whether frames that repeat what was heard may wait. */
+  fold: boolean;
   /** Number of unauthenticated packets that the rate limit dropped, by device and family. */
   readonly rateLimited: Map<string, number>;
   /** Resolves when the condition holds, looked at whenever something was heard. */
@@ -17,12 +24,23 @@ export interface Listener {
 
 export function listen(): Listener {
   const frames: ReceivedFrame[] = [];
+  const repeated: Repeated[] = [];
   const strays: string[] = [];
   const rateLimited = new Map<string, number>();
   let look = () => {};
+  const heard: ("frame" | "repeated")[] = [];
   const wire = createWire({
-    frames(heard) {
-      frames.push(...heard);
+    frames(arrived) {
+      for (const frame of arrived) {
+        frames.push(frame);
+        heard.push("frame");
+        if (listener.fold) wire.fold(frame.carpdev, frame.bytes);
+      }
+      look();
+    },
+    repeated(all) {
+      repeated.push(...all);
+      heard.push("repeated");
       look();
     },
     stray(device, family) {
@@ -38,9 +56,12 @@ export function listen(): Listener {
       look();
     },
   });
-  return {
+  const listener: Listener = {
     wire,
+    heard,
+    fold: false,
     frames,
+    repeated,
     strays,
     rateLimited,
     until: (what, condition) =>
@@ -55,6 +76,7 @@ export function listen(): Listener {
         look();
       }),
   };
+  return listener;
 }
 
 const ETHERNET_BYTES = 14;
@@ -71,6 +93,7 @@ export function advertisementFrame(from: Buffer, number: number, length = IPV4_B
   frame[22] = 255;
   frame[23] = 112;
   Buffer.from([10, 0, 0, 1, 224, 0, 0, 18]).copy(frame, 26);
+  frame.writeUInt16BE(internetChecksum(frame.subarray(14, 34)), 24);
   frame.writeUInt32BE(number, ETHERNET_BYTES + IPV4_BYTES);
   return frame.subarray(0, ETHERNET_BYTES + length);
 }

@@ -116,6 +116,10 @@ const ofSockets: typeof free = {
     ["list", []],
   ],
   rejoin: [["uint32", 1]],
+  fold: [
+    ["uint32", 1],
+    ["bytes", bytes(70)],
+  ],
 };
 
 const ofNeighbourSocket: typeof free = {
@@ -288,6 +292,7 @@ test("every call of the addon that takes anything is tried here", () => {
       "closeRaw",
       "take",
       "wake",
+      "unfold",
       "ready",
       "drain",
       "shutdown",
@@ -365,6 +370,8 @@ test("a closed object refuses every call", () => {
   assert.ok(typeof closed.open(1) === "object" && closed.openRaw() !== undefined);
   assert.notEqual(closed.send(1, bytes(60)), 0);
   assert.equal(closed.drain().frames.length, 0);
+  closed.fold(1, bytes(70));
+  closed.unfold();
   closed.ready();
   closed.shutdown();
   const silent = new nativeNetlink.NetlinkSocket([], 4096, () => {});

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { after, afterEach, before, beforeEach, describe, it, test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { createClock } from "../../../src/kernel/process/clock.ts";
 import { encodeAdvertisement } from "../../../src/protocol/advertisement.ts";
@@ -522,6 +522,113 @@ test("carp's groups are joined at the link and at both IP layers, and left with 
   for (const group of ["01:00:5e:00:00:12", "33:33:00:00:00:12", "224.0.0.18", "ff02::12"]) {
     assert.ok(!groups().includes(`${group}`), `${group} is still joined:\n${groups()}`);
   }
+});
+
+/** Sends this advertisement and waits until it is delivered; those that repeat it may wait from then on. */
+async function sendAndFold(frame: Buffer): Promise<void> {
+  near.wire.send("left", { family: 4, frame });
+  await far.until("the first one", () => far.frames.some(({ bytes }) => frame.equals(bytes)));
+  far.frames.length = 0;
+}
+
+/** The counters that were delivered: of frames, and of those that were folded. */
+const delivered = () => far.frames.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(14 + 20 + 8));
+const folded = () => far.repeated.flatMap(({ copies }) => copies.map(({ counter }) => counter));
+
+describe("advertisements that repeat one that may be folded", () => {
+  beforeEach(() => {
+    expectAll();
+    far.fold = true;
+  });
+
+  it("wait until the wire is drained, and come together with their times", async () => {
+    await sendAndFold(signed("sesame", 1n));
+    const clock = createClock();
+    const beforeUs = clock.now().us;
+    for (const counter of [2n, 3n, 5n])
+      near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
+    near.wire.send("left", { family: 4, frame: signed("wrong", 6n) });
+    await far.until("the forgery", () => far.frames.length > 0);
+    assert.deepEqual([delivered(), folded()], [[6n], []]);
+    far.wire.drain();
+    assert.deepEqual([delivered(), folded()], [[6n], [2n, 3n, 5n]]);
+    const [{ carpdev, vhid, family, copies = [] } = {}] = far.repeated;
+    assert.deepEqual({ carpdev, vhid, family }, { carpdev: "right", vhid: 1, family: 4 });
+    const times = copies.map(({ receivedUs }) => receivedUs);
+    assert.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+    );
+    for (const us of times) assert.ok(us >= beforeUs && us <= clock.now().us);
+    far.wire.drain();
+    assert.equal(folded().length, 3);
+  });
+
+  it("come before the next one that says anything else, or whose counter is not greater, which is delivered at once", async () => {
+    const put = (at: number, byte: number) => (frame: Buffer) => void frame.writeUInt8(byte, at);
+    const spoil = (at: number) => (frame: Buffer) => void frame.writeUInt8(frame.readUInt8(at) ^ 1, at);
+    const [ip4, carp] = [14, 14 + 20];
+    const others = [
+      ...[put(6, 2), put(ip4 + 1, 0x20), put(ip4 + 8, 254), put(ip4 + 15, 9)],
+      ...[put(carp + 2, 1), put(carp + 4, 1), put(carp + 5, 2)],
+      // The checksums.
+      ...[spoil(ip4 + 10), spoil(carp + 6)],
+      (frame: Buffer) => void signed("sesame", 12n).copy(frame),
+    ];
+    for (const [number, change] of others.entries()) {
+      const first = 10n + 100n * BigInt(number);
+      await sendAndFold(signed("sesame", first));
+      far.repeated.length = 0;
+      far.fold = false;
+      for (const counter of [first + 1n, first + 2n])
+        near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
+      const other = signed("sesame", first + 3n);
+      change(other);
+      near.wire.send("left", { family: 4, frame: other });
+      await far.until("the other one", () => far.frames.some(({ bytes }) => other.equals(bytes)));
+      assert.deepEqual(far.heard.slice(-2), ["repeated", "frame"], `change ${number}`);
+      assert.deepEqual(folded(), [first + 1n, first + 2n]);
+      // From then on each is delivered.
+      near.wire.send("left", { family: 4, frame: signed("sesame", first + 4n) });
+      await far.until("the next one", () => far.frames.length > 1);
+      far.fold = true;
+    }
+  });
+
+  it("are delivered one by one when they are no longer to wait, or are too many", async () => {
+    await sendAndFold(signed("sesame", 1n));
+    near.wire.send("left", { family: 4, frame: signed("sesame", 2n) });
+    near.wire.send("left", { family: 4, frame: signed("wrong", 3n) });
+    await far.until("the forgery", () => far.frames.length > 0);
+    far.wire.unfold();
+    await far.until("what waited", () => folded().length > 0);
+    assert.deepEqual(folded(), [2n]);
+    far.frames.length = 0;
+    await sendAndFold(signed("sesame", 4n));
+    for (let counter = 5n; counter < 25n; counter++)
+      near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
+    await far.until("the one too many", () => far.frames.length > 0);
+    assert.equal(folded().length, 17);
+  });
+
+  it("are those of the same pass on the same carpdev", async () => {
+    const [thatEnd, other] = cable("left2", "right2");
+    far.wire.open("right2", other.index);
+    near.wire.open("left2", thatEnd.index);
+    await sendAndFold(signed("sesame", 1n));
+    // The same bytes elsewhere, and the same vhid signed with a pass that another interface has.
+    const { forms } = new Authentication({ pass: "elsewhere", vhid: 1, addresses: ["10.0.0.1"] });
+    far.wire.expectDigests("carp9", forms);
+    near.wire.send("left2", { family: 4, frame: signed("sesame", 2n) });
+    const authentication = new Authentication({ pass: "elsewhere", vhid: 1, addresses: ["10.0.0.1"] });
+    const frame = advertisementFrame(left.mac, 0);
+    const fields = { vhid: 1, advskew: 0, advbase: 1, demote: 0, counter: 3n };
+    frame.set(encodeAdvertisement(fields, authentication), frame.length - 36);
+    near.wire.send("left", { family: 4, frame });
+    await far.until("both", () => far.frames.length > 1);
+    assert.deepEqual([delivered().toSorted(), folded()], [[2n, 3n], []]);
+    ip("link delete left2");
+  });
 });
 
 test("a hundred times opened and closed, no descriptor is left", () => {

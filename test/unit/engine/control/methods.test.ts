@@ -86,6 +86,7 @@ beforeEach(async () => {
     get ready() {
       return ready;
     },
+    catchUp: () => {},
     now: () => NOW,
     command: async (command) => {
       commands.push(command);

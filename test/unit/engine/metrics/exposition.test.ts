@@ -49,6 +49,7 @@ function engine(interfaces: number, description = "www"): Measured & { host: Hos
   return {
     version: "1.2.3",
     host,
+    catchUp: () => {},
     now: () => NOW,
     startedUs: 4_000_000,
     delays: new Delays(),
