@@ -31,7 +31,7 @@ export type Outcome = { readonly error: string } | (Done & { readonly effects: r
 export interface HostOptions {
   /** `true`: this host can filter packets for several nodes. Otherwise the reason why not. */
   readonly balancing: true | string;
-  /** In place of HMAC-SHA1, for simulated hosts. */
+  /** In place of node:crypto's HMAC-SHA1: a quicker one, or for simulated hosts a quicker function. */
   readonly hmac?: Hmac | undefined;
   /** The greatest advertisement counter that an earlier engine may have sent: ours will be greater. */
   readonly counterFloor?: bigint | undefined;

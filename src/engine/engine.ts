@@ -21,6 +21,7 @@ import type { Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../k
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
+import { hmacSha1 } from "../kernel/sockets/hmac.ts";
 import { createWire } from "../kernel/sockets/wire.ts";
 import { Commands } from "./commands.ts";
 import { Feed } from "./control/feed.ts";
@@ -106,7 +107,7 @@ export class Engine {
     this.#dataPath = dataPath;
     const { obstacle } = this.#dataPath;
     const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
-    this.host = new Host({ balancing, counterFloor: state.counterFloor });
+    this.host = new Host({ balancing, counterFloor: state.counterFloor, hmac: hmacSha1 });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#setReady = resolve;

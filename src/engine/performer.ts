@@ -43,8 +43,8 @@ interface Work {
   readonly sequence: Sequence;
   /** Number of times the lease of each virtual host has been taken away, by vhid. */
   readonly revocations: Map<number, number>;
-  /** The last advertisement of each virtual host, by vhid: one that waits is not sent behind a later one. */
-  readonly latest: Map<number, Effect>;
+  /** Number of advertisements of each virtual host, by vhid: one that waits is not sent behind a later one. */
+  readonly advertisements: Map<number, number>;
 }
 
 export class Performer {
@@ -99,15 +99,16 @@ export class Performer {
         log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined, effect.fields);
         break;
       case "advertise": {
-        const { sequence, latest } = this.#work(effect.interface);
-        latest.set(effect.vhid, effect);
+        const { sequence, advertisements } = this.#work(effect.interface);
+        const number = (advertisements.get(effect.vhid) ?? 0) + 1;
+        advertisements.set(effect.vhid, number);
         if (!effect.waits) {
           this.#advertise(effect);
           break;
         }
         const isRevoked = this.#watchLease(effect);
         sequence.push(() => {
-          if (!isRevoked() && latest.get(effect.vhid) === effect) this.#advertise(effect);
+          if (!isRevoked() && advertisements.get(effect.vhid) === number) this.#advertise(effect);
         });
         break;
       }
@@ -296,7 +297,7 @@ export class Performer {
     const work: Work = {
       sequence: new Sequence(this.#options.enter),
       revocations: new Map(),
-      latest: new Map(),
+      advertisements: new Map(),
     };
     this.#works.set(name, work);
     return work;

@@ -11,12 +11,16 @@ import { Heap } from "./heap.ts";
 
 interface Armed {
   readonly timer: Timer;
+  /** `DISARMED` once it was taken. */
   atUs: Micros;
   /** Its time in the queue: `atUs`, or an earlier one if it was put off since. */
   queuedUs: Micros;
   readonly order: number;
   place: number;
 }
+
+/** The time of a timer that was taken and not armed again. */
+const DISARMED = Number.POSITIVE_INFINITY;
 
 /** Delivered in one go; whatever else has happened is looked at before the next ones. */
 const MOST_TOGETHER = 64;
@@ -63,7 +67,9 @@ export class Timers {
   take(timer: Timer): boolean {
     const armed = this.#armed.get(timer);
     if (armed === undefined || armed.atUs > this.#clock.now().us) return false;
-    this.cancel(timer);
+    // It stays known, because most timers are armed again at once.
+    armed.atUs = DISARMED;
+    this.#queue.remove(armed);
     return true;
   }
 
@@ -111,7 +117,8 @@ export class Timers {
       this.#isRinging = false;
       // Whatever was not taken, because one before it threw an error, is due still.
       for (const armed of due)
-        if (this.#armed.get(armed.timer) === armed && armed.place < 0) this.#enqueue(armed);
+        if (this.#armed.get(armed.timer) === armed && armed.place < 0 && armed.atUs !== DISARMED)
+          this.#enqueue(armed);
       this.#setAlarm(this.#next()?.atUs ?? Number.POSITIVE_INFINITY);
     }
   }

@@ -15,6 +15,7 @@
 #include "process/tcp_socket.h"
 #include "process/unix_socket.h"
 #include "bpf/tcx.h"
+#include "sockets/hmac_sha1.h"
 #include "sockets/neighbour_socket.h"
 #include "sockets/wire.h"
 
@@ -24,6 +25,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initBpfObject(env, exports);
   carp::initClock(env, exports);
   carp::initClsact(env, exports);
+  carp::initHmacSha1(env, exports);
   carp::initLocal(env, exports);
   carp::initMemory(env, exports);
   carp::initNeighbourSocket(env, exports);

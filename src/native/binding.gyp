@@ -40,6 +40,7 @@
         'process/unix_socket.cc',
         'sockets/folding.cc',
         'sockets/hmac_prefilter.cc',
+        'sockets/hmac_sha1.cc',
         'sockets/neighbour_socket.cc',
         'sockets/packet_socket.cc',
         'sockets/raw_socket.cc',

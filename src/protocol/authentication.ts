@@ -3,7 +3,7 @@
  * never tells which byte of a digest was wrong.
  */
 
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
 import { addressBytes, compareBytes, isLinkLocal, macBytes } from "./address.ts";
 
 const DIGEST_BYTES = 20;
@@ -28,10 +28,16 @@ export interface AuthenticationOptions {
   readonly hmac?: Hmac | undefined;
 }
 
-/** HMAC-SHA1 with 20 bytes; or a quicker function in its place, where hosts are simulated that forge nothing. */
-export type Hmac = (key: KeyObject, message: Uint8Array) => Uint8Array;
+/**
+ * HMAC-SHA1 with a key: a function from messages to 20 bytes, which the next call may overwrite. Or a quicker function in
+ * its place, where hosts are simulated that forge nothing.
+ */
+export type Hmac = (key: Uint8Array) => (message: Uint8Array) => Uint8Array;
 
-const hmacSha1: Hmac = (key, message) => createHmac("sha1", key).update(message).digest();
+const hmacSha1: Hmac = (key) => {
+  const secret = createSecretKey(key);
+  return (message) => createHmac("sha1", secret).update(message).digest();
+};
 
 /**
  * Whether a digest covers the link-local addresses: OpenBSD leaves them out, FreeBSD and NetBSD cover them.
@@ -66,13 +72,12 @@ interface Message {
 
 /**
  * Signs and verifies for one virtual host as it is configured. All that does not change between two advertisements
- * is laid out once. (One HMAC over the whole message was measured to cost less than copying two kept hash states,
- * up to some sixty IPv6 addresses.)
+ * is laid out once.
  */
 export class Authentication {
   readonly #vhid: number;
-  readonly #key: KeyObject;
-  readonly #hmac: Hmac;
+  readonly #key: Uint8Array;
+  readonly #hmac: ReturnType<Hmac>;
   /** The message with room for the counter at its end. */
   readonly #message: Message;
   /** The message with the link-local addresses, the other form in use; undefined when there are none. */
@@ -83,8 +88,8 @@ export class Authentication {
     if (!Number.isInteger(vhid) || vhid < 1 || vhid > 255)
       throw new RangeError(`vhid ${vhid}: must be 1..255`);
     this.#vhid = vhid;
-    this.#key = createSecretKey(keyOf(options.pass));
-    this.#hmac = options.hmac ?? hmacSha1;
+    this.#key = keyOf(options.pass);
+    this.#hmac = (options.hmac ?? hmacSha1)(this.#key);
     const global = addresses.filter((address) => !isLinkLocal(address));
     const over = (covered: readonly string[]) =>
       layOut({ vhid, lladdr: options.handSetLladdr, addresses: Buffer.concat(digestOrder(covered)) });
@@ -115,10 +120,9 @@ export class Authentication {
 
   /** Every form that it verifies, counters 0, for the native receiver, which checks digests by itself. */
   get forms(): SignedForm[] {
-    const key = new Uint8Array(this.#key.export());
     return this.#messages.map(({ bytes }) => ({
       vhid: this.#vhid,
-      key,
+      key: this.#key,
       message: bytes.slice().fill(0, bytes.length - COUNTER_BYTES),
     }));
   }
@@ -135,7 +139,7 @@ export class Authentication {
   #digest({ bytes, counterPlace }: Message, counter: bigint): Uint8Array {
     if (counter < 0n || counter > 0xffff_ffff_ffff_ffffn) throw new RangeError("counter: must fit 64 bits");
     counterPlace.setBigUint64(0, counter);
-    return this.#hmac(this.#key, bytes);
+    return this.#hmac(bytes);
   }
 }
 

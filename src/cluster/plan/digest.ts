@@ -7,7 +7,7 @@ import type { Hmac } from "../../protocol/authentication.ts";
 
 const DIGEST_BYTES = 20;
 
-export const quickDigest: Hmac = (_key, message) => {
+export const quickDigest: Hmac = () => (message) => {
   let [a, b] = [0x811c9dc5, 0x1000193];
   for (let at = 0; at < message.length; at++) {
     a = Math.imul(a ^ (message[at] as number), 0x01000193);

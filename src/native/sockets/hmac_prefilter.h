@@ -12,9 +12,7 @@
 #include <vector>
 
 #include "sockets/advertisement.h"
-
-// OpenSSL's, which Node exports to addons; see hmac_prefilter.cc.
-struct evp_md_ctx_st;
+#include "sockets/hmac_sha1.h"
 
 namespace carp {
 
@@ -27,10 +25,6 @@ struct SignedForm {
 
 class HmacPrefilter {
  public:
-  static constexpr size_t kKeyBytes = 20;
-
-  HmacPrefilter();
-
   // Replaces the forms of one owner; a digest of any owner's passes. False when OpenSSL offers no such digest: then every
   // frame passes from now on.
   bool setForms(const std::string& owner, const std::vector<SignedForm>& forms);
@@ -47,21 +41,12 @@ class HmacPrefilter {
   uint64_t formOf(const uint8_t* frame, size_t length);
 
  private:
-  struct Release {
-    void operator()(evp_md_ctx_st* context) const;
-  };
-  using Context = std::unique_ptr<evp_md_ctx_st, Release>;
-
-  // The two hashes of a form's HMAC, with everything but the counter already taken in.
+  // A form; everything but the counter is already taken in.
   struct ExpectedDigest {
     std::string owner;
     uint64_t form;
-    Context inner;
-    Context outer;
+    HmacSha1 hmac;
   };
-
-  static bool begin(Context& context, const std::vector<uint8_t>& key, uint8_t pad);
-  bool matches(const ExpectedDigest& expected, const uint8_t* counter, const uint8_t* digest);
 
   void forget(const std::string& owner);
   bool isRecording(const uint8_t* digest);
@@ -70,7 +55,6 @@ class HmacPrefilter {
   std::array<std::vector<ExpectedDigest>, 256> expected_;
   // The vhids of each owner's forms.
   std::unordered_map<std::string, std::vector<uint8_t>> vhidsOf_;
-  Context scratch_;
   // The digests that passed, each where a part of it says until another one takes the place. As many as hundreds of virtual
   // hosts send in some seconds: whoever repeats recordings to crowd others out needs more than these.
   static constexpr size_t kPassed = 4096;

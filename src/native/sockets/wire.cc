@@ -229,7 +229,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
       }
       SignedForm& added = forms.emplace_back(
           SignedForm{static_cast<uint8_t>(vhid.As<Napi::Number>().Uint32Value()), bytesOf(key), bytesOf(message)});
-      if (added.key.size() != HmacPrefilter::kKeyBytes || added.message.size() < kCounterBytes) {
+      if (added.key.size() != HmacSha1::kKeyBytes || added.message.size() < kCounterBytes) {
         Napi::TypeError::New(info.Env(), "a form: key must have 20 bytes, message at least 8")
             .ThrowAsJavaScriptException();
         return {};

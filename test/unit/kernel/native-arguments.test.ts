@@ -10,6 +10,7 @@ import { addon } from "../../../src/kernel/native.ts";
 import { nativeNetlink } from "../../../src/kernel/netlink/native-netlink.ts";
 import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
 import { nativeUnixSockets } from "../../../src/kernel/process/native-unix-sockets.ts";
+import { nativeHmac } from "../../../src/kernel/sockets/hmac.ts";
 import { nativeNeighbourSocket } from "../../../src/kernel/sockets/native-neighbour-socket.ts";
 import { nativeSockets } from "../../../src/kernel/sockets/native-sockets.ts";
 
@@ -122,6 +123,13 @@ const ofSockets: typeof free = {
   ],
 };
 
+const ofHmac: typeof free = {
+  digest: [
+    ["bytes", bytes(40)],
+    ["bytes", bytes(20)],
+  ],
+};
+
 const ofNeighbourSocket: typeof free = {
   open: [["int32", -1]],
   send: [["bytes", bytes(42)]],
@@ -180,6 +188,7 @@ const ofObject: typeof free = {
 };
 
 const constructors: typeof free = {
+  HmacSha1: [["bytes", bytes(20)]],
   Sockets: [["function", () => {}]],
   Readiness: [["function", () => {}]],
   NetlinkSocket: [
@@ -225,6 +234,7 @@ const values: readonly (readonly [name: string, value: unknown, kinds: readonly 
 ];
 
 const sockets = new nativeSockets.Sockets(() => {});
+const hmac = new nativeHmac.HmacSha1(bytes(20));
 const neighbourSocket = new nativeNeighbourSocket.NeighbourSocket();
 const readiness = new nativeUnixSockets.Readiness(() => {});
 const netlink = new nativeNetlink.NetlinkSocket([], 4096, () => {});
@@ -274,6 +284,7 @@ for (const [what, on, methods] of [
   ["the addon's functions", native, free],
   ["its constructors", native, constructors],
   ["packet sockets", sockets, ofSockets],
+  ["a key", hmac, ofHmac],
   ["a netlink socket", netlink, ofNetlink],
   ["a socket for neighbours", neighbourSocket, ofNeighbourSocket],
   ["readiness of sockets", readiness, ofReadiness],
@@ -305,16 +316,30 @@ test("every call of the addon that takes anything is tried here", () => {
       "adopted",
     ],
   ];
-  const all = [native, sockets, netlink, neighbourSocket, readiness, object].flatMap((each) => [
+  const all = [native, sockets, hmac, netlink, neighbourSocket, readiness, object].flatMap((each) => [
     ...Object.keys(each),
     ...Object.getOwnPropertyNames(Object.getPrototypeOf(each)),
   ]);
-  const tried = [free, constructors, ofSockets, ofNetlink, ofNeighbourSocket, ofReadiness, ofObject].flatMap(
-    (each) => Object.keys(each),
-  );
+  const tried = [
+    free,
+    constructors,
+    ofSockets,
+    ofHmac,
+    ofNetlink,
+    ofNeighbourSocket,
+    ofReadiness,
+    ofObject,
+  ].flatMap((each) => Object.keys(each));
   const objects = Object.getOwnPropertyNames(Object.prototype);
   const untried = all.filter((name) => ![...tried, ...takesNothing, ...objects].includes(name));
   assert.deepEqual(untried, []);
+});
+
+test("a key and a digest have 20 bytes", () => {
+  for (const length of [0, 19, 21]) {
+    assert.throws(() => new nativeHmac.HmacSha1(bytes(length)), { message: "key must have 20 bytes" });
+    assert.equal(hmac.digest(bytes(40), bytes(length)), false);
+  }
 });
 
 test("elements of a list are checked", () => {
