@@ -1,7 +1,8 @@
 /**
  * What would happen: the files of several hosts run in the core that the engine runs, on a simulated network, through
  * every single failure and its end. Both begin just after an advertisement, when it takes longest until they are
- * noticed. Each half is simulated until nothing has changed for as long as any host waits for a master.
+ * noticed. Each half is simulated until nothing has changed for as long as any host waits for a master, and for half a
+ * minute at least: what was settled stays so.
  */
 
 import type { Micros } from "../../core/model.ts";
@@ -39,7 +40,9 @@ export interface Planned {
 }
 
 /** More take minutes. */
-const MOST_ADVERTISEMENTS = 1_000_000;
+const MOST_ADVERTISEMENTS = 1_500_000;
+/** The least that a failure is simulated for, and its end. */
+const LEAST_HALF_US: Micros = 30 * SECOND;
 
 /** Why the cluster is too large to simulate; undefined: it is not. */
 export function tooLarge(cluster: Cluster): string | undefined {
@@ -53,7 +56,9 @@ export function tooLarge(cluster: Cluster): string | undefined {
 export function advertisementsOf(cluster: Cluster): number {
   const { quietUs, preemptDelayUs, longestIntervalUs } = timesOf(cluster);
   // The start, the failure and its end; each changes something within as long as it has to be quiet then.
-  const trialUs = 6 * quietUs + preemptDelayUs + longestIntervalUs;
+  const startUs = 2 * quietUs + longestIntervalUs;
+  const halfUs = Math.max(2 * quietUs, LEAST_HALF_US);
+  const trialUs = startUs + 2 * halfUs + preemptDelayUs;
   const perTrial = intervalsOf(cluster).reduce((sum, intervalUs) => sum + trialUs / intervalUs, 0);
   return Math.ceil(failuresOf(cluster).length * perTrial);
 }
@@ -82,9 +87,13 @@ function timesOf({ hosts, segments }: Cluster) {
   };
 }
 
-/** Two for each failure: while it lasts, and after its end. */
-export function plan(cluster: Cluster, failures = failuresOf(cluster)): Planned[] {
-  return failures.flatMap((failure) => new Trial(cluster).through(failure));
+/** Two for each failure: while it lasts, and after its end. @param leastHalfUs how long each is simulated at least */
+export function plan(
+  cluster: Cluster,
+  failures = failuresOf(cluster),
+  leastHalfUs: Micros = LEAST_HALF_US,
+): Planned[] {
+  return failures.flatMap((failure) => new Trial(cluster, leastHalfUs).through(failure));
 }
 
 /** One run of the cluster, from its start. */
@@ -94,9 +103,11 @@ class Trial {
   readonly #wires: readonly Segment<Station>[];
   readonly #holding: Holding;
   readonly #times: ReturnType<typeof timesOf>;
+  readonly #leastHalfUs: Micros;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, leastHalfUs: Micros) {
     const { hosts, segments } = cluster;
+    this.#leastHalfUs = leastHalfUs;
     this.#times = timesOf(cluster);
     this.#holding = new Holding(this.#world, segments.flatMap(virtualHostsOn));
     this.#wires = segments.map(() => new Segment<Station>(this.#world));
@@ -219,11 +230,11 @@ class Trial {
     return station;
   }
 
-  /** Runs until nothing has changed for long enough, and not before the preemption delay is over. */
+  /** Runs until nothing has changed for long enough, not before the preemption delay is over, and for the least time. */
   #settle(delayUs: Micros): void {
     const { quietUs } = this.#times;
     const begunUs = this.#world.us;
-    this.#world.run(delayUs);
+    this.#world.run(Math.max(delayUs, this.#leastHalfUs));
     for (;;) {
       const untilUs = Math.min(
         Math.max(begunUs + delayUs, this.#holding.changedUs) + quietUs,
