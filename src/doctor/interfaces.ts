@@ -17,7 +17,7 @@ import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Overruled } from "../kernel/kernel.ts";
 import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
-import { clockFindings, preferenceFindings } from "./preference.ts";
+import { arrivalFindings, clockFindings, preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 import { answerFindings } from "./shared-addresses.ts";
 import { sendFindings } from "./unsent.ts";
@@ -323,6 +323,7 @@ function virtualHost(
     );
   found.push(
     ...preferenceFindings(subject, advbase, node, nowUs),
+    ...arrivalFindings(subject, node),
     ...clockFindings(subject, node, nowUs, epochUs),
   );
   // Not even a warning: a MASTER never hears its BACKUPs.

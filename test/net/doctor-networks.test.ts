@@ -88,6 +88,18 @@ const NETWORKS: readonly Situation[] = [
       /^error carp0 vhid 1: several masters: another host answers for 10\.0\.0\.1 with the virtual MAC too, and none of its advertisements arrive here -> .*IGMP or MLD snooping without a querier/,
   },
   {
+    title: "a switch that limits multicast",
+    report: "https://docs.opnsense.org/manual/how-tos/carp.html",
+    words: "advbase 0",
+    breaks: async ({ a, dev }) => {
+      await a.command("carp0", "advskew", "25");
+      await a.loseThird(dev);
+    },
+    at: "b",
+    first:
+      /^warning carp0 vhid 1: some [3-5]0 % of the advertisements of 10\.0\.0\.2 do not arrive: it sends one every 98 ms .* -> advertise less often/,
+  },
+  {
     title: "a carppeer on the other host that names no host",
     report: "https://github.com/opnsense/core/issues/8201",
     words: "carppeer 10.0.0.2,10.0.0.3",

@@ -496,6 +496,22 @@ describe("interfaces", () => {
     assert.deepEqual(under(EPOCH_US + 1000 * SECOND), []);
   });
 
+  test("a master of whose advertisements many do not arrive", () => {
+    const under = (sent: number, missing: number, gaps: number, state: "BACKUP" | "MASTER" = "BACKUP") =>
+      ofNode({
+        ...since,
+        state,
+        mayPreemptAtUs: 0,
+        heard,
+        peers: [{ ...heard, atUs: since.sinceUs, arrivals: { sent, missing, gaps } }],
+      });
+    assert.deepEqual(under(40, 14, 12), [
+      "warning carp0 vhid 1: some 40 % of the advertisements of 10.0.0.3 do not arrive: it sends one every 1.4 s (advbase 1 advskew 100)",
+    ]);
+    for (const odd of [under(40, 9, 9), under(7, 4, 4), under(40, 20, 2), under(40, 14, 12, "MASTER")])
+      assert.deepEqual(odd, []);
+  });
+
   test("a BACKUP that is preferred to its master, and does not preempt", () => {
     const backup = { ...since, state: "BACKUP", heard, peers: [heard] } as const;
     assert.match(
