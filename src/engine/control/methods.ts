@@ -43,6 +43,7 @@ export type Served = Pick<
   | "leaseUntilUs"
   | "packetCounts"
   | "packets"
+  | "carriers"
   | "overruled"
   | "feed"
   | "history"

@@ -162,6 +162,7 @@ describe("interfaces", () => {
       otherGroups: () => [],
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
+      carriers: () => [],
       ownAddresses: () => [],
       before: (name) => views.find((each) => each.name === name),
       answers: () => [],
@@ -224,6 +225,12 @@ describe("interfaces", () => {
 
   test("a carpdev that takes smaller packets than its interface", () =>
     one({ mtu: () => 1400 }, /^warning eth0: its MTU 1400 is less than the 1500 of carp0$/));
+
+  test("a port of the carpdev that takes smaller packets", () => {
+    const over = (mtu: number) => ({ carriers: () => [{ name: "eth7", mtu }] });
+    one(over(1400), /^warning eth0: its MTU 1500 is more than the 1400 of eth7, which carries its packets/);
+    for (const mtu of [1500, 9000]) assert.deepEqual(found(over(mtu)), []);
+  });
 
   test("multicast groups that are not needed are not missed: with a unicast peer, or of a family without addresses", () => {
     const multicast = new Set<string>();
