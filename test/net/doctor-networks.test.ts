@@ -244,4 +244,4 @@ const NETWORKS: readonly Situation[] = [
   },
 ];
 
-trySituations("a network that fails the pair", NETWORKS, 4);
+trySituations("a network that fails the pair", NETWORKS, 6);
