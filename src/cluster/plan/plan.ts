@@ -160,9 +160,38 @@ class Trial {
    */
   #awaitNoticed({ failure, changes }: Planned): void {
     const changed = changes.find(({ before, after }) => before.join() !== after.join());
-    const [master] = (failure.kind === "split" ? changed?.before : changed?.after) ?? [];
-    if (changed !== undefined && master !== undefined)
-      this.#awaitAdvertisement([master], changed.virtualHost);
+    if (changed === undefined) return;
+    const { virtualHost, before, after } = changed;
+    const [master] = failure.kind === "split" ? before : after;
+    if (master === undefined) return;
+    const other = after.find((each) => each !== master);
+    if (failure.kind === "split" && other !== undefined && this.#awaitBoth(master, other, virtualHost))
+      return;
+    this.#awaitAdvertisement([master], virtualHost);
+  }
+
+  /**
+   * Runs until just after an advertisement of the first of two masters, when it is also its next one that comes first: it
+   * takes longest then until one of them hears the other. @returns whether there was such a moment
+   */
+  #awaitBoth(first: string, second: string, of: VirtualHost): boolean {
+    const [one, other] = [first, second].map((host) => ({
+      station: this.#station(host),
+      lastUs: Number.NaN,
+      intervalUs: Number.NaN,
+    })) as [Beat, Beat];
+    let isThere = false;
+    this.#world.run(MOST_BEATS * this.#times.longestIntervalUs, () => {
+      follow(other, of);
+      if (!follow(one, of)) return false;
+      const dueUs = other.lastUs + other.intervalUs;
+      // It may be due at this very moment, and is sent before the failure ends.
+      const nextUs = dueUs - one.lastUs <= MOMENT_US ? dueUs + other.intervalUs : dueUs;
+      isThere = one.lastUs + one.intervalUs <= nextUs;
+      return isThere;
+    });
+    this.#world.run(MOMENT_US);
+    return isThere;
   }
 
   /** Runs until just after an advertisement of one of these hosts, for the virtual host or for any. */
@@ -170,12 +199,7 @@ class Trial {
     const stations = hosts.map((host) => this.#station(host));
     const begunUs = this.#world.us;
     this.#world.run(this.#times.longestIntervalUs, () =>
-      stations.some(({ advertised, setup: { name } }) => {
-        if (advertised === undefined || advertised.atUs <= begunUs) return false;
-        const isIts =
-          of?.members.get(name)?.interface === advertised.interface && of.vhid === advertised.vhid;
-        return of === undefined || isIts;
-      }),
+      stations.some((station) => (advertisedUs(station, of) ?? 0) > begunUs),
     );
     // Those of its other virtual hosts leave together with it.
     this.#world.run(MOMENT_US);
@@ -253,6 +277,31 @@ class Trial {
   }
 }
 
+/** The advertisements of a master, as they leave. */
+interface Beat {
+  readonly station: Station;
+  lastUs: Micros;
+  intervalUs: Micros;
+}
+
+/** @returns whether another one has left */
+function follow(beat: Beat, of: VirtualHost): boolean {
+  const atUs = advertisedUs(beat.station, of);
+  if (atUs === undefined || atUs === beat.lastUs) return false;
+  beat.intervalUs = atUs - beat.lastUs;
+  beat.lastUs = atUs;
+  return true;
+}
+
+/** When the last advertisement of a host left, if it was for this virtual host, or for any. */
+function advertisedUs({ advertised, setup: { name } }: Station, of?: VirtualHost): Micros | undefined {
+  if (of === undefined) return advertised?.atUs;
+  const isIts = of.members.get(name)?.interface === advertised?.interface && of.vhid === advertised?.vhid;
+  return isIts ? advertised?.atUs : undefined;
+}
+
+/** Two masters with other intervals have advertised at about the same time within so many. */
+const MOST_BEATS = 16;
 /** Between the starts of two hosts, and between the last advertisement and a failure. */
 const MOMENT_US: Micros = 1_000;
 /** A longer preemption delay is not waited for. */

@@ -65,7 +65,7 @@ fw2 leaves maintenance                  unchanged       -         -
   fw1 100%, fw2 0%
 eth0 splits fw1 | fw2   10.0.0.1  1     fw1 -> fw1+fw2  4.2s      4.2s
   fw1 100%, fw2 100%
-eth0 joins fw1 | fw2    10.0.0.1  1     fw1+fw2 -> fw1  -         0.5s
+eth0 joins fw1 | fw2    10.0.0.1  1     fw1+fw2 -> fw1  -         1.0s
   fw1 100%, fw2 0%
 `,
   );
