@@ -36,9 +36,10 @@ const PROVOKED_BURST = 20;
 const PACKET_BURST = 1;
 /**
  * Records of all subjects together, at once and then in a day: whoever makes many things happen, by commands or on the
- * network, leaves room for a day of what was before.
+ * network, leaves room for a day of what was before. What happens to the interfaces of a user who is not root takes
+ * nothing from the others.
  */
-const POOLS = { commands: [2000, 1000], others: [4000, 1000] } as const;
+const POOLS = { commands: [2000, 1000], others: [5000, 2000] } as const;
 const DAY_S = 86_400;
 const MOST_SUBJECTS = 16_384;
 const MOST_PROVOKED_SUBJECTS = 2048;
@@ -74,6 +75,8 @@ export class History {
   readonly #own: Lane;
   readonly #provoked: Lane;
   readonly #pools: Readonly<Record<Pool, Bucket>>;
+  /** The interfaces that a user who is not root was the last to change. */
+  readonly #ofUsers = new Set<string>();
   #seq = 0;
   /** The greatest number before this engine. */
   #before = 0;
@@ -125,10 +128,19 @@ export class History {
     else this.#own.repetitions.add(record, subject, burstOf(event), this.#poolOf(event));
   }
 
-  #poolOf({ kind }: NotableEvent): Bucket | undefined {
+  /** Notes a change that a command of this user made. @param name undefined: of no interface, or of several */
+  noteChange(name: string | undefined, text: string, uid: number): void {
+    if (name !== undefined && uid === 0) this.#ofUsers.delete(name);
+    else if (name !== undefined && this.#ofUsers.size < MOST_SUBJECTS) this.#ofUsers.add(name);
+    this.note({ kind: "changed", interface: name, text });
+  }
+
+  #poolOf(event: NotableEvent): Bucket | undefined {
+    const { kind } = event;
     // Each takes a start of an engine.
     if (kind === "engine-started" || kind === "engine-stopped") return undefined;
-    return COMMANDED.has(kind) ? this.#pools.commands : this.#pools.others;
+    const isOfUsers = "interface" in event && this.#ofUsers.has(event.interface ?? "");
+    return isOfUsers || COMMANDED.has(kind) ? this.#pools.commands : this.#pools.others;
   }
 
   /** What the files do not have yet. */

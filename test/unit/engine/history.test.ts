@@ -203,11 +203,14 @@ describe("the history", () => {
     const history = started();
     for (let n = 0; n < 30; n++) history.note(transition(n));
     for (let n = 0; n < 30_000; n++) {
-      const name = `carp${n % 9000}`;
+      const name = `carp${1 + (n % 9000)}`;
       for (const kind of ["created", "destroyed"] as const) history.note({ kind, interface: name });
-      history.note({ kind: "changed", interface: name, text: `${name}: changed by uid 1000` });
+      history.noteChange(name, `${name}: changed by uid 1000`, 1000);
       history.note(transition(n, name));
     }
+    // Whatever root configured, or has configured since, has room.
+    history.noteChange("carp2", "carp2: changed by root", 0);
+    for (let n = 0; n < 3; n++) for (const name of ["carp2", "carp0"]) history.note(transition(n, name));
     nowMs += 86_400_000;
     context.mock.timers.tick(86_400_000);
     context.mock.timers.reset();
@@ -216,11 +219,13 @@ describe("the history", () => {
     const records = read();
     assert.ok(records.length < OWN_FILE.most - 2000, `${records.length} records`);
     assert.deepEqual(records[1]?.event, withoutAddresses(transition(0)));
+    const late = records.filter(({ seq, event }) => seq > 120_000 && event.kind === "transition");
+    assert.ok(late.filter(({ times }) => times === 1).length >= 6);
     // Afterwards there is room again, and no event is missing.
     assert.deepEqual(records.at(-2)?.event, withoutAddresses(transition(0, "carp1")));
     assert.equal(
       records.reduce((sum, { times }) => sum + times, 0),
-      4 * 30_000 + 30 + 3,
+      4 * 30_000 + 30 + 7 + 3,
     );
   });
 
