@@ -65,6 +65,8 @@ export class Peers {
 
   #follow(known: Known, heard: Heard): void {
     const before = known.latest;
+    // It may be told of twice: as one of several, and then as the last of them.
+    if (heard.receivedUs === before.receivedUs && heard.counter === before.counter) return;
     known.latest = heard;
     if (known.arrivals === undefined && !isLate(before, heard)) return;
     const missing = missingBetween(before, heard, this.#familiesBeside(heard));
