@@ -9,6 +9,7 @@ import type { Event, Timer } from "../../core/event.ts";
 import { Host } from "../../core/host.ts";
 import type { Instant, Link, Micros } from "../../core/model.ts";
 import { quickDigest } from "./digest.ts";
+import { Folding } from "./folding.ts";
 import type { Holding } from "./holding.ts";
 import type { Plugged, Segment, World } from "./world.ts";
 
@@ -42,6 +43,7 @@ export class Station implements Plugged {
   #armed: Armed[] = [];
   readonly #listening = new Set<string>();
   readonly #reported: Event[] = [];
+  readonly #folding = new Folding();
   #host: Host | undefined;
   /** No timer is due before: a timer that is put off again and again costs nothing until then. */
   #nextTimerUs: Micros = NEVER_US;
@@ -69,6 +71,7 @@ export class Station implements Plugged {
     this.#host = undefined;
     this.#timers.clear();
     this.#armed = [];
+    this.#folding.end();
     this.#nextTimerUs = NEVER_US;
     this.#listening.clear();
     this.#links.clear();
@@ -89,6 +92,7 @@ export class Station implements Plugged {
   }
 
   changeLink(link: Link): void {
+    this.#catchUp();
     this.#links.set(link.name, link);
     if (!link.carrier) this.#holding.unplugged(this.setup.name, link.name);
     this.#handle({ kind: "link", link });
@@ -96,6 +100,7 @@ export class Station implements Plugged {
 
   /** @throws Error when it is refused: the files have been checked */
   command(command: Command): void {
+    this.#catchUp();
     const outcome = this.#host?.command(command, this.#now);
     if (outcome === undefined) return;
     if ("error" in outcome) throw new Error(`${this.setup.name}: ${outcome.error}`);
@@ -103,8 +108,18 @@ export class Station implements Plugged {
   }
 
   receive(carpdev: string, bytes: Uint8Array): void {
-    if (this.hasCarrier(carpdev) && this.#listening.has(carpdev))
-      this.#handle({ kind: "frame", carpdev, bytes, receivedUs: this.#world.us });
+    if (!this.hasCarrier(carpdev) || !this.#listening.has(carpdev)) return;
+    const receivedUs = this.#world.us;
+    if (this.#folding.takes(carpdev, bytes, receivedUs)) return;
+    this.#catchUp();
+    this.#handle({ kind: "frame", carpdev, bytes, receivedUs });
+  }
+
+  /** Handles the advertisements that wait. @returns whether there were any */
+  #catchUp(): boolean {
+    const all = this.#folding.flush();
+    if (all.length > 0) this.#handle({ kind: "repeated", all });
+    return all.length > 0;
   }
 
   get nextTimerUs(): Micros {
@@ -124,6 +139,8 @@ export class Station implements Plugged {
       this.#nextTimerUs = firstUs;
       return;
     }
+    // Before it declares a master down it hears of what has arrived, and looks again.
+    if (due.timer.kind === "master-down" && this.#catchUp()) return;
     due.atUs = NEVER_US;
     this.#nextTimerUs = nextUs;
     this.#handle({ kind: "timer", timer: due.timer });
@@ -169,6 +186,15 @@ export class Station implements Plugged {
       case "ignore":
         this.#listening.delete(effect.carpdev);
         break;
+      case "fold":
+        this.#folding.fold(effect.carpdev, effect.frame);
+        break;
+      case "unfold": {
+        const all = this.#folding.flush();
+        if (all.length > 0) this.#reported.push({ kind: "repeated", all });
+        this.#folding.end();
+        break;
+      }
       case "lease":
         this.#holding.lease(this.setup.name, effect.interface, effect.vhid, effect.untilUs);
         break;
