@@ -72,26 +72,27 @@ export class Receiver {
 
   /** Advertisements arrived that repeat others. */
   repeated(all: readonly Repeated[], now: Instant): void {
-    const accepted = all.flatMap((each) => this.#lastOf(each, now) ?? []);
+    const fresh = all.map((each) => this.#freshOf(each, now));
     // Before any of them is accepted, which tells who has been silent.
-    for (const { node, heard } of accepted) node.meet(heard);
-    for (const { carpInterface, node, heard, form } of accepted) carpInterface.accept(node, heard, form, now);
+    for (const { node, heard } of fresh.flat()) node.meet(heard);
+    for (const { carpInterface, node, heard, form } of fresh.flatMap((copies) => copies.slice(-1)))
+      carpInterface.accept(node, heard, form, now);
   }
 
-  /** Checks the counters of repeated advertisements. @returns the last one, if it is accepted */
-  #lastOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted | undefined {
+  /** Checks the counters of repeated advertisements. @returns those to accept, of which the last one stands for all */
+  #freshOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted[] {
     const node = this.#host.with(carpdev, vhid)?.node(vhid);
     const former = node && this.#folded.get(node)?.[family];
     this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
-    if (former === undefined || !this.#host.allow) return undefined;
-    let last: Accepted | undefined;
+    if (former === undefined || !this.#host.allow) return [];
+    const fresh: Accepted[] = [];
     for (const copy of copies) {
       const repeated = { ...former, heard: { ...former.heard, ...copy } };
       const stale = staleness(repeated, carpdev, now);
-      if (stale === undefined) last = repeated;
+      if (stale === undefined) fresh.push(repeated);
       else this.#discard(stale, now);
     }
-    return last;
+    return fresh;
   }
 
   /** A packet arrived on a device that carries no carp interface. */

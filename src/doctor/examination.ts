@@ -16,7 +16,7 @@ import {
   localAddresses,
   localMacs,
 } from "../kernel/inspection.ts";
-import type { Overruled } from "../kernel/kernel.ts";
+import type { Carrier, Overruled } from "../kernel/kernel.ts";
 import { isSupervised } from "../kernel/process/notify.ts";
 import { askLink } from "../kernel/sockets/neighbour-questions.ts";
 import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
@@ -49,6 +49,7 @@ export interface ExaminedEngine {
   packets(): Packets[];
   unreached(peer: string): string | undefined;
   overruled(carpdev: string): Overruled;
+  carriers(): (device: string) => readonly Carrier[];
 }
 
 /**
@@ -97,6 +98,7 @@ export async function examineAround(
       device: (name) => devices.get(name),
       mtu: (name) => engine.host.link(name)?.mtu,
       overruled: (name) => engine.overruled(name),
+      carriers: engine.carriers(),
       local: others,
       unreached: (peer) => engine.unreached(peer),
       virtualRouters: engine.host.virtualRouters(),

@@ -14,10 +14,10 @@ import type { InterfaceAddress, Micros } from "../core/model.ts";
 import type { OtherGroup } from "../core/view.ts";
 import type { VirtualRouter } from "../core/virtual-routers.ts";
 import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
-import type { Overruled } from "../kernel/kernel.ts";
+import type { Carrier, Overruled } from "../kernel/kernel.ts";
 import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
-import { clockFindings, preferenceFindings } from "./preference.ts";
+import { arrivalFindings, clockFindings, preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 import { answerFindings } from "./shared-addresses.ts";
 import { sendFindings } from "./unsent.ts";
@@ -47,6 +47,8 @@ export interface InterfacesExamined {
   /** Why a device of this host can be no carpdev; undefined for one that can, and for none. */
   readonly unfit: (name: string) => string | undefined;
   readonly overruled: (carpdev: string) => Overruled;
+  /** The devices that carry the packets of a carpdev. */
+  readonly carriers: (carpdev: string) => readonly Carrier[];
   /** The addresses of a device that could be a carpdev. */
   readonly ownAddresses: (name: string) => readonly InterfaceAddress[];
 }
@@ -85,6 +87,7 @@ function carpdev(
   on: readonly InterfaceView[],
   {
     before: earlier,
+    carriers,
     device,
     mtu: mtuOf,
     local,
@@ -151,6 +154,13 @@ function carpdev(
         "mtu-too-small",
         `its MTU ${mtu} is less than the ${view.mtu} of ${view.name}`,
         "make both the same",
+      );
+  for (const carrier of carriers(name))
+    if (mtu !== undefined && carrier.mtu < mtu)
+      say(
+        "carrier-mtu-too-small",
+        `its MTU ${mtu} is more than the ${carrier.mtu} of ${carrier.name}, which carries its packets: larger ones are lost without an answer`,
+        `make both the same: ip link set ${carrier.name} mtu ${mtu}`,
       );
   for (const { name: carp, addresses } of on)
     for (const { shared, own, use } of otherMasks(addresses, addresses, ownAddresses(name)))
@@ -323,6 +333,7 @@ function virtualHost(
     );
   found.push(
     ...preferenceFindings(subject, advbase, node, nowUs),
+    ...arrivalFindings(subject, node),
     ...clockFindings(subject, node, nowUs, epochUs),
   );
   // Not even a warning: a MASTER never hears its BACKUPs.

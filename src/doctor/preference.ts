@@ -1,11 +1,12 @@
 /**
- * Judges the masters that a virtual host hears: whether the preferred host is the master, where one does not preempt, and
- * whether their clocks are those of this host. Pure: it sees only the views it is given.
+ * Judges the masters that a virtual host hears: whether the preferred host is the master, where one does not preempt,
+ * whether their clocks are those of this host, and whether all of their advertisements arrive. Pure: it sees only the
+ * views it is given.
  */
 
 import { type Finding, fault } from "../control/finding.ts";
 import type { NodeView } from "../control/messages.ts";
-import { intervalUs, masterDownUs, SECOND } from "../core/election/timing.ts";
+import { intervalUs, MILLISECOND, masterDownUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
 
 /** @param subject `carp0 vhid 1` */
@@ -58,6 +59,32 @@ export function clockFindings(
       subject,
       `the clock of ${source} is ${behindS} s behind this host's`,
       "set both clocks, with chrony or systemd-timesyncd: see 'timedatectl' on both hosts",
+    );
+  });
+}
+
+/** Less than a quarter missing, fewer than so many, or all at once: that happens on a sound network too. */
+const [LEAST_SENT, LEAST_GAPS] = [8, 3];
+
+/** Masters of whose advertisements many do not arrive, though others do: neither host would notice until three in a row. */
+export function arrivalFindings(subject: string, { state, peers }: NodeView): Finding[] {
+  if (state !== "BACKUP") return [];
+  return peers.flatMap(({ source, advbase, advskew, arrivals }) => {
+    if (arrivals === undefined) return [];
+    const { sent, missing, gaps } = arrivals;
+    if (sent < LEAST_SENT || gaps < LEAST_GAPS || 4 * missing < sent) return [];
+    const everyUs = intervalUs(advbase, advskew);
+    const isQuick = everyUs < SECOND;
+    const every = isQuick ? `${Math.round(everyUs / MILLISECOND)} ms` : `${(everyUs / SECOND).toFixed(1)} s`;
+    // Rounded, so that the nodes of one interface say the same.
+    const part = 10 * Math.round((10 * missing) / sent);
+    const way =
+      "look for what limits or drops multicast between the hosts: storm control of a switch, a limit of the hypervisor, a queue that overflows ('ethtool -S' and 'tc -s qdisc' on both)";
+    return fault(
+      "advertisements-missing",
+      subject,
+      `some ${part} % of the advertisements of ${source} do not arrive: it sends one every ${every} (advbase ${advbase} advskew ${advskew})`,
+      isQuick ? `advertise less often on every host of the vhid (advbase 1), or ${way}` : way,
     );
   });
 }

@@ -17,7 +17,7 @@ import type { Instant, Micros } from "../core/model.ts";
 import { reasonText } from "../core/reason.ts";
 import type { FailedCheck } from "../core/service-demotion.ts";
 import { createLinks } from "../kernel/devices/links.ts";
-import type { Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
+import type { Carrier, Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -215,6 +215,11 @@ export class Engine {
   /** The errno name of the last packet to this unicast peer, if it found no way there. */
   unreached(peer: string): string | undefined {
     return this.#wire.unreached(peer);
+  }
+
+  /** The devices that carry the packets of another; see Links. */
+  carriers(): (device: string) => readonly Carrier[] {
+    return this.#links.carriers();
   }
 
   /** Packet statistics of the interfaces that the data path knows. */

@@ -113,6 +113,11 @@ export interface Links {
   restoreCarpdev(carpdev: string): void;
   /** Removes devices that a killed engine of this run directory left behind, except these names. */
   removeLeftovers(keep: ReadonlySet<string>): Promise<void>;
+  /**
+   * The devices that carry a device's packets: the ports of a bridge or bond, the device below a VLAN or macvlan, and
+   * theirs. As they are now: the function is to be used at once.
+   */
+  carriers(): (device: string) => readonly Carrier[];
   /** Asks the kernel for what it does not notify of (link settings); to be called now and then. */
   look(): void;
   /** Resolves when all that the kernel has notified of so far has been reported. */
@@ -126,6 +131,12 @@ export interface Links {
     resolved: (neighbour: Neighbour, mac: Uint8Array | undefined) => void,
   ): void;
   close(): void;
+}
+
+/** A device that is up and carries the packets of another. */
+export interface Carrier {
+  readonly name: string;
+  readonly mtu: number;
 }
 
 export interface LinkEvents {

@@ -59,6 +59,13 @@ export const CARPDEVS = {
     see: "'ip link show eth0' and 'carpctl carp0' print the mtu of both.",
     todo: "Make them the same: 'ip link set eth0 mtu 1500', or 'carpctl carp0 mtu 1400'.",
   },
+  "carrier-mtu-too-small": {
+    level: "warning",
+    meaning:
+      "The carpdev is a bridge, a bond or a VLAN on one, and a port that carries its packets takes smaller ones only. What is larger is lost there and no sender is told: small requests pass, long answers do not arrive. A bridge whose mtu was set by hand no longer follows its ports, and a port of a bond can be given another mtu than the bond.",
+    see: "'ip link show master br0' prints the mtu of each port, 'ip link show br0' that of the carpdev; 'ping -M do -s 1472 ADDRESS' from a client gets no answer.",
+    todo: "Give the port the mtu of the carpdev: 'ip link set eth1 mtu 1500'; or the carpdev and the carp interface that of the port.",
+  },
   "other-mask": {
     level: "warning",
     meaning:

@@ -59,6 +59,13 @@ export const SEGMENT = {
     see: "'carpctl carp0' here and there; 'tcpdump -ni eth0 -T carp proto 112' prints advbase.",
     todo: "The same advbase on every host of the vhid: 'carpctl carp0 advbase 1'. Who is preferred is for advskew to say.",
   },
+  "advertisements-missing": {
+    level: "warning",
+    meaning:
+      "A quarter or more of the MASTER's advertisements do not arrive here, and others do. When three in a row are missing this host takes over from a MASTER that is well, and gives way again. Its advertisements are more than the network or a queue lets through, or its host refuses to send some.",
+    see: "'tcpdump -ttni eth0 -T carp proto 112' on both hosts, for a minute: what leaves there, and what arrives here. 'carpctl doctor' on the other host tells of advertisements that do not leave.",
+    todo: "With an advbase of 0, 'carpctl carp0 advbase 1' on every host. Else look for a limit of multicast or broadcast packets a second on the switches (storm control), at the port of the hypervisor, or in a packet filter ('nft list ruleset', 'tc qdisc show dev eth0'); for a queue that overflows ('ethtool -S eth0', 'ethtool -g eth0', 'tc -s qdisc show dev eth0'), a duplex mismatch or a bad cable. Without multicast use carppeer.",
+  },
   "clocks-differ": {
     level: "warning",
     meaning:

@@ -164,6 +164,14 @@ export class Host {
     await bridge.ip([`link set ${port} type bridge_slave mcast_flood off`]);
   }
 
+  /** The switch loses every third CARP packet over IPv4 that this host sends. */
+  async loseThird(name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    const chain = `type filter hook ingress device "${port}" priority 0; ip protocol 112 numgen inc mod 3 == 0 drop;`;
+    const input = `table netdev lossy { chain in { ${chain} }; }\n`;
+    succeeded(this.name, ["nft"], await bridge.execute("nft", ["-f", "-"], { input }));
+  }
+
   /** The switch sends this host's own frames back to it, as a loop does. */
   async hairpin(on: boolean, name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);

@@ -282,10 +282,13 @@ const MISUSED: readonly (readonly [words: string, stderr: string])[] = [
   ["promote", "carpctl: a word is missing\nusage: carpctl promote REASON | --unit UNIT\n"],
   ["maintenance maybe", 'carpctl: mode maybe: must be "on", "off"\nusage: carpctl maintenance [on|off]\n'],
   ["monitor carp0", "carpctl: carp0: unknown argument\nusage: carpctl monitor\n"],
-  ["history --since", "carpctl: --since: needs a value\nusage: carpctl history [--since TIME] [INTERFACE]\n"],
+  [
+    "history --since",
+    "carpctl: --since: needs a value\nusage: carpctl history [--since TIME] [--until TIME] [INTERFACE]\n",
+  ],
   [
     "history carp0 carp1",
-    "carpctl: carp1: unknown argument\nusage: carpctl history [--since TIME] [INTERFACE]\n",
+    "carpctl: carp1: unknown argument\nusage: carpctl history [--since TIME] [--until TIME] [INTERFACE]\n",
   ],
   ["doctor carp0", "carpctl: carp0: unknown argument\nusage: carpctl doctor [--listen SECONDS]\n"],
   ["check", "carpctl: a word is missing\nusage: carpctl check NAME=PATH NAME=PATH...\n"],

@@ -180,4 +180,4 @@ const MISTAKES: readonly Situation[] = [
   },
 ];
 
-trySituations("a mistake in the configuration", MISTAKES, 4);
+trySituations("a mistake in the configuration", MISTAKES, 6);

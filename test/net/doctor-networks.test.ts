@@ -1,7 +1,7 @@
 /** Networks that keep a pair from working: the first finding of `doctor` names the cause and what to do. */
 
-import { forge } from "../hosts/index.ts";
-import { type Pair, type Situation, trySituations } from "./doctor-pairs.ts";
+import { eventually, forge } from "../hosts/index.ts";
+import { lines, type Pair, type Situation, trySituations } from "./doctor-pairs.ts";
 
 const NETGATE = "https://docs.netgate.com/pfsense/en/latest/troubleshooting/high-availability.html";
 
@@ -50,6 +50,30 @@ const NETWORKS: readonly Situation[] = [
     first: /^error carp0: does not run: carpdev eth\d has no carrier -> /,
   },
   {
+    title: "a bridge with a port that takes smaller packets",
+    report:
+      "https://joshua.hoblitt.com/rtfm/2014/05/dynamically_changing_the_mtu_of_a_linux_bridge_interface/",
+    breaks: async ({ a, dev }) => {
+      await a.namespace.ip(["link add br7 type bridge", "link set br7 up"]);
+      await a.command("carp0", "carpdev", "br7");
+      await a.namespace.ip([
+        `address flush dev ${dev}`,
+        `link set ${dev} master br7`,
+        "address add 10.0.0.2/24 dev br7",
+        "address add 2001:db8::2/64 dev br7 nodad",
+      ]);
+      await eventually(
+        () => lines(a),
+        (found) => found.every((line) => line.startsWith("ok ")),
+      );
+      await a.namespace.ip([`link set ${dev} mtu 1400`, "link set br7 mtu 1500"]);
+    },
+    at: "a",
+    first:
+      /^warning br7: its MTU 1500 is more than the 1400 of eth\d, which carries its packets.* -> make both the same/,
+    mends: ({ a }) => a.run("ip", "link", "delete", "br7"),
+  },
+  {
     title: "a carpdev that is down",
     report: NETGATE,
     breaks: ({ a, dev }) => a.run("ip", "link", "set", dev, "down"),
@@ -86,6 +110,18 @@ const NETWORKS: readonly Situation[] = [
     at: "b",
     first:
       /^error carp0 vhid 1: several masters: another host answers for 10\.0\.0\.1 with the virtual MAC too, and none of its advertisements arrive here -> .*IGMP or MLD snooping without a querier/,
+  },
+  {
+    title: "a switch that limits multicast",
+    report: "https://docs.opnsense.org/manual/how-tos/carp.html",
+    words: "advbase 0",
+    breaks: async ({ a, dev }) => {
+      await a.command("carp0", "advskew", "25");
+      await a.loseThird(dev);
+    },
+    at: "b",
+    first:
+      /^warning carp0 vhid 1: some [3-5]0 % of the advertisements of 10\.0\.0\.2 do not arrive: it sends one every 98 ms .* -> advertise less often/,
   },
   {
     title: "a carppeer on the other host that names no host",
@@ -208,4 +244,4 @@ const NETWORKS: readonly Situation[] = [
   },
 ];
 
-trySituations("a network that fails the pair", NETWORKS, 4);
+trySituations("a network that fails the pair", NETWORKS, 6);

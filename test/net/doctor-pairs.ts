@@ -75,11 +75,11 @@ function tryOnPair(situations: readonly Situation[]): void {
         () => lines(b),
         (found) => found.some((line) => /^ok carp0 vhid 1: BACKUP, \S+ heard/.test(line)),
       );
-      for (const host of [a, b])
-        assert.deepEqual(
-          (await lines(host)).filter((line) => !line.startsWith("ok ")),
-          [],
-        );
+      const complaints = (await Promise.all([a, b].map(lines))).flat();
+      assert.deepEqual(
+        complaints.filter((line) => !line.startsWith("ok ")),
+        [],
+      );
       try {
         await breaks(pair);
         const asked = pair[at];
@@ -90,10 +90,12 @@ function tryOnPair(situations: readonly Situation[]): void {
       } finally {
         await mends?.(pair);
         await Promise.all(pair.others.map((host) => host.pullCable()));
-        for (const host of [a, b]) {
-          await host.tryCommand("carp0", "destroy");
-          await host.exec("ip", ["link", "delete", dev]);
-        }
+        await Promise.all(
+          [a, b].map(async (host) => {
+            await host.tryCommand("carp0", "destroy");
+            await host.exec("ip", ["link", "delete", dev]);
+          }),
+        );
       }
     });
 }

@@ -22,6 +22,8 @@ import { simulate } from "./simulation.ts";
 const SECOND: Micros = 1_000_000;
 /** Reports of links take up to 20 ms, changes of devices a few. */
 const PROCESSING_US: Micros = 50_000;
+/** The simulator takes long for each second: only until the cluster has settled. */
+const UNTIL_SETTLED_US: Micros = 0;
 
 /** Simulates a failure of each kind in the cluster of a seed. @returns what differs, each as a line */
 export async function disagreements(seed: number): Promise<string[]> {
@@ -30,7 +32,7 @@ export async function disagreements(seed: number): Promise<string[]> {
   const random = new Random(seed, 0xa9);
   const byKind = Map.groupBy(failuresOf(comparison), ({ kind }) => kind);
   const failures = [...byKind.values()].map((alike) => random.pick(...(alike as [Failure, ...Failure[]])));
-  const planned = plan(comparison, failures);
+  const planned = plan(comparison, failures, UNTIL_SETTLED_US);
   const found: string[] = [];
   for (let at = 0; at < planned.length; at += 2) {
     const [fault, end] = [planned[at], planned[at + 1]];

@@ -239,6 +239,7 @@ export class SimulatedKernel implements Alarms {
         prepareCarpdev: nothing,
         restoreCarpdev: nothing,
         removeLeftovers: async () => {},
+        carriers: () => () => [],
         look: nothing,
         caughtUp: async () => {},
         resolve: nothing,

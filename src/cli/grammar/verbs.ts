@@ -249,7 +249,7 @@ export const VERBS: readonly Verb[] = [
   {
     names: ["history"],
     words: "[interface]",
-    usage: "carpctl history [--since TIME] [INTERFACE]",
+    usage: "carpctl history [--since TIME] [--until TIME] [INTERFACE]",
     help: "print the last events with the cause of each, also of earlier engines",
     options: (command) =>
       command
@@ -258,12 +258,17 @@ export const VERBS: readonly Verb[] = [
           type: "string",
           requiresArg: true,
           describe: "from then on, with the states at that time: 03:12, 2026-11-21 or 2h",
-        }),
+        })
+        .option("until", { type: "string", requiresArg: true, describe: "and no later" }),
     completes: { interface: "interfaces" },
     run: async (given, context) => {
-      const since = [given.since].flat().at(-1);
+      const last = (value: unknown) => {
+        const text = [value].flat().at(-1);
+        return text === undefined ? undefined : String(text);
+      };
       const options = {
-        since: since === undefined ? undefined : String(since),
+        since: last(given.since),
+        until: last(given.until),
         stateDir: stateDirOf(context.options.runDir),
       };
       const { runHistory } = await import("../commands/history/history.ts");

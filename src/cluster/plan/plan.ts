@@ -1,7 +1,8 @@
 /**
  * What would happen: the files of several hosts run in the core that the engine runs, on a simulated network, through
  * every single failure and its end. Both begin just after an advertisement, when it takes longest until they are
- * noticed. Each half is simulated until nothing has changed for as long as any host waits for a master.
+ * noticed. Each half is simulated until nothing has changed for as long as any host waits for a master, and for half a
+ * minute at least: what was settled stays so.
  */
 
 import type { Micros } from "../../core/model.ts";
@@ -39,7 +40,9 @@ export interface Planned {
 }
 
 /** More take minutes. */
-const MOST_ADVERTISEMENTS = 1_000_000;
+const MOST_ADVERTISEMENTS = 1_500_000;
+/** The least that a failure is simulated for, and its end. */
+const LEAST_HALF_US: Micros = 30 * SECOND;
 
 /** Why the cluster is too large to simulate; undefined: it is not. */
 export function tooLarge(cluster: Cluster): string | undefined {
@@ -53,7 +56,9 @@ export function tooLarge(cluster: Cluster): string | undefined {
 export function advertisementsOf(cluster: Cluster): number {
   const { quietUs, preemptDelayUs, longestIntervalUs } = timesOf(cluster);
   // The start, the failure and its end; each changes something within as long as it has to be quiet then.
-  const trialUs = 6 * quietUs + preemptDelayUs + longestIntervalUs;
+  const startUs = 2 * quietUs + longestIntervalUs;
+  const halfUs = Math.max(2 * quietUs, LEAST_HALF_US);
+  const trialUs = startUs + 2 * halfUs + preemptDelayUs;
   const perTrial = intervalsOf(cluster).reduce((sum, intervalUs) => sum + trialUs / intervalUs, 0);
   return Math.ceil(failuresOf(cluster).length * perTrial);
 }
@@ -82,9 +87,13 @@ function timesOf({ hosts, segments }: Cluster) {
   };
 }
 
-/** Two for each failure: while it lasts, and after its end. */
-export function plan(cluster: Cluster, failures = failuresOf(cluster)): Planned[] {
-  return failures.flatMap((failure) => new Trial(cluster).through(failure));
+/** Two for each failure: while it lasts, and after its end. @param leastHalfUs how long each is simulated at least */
+export function plan(
+  cluster: Cluster,
+  failures = failuresOf(cluster),
+  leastHalfUs: Micros = LEAST_HALF_US,
+): Planned[] {
+  return failures.flatMap((failure) => new Trial(cluster, leastHalfUs).through(failure));
 }
 
 /** One run of the cluster, from its start. */
@@ -94,9 +103,11 @@ class Trial {
   readonly #wires: readonly Segment<Station>[];
   readonly #holding: Holding;
   readonly #times: ReturnType<typeof timesOf>;
+  readonly #leastHalfUs: Micros;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, leastHalfUs: Micros) {
     const { hosts, segments } = cluster;
+    this.#leastHalfUs = leastHalfUs;
     this.#times = timesOf(cluster);
     this.#holding = new Holding(this.#world, segments.flatMap(virtualHostsOn));
     this.#wires = segments.map(() => new Segment<Station>(this.#world));
@@ -149,9 +160,38 @@ class Trial {
    */
   #awaitNoticed({ failure, changes }: Planned): void {
     const changed = changes.find(({ before, after }) => before.join() !== after.join());
-    const [master] = (failure.kind === "split" ? changed?.before : changed?.after) ?? [];
-    if (changed !== undefined && master !== undefined)
-      this.#awaitAdvertisement([master], changed.virtualHost);
+    if (changed === undefined) return;
+    const { virtualHost, before, after } = changed;
+    const [master] = failure.kind === "split" ? before : after;
+    if (master === undefined) return;
+    const other = after.find((each) => each !== master);
+    if (failure.kind === "split" && other !== undefined && this.#awaitBoth(master, other, virtualHost))
+      return;
+    this.#awaitAdvertisement([master], virtualHost);
+  }
+
+  /**
+   * Runs until just after an advertisement of the first of two masters, when it is also its next one that comes first: it
+   * takes longest then until one of them hears the other. @returns whether there was such a moment
+   */
+  #awaitBoth(first: string, second: string, of: VirtualHost): boolean {
+    const [one, other] = [first, second].map((host) => ({
+      station: this.#station(host),
+      lastUs: Number.NaN,
+      intervalUs: Number.NaN,
+    })) as [Beat, Beat];
+    let isThere = false;
+    this.#world.run(MOST_BEATS * this.#times.longestIntervalUs, () => {
+      follow(other, of);
+      if (!follow(one, of)) return false;
+      const dueUs = other.lastUs + other.intervalUs;
+      // It may be due at this very moment, and is sent before the failure ends.
+      const nextUs = dueUs - one.lastUs <= MOMENT_US ? dueUs + other.intervalUs : dueUs;
+      isThere = one.lastUs + one.intervalUs <= nextUs;
+      return isThere;
+    });
+    this.#world.run(MOMENT_US);
+    return isThere;
   }
 
   /** Runs until just after an advertisement of one of these hosts, for the virtual host or for any. */
@@ -159,12 +199,7 @@ class Trial {
     const stations = hosts.map((host) => this.#station(host));
     const begunUs = this.#world.us;
     this.#world.run(this.#times.longestIntervalUs, () =>
-      stations.some(({ advertised, setup: { name } }) => {
-        if (advertised === undefined || advertised.atUs <= begunUs) return false;
-        const isIts =
-          of?.members.get(name)?.interface === advertised.interface && of.vhid === advertised.vhid;
-        return of === undefined || isIts;
-      }),
+      stations.some((station) => (advertisedUs(station, of) ?? 0) > begunUs),
     );
     // Those of its other virtual hosts leave together with it.
     this.#world.run(MOMENT_US);
@@ -219,11 +254,11 @@ class Trial {
     return station;
   }
 
-  /** Runs until nothing has changed for long enough, and not before the preemption delay is over. */
+  /** Runs until nothing has changed for long enough, not before the preemption delay is over, and for the least time. */
   #settle(delayUs: Micros): void {
     const { quietUs } = this.#times;
     const begunUs = this.#world.us;
-    this.#world.run(delayUs);
+    this.#world.run(Math.max(delayUs, this.#leastHalfUs));
     for (;;) {
       const untilUs = Math.min(
         Math.max(begunUs + delayUs, this.#holding.changedUs) + quietUs,
@@ -242,6 +277,31 @@ class Trial {
   }
 }
 
+/** The advertisements of a master, as they leave. */
+interface Beat {
+  readonly station: Station;
+  lastUs: Micros;
+  intervalUs: Micros;
+}
+
+/** @returns whether another one has left */
+function follow(beat: Beat, of: VirtualHost): boolean {
+  const atUs = advertisedUs(beat.station, of);
+  if (atUs === undefined || atUs === beat.lastUs) return false;
+  beat.intervalUs = atUs - beat.lastUs;
+  beat.lastUs = atUs;
+  return true;
+}
+
+/** When the last advertisement of a host left, if it was for this virtual host, or for any. */
+function advertisedUs({ advertised, setup: { name } }: Station, of?: VirtualHost): Micros | undefined {
+  if (of === undefined) return advertised?.atUs;
+  const isIts = of.members.get(name)?.interface === advertised?.interface && of.vhid === advertised?.vhid;
+  return isIts ? advertised?.atUs : undefined;
+}
+
+/** Two masters with other intervals have advertised at about the same time within so many. */
+const MOST_BEATS = 16;
 /** Between the starts of two hosts, and between the last advertisement and a failure. */
 const MOMENT_US: Micros = 1_000;
 /** A longer preemption delay is not waited for. */

@@ -9,10 +9,18 @@ import type { Event, Timer } from "../../core/event.ts";
 import { Host } from "../../core/host.ts";
 import type { Instant, Link, Micros } from "../../core/model.ts";
 import { quickDigest } from "./digest.ts";
+import { Folding } from "./folding.ts";
 import type { Holding } from "./holding.ts";
 import type { Plugged, Segment, World } from "./world.ts";
 
 const EPOCH_AT_BOOT_US = 1_700_000_000_000_000;
+const NEVER_US = Number.POSITIVE_INFINITY;
+
+/** A timer that was armed, and when it fires; NEVER_US: it fired, or was cancelled. */
+interface Armed {
+  readonly timer: Timer;
+  atUs: Micros;
+}
 
 /** What a host is configured with each time it starts. */
 export interface Setup {
@@ -30,12 +38,15 @@ export class Station implements Plugged {
   readonly #holding: Holding;
   readonly #epochOffsetUs: Micros;
   readonly #links = new Map<string, Link>();
-  readonly #timers = new Map<Timer, Micros>();
+  readonly #timers = new Map<Timer, Armed>();
+  /** The same ones: a list is gone through in a fraction of the time. */
+  #armed: Armed[] = [];
   readonly #listening = new Set<string>();
   readonly #reported: Event[] = [];
+  readonly #folding = new Folding();
   #host: Host | undefined;
   /** No timer is due before: a timer that is put off again and again costs nothing until then. */
-  #nextTimerUs: Micros = Number.POSITIVE_INFINITY;
+  #nextTimerUs: Micros = NEVER_US;
 
   constructor(setup: Setup, world: World, holding: Holding) {
     this.setup = setup;
@@ -59,7 +70,9 @@ export class Station implements Plugged {
   die(): void {
     this.#host = undefined;
     this.#timers.clear();
-    this.#nextTimerUs = Number.POSITIVE_INFINITY;
+    this.#armed = [];
+    this.#folding.end();
+    this.#nextTimerUs = NEVER_US;
     this.#listening.clear();
     this.#links.clear();
     this.#holding.lost(this.setup.name);
@@ -79,6 +92,7 @@ export class Station implements Plugged {
   }
 
   changeLink(link: Link): void {
+    this.#catchUp();
     this.#links.set(link.name, link);
     if (!link.carrier) this.#holding.unplugged(this.setup.name, link.name);
     this.#handle({ kind: "link", link });
@@ -86,6 +100,7 @@ export class Station implements Plugged {
 
   /** @throws Error when it is refused: the files have been checked */
   command(command: Command): void {
+    this.#catchUp();
     const outcome = this.#host?.command(command, this.#now);
     if (outcome === undefined) return;
     if ("error" in outcome) throw new Error(`${this.setup.name}: ${outcome.error}`);
@@ -93,8 +108,18 @@ export class Station implements Plugged {
   }
 
   receive(carpdev: string, bytes: Uint8Array): void {
-    if (this.hasCarrier(carpdev) && this.#listening.has(carpdev))
-      this.#handle({ kind: "frame", carpdev, bytes, receivedUs: this.#world.us });
+    if (!this.hasCarrier(carpdev) || !this.#listening.has(carpdev)) return;
+    const receivedUs = this.#world.us;
+    if (this.#folding.takes(carpdev, bytes, receivedUs)) return;
+    this.#catchUp();
+    this.#handle({ kind: "frame", carpdev, bytes, receivedUs });
+  }
+
+  /** Handles the advertisements that wait. @returns whether there were any */
+  #catchUp(): boolean {
+    const all = this.#folding.flush();
+    if (all.length > 0) this.#handle({ kind: "repeated", all });
+    return all.length > 0;
   }
 
   get nextTimerUs(): Micros {
@@ -102,21 +127,38 @@ export class Station implements Plugged {
   }
 
   fire(): void {
-    let due: Timer | undefined;
-    let [firstUs, nextUs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-    for (const [timer, atUs] of this.#timers)
-      if (atUs < firstUs) {
+    let due: Armed | undefined;
+    let [firstUs, nextUs] = [NEVER_US, NEVER_US];
+    for (const armed of this.#armed)
+      if (armed.atUs < firstUs) {
         nextUs = firstUs;
-        firstUs = atUs;
-        due = timer;
-      } else if (atUs < nextUs) nextUs = atUs;
+        firstUs = armed.atUs;
+        due = armed;
+      } else if (armed.atUs < nextUs) nextUs = armed.atUs;
     if (due === undefined || firstUs > this.#world.us) {
       this.#nextTimerUs = firstUs;
       return;
     }
-    this.#timers.delete(due);
+    // Before it declares a master down it hears of what has arrived, and looks again.
+    if (due.timer.kind === "master-down" && this.#catchUp()) return;
+    due.atUs = NEVER_US;
     this.#nextTimerUs = nextUs;
-    this.#handle({ kind: "timer", timer: due });
+    this.#handle({ kind: "timer", timer: due.timer });
+  }
+
+  #arm(timer: Timer, atUs: Micros): void {
+    const known = this.#timers.get(timer);
+    if (known === undefined) {
+      const armed = { timer, atUs };
+      this.#timers.set(timer, armed);
+      this.#armed.push(armed);
+    } else known.atUs = atUs;
+    if (atUs < this.#nextTimerUs) this.#nextTimerUs = atUs;
+  }
+
+  #cancel(timer: Timer): void {
+    const known = this.#timers.get(timer);
+    if (known !== undefined) known.atUs = NEVER_US;
   }
 
   #handle(event: Event): void {
@@ -133,11 +175,10 @@ export class Station implements Plugged {
   #performOne(effect: Effect): void {
     switch (effect.kind) {
       case "arm":
-        this.#timers.set(effect.timer, effect.atUs);
-        this.#nextTimerUs = Math.min(this.#nextTimerUs, effect.atUs);
+        this.#arm(effect.timer, effect.atUs);
         break;
       case "cancel":
-        this.#timers.delete(effect.timer);
+        this.#cancel(effect.timer);
         break;
       case "listen":
         this.#listening.add(effect.carpdev);
@@ -145,6 +186,15 @@ export class Station implements Plugged {
       case "ignore":
         this.#listening.delete(effect.carpdev);
         break;
+      case "fold":
+        this.#folding.fold(effect.carpdev, effect.frame);
+        break;
+      case "unfold": {
+        const all = this.#folding.flush();
+        if (all.length > 0) this.#reported.push({ kind: "repeated", all });
+        this.#folding.end();
+        break;
+      }
       case "lease":
         this.#holding.lease(this.setup.name, effect.interface, effect.vhid, effect.untilUs);
         break;

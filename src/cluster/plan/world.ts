@@ -54,7 +54,7 @@ export class World {
   run(forUs: Micros, afterEach: () => unknown = () => false): void {
     const endUs = this.us + forUs;
     for (;;) {
-      const [flight] = this.#flights;
+      const flight = this.#flights[0];
       let due: Plugged | undefined;
       let dueUs = Number.POSITIVE_INFINITY;
       for (const each of this.#stations) {

@@ -6,6 +6,7 @@
 
 import { readCounter } from "../counters/counter-format.ts";
 import type { Heard, Micros } from "../model.ts";
+import { Arrivals, type ArrivalsView, isLate, missingBetween } from "./arrivals.ts";
 import { intervalUs, isBowOut, masterDownUs, SECOND } from "./timing.ts";
 
 /** A peer, by its last advertisement. */
@@ -17,6 +18,8 @@ export interface Peer {
   readonly atUs: Micros;
   /** The time of day that its last counter shows; only of a host whose counters are seen to advance with time. */
   readonly clockUs?: number;
+  /** Its latest advertisements, where some have not arrived. */
+  readonly arrivals?: ArrivalsView;
 }
 
 export type PeerChange =
@@ -35,6 +38,8 @@ const TELLING_US: Micros = 3 * SECOND;
 interface Known {
   readonly first: Heard;
   latest: Heard;
+  /** Where some have not arrived. */
+  arrivals: Arrivals | undefined;
 }
 
 const MAX_PEERS = 16;
@@ -50,12 +55,28 @@ export class Peers {
       return this.#bySource.delete(source) ? { kind: "peer-gone", source, reason: "left" } : undefined;
     const known = this.#bySource.get(source);
     if (known !== undefined) {
-      known.latest = heard;
+      this.#follow(known, heard);
       return undefined;
     }
     if (this.#bySource.size >= MAX_PEERS) return undefined;
-    this.#bySource.set(source, { first: heard, latest: heard });
+    this.#bySource.set(source, { first: heard, latest: heard, arrivals: undefined });
     return { kind: "peer-appeared", source, advbase, advskew, demote };
+  }
+
+  #follow(known: Known, heard: Heard): void {
+    const before = known.latest;
+    // It may be told of twice: as one of several, and then as the last of them.
+    if (heard.receivedUs === before.receivedUs && heard.counter === before.counter) return;
+    known.latest = heard;
+    if (known.arrivals === undefined && !isLate(before, heard)) return;
+    const missing = missingBetween(before, heard, this.#familiesBeside(heard));
+    if (missing > 0) known.arrivals ??= new Arrivals();
+    if (known.arrivals?.note(missing) === false) known.arrivals = undefined;
+  }
+
+  /** In how many families peers advertise: a host has another source in each. */
+  #familiesBeside({ family }: Heard): number {
+    return this.#bySource.values().some(({ latest }) => latest.family !== family) ? 2 : 1;
   }
 
   /** Forgets the peers that have been silent for their own master-down time. @returns one change for each */
@@ -78,7 +99,12 @@ export class Peers {
     return [...this.#bySource.values()].map((known) => {
       const { source, advbase, advskew, demote, receivedUs: atUs } = known.latest;
       const clockUs = clockOf(known);
-      return { ...{ source, advbase, advskew, demote, atUs }, ...(clockUs === undefined ? {} : { clockUs }) };
+      const arrivals = known.arrivals?.view;
+      return {
+        ...{ source, advbase, advskew, demote, atUs },
+        ...(clockUs === undefined ? {} : { clockUs }),
+        ...(arrivals && { arrivals }),
+      };
     });
   }
 }

@@ -43,6 +43,7 @@ export type Served = Pick<
   | "leaseUntilUs"
   | "packetCounts"
   | "packets"
+  | "carriers"
   | "overruled"
   | "feed"
   | "history"
@@ -270,7 +271,7 @@ function logChange<M extends Method>(
   // A user without root's rights must not fill the log.
   if (line === undefined) return;
   engine.log(5, line, uid === 0 ? undefined : `changes by uid ${uid}`, { event: "change" });
-  engine.history.note({ kind: "changed", interface: /^carp\d+(?=: )/.exec(line)?.[0], text: line });
+  engine.history.noteChange(/^carp\d+(?=: )/.exec(line)?.[0], line, uid);
 }
 
 async function run(engine: Served, caller: Caller, command: Command): Promise<Done> {

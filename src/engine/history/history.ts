@@ -16,6 +16,7 @@ import {
 } from "../../control/history.ts";
 import type { HostEvent } from "../../control/messages.ts";
 import type { Instant } from "../../core/model.ts";
+import { Bucket } from "../bucket.ts";
 import { type Earlier, HistoryFile } from "./history-file.ts";
 import { Repetitions } from "./repetitions.ts";
 
@@ -33,6 +34,13 @@ const BURST = 100;
 const PROVOKED_BURST = 20;
 /** Of what comes with every packet. */
 const PACKET_BURST = 1;
+/**
+ * Records of all subjects together, at once and then in a day: whoever makes many things happen, by commands or on the
+ * network, leaves room for a day of what was before. What happens to the interfaces of a user who is not root takes
+ * nothing from the others.
+ */
+const POOLS = { commands: [2000, 1000], others: [5000, 2000] } as const;
+const DAY_S = 86_400;
 const MOST_SUBJECTS = 16_384;
 const MOST_PROVOKED_SUBJECTS = 2048;
 
@@ -47,6 +55,8 @@ interface Lane {
   waiting: HistoryRecord[];
   inFlight: HistoryRecord[];
 }
+
+type Pool = keyof typeof POOLS;
 
 interface Options {
   readonly directory: string;
@@ -64,6 +74,9 @@ export class History {
   readonly #complain: (text: string) => void;
   readonly #own: Lane;
   readonly #provoked: Lane;
+  readonly #pools: Readonly<Record<Pool, Bucket>>;
+  /** The interfaces that a user who is not root was the last to change. */
+  readonly #ofUsers = new Set<string>();
   #seq = 0;
   /** The greatest number before this engine. */
   #before = 0;
@@ -89,6 +102,8 @@ export class History {
       };
       return made;
     };
+    const pool = ([burst, aDay]: readonly [number, number]) => new Bucket(burst, aDay / DAY_S, steadyMs());
+    this.#pools = { commands: pool(POOLS.commands), others: pool(POOLS.others) };
     this.#own = lane(OWN_FILE, MOST_SUBJECTS);
     this.#provoked = lane(PROVOKED_FILE, MOST_PROVOKED_SUBJECTS);
   }
@@ -108,8 +123,24 @@ export class History {
   /** Notes an event. */
   note(event: NotableEvent): void {
     const subject = subjectOf(event);
-    const lane = PROVOKED.has(event.kind) ? this.#provoked : this.#own;
-    lane.repetitions.add(this.#record(withoutAddresses(event)), subject, burstOf(event));
+    const record = this.#record(withoutAddresses(event));
+    if (PROVOKED.has(event.kind)) this.#provoked.repetitions.add(record, subject, burstOf(event));
+    else this.#own.repetitions.add(record, subject, burstOf(event), this.#poolOf(event));
+  }
+
+  /** Notes a change that a command of this user made. @param name undefined: of no interface, or of several */
+  noteChange(name: string | undefined, text: string, uid: number): void {
+    if (name !== undefined && uid === 0) this.#ofUsers.delete(name);
+    else if (name !== undefined && this.#ofUsers.size < MOST_SUBJECTS) this.#ofUsers.add(name);
+    this.note({ kind: "changed", interface: name, text });
+  }
+
+  #poolOf(event: NotableEvent): Bucket | undefined {
+    const { kind } = event;
+    // Each takes a start of an engine.
+    if (kind === "engine-started" || kind === "engine-stopped") return undefined;
+    const isOfUsers = "interface" in event && this.#ofUsers.has(event.interface ?? "");
+    return isOfUsers || COMMANDED.has(kind) ? this.#pools.commands : this.#pools.others;
   }
 
   /** What the files do not have yet. */
@@ -183,7 +214,8 @@ export class History {
     this.#isScheduled = true;
     const write = () => {
       this.#isScheduled = false;
-      void this.#write();
+      // The end writes without waiting for this turn.
+      if (this.#writing === undefined) void this.#write();
     };
     if (this.#failure === undefined) setImmediate(write);
     else this.#timer = setTimeout(write, AGAIN_MS).unref();
@@ -239,6 +271,9 @@ function leaveOldestOut(waiting: HistoryRecord[]): void {
 
 /** Events that any host on the network can cause at will. */
 const PROVOKED: ReadonlySet<string> = new Set(["discarded", "wrong-digest", "peer-appeared", "peer-gone"]);
+
+/** Events that commands cause at once. */
+const COMMANDED: ReadonlySet<string> = new Set(["changed", "created", "destroyed", "demotion"]);
 
 function burstOf({ kind }: NotableEvent): number {
   if (kind === "discarded" || kind === "send-failed") return PACKET_BURST;

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Link } from "../../core/model.ts";
-import type { Document, LinkEvents, Links } from "../kernel.ts";
+import type { Carrier, Document, LinkEvents, Links } from "../kernel.ts";
 import { native } from "../native.ts";
 import type { Request } from "../netlink/bytes.ts";
 import {
@@ -27,6 +27,7 @@ import { RtNetlink } from "../netlink/rtnetlink.ts";
 import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
+import { carriersIn } from "./carriers.ts";
 import { Devices } from "./devices.ts";
 import { addressKey, LinkCache } from "./link-cache.ts";
 import { PlacedAddresses } from "./placed-addresses.ts";
@@ -319,6 +320,10 @@ class KernelLinks implements Links {
 
   #isCarpdev(link: KernelLink): boolean {
     return this.#unfitness(link) === undefined;
+  }
+
+  carriers(): (device: string) => readonly Carrier[] {
+    return carriersIn(this.#cache);
   }
 
   /** Why a link can be no carpdev; undefined: it can. */

@@ -35,7 +35,7 @@ const FILES = [
 ] as const;
 const DUMP = "dump";
 /** Larger clusters take too long to simulate. */
-const MOST_ADVERTISEMENTS = 2_000;
+const MOST_ADVERTISEMENTS = 3_000;
 /** Stands for a pass, with a letter behind it. */
 const SECRET = /sEcReT-\w/g;
 

@@ -90,6 +90,7 @@ export class ControlledEngine {
         leaseUntilUs: () => 0,
         packets: () => [],
         overruled: () => ({ before: [], xdp: 0 }),
+        carriers: () => () => [],
         feed: this.feed,
         history: new History({
           directory: this.runDir,

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
+import { readMoment } from "../../../src/cli/commands/history/moment.ts";
 import { readHistory } from "../../../src/cli/commands/history/read.ts";
-import { readSince } from "../../../src/cli/commands/history/since.ts";
 import { localTime } from "../../../src/cli/show/event.ts";
 import type { HistoryEvent, HistoryRecord } from "../../../src/control/history.ts";
 import { called } from "./called.ts";
@@ -44,11 +44,11 @@ describe("--since", () => {
     ["3d", NOW_MS - 72 * HOUR_MS],
   ];
   for (const [text, atMs] of accepted)
-    it(`${text} is accepted`, () => assert.deepEqual(readSince(text, NOW_MS), { atMs }));
+    it(`${text} is accepted`, () => assert.deepEqual(readMoment("--since", text, NOW_MS), { atMs }));
 
   it("the times that the command prints are accepted", () => {
-    assert.deepEqual(readSince(localTime(NOW_MS + 123), NOW_MS), { atMs: NOW_MS + 123 });
-    assert.deepEqual(readSince(new Date(NOW_MS).toISOString(), NOW_MS), { atMs: NOW_MS });
+    assert.deepEqual(readMoment("--since", localTime(NOW_MS + 123), NOW_MS), { atMs: NOW_MS + 123 });
+    assert.deepEqual(readMoment("--since", new Date(NOW_MS).toISOString(), NOW_MS), { atMs: NOW_MS });
   });
 
   for (const text of [
@@ -85,7 +85,7 @@ describe("--since", () => {
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
-        const read = readSince(pieces.join(""), NOW_MS);
+        const read = readMoment("--since", pieces.join(""), NOW_MS);
         assert.ok("refusal" in read || Number.isFinite(read.atMs));
       }),
     );
@@ -246,6 +246,24 @@ describe("the command", () => {
         .map((text) => text.split(/[: ]/, 1)[0]),
       ["eth0", "carp2", "discarded"],
     );
+  });
+
+  it("ends with the time of --until, and tells the states at that of --since", async () => {
+    const until = ["--until", "2026-11-21 12:00:13.500"];
+    const words = async (...options: string[]) =>
+      texts((await called(["history", ...options, ...until], here)).out).map(
+        (text) => text.split(/[: ]/, 1)[0],
+      );
+    const all = texts((await called(["history"], here)).out).map((text) => text.split(/[: ]/, 1)[0]);
+    assert.deepEqual(await words(), all.slice(0, 6));
+    assert.deepEqual(await words("--since", "2026-11-21 12:00:13"), ["carp0", "demoted"]);
+    const { status, out, err } = await called(["history", "--since", "2026-11-22", ...until], here);
+    assert.deepEqual(
+      [status, out, err],
+      [1, "", "carpctl: --until 2026-11-21 12:00:13.500: is before --since 2026-11-22\n"],
+    );
+    const wrong = await called(["history", "--until", "soon"], here);
+    assert.match(wrong.err, /^carpctl: --until soon: expected a time like 03:12, /);
   });
 
   it("--json prints an object a line, as monitor does", async () => {

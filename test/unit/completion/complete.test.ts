@@ -91,6 +91,8 @@ for (const [line, expected] of [
   ["doctor --li", ["--listen"]],
   ["history --si", ["--since"]],
   ["history --since ", []],
+  ["history --un", ["--until"]],
+  ["history --until ", []],
   ["history --since 2h ", ["carp0", "carp1"]],
   ["metrics --textfile ", [":files"]],
   ["check ", [":named-files"]],

@@ -162,7 +162,7 @@ function views({ world, host }: Trio) {
       ...node,
       peers: node.peers
         .filter(({ atUs }) => world.us - atUs < 3 * SECOND)
-        .map(({ source, atUs }) => ({ source, atUs })),
+        .map(({ source, atUs, arrivals }) => ({ source, atUs, arrivals })),
     })),
   }));
 }
@@ -184,6 +184,11 @@ describe("a host whose wire folds", () => {
     assert.equal(host.host.statistics.receivedIpv4 - before.receivedIpv4, 300);
     assert.equal(host.host.statistics.receivedIpv6 - before.receivedIpv6, 300);
     assert.ok(trio.peer.state() === "MASTER");
+    // None is missing.
+    assert.deepEqual(
+      host.node().peers.map(({ arrivals }) => arrivals),
+      [undefined, undefined],
+    );
   });
 
   it("preempts with the next advertisement when a setting has it preempt, and when its delay is over", () => {

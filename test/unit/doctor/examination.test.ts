@@ -162,6 +162,7 @@ describe("interfaces", () => {
       otherGroups: () => [],
       unfit: () => undefined,
       overruled: () => ({ before: [], xdp: 0 }),
+      carriers: () => [],
       ownAddresses: () => [],
       before: (name) => views.find((each) => each.name === name),
       answers: () => [],
@@ -224,6 +225,12 @@ describe("interfaces", () => {
 
   test("a carpdev that takes smaller packets than its interface", () =>
     one({ mtu: () => 1400 }, /^warning eth0: its MTU 1400 is less than the 1500 of carp0$/));
+
+  test("a port of the carpdev that takes smaller packets", () => {
+    const over = (mtu: number) => ({ carriers: () => [{ name: "eth7", mtu }] });
+    one(over(1400), /^warning eth0: its MTU 1500 is more than the 1400 of eth7, which carries its packets/);
+    for (const mtu of [1500, 9000]) assert.deepEqual(found(over(mtu)), []);
+  });
 
   test("multicast groups that are not needed are not missed: with a unicast peer, or of a family without addresses", () => {
     const multicast = new Set<string>();
@@ -494,6 +501,22 @@ describe("interfaces", () => {
     ]);
     assert.deepEqual(under(EPOCH_US - 20 * SECOND), []);
     assert.deepEqual(under(EPOCH_US + 1000 * SECOND), []);
+  });
+
+  test("a master of whose advertisements many do not arrive", () => {
+    const under = (sent: number, missing: number, gaps: number, state: "BACKUP" | "MASTER" = "BACKUP") =>
+      ofNode({
+        ...since,
+        state,
+        mayPreemptAtUs: 0,
+        heard,
+        peers: [{ ...heard, atUs: since.sinceUs, arrivals: { sent, missing, gaps } }],
+      });
+    assert.deepEqual(under(40, 14, 12), [
+      "warning carp0 vhid 1: some 40 % of the advertisements of 10.0.0.3 do not arrive: it sends one every 1.4 s (advbase 1 advskew 100)",
+    ]);
+    for (const odd of [under(40, 9, 9), under(7, 4, 4), under(40, 20, 2), under(40, 14, 12, "MASTER")])
+      assert.deepEqual(odd, []);
   });
 
   test("a BACKUP that is preferred to its master, and does not preempt", () => {

@@ -77,6 +77,7 @@ const transition = (n: number, name = "carp0") =>
   }) as const;
 const discarded = (n: number) =>
   ({ kind: "discarded", counter: "badAuthentication", interface: "carp0", text: `number ${n}` }) as const;
+const withoutAddresses = ({ addresses: _, ...event }: ReturnType<typeof transition>) => event;
 const kinds = (records: readonly HistoryRecord[]) => records.map(({ event }) => event.kind);
 
 describe("the history", () => {
@@ -197,12 +198,47 @@ describe("the history", () => {
     assert.match(readFileSync(path(PROVOKED_FILE.name), "utf8"), /discarded/);
   });
 
+  it("is not displaced by many subjects either, by commands or not: what has no room is told together", async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    const history = started();
+    for (let n = 0; n < 30; n++) history.note(transition(n));
+    for (let n = 0; n < 30_000; n++) {
+      const name = `carp${1 + (n % 9000)}`;
+      for (const kind of ["created", "destroyed"] as const) history.note({ kind, interface: name });
+      history.noteChange(name, `${name}: changed by uid 1000`, 1000);
+      history.note(transition(n, name));
+    }
+    // Whatever root configured, or has configured since, has room.
+    history.noteChange("carp2", "carp2: changed by root", 0);
+    for (let n = 0; n < 3; n++) for (const name of ["carp2", "carp0"]) history.note(transition(n, name));
+    nowMs += 86_400_000;
+    context.mock.timers.tick(86_400_000);
+    context.mock.timers.reset();
+    history.note(transition(0, "carp1"));
+    await history.end("stopped");
+    const records = read();
+    assert.ok(records.length < OWN_FILE.most - 2000, `${records.length} records`);
+    assert.deepEqual(records[1]?.event, withoutAddresses(transition(0)));
+    const late = records.filter(({ seq, event }) => seq > 120_000 && event.kind === "transition");
+    assert.ok(late.filter(({ times }) => times === 1).length >= 6);
+    // Afterwards there is room again, and no event is missing.
+    assert.deepEqual(records.at(-2)?.event, withoutAddresses(transition(0, "carp1")));
+    assert.equal(
+      records.reduce((sum, { times }) => sum + times, 0),
+      4 * 30_000 + 30 + 7 + 3,
+    );
+  });
+
   it("keeps the newest in memory while they cannot be written, and says once that it is so", async (context) => {
     context.mock.timers.enable({ apis: ["setTimeout"] });
     rmSync(directory, { recursive: true });
     writeFileSync(directory, "");
     const history = started();
-    for (let n = 0; n < OWN_FILE.most + 500; n++) history.note(transition(n, `carp${n}`));
+    for (let n = 0; n < OWN_FILE.most + 500; n++) {
+      history.note(transition(n, `carp${n}`));
+      // Many at once would be told together.
+      nowMs += 100_000;
+    }
     const fails = async () => {
       context.mock.timers.tick(5000);
       return (await history.unwritten()).failure;

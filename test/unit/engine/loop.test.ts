@@ -204,6 +204,7 @@ class Station {
         prepareCarpdev: () => {},
         restoreCarpdev: () => {},
         removeLeftovers: async () => {},
+        carriers: () => () => [],
         look: () => {},
         caughtUp: async () => {},
         resolve: () => {},

@@ -11,24 +11,29 @@ import { escapeControlsInJson, printable } from "../../../control/printable.ts";
 import type { CommandContext } from "../../context.ts";
 import { done, isRefusal, type Outcome, refused } from "../../outcome.ts";
 import { historyJson, historyText, stateJson, stateText } from "../../show/history.ts";
+import { readMoment } from "./moment.ts";
 import { readHistory } from "./read.ts";
-import { readSince } from "./since.ts";
 import { statesAfter } from "./states.ts";
 
 export interface HistoryOptions {
   readonly since: string | undefined;
+  readonly until: string | undefined;
   /** Where the engine keeps its state, for when none answers. */
   readonly stateDir: string;
 }
 
 export async function runHistory(
   name: string | undefined,
-  { since, stateDir }: HistoryOptions,
+  { since, until, stateDir }: HistoryOptions,
   context: CommandContext,
 ): Promise<Outcome> {
   const nowMs = Date.now();
-  const from = since === undefined ? undefined : readSince(since, nowMs);
+  const from = since === undefined ? undefined : readMoment("--since", since, nowMs);
   if (isRefusal(from)) return refused(from.refusal);
+  const to = until === undefined ? undefined : readMoment("--until", until, nowMs);
+  if (isRefusal(to)) return refused(to.refusal);
+  if (from !== undefined && to !== undefined && to.atMs < from.atMs)
+    return refused(`--until ${printable(until)}: is before --since ${printable(since)}`);
   if (name !== undefined && !INTERFACE_NAME.test(name))
     return refused(`${printable(name)}: not a carp interface name (carp0, carp1, ...)`);
   const asked = await askEngine(context);
@@ -39,8 +44,10 @@ export async function runHistory(
     return refused(`${name}: no such interface, and no event of one`);
   const ofName = records.filter(({ event }) => name === undefined || concerns(event, name));
   const isRecent = (record: HistoryRecord) =>
-    from === undefined || latestMs(record, engine, nowMs) >= from.atMs;
-  const shown = ofName.filter(isRecent);
+    from === undefined || Math.max(...timesMs(record, engine, nowMs)) >= from.atMs;
+  const isEarly = (record: HistoryRecord) =>
+    to === undefined || Math.min(...timesMs(record, engine, nowMs)) <= to.atMs;
+  const shown = ofName.filter((each) => isRecent(each) && isEarly(each));
   const states = from === undefined ? [] : statesAfter(ofName.filter((each) => !isRecent(each)));
   const { json } = context.options;
   const lines = [
@@ -84,14 +91,14 @@ function concerns(event: HistoryRecord["event"], name: string): boolean {
 }
 
 /**
- * When an event happened, by the system clock of then or, in the present boot, by that of now: where the clock was set
- * since, the later of both, so that no event is missing.
+ * When an event happened, by the system clock of then and, in the present boot, by that of now: where the clock was set
+ * since, no event is to be missing by either.
  */
-function latestMs(
+function timesMs(
   { boot, upUs, atMs }: HistoryRecord,
   engine: UnwrittenHistory | undefined,
   nowMs: number,
-): number {
-  if (engine === undefined || boot !== engine.boot) return atMs;
-  return Math.max(atMs, nowMs - (engine.nowUs - upUs) / 1000);
+): number[] {
+  if (engine === undefined || boot !== engine.boot) return [atMs];
+  return [atMs, nowMs - (engine.nowUs - upUs) / 1000];
 }

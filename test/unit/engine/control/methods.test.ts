@@ -107,6 +107,7 @@ beforeEach(async () => {
     leaseUntilUs: () => 0,
     packets: () => [PACKETS],
     overruled: () => ({ before: [], xdp: 0 }),
+    carriers: () => () => [],
     feed,
     history,
     dataPathObstacle: undefined,

@@ -1,5 +1,5 @@
 /**
- * `--since`: a moment as people write it: a time of the day, a date, both, with or without a zone, or how long ago it
+ * `--since` and `--until`: a moment as people write it: a time of the day, a date, both, with or without a zone, or how long ago it
  * was. Without a zone it is local time.
  */
 
@@ -18,15 +18,18 @@ const ZONE = String.raw`(?<zone>Z|[+-]\d\d:?\d\d)?`;
 const MOMENT = new RegExp(`^${DATE}(?:[T ]${CLOCK}${ZONE})?$`);
 
 /** A moment, in milliseconds since the Unix epoch. */
-export interface Since {
+export interface Moment {
   readonly atMs: number;
 }
 
-/** @param nowMs the time now, in milliseconds since the Unix epoch */
-export function readSince(text: string, nowMs: number): Since | Refusal {
+/**
+ * @param option the one that has the text as its value
+ * @param nowMs the time now, in milliseconds since the Unix epoch
+ */
+export function readMoment(option: string, text: string, nowMs: number): Moment | Refusal {
   const atMs = DURATION.test(text) ? nowMs - durationMs(text) : momentOf(text, nowMs);
   return atMs === undefined || !Number.isFinite(atMs)
-    ? refuse(`--since ${printable(text)}: ${EXPECTED}`)
+    ? refuse(`${option} ${printable(text)}: ${EXPECTED}`)
     : { atMs };
 }
 
