@@ -333,7 +333,7 @@ export class Host {
       carpInterface?.signing.timePassed(now.us);
       return;
     }
-    const node = carpInterface?.nodes.find(({ vhid }) => vhid === timer.vhid);
+    const node = carpInterface?.nodeOf(timer.vhid);
     if (node === undefined) return;
     if (timer.kind === "advertise") node.advertiseTimer(now);
     else if (timer.kind === "announce") node.announceTimer(now);

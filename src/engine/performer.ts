@@ -47,6 +47,10 @@ interface Work {
   readonly advertisements: Map<number, number>;
 }
 
+/** What left, for most advertisements: the same for all of them. */
+const NO_FAMILY: readonly Family[] = [];
+const ALONE: Readonly<Record<Family, readonly Family[]>> = { 4: [4], 6: [6] };
+
 export class Performer {
   readonly #options: PerformerOptions;
   readonly #works = new Map<string, Work>();
@@ -85,9 +89,10 @@ export class Performer {
     return true;
   }
 
+  /** What waits has a method of its own: a function that is made here would cost every effect memory. */
   #perform(effect: Effect): void {
     const { adapters, timers } = this.#options;
-    const { explain, links, log, save, tell, wire } = adapters;
+    const { log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
         timers.arm(effect.timer, effect.atUs);
@@ -98,37 +103,20 @@ export class Performer {
       case "log":
         log(effect.priority, effect.text, effect.provoked ? PROVOKED : undefined, effect.fields);
         break;
-      case "advertise": {
-        const { sequence, advertisements } = this.#work(effect.interface);
-        const number = (advertisements.get(effect.vhid) ?? 0) + 1;
-        advertisements.set(effect.vhid, number);
-        if (!effect.waits) {
-          this.#advertise(effect);
-          break;
-        }
-        const isRevoked = this.#watchLease(effect);
-        sequence.push(() => {
-          if (!isRevoked() && advertisements.get(effect.vhid) === number) this.#advertise(effect);
-        });
+      case "advertise":
+        this.#queueAdvertisement(effect);
         break;
-      }
-      case "announce": {
-        const isRevoked = this.#watchLease(effect);
-        this.#sequence(effect.interface).push(() => {
-          if (!isRevoked()) this.#announce(effect);
-        });
+      case "announce":
+        this.#queueAnnouncement(effect);
         break;
-      }
       case "device":
-        this.#sequence(effect.interface).pushSlow((done) =>
-          links.apply(effect.interface, effect.device, done),
-        );
+        this.#queueDevice(effect);
         break;
       case "join":
         this.#join(effect.interfaces);
         break;
       case "filter":
-        this.#sequence(effect.interface).push(() => this.#filter(effect.interface, effect.filter));
+        this.#queueFilter(effect);
         break;
       case "lease":
         this.#lease(effect);
@@ -148,16 +136,11 @@ export class Performer {
       case "unfold":
         wire.unfold();
         break;
-      case "explain-digest": {
-        const { id, question } = effect;
-        explain(question, (explanation) =>
-          this.#options.report({ kind: "digest-explained", id, explanation }),
-        );
+      case "explain-digest":
+        this.#explain(effect);
         break;
-      }
       case "ignore":
-        this.#ignored.add(effect.carpdev);
-        this.whenSettled(() => this.#ignore(effect.carpdev));
+        this.#ignoreWhenSettled(effect);
         break;
       case "left": {
         const waiting = this.#leaving.get(effect.interface) ?? [];
@@ -169,6 +152,52 @@ export class Performer {
         tell(effect);
         break;
     }
+  }
+
+  #queueAdvertisement(effect: Extract<Effect, { kind: "advertise" }>): void {
+    const { sequence, advertisements } = this.#work(effect.interface);
+    const number = (advertisements.get(effect.vhid) ?? 0) + 1;
+    advertisements.set(effect.vhid, number);
+    if (effect.waits)
+      this.#advertiseInTurn(effect, sequence, () => advertisements.get(effect.vhid) === number);
+    else this.#advertise(effect);
+  }
+
+  #advertiseInTurn(
+    effect: Extract<Effect, { kind: "advertise" }>,
+    sequence: Sequence,
+    isLatest: () => boolean,
+  ): void {
+    const isRevoked = this.#watchLease(effect);
+    sequence.push(() => {
+      if (!isRevoked() && isLatest()) this.#advertise(effect);
+    });
+  }
+
+  #queueAnnouncement(effect: Extract<Effect, { kind: "announce" }>): void {
+    const isRevoked = this.#watchLease(effect);
+    this.#sequence(effect.interface).push(() => {
+      if (!isRevoked()) this.#announce(effect);
+    });
+  }
+
+  #queueDevice({ interface: name, device }: Extract<Effect, { kind: "device" }>): void {
+    this.#sequence(name).pushSlow((done) => this.#options.adapters.links.apply(name, device, done));
+  }
+
+  #queueFilter({ interface: name, filter }: Extract<Effect, { kind: "filter" }>): void {
+    this.#sequence(name).push(() => this.#filter(name, filter));
+  }
+
+  #explain({ id, question }: Extract<Effect, { kind: "explain-digest" }>): void {
+    this.#options.adapters.explain(question, (explanation) =>
+      this.#options.report({ kind: "digest-explained", id, explanation }),
+    );
+  }
+
+  #ignoreWhenSettled({ carpdev }: Extract<Effect, { kind: "ignore" }>): void {
+    this.#ignored.add(carpdev);
+    this.whenSettled(() => this.#ignore(carpdev));
   }
 
   /** Each of these sequences waits here until all of them have come here. */
@@ -187,16 +216,16 @@ export class Performer {
    */
   #lease(effect: Extract<Effect, { kind: "lease" }>): void {
     const { interface: name, vhid, untilUs } = effect;
-    const { dataPath } = this.#options.adapters;
-    if (untilUs === 0) {
-      const { revocations } = this.#work(name);
-      revocations.set(vhid, (revocations.get(vhid) ?? 0) + 1);
-      dataPath.lease(name, vhid, 0);
-      return;
-    }
+    const { sequence, revocations } = this.#work(name);
+    if (untilUs === 0) revocations.set(vhid, (revocations.get(vhid) ?? 0) + 1);
+    if (untilUs === 0 || sequence.isIdle) this.#options.adapters.dataPath.lease(name, vhid, untilUs);
+    else this.#leaseInTurn(effect, sequence);
+  }
+
+  #leaseInTurn(effect: Extract<Effect, { kind: "lease" }>, sequence: Sequence): void {
     const isRevoked = this.#watchLease(effect);
-    this.#sequence(name).push(() => {
-      if (!isRevoked()) dataPath.lease(name, vhid, untilUs);
+    sequence.push(() => {
+      if (!isRevoked()) this.#options.adapters.dataPath.lease(effect.interface, effect.vhid, effect.untilUs);
     });
   }
 
@@ -234,7 +263,7 @@ export class Performer {
 
   #advertise(effect: Extract<Effect, { kind: "advertise" }>): void {
     const { clock, wire } = this.#options.adapters;
-    const left: Family[] = [];
+    let left: readonly Family[] = NO_FAMILY;
     let leftUs = clock.now().us;
     let error: string | undefined;
     for (const transmission of effect.transmissions) {
@@ -245,7 +274,10 @@ export class Performer {
       if (beforeUs > effect.untilUs) break;
       const failure = wire.send(effect.carpdev, transmission);
       if (failure !== undefined) error ??= failure;
-      else if (left.push(transmission.family) === 1) leftUs = beforeUs;
+      else {
+        if (left.length === 0) leftUs = beforeUs;
+        left = left.length === 0 ? ALONE[transmission.family] : [...left, transmission.family];
+      }
     }
     if (left.length === 0 && error === undefined && effect.transmissions.length > 0) return;
     const { interface: name, vhid } = effect;

@@ -39,6 +39,8 @@ interface Layout {
  */
 const ANNOUNCE_S = 60;
 
+const NONE: readonly Transmission[] = [];
+
 export class Appearance {
   readonly #configuration: InterfaceConfiguration;
   readonly #link: Link | undefined;
@@ -46,6 +48,8 @@ export class Appearance {
   readonly #authentications: ReadonlyMap<number, ReadonlyMap<Secret, Authentication>>;
   readonly #peers: Readonly<Record<Family, UnicastPeers>>;
   readonly #sources: Readonly<Record<Family, string | undefined>>;
+  /** Whether it has addresses of the family. */
+  readonly #shares: Readonly<Record<Family, boolean>>;
   /** The host's tag, 0 to 255, the low bits of its counters; distinct for each host on most segments. */
   readonly counterTag: number;
   /** The frame built last for advertisements to each unicast peer, or from each source to the group. */
@@ -63,6 +67,8 @@ export class Appearance {
     this.#authentications = authentications(configuration, link, believed, hmac);
     this.#peers = { 4: unicastPeers(4, configuration, link), 6: unicastPeers(6, configuration, link) };
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
+    const shares = (family: Family) => configuration.addresses.some((each) => each.family === family);
+    this.#shares = { 4: shares(4), 6: shares(6) };
     const source = this.#sources[4] ?? this.#sources[6];
     this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
   }
@@ -150,8 +156,8 @@ export class Appearance {
     fields: { vhid: number; advbase: number; advskew: number; demote: number; counter: bigint },
     trafficClass: number,
     form: SignedAs,
-  ): Transmission[] {
-    const { name, addresses } = this.#configuration;
+  ): readonly Transmission[] {
+    const { name } = this.#configuration;
     const authentication = this.#authentications.get(fields.vhid)?.get(form.secret);
     // A bow-out over the second family may leave after the successor has advertised over the first: it must
     // not move the shared MAC back to this host's switch port.
@@ -159,16 +165,23 @@ export class Appearance {
     if (authentication === undefined || sourceMac === undefined)
       throw new Error(`${name} advertises without being configured`);
     const message = encodeAdvertisement(fields, authentication, form);
-    const transmissions: Transmission[] = [];
-    for (const family of [4, 6] as const) {
-      const source = addresses.some((each) => each.family === family) ? this.source(family) : undefined;
-      if (source === undefined) continue;
-      const options = { sourceMac, source, trafficClass, message };
-      const peers = this.#peers[family];
-      if (peers === undefined) transmissions.push({ family, frame: this.#frame(options) });
-      else for (const peer of peers) transmissions.push(this.#toPeer(family, peer, options));
-    }
-    return transmissions;
+    const options = { sourceMac, trafficClass, message };
+    const overIpv4 = this.#transmissionsOver(4, options);
+    const overIpv6 = this.#transmissionsOver(6, options);
+    if (overIpv6.length === 0) return overIpv4;
+    return overIpv4.length === 0 ? overIpv6 : [...overIpv4, ...overIpv6];
+  }
+
+  #transmissionsOver(
+    family: Family,
+    { sourceMac, trafficClass, message }: Omit<AdvertisementFrame, "source" | "destination">,
+  ): readonly Transmission[] {
+    const source = this.#shares[family] ? this.source(family) : undefined;
+    if (source === undefined) return NONE;
+    const options = { sourceMac, source, trafficClass, message };
+    const peers = this.#peers[family];
+    if (peers === undefined) return [{ family, frame: this.#frame(options) }];
+    return [...peers].map((peer) => this.#toPeer(family, peer, options));
   }
 
   /**

@@ -366,7 +366,14 @@ export class CarpInterface implements Owner {
 
   /** The node with this vhid, if it is in BACKUP or MASTER. */
   node(vhid: number): VirtualHost | undefined {
-    return this.#nodes.find((node) => node.vhid === vhid && node.state !== "INIT");
+    const node = this.nodeOf(vhid);
+    return node?.state === "INIT" ? undefined : node;
+  }
+
+  /** The node with this vhid, in any state. */
+  nodeOf(vhid: number): VirtualHost | undefined {
+    for (const node of this.#nodes) if (node.vhid === vhid) return node;
+    return undefined;
   }
 
   /** Why the advertisement's counter is refused: it is a recording. If not, our counters follow it. */
@@ -413,7 +420,7 @@ export class CarpInterface implements Owner {
 
   /** The outcome of an `advertise` effect. */
   advertised({ vhid, left, leftUs, error }: Advertised, now: Instant): void {
-    const node = this.#nodes.find((each) => each.vhid === vhid);
+    const node = this.nodeOf(vhid);
     // Nothing left and nothing failed: this host is the only one of its unicast peers.
     if (left.length === 0 && error !== undefined) {
       const failure = { error, atUs: leftUs, left };
@@ -430,7 +437,7 @@ export class CarpInterface implements Owner {
 
   /** An announcement did not leave. */
   announcementFailed(vhid: number): void {
-    this.#nodes.find((each) => each.vhid === vhid)?.announcementFailed();
+    this.nodeOf(vhid)?.announcementFailed();
   }
 
   /** Asks once more for the device or filter that the kernel did not put in place. */

@@ -154,15 +154,16 @@ function states({ peer, host }: Trio) {
   });
 }
 
-/** Silent peers are told of with what is heard next, which is later where that waits. */
+/** Silent peers and what is discarded are told of with what is heard next, which is later where that waits. */
 function views({ world, host }: Trio) {
   return host.host.interfaces().map((view) => ({
     ...view,
+    discarded: view.discarded.map((packet) => ({ ...packet, atUs: 0 })),
     nodes: view.nodes.map((node) => ({
       ...node,
       peers: node.peers
         .filter(({ atUs }) => world.us - atUs < 3 * SECOND)
-        .map(({ source, atUs, arrivals }) => ({ source, atUs, arrivals })),
+        .map(({ source, atUs }) => ({ source, atUs })),
     })),
   }));
 }
