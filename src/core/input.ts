@@ -143,29 +143,29 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
 }
 
 /** Why an advertisement with a valid digest is discarded: its counter is not new. */
-export function staleness(
+export function staleness(accepted: Accepted, carpdev: string, now: Instant): Discarded | undefined {
+  const { carpInterface, node, heard } = accepted;
+  // From another address it may be another master's, sent in the same microsecond.
+  if (node.counters.isOwn(heard.counter)) {
+    const cause = carpInterface.appearance.isAddressed(heard.source) ? "own" : "recorded";
+    return stale(accepted, carpdev, "replay or network loop detected", cause);
+  }
+  const replay = carpInterface.replayOf(node, heard, now);
+  return replay === undefined
+    ? undefined
+    : stale(accepted, carpdev, `replay detected: ${replay}`, "recorded");
+}
+
+function stale(
   { carpInterface, node, heard }: Accepted,
   carpdev: string,
-  now: Instant,
-): Discarded | undefined {
-  const { source, counter } = heard;
-  const stale = (what: string, cause: DiscardCause): Discarded => ({
-    statistic: "badAuthentication",
-    priority: 4,
-    text: `${carpInterface.name}: vhid ${node.vhid}: ${what} from ${source} on ${carpdev}`,
-    carpInterface,
-    source,
-    cause,
-    stale: { node, heard },
-  });
-  // From another address it may be another master's, sent in the same microsecond.
-  if (node.counters.isOwn(counter))
-    return stale(
-      "replay or network loop detected",
-      carpInterface.appearance.isAddressed(source) ? "own" : "recorded",
-    );
-  const replay = carpInterface.replayOf(node, heard, now);
-  return replay === undefined ? undefined : stale(`replay detected: ${replay}`, "recorded");
+  what: string,
+  cause: DiscardCause,
+): Discarded {
+  const { source } = heard;
+  const text = `${carpInterface.name}: vhid ${node.vhid}: ${what} from ${source} on ${carpdev}`;
+  const of = { carpInterface, source, cause, stale: { node, heard } };
+  return { statistic: "badAuthentication", priority: 4, text, ...of };
 }
 
 /** A packet that is refused as CARP may be VRRP's: it is counted as before, and named for what it is. */

@@ -70,29 +70,35 @@ export class Receiver {
     this.#folds = false;
   }
 
-  /** Advertisements arrived that repeat others. */
+  /** Advertisements arrived that repeat others. The last one of each virtual host and family stands for all. */
   repeated(all: readonly Repeated[], now: Instant): void {
-    const fresh = all.map((each) => this.#freshOf(each, now));
-    // Before any of them is accepted, which tells who has been silent.
-    for (const { node, heard } of fresh.flat()) node.meet(heard);
-    for (const { carpInterface, node, heard, form } of fresh.flatMap((copies) => copies.slice(-1)))
-      carpInterface.accept(node, heard, form, now);
+    const last: Accepted[] = [];
+    // All hosts are met before any of this is accepted, which tells who has been silent.
+    for (const each of all) {
+      const accepted = this.#lastOf(each, now);
+      if (accepted !== undefined) last.push(accepted);
+    }
+    for (const { carpInterface, node, heard, form } of last) carpInterface.accept(node, heard, form, now);
   }
 
-  /** Checks the counters of repeated advertisements. @returns those to accept, of which the last one stands for all */
-  #freshOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted[] {
+  /** Checks the counters of repeated advertisements, and meets their host. @returns the last one to accept */
+  #lastOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted | undefined {
     const node = this.#host.with(carpdev, vhid)?.node(vhid);
     const former = node && this.#folded.get(node)?.[family];
     this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
-    if (former === undefined || !this.#host.allow) return [];
-    const fresh: Accepted[] = [];
-    for (const copy of copies) {
-      const repeated = { ...former, heard: { ...former.heard, ...copy } };
+    if (former === undefined || !this.#host.allow) return undefined;
+    let last: Accepted | undefined;
+    for (const { counter, receivedUs } of copies) {
+      const repeated = { ...former, heard: { ...former.heard, counter, receivedUs } };
       const stale = staleness(repeated, carpdev, now);
-      if (stale === undefined) fresh.push(repeated);
-      else this.#discard(stale, now);
+      if (stale !== undefined) {
+        this.#discard(stale, now);
+        continue;
+      }
+      repeated.node.meet(repeated.heard);
+      last = repeated;
     }
-    return fresh;
+    return last;
   }
 
   /** A packet arrived on a device that carries no carp interface. */

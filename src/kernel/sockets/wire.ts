@@ -57,10 +57,9 @@ function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[
   let copy = 0;
   for (let at = 0; at < repeated.length; at += 4) {
     const [handle = 0, vhid = 0, family, count = 0] = repeated.subarray(at, at + 4);
-    const copies = Array.from({ length: count }, () => ({
-      counter: copyCounters[copy] ?? 0n,
-      receivedUs: copyTimes[copy++] ?? 0,
-    }));
+    const copies: Repeated["copies"][number][] = [];
+    for (const end = copy + count; copy < end; copy++)
+      copies.push({ counter: copyCounters[copy] ?? 0n, receivedUs: copyTimes[copy] ?? 0 });
     found.push({ handle, vhid, family: familyOf(family), copies, lastUs: copyTimes[copy - 1] ?? 0 });
   }
   return found;
