@@ -84,9 +84,9 @@ export const DIGESTS = {
   "digest-address-different": {
     level,
     meaning:
-      "The two hosts have one address each that the other lacks, in the same place: most often a slip of the pen.",
+      "The two hosts have one address each that the other lacks, in the same place: most often a slip of the pen; or two groups have the same vhid and pass, as where neither has one.",
     see: ADDRESSES,
-    todo: "Use the same on both hosts, and in their hostname.carp0 files.",
+    todo: "Use the same on both hosts, and in their hostname.carp0 files. For two groups, another vhid for one of them: 'carpctl carp0 vhid N' on its hosts.",
   },
   "digest-addresses-of-other-interface": {
     level,
@@ -105,9 +105,16 @@ export const DIGESTS = {
   "digest-vhid": {
     level,
     meaning:
-      "The pass and the addresses are those of an interface here, and the vhid is not: the other host has it under another number; or the number was changed on the way.",
+      "The pass and the addresses are those of an interface here, and the vhid is not: the other host has it under another number, or has it as one of several carpnodes; or the number was changed on the way.",
     see: "'carpctl carp0' on both hosts: compare vhid.",
-    todo: "The same vhid on all hosts: 'carpctl carp0 vhid N'. The vhid also makes the MAC address, so that clients lose the address at each failover otherwise.",
+    todo: "The same vhid on all hosts: 'carpctl carp0 vhid N', or the same 'carpnodes'. The vhid also makes the MAC address, so that clients lose the address at each failover otherwise.",
+  },
+  "digest-carpdev": {
+    level,
+    meaning:
+      "Another host has on this segment what this host has on another one: vhid, pass and addresses of an interface that is on another carpdev here. Two cables, VLANs or carpdevs are exchanged on one of the hosts, and on every segment each is MASTER alone.",
+    see: "'carpctl' on both hosts lists interfaces and carpdevs; 'tcpdump -ni eth0 -T carp proto 112' shows the vhids of the segment.",
+    todo: "Exchange the cables or VLANs, or 'carpctl carp0 carpdev eth1' and 'carpctl carp1 carpdev eth0' on the host where they are wrong. Names of devices that change at boot are fixed by .link files.",
   },
   "digest-unknown": {
     level,

@@ -3,7 +3,7 @@
  * to do about it. Never a pass.
  */
 
-import type { DigestCause, DigestExplanation, DigestQuestion } from "./question.ts";
+import type { DigestCause, DigestExplanation, DigestQuestion, Sibling } from "./question.ts";
 import type { AddressFault, Fault, PassFault, Whose } from "./suppositions.ts";
 
 /** More addresses are told by their number. */
@@ -15,6 +15,14 @@ export function answer(
   { pass, addresses, lladdr, vhid }: Fault,
 ): DigestExplanation {
   const { source } = question;
+  const crossed = addresses.kind === "of" ? crossedWith(addresses, question) : undefined;
+  if (crossed !== undefined)
+    return {
+      cause: "carpdev",
+      ...(question.isOfOtherVhid ? { interface: crossed.name } : {}),
+      text: `${source} has on the segment of ${question.carpdev} the vhid ${question.vhid}, pass and addresses of ${crossed.name}, which is on ${crossed.carpdev} here`,
+      todo: `exchange the cables, VLANs or carpdevs of the interfaces on one of the hosts: carp interfaces of one vhid belong on one segment`,
+    };
   const isOfOne = pass.kind === "of" && addresses.kind === "of";
   if (isOfOne) {
     const { interface: name } = addresses;
@@ -43,11 +51,29 @@ export function answer(
     return {
       cause: ADDRESS_CAUSES[addresses.kind],
       text: `${source} has the same pass, but ${there}`,
-      todo: addressTodo(addresses),
+      todo: addressTodo(addresses, question),
     };
   const { cause, text, todo } = passWords(pass, question);
   if (addresses.kind === "same") return { cause, text: `${source} ${text}`, todo };
-  return { cause, text: `${source} ${text}, and ${there}`, todo: `${todo}; ${addressTodo(addresses)}` };
+  return {
+    cause,
+    text: `${source} ${text}, and ${there}`,
+    todo: `${todo}; ${addressTodo(addresses, question)}`,
+  };
+}
+
+/** The interface on another carpdev here that has the same vhid and these addresses. */
+function crossedWith(
+  { interface: name }: Extract<AddressFault, { kind: "of" }>,
+  { siblings, vhid, carpdev }: DigestQuestion,
+): Sibling | undefined {
+  return siblings.find(
+    (each) =>
+      each.name === name &&
+      each.carpdev !== undefined &&
+      each.carpdev !== carpdev &&
+      each.vhids.includes(vhid),
+  );
 }
 
 /**
@@ -86,6 +112,8 @@ function addressText(fault: AddressFault, question: DigestQuestion): string {
     case "same":
       return "the same addresses";
     case "lacks": {
+      if (isOfSource(fault.addresses, question))
+        return `does not share ${named(fault.addresses)}, which is its own address, and this host does`;
       const own =
         fault.addresses.length === 1 && question.carpdevAddresses.includes(fault.addresses[0] ?? "");
       return `not ${named(fault.addresses)}${own ? `, which ${question.carpdev} has here too` : ""}`;
@@ -116,13 +144,20 @@ function whoseText(whose: Whose, { carpdev }: DigestQuestion): string {
   }
 }
 
-function addressTodo(fault: AddressFault): string {
+/** Whether the one address that the other host does not share is its own. */
+function isOfSource(addresses: readonly string[], { source }: DigestQuestion): boolean {
+  return addresses.length === 1 && addresses[0] === source;
+}
+
+function addressTodo(fault: AddressFault, question: DigestQuestion): string {
   const many = (fault.kind === "lacks" || fault.kind === "has") && fault.addresses.length > 1;
   const it = many || fault.kind === "lacks-family" ? "them" : "it";
   switch (fault.kind) {
     case "same":
       return "";
     case "lacks":
+      if (isOfSource(fault.addresses, question)) return "remove it here";
+      return `add ${it} there or remove ${it} here`;
     case "lacks-family":
       return `add ${it} there or remove ${it} here`;
     case "has":
@@ -130,7 +165,7 @@ function addressTodo(fault: AddressFault): string {
         ? `remove ${it} there`
         : `remove ${it} there or add ${it} here`;
     case "instead":
-      return "use the same on both";
+      return `use the same on both; a host of another group needs another vhid than ${question.vhid}`;
     case "of":
       return "give both hosts the same vhid for the same addresses";
   }

@@ -45,7 +45,7 @@ export function questionAbout(of: CarpInterface, wrong: WrongDigest, around: Aro
   };
 }
 
-/** Asks whether an interface on this carpdev has another vhid at another host. */
+/** Asks whether an interface of this host has another vhid, or is on another segment, at another host. */
 export function questionAboutOther(
   { vhid, source, counter, digest }: WrongDigest,
   { interfaces, carpdev, link }: Around,
@@ -64,7 +64,7 @@ export function questionAboutOther(
     otherMacs: [],
     carpdev,
     carpdevAddresses: [],
-    siblings: siblings([interfaces.on(carpdev)], link),
+    siblings: siblings([interfaces.on(carpdev), interfaces], link),
   };
 }
 
@@ -81,13 +81,13 @@ function siblings(
     }
   return [...some].flatMap((sibling) => {
     const { configuration, name } = sibling;
-    const { nodes, pass } = configuration;
+    const { nodes, pass, carpdev } = configuration;
     const vhids = nodes.map(({ vhid }) => vhid);
     const [leader] = vhids;
     if (leader === undefined) return [];
     const lladdr = handSetLladdr(configuration, link, leader);
     const [addresses] = basesOf(sibling, leader);
-    return addresses === undefined ? [] : [{ name, vhids, pass, addresses, lladdr }];
+    return addresses === undefined ? [] : [{ name, vhids, carpdev, pass, addresses, lladdr }];
   });
 }
 

@@ -9,6 +9,7 @@ import type { CoveredAddresses } from "./covered-addresses.ts";
 export interface Sibling {
   readonly name: string;
   readonly vhids: readonly number[];
+  readonly carpdev: string | undefined;
   readonly pass: string;
   readonly addresses: CoveredAddresses;
   /** The MAC that its digests cover; undefined: none. */
@@ -54,6 +55,7 @@ export const DIGEST_CAUSES = [
   "addresses-of-other-interface",
   "lladdr",
   "vhid",
+  "carpdev",
   "unknown",
 ] as const;
 export type DigestCause = (typeof DIGEST_CAUSES)[number];

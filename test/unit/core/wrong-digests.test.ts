@@ -126,6 +126,13 @@ const rows: readonly {
     line: `${SAME} also 10.0.0.50, which carp1 has here: remove it there or add it here`,
   },
   {
+    title: "the other host's own address that is shared here",
+    here: { addAddresses: [...IPV4, FROM].map((each) => ipv4(each)) },
+    there: { addresses: IPV4 },
+    cause: "address-missing",
+    line: `${SAME} does not share ${FROM}, which is its own address, and this host does: remove it here`,
+  },
+  {
     title: "an address more that is unknown here",
     there: { addresses: [...OURS, "10.0.0.77"] },
     cause: "address-extra",
@@ -141,7 +148,7 @@ const rows: readonly {
     title: "another address in place of one of ours",
     there: { addresses: ["10.0.0.1", "10.0.0.19", ...IPV6] },
     cause: "address-different",
-    line: `${SAME} 10.0.0.19 instead of 10.0.0.9: use the same on both`,
+    line: `${SAME} 10.0.0.19 instead of 10.0.0.9: use the same on both; a host of another group needs another vhid than 1`,
   },
   {
     title: "the link-local address that NetBSD makes",
@@ -304,6 +311,24 @@ describe("a vhid that is not configured here", () => {
     assert.deepEqual(wrongs(), [0, 0]);
   });
 
+  it("and that an interface has on another carpdev is told as exchanged carpdevs, the same vhid there or not", () => {
+    for (const vhid of [1, 9]) {
+      const who = new Station(new World(), { links: [link("eth0"), link("eth1", { index: 3 })] });
+      who.set("carp0", { carpdev: "eth0", vhid: 1, pass: PASS, addAddresses: [ipv4("10.0.0.1")] });
+      who.set("carp1", { carpdev: "eth1", vhid, pass: PASS, addAddresses: [ipv4("10.1.0.1")] });
+      who.take();
+      const [told, more] = only(
+        hears(who, () => ({ vhid, addresses: ["10.1.0.1"] })),
+        "wrong-digest",
+      );
+      assert.equal(more, undefined);
+      assert.equal(told?.cause, "carpdev");
+      const text = `${FROM} has on the segment of eth0 the vhid ${vhid}, pass and addresses of carp1, which is on eth1 here`;
+      assert.equal(told?.text, text);
+      assert.equal(who.host.statistics.badAuthentication, vhid === 1 ? 4 : 0);
+    }
+  });
+
   it("is another group otherwise, of which nothing is logged", () => {
     const who = station();
     const effects = hears(who, () => ({ ...other, addresses: ["10.0.0.51"] }), 30);
@@ -458,6 +483,7 @@ describe("the search", () => {
     siblings: Array.from({ length: siblings }, (_, n) => ({
       name: `carp${n + 1}`,
       vhids: [n + 2],
+      carpdev: "eth0",
       pass: `pass${n}`,
       lladdr: undefined,
       addresses: CoveredAddresses.of(Array.from({ length: 100 }, (_, m) => `10.${n}.1.${m + 1}`)),
