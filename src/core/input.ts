@@ -126,7 +126,11 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
     return { ...discarded("badVhid", 7, text), cause };
   }
   const stray = multicast ? undefined : strayUnicast(carpInterface, packet);
-  if (stray !== undefined) return discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray}`);
+  if (stray !== undefined) {
+    const cause =
+      stray.isUnlisted && carpInterface.appearance.verify(parsed.advertisement) ? "peer-unlisted" : undefined;
+    return { ...discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray.what}`), cause };
+  }
   const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
     return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
@@ -204,13 +208,13 @@ function concession(
 function strayUnicast(
   carpInterface: CarpInterface,
   { family, source, addresses }: Packet,
-): string | undefined {
+): { readonly what: string; readonly isUnlisted: boolean } | undefined {
   const peers = carpInterface.appearance.peers(family);
-  if (!peers?.has(source)) return `carppeer is ${named([...(peers?.keys() ?? [])])}: advertisement`;
+  if (!peers?.has(source))
+    return { what: `carppeer is ${named([...(peers?.keys() ?? [])])}: advertisement`, isUnlisted: true };
   const destination = formatAddress(addresses.destination);
-  return carpInterface.appearance.isAddressed(destination)
-    ? undefined
-    : `advertisement to ${destination}, not an address of this host,`;
+  if (carpInterface.appearance.isAddressed(destination)) return undefined;
+  return { what: `advertisement to ${destination}, not an address of this host,`, isUnlisted: false };
 }
 
 /** The peers in a message, which has room for a few addresses. */

@@ -43,9 +43,10 @@ export interface NodeView {
 
 /**
  * What a discarded packet tells besides its counter: the digest is wrong; it is our own advertisement, or a recorded
- * one; or its digest is right, and `carppeer` is set here and not there, or there and not here.
+ * one; or its digest is right, and `carppeer` is set here and not there, or there and not here, or does not name the
+ * sender.
  */
-export type DiscardCause = "digest" | "own" | "recorded" | "peer-here" | "peer-there";
+export type DiscardCause = "digest" | "own" | "recorded" | "peer-here" | "peer-there" | "peer-unlisted";
 
 /** A packet that was received for an interface and discarded. */
 export interface DiscardView {

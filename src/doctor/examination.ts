@@ -13,6 +13,7 @@ import {
   dataPathObstacle,
   deviceFacts,
   hostFacts,
+  linkNeighbours,
   localAddresses,
   localMacs,
 } from "../kernel/inspection.ts";
@@ -25,6 +26,7 @@ import { examineHost } from "./host.ts";
 import { examineInterfaces } from "./interfaces.ts";
 import { type ExaminedCheck, examineChecks } from "./service-checks.ts";
 import { questionsAbout } from "./shared-addresses.ts";
+import { passageQuestions } from "./virtual-mac-passage.ts";
 
 /** The part of a running engine that the examination reads. */
 export interface ExaminedEngine {
@@ -123,10 +125,10 @@ async function askLinks(
       ? undefined
       : ([
           link.name,
-          await askLink(
-            link.index,
-            of.flatMap((view) => questionsAbout(view, link)),
-          ),
+          await askLink(link.index, [
+            ...of.flatMap((view) => passageQuestions(view, link, linkNeighbours(link.name))),
+            ...of.flatMap((view) => questionsAbout(view, link)),
+          ]),
         ] as const),
   );
   return new Map((await Promise.all(asked)).filter((each) => each !== undefined));

@@ -7,6 +7,7 @@
 import { type Finding, type FindingKind, fault, inOrder } from "../control/finding.ts";
 import { graceText } from "../control/grace.ts";
 import type { InterfaceView, NodeView, Packets } from "../control/messages.ts";
+import type { Peer } from "../core/election/peers.ts";
 import { intervalUs, SECOND } from "../core/election/timing.ts";
 import { changedIn } from "../core/interface/grace.ts";
 import { otherMasks } from "../core/interface/masks.ts";
@@ -19,8 +20,9 @@ import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
 import { arrivalFindings, clockFindings, preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
-import { answerFindings } from "./shared-addresses.ts";
+import { answerFindings, elsewhereFindings } from "./shared-addresses.ts";
 import { sendFindings } from "./unsent.ts";
+import { passageFindings } from "./virtual-mac-passage.ts";
 
 export interface InterfacesExamined {
   readonly nowUs: Micros;
@@ -194,6 +196,7 @@ function inSameSubnets(
   return local.filter(
     (each) =>
       !own.has(each.device) &&
+      each.device !== "lo" &&
       !each.address.includes(":") &&
       shared.some((address) => sameSubnet(address, each)),
   );
@@ -206,6 +209,7 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
     return [fault(notRunningKind, name, `does not run: ${notRunning}`, `correct that, or set ${name} down`)];
   const found = [
     ...problems.map(({ kind, text }) => fault(kind, name, text, `see 'carpctl help ${kind}'`)),
+    ...elsewhereFindings(view, examined),
     ...deviceFindings(view, examined),
     ...trafficFindings(view, examined),
     ...graceFindings(view, examined.nowUs),
@@ -217,9 +221,10 @@ function carpInterface(view: InterfaceView, examined: InterfacesExamined): Findi
     before: examined.before(name),
     answers: examined.answers(view.carpdev ?? ""),
     ownMacs: examined.ownMacs,
-    isExplained: all.some(({ level }) => level === "error"),
+    isExplained: !examined.allow || all.some(({ level }) => level === "error"),
   });
-  return [...all, ...answered];
+  const passage = passageFindings(view, examined.before(name), examined.answers(view.carpdev ?? ""));
+  return [...passage, ...all, ...answered];
 }
 
 /** Peers that still sign as before are no fault while this host does so as well. */
@@ -304,15 +309,13 @@ function virtualHost(
       ),
     ];
   // A master that this host answered advertises no more after that.
-  const contending = peers.filter(
-    ({ advbase, advskew, atUs }) => atUs > sinceUs + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4),
-  );
+  const contending = peers.filter((each) => goesOnAfter(sinceUs, each));
   if (state === "MASTER" && contending.length > 0) {
     const others = contending.map(({ source }) => source);
     return [twoMasters(subject, ["this host", ...others], `run 'carpctl doctor' on ${others.join(", ")}`)];
   }
   const families = Map.groupBy(peers, ({ source }) => source.includes(":"));
-  const several = [...families.values()].find((each) => each.length > 1);
+  const several = [...families.values()].map(goingOn).find((each) => each.length > 1);
   if (state === "BACKUP" && several !== undefined)
     return [
       twoMasters(
@@ -346,6 +349,16 @@ function virtualHost(
       ? silence
       : `, ${heard.source} heard ${Math.round((nowUs - heard.atUs) / SECOND)} s ago`;
   return [...found, inOrder(subject, `${state}${ago}`)];
+}
+
+/** The masters that go on beside the one that appeared last: one that was relieved by it does not. */
+function goingOn(peers: readonly Peer[]): readonly Peer[] {
+  const lastUs = Math.max(...peers.map(({ sinceUs = 0 }) => sinceUs));
+  return peers.filter((each) => each.sinceUs === lastUs || goesOnAfter(lastUs, each));
+}
+
+function goesOnAfter(us: Micros, { advbase, advskew, atUs }: Peer): boolean {
+  return atUs > us + 2 * Math.max(intervalUs(advbase, advskew), SECOND / 4);
 }
 
 /** Merges findings that are equal for several nodes into one. */

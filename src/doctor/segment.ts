@@ -37,13 +37,27 @@ export function discardFindings(view: InterfaceView, examined: SegmentExamined):
     const isExplained = packet.cause === "digest" && wrong.some(({ source }) => source === packet.source);
     return isExplained ? [] : [discardFinding(view, packet, examined)];
   });
-  for (const { vhid, cause, text, todo } of wrong) {
+  for (const { vhid, source, cause, text, todo } of wrong) {
     const isOurs = view.nodes.some((node) => node.vhid === vhid);
     const subject = isOurs ? `${view.name} vhid ${vhid}` : view.name;
-    findings.push(fault(`digest-${cause}`, subject, text, todo));
+    const isPeer = view.nodes.some(({ peers }) => peers.some((each) => each.source === source));
+    findings.push(
+      cause === "vhid" && !isOurs && isPeer
+        ? fault("digest-vhid", subject, ...nodeMore(view, source, vhid))
+        : fault(`digest-${cause}`, subject, text, todo),
+    );
   }
   // Several kinds of packets can tell the same.
   return findings.filter(({ text }, n) => findings.findIndex((each) => each.text === text) === n);
+}
+
+/** A host of this vhid has more carpnodes. @returns text and todo */
+function nodeMore({ name, nodes }: InterfaceView, source: string, vhid: number) {
+  const here = nodes.map((node) => node.vhid).join(", ");
+  return [
+    `${source} has carpnodes with vhid ${vhid} too, and ${name} here vhid ${here} alone`,
+    "use the same carpnodes and balancing on every host",
+  ] as const;
 }
 
 const LOOP_TODO =
@@ -55,6 +69,7 @@ function discardFinding(
   { nowUs, local }: SegmentExamined,
 ): Finding {
   const { name: subject, carpdev = "" } = view;
+  if (cause === "peer-unlisted") return unlistedPeer(view, source);
   const ago = `${Math.round((nowUs - atUs) / SECOND)} s ago`;
   const own = ownDevice(source, view, local);
   if (cause === "own" || (cause === "recorded" && own !== undefined))
@@ -75,6 +90,19 @@ function discardFinding(
     );
   const [kind, todo] = (cause && BY_CAUSE[cause]) ?? BY_COUNTER[counter] ?? (["malformed"] as const);
   return fault(kind, subject, `${text.replace(`${subject}: `, "")}: discarded ${ago}`, todo);
+}
+
+/** A host with the same pass and addresses that sends from an address which carppeer here does not name. */
+function unlistedPeer(view: InterfaceView, source: string): Finding {
+  const family = source.includes(":") ? 6 : 4;
+  const word = family === 4 ? "carppeer" : "carppeer6";
+  const peers = peersOf(view, family).join(",");
+  return fault(
+    "carppeer-unlisted",
+    view.name,
+    `${source} advertises to this host with the same pass and addresses, and is not believed: ${word} here is ${peers}`,
+    `name it: carpctl ${view.name} ${word} ${peers},${source}; or have that host send from an address that is named (its carpdev's first one, without NAT on the way)`,
+  );
 }
 
 type KindAndTodo = readonly [kind: FindingKind, todo: string];

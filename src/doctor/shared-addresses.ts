@@ -1,5 +1,5 @@
 /**
- * Judges which hosts answer for the shared addresses of a carp interface: the master alone should, with the virtual MAC.
+ * Judges who has the shared addresses of a carp interface: the master alone should answer for them, with the virtual MAC.
  * Pure: it sees only the views and answers it is given.
  */
 
@@ -7,7 +7,8 @@ import { type Finding, fault } from "../control/finding.ts";
 import type { InterfaceView } from "../control/messages.ts";
 import { SECOND } from "../core/election/timing.ts";
 import type { Link, Micros } from "../core/model.ts";
-import { isLinkLocal } from "../protocol/address.ts";
+import type { LocalAddress } from "../kernel/inspection.ts";
+import { isLinkLocal, multicastMac, virtualMac } from "../protocol/address.ts";
 import type { NeighbourAnswer, NeighbourQuestion } from "../protocol/neighbour-question.ts";
 import { contains } from "../protocol/subnet.ts";
 import { peersOf } from "./segment.ts";
@@ -59,14 +60,29 @@ export function answerFindings(view: InterfaceView, examined: AnswersExamined): 
   const masters = new Set(answers.filter(({ address }) => !shared.has(address)).map(({ mac }) => mac));
   const ofShared = answers.filter(({ address }) => shared.has(address));
   const strange = ofShared.filter(({ mac }) => mac !== view.lladdr && !ownMacs.has(mac) && !masters.has(mac));
+  const ofVhid = view.nodes.flatMap(({ vhid }) => [virtualMac(vhid), multicastMac(vhid)]);
   const found = strange.map(({ address, mac }) =>
-    fault(
-      "shared-address-taken",
-      view.name,
-      `${address} is answered for with the MAC ${mac} too, which is neither the virtual one nor the master's: clients reach one or the other`,
-      `take ${address} off the host with that MAC (the switch knows its port); if it is a host of this vhid, set arp_ignore=1 for its other device on this segment; if it is a router, end its proxy ARP`,
-    ),
+    ofVhid.includes(mac)
+      ? otherMac(view, leader.vhid, { address, mac })
+      : fault(
+          "shared-address-taken",
+          view.name,
+          `${address} is answered for with the MAC ${mac} too, which is neither the virtual one nor the master's: clients reach one or the other`,
+          `take ${address} off the host with that MAC (the switch knows its port); if it is a host of this vhid, set arp_ignore=1 for its other device on this segment; if it is a router, end its proxy ARP`,
+        ),
   );
+  const copies = answers.filter(
+    ({ address, mac }) => !shared.has(address) && ownMacs.has(mac) && !ofVhid.includes(mac),
+  );
+  for (const { address, mac } of copies)
+    found.push(
+      fault(
+        "mac-twice",
+        view.name,
+        `${address}, another host, has the MAC ${mac}, which a device of this host has too: the switch sends what is meant for one to the other`,
+        "give the device of one of the two hosts another MAC: a copied virtual machine keeps that of the original",
+      ),
+    );
   if (leader.state === "MASTER" && !isExplained) {
     const heard = leader.heard !== undefined && nowUs - leader.heard.atUs < SETTLED_US;
     const answered = ofShared.find(({ mac }) => mac === view.lladdr);
@@ -74,6 +90,40 @@ export function answerFindings(view: InterfaceView, examined: AnswersExamined): 
       found.push(unheardMaster(view, leader.vhid, answered.address));
   }
   return found;
+}
+
+/** Shared addresses that another device of this host has of its own; for the carpdev that is a problem of the interface. */
+export function elsewhereFindings(
+  { name, carpdev, addresses }: InterfaceView,
+  { views, local }: { readonly views: readonly InterfaceView[]; readonly local: readonly LocalAddress[] },
+): Finding[] {
+  const right = new Set([carpdev, ...views.map((each) => each.name)]);
+  return local
+    .filter(({ device, address }) => !right.has(device) && addresses.some((each) => each.address === address))
+    .map(({ device, address, prefixLength }) =>
+      fault(
+        "address-elsewhere",
+        name,
+        `${address} is an address of ${device} as well: this host has it in every state, also as BACKUP, and then reaches itself there, not the master`,
+        `ip address delete ${address}/${prefixLength} dev ${device}, and where it is configured`,
+      ),
+    );
+}
+
+/** Another host of the vhid answers with a MAC that the vhid has in another mode. */
+function otherMac(
+  { name, lladdr, balancing, nodes }: InterfaceView,
+  vhid: number,
+  { address, mac }: Pick<NeighbourAnswer, "address" | "mac">,
+): Finding {
+  const there = mac === virtualMac(vhid) ? "that of the vhid itself" : "that of balancing ip";
+  const here = nodes.length > 1 ? ` (balancing ${balancing})` : "";
+  return fault(
+    "other-mac",
+    `${name} vhid ${vhid}`,
+    `another host of the vhid answers for ${address} with the MAC ${mac}, ${there}, and here it is ${lladdr}${here}: clients lose the address at each failover`,
+    "use the same carpnodes, balancing and lladdr on every host of the vhid",
+  );
 }
 
 /** Another host has the lease of the same vhid: no other one answers with the virtual MAC. */

@@ -65,19 +65,30 @@ export function deviceFacts(name: string): DeviceFacts | undefined {
   };
 }
 
+const LOOPBACK = /^(127\.|::1$)/;
+
 export interface LocalAddress {
   readonly device: string;
   readonly address: string;
   readonly prefixLength: number;
 }
 
-/** The addresses of this host, of both families, on devices that are up. */
+/** The addresses of this host, of both families, on devices that are up; of lo those that are no loopback addresses. */
 export function localAddresses(): LocalAddress[] {
   return Object.entries(networkInterfaces()).flatMap(([device, addresses = []]) =>
     addresses
-      .filter(({ internal, cidr }) => !internal && cidr !== null)
+      .filter(({ address, cidr }) => !LOOPBACK.test(address) && cidr !== null)
       .map(({ address, cidr }) => ({ device, address, prefixLength: Number(cidr?.split("/")[1]) })),
   );
+}
+
+/** The IPv4 addresses of hosts on a device's link that the kernel knows at present. */
+export function linkNeighbours(device: string): string[] {
+  const lines = (read("/proc/self/net/arp") ?? "").split("\n").map((line) => line.trim().split(/\s+/));
+  const isComplete = (flags = "") => (Number(flags) & 2) !== 0;
+  return lines
+    .filter(([, , flags, , , on]) => on === device && isComplete(flags))
+    .flatMap(([address]) => address ?? []);
 }
 
 /** The MACs of this host's devices that are up and have an address. */

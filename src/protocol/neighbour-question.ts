@@ -25,7 +25,7 @@ const TARGET_LINK_LAYER_ADDRESS = 2;
 const SOLICITED_NODE = addressBytes("ff02::1:ff00:0");
 
 export interface NeighbourQuestion {
-  /** The MAC of the device that asks. */
+  /** The MAC that asks: the device's, or a virtual one. The answer goes to it. */
   readonly mac: string;
   /** Its own address, of the family of the target; over IPv4 it may be missing. */
   readonly source: string | undefined;
@@ -74,11 +74,12 @@ function neighbourSolicitation(mac: Uint8Array, source: Uint8Array, target: Uint
   return frame;
 }
 
-/** A host says that it has the address, and at which MAC. */
+/** A host says that it has the address, and at which MAC. MACs are lower-case, with colons. */
 export interface NeighbourAnswer {
   readonly address: string;
-  /** Lower-case, with colons. */
   readonly mac: string;
+  /** The MAC that the answer was sent to. */
+  readonly to: string;
 }
 
 /** @returns undefined for a frame that is no answer, or garbled */
@@ -90,20 +91,25 @@ export function parseNeighbourAnswer(frame: Uint8Array): NeighbourAnswer | undef
     frame.byteOffset + ETHERNET_HEADER_BYTES,
     frame.length - ETHERNET_HEADER_BYTES,
   );
-  if (view.getUint16(12) === EtherType.arp) return parseArpReply(payload);
-  return view.getUint16(12) === EtherType.ipv6
-    ? parseAdvertisement(payload, bytesOf(view, 6, 12))
-    : undefined;
+  const said =
+    view.getUint16(12) === EtherType.arp
+      ? parseArpReply(payload)
+      : view.getUint16(12) === EtherType.ipv6
+        ? parseAdvertisement(payload, bytesOf(view, 6, 12))
+        : undefined;
+  return said && { ...said, to: formatMac(bytesOf(view, 0, 6)) };
 }
 
-function parseArpReply(arp: DataView): NeighbourAnswer | undefined {
+type Said = Omit<NeighbourAnswer, "to">;
+
+function parseArpReply(arp: DataView): Said | undefined {
   const isArp = arp.getUint16(0) === 1 && arp.getUint16(2) === EtherType.ipv4 && arp.getUint16(4) === 0x0604;
   if (!isArp || arp.getUint16(6) !== ARP_REPLY) return undefined;
   return { address: formatAddress(bytesOf(arp, 14, 18)), mac: formatMac(bytesOf(arp, 8, 14)) };
 }
 
 /** The MAC is that of the option, else the frame's: an answer to a question may be without the option. */
-function parseAdvertisement(packet: DataView, sender: Uint8Array): NeighbourAnswer | undefined {
+function parseAdvertisement(packet: DataView, sender: Uint8Array): Said | undefined {
   if (packet.byteLength < IPV6_HEADER_BYTES + OPTIONS_AT || packet.getUint8(6) !== ICMPV6) return undefined;
   const end = IPV6_HEADER_BYTES + packet.getUint16(4);
   if (packet.getUint8(IPV6_HEADER_BYTES) !== NEIGHBOUR_ADVERTISEMENT || end > packet.byteLength)

@@ -93,6 +93,13 @@ export const SERVING = {
 
 /** Of its device's settings and of advertisements on their way out. */
 export const SENDING = {
+  "address-elsewhere": {
+    level: "warning",
+    meaning:
+      "Another device of this host, perhaps lo, has a shared address of its own. As BACKUP this host takes packets for the address itself, from its own programs and from those that it routes, in place of sending them to the MASTER; and services listen there in every state.",
+    see: "'ip address show to 10.0.0.1'.",
+    todo: "'ip address delete 10.0.0.1/32 dev lo', and in the configuration that adds it. A program that has to listen on the address as BACKUP needs 'sysctl net.ipv4.ip_nonlocal_bind=1' in its place.",
+  },
   "rp-filter": {
     level: "error",
     meaning:

@@ -38,12 +38,33 @@ export const SEGMENT = {
     see: "'arping -c 2 -I eth0 10.0.0.1' on another host of the segment gets two answers; 'tcpdump -Q in -ni eth0 proto 112' here shows nothing of the other host.",
     todo: "Look for IGMP or MLD snooping without a querier on the switches ('bridge mdb', 'cat /sys/class/net/br0/bridge/multicast_snooping'), for filters of multicast in switch, hypervisor or wireless bridge, and for packet filters on the way; with carppeer, that its list names every host on each. Where multicast does not get through, use carppeer on all hosts.",
   },
+  "virtual-mac-blocked": {
+    level: "error",
+    meaning:
+      "Hosts of the segment answer this one when it asks from its carpdev's own MAC, and do not when it asks from the virtual MAC. What is between them lets a port have one MAC alone, as hypervisors do by default. Advertisements and answers for the shared addresses leave from the virtual MAC, and packets for them go to it: the other hosts do not hear this one and become MASTER too, or clients do not reach the address.",
+    see: "'tcpdump -eni eth0 ether host 00:00:5e:00:01:01' here and on another host: what leaves here does not arrive there, or the other way.",
+    todo: "VMware: accept forged transmits, MAC address changes and promiscuous mode (or MAC learning) for the port group. Hyper-V: enable MAC address spoofing. Proxmox and libvirt: no MAC filter, no 'clean-traffic'. Clouds: port security off, if that can be. Switches: port security with room for the virtual MAC. Where that cannot be, 'lladdr carpdev' with carppeer on every host.",
+  },
   "shared-address-taken": {
     level: "error",
     meaning:
       "A MAC answers for a shared address that is neither the virtual one nor the master's: a host has the address as its own, another device of a host on the segment answers for it, or a router does by proxy ARP. Each client reaches whichever it heard last.",
     see: "'arping -c 2 -I eth0 10.0.0.1' from a third host lists both MACs; the switch, or 'bridge fdb show', knows the port of the strange one.",
     todo: "Take the address off that host, and out of its configuration or DHCP reservation; on a host of the vhid 'sysctl net.ipv4.conf.DEVICE.arp_ignore=1' for its other devices; on a router 'sysctl net.ipv4.conf.DEVICE.proxy_arp=0'.",
+  },
+  "other-mac": {
+    level: "error",
+    meaning:
+      "Another host answers for a shared address with a MAC of the same vhid that is not the one given out here: balancing, carpnodes or lladdr differ. Advertisements do not show it. Clients and switches know one MAC, and lose the address when the host with the other one takes over.",
+    see: "'carpctl carp0' on both hosts: compare lladdr, balancing and the carpnodes.",
+    todo: "The same on every host: 'carpctl carp0 balancing ip-stealth', 'carpctl carp0 carpnodes 1:0,2:100' with the same vhids in the same order, 'carpctl carp0 -lladdr' or 'lladdr carpdev'.",
+  },
+  "mac-twice": {
+    level: "error",
+    meaning:
+      "Another host of the vhid has the same MAC address on its device as a device of this one, mostly because one virtual machine is a copy of the other. The election may work; unicast to the two hosts, and what the switch learns, does not.",
+    see: "'ip -br link' on both hosts.",
+    todo: "Give one of the two another MAC, in the hypervisor's configuration or where the MAC is set: a .link file, /etc/network/interfaces.",
   },
   "not-preempted": {
     level: "warning",
@@ -114,6 +135,13 @@ export const SEGMENT = {
       "carppeer is set on one of two hosts of a vhid: one sends to the other alone and believes no multicast, the other multicasts and believes nothing else. Both are MASTER.",
     see: "'carpctl carp0' on both hosts prints carppeer at the end of the line with carp:.",
     todo: "Set carppeer on every host of the vhid ('carpctl carp0 carppeer A,B,C', the same list on all), or on none ('carpctl carp0 -carppeer').",
+  },
+  "carppeer-unlisted": {
+    level: "error",
+    meaning:
+      "A host with the same pass and addresses sends to this one by unicast, from an address that carppeer here does not name: it is not believed, and this host becomes MASTER beside it. The address is missing or mistyped here, or the host sends from another address than was meant: its carpdev has several, or NAT on the way changes it.",
+    see: "The finding has the address; 'carpctl carp0' here prints carppeer.",
+    todo: "Name the address in carppeer, with the others: 'carpctl carp0 carppeer A,B,C', the same list on all hosts. NAT between them must keep each host's address.",
   },
   "carppeer-is-here": {
     level: "error",

@@ -172,6 +172,14 @@ export class Host {
     succeeded(this.name, ["nft"], await bridge.execute("nft", ["-f", "-"], { input }));
   }
 
+  /** Whether the switch drops what this host sends from virtual MACs, as a hypervisor does that knows one MAC for a port. */
+  async secure(on: boolean, name = "eth0"): Promise<void> {
+    const { switch: bridge, port } = this.#cable(name);
+    const chain = `type filter hook ingress device "${port}" priority 0; ether saddr & ff:ff:ff:ff:ff:00 == 00:00:5e:00:01:00 drop;`;
+    const input = on ? `table netdev secured { chain in { ${chain} }; }\n` : "delete table netdev secured\n";
+    succeeded(this.name, ["nft"], await bridge.execute("nft", ["-f", "-"], { input }));
+  }
+
   /** The switch sends this host's own frames back to it, as a loop does. */
   async hairpin(on: boolean, name = "eth0"): Promise<void> {
     const { switch: bridge, port } = this.#cable(name);

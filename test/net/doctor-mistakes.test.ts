@@ -85,6 +85,23 @@ const MISTAKES: readonly Situation[] = [
     first: /^error carp0: 10\.0\.0\.1 is eth\d's own address as well: remove it there/,
   },
   {
+    title: "the shared address on lo as well",
+    report: "https://github.com/acassen/keepalived/issues/1702",
+    breaks: ({ b }) => b.run("ip", "address", "add", "10.0.0.1/32", "dev", "lo"),
+    at: "b",
+    first:
+      /^warning carp0: 10\.0\.0\.1 is an address of lo as well: .* -> ip address delete 10\.0\.0\.1\/32 dev lo/,
+    mends: ({ b }) => b.run("ip", "address", "delete", "10.0.0.1/32", "dev", "lo"),
+  },
+  {
+    title: "balancing on one host only",
+    report: "https://github.com/opnsense/core/issues/2795",
+    breaks: ({ a }) => a.command("carp0", "carpnodes", "1:0,2:100", "balancing", "ip"),
+    at: "b",
+    first:
+      /^error carp0 vhid 1: another host of the vhid answers for 10\.0\.0\.1 with the MAC 01:00:5e:00:01:01.* -> use the same carpnodes, balancing/,
+  },
+  {
     title: "carppeer on this host only",
     report: "https://github.com/acassen/keepalived/issues/2458",
     breaks: ({ b }) => b.command("carp0", "carppeer", "10.0.0.2"),

@@ -112,6 +112,15 @@ const NETWORKS: readonly Situation[] = [
       /^error carp0 vhid 1: several masters: another host answers for 10\.0\.0\.1 with the virtual MAC too, and none of its advertisements arrive here -> .*IGMP or MLD snooping without a querier/,
   },
   {
+    title: "a hypervisor that passes no frame from the virtual MAC",
+    report: "https://github.com/omniosorg/illumos-omnios/issues/1025",
+    breaks: ({ a, dev }) => a.secure(true, dev),
+    mends: ({ a, dev }) => a.secure(false, dev),
+    at: "a",
+    first:
+      /^error carp0: 10\.0\.0\.3 answers eth\d's own MAC, and not the virtual MAC 00:00:5e:00:01:01: a hypervisor or switch .* -> let this host's port have more than one MAC/,
+  },
+  {
     title: "a switch that limits multicast",
     report: "https://docs.opnsense.org/manual/how-tos/carp.html",
     words: "advbase 0",

@@ -16,6 +16,8 @@ export interface Peer {
   readonly advskew: number;
   readonly demote: number;
   readonly atUs: Micros;
+  /** When it appeared. */
+  readonly sinceUs?: Micros;
   /** The time of day that its last counter shows; only of a host whose counters are seen to advance with time. */
   readonly clockUs?: number;
   /** Its latest advertisements, where some have not arrived. */
@@ -101,7 +103,7 @@ export class Peers {
       const clockUs = clockOf(known);
       const arrivals = known.arrivals?.view;
       return {
-        ...{ source, advbase, advskew, demote, atUs },
+        ...{ source, advbase, advskew, demote, atUs, sinceUs: known.first.receivedUs },
         ...(clockUs === undefined ? {} : { clockUs }),
         ...(arrivals && { arrivals }),
       };

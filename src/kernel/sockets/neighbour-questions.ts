@@ -1,7 +1,7 @@
 /**
  * Asks the hosts on a link who has an address, and gathers all answers: the kernel's own neighbour table keeps one of
  * several, and does not ask for an address of this host. It harms nobody: what the others learn is this host's own
- * address and MAC.
+ * address and MAC, and a switch where the virtual MAC is that a MASTER has anyway.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +36,7 @@ async function ask(index: number, questions: readonly NeighbourQuestion[]): Prom
   const socket = new nativeNeighbourSocket.NeighbourSocket();
   if (socket.open(index) !== 0) return [];
   const asked = new Set(questions.map(({ target }) => target));
+  const askers = new Set(questions.map(({ mac }) => mac));
   const answers = new Map<string, NeighbourAnswer>();
   try {
     for (let n = 0; n < TIMES; n++) {
@@ -45,12 +46,18 @@ async function ask(index: number, questions: readonly NeighbourQuestion[]): Prom
         const frame = socket.receive();
         if (frame === undefined) break;
         const answer = parseNeighbourAnswer(frame);
-        if (answer !== undefined && asked.has(answer.address))
-          answers.set(`${answer.address} ${answer.mac}`, answer);
+        if (answer === undefined || !asked.has(answer.address)) continue;
+        // Flooded by a switch, an answer to another host may arrive too.
+        if (askers.has(answer.to) || isGroup(answer.to))
+          answers.set(`${answer.address} ${answer.mac} ${answer.to}`, answer);
       }
     }
   } finally {
     socket.close();
   }
   return [...answers.values()];
+}
+
+function isGroup(mac: string): boolean {
+  return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
 }

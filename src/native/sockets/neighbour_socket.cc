@@ -21,14 +21,15 @@ namespace {
 
 constexpr uint32_t ancillary(int32_t offset) { return static_cast<uint32_t>(SKF_AD_OFF + offset); }
 
-// Accepts ARP replies, and ICMPv6 neighbour advertisements without extension headers, that arrive here without a VLAN.
+// Accepts ARP replies, and ICMPv6 neighbour advertisements without extension headers, that arrive here without a VLAN:
+// those to a virtual MAC are another host's for the device.
 int attachFilter(int fd) {
   constexpr uint32_t kReply = 2;
   constexpr uint32_t kIcmp6 = 58;
   constexpr uint32_t kNeighbourAdvertisement = 136;
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, PACKET_MULTICAST, 11, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, PACKET_OTHERHOST, 11, 0),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG)),
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x0fff, 9, 0),
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),

@@ -33,7 +33,10 @@ describe("peers", () => {
     station.world.run(SECOND);
     assert.deepEqual(news(station.hear(advertisement())), []);
     assert.deepEqual(station.node().peers, [
-      { source: "10.0.0.9", advbase: 1, advskew: 0, demote: 0, atUs: station.world.us },
+      {
+        ...{ source: "10.0.0.9", advbase: 1, advskew: 0, demote: 0 },
+        ...{ atUs: station.world.us, sinceUs: station.world.us - SECOND },
+      },
     ]);
   });
 

@@ -196,6 +196,12 @@ describe("interfaces", () => {
     );
   });
 
+  test("a shared address that another device of this host has too", () => {
+    const on = (device: string) => [{ device, address: "10.0.0.1", prefixLength: 32 }];
+    one({ local: on("lo") }, /^warning carp0: 10\.0\.0\.1 is an address of lo as well: /);
+    for (const device of ["carp0", "eth0"]) assert.deepEqual(found({ local: on(device) }), []);
+  });
+
   test("what is not in place, and a shared address of the carpdev, with where to read on", () => {
     const problems = [
       { kind: "device-incomplete", text: "address 2001:db8::1/64 cannot be added" },
@@ -332,6 +338,19 @@ describe("interfaces", () => {
     const given = { views: [view({ discarded, wrongDigests, nodes: [node({ ...since, heard })] })] };
     assert.deepEqual(found(given), ["error carp0 vhid 1: 10.0.0.9 has no pass"]);
     assert.ok(all(given).some(({ todo }) => todo === "set the pass there"));
+    const ofVhid2 = { ...wrong, vhid: 2, cause: "vhid" as const, text: "", todo: "", atUs: NOW_US };
+    const peer = { ...heard, source };
+    one(
+      {
+        views: [
+          view({
+            wrongDigests: [ofVhid2],
+            nodes: [node({ ...since, state: "BACKUP", mayPreemptAtUs: 0, peers: [peer] })],
+          }),
+        ],
+      },
+      /^error carp0: 10\.0\.0\.9 has carpnodes with vhid 2 too, and carp0 here vhid 1 alone$/,
+    );
     const other = [packet({ cause: "digest", source: "10.0.0.8", text: "incorrect hash from 10.0.0.8" })];
     assert.deepEqual(
       found({ views: [view({ discarded: other, wrongDigests, nodes: [node({ ...since, heard })] })] }),
@@ -395,6 +414,11 @@ describe("interfaces", () => {
     one(
       { local: [own], views: [view({ carppeer: [own.address], nodes })] },
       /^error carp0: carppeer 10\.0\.0\.2 is this host itself: no other host hears it$/,
+    );
+    const unlisted = packet({ counter: "badVhid", cause: "peer-unlisted", source: "10.0.0.4" });
+    one(
+      { views: [view({ carppeer: ["10.0.0.2", "10.0.0.3"], nodes, discarded: [unlisted] })] },
+      /^error carp0: 10\.0\.0\.4 advertises to this host .*carppeer here is 10\.0\.0\.2,10\.0\.0\.3$/,
     );
     const other = [view({ carppeer: ["10.0.0.3"], nodes })];
     assert.deepEqual(found({ local: [own], views: other }), []);
@@ -585,6 +609,10 @@ describe("interfaces", () => {
     assert.deepEqual(ofNode({ ...since, state: "BACKUP", heard, peers: [heard, other] }), [
       "error carp0 vhid 1: several masters advertise: 10.0.0.3, 10.0.0.4",
     ]);
+    // One that the other has relieved, or that has another source since.
+    const fresh = { ...other, sinceUs: NOW_US - SECOND, atUs: NOW_US };
+    const relieved = { ...since, state: "BACKUP", mayPreemptAtUs: 0, heard, peers: [heard, fresh] } as const;
+    assert.deepEqual(ofNode(relieved), []);
     for (const { todo } of all({ views: [view({ nodes: [node({ ...since, heard, peers: [heard] })] })] }))
       assert.doesNotMatch(todo ?? "", /\bpass\b/);
     const sixth = { ...heard, source: "fe80::3" };

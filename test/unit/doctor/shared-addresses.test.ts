@@ -28,7 +28,7 @@ describe("answers for shared addresses", () => {
     const present = view({ lladdr: VIRTUAL, addresses, nodes });
     return answerFindings(present, {
       nowUs: NOW_US,
-      answers: macs.map((mac) => ({ address: "10.0.0.1", mac })),
+      answers: macs.map((mac) => ({ address: "10.0.0.1", mac, to: "02:00:00:00:00:02" })),
       ownMacs: new Set(["02:00:00:00:00:02", VIRTUAL]),
       before: present,
       isExplained: false,
@@ -40,9 +40,10 @@ describe("answers for shared addresses", () => {
     assert.deepEqual(found({ state: "BACKUP", peers: [peer] }, [VIRTUAL]), []);
     assert.deepEqual(found({ state: "MASTER" }, []), []);
     // ucarp answers with the MAC that it has for its own address.
+    const to = "02:00:00:00:00:02";
     const answers = [
-      { address: "10.0.0.3", mac: OTHER },
-      { address: "10.0.0.1", mac: OTHER },
+      { address: "10.0.0.3", mac: OTHER, to },
+      { address: "10.0.0.1", mac: OTHER, to },
     ];
     assert.deepEqual(found({ state: "BACKUP", peers: [peer] }, [], { answers }), []);
   });
@@ -51,6 +52,27 @@ describe("answers for shared addresses", () => {
     assert.deepEqual(found({ state: "BACKUP", peers: [peer] }, [VIRTUAL, OTHER]), ["shared-address-taken"]);
     assert.deepEqual(found({ state: "MASTER" }, [OTHER]), ["shared-address-taken"]);
     assert.deepEqual(found({ state: "MASTER" }, ["02:00:00:00:00:02"]), []);
+  });
+
+  test("with another MAC of the vhid tell of another mode; of another host with a MAC of this one, of a copy", () => {
+    for (const mac of ["01:00:5e:00:01:01", "00:00:5e:00:01:01"]) {
+      const modes = [node({ sinceUs: NOW_US - 100 * SECOND, state: "BACKUP" })];
+      const [lladdr] = [VIRTUAL, "01:00:5e:00:01:01"].filter((each) => each !== mac);
+      const given = view({ lladdr, addresses, nodes: modes });
+      const [one, more] = answerFindings(given, {
+        nowUs: NOW_US,
+        answers: [{ address: "10.0.0.1", mac, to: OTHER }],
+        ownMacs: new Set([OTHER]),
+        before: given,
+        isExplained: false,
+      });
+      assert.equal(one?.kind, "other-mac");
+      assert.equal(more, undefined);
+      assert.ok(one?.text.includes(mac) && one.text.includes(`${lladdr}`));
+    }
+    const to = "02:00:00:00:00:02";
+    const answers = [{ address: "10.0.0.3", mac: to, to: VIRTUAL }];
+    assert.deepEqual(found({ state: "MASTER", heard: peer }, [], { answers }), ["mac-twice"]);
   });
 
   test("by another master, of which this one hears nothing", () => {

@@ -52,7 +52,10 @@ describe("an answer", () => {
   };
 
   test("over IPv4 is a reply, and no request", () => {
-    assert.deepEqual(parseNeighbourAnswer(reply()), { address: "10.0.0.1", mac: MAC });
+    assert.deepEqual(parseNeighbourAnswer(reply()), {
+      ...{ address: "10.0.0.1", mac: MAC },
+      to: "ff:ff:ff:ff:ff:ff",
+    });
     assert.equal(
       parseNeighbourAnswer(forge.arpRequest({ target: "10.0.0.2", address: "10.0.0.1", mac: MAC })),
       undefined,
@@ -61,11 +64,12 @@ describe("an answer", () => {
 
   test("over IPv6 names the MAC in its option, else in its frame", () => {
     const address = "2001:db8::1";
+    const to = "33:33:00:00:00:01";
     assert.deepEqual(parseNeighbourAnswer(advertisement("020100005e000101")), {
-      address,
+      ...{ address, to },
       mac: "00:00:5e:00:01:01",
     });
-    assert.deepEqual(parseNeighbourAnswer(advertisement("")), { address, mac: MAC });
+    assert.deepEqual(parseNeighbourAnswer(advertisement("")), { address, mac: MAC, to });
   });
 
   test("that is cut or garbled is none", () => {
