@@ -18,7 +18,7 @@ import type { DeviceFacts, LocalAddress } from "../kernel/inspection.ts";
 import type { Carrier, Overruled } from "../kernel/kernel.ts";
 import type { NeighbourAnswer } from "../protocol/neighbour-question.ts";
 import { sameSubnet } from "../protocol/subnet.ts";
-import { arrivalFindings, clockFindings, preferenceFindings } from "./preference.ts";
+import { arrivalFindings, clockFindings, familyFindings, preferenceFindings } from "./preference.ts";
 import { addressFindings, discardFindings, groupFindings, peersOf, vrrpFindings } from "./segment.ts";
 import { answerFindings, elsewhereFindings } from "./shared-addresses.ts";
 import { sendFindings } from "./unsent.ts";
@@ -291,11 +291,8 @@ function trafficFindings(view: InterfaceView, examined: InterfacesExamined): Fin
   return found;
 }
 
-function virtualHost(
-  { name, advbase }: InterfaceView,
-  node: NodeView,
-  { nowUs, epochUs }: InterfacesExamined,
-): Finding[] {
+function virtualHost(view: InterfaceView, node: NodeView, { nowUs, epochUs }: InterfacesExamined): Finding[] {
+  const { name, advbase } = view;
   const { vhid, state, peers, heard, sinceUs, linkLocalConflict } = node;
   const subject = `${name} vhid ${vhid}`;
   const found: Finding[] = [];
@@ -337,6 +334,7 @@ function virtualHost(
   found.push(
     ...preferenceFindings(subject, advbase, node, nowUs),
     ...arrivalFindings(subject, node),
+    ...familyFindings(subject, view, node, nowUs),
     ...clockFindings(subject, node, nowUs, epochUs),
   );
   // Not even a warning: a MASTER never hears its BACKUPs.

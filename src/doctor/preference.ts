@@ -1,13 +1,14 @@
 /**
  * Judges the masters that a virtual host hears: whether the preferred host is the master, where one does not preempt,
- * whether their clocks are those of this host, and whether all of their advertisements arrive. Pure: it sees only the
+ * whether their clocks are those of this host, and whether all of their advertisements arrive, over both families. Pure: it sees only the
  * views it is given.
  */
 
 import { type Finding, fault } from "../control/finding.ts";
-import type { NodeView } from "../control/messages.ts";
+import type { InterfaceView, NodeView } from "../control/messages.ts";
 import { intervalUs, MILLISECOND, masterDownUs, SECOND } from "../core/election/timing.ts";
 import type { Micros } from "../core/model.ts";
+import { isLinkLocal } from "../protocol/address.ts";
 
 /** @param subject `carp0 vhid 1` */
 export function preferenceFindings(
@@ -61,6 +62,42 @@ export function clockFindings(
       "set both clocks, with chrony or systemd-timesyncd: see 'timedatectl' on both hosts",
     );
   });
+}
+
+/**
+ * Masters that are heard over one family where the addresses are of two: since the digest is right, they share both, and
+ * advertise over both. Link-local addresses are not in every digest.
+ */
+export function familyFindings(
+  subject: string,
+  { addresses, grace, carpdev }: InterfaceView,
+  { state, peers }: NodeView,
+  nowUs: Micros,
+): Finding[] {
+  const shared = new Set(
+    addresses.filter(({ address }) => !isLinkLocal(address)).map(({ family }) => family),
+  );
+  const heard = new Set(peers.map(({ source }) => (source.includes(":") ? 6 : 4)));
+  const isSettled = peers.every(
+    ({ sinceUs = nowUs, advbase, advskew }) =>
+      nowUs - sinceUs > 2 * masterDownUs(intervalUs(advbase, advskew)),
+  );
+  // With a change under way its addresses may be the former ones.
+  const isChanging = grace !== undefined && grace.usedBy.length > 0;
+  const [peer] = peers;
+  if (state !== "BACKUP" || shared.size < 2 || heard.size !== 1 || !isSettled || isChanging || !peer)
+    return [];
+  const [lost, group, word] = heard.has(4)
+    ? ["IPv6", "ff02::12", "carppeer6"]
+    : ["IPv4", "224.0.0.18", "carppeer"];
+  return [
+    fault(
+      "one-family-heard",
+      subject,
+      `the master is heard from ${peer.source} alone: its ${lost} advertisements do not arrive on ${carpdev}`,
+      `let IP protocol 112 over ${lost} through, to ${group}: packet filters on the way out there and between the hosts, ${lost === "IPv6" ? "MLD" : "IGMP"} snooping without a querier; or use ${word} on every host`,
+    ),
+  ];
 }
 
 /** Less than a quarter missing, fewer than so many, or all at once: that happens on a sound network too. */

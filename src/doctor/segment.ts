@@ -15,6 +15,8 @@ import { multicastMac, virtualMac } from "../protocol/address.ts";
 
 /** Packets received longer ago are not reported. */
 const RECENT_US = 60 * SECOND;
+/** A host that has been believed for so long since signs as this one does by now. */
+const MENDED_US = 3 * SECOND;
 /** Other CARP groups that are named. */
 const MOST_GROUPS = 8;
 
@@ -28,7 +30,12 @@ export interface SegmentExamined {
 
 /** One finding for each way in which packets are discarded, of those discarded lately. */
 export function discardFindings(view: InterfaceView, examined: SegmentExamined): Finding[] {
-  const recent = view.discarded.filter(({ atUs }) => examined.nowUs - atUs <= RECENT_US);
+  const peers = view.nodes.flatMap((node) => node.peers);
+  const isMended = ({ cause, source, atUs }: DiscardView) =>
+    cause === "digest" && peers.some((each) => each.source === source && each.atUs > atUs + MENDED_US);
+  const recent = view.discarded.filter(
+    (packet) => examined.nowUs - packet.atUs <= RECENT_US && !isMended(packet),
+  );
   const wrong = recentWrongDigests(view, examined.nowUs).filter(
     ({ source }) => ownDevice(source, view, examined.local) === undefined,
   );

@@ -87,6 +87,13 @@ export const SEGMENT = {
     see: "'tcpdump -ttni eth0 -T carp proto 112' on both hosts, for a minute: what leaves there, and what arrives here. 'carpctl doctor' on the other host tells of advertisements that do not leave.",
     todo: "With an advbase of 0, 'carpctl carp0 advbase 1' on every host. Else look for a limit of multicast or broadcast packets a second on the switches (storm control), at the port of the hypervisor, or in a packet filter ('nft list ruleset', 'tc qdisc show dev eth0'); for a queue that overflows ('ethtool -S eth0', 'ethtool -g eth0', 'tc -s qdisc show dev eth0'), a duplex mismatch or a bad cable. Without multicast use carppeer.",
   },
+  "one-family-heard": {
+    level: "warning",
+    meaning:
+      "The interface has IPv4 and IPv6 addresses, and so have the other hosts, which advertise over both; the MASTER is heard over one of them alone. The election needs no more than one; when that is lost too, both hosts are MASTER, and what drops the advertisements may drop traffic of that family as well.",
+    see: "'tcpdump -ni eth0 -T carp proto 112' and 'tcpdump -ni eth0 ip6 proto 112' on both hosts; 'carpctl doctor' on the MASTER tells when they do not leave.",
+    todo: "Let IP protocol 112 through over IPv4 and IPv6, to 224.0.0.18 and ff02::12: packet filters, IGMP and MLD snooping. Where multicast of one family does not get through, use carppeer or carppeer6 on every host.",
+  },
   "clocks-differ": {
     level: "warning",
     meaning:

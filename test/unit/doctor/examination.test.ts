@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Finding } from "../../../src/control/messages.ts";
-import type { DiscardView } from "../../../src/core/view.ts";
+import type { DiscardView, InterfaceView } from "../../../src/core/view.ts";
 import { type DemotionExamined, examineDemotion } from "../../../src/doctor/demotion.ts";
 import { examineHost, type HostExamined } from "../../../src/doctor/host.ts";
 import { examineInterfaces, type InterfacesExamined } from "../../../src/doctor/interfaces.ts";
@@ -327,6 +327,16 @@ describe("interfaces", () => {
     ]);
   });
 
+  test("a wrong hash of a host that has been believed since is mended", () => {
+    const discarded = [packet({ cause: "digest", source: heard.source, atUs: NOW_US - 10 * SECOND })];
+    const of = (atUs: number) => {
+      const backup = node({ ...since, state: "BACKUP", mayPreemptAtUs: 0, peers: [{ ...heard, atUs }] });
+      return found({ views: [view({ discarded, nodes: [backup] })] });
+    };
+    assert.deepEqual(of(NOW_US), []);
+    assert.equal(of(NOW_US - 9 * SECOND).length, 1);
+  });
+
   test("a wrong hash whose cause was found is reported by that alone, for a minute", () => {
     const source = "10.0.0.9";
     const discarded = [packet({ cause: "digest", source, text: "incorrect hash from 10.0.0.9" })];
@@ -541,6 +551,24 @@ describe("interfaces", () => {
     ]);
     for (const odd of [under(40, 9, 9), under(7, 4, 4), under(40, 20, 2), under(40, 14, 12, "MASTER")])
       assert.deepEqual(odd, []);
+  });
+
+  test("a master that is heard over one family, where it advertises over two", () => {
+    const sixth = { family: 6, address: "2001:db8::1", prefixLength: 64 } as const;
+    const both = [{ family: 4, address: "10.0.0.1", prefixLength: 24 } as const, sixth];
+    const backup = { ...since, state: "BACKUP", mayPreemptAtUs: 0 } as const;
+    const long = { ...heard, sinceUs: NOW_US - 50 * SECOND };
+    const over6 = { ...long, source: "fe80::3" };
+    const of = (peers: readonly (typeof long)[], addresses: InterfaceView["addresses"] = both) =>
+      found({ views: [view({ addresses, nodes: [node({ ...backup, peers })] })] });
+    assert.deepEqual(of([long]), [
+      "warning carp0 vhid 1: the master is heard from 10.0.0.3 alone: its IPv6 advertisements do not arrive on eth0",
+    ]);
+    assert.match(of([over6])[0] ?? "", /its IPv4 advertisements do not arrive/);
+    assert.deepEqual(of([long, over6]), []);
+    assert.deepEqual(of([{ ...long, sinceUs: NOW_US - SECOND }]), []);
+    assert.deepEqual(of([]), []);
+    assert.deepEqual(of([long], [{ ...sixth, address: "fe80::1" }, ...both.slice(0, 1)]), []);
   });
 
   test("a BACKUP that is preferred to its master, and does not preempt", () => {
