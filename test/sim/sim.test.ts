@@ -19,8 +19,8 @@ function violations(first: number, runs: number, extent: Extent, draw = generate
 
 describe("simulated hosts with faults", () => {
   for (const [first, last] of [
-    [1, 40],
-    [41, 80],
+    [1, 30],
+    [31, 60],
   ] as const)
     it(`violate no invariant (seeds ${first} to ${last})`, () => {
       assert.deepEqual(violations(first, last - first + 1, { episodes: 20 }), []);
