@@ -28,7 +28,7 @@ describe("an engine under attack from users without rights", () => {
     assert.ok(figures.longestGap < Math.max(1.5, 1.5 * quiet.longestGap), text);
     const longestMs = Math.max(...quiet.commandsMs);
     // With nothing but one socket for all, root waits for nine seconds, or is sent away.
-    assert.ok(Math.max(...figures.commandsMs) < Math.max(1000, 4 * longestMs), text);
+    assert.ok(Math.max(...figures.commandsMs) < Math.max(3000, 6 * longestMs), text);
     assert.ok(figures.logLines <= 20 + 2 * figures.seconds, text);
     assert.ok(figures.residentMb < 256, text);
     // 5 % are theirs; before, they had all of a core.
