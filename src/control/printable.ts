@@ -24,10 +24,14 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** JSON text with the control characters that JSON allows in strings as escapes of its own. */
+/** Those of them that JSON text may hold: in its strings, those below a space are escapes already. */
+const CONTROL_IN_JSON = /[\u007f-\u009f\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** JSON text, perhaps on several lines, with the control characters that JSON allows in strings as escapes of its own. */
 export function escapeControlsInJson(text: string): string {
-  return text.replace(CONTROL_CHARACTER, (character) =>
-    character === "\n" ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  return text.replace(
+    CONTROL_IN_JSON,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
