@@ -26,13 +26,12 @@ import type { BootFacts } from "./state/boot.ts";
 import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 /** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 5000;
-const SOCKET_CHECK_EVERY_MS = 2400;
-const MEMORY_CHECK_EVERY_MS = 4800;
 /** Pages that come into memory between two checks while something is done that is seldom done, or the host is attacked. */
-const FAULTS_OF_WORK = 2000;
+const FAULTS_OF_WORK = 1200;
 /** So many since the last time are given back. */
 const FAULTS_WORTH_IT = 1000;
 
@@ -102,7 +101,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   keepRunDirectory(server, engine, lock);
   notifyReady();
   answerWatchdog();
-  giveBackMemory();
+  giveBackMemory(engine.upkeep);
   engine.log(6, `carpd ${engine.version} started`, undefined, { event: "started" });
   const order = await orders.next();
   if (order === "stop") {
@@ -135,11 +134,11 @@ function answerWatchdog(): void {
 }
 
 /** Gives back the memory that only starting, configuring and other rare work needed, once that is over. */
-function giveBackMemory(): void {
+function giveBackMemory(upkeep: Upkeep): void {
   const faults = () => process.resourceUsage().minorPageFault;
   let before = 0;
   let given = 0;
-  setInterval(() => {
+  upkeep.add(() => {
     const now = faults();
     const isOver = now - before < FAULTS_OF_WORK;
     before = now;
@@ -147,7 +146,7 @@ function giveBackMemory(): void {
     nativeProcess.giveBackMemory();
     before = faults();
     given = before;
-  }, MEMORY_CHECK_EVERY_MS).unref();
+  });
 }
 
 /**
@@ -155,14 +154,14 @@ function giveBackMemory(): void {
  * socket no command could reach the engine.
  */
 function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirectoryLock): void {
-  setInterval(() => {
+  engine.upkeep.add(() => {
     try {
       lock.keep();
       if (server.restore()) engine.repaired("the control socket was removed");
     } catch {
       // The run directory is gone: a later check makes the socket when it is back.
     }
-  }, SOCKET_CHECK_EVERY_MS).unref();
+  });
 }
 
 /**

@@ -35,6 +35,7 @@ import { Scripts } from "./scripts/scripts.ts";
 import type { CountedCheck, Evaluation } from "./scripts/service-checks.ts";
 import { SAVE_EVERY_MS } from "./state/counter-floor.ts";
 import type { State } from "./state/state.ts";
+import { Upkeep } from "./upkeep.ts";
 
 export interface EngineOptions {
   readonly runDir: string;
@@ -54,11 +55,6 @@ export interface Privileged {
   readonly runner: RunnerProcess;
 }
 
-/**
- * The kernel does not report changes of forwarding and of settings, nor programs that are detached from a device. Each look
- * wakes the engine up, which costs more than what is looked at.
- */
-const LOOK_EVERY_MS = 2400;
 /** How often the MACs of unicast peers are asked for, while there are any. */
 const RESOLVE_EVERY_MS = 800;
 
@@ -75,6 +71,7 @@ export class Engine {
   /** How late timers fired. */
   readonly delays = new Delays();
   readonly host: Host;
+  readonly upkeep = new Upkeep();
   readonly feed = new Feed(() => this.now().epochUs / 1000);
   readonly history: History;
   /** Resolves when the engine knows the kernel's devices and can take commands. */
@@ -175,7 +172,8 @@ export class Engine {
       tell: (news: News) => this.#tell(news),
       explain,
     };
-    this.#loop = new Loop(this.host, adapters, this.delays.observing(createAlarms(this.#clock), this.#clock));
+    const alarms = this.delays.observing(createAlarms(this.#clock), this.#clock);
+    this.#loop = new Loop(this.host, adapters, this.upkeep.behind(alarms));
     this.#commands = new Commands(this.host, this.#loop, {
       caughtUp: () => this.#links.caughtUp(),
       save: () => this.#save(),
@@ -322,7 +320,7 @@ export class Engine {
     this.#followBoot();
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
-    setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.upkeep.add(() => this.#look());
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
@@ -450,7 +448,10 @@ export class Engine {
     return { demoted: this.host.demotion.reasons.some(({ reason }) => reason === SERVICES.reason) };
   }
 
-  /** Repairs and reports the changes that the kernel does not report. */
+  /**
+   * Repairs and reports the changes that the kernel does not report: of forwarding and of settings, and programs that are
+   * detached from a device.
+   */
   #look(): void {
     this.#links.look();
     if (this.#resolving === undefined) this.#resolve();

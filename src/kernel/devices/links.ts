@@ -39,7 +39,7 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 const NOTIFIED_WITHIN_MS = 100;
 
 /** So many devices in one look, and half as many links with ARP settings of ours: what it takes has a limit. */
-const LOOK_AT = 120;
+const LOOK_AT = 90;
 
 /** Pauses between attempts to read a table that the kernel does not give. */
 const AGAIN_MS = 5;

@@ -1,0 +1,53 @@
+/**
+ * Upkeep: runs what the engine does now and then, all of it together, and behind other work where it can wait for that:
+ * an engine that wakes up finds its caches cold, which costs more than most of what it does then.
+ */
+
+import type { Alarms } from "../kernel/kernel.ts";
+
+/** The time from one upkeep to the next: it waits for other work until the longer one is over. */
+const SOONEST_MS = 2400;
+const LATEST_MS = 3600;
+
+export class Upkeep {
+  readonly #works: (() => void)[] = [];
+  #ranAtMs = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+  #isNext = false;
+
+  /** Runs this, too, from now on. */
+  add(work: () => void): void {
+    this.#works.push(work);
+    if (this.#timer === undefined) this.#wait();
+  }
+
+  /** The same alarms, behind whose work upkeep may run. */
+  behind(alarms: Alarms): Alarms {
+    return {
+      set: (atUs, ring) =>
+        alarms.set(atUs, () => {
+          ring();
+          this.#awake();
+        }),
+    };
+  }
+
+  #awake(): void {
+    if (this.#isNext || performance.now() - this.#ranAtMs < SOONEST_MS) return;
+    this.#isNext = true;
+    // In the next turn: timers that are due come first.
+    setImmediate(() => this.#run()).unref();
+  }
+
+  #run(): void {
+    this.#isNext = false;
+    this.#ranAtMs = performance.now();
+    this.#wait();
+    for (const work of this.#works) work();
+  }
+
+  #wait(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#run(), LATEST_MS).unref();
+  }
+}
