@@ -424,11 +424,13 @@ export class Host {
         return host.#isRouter;
       },
       counters: host.#counters,
-      get replayDefence() {
-        return {
-          strict: host.#sysctl.get("net.inet.carp.strict_replay") === 1,
-          signed: host.#sysctl.get("net.inet.carp.signed_header") === 1,
-        };
+      replayDefence: {
+        get strict() {
+          return host.#sysctl.get("net.inet.carp.strict_replay") === 1;
+        },
+        get signed() {
+          return host.#sysctl.get("net.inet.carp.signed_header") === 1;
+        },
       },
       link: (name) => host.#carpdevs.links.get(name),
       notInPlace: ({ name, configuration }) => host.#failures.of(name, configuration.carpdev),

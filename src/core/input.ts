@@ -143,32 +143,24 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
     };
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   const accepted = { carpInterface, node, heard, form };
-  return staleness(accepted, carpdev, now) ?? accepted;
+  return staleness(accepted, heard, { carpdev, now }) ?? accepted;
 }
 
 /** Why an advertisement with a valid digest is discarded: its counter is not new. */
-export function staleness(accepted: Accepted, carpdev: string, now: Instant): Discarded | undefined {
-  const { carpInterface, node, heard } = accepted;
+export function staleness(
+  { carpInterface, node }: Pick<Accepted, "carpInterface" | "node">,
+  heard: Heard,
+  { carpdev, now }: Pick<Reception, "carpdev" | "now">,
+): Discarded | undefined {
   // From another address it may be another master's, sent in the same microsecond.
-  if (node.counters.isOwn(heard.counter)) {
-    const cause = carpInterface.appearance.isAddressed(heard.source) ? "own" : "recorded";
-    return stale(accepted, carpdev, "replay or network loop detected", cause);
-  }
-  const replay = carpInterface.replayOf(node, heard, now);
-  return replay === undefined
-    ? undefined
-    : stale(accepted, carpdev, `replay detected: ${replay}`, "recorded");
-}
-
-function stale(
-  { carpInterface, node, heard }: Accepted,
-  carpdev: string,
-  what: string,
-  cause: DiscardCause,
-): Discarded {
+  const isOwn = node.counters.isOwn(heard.counter);
+  const refusal = isOwn ? undefined : carpInterface.replayOf(node, heard, now);
+  if (!isOwn && refusal === undefined) return undefined;
   const { source } = heard;
+  const what = isOwn ? "replay or network loop detected" : `replay detected: ${refusal}`;
   const text = `${carpInterface.name}: vhid ${node.vhid}: ${what} from ${source} on ${carpdev}`;
-  const of = { carpInterface, source, cause, stale: { node, heard } };
+  const cause = isOwn && carpInterface.appearance.isAddressed(source) ? "own" : "recorded";
+  const of = { carpInterface, source, cause, stale: { node, heard } } as const;
   return { statistic: "badAuthentication", priority: 4, text, ...of };
 }
 

@@ -11,7 +11,7 @@ import type { VirtualHost } from "./election/virtual-host.ts";
 import type { Event, Repeated } from "./event.ts";
 import { type Accepted, checkInput, type Discarded, type ReceivingHost, staleness } from "./input.ts";
 import type { CarpInterface } from "./interface/carp-interface.ts";
-import type { Family, Instant, Priority } from "./model.ts";
+import type { Family, Heard, Instant, Priority } from "./model.ts";
 import type { StatisticName } from "./statistics.ts";
 import { UnicastMasters } from "./unicast-masters.ts";
 import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
@@ -87,18 +87,18 @@ export class Receiver {
     const former = node && this.#folded.get(node)?.[family];
     this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
     if (former === undefined || !this.#host.allow) return undefined;
-    let last: Accepted | undefined;
+    let last: Heard | undefined;
     for (const { counter, receivedUs } of copies) {
-      const repeated = { ...former, heard: { ...former.heard, counter, receivedUs } };
-      const stale = staleness(repeated, carpdev, now);
+      const heard = { ...former.heard, counter, receivedUs };
+      const stale = staleness(former, heard, { carpdev, now });
       if (stale !== undefined) {
         this.#discard(stale, now);
         continue;
       }
-      repeated.node.meet(repeated.heard);
-      last = repeated;
+      former.node.meet(heard);
+      last = heard;
     }
-    return last;
+    return last && { ...former, heard: last };
   }
 
   /** A packet arrived on a device that carries no carp interface. */

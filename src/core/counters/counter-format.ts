@@ -24,6 +24,7 @@ const SECOND = 1_000_000n;
  * counters.
  */
 export const TAGS = 256n;
+const TAG_BITS = 8;
 
 /** Times of day that a clock may show, microseconds since the Unix epoch: from 2020 until 2100. */
 const EARLIEST_US = 1_577_836_800n * SECOND;
@@ -71,10 +72,15 @@ export function signedCounter(unit: bigint, { advbase, advskew, demote }: Header
   return (others << MARKER_BITS) | marker(others);
 }
 
+/** Whether the counter is in the first format. */
+export function isTimeOfDay(counter: bigint): boolean {
+  return counter >= EARLIEST_US && counter < LATEST_US;
+}
+
 /** Reads a counter; undefined: it is in neither format, and another implementation's. */
 export function readCounter(counter: bigint): CounterReading | undefined {
-  if (counter >= EARLIEST_US && counter < LATEST_US)
-    return { format: "time", us: counter, tag: Number(counter % TAGS) };
+  if (isTimeOfDay(counter))
+    return { format: "time", us: counter, tag: Number(BigInt.asUintN(TAG_BITS, counter)) };
   const unit = counter >> TIME_SHIFT;
   const others = counter >> MARKER_BITS;
   if (unit < EARLIEST_UNIT || BigInt.asUintN(Number(MARKER_BITS), counter) !== marker(others))

@@ -17,6 +17,8 @@ import { HIGHEST_COUNTER } from "./own-counters.ts";
 const WINDOW_US = BigInt(10 * SECOND);
 /** More counters than a host sends in that time at advbase 0. */
 const REMEMBERED = 4096;
+/** To look for old ones with each counter costs more than to keep a few. */
+const FORGOTTEN_TOGETHER = 8;
 /** Counters of ours keep pace with the time that passes, less this part: for clocks that drift. */
 const SLACK = 32;
 /** A counter that shows a time so far ahead of our clock may have been drawn at random. */
@@ -107,7 +109,7 @@ export class CounterWindow {
     const isSigned = reading?.format === "signed" && areEqualFields(reading.fields, heard);
     if (reader.defence.strict) {
       if (reading?.format === "signed" && !isSigned) return { refusal: CHANGED };
-      return this.#judgeOurs(heard, reading?.us ?? heard.counter, isSigned, true);
+      return this.#judgeOurs(heard, reading?.us ?? heard.counter, reader.defence, isSigned);
     }
     if (reading === undefined) return this.#believeOther(heard.counter);
     return reading.format === "time"
@@ -118,14 +120,14 @@ export class CounterWindow {
   #judgeTime(
     heard: Heard,
     { us, tag }: Extract<CounterReading, { format: "time" }>,
-    { tag: own, clockUs }: Reader,
+    { defence, tag: own, clockUs }: Reader,
   ): CounterVerdict {
     const isInStep = us + WINDOW_US > this.greatestBy(heard.receivedUs);
     if (tag === own || this.#hosts.has(tag)) {
       const isBefore = tag === own && us + WINDOW_US <= this.#floorUs;
       if ((!isInStep || isBefore) && (this.#countingOn.fromOurs(us) || this.#isFromOthers(us, own)))
         return {};
-      const verdict = isBefore ? { refusal: OLD } : this.#judgeOurs(heard, us, false, false);
+      const verdict = isBefore ? { refusal: OLD } : this.#judgeOurs(heard, us, defence);
       if (!("refusal" in verdict)) this.#hosts.add(tag, heard.receivedUs);
       return verdict;
     }
@@ -133,7 +135,7 @@ export class CounterWindow {
     const isNew = isInStep && !this.#countingOn.fromOurs(us);
     if (isNew && this.#hosts.learn(tag, us, heard.receivedUs, clockUs)) {
       this.#changed();
-      return this.#judgeOurs(heard, us, false, false);
+      return this.#judgeOurs(heard, us, defence);
     }
     this.#believeOther(heard.counter);
     // The first words of a host whose clock is ahead: ours must not lie behind for it.
@@ -146,7 +148,7 @@ export class CounterWindow {
     isSigned: boolean,
     { defence, clockUs, tag }: Reader,
   ): CounterVerdict {
-    if (isSigned) return this.#judgeOurs(heard, us, true, defence.signed);
+    if (isSigned) return this.#judgeOurs(heard, us, defence, true);
     if (defence.signed && !this.#isFromOthers(heard.counter, tag)) {
       const clock = BigInt(Math.trunc(clockUs));
       const greatestUs = this.greatestBy(heard.receivedUs);
@@ -155,9 +157,10 @@ export class CounterWindow {
     return this.#believeOther(heard.counter);
   }
 
-  /** @param once whether no counter may be heard twice */
-  #judgeOurs(heard: Heard, us: bigint, isSigned: boolean, once: boolean): CounterVerdict {
+  #judgeOurs(heard: Heard, us: bigint, { strict, signed }: ReplayDefence, isSigned = false): CounterVerdict {
     const { counter, receivedUs } = heard;
+    /** No counter may be heard twice. */
+    const once = strict || (signed && isSigned);
     if (us <= this.#forgottenUs && once) return { refusal: NOT_NEW };
     if (us + WINDOW_US <= this.greatestBy(receivedUs)) return { refusal: OLD };
     // A counter that is no time comes from another implementation: following it would exhaust the 64 bits.
@@ -173,11 +176,17 @@ export class CounterWindow {
         ? {}
         : { refusal: NOT_NEW };
     }
-    this.#heard.set(counter, { first: heard, us, hasTwin: false });
+    // Where counters may repeat, none is remembered: if that ends, none of them counts as new.
+    if (strict || signed) this.#remember(heard, us);
+    else if (us > this.#forgottenUs) this.#forgottenUs = us;
     this.#countingOn.noteOurs(counter);
     this.#advance(counter, us, receivedUs);
-    this.#forget();
     return { followUs: us };
+  }
+
+  #remember(heard: Heard, us: bigint): void {
+    this.#heard.set(heard.counter, { first: heard, us, hasTwin: false });
+    if (this.#heard.size % FORGOTTEN_TOGETHER === 0) this.#forget();
   }
 
   /** Whether the counter comes from a host that is known to run this program. @param own the tag of this host */

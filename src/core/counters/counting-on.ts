@@ -5,11 +5,14 @@
  * have heard. A recording keeps it too: it takes the pass to sign a counter that was never sent.
  */
 
-import { readCounter, TAGS } from "./counter-format.ts";
+import { isTimeOfDay, readCounter, TAGS } from "./counter-format.ts";
 
 const REMEMBERED_OTHERS = 16;
-/** Counters of ours that another implementation may still count on from: half an hour's at advbase 1. */
-const REMEMBERED_OURS = 2048;
+/**
+ * Counters of ours that another implementation may still count on from: eight minutes' at advbase 1. One that is MASTER for
+ * so long without hearing us has counted beyond DISTANCE by then.
+ */
+const REMEMBERED_OURS = 512;
 const DISTANCE = Number(TAGS);
 
 export class CountingOn {
@@ -31,7 +34,7 @@ export class CountingOn {
 
   /** Notes a counter that a known host of ours sent. None counts on from a signed one: its marker would be wrong. */
   noteOurs(counter: bigint): void {
-    if (readCounter(counter)?.format !== "time") return;
+    if (!isTimeOfDay(counter)) return;
     const us = Number(counter);
     const at = this.#placeOf(us);
     if (this.#ours[at] === us) return;

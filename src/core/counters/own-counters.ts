@@ -28,6 +28,8 @@ export const HIGHEST_COUNTER = 10n ** 18n;
 const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
 /** The latest are known for longer: an engine that was stalled reads packets that came back meanwhile. */
 const LEAST_REMEMBERED = 64;
+/** To look for old ones with each counter costs more than to keep a few. */
+const FORGOTTEN_TOGETHER = 8;
 
 /**
  * While counters are ahead of the system clock, they lose this part of the time that passes until it has
@@ -106,7 +108,7 @@ export class OwnCounters {
     const counter = (signed && this.#nextSigned(fields, reachedUs)) || this.#nextTagged(tag, reachedUs);
     this.#lastSent = counter;
     this.#sent.set(counter, now.us);
-    this.#forget(now.us - COMES_BACK_WITHIN_US);
+    if (this.#sent.size % FORGOTTEN_TOGETHER === 0) this.#forget(now.us - COMES_BACK_WITHIN_US);
     return counter;
   }
 

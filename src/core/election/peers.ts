@@ -84,6 +84,7 @@ export class Peers {
   /** Forgets the peers that have been silent for their own master-down time. @returns one change for each */
   silent(nowUs: Micros): readonly PeerChange[] {
     let gone = NOBODY;
+    if (this.#bySource.size === 0) return gone;
     for (const [source, { latest }] of this.#bySource) {
       const downUs = masterDownUs(intervalUs(latest.advbase, latest.advskew));
       if (nowUs - latest.receivedUs <= Math.max(downUs, SECOND)) continue;

@@ -52,6 +52,12 @@ export class Appearance {
   readonly #shares: Readonly<Record<Family, boolean>>;
   /** The host's tag, 0 to 255, the low bits of its counters; distinct for each host on most segments. */
   readonly counterTag: number;
+  /** The balancing mode in force: one node has nothing to balance, several always balance. */
+  readonly mode: Balancing;
+  /** The MAC that carp gives out for the addresses. */
+  readonly mac: string | undefined;
+  /** The Ethernet source of our frames: never a multicast address, and in stealth mode never the shared one. */
+  readonly #sourceMac: string | undefined;
   /** The frame built last for advertisements to each unicast peer, or from each source to the group. */
   readonly #layouts = new Map<string, Layout>();
 
@@ -64,6 +70,9 @@ export class Appearance {
   ) {
     this.#configuration = configuration;
     this.#link = link;
+    this.mode = modeOf(configuration);
+    this.mac = sharedMac(configuration, link, this.mode);
+    this.#sourceMac = this.mode === "ip" || this.mode === "ip-stealth" ? link?.mac : this.mac;
     this.#authentications = authentications(configuration, link, believed, hmac);
     this.#peers = { 4: unicastPeers(4, configuration, link), 6: unicastPeers(6, configuration, link) };
     this.#sources = { 4: this.#sourceOf(4), 6: this.#sourceOf(6) };
@@ -71,22 +80,6 @@ export class Appearance {
     this.#shares = { 4: shares(4), 6: shares(6) };
     const source = this.#sources[4] ?? this.#sources[6];
     this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
-  }
-
-  /** The balancing mode in force: one node has nothing to balance, several always balance. */
-  get mode(): Balancing {
-    const { nodes, balancing } = this.#configuration;
-    if (nodes.length < 2) return "none";
-    return balancing === "none" ? "ip" : balancing;
-  }
-
-  /** The MAC that carp gives out for the addresses. */
-  get mac(): string | undefined {
-    const { lladdr, nodes } = this.#configuration;
-    const leader = nodes[0]?.vhid;
-    if (lladdr === CARPDEV_MAC) return this.#link?.mac;
-    if (lladdr !== undefined || leader === undefined) return lladdr;
-    return this.mode === "ip" ? multicastMac(leader) : virtualMac(leader);
   }
 
   /**
@@ -300,14 +293,22 @@ export class Appearance {
       addresses,
     };
   }
+}
 
-  /**
-   * The Ethernet source of our frames: never a multicast address, and in stealth mode never the shared one.
-   */
-  get #sourceMac(): string | undefined {
-    const ownMac = this.mode === "ip" || this.mode === "ip-stealth";
-    return ownMac ? this.#link?.mac : this.mac;
-  }
+function modeOf({ nodes, balancing }: InterfaceConfiguration): Balancing {
+  if (nodes.length < 2) return "none";
+  return balancing === "none" ? "ip" : balancing;
+}
+
+function sharedMac(
+  { lladdr, nodes }: InterfaceConfiguration,
+  link: Link | undefined,
+  mode: Balancing,
+): string | undefined {
+  const leader = nodes[0]?.vhid;
+  if (lladdr === CARPDEV_MAC) return link?.mac;
+  if (lladdr !== undefined || leader === undefined) return lladdr;
+  return mode === "ip" ? multicastMac(leader) : virtualMac(leader);
 }
 
 /**

@@ -379,7 +379,7 @@ export class CarpInterface implements Owner {
   /** Why the advertisement's counter is refused: it is a recording. If not, our counters follow it. */
   replayOf(node: VirtualHost, heard: Heard, now: Instant): string | undefined {
     const { counters } = node;
-    const { tag } = this.counterStyle;
+    const { counterTag: tag } = this.#appearance;
     const reader = { defence: this.#host.replayDefence, tag, clockUs: now.epochUs };
     return counters.refusal(heard, reader);
   }
@@ -413,7 +413,7 @@ export class CarpInterface implements Owner {
 
   /** Before a node answers: a peer may understand the one form of digest only. */
   #followForm({ vhid, counters }: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
-    const isOurs = counters.isFromOurs(heard.counter, this.counterStyle.tag);
+    const isOurs = counters.isFromOurs(heard.counter, this.#appearance.counterTag);
     const host = `${this.name}${this.label(vhid)}`;
     this.signing.heard({ vhid, host, isOurs }, heard, form, now.us);
   }

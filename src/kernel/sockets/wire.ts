@@ -56,11 +56,19 @@ function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[
   const found: Folded[] = [];
   let copy = 0;
   for (let at = 0; at < repeated.length; at += 4) {
-    const [handle = 0, vhid = 0, family, count = 0] = repeated.subarray(at, at + 4);
+    const handle = repeated[at] ?? 0;
+    const vhid = repeated[at + 1] ?? 0;
+    const count = repeated[at + 3] ?? 0;
     const copies: Repeated["copies"][number][] = [];
     for (const end = copy + count; copy < end; copy++)
       copies.push({ counter: copyCounters[copy] ?? 0n, receivedUs: copyTimes[copy] ?? 0 });
-    found.push({ handle, vhid, family: familyOf(family), copies, lastUs: copyTimes[copy - 1] ?? 0 });
+    found.push({
+      handle,
+      vhid,
+      family: familyOf(repeated[at + 2]),
+      copies,
+      lastUs: copyTimes[copy - 1] ?? 0,
+    });
   }
   return found;
 }

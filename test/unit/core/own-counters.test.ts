@@ -24,15 +24,15 @@ for (const [rate, seconds] of [
     assert.equal(own.has(first), false);
   });
 
-test("of the counters that another implementation may count on from, the latest 2048 are kept", () => {
+test("of the counters that another implementation may count on from, the latest 512 are kept", () => {
   const countingOn = new CountingOn();
   const counter = (n: number) => BigInt(EPOCH_US + n * 1_000_192);
   for (let n = 0; n < 3000; n++) countingOn.noteOurs(counter(n));
   assert.equal(countingOn.fromOurs(counter(2999) + 1n), true);
   assert.equal(countingOn.fromOurs(counter(2999)), false);
   assert.equal(countingOn.fromOurs(counter(2999) + 256n), false);
-  assert.equal(countingOn.fromOurs(counter(952) + 255n), true);
-  assert.equal(countingOn.fromOurs(counter(951) + 1n), false);
+  assert.equal(countingOn.fromOurs(counter(2488) + 255n), true);
+  assert.equal(countingOn.fromOurs(counter(2487) + 1n), false);
 });
 
 test("counters of ours may be noted in any order", () => {

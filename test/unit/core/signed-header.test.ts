@@ -143,6 +143,18 @@ describe("with signed_header, an advertisement", () => {
     next.hear(advertisement({ counter: counterOf(next, 20 * SECOND), source: PEER }));
     assert.equal(refusals(next), 1);
   });
+
+  it("is not believed a second time when the variable was set after the first", () => {
+    const station = backup();
+    const counter = counterOf(station, 0);
+    station.hear(advertisement({ counter, source: PEER }));
+    signing(station);
+    station.hear(advertisement({ counter, source: PEER }));
+    assert.equal(refusals(station), 1);
+    station.world.run(SECOND);
+    station.hear(advertisement({ counter: counterOf(station, 0), source: PEER }));
+    assert.equal(refusals(station), 1);
+  });
 });
 
 describe("without signed_header, a signed advertisement", () => {
