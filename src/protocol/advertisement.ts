@@ -46,14 +46,18 @@ export interface AdvertisementFields {
   readonly counter: bigint;
 }
 
-/** @throws RangeError when a field does not fit its place. */
+/**
+ * @param message 36 bytes to write into
+ * @throws RangeError when a field does not fit its place.
+ */
 export function encodeAdvertisement(
   fields: AdvertisementFields,
   authentication: Authentication,
   form?: DigestForm,
+  message = new Uint8Array(ADVERTISEMENT_BYTES),
 ): Uint8Array {
   const { vhid, advskew, advbase, demote, counter } = fields;
-  const message = new Uint8Array(ADVERTISEMENT_BYTES);
+  message.fill(0);
   message[0] = VERSION_AND_TYPE;
   message[offset.vhid] = inByte("vhid", vhid);
   message[offset.advskew] = inByte("advskew", advskew);

@@ -6,7 +6,11 @@
  */
 
 import { addressBytes, multicastMac, virtualMac } from "../../protocol/address.ts";
-import { type Advertisement, encodeAdvertisement } from "../../protocol/advertisement.ts";
+import {
+  ADVERTISEMENT_BYTES,
+  type Advertisement,
+  encodeAdvertisement,
+} from "../../protocol/advertisement.ts";
 import { Authentication, type Hmac, type SignedForm } from "../../protocol/authentication.ts";
 import {
   type AdvertisementFrame,
@@ -60,6 +64,8 @@ export class Appearance {
   readonly #sourceMac: string | undefined;
   /** The frame built last for advertisements to each unicast peer, or from each source to the group. */
   readonly #layouts = new Map<string, Layout>();
+  /** The message of the present advertisement: each of its packets has a copy. */
+  readonly #message = new Uint8Array(ADVERTISEMENT_BYTES);
 
   /** @param believed the secrets of which any may have signed an advertisement */
   constructor(
@@ -157,7 +163,7 @@ export class Appearance {
     const sourceMac = isBowOut(fields) ? (this.#link?.mac ?? this.#sourceMac) : this.#sourceMac;
     if (authentication === undefined || sourceMac === undefined)
       throw new Error(`${name} advertises without being configured`);
-    const message = encodeAdvertisement(fields, authentication, form);
+    const message = encodeAdvertisement(fields, authentication, form, this.#message);
     const options = { sourceMac, trafficClass, message };
     const overIpv4 = this.#transmissionsOver(4, options);
     const overIpv6 = this.#transmissionsOver(6, options);
@@ -188,7 +194,7 @@ export class Appearance {
   ): Transmission {
     const { trafficClass, message } = options;
     const from = source ?? options.source;
-    const packet = { family, destination, source: from, trafficClass, payload: message };
+    const packet = { family, destination, source: from, trafficClass, payload: message.slice() };
     if (!isOnLink || options.sourceMac === this.#link?.mac) return packet;
     return { ...packet, onLink: this.#frame({ ...options, source: from, destination }) };
   }
