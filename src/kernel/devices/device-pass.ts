@@ -35,6 +35,7 @@ import {
   complain,
   type DeviceState,
   EVERY,
+  type ExpectedReport,
   forgetFailures,
   GONE,
   type PassContext,
@@ -313,6 +314,11 @@ async function carryOut(
   const departures = (step: Step) =>
     step.kind === "add-address" ? context.cache.departures(step.address.index) : 0;
   const before = steps.map(departures);
+  const reports = steps.map((step) =>
+    step.kind === "add-address" && step.address.family === 6
+      ? context.expectReport(step.address.index, step.key)
+      : undefined,
+  );
   // Before the request: a notification from now on may be that the route is gone once more.
   const lost = steps.map((step) => step.kind === "route" && state.lost.delete(step.route.key));
   const [slow] = steps.filter(takesLong);
@@ -323,15 +329,12 @@ async function carryOut(
   state.creating = false;
   let sensible = true;
   let overrun = false;
-  const told: Promise<void>[] = [];
   for (const [at, step] of steps.entries()) {
     const error = results[at];
     if (error === LOST) overrun = true;
     if (error === "ECANCELED") sensible = false;
     if (step.kind === "add-address") {
-      const { address, key } = step;
-      if (address.family === 6 && error === undefined && !context.cache.has(address.index, key))
-        told.push(context.told(address.index, key));
+      if (error !== undefined) reports[at]?.forget();
       const departed = departures(step) !== before[at];
       if (additionAnswered(context, state, step, { error, departed })) added(step);
     } else if (step.kind === "remove-address") {
@@ -368,7 +371,10 @@ async function carryOut(
     }
   }
   if (overrun) await context.reread();
-  await received(context, told);
+  await received(
+    context,
+    reports.filter((report) => report !== undefined),
+  );
   return sensible;
 }
 
@@ -381,11 +387,11 @@ function isOvertaken(context: PassContext, state: DeviceState, { kind }: Step, e
 
 /**
  * Waits until the kernel receives for new IPv6 addresses. It acknowledges them first and installs them later, from a
- * worker that sends the notification just before. Nothing may announce the address earlier.
+ * worker that sends the report just before. Nothing may claim the address earlier: another host would stop serving it.
  */
-async function received(context: PassContext, told: readonly Promise<void>[]): Promise<void> {
-  if (told.length === 0) return;
-  await Promise.all(told);
+async function received(context: PassContext, reports: readonly ExpectedReport[]): Promise<void> {
+  if (reports.length === 0) return;
+  await Promise.all(reports.map(({ heard }) => heard));
   // Answered only when the worker is done: both need the same lock.
   await context.perform([linkQuery("lo")]);
 }

@@ -60,6 +60,14 @@ export interface DeviceState {
   readonly complaints: Map<string, Complaint>;
 }
 
+/** The kernel's report that an address has been added. */
+export interface ExpectedReport {
+  /** Resolves with the report, or that of its removal, with `forget`, when reports were lost, or after a limit. */
+  readonly heard: Promise<void>;
+  /** There will be none. */
+  forget(): void;
+}
+
 export interface PassContext {
   /** The alias by which a macvlan is known to be ours. */
   readonly alias: string;
@@ -74,8 +82,8 @@ export interface PassContext {
    * one before is done, because it may not be needed any more by then.
    */
   turn(): Promise<() => void>;
-  /** Resolves when the kernel reports an address that was just added, or after a limit. */
-  told(index: number, key: string): Promise<void>;
+  /** Must be called before the address is added: the kernel may report it before it acknowledges it. */
+  expectReport(index: number, key: string): ExpectedReport;
   /** Must be called when a carp interface's device has another index. */
   indexed(name: string, index: number): void;
   /** Takes an address in that the kernel has acknowledged and not reported yet. */

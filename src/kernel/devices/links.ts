@@ -28,6 +28,7 @@ import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
 import { carriersIn } from "./carriers.ts";
+import type { ExpectedReport } from "./device-state.ts";
 import { Devices } from "./devices.ts";
 import { addressKey, LinkCache } from "./link-cache.ts";
 import { PlacedAddresses } from "./placed-addresses.ts";
@@ -35,8 +36,11 @@ import { PlacedAddresses } from "./placed-addresses.ts";
 /** A host where containers come and go makes hundreds of notifications at once. The kernel caps it at rmem_max. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** The limit for the notification of an address that was added; a later one will not come. */
-const NOTIFIED_WITHIN_MS = 100;
+/**
+ * The limit for the report of an address that was added; a later one will not come. The worker that sends it has no
+ * real-time priority: the kernel gives it some time in every second, whatever real-time processes do.
+ */
+const REPORTED_WITHIN_MS = 1000;
 
 /** So many devices in one look, and half as many links with ARP settings of ours: what it takes has a limit. */
 const LOOK_AT = 90;
@@ -86,7 +90,7 @@ class KernelLinks implements Links {
   readonly #unordered = new Set<number>();
   #toRead: "nothing" | "addresses" | "everything" = "nothing";
   #reading: Promise<void> | undefined;
-  /** Callbacks for the notification of a new address, by index and key. */
+  /** Called with the report of a new address, by index and key. */
   readonly #expected = new Map<string, () => void>();
   #resolving: Promise<void> | undefined;
   /** Notifications that arrived while tables were being read. */
@@ -112,7 +116,7 @@ class KernelLinks implements Links {
         await before;
         return resolve;
       },
-      told: (index, key) => this.#told(index, key),
+      expectReport: (index, key) => this.#expectReport(index, key),
       followRoutes: (index, follows) => this.#net?.followRoutes(index, follows),
       added: (address) => {
         const notice: Notice = { kind: "address", gone: false, address };
@@ -141,7 +145,10 @@ class KernelLinks implements Links {
         notice: (notice) => this.#heard(notice),
         isKnown: (answer) => this.#isKnown(answer),
         answered: (answer) => this.#cache.answered(answer),
-        overrun: () => void this.#read("everything"),
+        overrun: () => {
+          this.#expectNoReport();
+          void this.#read("everything");
+        },
       },
       this.#options.receiveBufferBytes ?? RECEIVE_BUFFER_BYTES,
     );
@@ -211,7 +218,7 @@ class KernelLinks implements Links {
   close(): void {
     this.#devices.close();
     this.#arpLinks.close();
-    for (const done of this.#expected.values()) done();
+    this.#expectNoReport();
     clearImmediate(this.#reportSoon);
     this.#net?.close();
     this.#net = undefined;
@@ -230,6 +237,7 @@ class KernelLinks implements Links {
       this.#arpLinks.heard(notice.link);
       if (!isNews) return;
     } else this.#take(notice);
+    // Also of one that is gone: the kernel does not report it as added then.
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
       this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
@@ -250,17 +258,21 @@ class KernelLinks implements Links {
     return link !== undefined;
   }
 
-  #told(index: number, key: string): Promise<void> {
-    return new Promise((resolve) => {
-      const expected = `${index} ${key}`;
-      const done = () => {
-        clearTimeout(timeout);
-        this.#expected.delete(expected);
-        resolve();
-      };
-      const timeout = setTimeout(done, NOTIFIED_WITHIN_MS);
-      this.#expected.set(expected, done);
-    });
+  #expectReport(index: number, key: string): ExpectedReport {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const expected = `${index} ${key}`;
+    const forget = () => {
+      clearTimeout(timeout);
+      if (this.#expected.get(expected) === forget) this.#expected.delete(expected);
+      resolve();
+    };
+    const timeout = setTimeout(forget, REPORTED_WITHIN_MS);
+    this.#expected.set(expected, forget);
+    return { heard: promise, forget };
+  }
+
+  #expectNoReport(): void {
+    for (const forget of [...this.#expected.values()]) forget();
   }
 
   #take(notice: Notice): void {

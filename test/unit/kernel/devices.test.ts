@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Device } from "../../../src/core/model.ts";
 import { Devices } from "../../../src/kernel/devices/devices.ts";
 import { LinkCache } from "../../../src/kernel/devices/link-cache.ts";
@@ -16,6 +17,7 @@ import {
   parseNotice,
 } from "../../../src/kernel/netlink/messages.ts";
 
+const ADDRESS6 = { family: 6, address: "2001:db8::1", prefixLength: 64 } as const;
 const ALIAS = "carpctl /run/carp";
 
 const device = (changes: Partial<Device> = {}): Device => ({
@@ -53,6 +55,9 @@ class FakeKernel {
   readonly devices: Devices;
   /** The errors told last. */
   errors: readonly string[] | undefined;
+  /** Resolves when the kernel's worker reports new addresses. */
+  report: Promise<void> = Promise.resolve();
+  forget = () => {};
   /** Another program removes every address as soon as it is added. */
   flushes = false;
   readonly #cache = new LinkCache();
@@ -80,7 +85,7 @@ class FakeKernel {
       perform: async (requests) => requests.map((request) => this.#perform(request)),
       performApart: async (request) => this.#perform(request),
       turn: async () => nothing,
-      told: async () => {},
+      expectReport: () => ({ heard: this.report, forget: this.forget }),
       followRoutes: nothing,
       added: (address) => void this.#cache.take({ kind: "address", gone: false, address }),
       reread: async () => {},
@@ -138,6 +143,34 @@ test("a device that is as wanted is told to be in place", async () => {
   const kernel = new FakeKernel();
   await kernel.apply(device());
   assert.deepEqual(kernel.errors, []);
+});
+
+test("an IPv6 address is in place when the kernel's worker has reported it and let go of the lock", async () => {
+  const kernel = new FakeKernel();
+  const { promise, resolve: report } = Promise.withResolvers<void>();
+  kernel.report = promise;
+  let isPlaced = false;
+  // The kernel made up here has the address when it acknowledges it, as if the worker were quick.
+  const placed = kernel.apply(device({ addresses: [ADDRESS6] })).then(() => {
+    isPlaced = true;
+  });
+  while (!kernel.asked.includes(MESSAGE.NEWADDR)) await nextTurn();
+  await nextTurn();
+  assert.notEqual(kernel.asked.at(-1), MESSAGE.GETLINK);
+  assert.equal(isPlaced, false);
+  report();
+  await placed;
+  assert.equal(kernel.asked.at(-1), MESSAGE.GETLINK);
+});
+
+test("an IPv6 address that the kernel refuses is waited for by nobody", async () => {
+  const kernel = new FakeKernel();
+  const forgotten = Promise.withResolvers<void>();
+  kernel.report = forgotten.promise;
+  kernel.forget = forgotten.resolve;
+  kernel.refused.set(MESSAGE.NEWADDR, "ENOSPC");
+  await kernel.apply(device({ addresses: [ADDRESS6] }));
+  assert.deepEqual(kernel.errors, ["address 2001:db8::1/64 cannot be added (ENOSPC)"]);
 });
 
 for (const [what, type, errno, error] of [
