@@ -130,7 +130,7 @@ export class CounterWindow {
       return verdict;
     }
     // A host whose clock is behind is known when it has followed ours: until then it is believed.
-    const isNew = isInStep && !this.#countingOn.fromOurs(us);
+    const isNew = isInStep && !this.#countingOn.fromOurs(us) && !this.#countingOn.leadsToOthers(us);
     if (isNew && this.#hosts.learn(tag, us, heard.receivedUs, clockUs)) {
       this.#changed();
       return this.#judgeOurs(heard, us, false, false);
@@ -176,7 +176,7 @@ export class CounterWindow {
     this.#heard.set(counter, { first: heard, us, hasTwin: false });
     this.#countingOn.noteOurs(counter);
     this.#advance(counter, us, receivedUs);
-    this.#forget();
+    this.#forget(receivedUs);
     return { followUs: us };
   }
 
@@ -218,9 +218,11 @@ export class CounterWindow {
     return this.#greatestUs + BigInt(Math.trunc(passed - Math.abs(passed) / SLACK));
   }
 
-  #forget(): void {
+  /** Forgets what is too old to be judged again. A stalled engine reads on at the time when it was stalled. */
+  #forget(receivedUs: Micros): void {
+    const oldUs = this.greatestBy(receivedUs) - WINDOW_US;
     for (const [oldest, { us }] of this.#heard) {
-      const isBelow = us + WINDOW_US <= this.#greatestUs;
+      const isBelow = us <= oldUs;
       if (!isBelow && this.#heard.size <= REMEMBERED) return;
       this.#heard.delete(oldest);
       if (!isBelow && us > this.#forgottenUs) this.#forgottenUs = us;
