@@ -72,33 +72,44 @@ export class Receiver {
 
   /** Advertisements arrived that repeat others. The last one of each virtual host and family stands for all. */
   repeated(all: readonly Repeated[], now: Instant): void {
-    const last: Accepted[] = [];
+    const formers = all.map((each) => this.#formerOf(each));
+    const last: (Accepted | undefined)[] = all.map(() => undefined);
+    // One after the other as they arrived: a counter that was heard over one family is heard over the other one before the
+    // next, which may be much greater when a clock was set.
+    const arrived = all.flatMap(({ copies }, of) => copies.map((copy) => ({ of, copy })));
+    arrived.sort((one, other) => one.copy.receivedUs - other.copy.receivedUs);
     // All hosts are met before any of this is accepted, which tells who has been silent.
-    for (const each of all) {
-      const accepted = this.#lastOf(each, now);
-      if (accepted !== undefined) last.push(accepted);
+    for (const { of, copy } of arrived) {
+      const former = formers[of];
+      const accepted = former && this.#meet(former, copy, (all[of] as Repeated).carpdev, now);
+      if (accepted !== undefined) last[of] = accepted;
     }
-    for (const { carpInterface, node, heard, form } of last) carpInterface.accept(node, heard, form, now);
+    for (const each of last) each?.carpInterface.accept(each.node, each.heard, each.form, now);
   }
 
-  /** Checks the counters of repeated advertisements, and meets their host. @returns the last one to accept */
-  #lastOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted | undefined {
+  /** Counts repeated advertisements. @returns what they repeat */
+  #formerOf({ carpdev, vhid, family, copies }: Repeated): Accepted | undefined {
     const node = this.#host.with(carpdev, vhid)?.node(vhid);
     const former = node && this.#folded.get(node)?.[family];
     this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
-    if (former === undefined || !this.#host.allow) return undefined;
-    let last: Accepted | undefined;
-    for (const { counter, receivedUs } of copies) {
-      const repeated = { ...former, heard: { ...former.heard, counter, receivedUs } };
-      const stale = staleness(repeated, carpdev, now);
-      if (stale !== undefined) {
-        this.#discard(stale, now);
-        continue;
-      }
-      repeated.node.meet(repeated.heard);
-      last = repeated;
+    return this.#host.allow ? former : undefined;
+  }
+
+  /** Checks the counter of a repeated advertisement, and meets its host. @returns the advertisement, if it is accepted */
+  #meet(
+    former: Accepted,
+    { counter, receivedUs }: Repeated["copies"][number],
+    carpdev: string,
+    now: Instant,
+  ): Accepted | undefined {
+    const repeated = { ...former, heard: { ...former.heard, counter, receivedUs } };
+    const stale = staleness(repeated, carpdev, now);
+    if (stale !== undefined) {
+      this.#discard(stale, now);
+      return undefined;
     }
-    return last;
+    repeated.node.meet(repeated.heard);
+    return repeated;
   }
 
   /** A packet arrived on a device that carries no carp interface. */

@@ -317,7 +317,8 @@ export function remember(station: Station, heard: Heard): void {
   if (!origin?.isOurs && !station.strictReplay) return;
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);
-  if (origin !== undefined && isInStep) learn(memory, origin.host, us, heard);
+  // A signed counter does not tell whose it is.
+  if (origin !== undefined && isInStep && !isSigned(heard.counter)) learn(memory, origin.host, us, heard);
   if (us > memory.greatestUs && isCounted(station, memory, heard)) memory.greatestUs = us;
   memory.note(us, heard.receivedUs);
 }

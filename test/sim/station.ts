@@ -71,6 +71,8 @@ export class Station implements Plugged {
   readonly made: MadeCounters;
   readonly random: Random;
   readonly clock: Clock;
+  /** Whether its engines have advertisements that repeat others wait. */
+  readonly folds: boolean;
   readonly links = new Map<string, Link>();
   /** The configurations in force, by carp interface. */
   configurations = new Map<string, InterfaceConfiguration>();
@@ -126,6 +128,7 @@ export class Station implements Plugged {
       readonly witness: Witness;
       readonly driftPpm: number;
       readonly aheadUs: Micros;
+      readonly folds: boolean;
       /** The commands of its configuration files, at every start. */
       readonly setup: readonly Command[];
     },
@@ -138,6 +141,7 @@ export class Station implements Plugged {
     this.#witness = options.witness;
     this.#setup = options.setup;
     this.clock = new Clock(world, options);
+    this.folds = options.folds;
   }
 
   get now(): Instant {
@@ -567,7 +571,7 @@ export class Station implements Plugged {
 /** Whether an event can change settings. Frames and timers cannot. */
 function changesSettings(cause: Cause): boolean {
   if (cause.kind === "event") return cause.event.kind !== "advertised";
-  return cause.kind !== "frame" && cause.kind !== "timer";
+  return cause.kind !== "frame" && cause.kind !== "repeated" && cause.kind !== "timer";
 }
 
 export function ownAddress(segment: number, host: number): string {
