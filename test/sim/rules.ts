@@ -212,7 +212,9 @@ export class Rules {
       if (other === undefined) return;
       heard = [other];
     } else if (cause.kind === "repeated") heard = this.#hearRepeated(station, cause, effects);
-    const dues = heard.map((other) => this.#due(station, cause, other));
+    // Where a demotion ends with one of several, those before it were heard with the demotion.
+    const isEither = heard.length > 1 && effects.some(({ kind }) => kind === "demotion");
+    const dues = isEither ? [] : heard.map((other) => this.#due(station, cause, other));
     let states = NONE;
     for (const effect of effects)
       if (effect.kind === "transition") {
@@ -245,7 +247,7 @@ export class Rules {
   /** @returns the last advertisement that a host has to accept of each virtual host and family, which stands for all */
   #hearRepeated(
     station: Station,
-    { all }: Extract<Cause, { kind: "repeated" }>,
+    cause: Extract<Cause, { kind: "repeated" }>,
     effects: readonly Effect[],
   ): readonly Heard[] {
     const discards = effects.filter(isDiscarded).length;
@@ -253,13 +255,14 @@ export class Rules {
     const refused: Heard[] = [];
     /** Where one was discarded, it may be any of those that a host may refuse. */
     let open = 0;
-    for (const { of, received } of copiesIn(all)) {
+    for (const { of, received } of copiesIn(cause.all)) {
       const verdict = judge(station, received, false);
       if (verdict.refused !== undefined) refused.push(verdict.refused);
       if (verdict.accepted === undefined) continue;
       if (discards > 0 && judge(station, received, true).accepted === undefined) open++;
       else {
         this.#accepted(station, verdict.accepted);
+        this.#checkWait(station, cause, verdict.accepted);
         lasts[of] = verdict.accepted;
       }
     }
@@ -284,12 +287,23 @@ export class Rules {
     if (!isBowOut(heard)) this.#wasQuietUntil(station, heard.key, heard.receivedUs);
   }
 
+  /** Checks that an advertisement which waited demanded nothing when it arrived. */
+  #checkWait(station: Station, cause: Cause, other: Heard): void {
+    if (other.receivedUs <= station.changedUs) return;
+    const { state, was, key, own } = this.#due(station, cause, other, other.receivedUs);
+    if (state !== undefined && state !== was)
+      throw new Violation(
+        "cause",
+        `${station.name} ${key}: ${was}, and an advertisement waited that demands ${state}: ${told(other, own)}`,
+      );
+  }
+
   /** The state that an advertisement demands, if it alone decides. */
-  #due(station: Station, cause: Cause, other: Heard) {
+  #due(station: Station, cause: Cause, other: Heard, atUs = station.now.us) {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
-    const mayPreempt = this.#mayPreempt(station, key);
+    const mayPreempt = this.#mayPreempt(station, key, atUs);
     const situation = { station, key, cause, own, other, silentSinceUs: 0, mayPreempt };
     return { state: dueState(situation, was), was, key, own, other };
   }
@@ -342,9 +356,9 @@ export class Rules {
     this.#back.set(station, back.set(key, { sinceUs: station.now.us, demote: station.settings(key).demote }));
   }
 
-  #mayPreempt(station: Station, key: string): boolean {
+  #mayPreempt(station: Station, key: string, atUs = station.now.us): boolean {
     const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
-    return station.preempts && station.now.us - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
+    return station.preempts && atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {

@@ -113,6 +113,8 @@ export class Station implements Plugged {
   readonly #givingWay = new Set<string>();
   /** How often its settings may have changed. */
   settingsChanges = 0;
+  /** When its settings or a state last changed, on its clock. */
+  changedUs: Micros = 0;
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
@@ -380,6 +382,7 @@ export class Station implements Plugged {
     for (const effect of effects)
       if (effect.kind === "transition") {
         this.states.set(keyOf(effect.interface, effect.vhid), effect.to);
+        this.changedUs = this.now.us;
         this.#givingWay.delete(keyOf(effect.interface, effect.vhid));
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
@@ -477,6 +480,7 @@ export class Station implements Plugged {
   #forgetSettings(): void {
     this.#settings.clear();
     this.settingsChanges++;
+    this.changedUs = this.now.us;
   }
 
   settings(key: string): Settings {
