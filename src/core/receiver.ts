@@ -16,6 +16,8 @@ import type { StatisticName } from "./statistics.ts";
 import { UnicastMasters } from "./unicast-masters.ts";
 import { type VirtualRouter, VirtualRouters } from "./virtual-routers.ts";
 
+type Copy = Repeated["copies"][number];
+
 /** The part of the host that receiving uses. */
 export interface HostOfReceiver extends ReceivingHost {
   readonly diagnosis: Diagnosis;
@@ -72,33 +74,58 @@ export class Receiver {
 
   /** Advertisements arrived that repeat others. The last one of each virtual host and family stands for all. */
   repeated(all: readonly Repeated[], now: Instant): void {
-    const last: Accepted[] = [];
+    const formers = all.map((each) => this.#formerOf(each));
+    const last: (Heard | undefined)[] = [];
+    const overBoth: { readonly at: number; readonly copy: Copy }[] = [];
+    const meet = (at: number, copy: Copy) => {
+      last[at] = this.#meet(formers[at], copy, all[at]?.carpdev ?? "", now) ?? last[at];
+    };
     // All hosts are met before any of this is accepted, which tells who has been silent.
-    for (const each of all) {
-      const accepted = this.#lastOf(each, now);
-      if (accepted !== undefined) last.push(accepted);
+    for (const [at, { copies }] of all.entries()) {
+      const isOverBoth = this.#isFoldedOverBoth(formers[at]?.node);
+      for (const copy of copies)
+        if (isOverBoth) overBoth.push({ at, copy });
+        else meet(at, copy);
     }
-    for (const { carpInterface, node, heard, form } of last) carpInterface.accept(node, heard, form, now);
+    // One after the other as they arrived: a counter that was heard over one family is heard over the other one before the
+    // next, which may be much greater when a clock was set.
+    overBoth.sort((one, other) => one.copy.receivedUs - other.copy.receivedUs);
+    for (const { at, copy } of overBoth) meet(at, copy);
+    for (const [at, former] of formers.entries()) {
+      const heard = last[at];
+      if (heard !== undefined) former?.carpInterface.accept(former.node, heard, former.form, now);
+    }
   }
 
-  /** Checks the counters of repeated advertisements, and meets their host. @returns the last one to accept */
-  #lastOf({ carpdev, vhid, family, copies }: Repeated, now: Instant): Accepted | undefined {
+  /** Counts repeated advertisements. @returns what they repeat */
+  #formerOf({ carpdev, vhid, family, copies }: Repeated): Accepted | undefined {
     const node = this.#host.with(carpdev, vhid)?.node(vhid);
     const former = node && this.#folded.get(node)?.[family];
     this.#host.count(receivedOver(family), former?.carpInterface, copies.length);
-    if (former === undefined || !this.#host.allow) return undefined;
-    let last: Heard | undefined;
-    for (const { counter, receivedUs } of copies) {
-      const heard = { ...former.heard, counter, receivedUs };
-      const stale = staleness(former, heard, { carpdev, now });
-      if (stale !== undefined) {
-        this.#discard(stale, now);
-        continue;
-      }
-      former.node.meet(heard);
-      last = heard;
+    return this.#host.allow ? former : undefined;
+  }
+
+  #isFoldedOverBoth(node: VirtualHost | undefined): boolean {
+    const folded = node && this.#folded.get(node);
+    return folded?.[4] !== undefined && folded[6] !== undefined;
+  }
+
+  /** Checks the counter of a repeated advertisement, and meets its host. @returns what was heard, if it is accepted */
+  #meet(
+    former: Accepted | undefined,
+    { counter, receivedUs }: Copy,
+    carpdev: string,
+    now: Instant,
+  ): Heard | undefined {
+    if (former === undefined) return undefined;
+    const heard = { ...former.heard, counter, receivedUs };
+    const stale = staleness(former, heard, { carpdev, now });
+    if (stale !== undefined) {
+      this.#discard(stale, now);
+      return undefined;
     }
-    return last && { ...former, heard: last };
+    former.node.meet(heard);
+    return heard;
   }
 
   /** A packet arrived on a device that carries no carp interface. */

@@ -5,7 +5,7 @@
 
 import type { Command, HostConfiguration } from "../../src/core/command.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event, Timer } from "../../src/core/event.ts";
+import type { Event, Repeated, Timer } from "../../src/core/event.ts";
 import { Host } from "../../src/core/host.ts";
 import type { Instant, Micros } from "../../src/core/model.ts";
 import { Loop } from "../../src/engine/loop.ts";
@@ -16,6 +16,7 @@ import {
   SAVE_EVERY_MS,
   type SavedCounters,
 } from "../../src/engine/state/counter-floor.ts";
+import { simulatedHmac } from "./digests.ts";
 import { type Received, SimulatedKernel } from "./kernel.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
@@ -31,6 +32,8 @@ export interface Saved {
 /** The event, command or call that entered the core. */
 export type Cause =
   | ({ readonly kind: "frame" } & Received)
+  /** Frames that were folded: each copy is one that was received. */
+  | { readonly kind: "repeated"; readonly all: readonly Repeated[] }
   | { readonly kind: "timer"; readonly timer: Timer }
   | { readonly kind: "command"; readonly command: Command }
   | { readonly kind: "event"; readonly event: Event }
@@ -52,13 +55,18 @@ export class Engine {
   constructor(station: Station, saved: Saved | undefined) {
     this.#station = station;
     this.#world = station.world;
-    this.host = new Host({ balancing: true, counterFloor: counterFloor(saved?.counters, station.now) });
+    this.host = new Host({
+      balancing: true,
+      hmac: simulatedHmac,
+      counterFloor: counterFloor(saved?.counters, station.now),
+    });
     this.#kernel = new SimulatedKernel(station, {
       enter: (work) => this.#enter(work),
       frame: ({ carpdev, frame, receivedUs }) => {
         const event: FrameEvent = { kind: "frame", carpdev, receivedUs, bytes: frame.bytes, frame };
         this.#loop.handle(event);
       },
+      repeated: (all) => this.#loop.handle({ kind: "repeated", all }),
       performed: (performed) => this.#loop.handle({ kind: "performed", ...performed }),
       save: () => {
         this.#save();
@@ -90,12 +98,15 @@ export class Engine {
     return !this.#loop.performer.isSettled;
   }
 
+  /** A thing happens that is no frame. What has arrived before it is handled before it. */
   handle(event: Event): void {
+    this.#kernel.drain();
     this.#enter(() => this.#loop.handle(event));
   }
 
   command(command: Command): void {
     this.whenRunning(() => {
+      this.#kernel.drain();
       let isRefused = false;
       this.#run({ kind: "command", command }, (now) => {
         const outcome = this.host.command(command, now);
@@ -194,6 +205,6 @@ export class Engine {
 }
 
 function causeOf(event: Event): Cause {
-  if (event.kind === "timer") return event;
+  if (event.kind === "timer" || event.kind === "repeated") return event;
   return event.kind === "frame" ? (event as FrameEvent) : { kind: "event", event };
 }

@@ -9,6 +9,7 @@ import { comparePrecedence } from "../../src/protocol/address.ts";
 import { encodeAdvertisement } from "../../src/protocol/advertisement.ts";
 import { Authentication, type DigestForm } from "../../src/protocol/authentication.ts";
 import { advertisementFrame } from "../../src/protocol/frame.ts";
+import { simulatedHmac } from "./digests.ts";
 import { intervalOf, isBowOut, read } from "./hearing.ts";
 import type { Kind, Service } from "./plan.ts";
 import type { Random } from "./random.ts";
@@ -91,7 +92,7 @@ export class Foreign implements Plugged {
           service,
           vhid,
           advskew: options.advskews[i]?.[j] ?? 0,
-          authentication: new Authentication({ pass, vhid, addresses }),
+          authentication: new Authentication({ pass, vhid, addresses, hmac: simulatedHmac }),
           group: `${keyOf(service.name, vhid)}|${secretOf({ pass, addresses }, vhid)}`,
           state: "BACKUP" as const,
           generation: 0,

@@ -46,11 +46,20 @@ export function generate(seed: number, extent: Extent): Plan {
     Array.from({ length: random.pick(1, 1, 2) }, (_, i) => ({ segment, number: 2 * segment + i })),
   );
   const drawn = services.map((where) => drawService(random, where, { hasForeign, count, advbase }));
-  const hosts = drawHosts(random, drawn, { hasForeign, count, advbase });
+  const hosts = withFolding(
+    drawHosts(random, drawn, { hasForeign, count, advbase }),
+    new Random(seed + 0xf01d),
+  );
   const shared = withLinkLocals(drawn, hosts, new Random(seed + 0x11ca1));
   const cluster = { random, services: shared, hosts, unitUs: (advbase + 1) * SECOND };
   const { steps, durationUs } = drawEpisodes(cluster, extent);
   return { seed, durationUs, segments, services: shared, hosts, steps };
+}
+
+/** Has all hosts fold, as engines do; or some; or none, so that the core is asked about every frame. */
+function withFolding(hosts: readonly HostPlan[], random: Random): HostPlan[] {
+  const chance = random.pick(1, 1, 1, 1, 1, 1, 1, 0.5, 0);
+  return hosts.map((host) => ({ ...host, folds: host.kind === "carpctl" && random.chance(chance) }));
 }
 
 /** Adds link-local addresses beside BSDs of one kind: those of two kinds do not agree about them. */

@@ -3,12 +3,15 @@
  * the data path and alarms. Each call can fail or take time. Knows no CARP rule.
  */
 
-import type { Performed } from "../../src/core/event.ts";
+import { Folding } from "../../src/cluster/plan/folding.ts";
+import type { Performed, Repeated } from "../../src/core/event.ts";
 import type { Device, Micros, Transmission } from "../../src/core/model.ts";
 import type { Adapters } from "../../src/engine/performer.ts";
 import type { Alarms, DataPathInterface } from "../../src/kernel/kernel.ts";
 import { CARP_PROTOCOL } from "../../src/protocol/advertisement.ts";
 import { EtherType } from "../../src/protocol/ethernet.ts";
+import { SignedForms } from "./digests.ts";
+import { read } from "./hearing.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
 import type { World } from "./world.ts";
@@ -24,11 +27,19 @@ export interface Received {
   readonly receivedUs: Micros;
 }
 
+/** Frames that were folded: they repeat one another. */
+interface Folded {
+  readonly repeated: Repeated;
+  /** Of the last one. */
+  readonly receivedUs: Micros;
+}
+
 /** Reports of the kernel to the engine. */
 export interface KernelEvents {
   /** Runs the engine's reaction to a thing that the kernel does on its own. */
   enter(work: () => void): void;
   frame(received: Received): void;
+  repeated(all: readonly Repeated[]): void;
   /** The outcome of putting a part in place, where the adapter reports it and not the performer. */
   performed(performed: Omit<Performed, "kind">): void;
   save(): void;
@@ -46,8 +57,13 @@ export class SimulatedKernel implements Alarms {
   readonly #world: World;
   readonly #events: KernelEvents;
   readonly #listening = new Set<string>();
-  #socket: Received[] = [];
+  /** What the engine's receiving thread has read for it. */
+  #socket: (Received | Folded)[] = [];
   #willRead = false;
+  readonly #folding: Folding<Received> | undefined;
+  /** The frames read last whose repetitions may wait. */
+  #toFold: { readonly carpdev: string; readonly frame: Uint8Array }[] = [];
+  readonly #forms = new SignedForms();
   /** Alarms that rang while the engine was stalled. */
   #missed: Alarm[] = [];
   /** Work that waits until the engine is no longer stalled. */
@@ -59,6 +75,7 @@ export class SimulatedKernel implements Alarms {
     this.#station = station;
     this.#world = station.world;
     this.#events = events;
+    this.#folding = station.folds ? new Folding((each) => this.#isIntact(each)) : undefined;
     this.adapters = this.#makeAdapters();
   }
 
@@ -78,6 +95,7 @@ export class SimulatedKernel implements Alarms {
   die(): void {
     this.#isGone = true;
     this.#socket = [];
+    this.#folding?.end();
   }
 
   stall(): void {
@@ -130,7 +148,29 @@ export class SimulatedKernel implements Alarms {
   /** A frame reaches the socket. */
   receive(carpdev: string, frame: Frame): void {
     if (!this.#listening.has(carpdev)) return;
-    this.#socket.push({ carpdev, frame, receivedUs: this.#station.now.us });
+    const received = { carpdev, frame, receivedUs: this.#station.now.us };
+    if (this.#folding !== undefined) {
+      const before = this.#folding.take(carpdev, frame.bytes, received);
+      if (before === undefined) return;
+      this.#queue(before);
+    }
+    this.#socket.push(received);
+    this.#wakeUp();
+  }
+
+  /** The device went away, and its socket with it. */
+  unplug(carpdev: string): void {
+    this.#listening.delete(carpdev);
+    this.#folding?.forget(carpdev);
+  }
+
+  /** Delivers all that has arrived so far. */
+  drain(): void {
+    if (this.#folding !== undefined) this.#queue(this.#folding.flush());
+    this.#read();
+  }
+
+  #wakeUp(): void {
     if (this.#willRead || this.#isStalled) return;
     this.#willRead = true;
     this.#world.at(this.#world.us + this.#station.random.next() * READ_LATE_US, () => {
@@ -139,17 +179,53 @@ export class SimulatedKernel implements Alarms {
     });
   }
 
-  /** The device went away, and its socket with it. */
-  unplug(carpdev: string): void {
-    this.#listening.delete(carpdev);
+  /** Queues what was folded among the other frames, by the time of the last one. */
+  #queue(all: readonly Repeated[]): void {
+    const socket = this.#socket;
+    for (const repeated of all) {
+      const receivedUs = repeated.copies.at(-1)?.receivedUs ?? 0;
+      let place = socket.length;
+      while (place > 0 && (socket[place - 1] as Received | Folded).receivedUs > receivedUs) place--;
+      socket.splice(place, 0, { repeated, receivedUs });
+    }
   }
 
   #read(): void {
     while (this.#socket.length > 0) {
       const heard = this.#socket;
       this.#socket = [];
-      for (const received of heard) this.#events.enter(() => this.#events.frame(received));
+      let together: Repeated[] = [];
+      for (const [i, each] of heard.entries()) {
+        if ("frame" in each) this.#events.enter(() => this.#events.frame(each));
+        else {
+          together.push(each.repeated);
+          const next = heard[i + 1];
+          if (next !== undefined && "repeated" in next) continue;
+          const all = together;
+          together = [];
+          this.#events.enter(() => this.#events.repeated(all));
+        }
+      }
     }
+    for (const { carpdev, frame } of this.#toFold)
+      if (this.#listening.has(carpdev)) this.#folding?.fold(carpdev, frame);
+    this.#toFold = [];
+  }
+
+  #fold(carpdev: string, frame: Uint8Array): void {
+    if (this.#folding !== undefined) this.#toFold.push({ carpdev, frame });
+  }
+
+  #unfold(): void {
+    this.#toFold = [];
+    if (this.#folding === undefined) return;
+    this.#queue(this.#folding.end());
+    if (this.#socket.length > 0) this.#wakeUp();
+  }
+
+  #isIntact({ frame }: Received): boolean {
+    const { said } = read(frame);
+    return said !== undefined && this.#forms.areOf(said);
   }
 
   #open(carpdev: string): string | undefined {
@@ -218,19 +294,21 @@ export class SimulatedKernel implements Alarms {
       save: () => this.#events.save(),
       wire: {
         open: (carpdev) => this.#open(carpdev),
-        close: (carpdev) => void this.#listening.delete(carpdev),
+        close: (carpdev) => {
+          station.notePlaced(`listening ${carpdev}`, true);
+          this.unplug(carpdev);
+        },
         join: () => undefined,
         leave: nothing,
         mtuChanged: nothing,
-        expectDigests: nothing,
+        expectDigests: (name, forms) => this.#forms.expect(name, forms),
         unreached: () => undefined,
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
         neighbours: () => [],
         resolved: nothing,
-        // Every frame is delivered at once.
-        fold: nothing,
-        unfold: nothing,
-        drain: () => this.#read(),
+        fold: (carpdev, frame) => this.#fold(carpdev, frame),
+        unfold: () => this.#unfold(),
+        drain: () => this.drain(),
         shutdown: nothing,
       },
       links: {

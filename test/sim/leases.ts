@@ -16,6 +16,8 @@ const MAX_DRIFT = 0.0202;
 /** Time to read the socket, and the rounding of timers to milliseconds. */
 const PROCESSING_US: Micros = 3_000;
 const ROUNDING_US = 2;
+/** Three bits of the 8 of a tag decide each time. */
+const MAX_COLLISIONS = 3;
 
 /** The longest lease that an advertisement allows, given the quickest peer that its sender has heard. */
 export function longestLeaseUs(
@@ -24,6 +26,11 @@ export function longestLeaseUs(
 ): Micros {
   const peers = Math.min(advbase > 0 ? 3e6 * advbase : 3e6 / 256, 3 * quickestPeerUs);
   return Math.max(1.5 * intervalUs, peers);
+}
+
+function haveEqualSettings(a: Station, b: Station, key: string): boolean {
+  const [one, other] = [a.settings(key), b.settings(key)];
+  return one.intervalUs === other.intervalUs && one.demote === other.demote;
 }
 
 interface Together {
@@ -215,10 +222,14 @@ export class Leases {
     // takes over again; the one that stays answers eight of them at once, and the next one within an eighth
     // of its interval, by timers that are late each time.
     const isCrowd = this.#others(a, key).length > 1;
+    // Two equal ones that stay and sign in the same quarter second make one counter, and each takes the other's for its
+    // own: the next one, an eighth of the interval later, differs by three bits of their tags, if those differ.
+    const collisions = a.signsHeader && b.signsHeader && haveEqualSettings(a, b, key) ? MAX_COLLISIONS : 0;
+    const crowdUs = interval / 4 + PROCESSING_US + collisions * (interval / 8 + flightUs + PROCESSING_US);
     // A host whose settings improved meanwhile is still answered by its earlier advertisement: one round
     // more.
     const rounds = together.settings === settingsOfBoth(a, b, key) ? 1 : 2;
-    const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? interval / 4 + PROCESSING_US : 0);
+    const shortUs = rounds * 2 * flightUs + PROCESSING_US + (isCrowd ? crowdUs : 0);
     // A fault that ended so long ago cannot be the cause: no advertisement was lost, and no host still waits.
     const isFaultless = together.sinceUs - hearingUs > 10 * interval;
     const fromUs = isFaultless

@@ -474,4 +474,17 @@ export const MUTATIONS: readonly Mutation[] = [
         }
       },
   ),
+  mutation(
+    "folds-all",
+    "a host has advertisements wait that it would act on",
+    "cause",
+    "core/election/virtual-host.ts",
+    "VirtualHost",
+    (VirtualHost) =>
+      class extends VirtualHost {
+        override mayFold(): boolean {
+          return true;
+        }
+      },
+  ),
 ];

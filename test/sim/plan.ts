@@ -37,6 +37,8 @@ export interface HostPlan {
   readonly strictReplay: boolean;
   /** Absent: false. */
   readonly signedHeader?: boolean;
+  /** Advertisements that repeat others wait, as in every engine. Absent: each is handled at once. */
+  readonly folds?: boolean;
   /** advskew by service, then by vhid, in their order. */
   readonly advskews: readonly (readonly number[])[];
 }

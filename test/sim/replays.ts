@@ -137,11 +137,32 @@ export class Memory {
   /** The last counter accepted from each host, and whether its counters advance with the clock. */
   readonly hosts = new Map<number, { us: Micros; atUs: Micros; inStep: number; isKnown: boolean }>();
 
+  /** The last counter accepted from each host of another implementation. */
+  readonly #others = new Map<number, number>();
+  /** Counters of other implementations that no other one of theirs was heard close to, by their low bits. */
+  readonly #alone = new Map<number, number>();
+
   /** The engine is gone: what it has not saved is forgotten. */
   restart(): void {
     this.#heard = [];
     this.greatestUs = 0;
     this.hosts.clear();
+    this.#others.clear();
+    // What it took for tags of ours may be saved, as what was saved before cannot be told from them.
+    for (const tag of this.#alone.keys()) this.#alone.set(tag, Number.NEGATIVE_INFINITY);
+  }
+
+  /** Whether a host may take this for the tag of a host of ours: that of a counter that nothing has told from one of ours. */
+  mayKnow(tag: number): boolean {
+    return this.#alone.has(tag);
+  }
+
+  /** A counter of a host of another implementation was accepted, which counts by one. */
+  heardOther(host: number, counter: number): void {
+    const goesOn = Math.abs(counter - (this.#others.get(host) ?? Number.NEGATIVE_INFINITY)) < TAGS;
+    this.#others.set(host, counter);
+    if (!goesOn) this.#alone.set(counter % TAGS, counter);
+    else for (const [tag, us] of this.#alone) if (Math.abs(us - counter) < TAGS) this.#alone.delete(tag);
   }
 
   /** The latest advertisements accepted, of this engine. */
@@ -185,6 +206,8 @@ export class Memory {
   }
 }
 
+/** Hosts of ours have different counters modulo this. */
+const TAGS = 256;
 /** A new counter may be this far below the greatest one. */
 const WINDOW_US = 10_000_000;
 /** So many accepted ones are kept before the old ones are looked for. */
@@ -228,8 +251,8 @@ export function dueFor(station: Station, heard: Heard): Due {
   if (origin === undefined) return "either";
   // A recording of another implementation may be refused, but is not as a rule.
   const isRecording = heard.from === undefined;
-  if (!origin.isOurs) return isRecording || looksLikeOurs(station, heard.counter) ? "either" : "accept";
   const memory = station.memory(heard.key);
+  if (!origin.isOurs) return isRecording || looksLikeOurs(station, memory, heard) ? "either" : "accept";
   const { us } = heard;
   // A stalled engine reads what came before it sent the greatest counter.
   const stalledUs = Math.ceil(1.05 * (station.now.us - heard.receivedUs));
@@ -252,11 +275,16 @@ export function dueFor(station: Station, heard: Heard): Due {
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */
-function looksLikeOurs(station: Station, counter: bigint): boolean {
-  if (counter < 1_577_836_800_000_000n) return false;
-  if (counter >= 4_102_444_800_000_000n) return station.signsHeader && isSigned(counter);
-  // Its first word is refused where it has the tag of a host of ours, if that is long ago.
-  return station.tagsAround().has(Number(counter % 256n));
+function looksLikeOurs(station: Station, memory: Memory, { counter }: Heard): boolean {
+  if (!isTimeOfDay(counter)) return station.signsHeader && isSigned(counter);
+  // Its first word is refused where it has the tag of a host of ours, or one that was taken for that, if it is old: an
+  // attacker has it count on from a recording.
+  const tag = Number(counter) % TAGS;
+  return station.tagsAround().has(tag) || memory.mayKnow(tag);
+}
+
+function isTimeOfDay(counter: bigint): boolean {
+  return counter >= 1_577_836_800_000_000n && counter < 4_102_444_800_000_000n;
 }
 
 function isUnchanged(heard: Heard, origin: Fields): boolean {
@@ -284,10 +312,13 @@ function dueOnce(memory: Memory, heard: Heard, isNew: boolean): Due {
 export function remember(station: Station, heard: Heard): void {
   const { origin, us } = heard;
   const memory = station.memory(heard.key);
+  if (origin !== undefined && !origin.isOurs && isTimeOfDay(heard.counter))
+    memory.heardOther(origin.host, Number(heard.counter));
   if (!origin?.isOurs && !station.strictReplay) return;
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);
-  if (origin !== undefined && isInStep) learn(memory, origin.host, us, heard);
+  // A signed counter does not tell whose it is.
+  if (origin !== undefined && isInStep && !isSigned(heard.counter)) learn(memory, origin.host, us, heard);
   if (us > memory.greatestUs && isCounted(station, memory, heard)) memory.greatestUs = us;
   memory.note(us, heard.receivedUs);
 }

@@ -5,12 +5,13 @@
  */
 
 import type { Effect, Transition } from "../../src/core/effect.ts";
-import type { Performed } from "../../src/core/event.ts";
+import type { Performed, Repeated } from "../../src/core/event.ts";
 import type { Micros, VirtualHostState } from "../../src/core/model.ts";
 import type { TransitionReason } from "../../src/core/reason.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import type { Cause } from "./engine.ts";
 import { type Heard, isBowOut, judge } from "./hearing.ts";
+import type { Received } from "./kernel.ts";
 import { remember } from "./replays.ts";
 import type { Settings } from "./settings.ts";
 import type { Station } from "./station.ts";
@@ -42,7 +43,11 @@ interface Rule {
  * The effects that an unacceptable packet may have, and further ones when its digest is valid but not new.
  */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded", "explain-digest"];
-const ANSWER: readonly Effect["kind"][] = ["advertise", "announce", "arm", "save", "contested"];
+const ANSWER_IN_ANY_CASE: readonly Effect["kind"][] = [
+  ...IN_ANY_CASE,
+  ...(["advertise", "announce", "arm", "save", "contested"] as const),
+];
+const NOTHING_HEARD: readonly Heard[] = [];
 
 /** Precision of the simulated clocks. */
 const ROUNDING_US = 1;
@@ -126,6 +131,33 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
   return isForcedMaster(cause) || (other !== undefined && !isBowOut(other));
 }
 
+/** The frames that were folded, in the order of their arrival, each with the place of its virtual host among all. */
+function copiesIn(all: readonly Repeated[]) {
+  const received = (copy: Repeated["copies"][number]) => copy as Repeated["copies"][number] & Received;
+  return all
+    .flatMap(({ copies }, of) => copies.map((copy) => ({ of, received: received(copy) })))
+    .sort((one, other) => one.received.receivedUs - other.received.receivedUs);
+}
+
+function isDiscarded({ kind }: Effect): boolean {
+  return kind === "discarded";
+}
+
+/** Checks that a packet which is not acceptable had no other effects than these. */
+function checkNoEffect(
+  station: Station,
+  effects: readonly Effect[],
+  allowed: readonly Effect["kind"][],
+  refused?: Heard,
+): void {
+  const done = effects.find(({ kind }) => !allowed.includes(kind));
+  if (done !== undefined)
+    throw new Violation(
+      "no effect",
+      `${station.name}: a packet that is not acceptable: ${done.kind}: ${told(refused)}`,
+    );
+}
+
 function told(other: Heard | undefined, own?: Settings): string {
   const { said, origin: _, us: __, ...rest } = other ?? {};
   const heard = other && { ...said, ...rest, digest: undefined, counter: `${other.counter}` };
@@ -174,54 +206,112 @@ export class Rules {
 
   check(station: Station, cause: Cause, effects: readonly Effect[]): void {
     this.#followDemotion(station);
-    const discarded = cause.kind === "frame" && effects.some(({ kind }) => kind === "discarded");
-    const verdict = cause.kind === "frame" ? judge(station, cause, discarded) : undefined;
-    const other = verdict?.accepted;
-    if (verdict?.conceded !== undefined) remember(station, verdict.conceded);
-    if (verdict !== undefined && other === undefined) {
-      const allowed = verdict.mayAnswer ? [...IN_ANY_CASE, ...ANSWER] : IN_ANY_CASE;
-      const done = effects.find(({ kind }) => !allowed.includes(kind));
-      if (done !== undefined)
-        throw new Violation(
-          "no effect",
-          `${station.name}: a packet that is not acceptable: ${done.kind}: ${told(verdict.refused)}`,
-        );
-      return;
-    }
-    if (other !== undefined) {
-      if (discarded) throw new Violation("cause", `${station.name} ${other.key}: refuses ${told(other)}`);
-      remember(station, other);
-      this.#heard(station, other);
-      if (!isBowOut(other)) this.#wasQuietUntil(station, other.key, other.receivedUs);
-    }
+    let heard: readonly Heard[] = NOTHING_HEARD;
+    if (cause.kind === "frame") {
+      const other = this.#hearFrame(station, cause, effects);
+      if (other === undefined) return;
+      heard = [other];
+    } else if (cause.kind === "repeated") heard = this.#hearRepeated(station, cause, effects);
+    // Where a demotion ends with one of several, those before it were heard with the demotion.
+    const isEither = heard.length > 1 && effects.some(({ kind }) => kind === "demotion");
+    const dues = isEither ? [] : heard.map((other) => this.#due(station, cause, other));
     let states = NONE;
-    const due = other && this.#due(station, cause, other);
     for (const effect of effects)
       if (effect.kind === "transition") {
         if (states === NONE) states = new Map();
-        this.#checkTransition(station, cause, other, effect, states);
+        this.#checkTransition(station, cause, heard, effect, states);
       }
-    if (due !== undefined && due.state !== (states.get(due.key) ?? due.was))
+    for (const { key, state, was, own, other } of dues)
+      if (state !== undefined && state !== (states.get(key) ?? was))
+        throw new Violation(
+          "cause",
+          `${station.name} ${key}: ${states.get(key) ?? was}, but the advertisement heard demands ${state}: ${told(other, own)}`,
+        );
+  }
+
+  /** @returns the advertisement that a host has to accept; undefined: the frame has no more effect than it may have */
+  #hearFrame(station: Station, received: Received, effects: readonly Effect[]): Heard | undefined {
+    const discarded = effects.some(isDiscarded);
+    const { accepted, refused, conceded, mayAnswer } = judge(station, received, discarded);
+    if (conceded !== undefined) remember(station, conceded);
+    if (accepted === undefined)
+      checkNoEffect(station, effects, mayAnswer ? ANSWER_IN_ANY_CASE : IN_ANY_CASE, refused);
+    else {
+      if (discarded)
+        throw new Violation("cause", `${station.name} ${accepted.key}: refuses ${told(accepted)}`);
+      this.#accepted(station, accepted);
+    }
+    return accepted;
+  }
+
+  /** @returns the last advertisement that a host has to accept of each virtual host and family, which stands for all */
+  #hearRepeated(
+    station: Station,
+    cause: Extract<Cause, { kind: "repeated" }>,
+    effects: readonly Effect[],
+  ): readonly Heard[] {
+    const discards = effects.filter(isDiscarded).length;
+    const lasts: (Heard | undefined)[] = [];
+    const refused: Heard[] = [];
+    /** Where one was discarded, it may be any of those that a host may refuse. */
+    let open = 0;
+    for (const { of, received } of copiesIn(cause.all)) {
+      const verdict = judge(station, received, false);
+      if (verdict.refused !== undefined) refused.push(verdict.refused);
+      if (verdict.accepted === undefined) continue;
+      if (discards > 0 && judge(station, received, true).accepted === undefined) open++;
+      else {
+        this.#accepted(station, verdict.accepted);
+        this.#checkWait(station, cause, verdict.accepted);
+        lasts[of] = verdict.accepted;
+      }
+    }
+    if (refused.length > discards)
+      throw new Violation(
+        "no effect",
+        `${station.name}: one of these is not refused: ${refused.map((each) => told(each))}`,
+      );
+    const last = lasts.filter((heard) => heard !== undefined);
+    if (discards > refused.length + open)
       throw new Violation(
         "cause",
-        `${station.name} ${due.key}: ${states.get(due.key) ?? due.was}, but the advertisement heard demands ${due.state}: ${told(other, due.own)}`,
+        `${station.name}: refuses one of those that end in ${last.map((each) => told(each))}`,
+      );
+    if (last.length === 0 && open === 0) checkNoEffect(station, effects, IN_ANY_CASE);
+    return last;
+  }
+
+  #accepted(station: Station, heard: Heard): void {
+    remember(station, heard);
+    this.#heard(station, heard);
+    if (!isBowOut(heard)) this.#wasQuietUntil(station, heard.key, heard.receivedUs);
+  }
+
+  /** Checks that an advertisement which waited demanded nothing when it arrived. */
+  #checkWait(station: Station, cause: Cause, other: Heard): void {
+    if (other.receivedUs <= station.changedUs) return;
+    const { state, was, key, own } = this.#due(station, cause, other, other.receivedUs);
+    if (state !== undefined && state !== was)
+      throw new Violation(
+        "cause",
+        `${station.name} ${key}: ${was}, and an advertisement waited that demands ${state}: ${told(other, own)}`,
       );
   }
 
-  #due(station: Station, cause: Cause, other: Heard) {
+  /** The state that an advertisement demands, if it alone decides. */
+  #due(station: Station, cause: Cause, other: Heard, atUs = station.now.us) {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
-    const mayPreempt = this.#mayPreempt(station, key);
+    const mayPreempt = this.#mayPreempt(station, key, atUs);
     const situation = { station, key, cause, own, other, silentSinceUs: 0, mayPreempt };
-    const state = dueState(situation, was);
-    return state && { state, was, key, own };
+    return { state: dueState(situation, was), was, key, own, other };
   }
 
   #checkTransition(
     station: Station,
     cause: Cause,
-    heard: Heard | undefined,
+    heard: readonly Heard[],
     transition: Transition,
     states: Map<string, VirtualHostState>,
   ): void {
@@ -229,24 +319,25 @@ export class Rules {
     const key = keyOf(name, vhid);
     const was = states.get(key) ?? station.states.get(key) ?? "INIT";
     states.set(key, to);
-    const other = heard?.key === key ? heard : undefined;
+    const others = heard.filter((each) => each.key === key);
     const own = station.settings(key);
     const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
     const mayPreempt = this.#mayPreempt(station, key);
-    const situation = { station, key, cause, own, other, silentSinceUs, mayPreempt };
-    const rule =
+    const situation = { station, key, cause, own, other: undefined, silentSinceUs, mayPreempt };
+    const rule: Rule | undefined =
       to === "INIT"
-        ? { from: was, to, holds: () => stops({ ...situation, other: heard }, reason) }
+        ? { from: was, to, holds: () => stops({ ...situation, other: heard[0] }, reason) }
         : reason.kind === "forced"
           ? forced(to)
           : RULES[reason.kind];
     const what = `${station.name} ${key}: ${from} -> ${to} (${reason.kind}), caused by ${cause.kind}`;
     if (from !== was) throw new Violation("cause", `${what}: it was ${was}`);
-    if (rule === undefined || rule.from !== from || rule.to !== to || !rule.holds(situation))
-      throw new Violation("cause", `${what}: ${told(other, own)}`);
+    const situations = others.length > 0 ? others.map((other) => ({ ...situation, other })) : [situation];
+    if (rule === undefined || rule.from !== from || rule.to !== to || !situations.some(rule.holds))
+      throw new Violation("cause", `${what}: ${told(others.at(-1), own)}`);
     if (from === "INIT" || reason.kind === "lease-expired") this.#isBack(station, key);
     // A host that gives way has heard the master it gives way to.
-    if (to === "BACKUP") this.#wasQuietUntil(station, key, other?.receivedUs ?? station.now.us);
+    if (to === "BACKUP") this.#wasQuietUntil(station, key, others.at(-1)?.receivedUs ?? station.now.us);
     this.#changed(station, transition, own);
   }
 
@@ -265,9 +356,9 @@ export class Rules {
     this.#back.set(station, back.set(key, { sinceUs: station.now.us, demote: station.settings(key).demote }));
   }
 
-  #mayPreempt(station: Station, key: string): boolean {
+  #mayPreempt(station: Station, key: string, atUs = station.now.us): boolean {
     const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
-    return station.preempts && station.now.us - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
+    return station.preempts && atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {

@@ -97,7 +97,7 @@ class Simulation implements Witness {
     const plan = hosts[id];
     if (plan === undefined) throw new RangeError(`no host ${id}`);
     const random = new Random(seed, id + 1);
-    const { kind, driftPpm, aheadUs, preempt, advskews } = plan;
+    const { kind, driftPpm, aheadUs, folds = false, preempt, advskews } = plan;
     if (kind !== "carpctl")
       return new Foreign(this.world, { id, kind, random, driftPpm, preempts: preempt, services, advskews });
     const setting = (name: string, value: boolean) => ({
@@ -115,7 +115,7 @@ class Simulation implements Witness {
       { kind: "set-sysctl", writes: settings },
       ...services.map((service, i) => configured(service, id, advskews[i] ?? [], hosts.length)),
     ];
-    return new Station(this.world, { id, random, witness: this, driftPpm, aheadUs, setup });
+    return new Station(this.world, { id, random, witness: this, driftPpm, aheadUs, folds, setup });
   }
 
   // Steps.

@@ -71,6 +71,8 @@ export class Station implements Plugged {
   readonly made: MadeCounters;
   readonly random: Random;
   readonly clock: Clock;
+  /** Whether its engines have advertisements that repeat others wait. */
+  readonly folds: boolean;
   readonly links = new Map<string, Link>();
   /** The configurations in force, by carp interface. */
   configurations = new Map<string, InterfaceConfiguration>();
@@ -111,6 +113,8 @@ export class Station implements Plugged {
   readonly #givingWay = new Set<string>();
   /** How often its settings may have changed. */
   settingsChanges = 0;
+  /** When its settings or a state last changed, on its clock. */
+  changedUs: Micros = 0;
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
   readonly #witness: Witness;
@@ -126,6 +130,7 @@ export class Station implements Plugged {
       readonly witness: Witness;
       readonly driftPpm: number;
       readonly aheadUs: Micros;
+      readonly folds: boolean;
       /** The commands of its configuration files, at every start. */
       readonly setup: readonly Command[];
     },
@@ -138,6 +143,7 @@ export class Station implements Plugged {
     this.#witness = options.witness;
     this.#setup = options.setup;
     this.clock = new Clock(world, options);
+    this.folds = options.folds;
   }
 
   get now(): Instant {
@@ -376,6 +382,7 @@ export class Station implements Plugged {
     for (const effect of effects)
       if (effect.kind === "transition") {
         this.states.set(keyOf(effect.interface, effect.vhid), effect.to);
+        this.changedUs = this.now.us;
         this.#givingWay.delete(keyOf(effect.interface, effect.vhid));
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
@@ -473,6 +480,7 @@ export class Station implements Plugged {
   #forgetSettings(): void {
     this.#settings.clear();
     this.settingsChanges++;
+    this.changedUs = this.now.us;
   }
 
   settings(key: string): Settings {
@@ -567,7 +575,7 @@ export class Station implements Plugged {
 /** Whether an event can change settings. Frames and timers cannot. */
 function changesSettings(cause: Cause): boolean {
   if (cause.kind === "event") return cause.event.kind !== "advertised";
-  return cause.kind !== "frame" && cause.kind !== "timer";
+  return cause.kind !== "frame" && cause.kind !== "repeated" && cause.kind !== "timer";
 }
 
 export function ownAddress(segment: number, host: number): string {

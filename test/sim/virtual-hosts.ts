@@ -7,6 +7,7 @@ import type { InterfaceConfiguration } from "../../src/core/interface/configurat
 import type { Micros } from "../../src/core/model.ts";
 import { isLinkLocal } from "../../src/protocol/address.ts";
 import { Authentication } from "../../src/protocol/authentication.ts";
+import { simulatedHmac } from "./digests.ts";
 
 /** The input of a digest except the counter: hosts with equal secrets accept each other's advertisements. */
 export function secretOf(
@@ -44,7 +45,8 @@ export class Secret {
     const [vhid, pass, addresses] = [this.#vhid, this.#pass, this.#addresses];
     // Link-local addresses are no part of the secret, and may be part of the digest.
     const input = [this.text, ...addresses.filter(isLinkLocal)].join(" ");
-    const known = authentications.get(input) ?? new Authentication({ pass, vhid, addresses });
+    const known =
+      authentications.get(input) ?? new Authentication({ pass, vhid, addresses, hmac: simulatedHmac });
     authentications.set(input, known);
     return known;
   }

@@ -5,7 +5,7 @@
 
 import type { Command } from "../../core/command.ts";
 import type { Effect } from "../../core/effect.ts";
-import type { Event, Timer } from "../../core/event.ts";
+import type { Event, Repeated, Timer } from "../../core/event.ts";
 import { Host } from "../../core/host.ts";
 import type { Instant, Link, Micros } from "../../core/model.ts";
 import { quickDigest } from "./digest.ts";
@@ -110,16 +110,21 @@ export class Station implements Plugged {
   receive(carpdev: string, bytes: Uint8Array): void {
     if (!this.hasCarrier(carpdev) || !this.#listening.has(carpdev)) return;
     const receivedUs = this.#world.us;
-    if (this.#folding.takes(carpdev, bytes, receivedUs)) return;
-    this.#catchUp();
+    const before = this.#folding.take(carpdev, bytes, { receivedUs });
+    if (before === undefined) return;
+    this.#repeated(before);
     this.#handle({ kind: "frame", carpdev, bytes, receivedUs });
   }
 
   /** Handles the advertisements that wait. @returns whether there were any */
   #catchUp(): boolean {
     const all = this.#folding.flush();
-    if (all.length > 0) this.#handle({ kind: "repeated", all });
+    this.#repeated(all);
     return all.length > 0;
+  }
+
+  #repeated(all: readonly Repeated[]): void {
+    if (all.length > 0) this.#handle({ kind: "repeated", all });
   }
 
   get nextTimerUs(): Micros {
@@ -190,9 +195,8 @@ export class Station implements Plugged {
         this.#folding.fold(effect.carpdev, effect.frame);
         break;
       case "unfold": {
-        const all = this.#folding.flush();
+        const all = this.#folding.end();
         if (all.length > 0) this.#reported.push({ kind: "repeated", all });
-        this.#folding.end();
         break;
       }
       case "lease":

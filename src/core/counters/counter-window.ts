@@ -132,7 +132,7 @@ export class CounterWindow {
       return verdict;
     }
     // A host whose clock is behind is known when it has followed ours: until then it is believed.
-    const isNew = isInStep && !this.#countingOn.fromOurs(us);
+    const isNew = isInStep && !this.#countingOn.fromOurs(us) && !this.#countingOn.leadsToOthers(us);
     if (isNew && this.#hosts.learn(tag, us, heard.receivedUs, clockUs)) {
       this.#changed();
       return this.#judgeOurs(heard, us, defence);
@@ -186,7 +186,7 @@ export class CounterWindow {
 
   #remember(heard: Heard, us: bigint): void {
     this.#heard.set(heard.counter, { first: heard, us, hasTwin: false });
-    if (this.#heard.size % FORGOTTEN_TOGETHER === 0) this.#forget();
+    if (this.#heard.size % FORGOTTEN_TOGETHER === 0) this.#forget(heard.receivedUs);
   }
 
   /** Whether the counter comes from a host that is known to run this program. @param own the tag of this host */
@@ -227,9 +227,11 @@ export class CounterWindow {
     return this.#greatestUs + BigInt(Math.trunc(passed - Math.abs(passed) / SLACK));
   }
 
-  #forget(): void {
+  /** Forgets what is too old to be judged again. A stalled engine reads on at the time when it was stalled. */
+  #forget(receivedUs: Micros): void {
+    const oldUs = this.greatestBy(receivedUs) - WINDOW_US;
     for (const [oldest, { us }] of this.#heard) {
-      const isBelow = us + WINDOW_US <= this.#greatestUs;
+      const isBelow = us <= oldUs;
       if (!isBelow && this.#heard.size <= REMEMBERED) return;
       this.#heard.delete(oldest);
       if (!isBelow && us > this.#forgottenUs) this.#forgottenUs = us;

@@ -60,6 +60,14 @@ export class CountingOn {
     return this.#ours[at] !== us && (this.#ours[at - 1] ?? 0) > us - DISTANCE;
   }
 
+  /**
+   * Whether another implementation has gone on by small steps from here: the counter is what it counted on from, or one of
+   * its own from before this host heard it.
+   */
+  leadsToOthers(counter: bigint): boolean {
+    return this.#others.some(({ first }) => counter < first && counter > first - TAGS);
+  }
+
   /** The place of the first of our counters that is not below this one. */
   #placeOf(us: number): number {
     let [from, to] = [0, this.#ours.length];

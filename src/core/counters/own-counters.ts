@@ -144,8 +144,8 @@ export class OwnCounters {
     const present = unitAt(reachedUs > EARLIEST_SIGNED_US ? reachedUs : EARLIEST_SIGNED_US);
     if (former?.unit === present && this.#skip === 0n && areEqualFields(former.fields, fields))
       return former.counter;
-    const after = unitAt(this.#lastUs) + 1n + this.#skip;
-    const unit = present > after ? present : after;
+    const after = unitAt(this.#lastUs) + 1n;
+    const unit = (present > after ? present : after) + this.#skip;
     const counter = signedCounter(unit, fields);
     if (counter === undefined) return undefined;
     this.#skip = 0n;

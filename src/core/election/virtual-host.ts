@@ -208,7 +208,7 @@ export class VirtualHost {
 
   /** Another master conceded to this one; see concession.ts. */
   concededTo(heard: Heard, now: Instant): void {
-    if (!this.outranks(heard) || this.#lostLease(now.us, now)) return;
+    if (!this.outranks(heard) || this.#mastership.isLeaseOver(now.us)) return;
     // It gave way at the takeover, which all addresses were announced at.
     if (this.#tookOverJustNow(now)) this.#mastership.announceAgain();
     else this.#answer(heard, now);

@@ -1,4 +1,4 @@
-/** Which advertisements wait in a simulated host: those that repeat one that may wait, until anything else happens. */
+/** Which advertisements wait in a simulated host: those that repeat one that may wait, until something else is said. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -18,33 +18,50 @@ function frame(vhid: number, counter: bigint, { family = 4 as 4 | 6, demote = 0,
   return bytes;
 }
 
+const copyOf = (counter: bigint, receivedUs: number) => ({ counter, receivedUs });
+
 test("a frame that repeats another waits, whatever its counter and digest; one that says something else does not", () => {
   const folding = new Folding();
+  const take = (bytes: Uint8Array, receivedUs = 200, carpdev = "eth0") =>
+    folding.take(carpdev, bytes, { receivedUs });
   folding.fold("eth0", frame(7, 10n));
-  assert.equal(folding.takes("eth0", frame(7, 11n, { digest: 2 }), 100), true);
-  for (const other of [
-    frame(7, 12n, { demote: 1 }),
-    frame(7, 11n),
-    frame(8, 12n),
-    frame(7, 12n, { family: 6 }),
-  ])
-    assert.equal(folding.takes("eth0", other, 200), false);
-  assert.equal(folding.takes("eth1", frame(7, 12n), 200), false);
-  assert.deepEqual(folding.flush(), [
-    { carpdev: "eth0", vhid: 7, family: 4, copies: [{ counter: 11n, receivedUs: 100 }] },
-  ]);
-  assert.deepEqual(folding.flush(), []);
+  assert.equal(take(frame(7, 11n, { digest: 2 }), 100), undefined);
+  const waited = [{ carpdev: "eth0", vhid: 7, family: 4, copies: [copyOf(11n, 100)] }];
+  assert.deepEqual(take(frame(8, 12n)), []);
+  assert.deepEqual(take(frame(7, 12n), 200, "eth1"), []);
+  assert.deepEqual(take(frame(7, 12n, { family: 6 })), waited);
+  for (const other of [frame(7, 13n, { demote: 1 }), frame(7, 12n)]) {
+    folding.fold("eth0", frame(7, 10n));
+    assert.equal(take(frame(7, 12n), 100), undefined);
+    assert.deepEqual(take(other), [{ ...waited[0], copies: [copyOf(12n, 100)] }]);
+    // Nothing waits until it is expected anew.
+    assert.deepEqual(take(frame(7, 14n)), []);
+  }
+});
+
+test("a frame with a wrong checksum or digest neither waits nor ends the wait of others", () => {
+  const folding = new Folding<{ receivedUs: number; isIntact: boolean }>(({ isIntact }) => isIntact);
+  folding.fold("eth0", frame(7, 10n));
+  assert.equal(folding.take("eth0", frame(7, 11n), { receivedUs: 100, isIntact: true }), undefined);
+  for (const demote of [0, 1])
+    assert.deepEqual(
+      folding.take("eth0", frame(7, 12n, { demote }), { receivedUs: 200, isIntact: false }),
+      [],
+    );
+  assert.equal(folding.flush().length, 1);
 });
 
 test("what waits is handed over in the order of the last of each, no more than sixteen, and none after the end", () => {
   const folding = new Folding();
   for (const vhid of [1, 2]) folding.fold("eth0", frame(vhid, 0n, { family: 6 }));
+  const waits = (vhid: number, counter: bigint) =>
+    folding.take("eth0", frame(vhid, counter, { family: 6 }), { receivedUs: Number(counter) }) === undefined;
   for (const [vhid, counter] of [
     [1, 1n],
     [2, 1n],
     [1, 2n],
   ] as const)
-    assert.ok(folding.takes("eth0", frame(vhid, counter, { family: 6 }), Number(counter)));
+    assert.ok(waits(vhid, counter));
   assert.deepEqual(
     folding.flush().map(({ vhid, family, copies }) => [vhid, family, copies.length]),
     [
@@ -52,11 +69,15 @@ test("what waits is handed over in the order of the last of each, no more than s
       [1, 6, 2],
     ],
   );
-  const taken = Array.from({ length: 20 }, (_, n) =>
-    folding.takes("eth0", frame(1, BigInt(n + 3), { family: 6 }), n),
-  );
-  assert.equal(taken.filter(Boolean).length, 16);
-  folding.end();
   assert.deepEqual(folding.flush(), []);
-  assert.equal(folding.takes("eth0", frame(2, 9n, { family: 6 }), 0), false);
+  const taken = Array.from({ length: 20 }, (_, n) => waits(1, BigInt(n + 3)));
+  assert.equal(taken.filter(Boolean).length, 16);
+  assert.ok(waits(2, 9n));
+  assert.equal(folding.end().length, 1);
+  assert.deepEqual(folding.flush(), []);
+  assert.ok(!waits(2, 10n));
+  folding.fold("eth0", frame(2, 9n, { family: 6 }));
+  assert.ok(waits(2, 10n));
+  folding.forget("eth0");
+  assert.deepEqual(folding.flush(), []);
 });

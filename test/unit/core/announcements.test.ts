@@ -234,6 +234,17 @@ describe("a unicast advertisement for a multicast interface", () => {
       assert.equal(station.state(), "MASTER");
     });
 
+  it("changes nothing once the lease is over: whatever the host does next as MASTER finds that out", () => {
+    const station = master();
+    station.isStalled = true;
+    station.world.run(5 * SECOND);
+    station.take();
+    assert.deepEqual(station.hear(advertisement({ destination: "10.0.0.2", advskew: 100 })), []);
+    station.resume();
+    station.world.run(1);
+    assert.equal(station.state(), "BACKUP");
+  });
+
   it("makes no BACKUP a MASTER", () => {
     const station = master();
     station.set("carp0", { state: "backup" });

@@ -5,6 +5,8 @@
  */
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { Folding } from "../../../src/cluster/plan/folding.ts";
 import { Segment as Hub, type Plugged, SECOND, World } from "../../../src/cluster/plan/world.ts";
 import type { Command } from "../../../src/core/command.ts";
 import type { Effect } from "../../../src/core/effect.ts";
@@ -22,7 +24,9 @@ import type {
   VirtualHostState,
 } from "../../../src/core/model.ts";
 import type { NodeView } from "../../../src/core/view.ts";
-import { Folding } from "./folding.ts";
+import { ADVERTISEMENT_BYTES } from "../../../src/protocol/advertisement.ts";
+import type { SignedForm } from "../../../src/protocol/authentication.ts";
+import { onesComplementSum } from "../../../src/protocol/checksum.ts";
 
 export { SECOND, World };
 
@@ -46,7 +50,12 @@ export interface StationOptions {
   readonly folds?: boolean;
 }
 
-const NOT_FOLDED = { folded: false, before: [] };
+/** A frame in the socket. */
+interface Arrived {
+  readonly carpdev: string;
+  readonly bytes: Uint8Array;
+  readonly receivedUs: Micros;
+}
 
 export class Station implements Plugged {
   readonly world: World;
@@ -66,9 +75,10 @@ export class Station implements Plugged {
   epochOffsetUs: Micros;
   /** Whether the engine is stopped: its socket fills up, its timers wait. */
   isStalled = false;
-  readonly #folding: Folding | undefined;
-  readonly #socket: { readonly carpdev: string; readonly bytes: Uint8Array; readonly receivedUs: Micros }[] =
-    [];
+  readonly #folding: Folding<Arrived> | undefined;
+  /** What digests are checked with, by carp interface. */
+  readonly #forms = new Map<string, readonly SignedForm[]>();
+  readonly #socket: Arrived[] = [];
 
   constructor(world: World, options: StationOptions = {}) {
     const { links = [link("eth0")], balancing = true, counterFloor, epochOffsetUs } = options;
@@ -76,7 +86,7 @@ export class Station implements Plugged {
     const before = world.add(this);
     this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * before);
     this.host = new Host({ balancing, counterFloor });
-    this.#folding = options.folds === true ? new Folding() : undefined;
+    this.#folding = options.folds === true ? new Folding((each) => this.#isIntact(each)) : undefined;
     for (const each of links) this.link(each);
     this.take();
   }
@@ -275,13 +285,13 @@ export class Station implements Plugged {
           this.#advertise(effect);
           break;
         case "expect-digests":
-          this.#folding?.expectDigests(effect.interface, effect.forms);
+          this.#forms.set(effect.interface, effect.forms);
           break;
         case "fold":
           this.#folding?.fold(effect.carpdev, effect.frame);
           break;
         case "unfold":
-          this.#reported.push(...repeatedOf(this.#folding?.unfold()));
+          this.#reported.push(...repeatedOf(this.#folding?.end()));
           break;
         default:
           break;
@@ -311,11 +321,21 @@ export class Station implements Plugged {
 
   #drain(): void {
     for (let frame = this.#socket.shift(); frame !== undefined; frame = this.#socket.shift()) {
-      const { carpdev, bytes, receivedUs } = frame;
-      const { folded, before } = this.#folding?.receive(carpdev, bytes, receivedUs) ?? NOT_FOLDED;
+      const { carpdev, bytes } = frame;
+      const before = this.#folding === undefined ? [] : this.#folding.take(carpdev, bytes, frame);
       for (const event of repeatedOf(before)) this.#perform(this.host.handle(event, this.now));
-      if (!folded) this.#perform(this.host.handle({ kind: "frame", ...frame }, this.now));
+      if (before !== undefined) this.#perform(this.host.handle({ kind: "frame", ...frame }, this.now));
     }
+  }
+
+  #isIntact({ bytes }: Arrived): boolean {
+    const message = bytes.subarray(bytes.length - ADVERTISEMENT_BYTES);
+    if (onesComplementSum(message) !== 0xffff) return false;
+    return [...this.#forms.values()].flat().some((form) => {
+      if (form.vhid !== message[1]) return false;
+      const signed = Buffer.concat([form.message.subarray(0, -8), message.subarray(8, 16)]);
+      return createHmac("sha1", form.key).update(signed).digest().equals(message.subarray(16));
+    });
   }
 }
 

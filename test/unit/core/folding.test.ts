@@ -230,6 +230,16 @@ describe("a host whose wire folds", () => {
     assert.deepEqual(concessions, [1, 0]);
   });
 
+  it("refuses nothing of a master whose clock is set, over either family", () => {
+    const { world, peer, host } = new Trio(true);
+    // While some wait.
+    world.run(3.5 * SECOND);
+    peer.epochOffsetUs += 3600 * SECOND;
+    world.run(10 * SECOND);
+    host.catchUp();
+    assert.equal(host.host.statistics.badAuthentication, 0);
+  });
+
   it("takes over when it would have without, whatever happens", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), (steps) => {

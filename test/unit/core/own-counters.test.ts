@@ -24,6 +24,28 @@ for (const [rate, seconds] of [
     assert.equal(own.has(first), false);
   });
 
+test("signed counters of two hosts that made the same one differ after three collisions, however late the next ones are", () => {
+  for (const [one, other] of [
+    [2, 3],
+    [2, 2 + 8],
+    [2, 2 + 64],
+  ] as const)
+    for (const laterUs of [0, 100_000, 60_000_000]) {
+      const at = (n: number) => ({ us: n * laterUs, epochUs: EPOCH_US + n * laterUs });
+      const hosts = [one, other].map((tag) => ({
+        own: new OwnCounters(0n, at(0)),
+        style: { tag, signed: true },
+      }));
+      const next = (n: number) => new Set(hosts.map(({ own, style }) => own.next(FIELDS, style, at(n)))).size;
+      let collisions = 0;
+      while (collisions < 4 && next(collisions) === 1) {
+        for (const { own, style } of hosts) own.collided(style.tag);
+        collisions++;
+      }
+      assert.ok(collisions <= 3, `${collisions} collisions of ${one} and ${other}, each ${laterUs} us later`);
+    }
+});
+
 test("of the counters that another implementation may count on from, the latest 512 are kept", () => {
   const countingOn = new CountingOn();
   const counter = (n: number) => BigInt(EPOCH_US + n * 1_000_192);

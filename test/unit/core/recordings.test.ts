@@ -164,6 +164,20 @@ describe("a host of another implementation", () => {
     assert.equal(refusals(station), 0);
   });
 
+  it("that counts on from before this engine began is not taken for one of ours by a recording of it", () => {
+    const station = backup();
+    const first = counterOf(station, 7, 2 * SECOND);
+    for (const step of [5n, 6n, 7n]) {
+      station.hear(advertisement({ counter: first + step, source: PEER }));
+      station.world.run(SECOND);
+    }
+    // An attacker repeats it, and has it count on from a counter that is as old as can be.
+    station.hear(advertisement({ counter: first, source: PEER }));
+    const old = counterOf(station, 6, 60 * SECOND);
+    station.hear(advertisement({ counter: old + 1n, source: PEER }));
+    assert.equal(refusals(station), 0);
+  });
+
   it("that keeps one counter for ever is believed, whatever it is", () => {
     const station = backup();
     hearOurs(station, 12);

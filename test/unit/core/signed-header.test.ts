@@ -129,6 +129,25 @@ describe("with signed_header, an advertisement", () => {
     assert.equal(refusals(station), 1);
   });
 
+  it("is believed once by an engine that was stalled and has advertised since, before it has read them all", () => {
+    const station = signing(backup());
+    station.isStalled = true;
+    station.world.run(14 * SECOND);
+    // The peer's clock is a second behind.
+    const hear = (agoUs: number, advskew: number, sentAgoUs = agoUs) => {
+      const advbase = advskew === 255 ? 255 : 1;
+      const counter = counterOf(station, sentAgoUs + SECOND, { advbase, advskew });
+      station.hear(advertisement({ counter, source: PEER, advbase, advskew }), station.now.us - agoUs);
+    };
+    hear(12 * SECOND, 255);
+    assert.equal(station.state(), "MASTER");
+    hear(11.5 * SECOND, 0);
+    hear(11 * SECOND, 2);
+    assert.equal(refusals(station), 0);
+    hear(10.9 * SECOND, 0, 11.5 * SECOND);
+    assert.equal(refusals(station), 1);
+  });
+
   it("older than ten seconds is refused, also after the engine was started again", () => {
     const station = signing(backup());
     for (let n = 0; n < 12; n++) {
