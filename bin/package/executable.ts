@@ -22,6 +22,7 @@ const OPTIONS = [
   "--disable-sigusr1",
   "--max-semi-space-size=1",
   "--max-old-space-size=512",
+  "--no-memory-reducer",
   "--v8-pool-size=1",
 ];
 const QUICK = ["quick-show", "quick-status", "quick-netstart"];

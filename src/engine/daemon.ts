@@ -137,15 +137,17 @@ function answerWatchdog(): void {
 function giveBackMemory(upkeep: Upkeep): void {
   const faults = () => process.resourceUsage().minorPageFault;
   let before = 0;
-  let given = 0;
+  /** Where faults are counted from; undefined: some of what was given back is still coming in again. */
+  let from: number | undefined = 0;
   upkeep.add(() => {
     const now = faults();
     const isOver = now - before < FAULTS_OF_WORK;
     before = now;
-    if (!isOver || now - given < FAULTS_WORTH_IT) return;
+    from ??= now;
+    if (!isOver || now - from < FAULTS_WORTH_IT) return;
     nativeProcess.giveBackMemory();
     before = faults();
-    given = before;
+    from = undefined;
   });
 }
 

@@ -320,7 +320,7 @@ export class Engine {
     this.#followBoot();
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
-    this.upkeep.add(() => this.#look());
+    this.#followUnreported();
     this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
     const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
@@ -452,14 +452,18 @@ export class Engine {
    * Repairs and reports the changes that the kernel does not report: of forwarding and of settings, and programs that are
    * detached from a device.
    */
-  #look(): void {
-    this.#links.look();
-    if (this.#resolving === undefined) this.#resolve();
-    this.#scripts.checks.look();
-    void this.#repairDataPath();
-    this.#readForwarding();
-    if (this.#stopping || !this.#state.takeRemoval()) return;
-    void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
+  #followUnreported(): void {
+    this.upkeep.add(() => this.#links.look());
+    this.upkeep.add(() => {
+      if (this.#resolving === undefined) this.#resolve();
+    });
+    this.upkeep.add(() => this.#scripts.checks.look());
+    this.upkeep.add(() => void this.#repairDataPath());
+    this.upkeep.add(() => this.#readForwarding());
+    this.upkeep.add(() => {
+      if (this.#stopping || !this.#state.takeRemoval()) return;
+      void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
+    });
   }
 
   #resolve(): void {

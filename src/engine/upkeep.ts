@@ -13,7 +13,7 @@ export class Upkeep {
   readonly #works: (() => void)[] = [];
   #ranAtMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
-  #isNext = false;
+  #isRunning = false;
 
   /** Runs this, too, from now on. */
   add(work: () => void): void {
@@ -33,21 +33,31 @@ export class Upkeep {
   }
 
   #awake(): void {
-    if (this.#isNext || performance.now() - this.#ranAtMs < SOONEST_MS) return;
-    this.#isNext = true;
-    // In the next turn: timers that are due come first.
-    setImmediate(() => this.#run()).unref();
+    if (!this.#isRunning && performance.now() - this.#ranAtMs >= SOONEST_MS) this.#run();
   }
 
   #run(): void {
-    this.#isNext = false;
-    this.#ranAtMs = performance.now();
-    this.#wait();
-    for (const work of this.#works) work();
+    clearTimeout(this.#timer);
+    this.#isRunning = true;
+    this.#inTurn(0);
+  }
+
+  /** Runs the works in turns of their own: timers that are due, of whatever interval, come before each. */
+  #inTurn(at: number): void {
+    setImmediate(() => {
+      const work = this.#works[at];
+      if (work === undefined) {
+        this.#isRunning = false;
+        this.#ranAtMs = performance.now();
+        this.#wait();
+        return;
+      }
+      work();
+      this.#inTurn(at + 1);
+    });
   }
 
   #wait(): void {
-    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#run(), LATEST_MS).unref();
   }
 }

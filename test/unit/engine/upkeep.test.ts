@@ -32,10 +32,13 @@ test("upkeep runs behind an alarm's work once it is due, and without an alarm wh
   upkeep.add(() => done.push("two"));
   const alarms = createAlarms();
   upkeep.behind(alarms).set(0, () => done.push("alarm"));
-  const rings = async () => {
-    alarms.ring();
-    await turn();
+  const take = async () => {
+    for (let n = 0; n < 4; n++) await turn();
     return done.splice(0);
+  };
+  const rings = () => {
+    alarms.ring();
+    return take();
   };
 
   pass(1000);
@@ -45,9 +48,29 @@ test("upkeep runs behind an alarm's work once it is due, and without an alarm wh
   pass(1000);
   assert.deepEqual(await rings(), ["alarm"]);
   pass(2500);
-  assert.deepEqual(done.splice(0), []);
+  assert.deepEqual(await take(), []);
   pass(200);
-  assert.deepEqual(done.splice(0), ["one", "two"]);
+  assert.deepEqual(await take(), ["one", "two"]);
   pass(3600);
-  assert.deepEqual(done.splice(0), ["one", "two"]);
+  assert.deepEqual(await take(), ["one", "two"]);
+});
+
+test("each work has a turn of its own: what is due comes in between", async (context) => {
+  let nowMs = 0;
+  context.mock.method(performance, "now", () => nowMs);
+  const done: string[] = [];
+  const upkeep = new Upkeep();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  upkeep.add(() => {
+    done.push("one");
+    setImmediate(() => done.push("due"));
+  });
+  upkeep.add(() => done.push("two"));
+  upkeep.add(resolve);
+  const alarms = createAlarms();
+  upkeep.behind(alarms).set(0, () => {});
+  nowMs = 3000;
+  alarms.ring();
+  await promise;
+  assert.deepEqual(done, ["one", "due", "two"]);
 });
