@@ -241,7 +241,7 @@ export function noteSent(
   const { us } = said;
   if (us > memory.greatestUs) memory.greatestUs = us;
   if (us > memory.sentUs) memory.sentUs = us;
-  memory.note(us, station.now.us);
+  memory.note(us, station.us);
 }
 
 /** Returns what the protocol demands for an advertisement that is not this host's own latest. */
@@ -255,7 +255,7 @@ export function dueFor(station: Station, heard: Heard): Due {
   if (!origin.isOurs) return isRecording || looksLikeOurs(station, memory, heard) ? "either" : "accept";
   const { us } = heard;
   // A stalled engine reads what came before it sent the greatest counter.
-  const stalledUs = Math.ceil(1.05 * (station.now.us - heard.receivedUs));
+  const stalledUs = Math.ceil(1.05 * (station.us - heard.receivedUs));
   const isOld = memory.greatestUs - us >= WINDOW_US + stalledUs;
   const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {

@@ -26,8 +26,8 @@ const SECOND = 1_000_000n;
 export const TAGS = 256n;
 
 /** Times of day that a clock may show, microseconds since the Unix epoch: from 2020 until 2100. */
-const EARLIEST_US = 1_577_836_800n * SECOND;
-const LATEST_US = 4_102_444_800n * SECOND;
+const EARLIEST_US = 1_577_836_800e6;
+const LATEST_US = 4_102_444_800e6;
 
 /** 33 bits of time, 3 x 8 bits of fields, 7 bits of marker. */
 const MARKER_BITS = 7n;
@@ -37,7 +37,7 @@ const UNITS = 1n << (64n - TIME_SHIFT);
 
 /** The unit of time of signed counters, in microseconds. */
 export const SIGNED_UNIT_US = SECOND / 4n;
-const SIGNED_EPOCH_US = EARLIEST_US;
+const SIGNED_EPOCH_US = BigInt(EARLIEST_US);
 /** From 2021 on: below, signed counters would be times of day as well. */
 const EARLIEST_UNIT = unitAt(1_609_459_200n * SECOND);
 
@@ -73,8 +73,8 @@ export function signedCounter(unit: bigint, { advbase, advskew, demote }: Header
 
 /** Reads a counter; undefined: it is in neither format, and another implementation's. */
 export function readCounter(counter: bigint): CounterReading | undefined {
-  if (counter >= EARLIEST_US && counter < LATEST_US)
-    return { format: "time", us: counter, tag: Number(counter % TAGS) };
+  const us = Number(counter);
+  if (us >= EARLIEST_US && us < LATEST_US) return { format: "time", us: counter, tag: us % Number(TAGS) };
   const unit = counter >> TIME_SHIFT;
   const others = counter >> MARKER_BITS;
   if (unit < EARLIEST_UNIT || BigInt.asUintN(Number(MARKER_BITS), counter) !== marker(others))
