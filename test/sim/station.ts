@@ -499,7 +499,7 @@ export class Station implements Plugged {
 
   /** How long a virtual host that is back preempts no healthy master. */
   preemptDelayUs(key: string): Micros {
-    const its = this.configurations.get(key.slice(0, key.indexOf("/")))?.preemptdelay;
+    const its = this.configurations.get(nameOf(key))?.preemptdelay;
     return 1e6 * (its ?? this.#preemptDelayS);
   }
 
