@@ -157,12 +157,15 @@ export class Memory {
     return this.#alone.has(tag);
   }
 
-  /** A counter of a host of another implementation was accepted, which counts by one. */
-  heardOther(host: number, counter: number): void {
+  /** A counter of a host of another implementation was accepted, which counts by one. @param ours tags of hosts of ours */
+  heardOther(host: number, counter: number, ours: ReadonlySet<number>): void {
     const goesOn = Math.abs(counter - (this.#others.get(host) ?? Number.NEGATIVE_INFINITY)) < TAGS;
     this.#others.set(host, counter);
-    if (!goesOn) this.#alone.set(counter % TAGS, counter);
-    else for (const [tag, us] of this.#alone) if (Math.abs(us - counter) < TAGS) this.#alone.delete(tag);
+    const tag = counter % TAGS;
+    // One that has such a tag itself is taken for a word of ours, and tells nothing about the others.
+    if (this.#alone.has(tag) || ours.has(tag)) return;
+    if (!goesOn) this.#alone.set(tag, counter);
+    else for (const [each, us] of this.#alone) if (Math.abs(us - counter) < TAGS) this.#alone.delete(each);
   }
 
   /** The latest advertisements accepted, of this engine. */
@@ -313,7 +316,7 @@ export function remember(station: Station, heard: Heard): void {
   const { origin, us } = heard;
   const memory = station.memory(heard.key);
   if (origin !== undefined && !origin.isOurs && isTimeOfDay(heard.counter))
-    memory.heardOther(origin.host, Number(heard.counter));
+    memory.heardOther(origin.host, Number(heard.counter), station.tagsAround());
   if (!origin?.isOurs && !station.strictReplay) return;
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);
