@@ -150,8 +150,11 @@ export class SysctlTree {
    * @param name a variable, a prefix such as `net.inet.carp`, or "" for all
    */
   matching(name: string): { name: SysctlName; value: number }[] {
-    return SYSCTL_VARIABLES.filter(
-      (each) => name === "" || each.name === name || each.name.startsWith(`${name}.`),
-    ).map((each) => ({ name: each.name, value: this.get(each.name) }));
+    const value = this.#values.get(name as SysctlName);
+    if (value !== undefined) return [{ name: name as SysctlName, value }];
+    return SYSCTL_VARIABLES.filter((each) => name === "" || each.name.startsWith(`${name}.`)).map((each) => ({
+      name: each.name,
+      value: this.get(each.name),
+    }));
   }
 }

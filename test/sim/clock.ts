@@ -23,8 +23,13 @@ export class Clock {
     this.#aheadUs = aheadUs;
   }
 
+  /** CLOCK_BOOTTIME. */
+  get us(): Micros {
+    return this.#at(this.#world.us);
+  }
+
   get now(): Instant {
-    const us = this.#at(this.#world.us);
+    const { us } = this;
     return { us, epochUs: EPOCH_AT_START_US + us + this.#aheadUs };
   }
 

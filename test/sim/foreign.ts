@@ -4,6 +4,7 @@
  */
 
 import type { Command } from "../../src/core/command.ts";
+import { readCounter } from "../../src/core/counters/counter-format.ts";
 import type { Micros } from "../../src/core/model.ts";
 import { comparePrecedence } from "../../src/protocol/address.ts";
 import { encodeAdvertisement } from "../../src/protocol/advertisement.ts";
@@ -301,8 +302,10 @@ export class Foreign implements Plugged {
     return bytes;
   }
 
+  /** Draws the first counter; OpenBSD keeps it, and is refused for ever where it reads as one of ours that was changed. */
   #drawCounter(): bigint {
     const half = () => BigInt(this.#random.integer(0, 2 ** 32 - 1));
-    return (half() << 32n) | half();
+    const counter = (half() << 32n) | half();
+    return this.kind === "openbsd" && readCounter(counter) !== undefined ? this.#drawCounter() : counter;
   }
 }

@@ -114,7 +114,7 @@ function signed(
       origin: reading.origin,
       intervalUs: intervalOf(said.advbase, said.advskew),
       receivedUs,
-      isOpen: former !== undefined && station.now.us - former.changedUs > station.graceUs,
+      isOpen: former !== undefined && station.us - former.changedUs > station.graceUs,
     };
   }
   return undefined;
@@ -127,7 +127,7 @@ function isFromPeer(station: Station, carpdev: string, peers: readonly string[],
 
 /** The secret of before a change that the advertisement is signed with, if the host may believe it still. */
 function formerOf(station: Station, key: string, reading: Reading): Former | undefined {
-  const { us } = station.now;
+  const { us } = station;
   return station.virtualHosts
     .formersOf(key)
     .filter(({ changedUs }) => us - changedUs < 2 * station.graceUs + LATE_US)

@@ -148,7 +148,7 @@ export class SimulatedKernel implements Alarms {
   /** A frame reaches the socket. */
   receive(carpdev: string, frame: Frame): void {
     if (!this.#listening.has(carpdev)) return;
-    const received = { carpdev, frame, receivedUs: this.#station.now.us };
+    const received = { carpdev, frame, receivedUs: this.#station.us };
     if (this.#folding !== undefined) {
       const before = this.#folding.take(carpdev, frame.bytes, received);
       if (before === undefined) return;

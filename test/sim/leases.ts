@@ -63,7 +63,7 @@ export class Leases {
 
   heard(station: Station, heard: Heard): void {
     const by = this.#heardBy(station, heard.key);
-    if (!isBowOut(heard)) by.intervals.set(heard.intervalUs, station.now.us);
+    if (!isBowOut(heard)) by.intervals.set(heard.intervalUs, station.us);
     // A replayed frame was accepted: the hosts are not to blame for what follows.
     if (heard.from === undefined) station.disturbed();
     else by.counters.set(heard.from, heard.counter);
@@ -130,7 +130,7 @@ export class Leases {
       const untilUs = station.leases.get(key) ?? 0;
       // A host that bowed out keeps its lease until its successor is heard.
       if (said !== undefined && isBowOut(said)) continue;
-      if (untilUs > station.now.us && untilUs > this.#endUs(station, key, said))
+      if (untilUs > station.us && untilUs > this.#endUs(station, key, said))
         throw new Violation("bounded lease", `${station.name} ${key}: a lease without an advertisement`);
     }
     owed.clear();
@@ -139,7 +139,7 @@ export class Leases {
   /** Checks that only a MASTER has a lease. */
   #checkStates(station: Station): void {
     for (const [key, state] of station.states)
-      if (state !== "MASTER" && (station.leases.get(key) ?? 0) > station.now.us)
+      if (state !== "MASTER" && (station.leases.get(key) ?? 0) > station.us)
         throw new Violation("bounded lease", `${station.name} ${key}: a lease in ${state}`);
   }
 
@@ -156,7 +156,7 @@ export class Leases {
     }
     // Granted before the device was ready: settings and peers of the meantime count when the advertisement
     // has left.
-    const { us } = station.now;
+    const { us } = station;
     const advbase = station.settings(key).advbase + 1;
     const mostUs = longestLeaseUs(
       { advbase, intervalUs: intervalOf(advbase, 254) },
@@ -194,7 +194,7 @@ export class Leases {
   #checkTogether(station: Station, key: string, untilUs: Micros): void {
     const { us } = station.world;
     const endUs = station.leaseEndUs(key);
-    const isHeld = untilUs > station.now.us;
+    const isHeld = untilUs > station.us;
     for (const other of this.#others(station, key)) {
       const otherEndUs = other.leaseEndUs(key);
       const goesOn = otherEndUs > us && isHeld;

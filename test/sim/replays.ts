@@ -157,12 +157,15 @@ export class Memory {
     return this.#alone.has(tag);
   }
 
-  /** A counter of a host of another implementation was accepted, which counts by one. */
-  heardOther(host: number, counter: number): void {
+  /** A counter of a host of another implementation was accepted, which counts by one. @param ours tags of hosts of ours */
+  heardOther(host: number, counter: number, ours: ReadonlySet<number>): void {
     const goesOn = Math.abs(counter - (this.#others.get(host) ?? Number.NEGATIVE_INFINITY)) < TAGS;
     this.#others.set(host, counter);
-    if (!goesOn) this.#alone.set(counter % TAGS, counter);
-    else for (const [tag, us] of this.#alone) if (Math.abs(us - counter) < TAGS) this.#alone.delete(tag);
+    const tag = counter % TAGS;
+    // One that has such a tag itself is taken for a word of ours, and tells nothing about the others.
+    if (this.#alone.has(tag) || ours.has(tag)) return;
+    if (!goesOn) this.#alone.set(tag, counter);
+    else for (const [each, us] of this.#alone) if (Math.abs(us - counter) < TAGS) this.#alone.delete(each);
   }
 
   /** The latest advertisements accepted, of this engine. */
@@ -241,7 +244,7 @@ export function noteSent(
   const { us } = said;
   if (us > memory.greatestUs) memory.greatestUs = us;
   if (us > memory.sentUs) memory.sentUs = us;
-  memory.note(us, station.now.us);
+  memory.note(us, station.us);
 }
 
 /** Returns what the protocol demands for an advertisement that is not this host's own latest. */
@@ -255,7 +258,7 @@ export function dueFor(station: Station, heard: Heard): Due {
   if (!origin.isOurs) return isRecording || looksLikeOurs(station, memory, heard) ? "either" : "accept";
   const { us } = heard;
   // A stalled engine reads what came before it sent the greatest counter.
-  const stalledUs = Math.ceil(1.05 * (station.now.us - heard.receivedUs));
+  const stalledUs = Math.ceil(1.05 * (station.us - heard.receivedUs));
   const isOld = memory.greatestUs - us >= WINDOW_US + stalledUs;
   const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {
@@ -313,7 +316,7 @@ export function remember(station: Station, heard: Heard): void {
   const { origin, us } = heard;
   const memory = station.memory(heard.key);
   if (origin !== undefined && !origin.isOurs && isTimeOfDay(heard.counter))
-    memory.heardOther(origin.host, Number(heard.counter));
+    memory.heardOther(origin.host, Number(heard.counter), station.tagsAround());
   if (!origin?.isOurs && !station.strictReplay) return;
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);

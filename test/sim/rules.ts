@@ -59,13 +59,13 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
     from: "INIT",
     to: "MASTER",
     holds: ({ cause, station, key }) =>
-      cause.kind === "restore" && (station.leases.get(key) ?? 0) > station.now.us,
+      cause.kind === "restore" && (station.leases.get(key) ?? 0) > station.us,
   },
   "master-silent": {
     from: "BACKUP",
     to: "MASTER",
     holds: ({ cause, station, own, silentSinceUs }) =>
-      cause.kind === "timer" && station.now.us - silentSinceUs >= 3 * own.intervalUs - ROUNDING_US,
+      cause.kind === "timer" && station.us - silentSinceUs >= 3 * own.intervalUs - ROUNDING_US,
   },
   "preempts-slower": {
     from: "BACKUP",
@@ -108,7 +108,7 @@ const RULES: Readonly<Partial<Record<TransitionReason["kind"], Rule>>> = {
   "lease-expired": {
     from: "MASTER",
     to: "BACKUP",
-    holds: ({ station, key }) => (station.leases.get(key) ?? 0) <= station.now.us,
+    holds: ({ station, key }) => (station.leases.get(key) ?? 0) <= station.us,
   },
 };
 
@@ -299,7 +299,7 @@ export class Rules {
   }
 
   /** The state that an advertisement demands, if it alone decides. */
-  #due(station: Station, cause: Cause, other: Heard, atUs = station.now.us) {
+  #due(station: Station, cause: Cause, other: Heard, atUs = station.us) {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
@@ -337,7 +337,7 @@ export class Rules {
       throw new Violation("cause", `${what}: ${told(others.at(-1), own)}`);
     if (from === "INIT" || reason.kind === "lease-expired") this.#isBack(station, key);
     // A host that gives way has heard the master it gives way to.
-    if (to === "BACKUP") this.#wasQuietUntil(station, key, others.at(-1)?.receivedUs ?? station.now.us);
+    if (to === "BACKUP") this.#wasQuietUntil(station, key, others.at(-1)?.receivedUs ?? station.us);
     this.#changed(station, transition, own);
   }
 
@@ -353,10 +353,10 @@ export class Rules {
 
   #isBack(station: Station, key: string): void {
     const back = this.#back.get(station) ?? new Map();
-    this.#back.set(station, back.set(key, { sinceUs: station.now.us, demote: station.settings(key).demote }));
+    this.#back.set(station, back.set(key, { sinceUs: station.us, demote: station.settings(key).demote }));
   }
 
-  #mayPreempt(station: Station, key: string, atUs = station.now.us): boolean {
+  #mayPreempt(station: Station, key: string, atUs = station.us): boolean {
     const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
     return station.preempts && atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
@@ -392,7 +392,7 @@ function dueState(
   // A host that leaves stops when it hears a successor; without a lease the state depends on more than this.
   if (station.isLeaving(key)) return "INIT";
   if (station.givesWay(key)) return isBowOut(other) ? "MASTER" : "BACKUP";
-  if ((station.leases.get(key) ?? 0) <= station.now.us) return undefined;
+  if ((station.leases.get(key) ?? 0) <= station.us) return undefined;
   if (isBowOut(other)) return "MASTER";
   if (other.intervalUs !== own.intervalUs || other.demote !== own.demote)
     return other.demote < own.demote || (other.demote === own.demote && other.intervalUs < own.intervalUs)

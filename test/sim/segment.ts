@@ -60,6 +60,8 @@ export class Segment {
   readonly #random: (from: number, to: number) => Random;
   /** The paths by the sender's id, then the receiver's. */
   readonly #ways: Way[][] = [];
+  /** The last arrival of the frame that is being carried. */
+  #arrival: { readonly atUs: Micros; readonly at: Plugged[] } | undefined;
 
   constructor(world: World, index: number, fair: Weather, random: (from: number, to: number) => Random) {
     this.#world = world;
@@ -81,6 +83,7 @@ export class Segment {
   /** Carries a frame to every other host, as the weather of each path permits. */
   carry(frame: Frame): void {
     this.tap?.(frame);
+    this.#arrival = undefined;
     for (const to of this.plugs) {
       if (to === frame.from || (frame.to !== undefined && !to.owns(this, frame.to))) continue;
       if (frame.from === undefined) {
@@ -116,7 +119,17 @@ export class Segment {
   }
 
   #arrive(frame: Frame, to: Plugged, afterUs: Micros): void {
-    this.#world.at(this.#world.us + afterUs, () => to.receive(this, frame));
+    const atUs = this.#world.us + afterUs;
+    // Hosts that it reaches at the same time share one event of the world.
+    if (this.#arrival?.atUs === atUs) {
+      this.#arrival.at.push(to);
+      return;
+    }
+    const at = [to];
+    this.#arrival = { atUs, at };
+    this.#world.at(atUs, () => {
+      for (const each of at) each.receive(this, frame);
+    });
   }
 
   #way(from: number, to: number): Way {

@@ -150,6 +150,11 @@ export class Station implements Plugged {
     return this.clock.now;
   }
 
+  /** Its CLOCK_BOOTTIME. */
+  get us(): Micros {
+    return this.clock.us;
+  }
+
   setSendFault(fault: Station["sendFault"]): void {
     this.sendFault = fault;
     this.disturbed();
@@ -256,7 +261,7 @@ export class Station implements Plugged {
     const message = messageAt(bytes);
     const counter = counterAt(bytes, message);
     const said = {
-      leftUs: this.now.us,
+      leftUs: this.us,
       counter,
       us: timeOf(counter),
       advskew: bytes[message + 2] as number,
@@ -377,12 +382,12 @@ export class Station implements Plugged {
       this.#witness.crashed(this, cause, error);
       return [];
     }
-    if (changesSettings(cause) || effects.some(({ kind }) => kind === "demotion")) this.#forgetSettings();
+    if (changesSettings(cause) || effects.some(isDemotion)) this.#forgetSettings();
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
       if (effect.kind === "transition") {
         this.states.set(keyOf(effect.interface, effect.vhid), effect.to);
-        this.changedUs = this.now.us;
+        this.changedUs = this.us;
         this.#givingWay.delete(keyOf(effect.interface, effect.vhid));
       } else if (effect.kind === "destroyed") this.#forget(effect.interface);
       else if (effect.kind === "advertise") this.#rememberCounter(effect);
@@ -454,7 +459,7 @@ export class Station implements Plugged {
 
   #learnSecrets(): void {
     const { graceUs } = this;
-    if (this.virtualHosts.read(this.configurations, { graceUs, us: this.now.us })) this.disturbed();
+    if (this.virtualHosts.read(this.configurations, { graceUs, us: this.us })) this.disturbed();
   }
 
   /** What a virtual host has heard and sent. */
@@ -480,7 +485,7 @@ export class Station implements Plugged {
   #forgetSettings(): void {
     this.#settings.clear();
     this.settingsChanges++;
-    this.changedUs = this.now.us;
+    this.changedUs = this.us;
   }
 
   settings(key: string): Settings {
@@ -494,7 +499,7 @@ export class Station implements Plugged {
 
   /** How long a virtual host that is back preempts no healthy master. */
   preemptDelayUs(key: string): Micros {
-    const its = this.configurations.get(key.slice(0, key.indexOf("/")))?.preemptdelay;
+    const its = this.configurations.get(nameOf(key))?.preemptdelay;
     return 1e6 * (its ?? this.#preemptDelayS);
   }
 
@@ -570,6 +575,10 @@ export class Station implements Plugged {
     const untilUs = this.leases.get(key);
     return untilUs === undefined ? Number.NEGATIVE_INFINITY : this.clock.worldTimeOf(untilUs);
   }
+}
+
+function isDemotion({ kind }: Effect): boolean {
+  return kind === "demotion";
 }
 
 /** Whether an event can change settings. Frames and timers cannot. */

@@ -35,9 +35,9 @@ export class Trace {
 
   /** Adds a line when a lease is granted or taken away; renewals show as advertisements. */
   lease(us: Micros, station: Station, key: string, untilUs: Micros): void {
-    const isHeld = station.leaseUntilUs(...keyOf(key)) > station.now.us;
+    const isHeld = station.leaseUntilUs(...keyOf(key)) > station.us;
     if (untilUs > 0 ? isHeld : !isHeld) return;
-    const left = untilUs === 0 ? "none" : `${seconds(untilUs - station.now.us)} s`;
+    const left = untilUs === 0 ? "none" : `${seconds(untilUs - station.us)} s`;
     this.#add(us, `${station.name} ${key} lease: ${left}`);
   }
 

@@ -27,8 +27,8 @@ export const TAGS = 256n;
 const TAG_BITS = 8;
 
 /** Times of day that a clock may show, microseconds since the Unix epoch: from 2020 until 2100. */
-const EARLIEST_US = 1_577_836_800n * SECOND;
-const LATEST_US = 4_102_444_800n * SECOND;
+const EARLIEST_US = 1_577_836_800e6;
+const LATEST_US = 4_102_444_800e6;
 
 /** 33 bits of time, 3 x 8 bits of fields, 7 bits of marker. */
 const MARKER_BITS = 7n;
@@ -38,7 +38,7 @@ const UNITS = 1n << (64n - TIME_SHIFT);
 
 /** The unit of time of signed counters, in microseconds. */
 export const SIGNED_UNIT_US = SECOND / 4n;
-const SIGNED_EPOCH_US = EARLIEST_US;
+const SIGNED_EPOCH_US = BigInt(EARLIEST_US);
 /** From 2021 on: below, signed counters would be times of day as well. */
 const EARLIEST_UNIT = unitAt(1_609_459_200n * SECOND);
 
@@ -74,7 +74,8 @@ export function signedCounter(unit: bigint, { advbase, advskew, demote }: Header
 
 /** Whether the counter is in the first format. */
 export function isTimeOfDay(counter: bigint): boolean {
-  return counter >= EARLIEST_US && counter < LATEST_US;
+  const us = Number(counter);
+  return us >= EARLIEST_US && us < LATEST_US;
 }
 
 /** Reads a counter; undefined: it is in neither format, and another implementation's. */
