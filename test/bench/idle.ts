@@ -6,12 +6,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createNetwork, eventually } from "../hosts/index.ts";
 import type { Line } from "./line.ts";
-import { processorNs, residentMb } from "./processes.ts";
+import { processorNs, residentMb, SETTLING_MS } from "./processes.ts";
 
 const PROCESSOR_LIMIT_PERCENT = 0.1;
 const MEMORY_LIMIT_MB = 60;
-/** The work of starting up is over by then. */
-const SETTLING_MS = 8000;
 const ADVERTISEMENTS_AN_HOUR = 3600;
 
 export default async function idle(words: readonly string[]): Promise<Line[]> {

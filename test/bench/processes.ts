@@ -2,6 +2,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
+/** The work of starting up is over by then, which V8's compilers are the last to end. */
+export const SETTLING_MS = 90_000;
+
 /** Finer than the hundredths of a second in /proc/PID/stat. */
 export function processorNs(...pids: readonly number[]): number {
   return pids
