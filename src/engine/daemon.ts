@@ -33,7 +33,7 @@ const CRASH_STOP_MS = 5000;
 /** Pages that come into memory between two checks while something is done that is seldom done, or the host is attacked. */
 const FAULTS_OF_WORK = 1200;
 /** So many since the last time are given back. */
-const FAULTS_WORTH_IT = 1000;
+const FAULTS_WORTH_IT = 500;
 
 /** Exit status after an internal error. */
 const INTERNAL_ERROR = 70;
