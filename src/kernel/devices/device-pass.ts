@@ -5,7 +5,7 @@
 
 import type { Device } from "../../core/model.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
-import { type KernelLink, linkQuery } from "../netlink/messages.ts";
+import { IFF_LOWER_UP, IFF_RUNNING, type KernelLink, linkQuery } from "../netlink/messages.ts";
 import { IPV6_ROUTES, type KernelRoute } from "../netlink/routes.ts";
 import { LOST } from "../netlink/rtnetlink.ts";
 import {
@@ -40,6 +40,7 @@ import {
   GONE,
   type PassContext,
   removalAnswered,
+  SENDING,
 } from "./device-state.ts";
 import { addressKey } from "./link-cache.ts";
 import { isOn } from "./placed-addresses.ts";
@@ -375,6 +376,8 @@ async function carryOut(
     context,
     reports.filter((report) => report !== undefined),
   );
+  for (const step of steps)
+    if ("resumes" in step && step.resumes !== undefined) await sending(context, step.resumes);
   return sensible;
 }
 
@@ -394,6 +397,16 @@ async function received(context: PassContext, reports: readonly ExpectedReport[]
   await Promise.all(reports.map(({ heard }) => heard));
   // Answered only when the worker is done: both need the same lock.
   await context.perform([linkQuery("lo")]);
+}
+
+/**
+ * Waits until the kernel sends through a device that has got its carrier back, as that of a MASTER that is one again at
+ * once: it acknowledges the change first, and drops what is sent until a worker has seen to it and reports the link.
+ */
+async function sending(context: PassContext, index: number): Promise<void> {
+  const flags = context.cache.links.get(index)?.flags ?? 0;
+  if ((flags & IFF_LOWER_UP) !== 0 && (flags & IFF_RUNNING) === 0)
+    await context.expectReport(index, SENDING).heard;
 }
 
 function failure(kind: Step["kind"], state: DeviceState, error: string): string {

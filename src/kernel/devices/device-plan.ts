@@ -33,6 +33,8 @@ export type Step =
   | {
       readonly kind: "create" | "mark" | "remove" | "change" | "up" | "down" | "read";
       readonly request: Request;
+      /** The index of a device that is up and gets its carrier back. */
+      readonly resumes?: number | undefined;
     }
   | {
       readonly kind: "route";
@@ -160,7 +162,8 @@ export function macvlanSteps(device: Device, current: CurrentDevice): Step[] {
     protoDown: link.protoDown === device.active ? !device.active : undefined,
   };
   if (Object.values(change).some((value) => value !== undefined)) {
-    steps.push({ kind: "change", request: linkChange(link.index, change) });
+    const resumes = up && change.protoDown === false ? link.index : undefined;
+    steps.push({ kind: "change", request: linkChange(link.index, change), resumes });
   }
   // After protodown, not with it: a link that goes up with carrier sends at once.
   if (device.active && !up) steps.push({ kind: "up", request: linkChange(link.index, { up: true }) });

@@ -60,9 +60,12 @@ export interface DeviceState {
   readonly complaints: Map<string, Complaint>;
 }
 
-/** The kernel's report that an address has been added. */
+/** Stands for a key in `expectReport`: the link sends. */
+export const SENDING = "sending";
+
+/** The kernel's report that an address has been added, or that a link sends. */
 export interface ExpectedReport {
-  /** Resolves with the report, or that of its removal, with `forget`, when reports were lost, or after a limit. */
+  /** Resolves with the report, or that of a removal, with `forget`, when reports were lost, or after a limit. */
   readonly heard: Promise<void>;
   /** There will be none. */
   forget(): void;
@@ -82,7 +85,11 @@ export interface PassContext {
    * one before is done, because it may not be needed any more by then.
    */
   turn(): Promise<() => void>;
-  /** Must be called before the address is added: the kernel may report it before it acknowledges it. */
+  /**
+   * Must be called before the address is added: the kernel may report it before it acknowledges it.
+   *
+   * @param key of the address, or SENDING
+   */
   expectReport(index: number, key: string): ExpectedReport;
   /** Must be called when a carp interface's device has another index. */
   indexed(name: string, index: number): void;

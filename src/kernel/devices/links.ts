@@ -16,6 +16,7 @@ import {
   IFA_F_TENTATIVE,
   IFF_LOOPBACK,
   IFF_LOWER_UP,
+  IFF_RUNNING,
   IFF_UP,
   type KernelLink,
   linkDump,
@@ -28,7 +29,7 @@ import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
 import { carriersIn } from "./carriers.ts";
-import type { ExpectedReport } from "./device-state.ts";
+import { type ExpectedReport, SENDING } from "./device-state.ts";
 import { Devices } from "./devices.ts";
 import { addressKey, LinkCache } from "./link-cache.ts";
 import { PlacedAddresses } from "./placed-addresses.ts";
@@ -37,7 +38,7 @@ import { PlacedAddresses } from "./placed-addresses.ts";
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
- * The limit for the report of an address that was added; a later one will not come. The worker that sends it has no
+ * The limit for the report of an address that was added, or of a link that sends; a later one will not come. The worker that sends it has no
  * real-time priority: the kernel gives it some time in every second, whatever real-time processes do.
  */
 const REPORTED_WITHIN_MS = 1000;
@@ -90,7 +91,7 @@ class KernelLinks implements Links {
   readonly #unordered = new Set<number>();
   #toRead: "nothing" | "addresses" | "everything" = "nothing";
   #reading: Promise<void> | undefined;
-  /** Called with the report of a new address, by index and key. */
+  /** Called with the report of a new address, by index and key, or of a link that sends. */
   readonly #expected = new Map<string, () => void>();
   #resolving: Promise<void> | undefined;
   /** Notifications that arrived while tables were being read. */
@@ -241,6 +242,8 @@ class KernelLinks implements Links {
     if (notice.kind === "address" && (notice.address.flags & IFA_F_TENTATIVE) === 0)
       this.#expected.get(`${notice.address.index} ${addressKey(notice.address)}`)?.();
     const index = notice.kind === "link" ? notice.link.index : notice.address.index;
+    if (notice.kind === "link" && (notice.gone || (notice.link.flags & IFF_RUNNING) !== 0))
+      this.#expected.get(`${index} ${SENDING}`)?.();
     if (notice.kind === "link" && notice.gone) this.#unordered.delete(index);
     this.#changed.add(index);
     // In the next turn: a burst of changes to one link is one event.

@@ -35,6 +35,8 @@ import { type KernelRoute, parseRoute } from "./routes.ts";
 /** net/if.h */
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
+/** It is up, and the kernel sends through it: where the carrier comes back, a worker sees to that later. */
+export const IFF_RUNNING = 0x40;
 export const IFF_NOARP = 0x80;
 export const IFF_MULTICAST = 0x1000;
 export const IFF_LOWER_UP = 0x10000;

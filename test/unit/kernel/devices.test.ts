@@ -10,7 +10,9 @@ import { PlacedAddresses } from "../../../src/kernel/devices/placed-addresses.ts
 import { MESSAGE, type Request } from "../../../src/kernel/netlink/bytes.ts";
 import {
   IFA_F_PERMANENT,
+  IFF_LOWER_UP,
   IFF_MULTICAST,
+  IFF_RUNNING,
   IFF_UP,
   type KernelLink,
   type Notice,
@@ -58,6 +60,10 @@ class FakeKernel {
   /** Resolves when the kernel's worker reports new addresses. */
   report: Promise<void> = Promise.resolve();
   forget = () => {};
+  /** A device that is up and gets its carrier back sends when a worker has seen to it, not at once. */
+  resumesLater = false;
+  /** Setting a device down takes long: it is up still when it is wanted again. */
+  staysUp = false;
   /** Another program removes every address as soon as it is added. */
   flushes = false;
   readonly #cache = new LinkCache();
@@ -106,11 +112,12 @@ class FakeKernel {
   /** The link as every request for it leaves it. */
   get #carp0(): KernelLink {
     const active = this.#wanted?.active === true;
+    const sends = this.resumesLater ? IFF_LOWER_UP : IFF_LOWER_UP | IFF_RUNNING;
     return {
       ...eth0,
       index: 3,
       name: "carp0",
-      flags: IFF_MULTICAST | (active ? IFF_UP : 0),
+      flags: IFF_MULTICAST | (active ? IFF_UP | sends : this.staysUp ? IFF_UP : 0),
       mac: "00:00:5e:00:01:01",
       parentIndex: eth0.index,
       kind: "macvlan",
@@ -161,6 +168,25 @@ test("an IPv6 address is in place when the kernel's worker has reported it and l
   report();
   await placed;
   assert.equal(kernel.asked.at(-1), MESSAGE.GETLINK);
+});
+
+test("a device that is up still is in place again when the kernel sends through it", async () => {
+  const kernel = new FakeKernel();
+  await kernel.apply(device());
+  kernel.staysUp = true;
+  await kernel.apply(device({ active: false }));
+  kernel.resumesLater = true;
+  const { promise, resolve: report } = Promise.withResolvers<void>();
+  kernel.report = promise;
+  let isPlaced = false;
+  const placed = kernel.apply(device()).then(() => {
+    isPlaced = true;
+  });
+  for (let n = 0; n < 20; n++) await nextTurn();
+  assert.equal(isPlaced, false);
+  kernel.resumesLater = false;
+  report();
+  await placed;
 });
 
 test("an IPv6 address that the kernel refuses is waited for by nobody", async () => {
