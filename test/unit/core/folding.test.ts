@@ -163,7 +163,9 @@ function views({ world, host }: Trio) {
       ...node,
       peers: node.peers
         .filter(({ atUs }) => world.us - atUs < 3 * SECOND)
-        .map(({ source, atUs }) => ({ source, atUs })),
+        .map(({ source, atUs }) => ({ source, atUs }))
+        // Their order is that of their first advertisements, which over both families arrive at one time here.
+        .toSorted((one, other) => one.source.localeCompare(other.source)),
     })),
   }));
 }
