@@ -253,7 +253,7 @@ export class Rules {
     const discards = effects.filter(isDiscarded).length;
     const lasts: (Heard | undefined)[] = [];
     const refused: Heard[] = [];
-    /** Where one was discarded, it may be any of those that a host may refuse. */
+    /** Copies that a host may refuse: where one was discarded, each of them may be that one. */
     let open = 0;
     for (const { of, received } of copiesIn(cause.all)) {
       const verdict = judge(station, received, false);

@@ -11,14 +11,12 @@ import type { Heard, Micros } from "../model.ts";
 import { areEqualFields, type CounterReading, readCounter, SIGNED_UNIT_US } from "./counter-format.ts";
 import { CountingOn } from "./counting-on.ts";
 import { KnownHosts } from "./known-hosts.ts";
-import { HIGHEST_COUNTER } from "./own-counters.ts";
+import { FORGOTTEN_TOGETHER, HIGHEST_COUNTER } from "./own-counters.ts";
 
 /** A new counter may be this far below the greatest one. */
 const WINDOW_US = BigInt(10 * SECOND);
 /** More counters than a host sends in that time at advbase 0. */
 const REMEMBERED = 4096;
-/** To look for old ones with each counter costs more than to keep a few. */
-const FORGOTTEN_TOGETHER = 8;
 /** Counters of ours keep pace with the time that passes, less this part: for clocks that drift. */
 const SLACK = 32;
 /** A counter that shows a time so far ahead of our clock may have been drawn at random. */

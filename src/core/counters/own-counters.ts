@@ -28,8 +28,8 @@ export const HIGHEST_COUNTER = 10n ** 18n;
 const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
 /** The latest are known for longer: an engine that was stalled reads packets that came back meanwhile. */
 const LEAST_REMEMBERED = 64;
-/** To look for old ones with each counter costs more than to keep a few. */
-const FORGOTTEN_TOGETHER = 8;
+/** Old counters are looked for once in so many: with each, that costs more than to keep a few. */
+export const FORGOTTEN_TOGETHER = 8;
 
 /**
  * While counters are ahead of the system clock, they lose this part of the time that passes until it has

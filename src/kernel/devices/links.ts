@@ -38,8 +38,8 @@ import { PlacedAddresses } from "./placed-addresses.ts";
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
- * The limit for the report of an address that was added, or of a link that sends; a later one will not come. The worker that sends it has no
- * real-time priority: the kernel gives it some time in every second, whatever real-time processes do.
+ * The limit for the report of an address that was added, or of a link that sends; a later one will not come. The worker
+ * that makes it has no real-time priority: the kernel gives it some time in every second, whatever real-time processes do.
  */
 const REPORTED_WITHIN_MS = 1000;
 

@@ -1,4 +1,4 @@
-/** Which advertisements wait in a simulated host: those that repeat one that may wait, until something else is said. */
+/** Folding in a simulated host: advertisements that repeat one that may wait do so until something else is said. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
