@@ -7,7 +7,7 @@ import type { SignedForm } from "../protocol/authentication.ts";
 import type { DigestExplanation, DigestQuestion } from "./digests/question.ts";
 import type { Cause } from "./election/cause.ts";
 import type { PeerChange } from "./election/peers.ts";
-import type { Timer } from "./event.ts";
+import type { Timer, VirtualHostTimer } from "./event.ts";
 import type {
   Device,
   Filter,
@@ -81,10 +81,17 @@ export type Effect =
    */
   | { readonly kind: "expect-digests"; readonly interface: string; readonly forms: readonly SignedForm[] }
   /**
-   * Advertisements that repeat this frame but for counter and digest may wait: for the next master-down timer, for `unfold`,
-   * or for another frame of their virtual host. Then `repeated` tells of them.
+   * Advertisements that repeat this frame but for a greater counter and the digest may wait: for `unfold`, for another
+   * frame of their virtual host, or for this timer, which each of them puts off to so long after its arrival. Then
+   * `repeated` tells of them. The timer must not be put off for long without that.
    */
-  | { readonly kind: "fold"; readonly carpdev: string; readonly frame: Uint8Array }
+  | {
+      readonly kind: "fold";
+      readonly carpdev: string;
+      readonly frame: Uint8Array;
+      readonly timer: VirtualHostTimer;
+      readonly waitUs: Micros;
+    }
   /** No frame may wait any more. */
   | { readonly kind: "unfold" }
   /**

@@ -12,13 +12,15 @@ import type { Family, Harm, Link, Micros } from "./model.ts";
  * `retry` to the host. The core makes one object for each timer and arms and cancels it by that object.
  */
 export type Timer =
-  | {
-      readonly kind: "advertise" | "master-down" | "announce" | "leave";
-      readonly interface: string;
-      readonly vhid: number;
-    }
+  | VirtualHostTimer
   | { readonly kind: "grace"; readonly interface: string }
   | { readonly kind: "retry" };
+
+export interface VirtualHostTimer {
+  readonly kind: "advertise" | "master-down" | "announce" | "leave";
+  readonly interface: string;
+  readonly vhid: number;
+}
 
 /** A thing that effects put in place in the kernel or on disk, which can fail. */
 export type Part =

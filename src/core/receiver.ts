@@ -60,10 +60,11 @@ export class Receiver {
       return;
     }
     verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
-    if (!verdict.carpInterface.mayFold(verdict)) return;
+    const silence = verdict.carpInterface.silenceAfter(verdict);
+    if (silence === undefined) return;
     this.#folded.set(verdict.node, { ...this.#folded.get(verdict.node), [verdict.heard.family]: verdict });
     this.#folds = true;
-    this.#host.emit({ kind: "fold", carpdev, frame: bytes });
+    this.#host.emit({ kind: "fold", carpdev, frame: bytes, ...silence });
   }
 
   /** Called when a state or a setting changes: what no longer mattered may matter again. */

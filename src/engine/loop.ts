@@ -11,6 +11,7 @@ import type { Alarms } from "../kernel/kernel.ts";
 import { type Adapters, Performer } from "./performer.ts";
 import { EventQueue } from "./queue.ts";
 import { Timers } from "./timers.ts";
+import { Waiting } from "./waiting.ts";
 
 /** The part of the core that the loop uses. */
 export interface Core {
@@ -29,11 +30,13 @@ export class Loop {
     this.#timers = new Timers(adapters.clock, alarms, (timer) => {
       // A late engine must handle every frame that has arrived before it declares a master down. An advertise
       // timer does not wait for frames of other hosts.
-      if (timer.kind === "master-down") adapters.wire.drain();
+      if (timer.kind === "master-down" && this.#timers.isDue(timer)) waiting.masterDown(timer);
       if (this.#timers.take(timer)) this.handle({ kind: "timer", timer });
     });
+    const waiting = new Waiting({ clock: adapters.clock, wire: adapters.wire, timers: this.#timers });
     this.performer = new Performer({
       adapters,
+      waiting,
       timers: this.#timers,
       report: (event) => this.#queue.push(event),
       enter: (work) => this.#queue.run(work),

@@ -12,6 +12,7 @@ import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { PROVOKED } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
 import type { Timers } from "./timers.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** The kernel adapters that effects are performed on, and the engine's log, save and subscribers. */
 export interface Adapters {
@@ -32,6 +33,7 @@ export interface Adapters {
 export interface PerformerOptions {
   readonly adapters: Adapters;
   readonly timers: Pick<Timers, "arm" | "cancel">;
+  readonly waiting: Pick<Waiting, "add" | "end">;
   /** Reports an outcome to the core: handled after the effects that are being performed. */
   readonly report: (event: Event) => void;
   /** Runs the steps after a slow one: after the effects that are being performed. */
@@ -91,7 +93,7 @@ export class Performer {
 
   /** What waits has a method of its own: a function that is made here would cost every effect memory. */
   #perform(effect: Effect): void {
-    const { adapters, timers } = this.#options;
+    const { adapters, timers, waiting } = this.#options;
     const { log, save, tell, wire } = adapters;
     switch (effect.kind) {
       case "arm":
@@ -131,9 +133,11 @@ export class Performer {
         wire.expectDigests(effect.interface, effect.forms);
         break;
       case "fold":
+        waiting.add(effect);
         wire.fold(effect.carpdev, effect.frame);
         break;
       case "unfold":
+        waiting.end();
         wire.unfold();
         break;
       case "explain-digest":

@@ -56,6 +56,20 @@ export class Timers {
     if (!this.#isRinging) this.#setAlarm(armed.queuedUs);
   }
 
+  /** Arms a timer that is armed for a later time. @returns whether it is not due then */
+  putOff(timer: Timer, atUs: Micros): boolean {
+    const armed = this.#armed.get(timer);
+    if (armed === undefined || armed.atUs === DISARMED) return false;
+    if (atUs > armed.atUs) this.arm(timer, atUs);
+    return armed.atUs > this.#clock.now().us;
+  }
+
+  /** Whether it is armed and its time has come. */
+  isDue(timer: Timer): boolean {
+    const armed = this.#armed.get(timer);
+    return armed !== undefined && armed.atUs <= this.#clock.now().us;
+  }
+
   cancel(timer: Timer): void {
     const armed = this.#armed.get(timer);
     if (armed === undefined) return;
@@ -66,7 +80,7 @@ export class Timers {
   /** Disarms a timer whose time has come. @returns whether it has */
   take(timer: Timer): boolean {
     const armed = this.#armed.get(timer);
-    if (armed === undefined || armed.atUs > this.#clock.now().us) return false;
+    if (armed === undefined || !this.isDue(timer)) return false;
     // It stays known, because most timers are armed again at once.
     armed.atUs = DISARMED;
     this.#queue.remove(armed);

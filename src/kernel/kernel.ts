@@ -68,6 +68,8 @@ export interface Wire {
   fold(carpdev: string, frame: Uint8Array): void;
   /** Lets no frame wait any more. */
   unfold(): void;
+  /** When the last of those arrived that wait for this virtual host, over either family; undefined: none waits. */
+  latest(carpdev: string, vhid: number): Micros | undefined;
   /** Delivers, before it returns, every frame that has arrived so far. */
   drain(): void;
   shutdown(): void;

@@ -54,6 +54,7 @@ const HARMLESS = new Set([
   "closeSocket",
   "fold",
   "unfold",
+  "latest",
 ]);
 
 type Call = (...words: unknown[]) => unknown;

@@ -308,6 +308,7 @@ export class SimulatedKernel implements Alarms {
         resolved: nothing,
         fold: (carpdev, frame) => this.#fold(carpdev, frame),
         unfold: () => this.#unfold(),
+        latest: (carpdev, vhid) => this.#folding?.latest(carpdev, vhid),
         drain: () => this.drain(),
         shutdown: nothing,
       },

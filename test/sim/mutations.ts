@@ -4,6 +4,7 @@
  * src needs.
  */
 
+import type { Silence } from "../../src/core/election/virtual-host.ts";
 import type { Invariant } from "./violation.ts";
 
 export interface Mutation {
@@ -482,8 +483,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "VirtualHost",
     (VirtualHost) =>
       class extends VirtualHost {
-        override mayFold(): boolean {
-          return true;
+        override silenceAfter(): Silence {
+          return { timer: { kind: "master-down", interface: "carp0", vhid: this.vhid }, waitUs: 3_000_000 };
         }
       },
   ),

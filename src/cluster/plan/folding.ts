@@ -8,7 +8,7 @@ import type { Family, Micros } from "../../core/model.ts";
 import { ADVERTISEMENT_BYTES } from "../../protocol/advertisement.ts";
 
 /** More wait for nobody. */
-const MOST_COPIES = 16;
+const MOST_COPIES = 64;
 /** An Ethernet header, IPv4's, and an advertisement. */
 const LEAST_BYTES = 14 + 20 + ADVERTISEMENT_BYTES;
 /** What may differ is at the end of a frame: checksum, counter and digest. And the id and the checksum of IPv4's header. */
@@ -79,6 +79,17 @@ export class Folding<A extends Arrival = Arrival> {
       on[place] = undefined;
     }
     return this.#handOver((each) => each === expected || each === otherFamily);
+  }
+
+  /** When the last one arrived that waits for this virtual host; undefined: none does. */
+  latest(carpdev: string, vhid: number): Micros | undefined {
+    const on = this.#expected.get(carpdev);
+    let latestUs: Micros | undefined;
+    for (const place of [2 * vhid, 2 * vhid + 1]) {
+      const receivedUs = on?.[place]?.copies.at(-1)?.receivedUs;
+      if (receivedUs !== undefined && receivedUs >= (latestUs ?? 0)) latestUs = receivedUs;
+    }
+    return latestUs;
   }
 
   /** Ends the wait of all that wait. */

@@ -30,6 +30,11 @@ export class Concession {
     return this.#to?.dueUs ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Whether a concession is to be sent, unless another advertisement is heard first. */
+  get isPending(): boolean {
+    return this.#to !== undefined;
+  }
+
   /** This host gives way to the master heard. @param intervalUs that master's */
   begin(to: Heard, intervalUs: Micros, nowUs: Micros): void {
     const isSlowest = to.advbase > MAX_ADVBASE;

@@ -62,6 +62,11 @@ export class Hearing {
     return changed === undefined ? silent : [...silent, changed];
   }
 
+  /** Whether other hosts are peers too, over the same family: that one of them has gone is to be told in time. */
+  hasPeerBeside(heard: Heard): boolean {
+    return this.#peers.hasBeside(heard);
+  }
+
   peers(): Peer[] {
     return this.#peers.view();
   }

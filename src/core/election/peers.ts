@@ -94,6 +94,11 @@ export class Peers {
     return gone;
   }
 
+  /** Whether one with another source advertises over the same family. */
+  hasBeside({ source, family }: Heard): boolean {
+    return this.#bySource.values().some(({ latest }) => latest.family === family && latest.source !== source);
+  }
+
   forget(): void {
     this.#bySource.clear();
   }

@@ -6,7 +6,7 @@
 
 import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
-import type { Timer } from "../event.ts";
+import type { Timer, VirtualHostTimer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
 import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
@@ -29,6 +29,12 @@ import { intervalUs, isBowOut, LINGER_US, masterDownUs, SECOND } from "./timing.
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
 
+/** The end of a master-down time: when the timer fires, so long after the last advertisement. */
+export interface Silence {
+  readonly timer: VirtualHostTimer;
+  readonly waitUs: Micros;
+}
+
 export class VirtualHost {
   readonly vhid: number;
   advskew: number;
@@ -48,7 +54,7 @@ export class VirtualHost {
   readonly #preemptDelay = new PreemptDelay();
   readonly counters: VirtualHostCounters;
   readonly #owner: Owner;
-  readonly #masterDownTimer: Timer;
+  readonly #masterDownTimer: VirtualHostTimer;
   readonly #leaveTimer: Timer;
 
   constructor(owner: Owner, vhid: number, advskew: number, counters: VirtualHostCounters, now: Instant) {
@@ -192,11 +198,14 @@ export class VirtualHost {
   }
 
   /**
-   * Whether more advertisements like this one only restart the master-down time, as long as no setting changes. One that
-   * this host will preempt when its delay is over does not.
+   * The master-down time that more advertisements like this one restart, when that is all they do as long as no setting
+   * changes. Undefined: they do more, as those of a master that this host will preempt when its delay is over.
    */
-  mayFold(heard: Heard): boolean {
-    return this.#state === "BACKUP" && this.#decideAsBackup(heard, this.#owner.preempt) === "wait";
+  silenceAfter(heard: Heard): Silence | undefined {
+    if (this.#state !== "BACKUP" || this.#concession.isPending || this.#hearing.hasPeerBeside(heard))
+      return undefined;
+    if (this.#decideAsBackup(heard, this.#owner.preempt) !== "wait") return undefined;
+    return { timer: this.#masterDownTimer, waitUs: masterDownUs(this.#intervalUs) };
   }
 
   /** Whether this is a master's advertisement and that master has to give way to this host. */

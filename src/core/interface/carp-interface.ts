@@ -13,7 +13,7 @@ import type { Demotion, Effective } from "../demotion.ts";
 import type { Effect, LogFields } from "../effect.ts";
 import type { Owner } from "../election/owner.ts";
 import { SECOND } from "../election/timing.ts";
-import { VirtualHost } from "../election/virtual-host.ts";
+import { type Silence, VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
 import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
@@ -397,8 +397,11 @@ export class CarpInterface implements Owner {
     if (!this.#master) this.finishLeaving();
   }
 
-  /** Whether advertisements that repeat this one may wait for the master-down timer: nothing else depends on them. */
-  mayFold({
+  /**
+   * What advertisements that repeat this one put off, when nothing else depends on them: they may wait then. Undefined:
+   * they may not.
+   */
+  silenceAfter({
     node,
     heard,
     form,
@@ -406,9 +409,13 @@ export class CarpInterface implements Owner {
     readonly node: VirtualHost;
     readonly heard: Heard;
     readonly form: SignedAs;
-  }): boolean {
-    const { believed } = this.signing;
-    return !this.isLeaving && believed.length === 1 && form.linkLocals === "none" && node.mayFold(heard);
+  }): Silence | undefined {
+    const isSettled =
+      !this.isLeaving &&
+      this.signing.believed.length === 1 &&
+      form.linkLocals === "none" &&
+      !this.#sends.isDemoted;
+    return isSettled ? node.silenceAfter(heard) : undefined;
   }
 
   /** Before a node answers: a peer may understand the one form of digest only. */

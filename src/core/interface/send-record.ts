@@ -37,6 +37,11 @@ export class SendRecord {
     return this.#failed > 0 ? this.#lastFailure : this.#lastPartial;
   }
 
+  /** Whether the interface is demoted for failed sends. */
+  get isDemoted(): boolean {
+    return this.#isDemoted;
+  }
+
   failed(failure: SendFailure, nodes: number): void {
     this.#lastFailure = failure;
     this.#left = 0;

@@ -59,6 +59,11 @@ export interface Sockets {
    * `drain`, `unfold` or another frame of that virtual host. Does nothing while another one is under way.
    */
   fold(handle: number, frame: Uint8Array): void;
+  /**
+   * The receive time of the last frame that was folded for a virtual host and is not delivered yet (CLOCK_BOOTTIME,
+   * microseconds); 0: there is none.
+   */
+  latest(handle: number, vhid: number): number;
   /** Folds no more; what was folded is delivered. */
   unfold(): void;
   /** Asks for the next batch: none is delivered after one that was, until this is called. */

@@ -273,6 +273,12 @@ export function createWire(events: WireEvents): Wire {
       sockets.unfold();
     },
 
+    latest(carpdev, vhid) {
+      const on = listening.get(carpdev);
+      const us = on === undefined ? 0 : sockets.latest(on.handle, vhid);
+      return us === 0 ? undefined : us;
+    },
+
     drain() {
       deliver(sockets.drain());
     },

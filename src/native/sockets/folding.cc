@@ -94,6 +94,16 @@ bool Folding::take(uint32_t handle, const uint8_t* frame, size_t length, uint64_
   return false;
 }
 
+int64_t Folding::latest(uint32_t handle, uint8_t vhid) const {
+  int64_t latestNs = 0;
+  for (const int family : {4, 6}) {
+    const auto found = expected_.find(keyOf(handle, vhid, family));
+    if (found == expected_.end() || found->second.repeated.copies.empty()) continue;
+    latestNs = std::max(latestNs, found->second.repeated.copies.back().receivedNs);
+  }
+  return latestNs;
+}
+
 void Folding::flush(std::vector<Repeated>& out) {
   for (auto& [key, expected] : expected_) moveTo(out, expected);
 }

@@ -34,6 +34,9 @@ class Folding {
   bool take(uint32_t handle, const uint8_t* frame, size_t length, uint64_t form, int64_t receivedNs,
             std::vector<Repeated>& before);
 
+  // When the last advertisement was received that was folded for this virtual host and waits still; 0: there is none.
+  int64_t latest(uint32_t handle, uint8_t vhid) const;
+
   // Moves all that was folded to `out`.
   void flush(std::vector<Repeated>& out);
   // Folds no more. Moves all that was folded to `out`.
@@ -43,7 +46,7 @@ class Folding {
 
  private:
   // More wait for nobody: a master may advertise much more often than its backups would take over.
-  static constexpr size_t kMostCopies = 16;
+  static constexpr size_t kMostCopies = 64;
   // Advertisements are shorter; a longer frame is not folded.
   static constexpr size_t kMostBytes = 256;
 

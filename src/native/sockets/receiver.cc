@@ -328,6 +328,11 @@ void Receiver::unfold() {
   wake_();
 }
 
+int64_t Receiver::latest(uint32_t handle, uint8_t vhid) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return folding_.latest(handle, vhid);
+}
+
 Batch Receiver::takeLocked() {
   for (size_t i = 0; i < kUnauthenticatedPerBatch && !unauthenticated_.empty(); i++, unauthenticated_.pop_front()) {
     const UnauthenticatedFrame& frame = unauthenticated_.front();

@@ -93,6 +93,8 @@ class Receiver {
   // virtual host.
   void fold(uint32_t handle, const uint8_t* frame, size_t length);
   void unfold();
+  // When the last frame was received that was folded for this virtual host and waits still; 0: there is none.
+  int64_t latest(uint32_t handle, uint8_t vhid);
   // Asks to be woken again: at once when there is something in the queue. Under a flood there always is, and taking
   // everything as it comes would leave time for nothing else.
   void ready();

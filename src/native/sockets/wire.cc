@@ -106,6 +106,7 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::setForms>("setForms"),
                                            InstanceMethod<&Sockets::fold>("fold"),
                                            InstanceMethod<&Sockets::unfold>("unfold"),
+                                           InstanceMethod<&Sockets::latest>("latest"),
                                            InstanceMethod<&Sockets::ready>("ready"),
                                            InstanceMethod<&Sockets::drain>("drain"),
                                            InstanceMethod<&Sockets::shutdown>("shutdown"),
@@ -252,6 +253,13 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
 
   void unfold(const Napi::CallbackInfo&) {
     if (running_) receiver_.unfold();
+  }
+
+  // latest(handle, vhid): number
+  Napi::Value latest(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::uint32})) return {};
+    const auto vhid = static_cast<uint8_t>(info[1].As<Napi::Number>().Uint32Value());
+    return Napi::Number::New(info.Env(), static_cast<double>(receiver_.latest(handleOf(info), vhid) / 1000));
   }
 
   void ready(const Napi::CallbackInfo&) { ready(); }

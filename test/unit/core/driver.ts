@@ -24,6 +24,7 @@ import type {
   VirtualHostState,
 } from "../../../src/core/model.ts";
 import type { NodeView } from "../../../src/core/view.ts";
+import { Waiting } from "../../../src/engine/waiting.ts";
 import { ADVERTISEMENT_BYTES } from "../../../src/protocol/advertisement.ts";
 import type { SignedForm } from "../../../src/protocol/authentication.ts";
 import { onesComplementSum } from "../../../src/protocol/checksum.ts";
@@ -76,6 +77,14 @@ export class Station implements Plugged {
   /** Whether the engine is stopped: its socket fills up, its timers wait. */
   isStalled = false;
   readonly #folding: Folding<Arrived> | undefined;
+  readonly #waiting = new Waiting({
+    clock: { now: () => this.now },
+    wire: {
+      latest: (carpdev, vhid) => this.#folding?.latest(carpdev, vhid),
+      drain: () => this.catchUp(),
+    },
+    timers: { putOff: (timer, atUs) => this.#putOff(timer, atUs) },
+  });
   /** What digests are checked with, by carp interface. */
   readonly #forms = new Map<string, readonly SignedForm[]>();
   readonly #socket: Arrived[] = [];
@@ -138,12 +147,19 @@ export class Station implements Plugged {
     if (timer === undefined) return;
     this.#performed(() => {
       this.#drain();
-      if (timer.kind === "master-down") this.catchUp();
+      if (timer.kind === "master-down") this.#waiting.masterDown(timer);
       const dueUs = this.timers.get(timer);
       if (dueUs === undefined || dueUs > this.world.us) return [];
       this.timers.delete(timer);
       return this.host.handle({ kind: "timer", timer }, this.now);
     });
+  }
+
+  #putOff(timer: Timer, atUs: Micros): boolean {
+    const armedUs = this.timers.get(timer);
+    if (armedUs === undefined) return false;
+    this.timers.set(timer, Math.max(armedUs, atUs));
+    return Math.max(armedUs, atUs) > this.world.us;
   }
 
   /** Handles what waits because it repeats what was heard. */
@@ -288,9 +304,11 @@ export class Station implements Plugged {
           this.#forms.set(effect.interface, effect.forms);
           break;
         case "fold":
+          this.#waiting.add(effect);
           this.#folding?.fold(effect.carpdev, effect.frame);
           break;
         case "unfold":
+          this.#waiting.end();
           this.#reported.push(...repeatedOf(this.#folding?.end()));
           break;
         default:

@@ -185,6 +185,7 @@ class Station {
         resolved: () => {},
         fold: () => {},
         unfold: () => {},
+        latest: () => undefined,
         drain: () => {},
         shutdown: () => {},
       },

@@ -43,6 +43,7 @@ class Station {
     this.performer = new Performer({
       adapters: kernel as unknown as Adapters,
       timers: { arm: () => {}, cancel: () => {} },
+      waiting: { add: () => {}, end: () => {} },
       report: (event) => void this.reported.push(event),
       enter: (work) => work(),
     });

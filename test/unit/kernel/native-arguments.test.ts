@@ -117,6 +117,10 @@ const ofSockets: typeof free = {
     ["list", []],
   ],
   rejoin: [["uint32", 1]],
+  latest: [
+    ["uint32", 1],
+    ["uint32", 1],
+  ],
   fold: [
     ["uint32", 1],
     ["bytes", bytes(70)],
@@ -397,6 +401,7 @@ test("a closed object refuses every call", () => {
   assert.equal(closed.drain().frames.length, 0);
   closed.fold(1, bytes(70));
   closed.unfold();
+  assert.equal(closed.latest(1, 1), 0);
   closed.ready();
   closed.shutdown();
   const silent = new nativeNetlink.NetlinkSocket([], 4096, () => {});

@@ -550,6 +550,7 @@ describe("advertisements that repeat one that may be folded", () => {
     near.wire.send("left", { family: 4, frame: signed("wrong", 6n) });
     await far.until("the forgery", () => far.frames.length > 0);
     assert.deepEqual([delivered(), folded()], [[6n], []]);
+    const latestUs = far.wire.latest("right", 1);
     far.wire.drain();
     assert.deepEqual([delivered(), folded()], [[6n], [2n, 3n, 5n]]);
     const [{ carpdev, vhid, family, copies = [] } = {}] = far.repeated;
@@ -560,6 +561,13 @@ describe("advertisements that repeat one that may be folded", () => {
       times.toSorted((a, b) => a - b),
     );
     for (const us of times) assert.ok(us >= beforeUs && us <= clock.now().us);
+    assert.equal(latestUs, times.at(-1));
+    for (const [on, of] of [
+      ["right", 1],
+      ["right", 2],
+      ["left", 1],
+    ] as const)
+      assert.equal(far.wire.latest(on, of), undefined);
     far.wire.drain();
     assert.equal(folded().length, 3);
   });
@@ -605,10 +613,10 @@ describe("advertisements that repeat one that may be folded", () => {
     assert.deepEqual(folded(), [2n]);
     far.frames.length = 0;
     await sendAndFold(signed("sesame", 4n));
-    for (let counter = 5n; counter < 25n; counter++)
+    for (let counter = 5n; counter < 75n; counter++)
       near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
     await far.until("the one too many", () => far.frames.length > 0);
-    assert.equal(folded().length, 17);
+    assert.equal(folded().length, 1 + 64);
   });
 
   it("are those of the same pass on the same carpdev", async () => {
