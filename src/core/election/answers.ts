@@ -7,7 +7,7 @@
 
 import type { Family, Micros } from "../model.ts";
 
-const MAX_ANSWERS_AN_INTERVAL = 8;
+export const MAX_ANSWERS_AN_INTERVAL = 8;
 /** Hosts in the same quarter second make one signed counter; after so many answers they differ. */
 const MAX_ANSWERS_TO_COLLISIONS = 4;
 

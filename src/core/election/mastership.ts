@@ -10,7 +10,7 @@ import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros } from "../model.ts";
 import { Announcements } from "./announcements.ts";
-import { Answers } from "./answers.ts";
+import { Answers, MAX_ANSWERS_AN_INTERVAL } from "./answers.ts";
 import type { Hearing } from "./hearing.ts";
 import { Lease } from "./lease.ts";
 import type { Owner } from "./owner.ts";
@@ -192,10 +192,16 @@ export class Mastership {
     const own = owner.transmitter.source(heard.family, heard.source);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return false;
     const { tag, signed } = owner.counterStyle;
+    const { intervalUs } = says();
     const collides = signed && heard.counter === counters.lastSent;
-    if (!this.#answers.allowStale(says().intervalUs, now.us, collides)) return false;
-    if (collides) counters.collided(tag);
-    return true;
+    const isAllowed = this.#answers.allowStale(intervalUs, now.us, collides);
+    if (!collides) return isAllowed;
+    const laterUs = now.us + intervalUs / MAX_ANSWERS_AN_INTERVAL;
+    // In a crowd no answers may be left: the next advertisement makes the difference, and comes soon.
+    if (!isAllowed && laterUs >= this.#advertiseAtUs) return false;
+    counters.collided(tag);
+    if (!isAllowed) this.#arm(laterUs);
+    return isAllowed;
   }
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */

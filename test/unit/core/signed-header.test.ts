@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import { readCounter, signedCounter, unitAt } from "../../../src/core/counters/counter-format.ts";
 import { backup, logged, master, SECOND, Segment, Station, transitions, World } from "./driver.ts";
 import { advertisement, type Said, said } from "./peer.ts";
@@ -80,6 +80,26 @@ describe("a counter", () => {
       times.toSorted((a, b) => (a < b ? -1 : 1)),
     );
   });
+});
+
+test("a host among many that make its counter answers each, or when no answers are left, in an eighth of its interval", () => {
+  const station = signing(master());
+  station.world.run(2 * SECOND);
+  let counter = said(station.take()).at(-1)?.counter;
+  for (let answers = 0; ; answers++) {
+    const answer = said(station.hear(advertisement({ counter, source: PEER }))).at(-1)?.counter;
+    assert.notEqual(answer, counter);
+    if (answer === undefined) break;
+    assert.ok(answers < 8);
+    counter = answer;
+  }
+  // More of them make it no later, and no other one.
+  station.take();
+  station.world.run(SECOND / 16);
+  station.hear(advertisement({ counter, source: "10.0.0.8" }));
+  station.world.run(SECOND / 16);
+  const [next] = said(station.take());
+  assert.ok(next !== undefined && next.counter !== counter);
 });
 
 describe("with signed_header, an advertisement", () => {
