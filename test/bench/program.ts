@@ -24,7 +24,7 @@ async function build(source: string, program: string): Promise<string> {
 /** Starts one of the programs on a host. */
 export async function start(
   host: Host,
-  name: "echo-probe" | "advertisements" | "busy" | "flood" | "pauses",
+  name: "echo-probe" | "advertisements" | "busy" | "flood" | "pauses" | "cold",
   words: readonly string[],
 ): Promise<Spawned> {
   return host.spawn(await compile(name), words);
