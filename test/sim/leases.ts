@@ -173,9 +173,12 @@ export class Leases {
 
   #allowedUs(station: Station, key: string, { advbase, advskew, leftUs }: LastSaid): Micros {
     let quickestUs = Number.POSITIVE_INFINITY;
-    // An interval that was not heard again may be forgotten after a minute.
-    for (const [us, heardUs] of this.#heardBy(station, key).intervals)
-      if (leftUs - heardUs < Math.max(60e6, 4 * us) - PROCESSING_US && us < quickestUs) quickestUs = us;
+    // An interval that was not heard again may be forgotten after a minute. One of the same moment may have been heard after
+    // the advertisement had left: an engine that was stalled reads all that waits at once.
+    for (const [us, heardUs] of this.#heardBy(station, key).intervals) {
+      const agoUs = leftUs - heardUs;
+      if (agoUs > 0 && agoUs < Math.max(60e6, 4 * us) - PROCESSING_US && us < quickestUs) quickestUs = us;
+    }
     return longestLeaseUs({ advbase, intervalUs: intervalOf(advbase, advskew) }, quickestUs);
   }
 

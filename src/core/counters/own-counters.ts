@@ -27,7 +27,7 @@ export const HIGHEST_COUNTER = 10n ** 18n;
 /** An advertisement of ours that comes back later than this is refused as a recording. */
 const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
 /** The latest are known for longer: an engine that was stalled reads packets that came back meanwhile. */
-const LEAST_REMEMBERED = 16;
+const LEAST_REMEMBERED = 64;
 /** Old counters are looked for once in so many: with each, that costs more than to keep a few. */
 export const FORGOTTEN_TOGETHER = 8;
 
@@ -65,8 +65,11 @@ export class OwnCounters {
   /** How often a counter of ours came back from another host. */
   #collisions = 0;
   #skip = 0n;
-  /** The latest counters sent, and when. */
-  readonly #sent = new Map<bigint, Micros>();
+  /** The greatest counter sent: those of the two formats are not in the order of their times. */
+  #greatestSent = 0n;
+  /** The latest counters sent, and when each was. */
+  readonly #sent: bigint[] = [];
+  readonly #sentAtUs: Micros[] = [];
 
   /** @param floor the time of every counter sent will be greater than this */
   constructor(floor: bigint, now: Instant) {
@@ -91,7 +94,7 @@ export class OwnCounters {
 
   /** Whether one of the latest advertisements sent has this counter. */
   has(counter: bigint): boolean {
-    return this.#sent.has(counter);
+    return counter <= this.#greatestSent && this.#sent.includes(counter);
   }
 
   /**
@@ -106,9 +109,13 @@ export class OwnCounters {
     this.#reachedUs = reachedUs;
     this.#reachedAtUs = now.us;
     const counter = (signed && this.#nextSigned(fields, reachedUs)) || this.#nextTagged(tag, reachedUs);
-    this.#lastSent = counter;
-    this.#sent.set(counter, now.us);
-    if (this.#sent.size % FORGOTTEN_TOGETHER === 0) this.#forget(now.us - COMES_BACK_WITHIN_US);
+    if (counter !== this.#lastSent) {
+      this.#lastSent = counter;
+      if (counter > this.#greatestSent) this.#greatestSent = counter;
+      this.#sent.push(counter);
+      this.#sentAtUs.push(now.us);
+    } else this.#sentAtUs[this.#sent.length - 1] = now.us;
+    if (this.#sent.length % FORGOTTEN_TOGETHER === 0) this.#forget(now.us - COMES_BACK_WITHIN_US);
     return counter;
   }
 
@@ -181,10 +188,10 @@ export class OwnCounters {
 
   /** Forgets the counters sent before this time. */
   #forget(beforeUs: Micros): void {
-    if (this.#sent.size <= LEAST_REMEMBERED) return;
-    for (const [oldest, sentAtUs] of this.#sent) {
-      if (sentAtUs >= beforeUs || this.#sent.size <= LEAST_REMEMBERED) return;
-      this.#sent.delete(oldest);
-    }
+    const most = this.#sent.length - LEAST_REMEMBERED;
+    let forgotten = 0;
+    while (forgotten < most && (this.#sentAtUs[forgotten] ?? 0) < beforeUs) forgotten++;
+    this.#sent.splice(0, forgotten);
+    this.#sentAtUs.splice(0, forgotten);
   }
 }

@@ -10,19 +10,31 @@ const FIELDS = { advbase: 1, advskew: 0, demote: 0 };
 const STYLE = { tag: 7, signed: false };
 
 for (const [rate, seconds] of [
-  ["every second, the latest 16", 1],
+  ["every second, the latest 64", 1],
   ["256 times a second, those of ten seconds", 1 / 256],
 ] as const)
   test(`counters are known as ours when they come back, and not kept for ever: ${rate}`, () => {
     const at = (n: number) => ({ us: n * seconds * 1e6, epochUs: EPOCH_US + n * seconds * 1e6 });
     const own = new OwnCounters(0n, at(0));
     const first = own.next(FIELDS, STYLE, at(0));
-    const known = Math.max(15, 10 / seconds);
+    const known = Math.max(63, 10 / seconds);
     for (let n = 1; n <= known; n++) own.next(FIELDS, STYLE, at(n));
     assert.equal(own.has(first), true);
-    for (let n = known + 1; n <= Math.max(24, known * 1.2); n++) own.next(FIELDS, STYLE, at(n));
+    for (let n = known + 1; n <= known * 1.2; n++) own.next(FIELDS, STYLE, at(n));
     assert.equal(own.has(first), false);
   });
+
+test("a counter is known as ours after counters of the other format", () => {
+  const own = new OwnCounters(0n, { us: 0, epochUs: EPOCH_US });
+  const counters = [true, false, true].map((signed, n) =>
+    own.next(FIELDS, { ...STYLE, signed }, { us: n * 1e6, epochUs: EPOCH_US + n * 1e6 }),
+  );
+  assert.deepEqual(
+    counters.map((counter) => own.has(counter)),
+    [true, true, true],
+  );
+  assert.equal(own.has((counters[0] ?? 0n) - 1n), false);
+});
 
 test("signed counters of two hosts that made the same one differ after three collisions, however late the next ones are", () => {
   for (const [one, other] of [
