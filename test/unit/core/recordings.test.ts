@@ -129,6 +129,23 @@ describe("a recording", () => {
     assert.equal(station.state(), "BACKUP");
   });
 
+  it("of this host's own advertisement is refused, whatever a host that is not known has said just before it", () => {
+    const station = master();
+    // Counters an hour ahead: another host with such a clock is not known by its first one.
+    const aheadUs = 3_600 * SECOND;
+    for (let n = 0; n < 3; n++) {
+      station.hear(advertisement({ counter: counterOf(station, 9, -aheadUs), source: PEER, advskew: 200 }));
+      station.world.run(SECOND);
+    }
+    const own = said(station.take()).at(-1)?.counter ?? 0n;
+    station.hear(advertisement({ counter: own - 100n, source: "10.0.0.7", advskew: 200 }));
+    station.world.run(100 * SECOND);
+    assert.equal(refusals(station), 0);
+    station.hear(advertisement({ counter: own, source: "10.0.0.2", advbase: 0, advskew: 1 }));
+    assert.equal(refusals(station), 1);
+    assert.equal(station.state(), "MASTER");
+  });
+
   it("younger than 10 seconds is believed", () => {
     const station = backup();
     const heard = hearOurs(station, 12);
