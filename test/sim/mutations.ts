@@ -36,6 +36,7 @@ interface Modules {
   "core/interface/carp-interface.ts": typeof import("../../src/core/interface/carp-interface.ts");
   "core/interface/link-local-digests.ts": typeof import("../../src/core/interface/link-local-digests.ts");
   "core/interface/reconfigure.ts": typeof import("../../src/core/interface/reconfigure.ts");
+  "core/receiver.ts": typeof import("../../src/core/receiver.ts");
   "engine/queue.ts": typeof import("../../src/engine/queue.ts");
   "engine/state/counter-floor.ts": typeof import("../../src/engine/state/counter-floor.ts");
   "protocol/frame.ts": typeof import("../../src/protocol/frame.ts");
@@ -365,6 +366,19 @@ export const MUTATIONS: readonly Mutation[] = [
       },
   ),
   mutation(
+    "nobody-known",
+    "no host is known to be one of ours, however often it was heard",
+    "no effect",
+    "core/counters/known-hosts.ts",
+    "KnownHosts",
+    (KnownHosts) =>
+      class extends KnownHosts {
+        override learn() {
+          return false;
+        }
+      },
+  ),
+  mutation(
     "all-ours",
     "every counter that could be a time of day is taken for one of ours",
     "cause",
@@ -471,6 +485,24 @@ export const MUTATIONS: readonly Mutation[] = [
         }
         override run(work: () => void) {
           work();
+        }
+      },
+  ),
+  mutation(
+    "one-of-several",
+    "of advertisements of a virtual host that are told together, only the first is heard",
+    "cause",
+    "core/receiver.ts",
+    "Receiver",
+    (Receiver) =>
+      class extends Receiver {
+        override repeated(...[all, now]: Parameters<InstanceType<typeof Receiver>["repeated"]>) {
+          const of = ({ carpdev, vhid }: (typeof all)[number]) => `${carpdev} ${vhid}`;
+          const seen = new Set<string>();
+          super.repeated(
+            all.filter((each) => !seen.has(of(each)) && seen.add(of(each))),
+            now,
+          );
         }
       },
   ),
