@@ -192,9 +192,12 @@ export class Mastership {
     const own = owner.transmitter.source(heard.family, heard.source);
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return false;
     const { tag, signed } = owner.counterStyle;
-    const collides = signed && heard.counter === counters.lastSent;
-    if (!this.#answers.allowStale(says().intervalUs, now.us, collides)) return false;
-    if (collides) counters.collided(tag);
+    const { intervalUs } = says();
+    if (!signed || heard.counter !== counters.lastSent) return this.#answers.allowStale(intervalUs, now.us);
+    // Where the limit of answers is reached, the one that differs is still to come: further copies take none of its answers.
+    if (counters.willDiffer) return true;
+    if (!this.#answers.allowCollision(intervalUs, now.us)) return false;
+    counters.collided(tag);
     return true;
   }
 
