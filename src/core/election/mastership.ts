@@ -131,12 +131,13 @@ export class Mastership {
     this.#grantLease();
   }
 
-  /**
-   * An advertisement did not leave. A takeover's lease was granted for its first advertisement: it is taken
-   * back. Any other lease may expire before the next advertisement is due: the timer fires then, to give way.
-   */
-  advertisementFailed(): void {
+  /** An advertisement did not leave. A takeover's lease was granted for its first one: it is taken back. */
+  takeBackLease(): void {
     if (!this.#lease.isRenewed) this.#emitLease(0);
+  }
+
+  /** An advertisement did not leave. The lease may expire before the next one is due: the timer fires then, to give way. */
+  advertisementFailed(): void {
     const expiredUs = this.#lease.untilUs + MILLISECOND;
     if (expiredUs < this.#advertiseAtUs) this.#arm(expiredUs);
   }
