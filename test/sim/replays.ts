@@ -305,7 +305,9 @@ export function dueFor(station: Station, heard: Heard): Due {
   }
   if (isSigned(heard.counter)) {
     const isAsMade = isUnchanged(heard, origin.fields);
-    if (!station.signsHeader) return !isAsMade || isNew ? "accept" : isOld ? "refuse" : "either";
+    // An own one is remembered, for a while at least.
+    if (mayBeAnyNumber(station, heard)) return hasSent(station, origin) ? "either" : "accept";
+    if (!station.signsHeader) return isNew ? "accept" : isOld ? "refuse" : "either";
     return !isAsMade || isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   const isOwn = origin.host === station.id;
@@ -313,6 +315,15 @@ export function dueFor(station: Station, heard: Heard): Due {
   const isSaved = isOwn && memory.sentUs - us >= WINDOW_US + SAVED_US + stalledUs;
   const isKnown = isOwn || memory.isKnown(origin.host);
   return (isSaved || (isOld && isKnown)) && !origin.isBesideAnother ? "refuse" : "either";
+}
+
+/**
+ * Whether nothing tells a signed counter from a number that another implementation drew: the fields beside it are not those
+ * that it was made for, and the host neither signs its headers nor refuses all counters of others.
+ */
+export function mayBeAnyNumber(station: Station, { counter, origin, ...fields }: Heard): boolean {
+  if (origin === undefined || station.signsHeader || station.strictReplay) return false;
+  return isSigned(counter) && !isUnchanged(fields, origin.fields);
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */
@@ -328,7 +339,7 @@ function isTimeOfDay(counter: bigint): boolean {
   return counter >= 1_577_836_800_000_000n && counter < 4_102_444_800_000_000n;
 }
 
-function isUnchanged(heard: Heard, origin: Fields): boolean {
+function isUnchanged(heard: Fields, origin: Fields): boolean {
   const { advbase, advskew, demote } = heard;
   return advbase === origin.advbase && advskew === origin.advskew && demote === origin.demote;
 }

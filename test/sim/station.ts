@@ -430,7 +430,7 @@ export class Station implements Plugged {
       own = new RecentCounters();
       this.ownCounters.set(key, own);
     }
-    own.add(counter);
+    own.add(counter, this.us);
   }
 
   #left(name: string): void {
