@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { backup, ipv4, ipv6, logged, master, SECOND, Segment, Station, World } from "./driver.ts";
+import { backup, ipv4, ipv6, logged, master, only, SECOND, Segment, Station, World } from "./driver.ts";
 import { advertisement, bowOut, type Said, said } from "./peer.ts";
 
 const PEER = "10.0.0.9";
@@ -193,6 +193,17 @@ describe("a host of another implementation", () => {
     const old = counterOf(station, 6, 60 * SECOND);
     station.hear(advertisement({ counter: old + 1n, source: PEER }));
     assert.equal(refusals(station), 0);
+  });
+
+  it("that was taken for one of ours by its first counter is not saved as such when its next one tells", () => {
+    const station = backup();
+    const first = counterOf(station, 7, 2 * SECOND);
+    const known = () => station.host.configuration.windows?.flatMap(({ hosts }) => hosts);
+    const saves = (counter: bigint) =>
+      only(station.hear(advertisement({ counter, source: PEER })), "save").length;
+    assert.deepEqual([saves(first), known()], [1, [7]]);
+    station.world.run(SECOND);
+    assert.deepEqual([saves(first + 1n), known()], [1, []]);
   });
 
   it("that keeps one counter for ever is believed, whatever it is", () => {
