@@ -28,6 +28,7 @@ interface Modules {
   "core/demotion.ts": typeof import("../../src/core/demotion.ts");
   "core/election/answers.ts": typeof import("../../src/core/election/answers.ts");
   "core/election/preempt-delay.ts": typeof import("../../src/core/election/preempt-delay.ts");
+  "core/election/quick-peers.ts": typeof import("../../src/core/election/quick-peers.ts");
   "core/election/rules.ts": typeof import("../../src/core/election/rules.ts");
   "core/election/timing.ts": typeof import("../../src/core/election/timing.ts");
   "core/election/virtual-host.ts": typeof import("../../src/core/election/virtual-host.ts");
@@ -82,6 +83,19 @@ export const MUTATIONS: readonly Mutation[] = [
     "core/election/timing.ts",
     "masterDownUs",
     () => (intervalUs) => 2 * intervalUs,
+  ),
+  mutation(
+    "quick-peer-unheeded",
+    "a peer that advertises more often does not shorten the lease",
+    "bounded lease",
+    "core/election/quick-peers.ts",
+    "QuickPeers",
+    (QuickPeers) =>
+      class extends QuickPeers {
+        override shortestUs() {
+          return undefined;
+        }
+      },
   ),
   mutation(
     "long-lease",
