@@ -231,7 +231,7 @@ export class Rules {
         if (states === NONE) states = new Map();
         this.#checkTransition(station, cause, heard, effect, states);
       }
-    for (const { key, state, was, own, other } of dues.values())
+    for (const { key, state, was, own, other } of dues)
       if (state !== undefined && state !== (states.get(key) ?? was))
         throw new Violation(
           "cause",
@@ -312,12 +312,15 @@ export class Rules {
    * What the advertisements of an event demand, by virtual host: they are heard one after the other, so that each finds the
    * state that those before it have left. Where one leaves it open, those after it do too.
    */
-  #dues(station: Station, cause: Cause, heard: readonly Heard[]): Map<string, Due> {
-    const dues = new Map<string, Due>();
+  #dues(station: Station, cause: Cause, heard: readonly Heard[]): readonly Due[] {
+    const dues: Due[] = [];
     for (const other of heard) {
-      const before = dues.get(other.key);
+      const at = dues.findIndex(({ key }) => key === other.key);
+      const before = dues[at];
       if (before !== undefined && before.state === undefined) continue;
-      dues.set(other.key, this.#due(station, cause, other, { before }));
+      const due = this.#due(station, cause, other, { before });
+      if (before === undefined) dues.push(due);
+      else dues[at] = due;
     }
     return dues;
   }
