@@ -6,7 +6,7 @@
 import type { Micros } from "../../src/core/model.ts";
 import type { Authentication } from "../../src/protocol/authentication.ts";
 import type { Received } from "./kernel.ts";
-import { dueFor, hasSent, type Made, timeOf } from "./replays.ts";
+import { dueFor, hasSent, type Made, mayBeAnyNumber, timeOf } from "./replays.ts";
 import { type Said, said } from "./said.ts";
 import type { Frame } from "./segment.ts";
 import type { Station } from "./station.ts";
@@ -32,6 +32,8 @@ export interface Heard {
   readonly isOpen: boolean;
 }
 
+/** A host recognises its own advertisement for so long, whatever it says; later ones are refused as recordings. */
+const COMES_BACK_WITHIN_US: Micros = 10_000_000;
 /** A host drops a former secret at most so late. */
 const LATE_US: Micros = 120_000_000;
 
@@ -166,9 +168,12 @@ function isSignedWith({ authentication }: Secret, reading: Reading): boolean {
   return reading.isValid;
 }
 
-function isOwn(station: Station, { key, counter, origin }: Heard): boolean {
+function isOwn(station: Station, heard: Heard): boolean {
+  const { origin } = heard;
   if (origin === undefined || !hasSent(station, origin)) return false;
-  return station.ownCounters.get(key)?.has(counter) ?? false;
+  const sentAtUs = station.ownCounters.get(heard.key)?.sentAtUs(heard.counter);
+  if (sentAtUs === undefined) return false;
+  return station.us - sentAtUs < COMES_BACK_WITHIN_US || !mayBeAnyNumber(station, heard);
 }
 
 /**

@@ -46,8 +46,8 @@ function settingsOfBoth(a: Station, b: Station, key: string): string {
 
 /** What a virtual host has heard of the others. */
 class Hearsay {
-  /** The intervals since it runs, and when it heard each last. */
-  readonly intervals = new Map<Micros, Micros>();
+  /** The intervals since it runs, when it heard each last, and how many advertisements it had heard by then. */
+  readonly intervals = new Map<Micros, { readonly atUs: Micros; readonly nth: number }>();
   /** The latest counter from each host. */
   readonly counters = new Map<number, bigint>();
 }
@@ -63,7 +63,8 @@ export class Leases {
 
   heard(station: Station, heard: Heard): void {
     const by = this.#heardBy(station, heard.key);
-    if (!isBowOut(heard)) by.intervals.set(heard.intervalUs, station.us);
+    station.heardCount++;
+    if (!isBowOut(heard)) by.intervals.set(heard.intervalUs, { atUs: station.us, nth: station.heardCount });
     // A replayed frame was accepted: the hosts are not to blame for what follows.
     if (heard.from === undefined) station.disturbed();
     else by.counters.set(heard.from, heard.counter);
@@ -171,14 +172,13 @@ export class Leases {
     this.#owed.set(station, owed.add(key));
   }
 
-  #allowedUs(station: Station, key: string, { advbase, advskew, leftUs }: LastSaid): Micros {
+  #allowedUs(station: Station, key: string, { advbase, advskew, leftUs, heardCount }: LastSaid): Micros {
     let quickestUs = Number.POSITIVE_INFINITY;
-    // An interval that was not heard again may be forgotten after a minute. One of the same moment may have been heard after
-    // the advertisement had left: an engine that was stalled reads all that waits at once.
-    for (const [us, heardUs] of this.#heardBy(station, key).intervals) {
-      const agoUs = leftUs - heardUs;
-      if (agoUs > 0 && agoUs < Math.max(60e6, 4 * us) - PROCESSING_US && us < quickestUs) quickestUs = us;
-    }
+    // An interval that was not heard again may be forgotten after a minute. What is heard after it has left shortens no
+    // lease; an engine that was stalled does much at one time.
+    for (const [us, { atUs, nth }] of this.#heardBy(station, key).intervals)
+      if (nth <= heardCount && leftUs - atUs < Math.max(60e6, 4 * us) - PROCESSING_US && us < quickestUs)
+        quickestUs = us;
     return longestLeaseUs({ advbase, intervalUs: intervalOf(advbase, advskew) }, quickestUs);
   }
 
@@ -221,10 +221,10 @@ export class Leases {
     }
     const flightUs = a.segmentOf(carpdevOf(a, key))?.flightUs ?? 0;
     const interval = Math.max(...[a, b].map((each) => each.settings(key).intervalUs));
-    // When more than two take over together, each hears advertisements from before the others gave way and
+    // When more than two take over together, of whatever implementation, each hears advertisements from before the others gave way and
     // takes over again; the one that stays answers eight of them at once, and the next one within an eighth
     // of its interval, by timers that are late each time.
-    const isCrowd = this.#others(a, key).length > 1;
+    const isCrowd = (a.segmentOf(carpdevOf(a, key))?.plugs.length ?? 0) > 2;
     // Two equal ones that stay and sign in the same quarter second make one counter, and each takes the other's for its
     // own: the next one, an eighth of the interval later, differs by three bits of their tags, if those differ.
     const collisions = a.signsHeader && b.signsHeader && haveEqualSettings(a, b, key) ? MAX_COLLISIONS : 0;

@@ -29,6 +29,7 @@ interface Modules {
   "core/demotion.ts": typeof import("../../src/core/demotion.ts");
   "core/election/answers.ts": typeof import("../../src/core/election/answers.ts");
   "core/election/preempt-delay.ts": typeof import("../../src/core/election/preempt-delay.ts");
+  "core/election/quick-peers.ts": typeof import("../../src/core/election/quick-peers.ts");
   "core/election/rules.ts": typeof import("../../src/core/election/rules.ts");
   "core/election/timing.ts": typeof import("../../src/core/election/timing.ts");
   "core/election/virtual-host.ts": typeof import("../../src/core/election/virtual-host.ts");
@@ -37,6 +38,7 @@ interface Modules {
   "core/interface/carp-interface.ts": typeof import("../../src/core/interface/carp-interface.ts");
   "core/interface/link-local-digests.ts": typeof import("../../src/core/interface/link-local-digests.ts");
   "core/interface/reconfigure.ts": typeof import("../../src/core/interface/reconfigure.ts");
+  "core/receiver.ts": typeof import("../../src/core/receiver.ts");
   "engine/queue.ts": typeof import("../../src/engine/queue.ts");
   "engine/state/counter-floor.ts": typeof import("../../src/engine/state/counter-floor.ts");
   "protocol/frame.ts": typeof import("../../src/protocol/frame.ts");
@@ -82,6 +84,19 @@ export const MUTATIONS: readonly Mutation[] = [
     "core/election/timing.ts",
     "masterDownUs",
     () => (intervalUs) => 2 * intervalUs,
+  ),
+  mutation(
+    "quick-peer-unheeded",
+    "a peer that advertises more often does not shorten the lease",
+    "bounded lease",
+    "core/election/quick-peers.ts",
+    "QuickPeers",
+    (QuickPeers) =>
+      class extends QuickPeers {
+        override shortestUs() {
+          return undefined;
+        }
+      },
   ),
   mutation(
     "long-lease",
@@ -366,6 +381,19 @@ export const MUTATIONS: readonly Mutation[] = [
       },
   ),
   mutation(
+    "nobody-known",
+    "no host is known to be one of ours, however often it was heard",
+    "no effect",
+    "core/counters/known-hosts.ts",
+    "KnownHosts",
+    (KnownHosts) =>
+      class extends KnownHosts {
+        override learn() {
+          return false;
+        }
+      },
+  ),
+  mutation(
     "all-ours",
     "every counter that could be a time of day is taken for one of ours",
     "cause",
@@ -472,6 +500,24 @@ export const MUTATIONS: readonly Mutation[] = [
         }
         override run(work: () => void) {
           work();
+        }
+      },
+  ),
+  mutation(
+    "one-of-several",
+    "of advertisements of a virtual host that are told together, only the first is heard",
+    "cause",
+    "core/receiver.ts",
+    "Receiver",
+    (Receiver) =>
+      class extends Receiver {
+        override repeated(...[all, now]: Parameters<InstanceType<typeof Receiver>["repeated"]>) {
+          const of = ({ carpdev, vhid }: (typeof all)[number]) => `${carpdev} ${vhid}`;
+          const seen = new Set<string>();
+          super.repeated(
+            all.filter((each) => !seen.has(of(each)) && seen.add(of(each))),
+            now,
+          );
         }
       },
   ),

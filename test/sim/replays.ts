@@ -28,6 +28,11 @@ export interface Made {
   fields: Fields;
   /** The hosts of ours that have sent it, a bit each by id. */
   senders: number;
+  /**
+   * Whether another host made a counter so close that it could be another implementation's, which counts by one: two of
+   * ours make such counters within the same microseconds, and many in one crowd of masters do so all the time.
+   */
+  isBesideAnother: boolean;
 }
 
 /** Counters that differ in the low 8 bits alone are found together. */
@@ -56,12 +61,17 @@ export class MadeCounters {
     const place = placeOf(counter);
     const former = this.originOf(counter, place);
     if (former === undefined) {
-      this.#add(place, { counter, us: timeOf(counter), host, isOurs, fields, senders: sender });
+      const us = timeOf(counter);
+      const made = { counter, us, host, isOurs, fields, senders: sender, isBesideAnother: false };
+      this.#add(place, made);
+      this.#lookBeside(made, place);
       return;
     }
     former.senders |= sender;
     // Another implementation counts on to a counter of ours: either may have sent it.
-    if (former.isOurs) Object.assign(former, { host, isOurs, fields });
+    if (!former.isOurs) return;
+    Object.assign(former, { host, isOurs, fields });
+    this.#lookBeside(former, place);
   }
 
   #add(place: number, made: Made): void {
@@ -78,20 +88,12 @@ export class MadeCounters {
       );
   }
 
-  /**
-   * Whether another host of ours made a counter so close that it could be another implementation's, which
-   * counts by one. A host that is not known yet leaves such a counter when both take over within the same
-   * microseconds.
-   */
-  isBesideAnother(made: Made): boolean {
-    const place = placeOf(made.counter);
+  #lookBeside(made: Made, place: number): void {
     for (let step = -1; step <= 1; step++) {
       const found = this.#places.get((place + step) & (2 ** PLACE_BITS - 1));
-      if (found instanceof Map) {
-        for (const each of found.values()) if (isBeside(each, made)) return true;
-      } else if (found !== undefined && isBeside(found, made)) return true;
+      if (found instanceof Map) for (const each of found.values()) noteBeside(each, made);
+      else if (found !== undefined) noteBeside(found, made);
     }
-    return false;
   }
 }
 
@@ -109,10 +111,12 @@ export function hasSent(station: Station, { senders }: Made): boolean {
   return (senders & (1 << station.id)) !== 0;
 }
 
-function isBeside(one: Made, other: Made): boolean {
-  if (one.host === other.host) return false;
+function noteBeside(one: Made, other: Made): void {
+  if (one.host === other.host) return;
   const apart = one.counter - other.counter;
-  return apart < 256n && apart > -256n;
+  if (apart >= 256n || apart <= -256n) return;
+  one.isBesideAnother = true;
+  other.isBesideAnother = true;
 }
 
 const counters = new WeakMap<World, MadeCounters>();
@@ -134,8 +138,8 @@ export class Memory {
   everAtUs: Micros = 0;
   /** The greatest time that any engine of this host has sent. */
   sentUs: Micros = 0;
-  /** The last counter accepted from each host, and whether its counters advance with the clock. */
-  readonly hosts = new Map<number, { us: Micros; atUs: Micros; inStep: number; isKnown: boolean }>();
+  /** The last counter accepted from each host, and those by which its counters are seen to advance with the clock. */
+  readonly #hosts = new Map<number, { us: Micros; atUs: Micros; inStep: readonly Made[] }>();
 
   /** The last counter accepted from each host of another implementation. */
   readonly #others = new Map<number, number>();
@@ -146,7 +150,7 @@ export class Memory {
   restart(): void {
     this.#heard = [];
     this.greatestUs = 0;
-    this.hosts.clear();
+    this.#hosts.clear();
     this.#others.clear();
     // What it took for tags of ours may be saved, as what was saved before cannot be told from them.
     for (const tag of this.#alone.keys()) this.#alone.set(tag, Number.NEGATIVE_INFINITY);
@@ -172,6 +176,38 @@ export class Memory {
   get heard(): readonly Heard[] {
     this.#forgetOld();
     return this.#heard;
+  }
+
+  /**
+   * Learns from an accepted counter of a host of ours. One beside another host's tells nothing: another implementation makes
+   * such counters, too, which advance with the clock as long as it hears us.
+   */
+  learn(made: Made, atUs: Micros): void {
+    const { host, us, isBesideAnother } = made;
+    if (isBesideAnother) return;
+    const known = this.#hosts.get(host);
+    if (known === undefined) {
+      this.#hosts.set(host, { us, atUs, inStep: [] });
+      return;
+    }
+    if (us <= known.us) return;
+    const passed = atUs - known.atUs;
+    const advanced = us - known.us;
+    const isInStep = passed > 20_000 && advanced > 0.6 * passed && advanced < 1.6 * passed;
+    if (isInStep && !this.isKnown(host)) known.inStep = [...known.inStep, made];
+    known.us = us;
+    known.atUs = atUs;
+  }
+
+  /**
+   * Whether a host of ours is known for certain: three times two counters of it were as far apart as their times of
+   * receipt, and none that is beside those has turned up since.
+   */
+  isKnown(host: number): boolean {
+    const known = this.#hosts.get(host);
+    if (known === undefined || known.inStep.length < IN_STEP) return false;
+    known.inStep = known.inStep.filter(({ isBesideAnother }) => !isBesideAnother);
+    return known.inStep.length >= IN_STEP;
   }
 
   /** Whether it has accepted the counter, perhaps too long ago. */
@@ -213,6 +249,8 @@ export class Memory {
 const TAGS = 256;
 /** A new counter may be this far below the greatest one. */
 const WINDOW_US = 10_000_000;
+/** A host is known when its counters were in step so often. */
+const IN_STEP = 3;
 /** So many accepted ones are kept before the old ones are looked for. */
 const MOST_HEARD = 64;
 /** What an engine has sent since it saved its counters may be this far above what the next one knows. */
@@ -267,14 +305,25 @@ export function dueFor(station: Station, heard: Heard): Due {
   }
   if (isSigned(heard.counter)) {
     const isAsMade = isUnchanged(heard, origin.fields);
-    if (!station.signsHeader) return !isAsMade || isNew ? "accept" : isOld ? "refuse" : "either";
+    // An own one is remembered, for a while at least.
+    if (mayBeAnyNumber(station, heard)) return hasSent(station, origin) ? "either" : "accept";
+    if (!station.signsHeader) return isNew ? "accept" : isOld ? "refuse" : "either";
     return !isAsMade || isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   const isOwn = origin.host === station.id;
   if (isNew && !isOwn) return "accept";
   const isSaved = isOwn && memory.sentUs - us >= WINDOW_US + SAVED_US + stalledUs;
-  const isKnown = isOwn || memory.hosts.get(origin.host)?.isKnown === true;
-  return (isSaved || (isOld && isKnown)) && !station.made.isBesideAnother(origin) ? "refuse" : "either";
+  const isKnown = isOwn || memory.isKnown(origin.host);
+  return (isSaved || (isOld && isKnown)) && !origin.isBesideAnother ? "refuse" : "either";
+}
+
+/**
+ * Whether nothing tells a signed counter from a number that another implementation drew: the fields beside it are not those
+ * that it was made for, and the host neither signs its headers nor refuses all counters of others.
+ */
+export function mayBeAnyNumber(station: Station, { counter, origin, ...fields }: Heard): boolean {
+  if (origin === undefined || station.signsHeader || station.strictReplay) return false;
+  return isSigned(counter) && !isUnchanged(fields, origin.fields);
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */
@@ -290,7 +339,7 @@ function isTimeOfDay(counter: bigint): boolean {
   return counter >= 1_577_836_800_000_000n && counter < 4_102_444_800_000_000n;
 }
 
-function isUnchanged(heard: Heard, origin: Fields): boolean {
+function isUnchanged(heard: Fields, origin: Fields): boolean {
   const { advbase, advskew, demote } = heard;
   return advbase === origin.advbase && advskew === origin.advskew && demote === origin.demote;
 }
@@ -321,7 +370,7 @@ export function remember(station: Station, heard: Heard): void {
   const isInStep = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   memory.accepted(heard);
   // A signed counter does not tell whose it is.
-  if (origin !== undefined && isInStep && !isSigned(heard.counter)) learn(memory, origin.host, us, heard);
+  if (origin !== undefined && isInStep && !isSigned(heard.counter)) memory.learn(origin, heard.receivedUs);
   if (us > memory.greatestUs && isCounted(station, memory, heard)) memory.greatestUs = us;
   memory.note(us, heard.receivedUs);
 }
@@ -331,22 +380,5 @@ function isCounted(station: Station, memory: Memory, heard: Heard): boolean {
   const { counter, origin } = heard;
   if (station.strictReplay) return true;
   if (isSigned(counter)) return origin !== undefined && isUnchanged(heard, origin.fields);
-  if (origin === undefined || memory.hosts.get(origin.host)?.isKnown !== true) return false;
-  return !station.made.isBesideAnother(origin);
-}
-
-/** A host is known for certain when three times two counters of it are as far apart as their times of receipt. */
-function learn(memory: Memory, host: number, us: Micros, { receivedUs: atUs }: Heard): void {
-  const known = memory.hosts.get(host);
-  if (known === undefined) {
-    memory.hosts.set(host, { us, atUs, inStep: 0, isKnown: false });
-    return;
-  }
-  if (us <= known.us) return;
-  const passed = atUs - known.atUs;
-  const advanced = us - known.us;
-  if (passed > 20_000 && advanced > 0.6 * passed && advanced < 1.6 * passed) known.inStep++;
-  known.us = us;
-  known.atUs = atUs;
-  known.isKnown = known.inStep >= 3;
+  return origin !== undefined && !origin.isBesideAnother && memory.isKnown(origin.host);
 }

@@ -33,6 +33,16 @@ interface Situation {
   readonly mayPreempt: boolean;
 }
 
+/** The state that an advertisement demands. */
+interface Due {
+  /** undefined: it depends on more than the advertisement. */
+  readonly state: VirtualHostState | undefined;
+  readonly was: VirtualHostState;
+  readonly key: string;
+  readonly own: Settings;
+  readonly other: Heard;
+}
+
 interface Rule {
   readonly from: VirtualHostState;
   readonly to: VirtualHostState;
@@ -214,7 +224,7 @@ export class Rules {
     } else if (cause.kind === "repeated") heard = this.#hearRepeated(station, cause, effects);
     // Where a demotion ends with one of several, those before it were heard with the demotion.
     const isEither = heard.length > 1 && effects.some(({ kind }) => kind === "demotion");
-    const dues = isEither ? [] : heard.map((other) => this.#due(station, cause, other));
+    const dues = isEither ? [] : this.#dues(station, cause, heard);
     let states = NONE;
     for (const effect of effects)
       if (effect.kind === "transition") {
@@ -290,7 +300,7 @@ export class Rules {
   /** Checks that an advertisement which waited demanded nothing when it arrived. */
   #checkWait(station: Station, cause: Cause, other: Heard): void {
     if (other.receivedUs <= station.changedUs) return;
-    const { state, was, key, own } = this.#due(station, cause, other, other.receivedUs);
+    const { state, was, key, own } = this.#due(station, cause, other, { atUs: other.receivedUs });
     if (state !== undefined && state !== was)
       throw new Violation(
         "cause",
@@ -298,14 +308,43 @@ export class Rules {
       );
   }
 
-  /** The state that an advertisement demands, if it alone decides. */
-  #due(station: Station, cause: Cause, other: Heard, atUs = station.us) {
+  /**
+   * What the advertisements of an event demand, by virtual host: they are heard one after the other, so that each finds the
+   * state that those before it have left. Where one leaves it open, those after it do too.
+   */
+  #dues(station: Station, cause: Cause, heard: readonly Heard[]): readonly Due[] {
+    const dues: Due[] = [];
+    for (const other of heard) {
+      const at = dues.findIndex(({ key }) => key === other.key);
+      const before = dues[at];
+      if (before !== undefined && before.state === undefined) continue;
+      const due = this.#due(station, cause, other, { before });
+      if (before === undefined) dues.push(due);
+      else dues[at] = due;
+    }
+    return dues;
+  }
+
+  /**
+   * The state that an advertisement demands, if it alone decides.
+   *
+   * @param before what those before it demand that were heard in the same event
+   */
+  #due(
+    station: Station,
+    cause: Cause,
+    other: Heard,
+    { atUs = station.us, before }: { readonly atUs?: Micros; readonly before?: Due | undefined } = {},
+  ): Due {
     const { key } = other;
     const was = station.states.get(key) ?? "INIT";
     const own = station.settings(key);
     const mayPreempt = this.#mayPreempt(station, key, atUs);
     const situation = { station, key, cause, own, other, silentSinceUs: 0, mayPreempt };
-    return { state: dueState(situation, was), was, key, own, other };
+    const state = before?.state ?? was;
+    const tookOver = state === "MASTER" && was !== "MASTER";
+    const hasLease = tookOver || (station.leases.get(key) ?? 0) > station.us;
+    return { state: dueState(situation, state, hasLease), was, key, own, other };
   }
 
   #checkTransition(
@@ -378,6 +417,7 @@ export class Rules {
 function dueState(
   { station, key, own, other, mayPreempt }: Situation,
   was: VirtualHostState,
+  hasLease: boolean,
 ): VirtualHostState | undefined {
   if (other === undefined || was === "INIT") return undefined;
   if (was === "BACKUP") {
@@ -392,7 +432,7 @@ function dueState(
   // A host that leaves stops when it hears a successor; without a lease the state depends on more than this.
   if (station.isLeaving(key)) return "INIT";
   if (station.givesWay(key)) return isBowOut(other) ? "MASTER" : "BACKUP";
-  if ((station.leases.get(key) ?? 0) <= station.us) return undefined;
+  if (!hasLease) return undefined;
   if (isBowOut(other)) return "MASTER";
   if (other.intervalUs !== own.intervalUs || other.demote !== own.demote)
     return other.demote < own.demote || (other.demote === own.demote && other.intervalUs < own.intervalUs)

@@ -36,6 +36,8 @@ export interface LastSaid {
   readonly us: Micros;
   readonly advbase: number;
   readonly advskew: number;
+  /** How many advertisements the host had heard by then. */
+  readonly heardCount: number;
 }
 
 /** An advertisement that the core has made. */
@@ -111,6 +113,8 @@ export class Station implements Plugged {
   /** carp interfaces that have not left yet. */
   readonly #leaving = new Set<string>();
   readonly #givingWay = new Set<string>();
+  /** How many advertisements it has heard. */
+  heardCount = 0;
   /** How often its settings may have changed. */
   settingsChanges = 0;
   /** When its settings or a state last changed, on its clock. */
@@ -266,6 +270,7 @@ export class Station implements Plugged {
       us: timeOf(counter),
       advskew: bytes[message + 2] as number,
       advbase: bytes[message + 5] as number,
+      heardCount: this.heardCount,
     };
     for (const { key, configuration } of this.virtualHosts.with(bytes[message + 1] as number)) {
       if (configuration.carpdev !== carpdev) continue;
@@ -430,7 +435,7 @@ export class Station implements Plugged {
       own = new RecentCounters();
       this.ownCounters.set(key, own);
     }
-    own.add(counter);
+    own.add(counter, this.us);
   }
 
   #left(name: string): void {

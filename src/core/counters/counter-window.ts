@@ -76,7 +76,7 @@ export class CounterWindow {
 
   /**
    * @param floorUs no engine of this host has sent a greater time before this one
-   * @param changed called when the state has to be saved: a host became known, or the first counter
+   * @param changed called when the state has to be saved: a host became known, or is no longer; or the first counter
    */
   constructor(saved: WindowState | undefined, floorUs: bigint, changed: () => void) {
     this.#floorUs = floorUs;
@@ -200,7 +200,7 @@ export class CounterWindow {
 
   #believeOther(counter: bigint): CounterVerdict {
     this.#countingOn.noteOther(counter);
-    this.#hosts.doubt(counter);
+    if (this.#hosts.doubt(counter)) this.#changed();
     return {};
   }
 

@@ -43,21 +43,24 @@ export class CountingOn {
     if (this.#ours.length > REMEMBERED_OURS) this.#ours.shift();
   }
 
-  /** Whether the counter goes on by a small step from another implementation's. */
+  /**
+   * Whether the counter goes on by a small step from another implementation's, and is none of ours that is known. One that
+   * counts on past a counter of ours, of which it has not heard, makes that one, too: one advertisement of many.
+   */
   fromOthers(counter: bigint, isOurTag: (tag: number) => boolean): boolean {
     return this.#others.some((run) => {
       if (!goesOn(counter, run)) return false;
       const reading = readCounter(run.last);
       // Its host may have become known since: then it was one of ours.
-      return reading === undefined || (reading.format === "time" && !isOurTag(reading.tag));
+      const isFromOther = reading === undefined || (reading.format === "time" && !isOurTag(reading.tag));
+      return isFromOther && !this.#isOurs(Number(counter));
     });
   }
 
   /** Whether the counter goes on by a small step from a counter of ours, and is none of ours that is known. */
   fromOurs(counter: bigint): boolean {
     const us = Number(counter);
-    const at = this.#placeOf(us);
-    return this.#ours[at] !== us && (this.#ours[at - 1] ?? 0) > us - DISTANCE;
+    return !this.#isOurs(us) && (this.#ours[this.#placeOf(us) - 1] ?? 0) > us - DISTANCE;
   }
 
   /**
@@ -66,6 +69,10 @@ export class CountingOn {
    */
   leadsToOthers(counter: bigint): boolean {
     return this.#others.some(({ first }) => counter < first && counter > first - TAGS);
+  }
+
+  #isOurs(us: number): boolean {
+    return this.#ours[this.#placeOf(us)] === us;
   }
 
   /** The place of the first of our counters that is not below this one. */

@@ -67,6 +67,8 @@ export class KnownHosts {
   /**
    * Another implementation sent this counter: a host that was known by one counter close to it is that one,
    * which counts by one.
+   *
+   * @returns whether that was so: it is no longer known
    */
   doubt(counter: bigint): boolean {
     for (const [tag, us] of this.#provisional) {

@@ -64,7 +64,8 @@ export class OwnCounters {
   #signed: Signed | undefined;
   /** How often a counter of ours came back from another host. */
   #collisions = 0;
-  #skip = 0n;
+  /** By how much the next signed counter is to differ from one that another host made, too; undefined: it need not. */
+  #skip: bigint | undefined;
   /** The greatest counter sent: those of the two formats are not in the order of their times. */
   #greatestSent = 0n;
   /** The latest counters sent, and when each was. */
@@ -149,13 +150,13 @@ export class OwnCounters {
   #nextSigned(fields: HeaderFields, reachedUs: bigint): bigint | undefined {
     const former = this.#signed;
     const present = unitAt(reachedUs > EARLIEST_SIGNED_US ? reachedUs : EARLIEST_SIGNED_US);
-    if (former?.unit === present && this.#skip === 0n && areEqualFields(former.fields, fields))
+    if (former?.unit === present && this.#skip === undefined && areEqualFields(former.fields, fields))
       return former.counter;
     const after = unitAt(this.#lastUs) + 1n;
-    const unit = (present > after ? present : after) + this.#skip;
+    const unit = (present > after ? present : after) + (this.#skip ?? 0n);
     const counter = signedCounter(unit, fields);
     if (counter === undefined) return undefined;
-    this.#skip = 0n;
+    this.#skip = undefined;
     const startUs = unitStartUs(unit);
     // What is sent keeps pace with the time that passes, from here on.
     if (startUs > this.#reachedUs) this.#reachedUs = startUs;
@@ -179,11 +180,18 @@ export class OwnCounters {
 
   /**
    * A counter of ours came from another host, which counts in the same units and had the same header. The
-   * next one is later by three bits of the tag: the other host's tag differs in some.
+   * next one is later by three bits of the tag: the other host's tag differs in some. Only a counter that is made so and
+   * collides again takes the next three.
    */
   collided(tag: number): void {
+    if (this.willDiffer) return;
     this.#skip = BigInt((tag >> (3 * (this.#collisions++ % 3))) & 7);
     this.#signed = undefined;
+  }
+
+  /** Whether the next signed counter differs from one that collided. */
+  get willDiffer(): boolean {
+    return this.#skip !== undefined;
   }
 
   /** Forgets the counters sent before this time. */

@@ -71,6 +71,11 @@ export class VirtualHostCounters {
     this.#own.collided(tag);
   }
 
+  /** Whether that is so, and the next one is still to be made. */
+  get willDiffer(): boolean {
+    return this.#own.willDiffer;
+  }
+
   /** Judges the counter of an advertisement with a valid digest. @returns why it is refused */
   refusal(heard: Heard, reader: Reader): string | undefined {
     const verdict = this.#window.judge(heard, reader);

@@ -25,7 +25,8 @@ export class Answers {
   #answeredCounter: bigint | undefined;
   /** When the last announcement about the counter answered last was made, by family. */
   readonly #announcedUs = new Map<Family, Micros>();
-  #staleAnsweredUs: Micros[] = [];
+  #staleAnsweredUs: Micros = Number.NEGATIVE_INFINITY;
+  #collisionsUs: Micros[] = [];
   /** When another master was last answered. */
   #contestedUs: Micros = Number.NEGATIVE_INFINITY;
 
@@ -58,13 +59,18 @@ export class Answers {
   /**
    * Whether an advertisement with an old counter may be answered now: once an interval, so that a host whose
    * counters are behind can get ahead of ours.
-   *
-   * @param collides the counter is our own latest signed one: several answers may be needed
    */
-  allowStale(intervalUs: Micros, nowUs: Micros, collides: boolean): boolean {
-    this.#staleAnsweredUs = this.#staleAnsweredUs.filter((us) => nowUs - us < intervalUs);
-    if (this.#staleAnsweredUs.length >= (collides ? MAX_ANSWERS_TO_COLLISIONS : 1)) return false;
-    this.#staleAnsweredUs.push(nowUs);
+  allowStale(intervalUs: Micros, nowUs: Micros): boolean {
+    if (nowUs - this.#staleAnsweredUs < intervalUs) return false;
+    this.#staleAnsweredUs = nowUs;
+    return true;
+  }
+
+  /** Whether an advertisement with our own latest signed counter may be answered now: several answers may be needed. */
+  allowCollision(intervalUs: Micros, nowUs: Micros): boolean {
+    this.#collisionsUs = this.#collisionsUs.filter((us) => nowUs - us < intervalUs);
+    if (this.#collisionsUs.length >= MAX_ANSWERS_TO_COLLISIONS) return false;
+    this.#collisionsUs.push(nowUs);
     return true;
   }
 

@@ -131,12 +131,13 @@ export class Mastership {
     this.#grantLease();
   }
 
-  /**
-   * An advertisement did not leave. A takeover's lease was granted for its first advertisement: it is taken
-   * back. Any other lease may expire before the next advertisement is due: the timer fires then, to give way.
-   */
-  advertisementFailed(): void {
+  /** An advertisement did not leave. A takeover's lease was granted for its first one: it is taken back. */
+  takeBackLease(): void {
     if (!this.#lease.isRenewed) this.#emitLease(0);
+  }
+
+  /** An advertisement did not leave. The lease may expire before the next one is due: the timer fires then, to give way. */
+  advertisementFailed(): void {
     const expiredUs = this.#lease.untilUs + MILLISECOND;
     if (expiredUs < this.#advertiseAtUs) this.#arm(expiredUs);
   }
@@ -193,15 +194,14 @@ export class Mastership {
     if (own === undefined || own === heard.source || comparePrecedence(own, heard.source) === 0) return false;
     const { tag, signed } = owner.counterStyle;
     const { intervalUs } = says();
-    const collides = signed && heard.counter === counters.lastSent;
-    const isAllowed = this.#answers.allowStale(intervalUs, now.us, collides);
-    if (!collides) return isAllowed;
-    const laterUs = now.us + intervalUs / MAX_ANSWERS_AN_INTERVAL;
-    // In a crowd no answers may be left: the next advertisement makes the difference, and comes soon.
-    if (!isAllowed && laterUs >= this.#advertiseAtUs) return false;
+    if (!signed || heard.counter !== counters.lastSent) return this.#answers.allowStale(intervalUs, now.us);
+    // Where the limit of answers is reached, the one that differs is still to come: further copies take none of its answers.
+    if (counters.willDiffer) return true;
     counters.collided(tag);
-    if (!isAllowed) this.#arm(laterUs);
-    return isAllowed;
+    if (this.#answers.allowCollision(intervalUs, now.us)) return true;
+    // In a crowd no answers may be left: the next advertisement makes the difference, and comes soon.
+    this.#arm(Math.min(this.#advertiseAtUs, now.us + intervalUs / MAX_ANSWERS_AN_INTERVAL));
+    return false;
   }
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */

@@ -294,7 +294,9 @@ export class VirtualHost {
 
   /** An advertisement did not leave. */
   advertisementFailed(): void {
-    if (this.#state === "MASTER" && !this.#leaving) this.#mastership.advertisementFailed();
+    if (this.#state !== "MASTER") return;
+    this.#mastership.takeBackLease();
+    if (!this.#leaving) this.#mastership.advertisementFailed();
   }
 
   /** advbase, advskew or demotion changed. @param atOnce advertise the change now */

@@ -17,7 +17,7 @@ import {
   transitions,
   World,
 } from "./driver.ts";
-import { advertisement, said } from "./peer.ts";
+import { advertisement, bowOut, said } from "./peer.ts";
 
 const DOWN: InterfaceChange = { up: false };
 
@@ -28,6 +28,26 @@ const ways = [
 ] as const;
 
 const givesWay = (station: Station) => station.set("carp0", { state: "backup" });
+
+it("a MASTER that leaves when nothing of it has left the host yet gives its lease up as soon as that is known", () => {
+  const { host, now } = backup();
+  host.handle({ kind: "frame", carpdev: "eth0", receivedUs: now.us, bytes: bowOut() }, now);
+  // The advertisement of the takeover waits for the device.
+  assert.equal(only(host.shutdown(now), "advertise").length, 1);
+  const failed = {
+    kind: "advertised",
+    interface: "carp0",
+    vhid: 1,
+    leftUs: now.us,
+    left: [],
+    error: "ENOBUFS",
+  } as const;
+  const leases = only(host.handle(failed, now), "lease");
+  assert.deepEqual(
+    leases.map(({ vhid, untilUs }) => ({ vhid, untilUs })),
+    [{ vhid: 1, untilUs: 0 }],
+  );
+});
 
 for (const { title, leave, to, timers } of [
   ...ways.map((way) => ({ ...way, to: "INIT", timers: [] })),

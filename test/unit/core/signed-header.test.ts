@@ -5,7 +5,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
-import { readCounter, signedCounter, unitAt } from "../../../src/core/counters/counter-format.ts";
+import {
+  readCounter,
+  SIGNED_UNIT_US,
+  signedCounter,
+  unitAt,
+} from "../../../src/core/counters/counter-format.ts";
 import { backup, logged, master, SECOND, Segment, Station, transitions, World } from "./driver.ts";
 import { advertisement, type Said, said } from "./peer.ts";
 
@@ -286,6 +291,24 @@ describe("hosts with and without signed_header", () => {
         }
       assert.deepEqual([refusals(a), refusals(b)], [0, 0]);
     });
+
+  it("differ after a collision also when it is heard several times and no more answers are left", () => {
+    const station = signing(master());
+    // So many that all answers of this interval are given.
+    for (let n = 1n; n <= 9n; n++)
+      station.hear(advertisement({ counter: n, source: `10.0.0.${50n + n}`, advskew: 200 }));
+    const usOf = (counter = 0n) => readCounter(counter)?.us ?? 0n;
+    let latest = said(station.take()).at(-1)?.counter ?? 0n;
+    for (const tagBits of [2n, 0n, 0n, 2n]) {
+      // Over each family, and from a host that has not heard the others yet.
+      for (let copies = 0; copies < 3; copies++)
+        station.hear(advertisement({ counter: latest, source: PEER }));
+      station.world.run(SECOND / 8);
+      const next = said(station.take()).at(-1)?.counter;
+      assert.equal(usOf(next) - usOf(latest), (1n + tagBits) * SIGNED_UNIT_US);
+      latest = next ?? 0n;
+    }
+  });
 
   it("end a tie at once when both became MASTER in the same moment, with one source address or two", () => {
     const world = new World();
