@@ -130,8 +130,10 @@ export class CounterWindow {
       return verdict;
     }
     // A host whose clock is behind is known when it has followed ours: until then it is believed.
-    const isNew = isInStep && !this.#countingOn.fromOurs(us) && !this.#countingOn.leadsToOthers(us);
-    if (isNew && this.#hosts.learn(tag, us, heard.receivedUs, clockUs)) {
+    // One that counts on by one makes the tag of every host in turn.
+    const isCountedOn =
+      this.#countingOn.fromOurs(us) || this.#countingOn.leadsToOthers(us) || this.#isFromOthers(us, own);
+    if (isInStep && !isCountedOn && this.#hosts.learn(tag, us, heard.receivedUs, clockUs)) {
       this.#changed();
       return this.#judgeOurs(heard, us, defence);
     }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CounterWindow } from "../../../src/core/counters/counter-window.ts";
 import { CountingOn } from "../../../src/core/counters/counting-on.ts";
 import { OwnCounters } from "../../../src/core/counters/own-counters.ts";
 
@@ -67,6 +68,20 @@ test("of the counters that another implementation may count on from, the latest 
   assert.equal(countingOn.fromOurs(counter(2999) + 256n), false);
   assert.equal(countingOn.fromOurs(counter(2488) + 255n), true);
   assert.equal(countingOn.fromOurs(counter(2487) + 1n), false);
+});
+
+test("a host that counts by one is not taken for ours when it comes by a tag after as long as its counters say", () => {
+  const window = new CounterWindow(undefined, -1n, () => {});
+  const reader = { defence: { strict: false, signed: false }, tag: 4, clockUs: EPOCH_US + 3600e6 };
+  const hear = (counter: bigint, seconds: number) => {
+    const heard = { ...FIELDS, family: 4, source: "10.0.0.2", counter, receivedUs: seconds * 1e6 } as const;
+    assert.deepEqual(Object.keys(window.judge(heard, reader)).includes("refusal"), false);
+  };
+  const first = (BigInt(EPOCH_US) / 256n) * 256n + 9n;
+  const second = first + 256n * 3_906_250n; // 1000 s
+  hear(first, 0);
+  for (let n = 3; n >= 0; n--) hear(second - BigInt(n), 1000 - 10 * n);
+  assert.deepEqual(window.state?.hosts ?? [], []);
 });
 
 test("counters of ours may be noted in any order", () => {
