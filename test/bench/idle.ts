@@ -14,8 +14,8 @@ import { reportOf, start } from "./program.ts";
 const PROCESSOR_LIMIT_PERCENT = 0.1;
 const MEMORY_LIMIT_MB = 60;
 const ADVERTISEMENTS_AN_HOUR = 3600;
-/** About what an idle engine touches. */
-const COLD_MB = 4;
+/** About the memory of an engine: with less, a machine that maps it anew after a while may not show that. */
+const COLD_MB = 20;
 
 export default async function idle(words: readonly string[]): Promise<Line[]> {
   const seconds = Number(words.find((word) => /^\d+s$/.test(word))?.slice(0, -1) ?? 30);
