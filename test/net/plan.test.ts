@@ -81,8 +81,8 @@ class Pair {
   ): Promise<number> {
     const ping = this.client.startPing("10.0.0.1", { intervalMs: PING_MS });
     await ping.waitForReply();
-    await begin();
-    await ping.waitForLoss();
+    // It may be over before the hosts have told what they became.
+    await Promise.all([ping.waitForLoss(), begin()]);
     await ping.waitForReply();
     const { longestGapMs } = await ping.stop();
     await end();
