@@ -5,7 +5,7 @@
  */
 
 import type { Effect } from "../core/effect.ts";
-import type { Timer, VirtualHostTimer } from "../core/event.ts";
+import type { VirtualHostTimer } from "../core/event.ts";
 import type { Micros } from "../core/model.ts";
 import type { Clock, Wire } from "../kernel/kernel.ts";
 import type { Timers } from "./timers.ts";
@@ -33,12 +33,12 @@ export class Waiting {
     this.#options = options;
   }
 
-  /** Those that repeat this frame wait from now on. */
+  /** Advertisements that repeat this frame wait from now on. */
   add({ carpdev, timer, waitUs }: Fold): void {
     this.#folds.set(timer, { carpdev, waitUs });
   }
 
-  /** None waits any more. */
+  /** No advertisement waits any more. */
   end(): void {
     this.#folds.clear();
   }
@@ -47,21 +47,24 @@ export class Waiting {
    * A master-down timer is due: puts it off, and all others that are due soon, by what has arrived since; or has what waits
    * handled, before a master is declared down.
    */
-  masterDown(timer: Timer): void {
+  masterDown(timer: VirtualHostTimer): void {
     const nowUs = this.#options.clock.now().us;
     if (nowUs - this.#handledUs < HANDLED_WITHIN_US && this.#putOff(timer)) return;
     this.#handledUs = nowUs;
     this.#options.wire.drain();
   }
 
-  /** @returns whether it has put this one off */
-  #putOff(due: Timer): boolean {
-    const { wire, timers } = this.#options;
-    let isPutOff = false;
-    for (const [timer, { carpdev, waitUs }] of this.#folds) {
-      const latestUs = wire.latest(carpdev, timer.vhid);
-      if (latestUs !== undefined && timers.putOff(timer, latestUs + waitUs) && timer === due) isPutOff = true;
-    }
-    return isPutOff;
+  /** Puts this timer off, and then all others: the next ones that are due would cost another look at all. */
+  #putOff(due: VirtualHostTimer): boolean {
+    if (!this.#putOffOne(due)) return false;
+    for (const timer of this.#folds.keys()) this.#putOffOne(timer);
+    return true;
+  }
+
+  #putOffOne(timer: VirtualHostTimer): boolean {
+    const fold = this.#folds.get(timer);
+    if (fold === undefined) return false;
+    const latestUs = this.#options.wire.latest(fold.carpdev, timer.vhid);
+    return latestUs !== undefined && this.#options.timers.putOff(timer, latestUs + fold.waitUs);
   }
 }

@@ -66,11 +66,8 @@ export class OwnCounters {
   #collisions = 0;
   /** By how much the next signed counter is to differ from one that another host made, too; undefined: it need not. */
   #skip: bigint | undefined;
-  /** The greatest counter sent: those of the two formats are not in the order of their times. */
-  #greatestSent = 0n;
-  /** The latest counters sent, and when each was. */
-  readonly #sent: bigint[] = [];
-  readonly #sentAtUs: Micros[] = [];
+  /** The latest counters sent, and when. */
+  readonly #sent = new Map<bigint, Micros>();
 
   /** @param floor the time of every counter sent will be greater than this */
   constructor(floor: bigint, now: Instant) {
@@ -95,7 +92,7 @@ export class OwnCounters {
 
   /** Whether one of the latest advertisements sent has this counter. */
   has(counter: bigint): boolean {
-    return counter <= this.#greatestSent && this.#sent.includes(counter);
+    return this.#sent.has(counter);
   }
 
   /**
@@ -110,13 +107,9 @@ export class OwnCounters {
     this.#reachedUs = reachedUs;
     this.#reachedAtUs = now.us;
     const counter = (signed && this.#nextSigned(fields, reachedUs)) || this.#nextTagged(tag, reachedUs);
-    if (counter !== this.#lastSent) {
-      this.#lastSent = counter;
-      if (counter > this.#greatestSent) this.#greatestSent = counter;
-      this.#sent.push(counter);
-      this.#sentAtUs.push(now.us);
-    } else this.#sentAtUs[this.#sent.length - 1] = now.us;
-    if (this.#sent.length % FORGOTTEN_TOGETHER === 0) this.#forget(now.us - COMES_BACK_WITHIN_US);
+    this.#lastSent = counter;
+    this.#sent.set(counter, now.us);
+    if (this.#sent.size % FORGOTTEN_TOGETHER === 0) this.#forget(now.us - COMES_BACK_WITHIN_US);
     return counter;
   }
 
@@ -196,10 +189,10 @@ export class OwnCounters {
 
   /** Forgets the counters sent before this time. */
   #forget(beforeUs: Micros): void {
-    const most = this.#sent.length - LEAST_REMEMBERED;
-    let forgotten = 0;
-    while (forgotten < most && (this.#sentAtUs[forgotten] ?? 0) < beforeUs) forgotten++;
-    this.#sent.splice(0, forgotten);
-    this.#sentAtUs.splice(0, forgotten);
+    if (this.#sent.size <= LEAST_REMEMBERED) return;
+    for (const [oldest, sentAtUs] of this.#sent) {
+      if (sentAtUs >= beforeUs || this.#sent.size <= LEAST_REMEMBERED) return;
+      this.#sent.delete(oldest);
+    }
   }
 }

@@ -9,13 +9,16 @@ const SECOND = 1_000_000;
 const WAIT_US = 3 * SECOND;
 
 function waiting(vhids: readonly number[]) {
-  const state = { nowUs: 100 * SECOND, drained: 0 };
+  const state = { nowUs: 100 * SECOND, drained: 0, looks: 0 };
   const latest = new Map<number, number>();
   const armed = new Map<VirtualHostTimer, number>();
   const all = new Waiting({
     clock: { now: () => ({ us: state.nowUs, epochUs: 0 }) },
     wire: {
-      latest: (carpdev, vhid) => (carpdev === "eth0" ? latest.get(vhid) : undefined),
+      latest: (carpdev, vhid) => {
+        state.looks++;
+        return carpdev === "eth0" ? latest.get(vhid) : undefined;
+      },
       drain: () => {
         state.drained++;
         latest.clear();
@@ -68,4 +71,11 @@ test("everything is handled before a master is declared down that nothing was he
   latest.set(2, state.nowUs);
   all.masterDown(second);
   assert.equal(state.drained, 3);
+});
+
+test("many timers that nothing has put off do not look at all of each other", () => {
+  const { all, timers, state } = waiting(Array.from({ length: 250 }, (_, n) => n + 1));
+  for (const timer of timers) all.masterDown(timer);
+  assert.equal(state.drained, 250);
+  assert.ok(state.looks < 250);
 });
