@@ -14,32 +14,34 @@ const MAX_HEARD = 32;
 
 interface Heard {
   readonly intervalUs: Micros;
-  readonly atUs: Micros;
+  readonly untilUs: Micros;
 }
 
 export class QuickPeers {
-  /** Intervals, each shorter than the ones heard after it; the last one was heard last. */
+  /** The intervals that are the shortest one now or later: each is longer than the one before it, and remembered longer. */
   readonly #heard: Heard[] = [];
 
   heard(intervalUs: Micros, atUs: Micros): void {
-    while ((this.#heard.at(-1)?.intervalUs ?? 0) >= intervalUs) this.#heard.pop();
-    const last = this.#heard.at(-1);
+    const untilUs = atUs + Math.max(REMEMBERED_US, REMEMBERED_INTERVALS * intervalUs);
+    let from = this.#heard.length;
+    while (from > 0 && (this.#heard[from - 1]?.intervalUs ?? 0) >= intervalUs) from--;
+    let to = from;
+    while (to < this.#heard.length && (this.#heard[to]?.untilUs ?? 0) <= untilUs) to++;
+    this.#heard.splice(from, to - from, { intervalUs, untilUs });
+    if (this.#heard.length <= MAX_HEARD) return;
     // A shorter one than was heard makes the lease shorter, which is safe.
-    if (last !== undefined && this.#heard.length >= MAX_HEARD)
-      this.#heard[this.#heard.length - 1] = { ...last, atUs };
-    else this.#heard.push({ intervalUs, atUs });
+    const [shorter, longer] = this.#heard.splice(-2);
+    if (shorter !== undefined && longer !== undefined)
+      this.#heard.push({ intervalUs: shorter.intervalUs, untilUs: longer.untilUs });
   }
 
   /** The shortest interval that is remembered; undefined: none. */
   shortestUs(nowUs: Micros): Micros | undefined {
-    for (;;) {
-      const [first] = this.#heard;
-      if (first === undefined) return undefined;
-      const { intervalUs, atUs } = first;
-      if (nowUs - atUs < Math.max(REMEMBERED_US, REMEMBERED_INTERVALS * intervalUs)) return intervalUs;
-      // Those after it were heard later and are longer: they are remembered longer.
+    for (let first = this.#heard[0]; first !== undefined; first = this.#heard[0]) {
+      if (nowUs < first.untilUs) return first.intervalUs;
       this.#heard.shift();
     }
+    return undefined;
   }
 
   forget(): void {

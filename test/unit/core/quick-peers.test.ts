@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { QuickPeers } from "../../../src/core/election/quick-peers.ts";
 import { master, SECOND } from "./driver.ts";
 import { advertisement } from "./peer.ts";
@@ -41,6 +42,45 @@ describe("a peer that advertised a shorter interval", () => {
     assert.equal(peers.shortestUs(59 * SECOND), 1 * SECOND);
     assert.equal(peers.shortestUs(60 * SECOND), 2 * SECOND);
     assert.equal(peers.shortestUs(90 * SECOND), undefined);
+  });
+
+  it("does not make a slower one be forgotten, which is remembered longer", () => {
+    const peers = new QuickPeers();
+    peers.heard(62 * SECOND, 0);
+    peers.heard(1 * SECOND, 20 * SECOND);
+    peers.heard(2 * SECOND, 21 * SECOND);
+    assert.equal(peers.shortestUs(79 * SECOND), 1 * SECOND);
+    assert.equal(peers.shortestUs(80 * SECOND), 2 * SECOND);
+    assert.equal(peers.shortestUs(81 * SECOND), 62 * SECOND);
+    assert.equal(peers.shortestUs(247 * SECOND), 62 * SECOND);
+    assert.equal(peers.shortestUs(248 * SECOND), undefined);
+  });
+
+  it("is the shortest that is remembered, or a shorter one where more than 32 are to be", () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({ s: fc.integer({ min: 1, max: 255 }), afterS: fc.integer({ min: 0, max: 30 }) }),
+          {
+            maxLength: 200,
+          },
+        ),
+        (all) => {
+          const peers = new QuickPeers();
+          const untilUs = new Map<number, number>();
+          let us = 0;
+          for (const { s, afterS } of all) {
+            us += afterS * SECOND;
+            peers.heard(s * SECOND, us);
+            untilUs.set(s, us + Math.max(60, 4 * s) * SECOND);
+            const shortestS = Math.min(...[...untilUs].flatMap(([each, until]) => (until > us ? each : [])));
+            const remembered = [...untilUs].filter(([, until]) => until > us).length;
+            const found = (peers.shortestUs(us) ?? 0) / SECOND;
+            assert.ok(found === shortestS || (remembered > 32 && found > 0 && found < shortestS));
+          }
+        },
+      ),
+    );
   });
 
   it("is one of any number: only the shortest ones count", () => {
