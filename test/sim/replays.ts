@@ -133,6 +133,8 @@ export class Memory {
   #heard: Heard[] = [];
   /** The greatest time among the counters of ours that this engine has sent, or heard from known hosts. */
   greatestUs: Micros = 0;
+  /** When that was sent or received. */
+  greatestAtUs: Micros = 0;
   /** The greatest time among all counters of ours that this host has sent or accepted, and when. */
   everUs: Micros = 0;
   everAtUs: Micros = 0;
@@ -233,6 +235,13 @@ export class Memory {
     this.#heard = latestFirst.reverse();
   }
 
+  /** Notes a time that counters of ours have reached. */
+  follow(us: Micros, atUs: Micros): void {
+    if (us <= this.greatestUs) return;
+    this.greatestUs = us;
+    this.greatestAtUs = atUs;
+  }
+
   note(us: Micros, atUs: Micros): void {
     if (this.aheadUs(us, atUs) <= 0) return;
     this.everUs = us;
@@ -280,7 +289,7 @@ export function noteSent(
   station.made.note(said, { host: station.id, isOurs: true });
   const memory = station.memory(key);
   const { us } = said;
-  if (us > memory.greatestUs) memory.greatestUs = us;
+  memory.follow(us, station.us);
   if (us > memory.sentUs) memory.sentUs = us;
   memory.note(us, station.us);
 }
@@ -295,9 +304,9 @@ export function dueFor(station: Station, heard: Heard): Due {
   const memory = station.memory(heard.key);
   if (!origin.isOurs) return isRecording || looksLikeOurs(station, memory, heard) ? "either" : "accept";
   const { us } = heard;
-  // A stalled engine reads what came before it sent the greatest counter.
-  const stalledUs = Math.ceil(1.05 * (station.us - heard.receivedUs));
-  const isOld = memory.greatestUs - us >= WINDOW_US + stalledUs;
+  // A stalled engine reads what came before it sent the greatest counter. The sender may be behind by more than the time
+  // that has passed since: it did not hear this host.
+  const isOld = memory.greatestUs - us >= WINDOW_US && heard.receivedUs >= memory.greatestAtUs;
   const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {
     if (isSigned(heard.counter) && !isUnchanged(heard, origin.fields)) return "refuse";
@@ -312,6 +321,7 @@ export function dueFor(station: Station, heard: Heard): Due {
   }
   const isOwn = origin.host === station.id;
   if (isNew && !isOwn) return "accept";
+  const stalledUs = Math.ceil(1.05 * (station.us - heard.receivedUs));
   const isSaved = isOwn && memory.sentUs - us >= WINDOW_US + SAVED_US + stalledUs;
   const isKnown = isOwn || memory.isKnown(origin.host);
   return (isSaved || (isOld && isKnown)) && !origin.isBesideAnother ? "refuse" : "either";
@@ -371,7 +381,7 @@ export function remember(station: Station, heard: Heard): void {
   memory.accepted(heard);
   // A signed counter does not tell whose it is.
   if (origin !== undefined && isInStep && !isSigned(heard.counter)) memory.learn(origin, heard.receivedUs);
-  if (us > memory.greatestUs && isCounted(station, memory, heard)) memory.greatestUs = us;
+  if (isCounted(station, memory, heard)) memory.follow(us, heard.receivedUs);
   memory.note(us, heard.receivedUs);
 }
 
