@@ -31,6 +31,8 @@ export class Loop {
       // A late engine must handle every frame that has arrived before it declares a master down. An advertise
       // timer does not wait for frames of other hosts.
       if (timer.kind === "master-down" && this.#timers.isDue(timer)) waiting.masterDown(timer);
+      // A successor's advertisement may have arrived: an announcement behind it would lead switches back to this host.
+      if (timer.kind === "announce" && this.#timers.isDue(timer)) adapters.wire.drain();
       if (this.#timers.take(timer)) this.handle({ kind: "timer", timer });
     });
     const waiting = new Waiting({ clock: adapters.clock, wire: adapters.wire, timers: this.#timers });

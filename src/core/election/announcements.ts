@@ -17,8 +17,12 @@ export interface Part {
 /** A takeover's announcement is repeated after this many further advertisements. */
 const ADVERTISEMENTS_TO_SECOND = 2;
 
-/** A master that still answered has heard of the takeover by then. */
-const UNTIL_HEARD_US: Micros = 20 * MILLISECOND;
+/**
+ * When all addresses are announced once more, after the first advertisement of a takeover from a master that still
+ * answered: soon, because clients are without an answer while that one's last packets mislead a switch; and when the
+ * slowest master has heard of the takeover.
+ */
+const AFTER_RELIEF_US: readonly Micros[] = [3 * MILLISECOND, 20 * MILLISECOND];
 
 const NEVER: Micros = Number.POSITIVE_INFINITY;
 
@@ -51,8 +55,10 @@ export class Announcements {
   /** Index of the address that is the next one in the period. */
   #at = 0;
   #dueUs: Micros = NEVER;
-  /** When all addresses are announced once more, shortly after a takeover. */
-  #soonUs: Micros = NEVER;
+  /** When the first advertisement left that relieved a master. */
+  #relievedUs: Micros = NEVER;
+  /** Announcements since then. */
+  #sinceRelief = 0;
   #armedUs: Micros = NEVER;
 
   constructor(events: AnnouncementEvents) {
@@ -64,10 +70,10 @@ export class Announcements {
     this.#toNext = ADVERTISEMENTS_TO_SECOND;
   }
 
-  /** The host took over from a master that still answered, and has announced all addresses. */
-  relieved(nowUs: Micros): void {
-    this.tookOver();
-    this.#soonUs = nowUs + UNTIL_HEARD_US;
+  /** The first advertisement has left of a takeover from a master that still answered. */
+  relieved(leftUs: Micros): void {
+    this.#relievedUs = leftUs;
+    this.#sinceRelief = 0;
     this.#arm();
   }
 
@@ -102,7 +108,7 @@ export class Announcements {
   timer(nowUs: Micros): void {
     this.#armedUs = NEVER;
     if (this.#soonUs <= nowUs) {
-      this.#soonUs = NEVER;
+      while (this.#soonUs <= nowUs) this.#sinceRelief++;
       this.#events.announce();
     }
     if (this.#dueUs <= nowUs) this.#nextPart(nowUs);
@@ -124,7 +130,7 @@ export class Announcements {
   /** The host is MASTER no longer, or leaves. */
   stop(): void {
     this.#toNext = 0;
-    this.#soonUs = NEVER;
+    this.#relievedUs = NEVER;
     this.#stopPace();
     this.#arm();
   }
@@ -132,6 +138,11 @@ export class Announcements {
   #stopPace(): void {
     this.#pace = undefined;
     this.#dueUs = NEVER;
+  }
+
+  /** When all addresses are announced once more, shortly after a takeover. */
+  get #soonUs(): Micros {
+    return this.#relievedUs + (AFTER_RELIEF_US[this.#sinceRelief] ?? NEVER);
   }
 
   #arm(): void {

@@ -62,8 +62,7 @@ export class Mastership {
     this.#relieves = relieves;
     this.advertise(now);
     this.announce();
-    if (relieves) this.#announcements.relieved(now.us);
-    else this.#announcements.tookOver();
+    this.#announcements.tookOver();
     this.paceAnnouncements(now);
     this.#answers.renew();
   }
@@ -127,8 +126,10 @@ export class Mastership {
 
   /** An advertisement left: the lease is renewed from that moment. */
   advertisementLeft(leftUs: Micros): void {
+    const relieves = this.#relieves && !this.#lease.isRenewed;
     this.#lease.renew(leftUs, this.#leaseUs(leftUs));
     this.#grantLease();
+    if (relieves) this.#announcements.relieved(leftUs);
   }
 
   /** An advertisement did not leave. A takeover's lease was granted for its first one: it is taken back. */

@@ -153,9 +153,25 @@ describe("a takeover", () => {
     return times;
   }
 
-  it("from a master that answers is announced once more when that one has heard of it, since its last packets may have misled switches", () => {
-    assert.deepEqual(announcedAfter(bowOut(), SECOND), [0, 20]);
-    assert.deepEqual(announcedAfter(advertisement({ advskew: 100 }), SECOND), [0, 20]);
+  it("from a master that answers is announced once more soon and when that one has heard of it, since its last packets may have misled switches", () => {
+    assert.deepEqual(announcedAfter(bowOut(), SECOND), [0, 3, 20]);
+    assert.deepEqual(announcedAfter(advertisement({ advskew: 100 }), SECOND), [0, 3, 20]);
+  });
+
+  it("is announced no more when the new master leaves before that", () => {
+    for (const leave of [
+      (station: Station) => void station.set("carp0", { state: "backup" }),
+      (station: Station) => void station.set("carp0", { up: false }),
+    ]) {
+      const station = backup({ advskew: 10 });
+      station.sysctl("preempt", 1);
+      station.hear(advertisement({ advskew: 100 }));
+      assert.equal(station.state(), "MASTER");
+      station.take();
+      leave(station);
+      station.world.run(SECOND / 10);
+      assert.deepEqual(only(station.take(), "announce"), []);
+    }
   });
 
   it("from a silent master is announced once", () => {

@@ -59,6 +59,8 @@ function asked(effect: Effect): string | undefined {
   }
 }
 
+const SECOND = 1e6;
+
 class Station {
   readonly host = new Host({ balancing: true });
   /** Number of kernel calls so far that could have failed. */
@@ -71,6 +73,8 @@ class Station {
   #nowUs = 1e9;
   #inCore = false;
   #alarms: { readonly atUs: number; readonly ring: () => void }[] = [];
+  /** What arrives in the socket, and is read when a timer asks for it. */
+  readonly arrived: Uint8Array[] = [];
   /** The counters of the advertisements that were sent or refused, by vhid, in order. */
   readonly counters = new Map<number, bigint[]>();
   readonly #failing: number;
@@ -102,6 +106,10 @@ class Station {
         return outcome.effects;
       }),
     );
+  }
+
+  hear(bytes: Uint8Array): void {
+    this.loop.handle({ kind: "frame", carpdev: "eth0", bytes, receivedUs: this.#nowUs });
   }
 
   run(forUs: number): void {
@@ -186,7 +194,9 @@ class Station {
         fold: () => {},
         unfold: () => {},
         latest: () => undefined,
-        drain: () => {},
+        drain: () => {
+          for (const bytes of this.arrived.splice(0)) this.hear(bytes);
+        },
         shutdown: () => {},
       },
       links: {
@@ -239,8 +249,7 @@ function live(configured: InterfaceChange, failing: number, slowDeviceUs = 0): S
   station.run(4e6);
   station.command({ kind: "change", name: "carp0", change: { state: "master" } });
   station.command({ kind: "demote-group", group: "carp", by: 1 });
-  const frame = { carpdev: "eth0", bytes: advertisement({ vhid: 1, advskew: 200 }), receivedUs: 1e9 + 4e6 };
-  station.loop.handle({ kind: "frame", ...frame });
+  station.hear(advertisement({ vhid: 1, advskew: 200 }));
   station.command({ kind: "change", name: "carp0", change: { lladdr: "02:00:00:00:01:01" } });
   station.run(3e6);
   station.command({ kind: "change", name: "carp0", change: { up: false } });
@@ -301,3 +310,36 @@ for (const { title, configured, words } of LIVES)
         }
       });
   });
+
+describe("a takeover from a master that answers", () => {
+  /** A host that has preempted one, whose device takes so long. */
+  function relieving(slowDeviceUs: number): Station {
+    const station = new Station(0, slowDeviceUs);
+    station.loop.handle({ kind: "link", link: ETH0 });
+    station.command({ kind: "set-sysctl", writes: [{ name: "net.inet.carp.preempt", value: 1 }] });
+    station.command({ kind: "change", name: "carp0", change: { ...PLAIN, advskew: 100 } });
+    station.run(SECOND);
+    station.hear(advertisement({ vhid: 1, advskew: 200 }));
+    return station;
+  }
+  const announced = ({ done }: Station) => done.filter((what) => what === "announce").length;
+
+  it("is announced once more 3 and 20 ms after its advertisement has left, however long the device took", () => {
+    for (const slowDeviceUs of [0, 50_000]) {
+      const station = relieving(slowDeviceUs);
+      station.run(slowDeviceUs);
+      const counts = [2_999, 1, 16_999, 1, 0.5 * SECOND].map((us) => {
+        station.run(us);
+        return announced(station);
+      });
+      assert.deepEqual(counts, [1, 2, 2, 3, 3], `a device that takes ${slowDeviceUs} us`);
+    }
+  });
+
+  it("is announced no more once the advertisement of its own successor has arrived", () => {
+    const station = relieving(0);
+    station.arrived.push(advertisement({ vhid: 1, advskew: 0 }));
+    station.run(30_000);
+    assert.equal(announced(station), 1);
+  });
+});
