@@ -29,6 +29,8 @@ interface Expected<A extends Arrival> {
   readonly frame: Uint8Array;
   /** Of the last one. */
   counter: bigint;
+  /** The greatest counter that was heard over the other family since: a host that has heard it may find a smaller one too old. */
+  least: bigint;
   copies: (A & { readonly counter: bigint })[];
 }
 
@@ -50,7 +52,7 @@ export class Folding<A extends Arrival = Arrival> {
     const on = this.#expected.get(carpdev) ?? [];
     const place = placeOf(frame);
     const [vhid, family] = [place >> 1, place & 1 ? 6 : 4] as const;
-    on[place] = { carpdev, vhid, family, frame, counter: counterOf(frame), copies: [] };
+    on[place] = { carpdev, vhid, family, frame, counter: counterOf(frame), least: 0n, copies: [] };
     this.#expected.set(carpdev, on);
   }
 
@@ -66,9 +68,11 @@ export class Folding<A extends Arrival = Arrival> {
     const expected = on[place];
     const otherFamily = on[place ^ 1];
     if ((expected ?? otherFamily) === undefined || !this.#isIntact(arrival)) return NOTHING;
+    const counter = counterOf(frame);
+    if (otherFamily !== undefined && counter > otherFamily.least) otherFamily.least = counter;
     if (expected !== undefined) {
-      const counter = counterOf(frame);
-      const isNext = counter > expected.counter && expected.copies.length < MOST_COPIES;
+      const isNewer = counter > expected.counter && counter >= expected.least;
+      const isNext = isNewer && expected.copies.length < MOST_COPIES;
       if (isNext && repeats(frame, expected.frame)) {
         expected.counter = counter;
         expected.copies.push({ ...arrival, counter });

@@ -64,7 +64,7 @@ void Folding::expect(uint32_t handle, const uint8_t* frame, size_t length, uint6
   const uint8_t* advertisement = frame + headerBytes;
   const uint8_t vhid = advertisement[kVhidAt];
   const int family = familyOf(frame);
-  Expected expected{{handle, vhid, family, {}}, {frame, frame + length}, form, counterOf(advertisement)};
+  Expected expected{{handle, vhid, family, {}}, {frame, frame + length}, form, counterOf(advertisement), 0};
   blank(expected.frame.data(), headerBytes);
   expected_.insert_or_assign(keyOf(handle, vhid, family), std::move(expected));
 }
@@ -76,11 +76,14 @@ bool Folding::take(uint32_t handle, const uint8_t* frame, size_t length, uint64_
   const uint8_t* advertisement = frame + headerBytes;
   const uint8_t vhid = advertisement[kVhidAt];
   const int family = familyOf(frame);
+  const uint64_t counter = counterOf(advertisement);
+  const auto other = expected_.find(keyOf(handle, vhid, family == 4 ? 6 : 4));
+  if (other != expected_.end()) other->second.least = std::max(other->second.least, counter);
   const auto found = expected_.find(keyOf(handle, vhid, family));
   if (found != expected_.end()) {
     Expected& expected = found->second;
-    const uint64_t counter = counterOf(advertisement);
-    if (form == expected.form && counter > expected.counter && expected.repeated.copies.size() < kMostCopies &&
+    const bool isNewer = counter > expected.counter && counter >= expected.least;
+    if (form == expected.form && isNewer && expected.repeated.copies.size() < kMostCopies &&
         isLike(frame, length, expected.frame)) {
       expected.counter = counter;
       expected.repeated.copies.push_back({counter, receivedNs});
@@ -89,7 +92,6 @@ bool Folding::take(uint32_t handle, const uint8_t* frame, size_t length, uint64_
     moveTo(before, expected);
     expected_.erase(found);
   }
-  const auto other = expected_.find(keyOf(handle, vhid, family == 4 ? 6 : 4));
   if (other != expected_.end()) moveTo(before, other->second);
   return false;
 }

@@ -57,6 +57,8 @@ class Folding {
     uint64_t form;
     // Of the last one.
     uint64_t counter;
+    // The greatest counter that was heard over the other family since: the engine may find a smaller one too old.
+    uint64_t least;
   };
 
   static bool isLike(const uint8_t* frame, size_t length, const std::vector<uint8_t>& expected);

@@ -39,6 +39,24 @@ test("a frame that repeats another waits, whatever its counter and digest; one t
   }
 });
 
+test("a frame waits only if its counter is no less than those that were heard over the other family", () => {
+  for (const isFolded of [true, false]) {
+    const folding = new Folding();
+    const take = (counter: bigint, family: 4 | 6) =>
+      folding.take("eth0", frame(7, counter, { family }), { receivedUs: Number(counter) });
+    folding.fold("eth0", frame(7, 10n, { family: 6 }));
+    if (isFolded) folding.fold("eth0", frame(7, 10n));
+    assert.equal(take(11n, 6), undefined);
+    // The same advertisement over both families, in either order, and one over IPv4 that is far ahead.
+    take(11n, 4);
+    take(12n, 4);
+    assert.equal(take(12n, 6), undefined);
+    take(90n, 4);
+    assert.notEqual(take(13n, 6), undefined);
+    assert.equal(folding.latest("eth0", 7), undefined);
+  }
+});
+
 test("a frame with a wrong checksum or digest neither waits nor ends the wait of others", () => {
   const folding = new Folding<{ receivedUs: number; isIntact: boolean }>(({ isIntact }) => isIntact);
   folding.fold("eth0", frame(7, 10n));

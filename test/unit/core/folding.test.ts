@@ -242,6 +242,22 @@ describe("a host whose wire folds", () => {
     assert.equal(host.host.statistics.badAuthentication, 0);
   });
 
+  it("takes over where counters over IPv4 made those over IPv6 too old", () => {
+    const ends = [false, true].map((folds) => {
+      const trio = new Trio(folds);
+      trio.host.catchUp();
+      trio.host.sysctl("strict_replay", 1);
+      trio.world.run(8.2 * SECOND);
+      const ahead = BigInt(trio.peer.now.epochUs + 10.3 * SECOND);
+      const said = { source: "10.0.0.2", addresses: ["10.0.0.1", "2001:db8::1"], counter: ahead };
+      trio.host.receive("eth0", advertisement(said));
+      trio.world.run(4.5 * SECOND);
+      return states(trio);
+    });
+    assert.equal(ends[0]?.[1]?.transitions, 3);
+    assert.deepEqual(ends[1], ends[0]);
+  });
+
   it("takes over when it would have without, whatever happens", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), (steps) => {

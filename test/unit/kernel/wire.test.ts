@@ -96,13 +96,19 @@ test("what this host sends itself is not received", async () => {
   assert.deepEqual(far.frames.map(numberOf), [1]);
 });
 
-test("an IPv6 advertisement is received", async () => {
+/** A frame over IPv6 for an advertisement of 36 bytes. */
+function frame6(): Buffer {
   const frame = Buffer.alloc(14 + 40 + 36);
   Buffer.from("333300000012", "hex").copy(frame, 0);
   left.mac.copy(frame, 6);
   frame.writeUInt16BE(0x86dd, 12);
   frame[14] = 0x60;
   frame[20] = 112;
+  return frame;
+}
+
+test("an IPv6 advertisement is received", async () => {
+  const frame = frame6();
   near.wire.send("left", { family: 6, frame });
   await far.until("the frame", () => far.frames.length > 0);
   assert.deepEqual(Buffer.from(far.frames[0]?.bytes ?? []), frame);
@@ -601,6 +607,28 @@ describe("advertisements that repeat one that may be folded", () => {
       await far.until("the next one", () => far.frames.length > 1);
       far.fold = true;
     }
+  });
+
+  it("have counters that are no less than those heard over the other family", async () => {
+    const over6 = (counter: bigint) => signed("sesame", counter, frame6());
+    const send6 = (counter: bigint) => near.wire.send("left", { family: 6, frame: over6(counter) });
+    await sendAndFold(signed("sesame", 10n));
+    await sendAndFold(over6(10n));
+    // The same advertisement over both, and one over IPv4 that is far ahead.
+    for (const counter of [11n, 90n]) {
+      near.wire.send("left", { family: 4, frame: signed("sesame", counter) });
+      if (counter === 11n) send6(counter);
+    }
+    send6(12n);
+    await far.until("the one that is behind", () => far.frames.length > 0);
+    assert.deepEqual(
+      far.repeated.map(({ family, copies }) => [family, copies.map(({ counter }) => counter)]).toSorted(),
+      [
+        [4, [11n, 90n]],
+        [6, [11n]],
+      ],
+    );
+    assert.equal(Buffer.from(far.frames[0]?.bytes ?? []).readBigUInt64BE(14 + 40 + 8), 12n);
   });
 
   it("are delivered one by one when they are no longer to wait, or are too many", async () => {
