@@ -8,6 +8,7 @@ import type { DigestExplanation, DigestQuestion } from "../core/digests/question
 import type { Effect, LogFields, News } from "../core/effect.ts";
 import type { Event, Part } from "../core/event.ts";
 import type { Family, Filter, Priority } from "../core/model.ts";
+import { RareMap } from "../core/rare.ts";
 import type { Clock, DataPath, Links, Wire } from "../kernel/kernel.ts";
 import { PROVOKED } from "./limited-log.ts";
 import { Sequence } from "./sequence.ts";
@@ -44,9 +45,9 @@ export interface PerformerOptions {
 interface Work {
   readonly sequence: Sequence;
   /** Number of times the lease of each virtual host has been taken away, by vhid. */
-  readonly revocations: Map<number, number>;
+  readonly revocations: RareMap<number, number>;
   /** Number of advertisements of each virtual host, by vhid: one that waits is not sent behind a later one. */
-  readonly advertisements: Map<number, number>;
+  readonly advertisements: RareMap<number, number>;
 }
 
 /** What left, for most advertisements: the same for all of them. */
@@ -332,8 +333,8 @@ export class Performer {
     if (known !== undefined) return known;
     const work: Work = {
       sequence: new Sequence(this.#options.enter),
-      revocations: new Map(),
-      advertisements: new Map(),
+      revocations: new RareMap(),
+      advertisements: new RareMap(),
     };
     this.#works.set(name, work);
     return work;

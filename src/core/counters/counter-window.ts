@@ -8,6 +8,7 @@
 
 import { SECOND } from "../election/timing.ts";
 import type { Heard, Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 import { areEqualFields, type CounterReading, readCounter, SIGNED_UNIT_US } from "./counter-format.ts";
 import { CountingOn } from "./counting-on.ts";
 import { KnownHosts } from "./known-hosts.ts";
@@ -67,7 +68,7 @@ export class CounterWindow {
   readonly #hosts = new KnownHosts();
   readonly #countingOn = new CountingOn();
   /** The counters within the window, in the order in which they were heard. */
-  readonly #heard = new Map<bigint, { readonly first: Heard; readonly us: bigint; hasTwin: boolean }>();
+  readonly #heard = new RareMap<bigint, { readonly first: Heard; readonly us: bigint; hasTwin: boolean }>();
   /** Counters up to this time have been forgotten: none of them counts as new. */
   #forgottenUs = -1n;
   /** No engine of this host has sent a greater time before this one. */

@@ -6,6 +6,7 @@
 
 import { MILLISECOND, SECOND } from "../election/timing.ts";
 import type { Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 import { TAGS } from "./counter-format.ts";
 
 const MAX_HOSTS = 32;
@@ -16,9 +17,9 @@ export class KnownHosts {
   /** When each was heard last, by its tag. */
   readonly #heardAtUs = new Map<number, Micros>();
   /** The greatest counter of a tag that is not known yet. */
-  readonly #candidates = new Map<number, { readonly us: bigint; readonly atUs: Micros }>();
+  readonly #candidates = new RareMap<number, { readonly us: bigint; readonly atUs: Micros }>();
   /** The counters by which hosts are known that have been heard once. */
-  readonly #provisional = new Map<number, bigint>();
+  readonly #provisional = new RareMap<number, bigint>();
 
   /** The one heard longest ago is first. */
   get tags(): number[] {

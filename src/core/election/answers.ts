@@ -6,6 +6,7 @@
  */
 
 import type { Family, Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 
 export const MAX_ANSWERS_AN_INTERVAL = 8;
 /** Hosts in the same quarter second make one signed counter; after so many answers they differ. */
@@ -24,7 +25,7 @@ export class Answers {
   #answeredUs: Micros[] = [];
   #answeredCounter: bigint | undefined;
   /** When the last announcement about the counter answered last was made, by family. */
-  readonly #announcedUs = new Map<Family, Micros>();
+  readonly #announcedUs = new RareMap<Family, Micros>();
   #staleAnsweredUs: Micros = Number.NEGATIVE_INFINITY;
   #collisionsUs: Micros[] = [];
   /** When another master was last answered. */

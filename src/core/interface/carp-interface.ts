@@ -17,6 +17,7 @@ import { type Silence, VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
 import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 import type { Obstacle } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
 import type { DiscardView, InterfaceView, WrongDigestView } from "../view.ts";
@@ -96,7 +97,7 @@ export class CarpInterface implements Owner {
   readonly #faults: Faults;
   readonly #sends = new SendRecord((demoted) => this.#faults.set("snderrors", demoted));
   /** The last discarded packet for each counter and cause. */
-  readonly #discarded = new Map<string, DiscardView>();
+  readonly #discarded = new RareMap<string, DiscardView>();
   readonly #placement: Placement;
   readonly #leaving: Leaving;
 

@@ -5,6 +5,7 @@
 
 import type { Demoted, Demotion } from "../demotion.ts";
 import type { Fault } from "../model.ts";
+import { RareSet } from "../rare.ts";
 import type { Condition } from "./condition.ts";
 
 export interface FaultEvents {
@@ -16,7 +17,7 @@ export interface FaultEvents {
 export class Faults {
   readonly #of: Demoted;
   readonly #events: FaultEvents;
-  readonly #present = new Set<Fault>();
+  readonly #present = new RareSet<Fault>();
   /** Shared addresses that the carpdev has as well, in words, told already. */
   #told: readonly string[] = [];
 

@@ -5,6 +5,7 @@
  */
 
 import type { Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 import type { GraceView } from "../view.ts";
 import type { InterfaceConfiguration } from "./configuration.ts";
 
@@ -50,7 +51,7 @@ export class Grace {
   #changesOverUs: Micros = 0;
   #graceUs: Micros = 0;
   /** How each peer signed last, while an earlier secret is believed. */
-  readonly #speakers = new Map<string, { readonly secret: Secret; readonly atUs: Micros }>();
+  readonly #speakers = new RareMap<string, { readonly secret: Secret; readonly atUs: Micros }>();
 
   constructor(configuration: InterfaceConfiguration) {
     this.#present = secretOf(configuration);
@@ -155,8 +156,8 @@ export class Grace {
   #noteSpeaker(source: string, secret: Secret, atUs: Micros): void {
     this.#speakers.delete(source);
     this.#speakers.set(source, { secret, atUs });
-    if (this.#speakers.size > MAX_SPEAKERS)
-      this.#speakers.delete(this.#speakers.keys().next().value as string);
+    const [[oldest] = []] = this.#speakers.size > MAX_SPEAKERS ? this.#speakers : [];
+    if (oldest !== undefined) this.#speakers.delete(oldest);
   }
 
   /** Time passes. @returns what has changed */

@@ -9,6 +9,7 @@
 import type { LinkLocals } from "../../protocol/authentication.ts";
 import { intervalUs, isBowOut, SECOND } from "../election/timing.ts";
 import type { Heard, Micros } from "../model.ts";
+import { RareMap } from "../rare.ts";
 
 type Form = Exclude<LinkLocals, "none">;
 
@@ -50,7 +51,7 @@ const LONGEST_HOLD_US: Micros = 3_600 * SECOND;
 
 export class LinkLocalDigests {
   #form: Form;
-  readonly #speakers = new Map<Kind, Speaker>();
+  readonly #speakers = new RareMap<Kind, Speaker>();
   /** Counters that have been heard with link-local addresses covered: one of them again is a recording. */
   readonly #runs: { readonly first: bigint; readonly last: bigint }[] = [];
   /** When the form went back to leaving link-local addresses out. */

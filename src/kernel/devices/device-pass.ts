@@ -4,6 +4,7 @@
  */
 
 import type { Device } from "../../core/model.ts";
+import { RareSet } from "../../core/rare.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import { IFF_LOWER_UP, IFF_RUNNING, type KernelLink, linkQuery } from "../netlink/messages.ts";
 import { IPV6_ROUTES, type KernelRoute } from "../netlink/routes.ts";
@@ -149,9 +150,9 @@ export function difference(context: PassContext, state: DeviceState): { needed: 
 export function unrepaired(context: PassContext, state: DeviceState): ReadonlySet<string> {
   const { desired, lost } = state;
   const carpdev = context.cache.byName(desired?.carpdev ?? "");
-  const refused = new Set<string>();
+  const refused = new RareSet<string>();
   if (desired?.realMac !== true || carpdev === undefined)
-    return new Set(difference(context, { ...state, refused, unwritable: new Set() }).what);
+    return new Set(difference(context, { ...state, refused, unwritable: new RareSet() }).what);
   // An address that could not be added is not recorded as placed on the carpdev.
   const wantedThere = wantedOn(context, desired, carpdev);
   const placed = new Set(wantedThere.map(({ key }) => key));
@@ -219,7 +220,8 @@ const currentDevice = (
   carpdevMtu: state.carpdevMtu,
 });
 
-const untouched = ({ exempt, unwritable }: DeviceState): ReadonlySet<SettingName> => exempt.union(unwritable);
+const untouched = ({ exempt, unwritable }: DeviceState): ReadonlySet<SettingName> =>
+  new Set([...exempt, ...unwritable]);
 
 /** @returns the next requests; none: the device is as wanted; undefined: nothing more can be done now */
 async function nextSteps(

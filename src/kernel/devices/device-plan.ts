@@ -4,6 +4,7 @@
  */
 
 import type { Device, InterfaceAddress } from "../../core/model.ts";
+import type { Lookup } from "../../core/rare.ts";
 import { isLinkLocal } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
 import { overlapWith } from "../../protocol/subnet.ts";
@@ -127,9 +128,9 @@ export interface CurrentDevice {
   /** Keys of the addresses on the device that are ours to remove. */
   readonly placed: ReadonlySet<string>;
   /** Keys of addresses the kernel refused. */
-  readonly refused: ReadonlySet<string>;
+  readonly refused: Pick<ReadonlySet<string>, "has">;
   /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
-  readonly lost: ReadonlyMap<string, number | undefined>;
+  readonly lost: Lookup<string, number | undefined>;
   readonly alias: string;
   /** The carpdev's mtu when the device was last as wanted. */
   readonly carpdevMtu: number | undefined;
@@ -183,10 +184,7 @@ export function macvlanSteps(device: Device, current: CurrentDevice): Step[] {
  * The routes of the addresses, as far as they are in question. The route to link-local addresses is among them: clients
  * are answered through this device, and a link-local address that is removed takes the route along.
  */
-function wantedRoutes(
-  wanted: readonly WantedAddress[],
-  inQuestion: ReadonlyMap<string, unknown>,
-): WantedRoute[] {
+function wantedRoutes(wanted: readonly WantedAddress[], inQuestion: Lookup<string, unknown>): WantedRoute[] {
   if (inQuestion.size === 0) return [];
   const common = wanted.some(({ address }) => address.family === 6) ? IPV6_ROUTES : [];
   return [...common, ...wanted.flatMap(ownRoutes)].filter(({ key }) => inQuestion.has(key));

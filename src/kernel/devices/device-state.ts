@@ -4,6 +4,7 @@
  */
 
 import type { Device, Harm } from "../../core/model.ts";
+import type { RareMap, RareSet } from "../../core/rare.ts";
 import type { LinkEvents } from "../kernel.ts";
 import type { Request } from "../netlink/bytes.ts";
 import type { HostRoute } from "../netlink/host-routes.ts";
@@ -37,27 +38,27 @@ export interface DeviceState {
   /** Keys of the addresses on our macvlan that are ours to remove. */
   placed: Set<string>;
   /** Keys of addresses the kernel refused. */
-  readonly refused: Set<string>;
+  readonly refused: RareSet<string>;
   /** Those of them that it refused because IPv6 was disabled. */
-  readonly withoutIPv6: Set<string>;
+  readonly withoutIPv6: RareSet<string>;
   /** Keys of routes that are gone, or may be, with the table they were in, where it is known. */
-  readonly lost: Map<string, number | undefined>;
+  readonly lost: RareMap<string, number | undefined>;
   /** The host's own routes through the device, by key, in the order they were added. */
-  readonly hostRoutes: Map<string, HostRoute>;
+  readonly hostRoutes: RareMap<string, HostRoute>;
   /** Keys of routes the kernel refused. */
-  readonly refusedRoutes: Set<string>;
+  readonly refusedRoutes: RareSet<string>;
   /** Keys of routes whose request was sent and its answer lost: they are there, or cannot be. */
-  readonly asked: Set<string>;
+  readonly asked: RareSet<string>;
   /** Settings that stay as the host gave them to the new device. */
-  readonly exempt: Set<SettingName>;
+  readonly exempt: RareSet<SettingName>;
   /** Settings that could not be written; tried again with the next `apply`. */
-  readonly unwritable: Set<SettingName>;
+  readonly unwritable: RareSet<SettingName>;
   /** Repairs, in words, of routes whose loss was not reported. */
   restored: string[];
   /** The carpdev's MTU when the device was last as wanted. */
   carpdevMtu: number | undefined;
   /** The parts that are not in place. */
-  readonly complaints: Map<string, Complaint>;
+  readonly complaints: RareMap<string, Complaint>;
 }
 
 /** Stands for a key in `expectReport`: the link sends. */

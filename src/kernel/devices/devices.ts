@@ -5,6 +5,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { Device } from "../../core/model.ts";
+import { RareMap, RareSet } from "../../core/rare.ts";
 import { Grouped } from "../grouped.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
@@ -208,9 +209,9 @@ export class Devices {
       index: 0,
       creating: false,
       placed: new Set(),
-      refused: new Set(),
-      withoutIPv6: new Set(),
-      complaints: new Map(),
+      refused: new RareSet(),
+      withoutIPv6: new RareSet(),
+      complaints: new RareMap(),
       generation: 0,
       tried: 0,
       waiters: [],
@@ -219,12 +220,12 @@ export class Devices {
       foreign: [],
       touched: false,
       place: 0,
-      lost: new Map(),
-      asked: new Set(),
-      exempt: new Set(),
-      unwritable: new Set(),
-      refusedRoutes: new Set(),
-      hostRoutes: new Map(),
+      lost: new RareMap(),
+      asked: new RareSet(),
+      exempt: new RareSet(),
+      unwritable: new RareSet(),
+      refusedRoutes: new RareSet(),
+      hostRoutes: new RareMap(),
       restored: [],
       carpdevMtu: undefined,
       backoff,
