@@ -64,7 +64,8 @@ export class CounterWindow {
   #greatestUs = 0n;
   #greatestAtUs: Micros = 0;
   /** The greatest counter of ours, and its time. */
-  #greatest = { counter: 0n, us: 0n };
+  #greatestCounter = 0n;
+  #greatestCounterUs = 0n;
   readonly #hosts = new KnownHosts();
   readonly #countingOn = new CountingOn();
   /** The counters within the window, in the order in which they were heard. */
@@ -172,7 +173,7 @@ export class CounterWindow {
         known.hasTwin = true;
         return {};
       }
-      const isPresent = isSigned && counter === this.#greatest.counter;
+      const isPresent = isSigned && counter === this.#greatestCounter;
       return isPresent && receivedUs - known.first.receivedUs < REPEATED_WITHIN_US
         ? {}
         : { refusal: NOT_NEW };
@@ -209,9 +210,10 @@ export class CounterWindow {
 
   #advance(counter: bigint, us: bigint, atUs: Micros): void {
     if (this.#greatestUs === 0n) this.#changed();
-    const greatest = this.#greatest;
-    if (us > greatest.us || (us === greatest.us && counter > greatest.counter))
-      this.#greatest = { counter, us };
+    if (us > this.#greatestCounterUs || (us === this.#greatestCounterUs && counter > this.#greatestCounter)) {
+      this.#greatestCounter = counter;
+      this.#greatestCounterUs = us;
+    }
     if (us <= this.greatestBy(atUs)) return;
     this.#greatestUs = us;
     this.#greatestAtUs = atUs;

@@ -27,7 +27,7 @@ export const HIGHEST_COUNTER = 10n ** 18n;
 /** An advertisement of ours that comes back later than this is refused as a recording. */
 const COMES_BACK_WITHIN_US: Micros = 11 * SECOND;
 /** The latest are known for longer: an engine that was stalled reads packets that came back meanwhile. */
-const LEAST_REMEMBERED = 64;
+const LEAST_REMEMBERED = 16;
 /** Old counters are looked for once in so many: with each, that costs more than to keep a few. */
 export const FORGOTTEN_TOGETHER = 8;
 
