@@ -77,7 +77,8 @@ export class CountingOn {
 
   /** The place of the first of our counters that is not below this one. */
   #placeOf(us: number): number {
-    let [from, to] = [0, this.#ours.length];
+    let from = 0;
+    let to = this.#ours.length;
     // Most counters are greater than all before.
     if ((this.#ours[to - 1] ?? 0) < us) return to;
     while (from < to) {
