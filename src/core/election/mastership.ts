@@ -102,7 +102,7 @@ export class Mastership {
   advertise(now: Instant): void {
     const { advbase, advskew, demote, intervalUs } = this.#options.says();
     this.#lease.promise(this.#leaseUs(now.us, intervalUs));
-    this.#send({ advbase, advskew, demote }, now, this.#relieves && !this.#lease.isRenewed);
+    this.#send({ advbase, advskew, demote }, now, this.#isUnheard);
     // The next interval counts from when this one was due, so that small delays do not add up; after a long
     // one from now.
     const dueUs = this.#advertiseAtUs;
@@ -126,10 +126,10 @@ export class Mastership {
 
   /** An advertisement left: the lease is renewed from that moment. */
   advertisementLeft(leftUs: Micros): void {
-    const relieves = this.#relieves && !this.#lease.isRenewed;
+    const isFirst = this.#isUnheard;
     this.#lease.renew(leftUs, this.#leaseUs(leftUs));
     this.#grantLease();
-    if (relieves) this.#announcements.relieved(leftUs);
+    if (isFirst) this.#announcements.relieved(leftUs);
   }
 
   /** An advertisement did not leave. A takeover's lease was granted for its first one: it is taken back. */
@@ -203,6 +203,11 @@ export class Mastership {
     // In a crowd no answers may be left: the next advertisement makes the difference, and comes soon.
     this.#arm(Math.min(this.#advertiseAtUs, now.us + intervalUs / MAX_ANSWERS_AN_INTERVAL));
     return false;
+  }
+
+  /** Whether it relieves a master that cannot have heard of it: no advertisement has left. */
+  get #isUnheard(): boolean {
+    return this.#relieves && !this.#lease.isRenewed;
   }
 
   /** Length of the lease that an advertisement renews, from the time when it leaves. */
