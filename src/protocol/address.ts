@@ -32,7 +32,9 @@ export function parseAddress(text: string): ParsedAddress | undefined {
 
 function parseIpv4(text: string): Uint8Array | undefined {
   const match = dottedQuad.exec(text);
-  return match === null ? undefined : Uint8Array.from(match.slice(1), Number);
+  if (match === null) return undefined;
+  const [, a, b, c, d] = match;
+  return Uint8Array.of(Number(a), Number(b), Number(c), Number(d));
 }
 
 function parseIpv6(text: string): Uint8Array | undefined {
@@ -70,23 +72,28 @@ export function addressBytes(address: string): Uint8Array {
 
 /** @throws TypeError unless there are 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
-  if (bytes.length === 16) return formatIpv6(bytes);
-  throw new TypeError(`${bytes.length} bytes are no address`);
+  if (bytes.length !== 4 && bytes.length !== 16) throw new TypeError(`${bytes.length} bytes are no address`);
+  let key = 0;
+  for (let at = bytes.length - 4; at < bytes.length; at++) key = (key << 8) | (bytes[at] as number);
+  const known = texts.get(key);
+  if (known !== undefined && areSame(known.bytes, bytes)) return known.text;
+  const text = bytes.length === 4 ? bytes.join(".") : new ipaddr.IPv6([...bytes]).toRFC5952String();
+  if (texts.size >= MOST_TEXTS) texts.clear();
+  texts.set(key, { bytes: Uint8Array.from(bytes), text });
+  return text;
 }
 
-/** The texts of IPv6 addresses formatted before: the packets that arrive are from a few. */
-const ipv6Texts = new Map<string, string>();
-const MOST_IPV6_TEXTS = 256;
+/**
+ * The texts of addresses formatted before, by their last four bytes: the packets that arrive are from a few. A text that is
+ * made anew would be hashed anew, too, by every map that it is looked up in.
+ */
+const texts = new Map<number, { readonly bytes: Uint8Array; readonly text: string }>();
+const MOST_TEXTS = 256;
 
-function formatIpv6(bytes: Uint8Array): string {
-  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-  const known = ipv6Texts.get(key);
-  if (known !== undefined) return known;
-  const text = new ipaddr.IPv6([...bytes]).toRFC5952String();
-  if (ipv6Texts.size >= MOST_IPV6_TEXTS) ipv6Texts.clear();
-  ipv6Texts.set(key, text);
-  return text;
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Splits `fe80::1%carp1` into the address and its scope, which follows the first `%`. */

@@ -57,7 +57,6 @@ export function encodeAdvertisement(
   message = new Uint8Array(ADVERTISEMENT_BYTES),
 ): Uint8Array {
   const { vhid, advskew, advbase, demote, counter } = fields;
-  message.fill(0);
   message[0] = VERSION_AND_TYPE;
   message[offset.vhid] = inByte("vhid", vhid);
   message[offset.advskew] = inByte("advskew", advskew);
@@ -67,6 +66,8 @@ export function encodeAdvertisement(
   message.set(authentication.sign(counter, form), offset.digest);
   counterView.setBigUint64(0, counter);
   message.set(counterBytes, offset.counter);
+  message[offset.checksum] = 0;
+  message[offset.checksum + 1] = 0;
   const checksum = internetChecksum(message);
   message[offset.checksum] = checksum >> 8;
   message[offset.checksum + 1] = checksum & 0xff;
@@ -76,6 +77,12 @@ export function encodeAdvertisement(
 /** A view of each message would move the message out of the heap, which takes longer than all the rest. */
 const counterBytes = new Uint8Array(8);
 const counterView = new DataView(counterBytes.buffer);
+
+/** The counter of the message that begins there. */
+export function counterAt(bytes: Uint8Array, messageAt: number): bigint {
+  for (let i = 0; i < 8; i++) counterBytes[i] = bytes[messageAt + offset.counter + i] as number;
+  return counterView.getBigUint64(0);
+}
 
 function inByte(name: string, value: number): number {
   if (!Number.isInteger(value) || value < 0 || value > 255)
@@ -98,21 +105,19 @@ export function parseAdvertisement(
   addresses?: AddressPair,
 ): { readonly advertisement: Advertisement } | { readonly reason: "shorter-than-header" | "bad-checksum" } {
   if (message.length < ADVERTISEMENT_BYTES) return { reason: "shorter-than-header" };
-  const bytes = message.subarray(0, ADVERTISEMENT_BYTES);
-  if (!isIntact(bytes, addresses)) return { reason: "bad-checksum" };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const versionAndType = view.getUint8(0);
+  if (!isIntact(message, addresses)) return { reason: "bad-checksum" };
+  const byte = (at: number) => message[at] as number;
   return {
     advertisement: {
-      version: versionAndType >> 4,
-      type: versionAndType & 0xf,
-      vhid: view.getUint8(offset.vhid),
-      advskew: view.getUint8(offset.advskew),
-      authLength: view.getUint8(offset.authLength),
-      demote: view.getUint8(offset.demote),
-      advbase: view.getUint8(offset.advbase),
-      counter: view.getBigUint64(offset.counter),
-      digest: bytes.subarray(offset.digest),
+      version: byte(0) >> 4,
+      type: byte(0) & 0xf,
+      vhid: byte(offset.vhid),
+      advskew: byte(offset.advskew),
+      authLength: byte(offset.authLength),
+      demote: byte(offset.demote),
+      advbase: byte(offset.advbase),
+      counter: counterAt(message, 0),
+      digest: message.subarray(offset.digest, ADVERTISEMENT_BYTES),
     },
   };
 }
@@ -124,13 +129,11 @@ export function vhidIn(message: Uint8Array): number | undefined {
   return message[offset.vhid];
 }
 
-function isIntact(bytes: Uint8Array, addresses?: AddressPair): boolean {
-  const sum = onesComplementSum(bytes);
-  if (sum === 0xffff) return true;
+function isIntact(message: Uint8Array, addresses?: AddressPair): boolean {
+  const sumFrom = (initial: number) => onesComplementSum(message, initial, 0, ADVERTISEMENT_BYTES);
+  if (sumFrom(0) === 0xffff) return true;
   if (addresses === undefined) return false;
   const { source, destination } = addresses;
   if (source.length !== 16 || destination.length !== 16) return false;
-  return (
-    onesComplementSum(bytes, pseudoHeaderSum(source, destination, CARP_PROTOCOL, bytes.length)) === 0xffff
-  );
+  return sumFrom(pseudoHeaderSum(source, destination, CARP_PROTOCOL, ADVERTISEMENT_BYTES)) === 0xffff;
 }

@@ -6,10 +6,13 @@
 /**
  * One's complement sum of 16-bit words, network order; an odd last byte counts as the high half of a word.
  * @param initial the sum of what comes before. 0xffff over data that holds its own checksum means it is intact.
+ * @param start and `end`: the part of the bytes that is summed up
  */
-export function onesComplementSum(bytes: Uint8Array, initial = 0): number {
+export function onesComplementSum(bytes: Uint8Array, initial = 0, start = 0, end = bytes.length): number {
   let sum = initial;
-  for (let i = 0; i < bytes.length; i += 2) sum += ((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0);
+  let at = start;
+  for (; at < end - 1; at += 2) sum += ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  if (at < end) sum += (bytes[at] as number) << 8;
   while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000);
   return sum;
 }

@@ -6,7 +6,7 @@
 import { addressBytes, type Family, formatAddress, formatMac, macBytes } from "./address.ts";
 import { type AddressPair, CARP_PROTOCOL } from "./advertisement.ts";
 import { onesComplementSum } from "./checksum.ts";
-import { bytesOf, ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, ethernetFrame, writeBytes } from "./ethernet.ts";
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, writeIpv4Header, writeIpv6Header } from "./ip.ts";
 
 export { CARP_PROTOCOL } from "./advertisement.ts";
@@ -95,20 +95,28 @@ export type ParsedFrame =
  */
 export function parseCarpFrame(frame: Uint8Array): ParsedFrame {
   if (frame.length < ETHERNET_HEADER_BYTES) return { reason: "truncated" };
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  const packet = new DataView(
-    frame.buffer,
-    frame.byteOffset + ETHERNET_HEADER_BYTES,
-    frame.length - ETHERNET_HEADER_BYTES,
-  );
-  switch (view.getUint16(12)) {
+  switch (wordAt(frame, 12)) {
     case EtherType.ipv4:
-      return parseIpv4(packet);
+      return parseIpv4(frame);
     case EtherType.ipv6:
-      return parseIpv6(packet);
+      return parseIpv6(frame);
     default:
       return { reason: "not-carp" };
   }
+}
+
+/** Both are within the frame. A DataView would take longer to make than all that is read here. */
+function byteAt(frame: Uint8Array, at: number): number {
+  return frame[at] as number;
+}
+
+function wordAt(frame: Uint8Array, at: number): number {
+  return (byteAt(frame, at) << 8) | byteAt(frame, at + 1);
+}
+
+/** A view of the frame, not a copy. */
+function partOf(frame: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(frame.buffer, frame.byteOffset + start, end - start);
 }
 
 /** The Ethernet source of a frame that was parsed. It may be the virtual host's MAC, which does not identify the sender. */
@@ -116,51 +124,55 @@ export function sourceMac(frame: Uint8Array): string {
   return formatMac(frame.subarray(6, 12));
 }
 
-function parseIpv4(packet: DataView): ParsedFrame {
-  if (packet.byteLength < IPV4_HEADER_BYTES) return { reason: "truncated" };
-  if (packet.getUint8(9) !== CARP_PROTOCOL) return { reason: "not-carp" };
-  const headerBytes = (packet.getUint8(0) & 0xf) * 4;
-  if (packet.getUint8(0) >> 4 !== 4 || headerBytes < IPV4_HEADER_BYTES) return { reason: "bad-header" };
-  const totalBytes = packet.getUint16(2);
-  if (totalBytes < headerBytes || totalBytes > packet.byteLength) return { reason: "truncated" };
-  if (onesComplementSum(bytesOf(packet, 0, headerBytes)) !== 0xffff) return { reason: "bad-header" };
-  if ((packet.getUint16(6) & MORE_FRAGMENTS_OR_OFFSET) !== 0) return { reason: "fragment" };
-  const source = bytesOf(packet, 12, 16);
+function parseIpv4(frame: Uint8Array): ParsedFrame {
+  const ip = ETHERNET_HEADER_BYTES;
+  const bytes = frame.length - ip;
+  if (bytes < IPV4_HEADER_BYTES) return { reason: "truncated" };
+  if (byteAt(frame, ip + 9) !== CARP_PROTOCOL) return { reason: "not-carp" };
+  const headerBytes = (byteAt(frame, ip) & 0xf) * 4;
+  if (byteAt(frame, ip) >> 4 !== 4 || headerBytes < IPV4_HEADER_BYTES) return { reason: "bad-header" };
+  const totalBytes = wordAt(frame, ip + 2);
+  if (totalBytes < headerBytes || totalBytes > bytes) return { reason: "truncated" };
+  if (onesComplementSum(frame, 0, ip, ip + headerBytes) !== 0xffff) return { reason: "bad-header" };
+  if ((wordAt(frame, ip + 6) & MORE_FRAGMENTS_OR_OFFSET) !== 0) return { reason: "fragment" };
+  const source = partOf(frame, ip + 12, ip + 16);
   return {
     packet: {
       family: 4,
       source: formatAddress(source),
-      addresses: { source, destination: bytesOf(packet, 16, 20) },
-      multicast: packet.getUint8(16) >> 4 === 0xe,
-      hopLimit: packet.getUint8(8),
-      message: bytesOf(packet, headerBytes, totalBytes),
+      addresses: { source, destination: partOf(frame, ip + 16, ip + 20) },
+      multicast: byteAt(frame, ip + 16) >> 4 === 0xe,
+      hopLimit: byteAt(frame, ip + 8),
+      message: partOf(frame, ip + headerBytes, ip + totalBytes),
     },
   };
 }
 
-function parseIpv6(packet: DataView): ParsedFrame {
-  if (packet.byteLength < IPV6_HEADER_BYTES) return { reason: "truncated" };
-  const end = IPV6_HEADER_BYTES + packet.getUint16(4);
-  const nextHeader = packet.getUint8(6);
-  if (nextHeader === FRAGMENT_HEADER)
-    return { reason: carriesCarpFragment(packet) ? "fragment" : "not-carp" };
+function parseIpv6(frame: Uint8Array): ParsedFrame {
+  const ip = ETHERNET_HEADER_BYTES;
+  const bytes = frame.length - ip;
+  if (bytes < IPV6_HEADER_BYTES) return { reason: "truncated" };
+  const end = IPV6_HEADER_BYTES + wordAt(frame, ip + 4);
+  const nextHeader = byteAt(frame, ip + 6);
+  if (nextHeader === FRAGMENT_HEADER) return { reason: carriesCarpFragment(frame) ? "fragment" : "not-carp" };
   if (nextHeader !== CARP_PROTOCOL) return { reason: "not-carp" };
-  if (packet.getUint8(0) >> 4 !== 6) return { reason: "bad-header" };
-  if (end > packet.byteLength) return { reason: "truncated" };
-  const source = bytesOf(packet, 8, 24);
+  if (byteAt(frame, ip) >> 4 !== 6) return { reason: "bad-header" };
+  if (end > bytes) return { reason: "truncated" };
+  const source = partOf(frame, ip + 8, ip + 24);
   return {
     packet: {
       family: 6,
       source: formatAddress(source),
-      addresses: { source, destination: bytesOf(packet, 24, 40) },
-      multicast: packet.getUint8(24) === 0xff,
-      hopLimit: packet.getUint8(7),
-      message: bytesOf(packet, IPV6_HEADER_BYTES, end),
+      addresses: { source, destination: partOf(frame, ip + 24, ip + 40) },
+      multicast: byteAt(frame, ip + 24) === 0xff,
+      hopLimit: byteAt(frame, ip + 7),
+      message: partOf(frame, ip + IPV6_HEADER_BYTES, ip + end),
     },
   };
 }
 
-function carriesCarpFragment(packet: DataView): boolean {
-  if (packet.byteLength < IPV6_HEADER_BYTES + FRAGMENT_HEADER_BYTES) return false;
-  return packet.getUint8(IPV6_HEADER_BYTES) === CARP_PROTOCOL;
+function carriesCarpFragment(frame: Uint8Array): boolean {
+  const headersEnd = ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
+  if (frame.length < headersEnd + FRAGMENT_HEADER_BYTES) return false;
+  return byteAt(frame, headersEnd) === CARP_PROTOCOL;
 }

@@ -92,7 +92,7 @@ function advertisement(
     authLength: byteAt(bytes, at + 3),
     demote: byteAt(bytes, at + 4),
     advbase: byteAt(bytes, at + 5),
-    counter: new DataView(bytes.buffer, bytes.byteOffset + at).getBigUint64(8),
+    counter: longAt(bytes, at + 8),
     digest: bytes.subarray(at + 16, at + ADVERTISEMENT_BYTES),
   };
 }
@@ -103,6 +103,14 @@ function byteAt(bytes: Uint8Array, at: number): number {
 
 function wordAt(bytes: Uint8Array, at: number): number {
   return (byteAt(bytes, at) << 8) | byteAt(bytes, at + 1);
+}
+
+/** To read 8 bytes: to make a view of each frame takes longer than all the rest. */
+const long = new DataView(new ArrayBuffer(8));
+
+function longAt(bytes: Uint8Array, at: number): bigint {
+  for (let i = 0; i < 8; i++) long.setUint8(i, byteAt(bytes, at + i));
+  return long.getBigUint64(0);
 }
 
 /** The ones' complement sum of an even number of bytes. */

@@ -8,7 +8,7 @@ import type { Command } from "../../src/core/command.ts";
 import type { Effect } from "../../src/core/effect.ts";
 import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
 import type { Filter, Instant, Link, Micros, Transmission, VirtualHostState } from "../../src/core/model.ts";
-import { ADVERTISEMENT_BYTES } from "../../src/protocol/advertisement.ts";
+import { ADVERTISEMENT_BYTES, counterAt } from "../../src/protocol/advertisement.ts";
 import { Clock } from "./clock.ts";
 import { type Cause, Engine, type Saved } from "./engine.ts";
 import { routedFrame } from "./frames.ts";
@@ -603,10 +603,6 @@ function identityOf({ carpdev, mac, realMac, balancing, vhids }: Filter): string
 /** Where the CARP message at the end of a frame begins. */
 function messageAt(bytes: Uint8Array): number {
   return bytes.length - ADVERTISEMENT_BYTES;
-}
-
-function counterAt(bytes: Uint8Array, message: number): bigint {
-  return new DataView(bytes.buffer, bytes.byteOffset + message).getBigUint64(8);
 }
 
 function isSame(one: Sent, other: Sent): boolean {

@@ -5,7 +5,7 @@
 
 import type { Repeated } from "../../core/event.ts";
 import type { Family, Micros } from "../../core/model.ts";
-import { ADVERTISEMENT_BYTES } from "../../protocol/advertisement.ts";
+import { ADVERTISEMENT_BYTES, counterAt } from "../../protocol/advertisement.ts";
 
 /** More wait for nobody. */
 const MOST_COPIES = 64;
@@ -14,7 +14,6 @@ const LEAST_BYTES = 14 + 20 + ADVERTISEMENT_BYTES;
 /** What may differ is at the end of a frame: checksum, counter and digest. And the id and the checksum of IPv4's header. */
 const OTHERWISE_BYTES = 30;
 const IPV4_OTHERWISE: readonly number[] = [18, 19, 24, 25];
-const COUNTER_AT = 8;
 const NOTHING: readonly Repeated[] = [];
 
 /** A frame that arrives. */
@@ -148,6 +147,5 @@ function isIpv6(frame: Uint8Array): boolean {
 }
 
 function counterOf(frame: Uint8Array): bigint {
-  const at = frame.byteOffset + frame.length - ADVERTISEMENT_BYTES + COUNTER_AT;
-  return new DataView(frame.buffer, at, 8).getBigUint64(0);
+  return counterAt(frame, frame.length - ADVERTISEMENT_BYTES);
 }
