@@ -34,7 +34,7 @@ export class Receiver {
   /** Whether any have waited since `unfold`. */
   #folds = false;
   /** The last advertisements whose repetitions wait, or did, by family. */
-  readonly #folded = new WeakMap<VirtualHost, { readonly [family in Family]?: Accepted }>();
+  readonly #folded = new WeakMap<VirtualHost, { [family in Family]?: Accepted }>();
 
   constructor(host: HostOfReceiver) {
     this.#host = host;
@@ -62,9 +62,17 @@ export class Receiver {
     verdict.carpInterface.accept(verdict.node, verdict.heard, verdict.form, now);
     const silence = verdict.carpInterface.silenceAfter(verdict);
     if (silence === undefined) return;
-    this.#folded.set(verdict.node, { ...this.#folded.get(verdict.node), [verdict.heard.family]: verdict });
+    this.#remember(verdict);
     this.#folds = true;
-    this.#host.emit({ kind: "fold", carpdev, frame: bytes, ...silence });
+    const { timer, waitUs } = silence;
+    this.#host.emit({ kind: "fold", carpdev, frame: bytes, timer, waitUs });
+  }
+
+  #remember(accepted: Accepted): void {
+    const { node, heard } = accepted;
+    const folded = this.#folded.get(node);
+    if (folded === undefined) this.#folded.set(node, { [heard.family]: accepted });
+    else folded[heard.family] = accepted;
   }
 
   /** Called when a state or a setting changes: what no longer mattered may matter again. */

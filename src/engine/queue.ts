@@ -19,30 +19,32 @@ export class EventQueue<E extends object> {
 
   /** Handles the event now, or after the one that is being handled. */
   push(event: E): void {
-    this.#waiting.push(event);
-    if (!this.#isBusy) this.#drain();
+    this.#take(event);
   }
 
   /** Runs the work in its place among the events. */
   run(work: () => void): void {
-    this.#waiting.push(work);
-    if (!this.#isBusy) this.#drain();
+    this.#take(work);
   }
 
-  #drain(): void {
+  #take(next: E | (() => void)): void {
+    this.#waiting.push(next);
+    if (this.#isBusy) return;
     this.#isBusy = true;
     let taken = 0;
     try {
-      for (; taken < this.#waiting.length; ) {
-        const next = this.#waiting[taken++] as E | (() => void);
-        if (typeof next === "function") next();
-        else this.#handle(next);
-      }
+      while (taken < this.#waiting.length) this.#do(this.#waiting[taken++] as E | (() => void));
     } finally {
-      // When one of them throws, the others are handled with the next event.
-      if (taken === this.#waiting.length) this.#waiting.length = 0;
-      else this.#waiting.splice(0, taken);
+      // When one of them throws, the others are handled with the next event. To set the length of an array takes longer than
+      // to take the few that there are from its end.
+      if (taken < this.#waiting.length) this.#waiting.splice(0, taken);
+      else while (this.#waiting.length > 0) this.#waiting.pop();
       this.#isBusy = false;
     }
+  }
+
+  #do(next: E | (() => void)): void {
+    if (typeof next === "function") next();
+    else this.#handle(next);
   }
 }

@@ -24,7 +24,7 @@ const SECOND = 1_000_000n;
  * counters.
  */
 export const TAGS = 256n;
-const TAG_BITS = 8;
+const DISTINCT = Number(TAGS);
 
 /** Times of day that a clock may show, microseconds since the Unix epoch: from 2020 until 2100. */
 const EARLIEST_US = 1_577_836_800e6;
@@ -80,8 +80,9 @@ export function isTimeOfDay(counter: bigint): boolean {
 
 /** Reads a counter; undefined: it is in neither format, and another implementation's. */
 export function readCounter(counter: bigint): CounterReading | undefined {
-  if (isTimeOfDay(counter))
-    return { format: "time", us: counter, tag: Number(BigInt.asUintN(TAG_BITS, counter)) };
+  const us = Number(counter);
+  if (us >= EARLIEST_US && us < LATEST_US)
+    return { format: "time", us: counter, tag: us - DISTINCT * Math.floor(us / DISTINCT) };
   const unit = counter >> TIME_SHIFT;
   const others = counter >> MARKER_BITS;
   if (unit < EARLIEST_UNIT || BigInt.asUintN(Number(MARKER_BITS), counter) !== marker(others))

@@ -96,7 +96,9 @@ export class Peers {
 
   /** Whether one with another source advertises over the same family. */
   hasBeside({ source, family }: Heard): boolean {
-    return this.#bySource.values().some(({ latest }) => latest.family === family && latest.source !== source);
+    for (const { latest } of this.#bySource.values())
+      if (latest.family === family && latest.source !== source) return true;
+    return false;
   }
 
   forget(): void {

@@ -27,7 +27,9 @@ export class QuickPeers {
     while (from > 0 && (this.#heard[from - 1]?.intervalUs ?? 0) >= intervalUs) from--;
     let to = from;
     while (to < this.#heard.length && (this.#heard[to]?.untilUs ?? 0) <= untilUs) to++;
-    this.#heard.splice(from, to - from, { intervalUs, untilUs });
+    // Most times it is the one that was heard last.
+    if (to - from === 1) this.#heard[from] = { intervalUs, untilUs };
+    else this.#heard.splice(from, to - from, { intervalUs, untilUs });
     if (this.#heard.length <= MAX_HEARD) return;
     // A shorter one than was heard makes the lease shorter, which is safe.
     const [shorter, longer] = this.#heard.splice(-2);

@@ -138,9 +138,11 @@ export class Appearance {
 
   /** The form in which the advertisement's digest is valid; undefined: it is not. */
   verify({ vhid, counter, digest }: Advertisement): SignedAs | undefined {
-    for (const [secret, authentication] of this.#authentications.get(vhid) ?? []) {
+    const bySecret = this.#authentications.get(vhid);
+    if (bySecret === undefined) return undefined;
+    for (const [secret, authentication] of bySecret) {
       const form = authentication.verify(counter, digest);
-      if (form !== undefined) return { ...form, secret };
+      if (form !== undefined) return { linkLocals: form.linkLocals, secret };
     }
     return undefined;
   }

@@ -421,9 +421,12 @@ export class CarpInterface implements Owner {
 
   /** Before a node answers: a peer may understand the one form of digest only. */
   #followForm({ vhid, counters }: VirtualHost, heard: Heard, form: SignedAs, now: Instant): void {
+    const { linkLocals, secret } = form;
+    this.signing.heardSecret(secret, heard.source, now.us);
+    if (linkLocals === "none") return;
     const isOurs = counters.isFromOurs(heard.counter, this.#appearance.counterTag);
     const host = `${this.name}${this.label(vhid)}`;
-    this.signing.heard({ vhid, host, isOurs }, heard, form, now.us);
+    this.signing.heardForm({ vhid, host, isOurs }, heard, linkLocals, now.us);
   }
 
   /** The outcome of an `advertise` effect. */

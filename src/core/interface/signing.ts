@@ -4,7 +4,7 @@
  */
 
 import { isLinkLocal } from "../../protocol/address.ts";
-import type { DigestForm } from "../../protocol/authentication.ts";
+import type { DigestForm, LinkLocals } from "../../protocol/authentication.ts";
 import type { Effect } from "../effect.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Micros } from "../model.ts";
@@ -57,9 +57,11 @@ export class Signing {
   }
 
   #linkLocalsOf(vhid: number): LinkLocalDigests {
-    const known = this.#linkLocals.get(vhid) ?? new LinkLocalDigests();
-    this.#linkLocals.set(vhid, known);
-    return known;
+    const known = this.#linkLocals.get(vhid);
+    if (known !== undefined) return known;
+    const made = new LinkLocalDigests();
+    this.#linkLocals.set(vhid, made);
+    return made;
   }
 
   /** An advertisement is sent. */
@@ -67,20 +69,22 @@ export class Signing {
     this.#grace.sent();
   }
 
+  /** An advertisement with this secret was believed. */
+  heardSecret(secret: Secret, source: string, nowUs: Micros): void {
+    if (this.#grace.heard(secret, source, nowUs)) this.#changed(`signs ${this.#what()}, as ${source} does`);
+  }
+
   /**
    * Before a node answers: a peer may understand the one form of digest only.
    *
    * @param host the virtual host that it arrived for, as in the log
    */
-  heard(
+  heardForm(
     { vhid, host, isOurs }: { readonly vhid: number; readonly host: string; readonly isOurs: boolean },
     heard: Heard,
-    { linkLocals, secret }: SignedAs,
+    linkLocals: Exclude<LinkLocals, "none">,
     nowUs: Micros,
   ): void {
-    if (this.#grace.heard(secret, heard.source, nowUs))
-      this.#changed(`signs ${this.#what()}, as ${heard.source} does`);
-    if (linkLocals === "none") return;
     const change = this.#linkLocalsOf(vhid).heard(linkLocals, heard, isOurs, nowUs);
     for (const text of change.texts) this.#events.log(`${host}: ${text}`, vhid);
     if (change.formChanged) this.#events.emit({ kind: "save" });

@@ -45,7 +45,9 @@ export class InterfaceTransmitter implements Transmitter {
     const { name, carpdev } = configuration;
     if (carpdev === undefined) throw new Error(`${name} advertises without a carpdev`);
     const { trafficClass } = this.#host;
-    const transmissions = appearance.transmissions({ vhid, ...fields }, trafficClass, signing.formOf(vhid));
+    const { advbase, advskew, demote, counter } = fields;
+    const said = { vhid, advbase, advskew, demote, counter };
+    const transmissions = appearance.transmissions(said, trafficClass, signing.formOf(vhid));
     signing.sent();
     const bowsOut = isBowOut(fields);
     this.#host.emit({
