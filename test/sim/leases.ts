@@ -53,13 +53,14 @@ class Hearsay {
 }
 
 export class Leases {
-  readonly #heard = new Map<Station, Map<string, Hearsay>>();
+  /** By the host's id, then by the virtual host. */
+  readonly #heard: (Map<string, Hearsay> | undefined)[] = [];
   /** Pairs of hosts that hold leases for one virtual host, by `host0 host1 carp0/1`. */
   readonly #together = new Map<string, Together>();
-  /** Hosts where a state or lease has changed since the last check. */
-  readonly #touched = new Set<Station>();
-  /** Leases granted for an advertisement that is still to leave, by host. */
-  readonly #owed = new Map<Station, Set<string>>();
+  /** Whether a state or lease of a host has changed since the last check, by its id. */
+  readonly #touched: boolean[] = [];
+  /** Leases granted for an advertisement that is still to leave, by the host's id. */
+  readonly #owed: (Set<string> | undefined)[] = [];
 
   heard(station: Station, heard: Heard): void {
     const by = this.#heardBy(station, heard.key);
@@ -71,10 +72,10 @@ export class Leases {
   }
 
   #heardBy(station: Station, key: string): Hearsay {
-    let ofStation = this.#heard.get(station);
+    let ofStation = this.#heard[station.id];
     if (ofStation === undefined) {
       ofStation = new Map();
-      this.#heard.set(station, ofStation);
+      this.#heard[station.id] = ofStation;
     }
     let heard = ofStation.get(key);
     if (heard === undefined) {
@@ -85,7 +86,7 @@ export class Leases {
   }
 
   changed(station: Station, transition: Transition, own: { intervalUs: Micros }): void {
-    this.#touched.add(station);
+    this.#touched[station.id] = true;
     const key = keyOf(transition.interface, transition.vhid);
     if (transition.from === "INIT") this.#heardBy(station, key).intervals.clear();
     if (transition.reason.kind === "master-silent") this.#checkSilence(station, key, own.intervalUs);
@@ -110,7 +111,7 @@ export class Leases {
   }
 
   leaseChanges(station: Station, name: string, vhid: number, untilUs: Micros): void {
-    this.#touched.add(station);
+    this.#touched[station.id] = true;
     const key = keyOf(name, vhid);
     if (untilUs > 0) this.#checkBounds(station, name, vhid, untilUs);
     this.#checkTogether(station, key, untilUs);
@@ -118,13 +119,14 @@ export class Leases {
 
   /** Called when the immediate effects of an event are done. */
   done(station: Station): void {
-    if (this.#touched.delete(station)) this.#checkStates(station);
+    if (this.#touched[station.id]) this.#checkStates(station);
+    this.#touched[station.id] = false;
     this.#checkOwed(station);
   }
 
   /** Checks that a lease granted for an advertisement to come is taken back when that did not leave. */
   #checkOwed(station: Station): void {
-    const owed = this.#owed.get(station);
+    const owed = this.#owed[station.id];
     if (owed === undefined || owed.size === 0 || station.engine?.isBusy) return;
     for (const key of owed) {
       const said = station.lastSaid.get(key);
@@ -152,7 +154,7 @@ export class Leases {
     const endUs = this.#endUs(station, key, station.lastSaid.get(key));
     if (untilUs <= endUs) {
       // Its advertisement has left: a quicker peer heard after that does not shorten this lease.
-      this.#owed.get(station)?.delete(key);
+      this.#owed[station.id]?.delete(key);
       return;
     }
     // Granted before the device was ready: settings and peers of the meantime count when the advertisement
@@ -168,8 +170,8 @@ export class Leases {
         "bounded lease",
         `${station.name} ${key}: a lease for ${untilUs - us} us, and for ${untilUs - endUs} us longer than its last advertisement allows`,
       );
-    const owed = this.#owed.get(station) ?? new Set();
-    this.#owed.set(station, owed.add(key));
+    this.#owed[station.id] ??= new Set();
+    this.#owed[station.id]?.add(key);
   }
 
   #allowedUs(station: Station, key: string, { advbase, advskew, leftUs, heardCount }: LastSaid): Micros {
@@ -198,6 +200,7 @@ export class Leases {
     const { us } = station.world;
     const endUs = station.leaseEndUs(key);
     const isHeld = untilUs > station.us;
+    if (!isHeld && this.#together.size === 0) return;
     for (const other of this.#others(station, key)) {
       const otherEndUs = other.leaseEndUs(key);
       const goesOn = otherEndUs > us && isHeld;

@@ -17,7 +17,8 @@ export class RecentCounters {
    * has sent some time.
    */
   sentAtUs(counter: bigint): Micros | undefined {
-    return this.#sentAtUs[this.#sent.indexOf(counter)];
+    const at = this.#sent.indexOf(counter);
+    return at < 0 ? undefined : this.#sentAtUs[at];
   }
 
   add(counter: bigint, atUs: Micros): void {

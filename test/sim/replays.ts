@@ -131,6 +131,10 @@ export function madeIn(world: World): MadeCounters {
 export class Memory {
   /** The latest advertisements accepted, of this engine, and some that a later one has made too old. */
   #heard: Heard[] = [];
+  /** How many of those make it look for old ones. */
+  #tooMany = MOST_HEARD;
+  /** The greatest time among them, and those forgotten. */
+  #latestUs: Micros = 0;
   /** The greatest time among the counters of ours that this engine has sent, or heard from known hosts. */
   greatestUs: Micros = 0;
   /** When that was sent or received. */
@@ -151,6 +155,7 @@ export class Memory {
   /** The engine is gone: what it has not saved is forgotten. */
   restart(): void {
     this.#heard = [];
+    this.#latestUs = 0;
     this.greatestUs = 0;
     this.#hosts.clear();
     this.#others.clear();
@@ -214,12 +219,17 @@ export class Memory {
 
   /** Whether it has accepted the counter, perhaps too long ago. */
   hasHeard({ us, counter }: Heard): boolean {
-    return this.#heard.some((each) => each.us === us && each.counter === counter);
+    if (us > this.#latestUs) return false;
+    return this.#heard.findLast((each) => each.us === us && each.counter === counter) !== undefined;
   }
 
   accepted(heard: Heard): void {
     this.#heard.push(heard);
-    if (this.#heard.length > MOST_HEARD) this.#forgetOld();
+    if (heard.us > this.#latestUs) this.#latestUs = heard.us;
+    if (this.#heard.length <= this.#tooMany) return;
+    this.#forgetOld();
+    // At advbase 0 thousands are not old yet: to look at all of them again with each one takes too long.
+    this.#tooMany = Math.max(MOST_HEARD, 2 * this.#heard.length);
   }
 
   /** Forgets each that is not new beside one that was accepted later. */
@@ -260,7 +270,7 @@ const TAGS = 256;
 const WINDOW_US = 10_000_000;
 /** A host is known when its counters were in step so often. */
 const IN_STEP = 3;
-/** So many accepted ones are kept before the old ones are looked for. */
+/** At least so many accepted ones are kept before the old ones are looked for. */
 const MOST_HEARD = 64;
 /** What an engine has sent since it saved its counters may be this far above what the next one knows. */
 const SAVED_US = 60_000_000;
@@ -331,9 +341,10 @@ export function dueFor(station: Station, heard: Heard): Due {
  * Whether nothing tells a signed counter from a number that another implementation drew: the fields beside it are not those
  * that it was made for, and the host neither signs its headers nor refuses all counters of others.
  */
-export function mayBeAnyNumber(station: Station, { counter, origin, ...fields }: Heard): boolean {
+export function mayBeAnyNumber(station: Station, heard: Heard): boolean {
+  const { counter, origin } = heard;
   if (origin === undefined || station.signsHeader || station.strictReplay) return false;
-  return isSigned(counter) && !isUnchanged(fields, origin.fields);
+  return isSigned(counter) && !isUnchanged(heard, origin.fields);
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */

@@ -143,10 +143,13 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
 
 /** The frames that were folded, in the order of their arrival, each with the place of its virtual host among all. */
 function copiesIn(all: readonly Repeated[]) {
-  const received = (copy: Repeated["copies"][number]) => copy as Repeated["copies"][number] & Received;
-  return all
-    .flatMap(({ copies }, of) => copies.map((copy) => ({ of, received: received(copy) })))
-    .sort((one, other) => one.received.receivedUs - other.received.receivedUs);
+  const found: { readonly of: number; readonly received: Received }[] = [];
+  for (const [of, { copies }] of all.entries())
+    for (const copy of copies) found.push({ of, received: copy as Repeated["copies"][number] & Received });
+  // Those of one virtual host and family are in that order.
+  return all.length === 1
+    ? found
+    : found.sort((one, other) => one.received.receivedUs - other.received.receivedUs);
 }
 
 function isDiscarded({ kind }: Effect): boolean {
@@ -195,12 +198,12 @@ function stops({ cause, other, station, key }: Situation, reason: TransitionReas
 }
 
 export class Rules {
-  /** When each BACKUP last heard an advertisement, or began to wait for one. */
-  readonly #silentSinceUs = new WeakMap<Station, Map<string, Micros>>();
-  /** Since when each virtual host has been back, and the demotion that it had then or since. */
-  readonly #back = new WeakMap<Station, Map<string, { readonly sinceUs: Micros; readonly demote: number }>>();
-  /** The change of each host's settings that was looked at last. */
-  readonly #followed = new WeakMap<Station, number>();
+  /** When each BACKUP last heard an advertisement, or began to wait for one; by the host's id. */
+  readonly #silentSinceUs: (Map<string, Micros> | undefined)[] = [];
+  /** Since when each virtual host has been back, and the demotion that it had then or since; by the host's id. */
+  readonly #back: (Map<string, { readonly sinceUs: Micros; readonly demote: number }> | undefined)[] = [];
+  /** The change of each host's settings that was looked at last, by its id. */
+  readonly #followed: number[] = [];
   /** Called with each advertisement that a host has to accept. */
   readonly #heard: (station: Station, heard: Heard) => void;
   /** Called with each transition that has a cause. */
@@ -316,10 +319,10 @@ export class Rules {
     const dues: Due[] = [];
     for (const other of heard) {
       const at = dues.findIndex(({ key }) => key === other.key);
-      const before = dues[at];
+      const before = at < 0 ? undefined : dues[at];
       if (before !== undefined && before.state === undefined) continue;
       const due = this.#due(station, cause, other, { before });
-      if (before === undefined) dues.push(due);
+      if (at < 0) dues.push(due);
       else dues[at] = due;
     }
     return dues;
@@ -360,7 +363,7 @@ export class Rules {
     states.set(key, to);
     const others = heard.filter((each) => each.key === key);
     const own = station.settings(key);
-    const silentSinceUs = this.#silentSinceUs.get(station)?.get(key) ?? Number.NEGATIVE_INFINITY;
+    const silentSinceUs = this.#silentSinceUs[station.id]?.get(key) ?? Number.NEGATIVE_INFINITY;
     const mayPreempt = this.#mayPreempt(station, key);
     const situation = { station, key, cause, own, other: undefined, silentSinceUs, mayPreempt };
     const rule: Rule | undefined =
@@ -381,32 +384,30 @@ export class Rules {
   }
 
   #followDemotion(station: Station): void {
-    if (this.#followed.get(station) === station.settingsChanges) return;
-    this.#followed.set(station, station.settingsChanges);
-    for (const [key, { demote: before, sinceUs }] of this.#back.get(station) ?? []) {
+    if (this.#followed[station.id] === station.settingsChanges) return;
+    this.#followed[station.id] = station.settingsChanges;
+    const back = this.#back[station.id];
+    for (const [key, { demote: before, sinceUs }] of back ?? []) {
       const { demote } = station.settings(key);
       if (demote < before) this.#isBack(station, key);
-      else if (demote > before) this.#back.get(station)?.set(key, { sinceUs, demote });
+      else if (demote > before) back?.set(key, { sinceUs, demote });
     }
   }
 
   #isBack(station: Station, key: string): void {
-    const back = this.#back.get(station) ?? new Map();
-    this.#back.set(station, back.set(key, { sinceUs: station.us, demote: station.settings(key).demote }));
+    this.#back[station.id] ??= new Map();
+    this.#back[station.id]?.set(key, { sinceUs: station.us, demote: station.settings(key).demote });
   }
 
   #mayPreempt(station: Station, key: string, atUs = station.us): boolean {
-    const sinceUs = this.#back.get(station)?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
+    const sinceUs = this.#back[station.id]?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
     return station.preempts && atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {
-    let since = this.#silentSinceUs.get(station);
-    if (since === undefined) {
-      since = new Map();
-      this.#silentSinceUs.set(station, since);
-    }
-    since.set(key, Math.max(us, since.get(key) ?? us));
+    this.#silentSinceUs[station.id] ??= new Map();
+    const since = this.#silentSinceUs[station.id];
+    since?.set(key, Math.max(us, since.get(key) ?? us));
   }
 }
 
