@@ -359,7 +359,9 @@ export class Demotion {
    * @param groups the groups of its interface
    */
   effective(advskew: number, groups: readonly string[]): Effective {
-    const ofGroups = groups.reduce((sum, group) => sum + this.ofGroup(group), 0);
+    let ofGroups = 0;
+    if (this.#groups.size > 0 || this.#groupsByChecks.size > 0)
+      for (const group of groups) ofGroups += this.ofGroup(group);
     const global = this.global;
     return {
       demote: Math.min(255, ofGroups + Math.max(0, global)),

@@ -63,12 +63,19 @@ function isIpv4Mapped(bytes: Uint8Array): boolean {
 
 /** @throws TypeError when the text is not an address as `formatAddress` writes it. */
 export function addressBytes(address: string): Uint8Array {
+  const known = bytesOfTexts.get(address);
+  if (known !== undefined) return known.slice();
   const bytes = parseIpv4(address) ?? parseIpv6(address);
   if (bytes === undefined || (bytes.length === 16 && formatAddress(bytes) !== address)) {
     throw new TypeError(`${address}: not a canonical address`);
   }
+  if (bytesOfTexts.size >= MOST_TEXTS) bytesOfTexts.clear();
+  bytesOfTexts.set(address, bytes.slice());
   return bytes;
 }
+
+/** The bytes of addresses read before: a host's own are read again with every change, and IPv6's take microseconds. */
+const bytesOfTexts = new Map<string, Uint8Array>();
 
 /** @throws TypeError unless there are 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {

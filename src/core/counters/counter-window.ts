@@ -15,7 +15,8 @@ import { KnownHosts } from "./known-hosts.ts";
 import { FORGOTTEN_TOGETHER, HIGHEST_COUNTER } from "./own-counters.ts";
 
 /** A new counter may be this far below the greatest one. */
-const WINDOW_US = BigInt(10 * SECOND);
+const WINDOW: Micros = 10 * SECOND;
+const WINDOW_US = BigInt(WINDOW);
 /** More counters than a host sends in that time at advbase 0. */
 const REMEMBERED = 4096;
 /** Counters of ours keep pace with the time that passes, less this part: for clocks that drift. */
@@ -122,7 +123,7 @@ export class CounterWindow {
     { us, tag }: Extract<CounterReading, { format: "time" }>,
     { defence, tag: own, clockUs }: Reader,
   ): CounterVerdict {
-    const isInStep = us + WINDOW_US > this.greatestBy(heard.receivedUs);
+    const isInStep = this.#aheadBy(us, heard.receivedUs) > -WINDOW;
     if (tag === own || this.#hosts.has(tag)) {
       const isBefore = tag === own && us + WINDOW_US <= this.#floorUs;
       if ((!isInStep || isBefore) && (this.#countingOn.fromOurs(us) || this.#isFromOthers(us, own)))
@@ -164,7 +165,7 @@ export class CounterWindow {
     /** No counter may be heard twice. */
     const once = strict || (signed && isSigned);
     if (us <= this.#forgottenUs && once) return { refusal: NOT_NEW };
-    if (us + WINDOW_US <= this.greatestBy(receivedUs)) return { refusal: OLD };
+    if (this.#aheadBy(us, receivedUs) <= -WINDOW) return { refusal: OLD };
     // A counter that is no time comes from another implementation: following it would exhaust the 64 bits.
     if (us >= HIGHEST_COUNTER) return { refusal: NOT_NEW };
     const known = this.#heard.get(counter);
@@ -214,7 +215,7 @@ export class CounterWindow {
       this.#greatestCounter = counter;
       this.#greatestCounterUs = us;
     }
-    if (us <= this.greatestBy(atUs)) return;
+    if (this.#aheadBy(us, atUs) <= 0) return;
     this.#greatestUs = us;
     this.#greatestAtUs = atUs;
   }
@@ -226,8 +227,18 @@ export class CounterWindow {
    */
   greatestBy(receivedUs: Micros): bigint {
     if (this.#greatestUs === 0n) return 0n;
+    return this.#greatestUs + BigInt(this.#reachedBy(receivedUs));
+  }
+
+  #reachedBy(receivedUs: Micros): Micros {
     const passed = receivedUs - this.#greatestAtUs;
-    return this.#greatestUs + BigInt(Math.trunc(passed - Math.abs(passed) / SLACK));
+    return Math.trunc(passed - Math.abs(passed) / SLACK);
+  }
+
+  /** How far a time is above `greatestBy`: a number takes a fraction of the time of a bigint. */
+  #aheadBy(us: bigint, receivedUs: Micros): Micros {
+    if (this.#greatestUs === 0n) return Number(us);
+    return Number(us - this.#greatestUs) - this.#reachedBy(receivedUs);
   }
 
   /** Forgets what is too old to be judged again. A stalled engine reads on at the time when it was stalled. */

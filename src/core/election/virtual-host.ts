@@ -363,11 +363,11 @@ export class VirtualHost {
   }
 
   #decideAsBackup(heard: Heard, preempt: boolean): BackupDecision {
-    const own = { ...this.#standing, advbase: this.#owner.advbase, preempt };
-    const { advbase, advskew, demote } = heard;
+    const { advbase, intervalUs: ownUs, demote } = this.#says;
+    const own = { intervalUs: ownUs, demote, advbase, preempt };
     return decideAsBackup(own, {
-      intervalUs: intervalUs(advbase, advskew),
-      demote,
+      intervalUs: intervalUs(heard.advbase, heard.advskew),
+      demote: heard.demote,
       bowsOut: isBowOut(heard),
     });
   }
