@@ -131,13 +131,12 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
       stray.isUnlisted && carpInterface.appearance.verify(parsed.advertisement) ? "peer-unlisted" : undefined;
     return { ...discarded("badVhid", 7, `${carpInterface.name}: vhid ${vhid}: ${stray.what}`), cause };
   }
-  const virtualHost = `${carpInterface.name}: vhid ${vhid}`;
   if (version !== 2 || type !== 1)
-    return discarded("badVersion", 5, `${virtualHost}: version ${version} type ${type}`);
+    return discarded("badVersion", 5, `${carpInterface.name}: vhid ${vhid}: version ${version} type ${type}`);
   const form = carpInterface.appearance.verify(parsed.advertisement);
   if (form === undefined)
     return {
-      ...discarded("badAuthentication", 6, `${virtualHost}: incorrect hash`),
+      ...discarded("badAuthentication", 6, `${carpInterface.name}: vhid ${vhid}: incorrect hash`),
       cause: "digest",
       unsigned: parsed.advertisement,
     };

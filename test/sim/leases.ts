@@ -201,7 +201,8 @@ export class Leases {
     const endUs = station.leaseEndUs(key);
     const isHeld = untilUs > station.us;
     if (!isHeld && this.#together.size === 0) return;
-    for (const other of this.#others(station, key)) {
+    for (const other of station.segmentOf(carpdevOf(station, key))?.plugs ?? []) {
+      if (!(other instanceof Station) || other === station) continue;
       const otherEndUs = other.leaseEndUs(key);
       const goesOn = otherEndUs > us && isHeld;
       if (!goesOn && this.#together.size === 0) continue;

@@ -26,7 +26,8 @@ export class CounterReserve {
 
   /** Reserves this counter. @returns true when the reserve grew, so that the state has to be saved */
   take(counter: bigint, now: Instant): boolean {
-    if (counter <= this.at(now)) return false;
+    // As `counter <= this.at(now)`, and in a fraction of the time: most advertisements come here.
+    if (this.#upTo !== 0n && Number(counter - this.#upTo) <= Math.ceil(now.us - this.#atUs)) return false;
     const clock = BigInt(Math.trunc(now.epochUs));
     this.#upTo = counter + MARGIN + (counter > clock + MARGIN ? ROOM : 0n);
     this.#atUs = now.us;

@@ -46,7 +46,9 @@ export class Placement {
 
   /** Tells the sockets which digests are those of hosts with the pass. */
   expectDigests(forms: readonly SignedForm[]): void {
-    const digests = JSON.stringify(forms.map(({ vhid, key, message }) => [vhid, [...key], [...message]]));
+    const digests = JSON.stringify(
+      forms.map(({ vhid, key, message }) => [vhid, textOf(key), textOf(message)]),
+    );
     if (digests === this.#digests) return;
     this.#digests = digests;
     this.#emit({ kind: "expect-digests", interface: this.#name, forms });
@@ -62,4 +64,9 @@ export class Placement {
   deviceGone(): void {
     if (this.#device !== NONE) this.#device = NOT_IN_PLACE;
   }
+}
+
+/** The bytes as text to compare. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
