@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { SOCKET_NAME } from "../control/client.ts";
+import type { Polling } from "../kernel/kernel.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { nativeProcess } from "../kernel/process/native-process.ts";
 import {
@@ -27,7 +28,6 @@ import type { BootFacts } from "./state/boot.ts";
 import type { RunDirectoryLock } from "./state/run-directory-lock.ts";
 import { State } from "./state/state.ts";
 import { applyVariables } from "./state/variables-file.ts";
-import type { Upkeep } from "./upkeep.ts";
 
 /** Time an engine may take to stop in order after an internal error. */
 const CRASH_STOP_MS = 5000;
@@ -63,6 +63,7 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   const complain = (text: string) => process.stderr.write(`carpctl: ${text}\n`);
   let engine: Engine;
   let server: ControlServer;
+  let sockets: ControlSockets;
   try {
     const state = await State.read({ ...options, boot: started.boot }, createClock().now());
     engine = new Engine(options, started, state);
@@ -71,7 +72,8 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
     await removeUnfinished(runDir);
     // Again: reading the state and loading programs takes time.
     if (await isAnswered(runDir)) throw new AlreadyRunning(join(runDir, SOCKET_NAME));
-    server = new ControlServer(new ControlSockets({ runDir }), {
+    sockets = new ControlSockets({ runDir });
+    server = new ControlServer(sockets, {
       rpc: createMethods(engine, carpGroup),
       identify: nativeProcess.peerCredentials,
       carpGroup,
@@ -100,10 +102,10 @@ export async function runEngine(options: EngineOptions, started: Started): Promi
   }
   const { lock, listeners } = started;
   const metrics = listeners.length > 0 ? serveMetrics(listeners, engine) : undefined;
-  keepRunDirectory(server, engine, lock);
+  keepRunDirectory(server, sockets, engine, lock);
   notifyReady();
   answerWatchdog();
-  giveBackMemory(engine.upkeep);
+  giveBackMemory(engine.poller);
   engine.log(6, `carpd ${engine.version} started`, undefined, { event: "started" });
   const order = await orders.next();
   if (order === "stop") {
@@ -145,36 +147,51 @@ function compileWithLess(): void {
 }
 
 /** Gives back the memory that only starting, configuring and other rare work needed, once that is over. */
-function giveBackMemory(upkeep: Upkeep): void {
+function giveBackMemory(polling: Polling): void {
   const faults = () => process.resourceUsage().minorPageFault;
   let before = 0;
   /** Where faults are counted from; undefined: some of what was given back is still coming in again. */
   let from: number | undefined = 0;
-  upkeep.add(() => {
+  const watch = polling.watch("faults", 1, () => {
     const now = faults();
     const isOver = now - before < FAULTS_OF_WORK;
     before = now;
     from ??= now;
-    if (!isOver || now - from < FAULTS_WORTH_IT) return;
+    if (isOver && now - from < FAULTS_WORTH_IT) return;
+    watch.doubt(FAULTS_WORTH_IT);
+    if (!isOver) return;
     nativeProcess.giveBackMemory();
     before = faults();
     from = undefined;
   });
+  watch.add(FAULTS_WORTH_IT);
 }
 
 /**
  * Restores the control socket and the lock when they were removed, which the kernel does not report. Without the
  * socket no command could reach the engine.
  */
-function keepRunDirectory(server: ControlServer, engine: Engine, lock: RunDirectoryLock): void {
-  engine.upkeep.add(() => {
+function keepRunDirectory(
+  server: ControlServer,
+  sockets: ControlSockets,
+  engine: Engine,
+  lock: RunDirectoryLock,
+): void {
+  const paths = [lock.path, ...sockets.paths];
+  const watch = engine.poller.watch("file", paths.length, () => {
+    let wereThere = false;
     try {
-      lock.keep();
-      if (server.restore()) engine.repaired("the control socket was removed");
+      wereThere = lock.keep();
+      if (server.restore()) {
+        wereThere = false;
+        engine.repaired("the control socket was removed");
+      }
     } catch {
-      // The run directory is gone: a later check makes the socket when it is back.
+      // The run directory is gone: a later look makes the socket when it is back.
     }
+    if (!wereThere) for (const path of paths) watch.doubt(path);
   });
+  for (const path of paths) watch.add(path);
 }
 
 /**

@@ -18,6 +18,7 @@ import { reasonText } from "../core/reason.ts";
 import type { FailedCheck } from "../core/service-demotion.ts";
 import { createLinks } from "../kernel/devices/links.ts";
 import type { Carrier, Clock, DataPath, Links, Overruled, PacketCounts, Wire } from "../kernel/kernel.ts";
+import { Poller } from "../kernel/polling/poller.ts";
 import { createAlarms } from "../kernel/process/alarms.ts";
 import { createClock } from "../kernel/process/clock.ts";
 import { createLog } from "../kernel/process/syslog.ts";
@@ -35,7 +36,6 @@ import { Scripts } from "./scripts/scripts.ts";
 import type { CountedCheck, Evaluation } from "./scripts/service-checks.ts";
 import { SAVE_EVERY_MS } from "./state/counter-floor.ts";
 import type { State } from "./state/state.ts";
-import { Upkeep } from "./upkeep.ts";
 
 export interface EngineOptions {
   readonly runDir: string;
@@ -55,6 +55,8 @@ export interface Privileged {
   readonly runner: RunnerProcess;
 }
 
+const FORWARDING = "/proc/sys/net/ipv6/conf/all/forwarding";
+
 /** How often the MACs of unicast peers are asked for, while there are any. */
 const RESOLVE_EVERY_MS = 800;
 
@@ -71,7 +73,8 @@ export class Engine {
   /** How late timers fired. */
   readonly delays = new Delays();
   readonly host: Host;
-  readonly upkeep = new Upkeep();
+  /** Tells of changes that the kernel does not notify of. */
+  readonly poller = new Poller();
   readonly feed = new Feed(() => this.now().epochUs / 1000);
   readonly history: History;
   /** Resolves when the engine knows the kernel's devices and can take commands. */
@@ -113,6 +116,7 @@ export class Engine {
       environment: process.env,
       runner,
       log: (priority, text, kind) => this.log(priority, text, kind),
+      polling: this.poller,
       failed: () => this.host.failedChecks,
       judge: (failed) => this.#judge(failed),
       lost: () => this.#needsRoot(),
@@ -135,11 +139,15 @@ export class Engine {
       deaf: (carpdev, error) =>
         this.handle({ kind: "performed", part: { kind: "listening", carpdev }, errors: [error] }),
       rateLimited: (device, family, count) => this.handle({ kind: "rate-limited", device, family, count }),
+      neighbourAdded: () => {
+        this.#resolving ??= setTimeout(() => this.#resolve(), RESOLVE_EVERY_MS).unref();
+      },
     });
     this.#links = createLinks({
       runDir: options.runDir,
       placed: state.document("placed-addresses"),
       settings: state.document("carpdev-settings"),
+      polling: this.poller,
       events: {
         link: (link) => {
           this.#wire.mtuChanged(link.name, link.mtu);
@@ -173,7 +181,7 @@ export class Engine {
       explain,
     };
     const alarms = this.delays.observing(createAlarms(this.#clock), this.#clock);
-    this.#loop = new Loop(this.host, adapters, this.upkeep.behind(alarms));
+    this.#loop = new Loop(this.host, adapters, alarms);
     this.#commands = new Commands(this.host, this.#loop, {
       caughtUp: () => this.#links.caughtUp(),
       save: () => this.#save(),
@@ -378,6 +386,7 @@ export class Engine {
     clearTimeout(this.#apart);
     clearTimeout(this.#booting);
     this.#loop.stop();
+    this.poller.close();
     this.#wire.shutdown();
     this.#links.close();
     this.#dataPath.close();
@@ -453,17 +462,15 @@ export class Engine {
    * detached from a device.
    */
   #followUnreported(): void {
-    this.upkeep.add(() => this.#links.look());
-    this.upkeep.add(() => {
-      if (this.#resolving === undefined) this.#resolve();
-    });
-    this.upkeep.add(() => this.#scripts.checks.look());
-    this.upkeep.add(() => void this.#repairDataPath());
-    this.upkeep.add(() => this.#readForwarding());
-    this.upkeep.add(() => {
+    this.#dataPath.watch(this.poller, (carpdevs) => void this.#repairDataPath(carpdevs));
+    this.poller.watch("text", 1, () => this.#readForwarding()).add(FORWARDING);
+    const { path } = this.#state;
+    const saved = this.poller.watch("file", 1, () => {
       if (this.#stopping || !this.#state.takeRemoval()) return;
+      saved.doubt(path);
       void this.#save().then((isSaved) => isSaved && this.repaired("the saved state was removed"));
     });
+    saved.add(path);
   }
 
   #resolve(): void {
@@ -473,8 +480,8 @@ export class Engine {
       neighbours.length > 0 ? setTimeout(() => this.#resolve(), RESOLVE_EVERY_MS).unref() : undefined;
   }
 
-  async #repairDataPath(): Promise<void> {
-    for (const { carpdev, what } of await this.#dataPath.repair())
+  async #repairDataPath(carpdevs: readonly number[]): Promise<void> {
+    for (const { carpdev, what } of await this.#dataPath.repair(carpdevs))
       this.handle({ kind: "repaired", interface: carpdev, what });
   }
 
@@ -497,7 +504,7 @@ export class Engine {
   #readForwarding(): void {
     let ipv6 = false;
     try {
-      ipv6 = readFileSync("/proc/sys/net/ipv6/conf/all/forwarding", "latin1").startsWith("1");
+      ipv6 = readFileSync(FORWARDING, "latin1").startsWith("1");
     } catch {
       // A kernel without IPv6 forwards none.
     }

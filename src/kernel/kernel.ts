@@ -25,6 +25,35 @@ export interface Alarms {
   set(atUs: Micros, ring: () => void): () => void;
 }
 
+/** Things of one kind that the kernel does not notify of. */
+export interface Watch<Key> {
+  /** It is reported once, and then when it has changed. */
+  add(key: Key): void;
+  remove(key: Key): void;
+  /**
+   * Has it reported once more: after a change by this engine, and while it is not as it should be, because the next
+   * change by another program may undo all that has happened since the last look.
+   */
+  doubt(key: Key): void;
+}
+
+/** Looks now and then for changes that the kernel does not notify of. */
+export interface Polling {
+  /**
+   * Watches for one kind of change: to a link by its index; to the programs on a device, by TCX or in its clsact qdisc;
+   * to a file's identity, or to the text of a short one; and for so many page faults more.
+   *
+   * @param atOnce so many are looked at each time, in turn
+   */
+  watch(
+    kind: "link" | "tcx" | "clsact" | "file" | "text" | "faults",
+    atOnce: number,
+    changed: (keys: readonly string[]) => void,
+  ): Watch<string | number>;
+  /** A link as this message describes it has not changed. To be called before the message is acted upon. */
+  know(linkMessage: Uint8Array): void;
+}
+
 export interface ReceivedFrame {
   readonly carpdev: string;
   readonly bytes: Uint8Array;
@@ -98,6 +127,8 @@ export interface WireEvents {
   deaf(carpdev: string, error: string): void;
   /** The rate limit dropped so many unauthenticated packets. */
   rateLimited(device: string, family: Family, count: number): void;
+  /** A packet went to a unicast peer that `neighbours` did not have. */
+  neighbourAdded(): void;
 }
 
 /** Links and addresses: watched, and those of carp interfaces made and repaired, through rtnetlink. */
@@ -120,8 +151,6 @@ export interface Links {
    * theirs. As they are now: the function is to be used at once.
    */
   carriers(): (device: string) => readonly Carrier[];
-  /** Asks the kernel for what it does not notify of (link settings); to be called now and then. */
-  look(): void;
   /** Resolves when all that the kernel has notified of so far has been reported. */
   caughtUp(): Promise<void>;
   /**
@@ -216,11 +245,15 @@ export interface DataPath {
   /** The lease in force, or the last one; 0: none. Also of an interface that an earlier engine configured. */
   leaseUntilUs(name: string, vhid: number): Micros;
   counts(name: string): PacketCounts | undefined;
+  /** Has changes to the programs on carpdevs told, by the kernel's index: `repair` is to be called then. */
+  watch(polling: Polling, changed: (carpdevs: readonly number[]) => void): void;
   /**
-   * Puts back programs that another program removed, and first where another one was put before them; to be called now
-   * and then. While an earlier call waits for the kernel it does nothing.
+   * Puts back programs that another program removed, and first where another one was put before them. While an earlier
+   * call waits for the kernel it does nothing.
+   *
+   * @param carpdevs default: all
    */
-  repair(): Promise<readonly CarpdevRepair[]>;
+  repair(carpdevs?: readonly number[]): Promise<readonly CarpdevRepair[]>;
   /** `carpdev`: the kernel's index. */
   overruled(carpdev: number): Overruled;
   /** Removes interfaces that an earlier engine configured and this one has not. */

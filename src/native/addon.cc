@@ -10,6 +10,7 @@
 #include "process/local.h"
 #include "process/memory.h"
 #include "netlink/netlink.h"
+#include "polling/poller.h"
 #include "process/privileges.h"
 #include "process/scheduling.h"
 #include "process/tcp_socket.h"
@@ -31,6 +32,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   carp::initNeighbourSocket(env, exports);
   carp::initNetlink(env, exports);
   carp::initOtherPrograms(env, exports);
+  carp::initPoller(env, exports);
   carp::initPrivileges(env, exports);
   carp::initScheduling(env, exports);
   carp::initTcpSocket(env, exports);

@@ -57,6 +57,9 @@ const HARMLESS = new Set([
   "latest",
 ]);
 
+/** Objects that only look. */
+const LOOKING = new Set(["Poller"]);
+
 type Call = (...words: unknown[]) => unknown;
 
 /** Calls of a MASTER that repeat with every advertisement: only the first in a row count as steps. */
@@ -80,7 +83,7 @@ function isQuestion(datagram: Uint8Array): boolean {
 }
 
 function stepping(owner: string, name: string, call: Call): Call {
-  if (HARMLESS.has(name)) return call;
+  if (HARMLESS.has(name) || LOOKING.has(owner)) return call;
   return (...words) => {
     if (owner !== "NetlinkSocket") step(`${owner}.${name}`);
     else if (name !== "send") step(`${owner}.${name}`);

@@ -77,7 +77,8 @@ export class Clients {
   readonly #users = new Map<number, Set<Client>>();
   /** The steps of connections whose turn will come. */
   readonly #asked = new Map<Client, () => void>();
-  readonly #silence: NodeJS.Timeout;
+  /** Runs while there are connections: it would wake an idle engine up. */
+  #silence: NodeJS.Timeout | undefined;
   #count = 0;
   #isRunning = false;
   #isWatched = false;
@@ -88,8 +89,6 @@ export class Clients {
   constructor(options: ClientsOptions) {
     this.#options = options;
     this.#readiness = new nativeUnixSockets.Readiness(() => this.#woken());
-    const { silentMs } = options;
-    this.#silence = setInterval(() => this.#dropSilent(), silentMs / SILENCE_CHECKS).unref();
     this.#watchAll();
   }
 
@@ -136,6 +135,7 @@ export class Clients {
     if (own === undefined) this.#users.set(peer.uid, new Set([connection]));
     else own.add(connection);
     this.#count++;
+    this.#silence ??= setInterval(() => this.#dropSilent(), this.#options.silentMs / SILENCE_CHECKS).unref();
     this.#sockets.set(socket, () => this.#ask(connection));
     this.#readiness.watch(socket, true, false);
   }
@@ -143,7 +143,6 @@ export class Clients {
   /** Ends every connection. */
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#silence);
     for (const own of [...this.#users.values()]) for (const connection of [...own]) connection.end();
     this.#readiness.close();
   }
@@ -166,6 +165,10 @@ export class Clients {
     const own = this.#users.get(uid);
     if (own?.delete(connection)) this.#count--;
     if (own?.size === 0) this.#users.delete(uid);
+    if (this.#users.size === 0) {
+      clearInterval(this.#silence);
+      this.#silence = undefined;
+    }
     this.#sockets.delete(connection.socket);
     const step = this.#asked.get(connection);
     if (step !== undefined) this.#turns.remove(uid, step);

@@ -111,6 +111,10 @@ export class ControlSockets {
     }
   }
 
+  get paths(): string[] {
+    return [this.everyone.path, this.admin.path];
+  }
+
   /** Makes those anew that another program has removed. @returns whether one was removed */
   restore(): boolean {
     const missing = [

@@ -6,11 +6,15 @@
 import { existsSync, statSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Priority } from "../../core/model.ts";
+import type { Polling } from "../../kernel/kernel.ts";
 import { directoriesOf } from "./directories.ts";
 import { Hooks } from "./hooks.ts";
 import { Runner } from "./runner/runner.ts";
 import type { RunnerProcess } from "./runner/runner-process.ts";
 import { ServiceChecks, type ServiceChecksOptions } from "./service-checks.ts";
+
+/** So many files of service checks in one look. */
+const LOOK_AT = 100;
 
 /** Time for the hooks of the last changes when the engine stops. */
 const LAST_HOOKS_MS = 5000;
@@ -19,6 +23,7 @@ export interface ScriptsOptions {
   readonly etcDir: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly runner: RunnerProcess;
+  readonly polling: Polling;
   /** @param kind of which the number of lines is limited */
   readonly log: (priority: Priority, text: string, kind?: string) => void;
   readonly failed: ServiceChecksOptions["failed"];
@@ -33,7 +38,7 @@ export class Scripts {
   readonly #runner: Runner;
   readonly #directories: readonly string[];
 
-  constructor({ etcDir, environment, runner, log, failed, judge, lost }: ScriptsOptions) {
+  constructor({ etcDir, environment, runner, polling, log, failed, judge, lost }: ScriptsOptions) {
     const { hooks, checks } = directoriesOf({ ...environment, CARP_ETC_DIR: etcDir });
     this.#runner = new Runner({ log, process: runner, lost });
     this.#directories = [...hooks, ...checks];
@@ -43,10 +48,18 @@ export class Scripts {
       exist: () => checks.some((each) => existsSync(each)),
       stamp: (files) => [...checks, ...files].map(changeOf).join(),
       run,
+      listed: (files) => {
+        for (const path of watched) watch.remove(path);
+        watched = [...checks, ...files];
+        for (const path of watched) watch.add(path);
+      },
       log,
       failed,
       judge,
     });
+    const watch = polling.watch("file", LOOK_AT, () => this.checks.look());
+    let watched: readonly string[] = checks;
+    for (const path of watched) watch.add(path);
   }
 
   start(): void {

@@ -21,6 +21,8 @@ export interface ServiceChecksOptions {
   /** A text that is another one when the directories of checks, or these files, have changed. */
   readonly stamp: (files: readonly string[]) => string;
   readonly run: (job: Job) => Promise<Ran>;
+  /** Called when the checks were listed: `look` is to be called once more, and when these files have changed. */
+  readonly listed?: (files: readonly string[]) => void;
   /** @param kind of which the number of lines is limited */
   readonly log: (priority: Priority, text: string, kind?: string) => void;
   /** The checks that the host demotes for: at first what an earlier engine left. */
@@ -74,7 +76,7 @@ export class ServiceChecks {
     return this.#next;
   }
 
-  /** Takes up files that were changed, added and removed: to be called now and then. */
+  /** Takes up files that were changed, added and removed. */
   look(): void {
     const { exist, stamp, run } = this.#options;
     if (this.#isStopped || this.#isListing || (!exist() && this.#records.size === 0)) return;
@@ -86,8 +88,10 @@ export class ServiceChecks {
       : Promise.resolve({ results: [] });
     void listing.then(async (ran) => {
       this.#isListing = false;
-      if (this.#isStopped || "interrupted" in ran) return;
-      this.#take(ran.results);
+      if (this.#isStopped) return;
+      if (!("interrupted" in ran)) this.#take(ran.results);
+      this.#options.listed?.([...this.#records.keys()]);
+      if ("interrupted" in ran) return;
       for (const { name, file, outcome, why } of ran.results)
         if (outcome === "refused") this.#tellRefusal(name, file ?? "", why ?? "");
       // Without the files that are new: the next look finds them, and what has changed meanwhile.

@@ -16,11 +16,11 @@ const OWNER_ONLY = 0o600;
 const EWOULDBLOCK = 11;
 
 export class RunDirectoryLock {
-  readonly #path: string;
+  readonly path: string;
   #file: number;
 
   private constructor(path: string, file: number) {
-    this.#path = path;
+    this.path = path;
     this.#file = file;
   }
 
@@ -39,19 +39,25 @@ export class RunDirectoryLock {
     return new RunDirectoryLock(path, file);
   }
 
-  /** Makes the file anew that another program has removed. Throws where that is not possible. */
-  keep(): void {
-    if (isAt(this.#path, this.#file)) return;
-    const file = lock(this.#path);
-    if (file === undefined) return;
-    closeSync(this.#file);
-    this.#file = file;
+  /**
+   * Makes the file anew that another program has removed. Throws where that is not possible.
+   *
+   * @returns whether it was there
+   */
+  keep(): boolean {
+    if (isAt(this.path, this.#file)) return true;
+    const file = lock(this.path);
+    if (file !== undefined) {
+      closeSync(this.#file);
+      this.#file = file;
+    }
+    return false;
   }
 
   /** Gives the file up and removes it. The name goes with the process. */
   release(): void {
     try {
-      if (isAt(this.#path, this.#file)) unlinkSync(this.#path);
+      if (isAt(this.path, this.#file)) unlinkSync(this.path);
     } catch {
       // A file without a lock prevents nothing.
     }

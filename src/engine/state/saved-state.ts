@@ -162,7 +162,7 @@ export interface SavedState {
 }
 
 export class StateFile {
-  readonly #path: string;
+  readonly path: string;
   readonly #runDir: string;
   #writing: Promise<void> = Promise.resolve();
   #next: SavedState | undefined;
@@ -170,30 +170,30 @@ export class StateFile {
 
   constructor(runDir: string) {
     this.#runDir = runDir;
-    this.#path = join(runDir, "state.json");
+    this.path = join(runDir, "state.json");
   }
 
   /** Reads the saved state. @returns why it cannot be used, where it cannot; undefined: there is none */
   async load(): Promise<SavedState | { readonly unusable: string } | undefined> {
     let file: FileHandle;
     try {
-      file = await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      file = await open(this.path, constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOENT") return undefined;
       // An engine has no privilege to read another user's file.
       const why = code === "EACCES" ? "others may have written it" : code;
-      return { unusable: `${this.#path}: ${why}` };
+      return { unusable: `${this.path}: ${why}` };
     }
     try {
       const { uid, mode, size } = await file.stat();
       if (uid !== process.geteuid?.() || (mode & 0o077) !== 0)
-        return { unusable: `${this.#path}: others may have written it` };
-      if (size > MAX_BYTES) return { unusable: `${this.#path}: too large` };
+        return { unusable: `${this.path}: others may have written it` };
+      if (size > MAX_BYTES) return { unusable: `${this.path}: too large` };
       const json: unknown = JSON.parse(await file.readFile("utf8"));
       const format = Format.safeParse(json).data?.format;
       if (format !== undefined && format > FORMAT)
-        return { unusable: `${this.#path}: format ${format} is a newer version's, this one knows ${FORMAT}` };
+        return { unusable: `${this.path}: format ${format} is a newer version's, this one knows ${FORMAT}` };
       const saved = Saved.parse(json);
       this.#isThere = true;
       const interfaces = saved.interfaces.map((each) => ({ ...newInterface(each.name), ...each }));
@@ -201,7 +201,7 @@ export class StateFile {
       return { configuration: { ...others, interfaces }, counters };
     } catch (error) {
       const why = error instanceof z.ZodError ? (error.issues[0]?.message ?? "garbled") : "garbled";
-      return { unusable: `${this.#path}: ${printable(why)}` };
+      return { unusable: `${this.path}: ${printable(why)}` };
     } finally {
       await file.close();
     }
@@ -220,14 +220,14 @@ export class StateFile {
 
   /** Renames a state that cannot be used, for a person or the version that wrote it. @returns its new path */
   async setAside(): Promise<string> {
-    const aside = `${this.#path}.unusable`;
-    await rename(this.#path, aside);
+    const aside = `${this.path}.unusable`;
+    await rename(this.path, aside);
     return aside;
   }
 
   /** Whether another program has removed the file; true once. */
   takeRemoval(): boolean {
-    if (!this.#isThere || existsSync(this.#path)) return false;
+    if (!this.#isThere || existsSync(this.path)) return false;
     this.#isThere = false;
     return true;
   }
@@ -236,7 +236,7 @@ export class StateFile {
   async remove(): Promise<void> {
     await this.#writing.catch(() => {});
     this.#isThere = false;
-    await rm(this.#path, { force: true });
+    await rm(this.path, { force: true });
   }
 
   async #write(): Promise<void> {
@@ -248,7 +248,7 @@ export class StateFile {
       typeof value === "bigint" ? String(value) : value,
     );
     await mkdir(this.#runDir, { recursive: true, mode: 0o755 });
-    await writeDurably(this.#path, text);
+    await writeDurably(this.path, text);
     this.#isThere = true;
   }
 }

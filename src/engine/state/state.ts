@@ -76,6 +76,11 @@ export class State {
     return new State(sources, file, await file.load(), now);
   }
 
+  /** The file with the saved state. */
+  get path(): string {
+    return this.#file.path;
+  }
+
   /** Opens a small JSON document in the run directory. */
   document(name: string): Document {
     return openDocument(join(this.#runDir, `${name}.json`));

@@ -11,6 +11,8 @@ import type {
   Document,
   Overruled,
   PacketCounts,
+  Polling,
+  Watch,
 } from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
@@ -72,6 +74,7 @@ function without(obstacle: string): DataPath {
     lease: () => {},
     leaseUntilUs: () => 0,
     counts: () => undefined,
+    watch: () => {},
     repair: async () => [],
     overruled: () => ({ before: [], xdp: 0 }),
     removeLeftovers: () => {},
@@ -80,8 +83,8 @@ function without(obstacle: string): DataPath {
   };
 }
 
-/** Carpdevs that one call of `repair` looks at: their number must not cost. */
-const REPAIRED_AT_ONCE = 48;
+/** Carpdevs that are looked at together: their number must not cost. */
+const LOOK_AT = 48;
 
 /** What an interface takes in the maps. */
 interface Place {
@@ -116,8 +119,7 @@ class KernelDataPath implements DataPath {
   readonly #carpdevs = new Map<number, number>();
   /** Whether `repair` waits for the kernel. */
   #isLooking = false;
-  /** Carpdevs that `repair` has still to look at. */
-  #unseen: number[] = [];
+  #watch: Watch<number> | undefined;
   readonly #complain: (text: string) => void;
   #isClosed = false;
   /** Backoff and last error of repairs, by carpdev. */
@@ -215,15 +217,21 @@ class KernelDataPath implements DataPath {
     };
   }
 
-  async repair(): Promise<readonly CarpdevRepair[]> {
-    if (this.#isClosed || this.#isLooking) return [];
-    this.#programs.recordAgain();
-    if (this.#unseen.length === 0) this.#unseen = [...this.#carpdevs.keys()];
-    const indexes = this.#unseen.splice(0, REPAIRED_AT_ONCE);
+  watch(polling: Polling, changed: (carpdevs: readonly number[]) => void): void {
+    this.#watch = polling.watch(this.#attachments.hook, LOOK_AT, (keys) => changed(keys.map(Number)));
+    for (const index of this.#carpdevs.keys()) this.#watch.add(index);
+  }
+
+  async repair(carpdevs = [...this.#carpdevs.keys()]): Promise<readonly CarpdevRepair[]> {
+    if (this.#isClosed) return [];
+    if (this.#isLooking) {
+      for (const index of carpdevs) this.#watch?.doubt(index);
+      return [];
+    }
     this.#isLooking = true;
-    const faults = await Promise.all(indexes.map((index) => this.#attachments.faultOf(index)));
+    const faults = await Promise.all(carpdevs.map((index) => this.#attachments.faultOf(index)));
     this.#isLooking = false;
-    return indexes.flatMap((index, at) => this.#repair(index, faults[at]));
+    return carpdevs.flatMap((index, at) => this.#repair(index, faults[at]));
   }
 
   #repair(index: number, fault: Fault | undefined): CarpdevRepair[] {
@@ -232,6 +240,7 @@ class KernelDataPath implements DataPath {
     const carpdev = native.interfaceName(index);
     if (carpdev === undefined) return [];
     const { what, repair } = fault;
+    this.#watch?.doubt(index);
     if (!this.#backoff(carpdev).allows([what])) return [];
     const obstacle = repair();
     if (obstacle === undefined) return [{ carpdev, what }];
@@ -277,7 +286,7 @@ class KernelDataPath implements DataPath {
   #backoff(subject: string): RepairBackoff {
     const known = this.#backoffs.get(subject);
     if (known !== undefined) return known;
-    // `repair` is called again and again: no retry is needed.
+    // What is wrong is doubted: no retry is needed.
     const backoff = new RepairBackoff({ subject, complain: this.#complain, again: () => {} });
     this.#backoffs.set(subject, backoff);
     return backoff;
@@ -328,7 +337,9 @@ class KernelDataPath implements DataPath {
   #take({ slot, is }: Place): void {
     this.#slots.take(slot);
     if (is.firstCount < this.#arrayedCounts) this.#counts.take(is.firstCount, is.vhids.length);
-    this.#carpdevs.set(is.carpdev, (this.#carpdevs.get(is.carpdev) ?? 0) + 1);
+    const before = this.#carpdevs.get(is.carpdev) ?? 0;
+    this.#carpdevs.set(is.carpdev, before + 1);
+    if (before === 0) this.#watch?.add(is.carpdev);
   }
 
   /** Gives up a place that no entry leads to, and its carpdev when no interface is on it any more. */
@@ -344,6 +355,7 @@ class KernelDataPath implements DataPath {
     if (left > 0) this.#carpdevs.set(is.carpdev, left);
     else {
       this.#carpdevs.delete(is.carpdev);
+      this.#watch?.remove(is.carpdev);
       this.#attachments.detach(is.carpdev);
     }
   }

@@ -23,6 +23,9 @@ export interface Place {
   readonly record: Document;
 }
 
+/** The time after which recording the programs is tried again. */
+const AGAIN_MS = 3000;
+
 interface Loaded {
   readonly layout: DataPathLayout;
   readonly object: BpfObject;
@@ -44,7 +47,7 @@ export class DataPathPrograms {
   readonly #place: Place | undefined;
   /** This engine's programs and those of earlier engines. */
   readonly #known: Map<number, string>;
-  #isRecorded = false;
+  #recording: NodeJS.Timeout | undefined;
 
   private constructor({ layout, object, place, former, handle, hook }: Loaded) {
     this.layout = layout;
@@ -111,6 +114,7 @@ export class DataPathPrograms {
 
   /** Takes the programs off all devices, and with them the maps. */
   remove(): void {
+    clearTimeout(this.#recording);
     for (const index of [...this.attachments.indexes]) this.attachments.detach(index);
     this.object.close();
     if (this.#place !== undefined) recordFewer(this.#place.record, new Map());
@@ -127,21 +131,22 @@ export class DataPathPrograms {
     if (error === undefined) return;
     // Without the ids the next engine would not find them on devices; filters it finds by their handle.
     this.attachments.useClsact();
+    this.#recordAgain(this.#place.record);
     complain(
       `${this.#place.runDir}: the ids of programs on devices cannot be recorded: ${error}: until they are, leases end with the engine`,
     );
   }
 
-  /** Records the ids if that failed before. */
-  recordAgain(): void {
-    if (!this.#isRecorded && this.#place !== undefined) this.#tryToRecord(this.#place.record);
+  #recordAgain(record: Document): void {
+    this.#recording = setTimeout(() => {
+      if (this.#tryToRecord(record) !== undefined) this.#recordAgain(record);
+    }, AGAIN_MS).unref();
   }
 
   /** @returns why they cannot be recorded */
   #tryToRecord(record: Document): string | undefined {
     try {
       recordPrograms(record, this.#known);
-      this.#isRecorded = true;
       return undefined;
     } catch (error) {
       return (error as Error).message;

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Device } from "../../core/model.ts";
 import { RareMap, RareSet } from "../../core/rare.ts";
 import { Grouped } from "../grouped.ts";
+import type { Watch } from "../kernel.ts";
 import type { KernelLink, Notice } from "../netlink/messages.ts";
 import type { KernelRoute } from "../netlink/routes.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
@@ -61,11 +62,14 @@ interface Entry extends DeviceState {
 export interface DevicesOptions extends Omit<PassContext, "indexed"> {
   /** Has the host routes of a link reported, or not any more. */
   followRoutes(index: number, follows: boolean): void;
+  /** For our macvlans, by index: the kernel sends no notification of some changes. */
+  readonly watch: Pick<Watch<number>, "add" | "remove">;
 }
 
 export class Devices {
   readonly #context: PassContext;
   readonly #followRoutes: DevicesOptions["followRoutes"];
+  readonly #watch: DevicesOptions["watch"];
   readonly #entries = new Map<string, Entry>();
   /** By the index of our macvlan. */
   readonly #byIndex = new Map<number, Entry>();
@@ -79,6 +83,7 @@ export class Devices {
 
   constructor(options: DevicesOptions) {
     this.#followRoutes = options.followRoutes;
+    this.#watch = options.watch;
     this.#context = { ...options, indexed: (name, index) => this.#indexed(this.#entry(name), index) };
   }
 
@@ -145,11 +150,6 @@ export class Devices {
       entry.hostRoutes.clear();
       this.#touch(entry);
     }
-  }
-
-  /** The links to query now and then: the kernel sends no notification of some changes. */
-  indexes(): Iterable<number> {
-    return this.#byIndex.keys();
   }
 
   /** Whether a carp interface of this name wants a device. */
@@ -244,9 +244,15 @@ export class Devices {
   }
 
   #indexed(entry: Entry, index: number): void {
-    if (this.#byIndex.get(entry.index) === entry) this.#byIndex.delete(entry.index);
+    if (this.#byIndex.get(entry.index) === entry) {
+      this.#byIndex.delete(entry.index);
+      this.#watch.remove(entry.index);
+    }
     entry.index = index;
-    if (index !== 0) this.#byIndex.set(index, entry);
+    if (index !== 0) {
+      this.#byIndex.set(index, entry);
+      this.#watch.add(index);
+    }
     this.#follow(entry);
   }
 

@@ -6,7 +6,7 @@
 import type { InterfaceAddress } from "../../core/model.ts";
 import { subnetOf } from "../../protocol/subnet.ts";
 import { Grouped } from "../grouped.ts";
-import { type KernelAddress, type KernelLink, linkIndexOf, type Notice } from "../netlink/messages.ts";
+import type { KernelAddress, KernelLink, Notice } from "../netlink/messages.ts";
 import type { SettingName } from "../settings/link-settings.ts";
 
 /** The key of an address; to Linux, the same address with another prefix length is another one. */
@@ -22,8 +22,12 @@ export class LinkCache {
   readonly #inSubnet = new Grouped<string, KernelAddress>();
   /** Macvlans by the index of the device below. */
   readonly #macvlans = new Grouped<number, number>();
-  /** What the kernel last answered about a link, as long as it is what is stored of it. */
-  readonly #answers = new WeakMap<KernelLink, Buffer>();
+  readonly #doubt: (index: number) => void;
+
+  /** @param doubt told of a link that has changed without a message from the kernel */
+  constructor(doubt: (index: number) => void = () => {}) {
+    this.#doubt = doubt;
+  }
 
   byName(name: string): KernelLink | undefined {
     const link = this.links.get(this.#indexes.get(name) ?? 0);
@@ -57,19 +61,7 @@ export class LinkCache {
     const link = this.byName(name);
     if (link === undefined) return;
     this.links.set(link.index, { ...link, settings: { ...link.settings, [setting]: value } });
-  }
-
-  /** @returns the link, when the answer to a query says of it what is stored; most do, and are not parsed */
-  knows(answer: Buffer): KernelLink | undefined {
-    const link = this.links.get(linkIndexOf(answer));
-    return link !== undefined && this.#answers.get(link)?.equals(answer) ? link : undefined;
-  }
-
-  /** Records the answer to a query that has been taken in. */
-  answered(answer: Buffer): void {
-    const link = this.links.get(linkIndexOf(answer));
-    // A copy: the answer is part of a buffer with many.
-    if (link !== undefined) this.#answers.set(link, Buffer.from(answer));
+    this.#doubt(link.index);
   }
 
   /** Takes a notification in. @returns true for a new address, whose place among the others is not known */

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Link } from "../../core/model.ts";
-import type { Carrier, Document, LinkEvents, Links } from "../kernel.ts";
+import type { Carrier, Document, LinkEvents, Links, Polling, Watch } from "../kernel.ts";
 import { native } from "../native.ts";
 import type { Request } from "../netlink/bytes.ts";
 import {
@@ -25,9 +25,9 @@ import {
 } from "../netlink/messages.ts";
 import { neighbourQuery, neighbourUse, parseNeighbour } from "../netlink/neighbours.ts";
 import { RtNetlink } from "../netlink/rtnetlink.ts";
-import { Rounds } from "../rounds.ts";
 import { ArpLinks } from "../settings/arp-links.ts";
 import { CarpdevSettings } from "../settings/carpdev-settings.ts";
+import { pathOf } from "../settings/link-settings.ts";
 import { carriersIn } from "./carriers.ts";
 import { type ExpectedReport, SENDING } from "./device-state.ts";
 import { Devices } from "./devices.ts";
@@ -45,6 +45,9 @@ const REPORTED_WITHIN_MS = 1000;
 
 /** So many devices in one look, and half as many links with ARP settings of ours: what it takes has a limit. */
 const LOOK_AT = 90;
+const ASKED_AT_ONCE = 10;
+/** With these the settings of links may suffice, or not any more. */
+const HOST_SETTINGS = [pathOf("all", "arp_ignore"), pathOf("all", "arp_announce")];
 
 /** Pauses between attempts to read a table that the kernel does not give. */
 const AGAIN_MS = 5;
@@ -60,6 +63,7 @@ export interface LinksOptions {
   /** Keeps the former settings of carpdevs. */
   readonly settings: Document;
   readonly events: LinkEvents;
+  readonly polling: Polling;
   readonly receiveBufferBytes?: number;
 }
 
@@ -70,14 +74,14 @@ export function createLinks(options: LinksOptions): Links {
 class KernelLinks implements Links {
   readonly #options: LinksOptions;
   readonly #events: LinkEvents;
-  readonly #cache = new LinkCache();
+  readonly #cache = new LinkCache((index) => this.#doubt(index));
   readonly #placed: PlacedAddresses;
   readonly #arpLinks: ArpLinks;
   readonly #devices: Devices;
   #net: RtNetlink | undefined;
 
-  readonly #devicesInTurn = new Rounds(() => this.#devices.indexes());
-  readonly #arpLinksInTurn = new Rounds(() => this.#arpLinks.indexes());
+  /** Devices of carp interfaces, and links with ARP settings of ours. */
+  readonly #watches: { readonly devices: Watch<number>; readonly arpLinks: Watch<number> };
 
   #turn: Promise<void> = Promise.resolve();
 
@@ -98,11 +102,17 @@ class KernelLinks implements Links {
   #sinceReading: Notice[] | undefined;
 
   constructor(options: LinksOptions) {
-    const { runDir, events, placed, settings } = options;
+    const { runDir, events, placed, settings, polling } = options;
     const complain = (text: string) => events.complaint(text);
     this.#options = options;
     this.#events = events;
     this.#placed = new PlacedAddresses(placed, complain);
+    this.#watches = {
+      devices: polling.watch("link", LOOK_AT, (indexes) => void this.#ask(indexes)),
+      arpLinks: polling.watch("link", LOOK_AT / 2, (indexes) => void this.#ask(indexes)),
+    };
+    const host = polling.watch("text", HOST_SETTINGS.length, () => this.#arpLinks.consider());
+    for (const path of HOST_SETTINGS) host.add(path);
     this.#devices = new Devices({
       alias: `carpctl ${runDir}`,
       cache: this.#cache,
@@ -119,6 +129,7 @@ class KernelLinks implements Links {
       },
       expectReport: (index, key) => this.#expectReport(index, key),
       followRoutes: (index, follows) => this.#net?.followRoutes(index, follows),
+      watch: this.#watches.devices,
       added: (address) => {
         const notice: Notice = { kind: "address", gone: false, address };
         // A table that is being read may have been older than this address.
@@ -137,15 +148,17 @@ class KernelLinks implements Links {
       cache: this.#cache,
       isCarpdev: (link) => this.#isCarpdev(link),
       events,
+      watch: this.#watches.arpLinks,
     });
   }
 
   async start(): Promise<void> {
     this.#net = new RtNetlink(
       {
-        notice: (notice) => this.#heard(notice),
-        isKnown: (answer) => this.#isKnown(answer),
-        answered: (answer) => this.#cache.answered(answer),
+        notice: (notice, message) => {
+          if (notice.kind === "link" && !notice.gone) this.#options.polling.know(message);
+          this.#heard(notice);
+        },
         overrun: () => {
           this.#expectNoReport();
           void this.#read("everything");
@@ -183,9 +196,12 @@ class KernelLinks implements Links {
     );
   }
 
-  look(): void {
-    const indexes = this.#devicesInTurn.next(LOOK_AT).union(this.#arpLinksInTurn.next(LOOK_AT / 2));
-    void this.#net?.perform([...indexes].map(linkQuery));
+  /** Asks for these links, a few in a turn of the event loop: timers and frames come in between. */
+  async #ask(indexes: readonly string[]): Promise<void> {
+    for (let at = 0; at < indexes.length; at += ASKED_AT_ONCE) {
+      const some = indexes.slice(at, at + ASKED_AT_ONCE);
+      await this.#net?.perform(some.map((index) => linkQuery(Number(index))));
+    }
   }
 
   async caughtUp(): Promise<void> {
@@ -254,11 +270,8 @@ class KernelLinks implements Links {
     this.#devices.heard(notice);
   }
 
-  /** Nearly every answer to `look` is. */
-  #isKnown(answer: Buffer): boolean {
-    const link = this.#cache.knows(answer);
-    if (link !== undefined) this.#arpLinks.heard(link);
-    return link !== undefined;
+  #doubt(index: number): void {
+    for (const watch of Object.values(this.#watches)) watch.doubt(index);
   }
 
   #expectReport(index: number, key: string): ExpectedReport {
@@ -314,7 +327,10 @@ class KernelLinks implements Links {
         continue;
       }
       failures = 0;
-      if (everything) this.#cache.replaceLinks(links);
+      if (everything) {
+        this.#cache.replaceLinks(links);
+        for (const index of this.#cache.links.keys()) this.#doubt(index);
+      }
       this.#cache.replaceAddresses(addresses);
       this.#unordered.clear();
       // Each ends as its last notification says, so it does no harm that some are older than the tables.

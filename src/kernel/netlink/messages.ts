@@ -170,9 +170,6 @@ function parseLink(body: Buffer): KernelLink | undefined {
   };
 }
 
-/** The index in a link message. */
-export const linkIndexOf = (body: Buffer): number => (body.length < 8 ? 0 : readU32(body, 4));
-
 function parseAddress(body: Buffer): KernelAddress | undefined {
   const found = attributes(body, 8);
   // IFA_ADDRESS is the peer's on a point-to-point link; IFA_LOCAL, where present, is always this host's.

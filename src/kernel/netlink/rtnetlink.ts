@@ -33,11 +33,8 @@ const MOST_RANGES = 64;
 export const LOST = "LOST";
 
 export interface RtNetlinkEvents {
-  /** @returns whether the answer to a link query says nothing new: then it is not parsed */
-  isKnown(answer: Buffer): boolean;
-  /** The answer to a link query was reported as a notice. */
-  answered(answer: Buffer): void;
-  notice(notice: Notice): void;
+  /** @param message the body of the kernel's message */
+  notice(notice: Notice, message: Buffer): void;
   /** Notifications were lost and the socket is a new one: links and addresses must be read again. */
   overrun(): void;
 }
@@ -324,15 +321,11 @@ export class RtNetlink {
       } else if (type === MESSAGE.DONE) {
         this.#answered(seq, undefined);
       } else {
-        // A notification that our request caused looks like its answer.
-        const isLink = type === MESSAGE.NEWLINK && isOurs && dump === undefined;
-        if (isLink && this.#events.isKnown(data)) continue;
         const notice = parseNotice(type, data, port);
         if (notice !== undefined) {
           // Without the flag it is a notification that came meanwhile.
           if (dump && (flags & FLAG.MULTI) !== 0) dump.collected.push(notice);
-          else this.#events.notice(notice);
-          if (isLink) this.#events.answered(data);
+          else this.#events.notice(notice, data);
           continue;
         }
         const pending = isOurs ? this.#pending.get(seq) : undefined;

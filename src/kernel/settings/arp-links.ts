@@ -9,7 +9,7 @@ import { subnetOf } from "../../protocol/subnet.ts";
 import { parentOf } from "../devices/device-plan.ts";
 import type { LinkCache } from "../devices/link-cache.ts";
 import { Grouped } from "../grouped.ts";
-import type { LinkEvents } from "../kernel.ts";
+import type { LinkEvents, Watch } from "../kernel.ts";
 import type { KernelLink } from "../netlink/messages.ts";
 import { RepairBackoff } from "../repair-backoff.ts";
 import type { CarpdevSettings } from "./carpdev-settings.ts";
@@ -27,6 +27,8 @@ export interface ArpLinksOptions {
   /** Whether a link could be a carpdev. */
   readonly isCarpdev: (link: KernelLink) => boolean;
   readonly events: Pick<LinkEvents, "repaired" | "complaint">;
+  /** For the links with settings of ours, by index: the kernel sends no notification of these settings. */
+  readonly watch: Pick<Watch<number>, "add" | "remove">;
 }
 
 /** Where a carpdev is: its index, and that of the device below it. */
@@ -199,6 +201,7 @@ export class ArpLinks {
       if (!this.#inUse.has(index)) return true;
       if (!this.#options.settings.prepare(index)) return false;
       this.#prepared.add(index);
+      this.#options.watch.add(index);
       return true;
     });
   }
@@ -208,9 +211,9 @@ export class ArpLinks {
     if (this.#prepared.has(index)) this.#consider(index);
   }
 
-  /** The links to query now and then: the kernel sends no notification of these settings. */
-  indexes(): Iterable<number> {
-    return this.#prepared;
+  /** Must be called when these settings of the whole host may have changed. */
+  consider(): void {
+    for (const index of this.#prepared) this.#consider(index);
   }
 
   close(): void {
@@ -240,6 +243,7 @@ export class ArpLinks {
   #restore(index: number): void {
     this.#inUse.delete(index);
     this.#prepared.delete(index);
+    this.#options.watch.remove(index);
     this.#backoffs.get(index)?.close();
     this.#backoffs.delete(index);
     untilDone(() => this.#inUse.has(index) || this.#options.settings.restore(index));

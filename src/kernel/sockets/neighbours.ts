@@ -15,13 +15,21 @@ interface Entry extends Neighbour {
 
 export class Neighbours {
   readonly #entries = new Map<string, Entry>();
+  readonly #added: () => void;
+
+  /** @param added called for each that was not known */
+  constructor(added: () => void) {
+    this.#added = added;
+  }
 
   /** The MAC to send a packet for this address to now; undefined: it is not known yet, or no more. */
   macOf(index: number, address: string): Uint8Array | undefined {
     const key = keyOf(index, address);
     const known = this.#entries.get(key);
-    if (known === undefined) this.#entries.set(key, { index, address, mac: undefined, idleLooks: 0 });
-    else known.idleLooks = 0;
+    if (known === undefined) {
+      this.#entries.set(key, { index, address, mac: undefined, idleLooks: 0 });
+      this.#added();
+    } else known.idleLooks = 0;
     return known?.mac;
   }
 

@@ -81,7 +81,7 @@ export function createWire(events: WireEvents): Wire {
   });
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
-  const neighbours = new Neighbours();
+  const neighbours = new Neighbours(() => events.neighbourAdded());
   /** Carpdevs whose MTU is below IPv6's least: the kernel has taken IPv6 off them. */
   const tooSmall = new Set<string>();
   /** Errors of the last packets to unicast peers that had no way there. */

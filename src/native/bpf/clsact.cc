@@ -20,15 +20,6 @@
 namespace carp {
 namespace {
 
-struct Filter {
-  uint32_t priority;
-  uint32_t handle;
-  uint32_t chain;
-  std::string kind;
-  // Of an eBPF program; else empty.
-  std::string name;
-};
-
 bpf_tc_hook hookOf(const Napi::CallbackInfo& info) {
   bpf_tc_hook hook{};
   hook.sz = sizeof hook;
@@ -72,13 +63,6 @@ Filter filterIn(const nlmsghdr* message) {
   return filter;
 }
 
-// The filters of one direction, in the order they run.
-struct Filters {
-  std::vector<Filter> filters;
-  // 0 or an errno
-  int error;
-};
-
 // @returns 0 or an errno
 int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
   const Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -108,13 +92,6 @@ int dumpFilters(int ifindex, uint32_t parent, std::vector<Filter>& filters) {
       filters.push_back(filterIn(at));
     }
   }
-}
-
-Filters filtersOn(int ifindex, bool ingress) {
-  Filters found{};
-  const uint32_t hook = ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
-  found.error = dumpFilters(ifindex, TC_H_MAKE(TC_H_CLSACT, hook), found.filters);
-  return found;
 }
 
 Napi::Value listOf(Napi::Env env, const Filters& found) {
@@ -148,6 +125,13 @@ Napi::Value listFiltersApart(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+Filters filtersOn(int ifindex, bool ingress) {
+  Filters found{};
+  const uint32_t hook = ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
+  found.error = dumpFilters(ifindex, TC_H_MAKE(TC_H_CLSACT, hook), found.filters);
+  return found;
+}
 
 void initClsact(Napi::Env env, Napi::Object exports) {
   exports.Set("createClsact", Napi::Function::New(env, createClsact));

@@ -55,31 +55,9 @@ int call(int command, Attributes& attributes) {
   return syscall(SYS_bpf, command, &attributes, sizeof attributes) == 0 ? 0 : errno;
 }
 
-uint32_t typeOf(const Napi::Value& ingress) { return ingress.As<Napi::Boolean>() ? kIngress : kEgress; }
+uint32_t typeOf(bool ingress) { return ingress ? kIngress : kEgress; }
 
-// The programs on a device, in the order they run.
-struct Programs {
-  std::vector<uint32_t> ids;
-  uint64_t revision;
-  // 0 or an errno
-  int error;
-};
-
-Programs programsOn(uint32_t ifindex, uint32_t type) {
-  // TCX takes fewer on one device.
-  Programs programs{std::vector<uint32_t>(128), 0, 0};
-  Query query{};
-  query.ifindex = ifindex;
-  query.type = type;
-  query.programs = reinterpret_cast<uint64_t>(programs.ids.data());
-  query.count = static_cast<uint32_t>(programs.ids.size());
-  programs.error = call(BPF_PROG_QUERY, query);
-  programs.ids.resize(programs.error == 0 ? query.count : 0);
-  programs.revision = query.revision;
-  return programs;
-}
-
-Napi::Value listOf(Napi::Env env, const Programs& programs) {
+Napi::Value listOf(Napi::Env env, const TcxPrograms& programs) {
   if (programs.error != 0) return Napi::Number::New(env, programs.error);
   Napi::Array list = Napi::Array::New(env, programs.ids.size());
   for (uint32_t i = 0; i < programs.ids.size(); i++) list.Set(i, Napi::Number::New(env, programs.ids[i]));
@@ -89,15 +67,15 @@ Napi::Value listOf(Napi::Env env, const Programs& programs) {
 // listTcx(ifindex, ingress): the programs' ids | errno
 Napi::Value listTcx(const Napi::CallbackInfo& info) {
   if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
-  return listOf(info.Env(), programsOn(info[0].As<Napi::Number>().Uint32Value(), typeOf(info[1])));
+  return listOf(info.Env(), tcxProgramsOn(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Boolean>()));
 }
 
 // listTcxApart(ifindex, ingress): a promise of the same
 Napi::Value listTcxApart(const Napi::CallbackInfo& info) {
   if (!takes(info, {Argument::uint32, Argument::boolean})) return {};
   const uint32_t ifindex = info[0].As<Napi::Number>().Uint32Value();
-  const uint32_t type = typeOf(info[1]);
-  return Apart<Programs>::run(info.Env(), [=] { return programsOn(ifindex, type); }, listOf);
+  const bool ingress = info[1].As<Napi::Boolean>();
+  return Apart<TcxPrograms>::run(info.Env(), [=] { return tcxProgramsOn(ifindex, ingress); }, listOf);
 }
 
 // detachTcx(id, ifindex, ingress): 0 or an errno. By its position, which needs no privilege to load programs.
@@ -106,10 +84,11 @@ Napi::Value detachTcx(const Napi::CallbackInfo& info) {
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
   Attachment attachment{};
   attachment.ifindex = info[1].As<Napi::Number>().Uint32Value();
-  attachment.type = typeOf(info[2]);
+  const bool ingress = info[2].As<Napi::Boolean>();
+  attachment.type = typeOf(ingress);
   int error;
   do {
-    const Programs programs = programsOn(attachment.ifindex, attachment.type);
+    const TcxPrograms programs = tcxProgramsOn(attachment.ifindex, ingress);
     if (programs.error != 0) return Napi::Number::New(info.Env(), programs.error);
     const auto found = std::find(programs.ids.begin(), programs.ids.end(), id);
     if (found == programs.ids.end()) return Napi::Number::New(info.Env(), ENOENT);
@@ -125,11 +104,25 @@ Napi::Value detachTcx(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+TcxPrograms tcxProgramsOn(uint32_t ifindex, bool ingress) {
+  // TCX takes fewer on one device.
+  TcxPrograms programs{std::vector<uint32_t>(128), 0, 0};
+  Query query{};
+  query.ifindex = ifindex;
+  query.type = typeOf(ingress);
+  query.programs = reinterpret_cast<uint64_t>(programs.ids.data());
+  query.count = static_cast<uint32_t>(programs.ids.size());
+  programs.error = call(BPF_PROG_QUERY, query);
+  programs.ids.resize(programs.error == 0 ? query.count : 0);
+  programs.revision = query.revision;
+  return programs;
+}
+
 int attachTcx(int program, uint32_t ifindex, bool ingress, int replaced) {
   Attachment attachment{};
   attachment.ifindex = ifindex;
   attachment.program = static_cast<uint32_t>(program);
-  attachment.type = ingress ? kIngress : kEgress;
+  attachment.type = typeOf(ingress);
   attachment.flags = replaced < 0 ? kBefore : kReplace;
   attachment.replaced = replaced < 0 ? 0 : static_cast<uint32_t>(replaced);
   return call(BPF_PROG_ATTACH, attachment);

@@ -18,6 +18,7 @@ function setting({ late = 0, writable = true } = {}) {
     return true;
   };
   const cache = new LinkCache();
+  const watched = new Set<number>();
   const nameOf = (index: number) => cache.links.get(index)?.name;
   const links = new ArpLinks({
     cache,
@@ -29,12 +30,13 @@ function setting({ late = 0, writable = true } = {}) {
       changed: (_index, { arp_ignore = 1 }) => (arp_ignore < 1 ? ["arp_ignore was changed to 0"] : []),
     },
     isCarpdev: () => true,
+    watch: { add: (index) => watched.add(index), remove: (index) => watched.delete(index) },
     events: {
       repaired: (name, what) => void done.push(`repaired ${name}: ${what}`),
       complaint: (text) => void done.push(text),
     },
   });
-  return { done, links, cache };
+  return { done, links, cache, watched };
 }
 
 function addLink(cache: LinkCache, given: Partial<KernelLink> & { name: string; index: number }): void {
@@ -147,7 +149,7 @@ test("after a restart, links in the subnets of addresses still in place are not 
 });
 
 test("a setting that another program changes is restored and reported, with backoff", () => {
-  const { done, links, cache } = setting();
+  const { done, links, cache, watched } = setting();
   const changed = (settings: KernelLink["settings"]) => {
     addLink(cache, { name: "eth0", index: 2, settings });
     links.heard(cache.byName("eth0") as KernelLink);
@@ -160,7 +162,7 @@ test("a setting that another program changes is restored and reported, with back
   assert.deepEqual(done.splice(0), ["prepare eth0 2"]);
   changed({ arp_ignore: 0 });
   assert.deepEqual(done.splice(0), ["prepare eth0 2", "repaired eth0: arp_ignore was changed to 0"]);
-  assert.deepEqual([...links.indexes()], [2]);
+  assert.deepEqual([...watched], [2]);
   for (let n = 0; n < 10; n += 1) changed({ arp_ignore: 0 });
   assert.equal(done.filter((each) => each.startsWith("repaired")).length, 4);
   assert.match(done.at(-1) ?? "", /^eth0: changed again \(arp_ignore was changed to 0\)/);
@@ -168,6 +170,16 @@ test("a setting that another program changes is restored and reported, with back
   done.length = 0;
   changed({ arp_ignore: 0 });
   assert.deepEqual(done, []);
+  links.close();
+});
+
+test("a setting that is no longer enough, because that of the whole host was changed, is restored", () => {
+  const { done, links, cache } = setting();
+  addLink(cache, { name: "eth0", index: 2, settings: { arp_ignore: 0 } });
+  links.prepare("eth0");
+  done.length = 0;
+  links.consider();
+  assert.deepEqual(done, ["prepare eth0 2", "repaired eth0: arp_ignore was changed to 0"]);
   links.close();
 });
 
@@ -182,7 +194,7 @@ test("a setting that cannot be restored is not reported as repaired", () => {
 });
 
 test("carpdevs that exchange their names both keep the settings, with what each had before", () => {
-  const { done, links, cache } = setting();
+  const { done, links, cache, watched } = setting();
   const rename = (index: number, name: string) => {
     addLink(cache, { name, index });
     links.changed(index);
@@ -196,7 +208,7 @@ test("carpdevs that exchange their names both keep the settings, with what each 
   rename(3, "eth0");
   rename(2, "eth1");
   assert.deepEqual(done.splice(0), ["restore tmp", "prepare eth1 2"]);
-  assert.deepEqual([...links.indexes()].toSorted(), [2, 3]);
+  assert.deepEqual([...watched].toSorted(), [2, 3]);
   links.restore("eth0");
   assert.deepEqual(done, ["restore eth0"]);
 });

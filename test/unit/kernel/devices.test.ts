@@ -93,6 +93,7 @@ class FakeKernel {
       turn: async () => nothing,
       expectReport: () => ({ heard: this.report, forget: this.forget }),
       followRoutes: nothing,
+      watch: { add: nothing, remove: nothing },
       added: (address) => void this.#cache.take({ kind: "address", gone: false, address }),
       reread: async () => {},
     });

@@ -91,7 +91,6 @@ for (const { what, damage, lost } of [
 test("a route that goes with IPv6 comes back with it", async () => {
   await becomeMasterWithRoutes();
   writeConf("carp0", "disable_ipv6", 1, 6);
-  links.look();
   await events.repair();
   await haveRoutes(DEFAULT6);
 });

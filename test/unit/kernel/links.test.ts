@@ -216,7 +216,8 @@ test("after close nothing is reported, what was pending resolves, and the proces
     const none = () => undefined;
     const events = { link: none, linkGone: none, unfit: none, placed: none, device: none, repaired: none, complaint: none };
     const document = { saved: undefined, write: none };
-    const links = createLinks({ runDir: "/run/carp", placed: document, settings: document, events });
+    const polling = { watch: () => ({ add: none, remove: none, doubt: none }), know: none };
+    const links = createLinks({ runDir: "/run/carp", placed: document, settings: document, events, polling });
     await links.start();
     links.close();`;
   const { status, signal, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {

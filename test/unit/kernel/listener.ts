@@ -50,6 +50,7 @@ export function listen(): Listener {
     deaf(carpdev, error) {
       throw new Error(`${carpdev} is deaf: ${error}`);
     },
+    neighbourAdded() {},
     rateLimited(device, family, count) {
       const of = `${device} ${family}`;
       rateLimited.set(of, (rateLimited.get(of) ?? 0) + count);

@@ -8,6 +8,7 @@ import { after, describe, test } from "node:test";
 import { nativeBpf } from "../../../src/kernel/data-path/native-bpf.ts";
 import { addon } from "../../../src/kernel/native.ts";
 import { nativeNetlink } from "../../../src/kernel/netlink/native-netlink.ts";
+import { nativePoller } from "../../../src/kernel/polling/native-poller.ts";
 import { nativeProcess } from "../../../src/kernel/process/native-process.ts";
 import { nativeUnixSockets } from "../../../src/kernel/process/native-unix-sockets.ts";
 import { nativeHmac } from "../../../src/kernel/sockets/hmac.ts";
@@ -153,6 +154,21 @@ const ofNetlink: typeof free = {
   followRoutes: [["list", []]],
 };
 
+const item = [
+  ["uint32", 0],
+  ["text", "1"],
+] as const;
+const ofPoller: typeof free = {
+  group: [
+    ["uint32", 0],
+    ["uint32", 1],
+  ],
+  add: item,
+  remove: item,
+  doubt: item,
+  know: [["bytes", bytes(16)]],
+};
+
 const program = ["text", "none"] as const;
 const map = ["text", "none"] as const;
 const place = [
@@ -200,6 +216,10 @@ const constructors: typeof free = {
     ["int32", 4096],
     ["function", () => {}],
   ],
+  Poller: [
+    ["uint32", 3000],
+    ["function", () => {}],
+  ],
 };
 
 const NUMBERS: readonly Kind[] = ["int32", "uint32", "amount"];
@@ -242,10 +262,12 @@ const hmac = new nativeHmac.HmacSha1(bytes(20));
 const neighbourSocket = new nativeNeighbourSocket.NeighbourSocket();
 const readiness = new nativeUnixSockets.Readiness(() => {});
 const netlink = new nativeNetlink.NetlinkSocket([], 4096, () => {});
+const poller = new nativePoller.Poller(3000, () => {});
 const object = new nativeBpf.BpfObject();
 after(() => {
   sockets.shutdown();
   netlink.close();
+  poller.close();
   readiness.close();
   neighbourSocket.close();
   object.close();
@@ -292,6 +314,7 @@ for (const [what, on, methods] of [
   ["a netlink socket", netlink, ofNetlink],
   ["a socket for neighbours", neighbourSocket, ofNeighbourSocket],
   ["readiness of sockets", readiness, ofReadiness],
+  ["a poller", poller, ofPoller],
   ["the data path's programs", object, ofObject],
 ] as const)
   describe(what, () => {
@@ -320,7 +343,7 @@ test("every call of the addon that takes anything is tried here", () => {
       "adopted",
     ],
   ];
-  const all = [native, sockets, hmac, netlink, neighbourSocket, readiness, object].flatMap((each) => [
+  const all = [native, sockets, hmac, netlink, neighbourSocket, readiness, poller, object].flatMap((each) => [
     ...Object.keys(each),
     ...Object.getOwnPropertyNames(Object.getPrototypeOf(each)),
   ]);
@@ -332,6 +355,7 @@ test("every call of the addon that takes anything is tried here", () => {
     ofNetlink,
     ofNeighbourSocket,
     ofReadiness,
+    ofPoller,
     ofObject,
   ].flatMap((each) => Object.keys(each));
   const objects = Object.getOwnPropertyNames(Object.prototype);

@@ -95,16 +95,21 @@ test("a neighbour on a device that is gone is unknown, and so is every one when 
 });
 
 test("a MAC is used as it was last told, and an address that nothing is sent to is forgotten", () => {
-  const neighbours = new Neighbours();
+  let added = 0;
+  const neighbours = new Neighbours(() => {
+    added += 1;
+  });
   const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
   const here = { index: 2, address: "10.0.0.9" };
   neighbours.learn(here, mac);
   assert.deepEqual(neighbours.look(), [], "nothing was sent there");
   assert.equal(neighbours.macOf(2, "10.0.0.9"), undefined);
+  assert.equal(added, 1);
   assert.deepEqual(neighbours.look(), [{ ...here, isInUse: true }]);
   neighbours.learn(here, mac);
   assert.deepEqual(neighbours.look(), [{ ...here, isInUse: false }]);
   assert.equal(neighbours.macOf(2, "10.0.0.9"), mac);
+  assert.equal(added, 1);
   assert.equal(neighbours.macOf(3, "10.0.0.9"), undefined, "another device");
   neighbours.learn(here, undefined);
   assert.equal(neighbours.macOf(2, "10.0.0.9"), undefined);

@@ -13,6 +13,7 @@ import type { Device, Link } from "../../../src/core/model.ts";
 import { openDocument } from "../../../src/engine/state/document.ts";
 import { createLinks } from "../../../src/kernel/devices/links.ts";
 import type { LinkEvents, Links } from "../../../src/kernel/kernel.ts";
+import { Poller } from "../../../src/kernel/polling/poller.ts";
 
 const MARK = "CARPCTL_TEST_PRIVATE_NETWORK";
 
@@ -75,14 +76,24 @@ export function temporaryRunDir(): { path: string; remove: () => void } {
 /** The links of an engine of this run directory; not started. */
 export function openLinks(runDir: string, events: LinkEvents, receiveBufferBytes?: number): Links {
   const document = (name: string) => openDocument(join(runDir, `${name}.json`));
-  return createLinks({
+  const poller = new Poller(POLLING_MS);
+  const links = createLinks({
     runDir,
     placed: document("placed-addresses"),
     settings: document("carpdev-settings"),
     events,
+    polling: poller,
     ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
   });
+  const close = links.close.bind(links);
+  links.close = () => {
+    close();
+    poller.close();
+  };
+  return links;
 }
+
+const POLLING_MS = 100;
 
 /** Resolves when `Links.apply` is done. */
 export const apply = (links: Links, name: string, device: Device | null): Promise<void> =>

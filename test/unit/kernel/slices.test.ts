@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Rounds } from "../../../src/kernel/rounds.ts";
 import { Slices } from "../../../src/kernel/slices.ts";
 
 test("what takes long is handled in several turns, in order", async () => {
@@ -23,17 +22,4 @@ test("what takes long is handled in several turns, in order", async () => {
   slices.clear();
   await turn();
   assert.equal(handled.length, 7);
-});
-
-test("rounds give each its turn, also while others come and go", () => {
-  const all = new Set([1, 2, 3, 4, 5]);
-  const rounds = new Rounds(() => all);
-  assert.deepEqual([...rounds.next(2)], [1, 2]);
-  all.delete(3);
-  all.add(6);
-  assert.deepEqual([...rounds.next(2)], [4, 5]);
-  assert.deepEqual([...rounds.next(2)], [6, 1]);
-  assert.deepEqual([...rounds.next(10)].toSorted(), [1, 2, 4, 5, 6]);
-  all.clear();
-  assert.deepEqual([...rounds.next(2)], []);
 });

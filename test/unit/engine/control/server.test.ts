@@ -299,6 +299,28 @@ test("an idle connection is dropped; one whose request is being answered is not"
   assert.equal(busy.socket.destroyed, false);
 });
 
+test("no timer runs for silent clients while there is none", async (context) => {
+  const set = context.mock.method(globalThis, "setInterval");
+  const cleared = context.mock.method(globalThis, "clearInterval");
+  const running = () => {
+    const ended = new Set(cleared.mock.calls.map(({ arguments: [timer] }) => timer));
+    return set.mock.calls.filter(({ result }) => !ended.has(result)).length;
+  };
+  rpc.addMethod("nothing", () => null);
+  serveInstead({});
+  const [one, other] = [new Client(), new Client()];
+  for (const client of [one, other]) {
+    client.socket.write(request(1, "nothing"));
+    await client.read();
+  }
+  assert.equal(running(), 1);
+  one.socket.destroy();
+  await someTurns();
+  assert.equal(running(), 1);
+  other.socket.destroy();
+  while (running() > 0) await turn();
+});
+
 test("the reply to a subscriber that has not read its events yet follows them whole", async () => {
   const feed = new Feed(() => 0);
   rpc.addMethod("monitor", (_: unknown, caller: Caller) => {
