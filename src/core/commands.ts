@@ -117,7 +117,7 @@ export class Commands {
       case "demote-group":
         return this.#demoteGroup(command.group, command.by);
       case "set-sysctl":
-        return this.#setSysctl(command.writes);
+        return this.#setSysctl(command.writes, now);
       case "demote":
       case "promote":
       case "demote-unit":
@@ -304,9 +304,10 @@ export class Commands {
     return {};
   }
 
-  #setSysctl(writes: readonly SysctlWrite[]): Done | Refused {
+  #setSysctl(writes: readonly SysctlWrite[], now: Instant): Done | Refused {
     const error = this.#host.sysctl.refusalOf(writes);
     if (error !== undefined) return { error };
+    for (const each of this.#host.interfaces) each.recall(now);
     return { changes: writes.map((write) => this.#write(write)) };
   }
 

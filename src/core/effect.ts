@@ -25,6 +25,16 @@ interface Claim {
   readonly untilUs: Micros;
 }
 
+/** An advertisement that leaves at `atUs`, or later up to `untilUs`. */
+export interface AdvertisementAhead extends Claim {
+  readonly atUs: Micros;
+  readonly leaseUntilUs: Micros;
+  readonly frames: readonly FrameOf[];
+}
+
+/** A frame that is sent as it is, to the group. */
+export type FrameOf = Extract<Transmission, { readonly frame: Uint8Array }>;
+
 export type Effect =
   /**
    * Send, then report an `advertised` event; no event when it was too late for all its packets. `bowsOut`: it
@@ -40,6 +50,20 @@ export type Effect =
       readonly waits: boolean;
       readonly transmissions: readonly Transmission[];
     } & Claim)
+  /**
+   * Send each of these at its time, behind those that wait already, and grant the lease then; until `recall`. Each counts as
+   * sent at its time. When one of them did not leave, none behind it may, and `ahead-ended` comes before any other event.
+   * The interface's device is in place.
+   */
+  | {
+      readonly kind: "advertise-ahead";
+      readonly interface: string;
+      readonly vhid: number;
+      readonly carpdev: string;
+      readonly advertisements: readonly AdvertisementAhead[];
+    }
+  /** None of those that wait may leave any more. */
+  | { readonly kind: "recall"; readonly interface: string; readonly vhid: number }
   /**
    * Send gratuitous ARP and unsolicited neighbour advertisements; `announcement-failed` follows when one
    * fails.

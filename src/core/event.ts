@@ -90,6 +90,17 @@ export type Event =
       readonly left: readonly Family[];
       readonly error?: string | undefined;
     }
+  /**
+   * Of the advertisements made ahead (`advertise-ahead`) the one of this time did not leave, nor will any behind it. `inPart`:
+   * it did over one family.
+   */
+  | {
+      readonly kind: "ahead-ended";
+      readonly interface: string;
+      readonly vhid: number;
+      readonly atUs: Micros;
+      readonly inPart: boolean;
+    }
   /** A frame of an `announce` effect did not leave; `error` is the errno name. */
   | {
       readonly kind: "announcement-failed";

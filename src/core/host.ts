@@ -33,6 +33,8 @@ export interface HostOptions {
   readonly balancing: true | string;
   /** In place of node:crypto's HMAC-SHA1: a quicker one, or for simulated hosts a quicker function. */
   readonly hmac?: Hmac | undefined;
+  /** Whether the engine sends advertisements at their times that were made ahead (the effect `advertise-ahead`). */
+  readonly sendsAhead?: boolean;
   /** The greatest advertisement counter that an earlier engine may have sent: ours will be greater. */
   readonly counterFloor?: bigint | undefined;
 }
@@ -65,12 +67,12 @@ export class Host {
   readonly #demoted = new Map<string | undefined, boolean>();
   #isRouter = false;
 
-  constructor({ balancing, hmac, counterFloor = 0n }: HostOptions) {
+  constructor({ balancing, hmac, counterFloor = 0n, sendsAhead = false }: HostOptions) {
     this.#counters = new CounterBook(counterFloor);
     const emit = (effect: Effect) => this.#emit(effect);
     this.#interfaces = new Interfaces({
       carpdevs: this.#carpdevs,
-      host: this.#forInterfaces(balancing, hmac),
+      host: this.#forInterfaces(balancing, hmac, sendsAhead),
       emit,
       forgetting: (gone) => {
         const { name } = gone;
@@ -132,7 +134,10 @@ export class Host {
         this.#interfaces.get(event.interface)?.advertised(event, now);
         break;
       case "announcement-failed":
-        this.#interfaces.get(event.interface)?.announcementFailed(event.vhid);
+        this.#interfaces.get(event.interface)?.announcementFailed(event.vhid, now);
+        break;
+      case "ahead-ended":
+        this.#interfaces.get(event.interface)?.nodeOf(event.vhid)?.aheadEnded(event, now);
         break;
       case "performed":
         this.#performed(event, now);
@@ -174,6 +179,12 @@ export class Host {
   /** Destroys every interface. Each bows out, and a `left` effect follows when it has left. */
   shutdown(now: Instant): readonly Effect[] {
     for (const { name } of [...this.#interfaces]) this.#interfaces.destroy(name, now);
+    return this.#takeEffects(now);
+  }
+
+  /** Takes what was sent ahead into account, which statistics and counters show only then. */
+  settle(now: Instant): readonly Effect[] {
+    for (const each of this.#interfaces) each.settle(now);
     return this.#takeEffects(now);
   }
 
@@ -403,7 +414,7 @@ export class Host {
 
   // The host's side for interfaces.
 
-  #forInterfaces(balancing: true | string, hmac: Hmac | undefined): HostOfInterfaces {
+  #forInterfaces(balancing: true | string, hmac: Hmac | undefined, sendsAhead: boolean): HostOfInterfaces {
     const host = this;
     return {
       get preempt() {
@@ -424,6 +435,7 @@ export class Host {
         return host.#isRouter;
       },
       counters: host.#counters,
+      sendsAhead,
       replayDefence: {
         get strict() {
           return host.#sysctl.get("net.inet.carp.strict_replay") === 1;

@@ -151,6 +151,7 @@ export function staleness(
   heard: Heard,
   { carpdev, now }: Pick<Reception, "carpdev" | "now">,
 ): Discarded | undefined {
+  node.recall(now);
   // From another address it may be another master's, sent in the same microsecond.
   const isOwn = node.counters.isOwn(heard.counter);
   const refusal = isOwn ? undefined : carpInterface.replayOf(node, heard, now);
@@ -190,6 +191,7 @@ function concession(
   if (version !== 2 || type !== 1 || !node.outranks(heard)) return undefined;
   const form = carpInterface.appearance.verify(advertisement);
   if (form === undefined) return undefined;
+  node.recall(now);
   if (node.counters.isOwn(counter) || carpInterface.replayOf(node, heard, now) !== undefined)
     return undefined;
   return { carpInterface, node, heard, form, concedes: true };

@@ -107,7 +107,8 @@ export class Engine {
     this.#dataPath = dataPath;
     const { obstacle } = this.#dataPath;
     const balancing = obstacle === undefined ? true : `balancing needs eBPF in the kernel: ${obstacle}`;
-    this.host = new Host({ balancing, counterFloor: state.counterFloor, hmac: hmacSha1 });
+    const { counterFloor } = state;
+    this.host = new Host({ balancing, counterFloor, hmac: hmacSha1, sendsAhead: true });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#setReady = resolve;
@@ -135,6 +136,7 @@ export class Engine {
         for (const frame of frames) this.handle({ kind: "frame", ...frame });
       },
       repeated: (all) => this.handle({ kind: "repeated", all }),
+      aheadEnded: () => this.#loop.aheadEnded(),
       stray: (device, family) => this.handle({ kind: "stray", device, family }),
       deaf: (carpdev, error) =>
         this.handle({ kind: "performed", part: { kind: "listening", carpdev }, errors: [error] }),
@@ -151,11 +153,11 @@ export class Engine {
       events: {
         link: (link) => {
           this.#wire.mtuChanged(link.name, link.mtu);
-          this.catchUp();
+          this.#wire.drain();
           this.handle({ kind: "link", link });
         },
         linkGone: (name) => {
-          this.catchUp();
+          this.#wire.drain();
           this.handle({ kind: "link-gone", name });
         },
         unfit: (name, why) => this.handle({ kind: "unfit-link", name, why }),
@@ -202,6 +204,7 @@ export class Engine {
   /** Has the host know all that has arrived so far: advertisements that repeat others may wait. */
   catchUp(): void {
     this.#wire.drain();
+    this.#loop.run((now) => this.host.settle(now));
   }
 
   get dataPathObstacle(): string | undefined {
@@ -438,6 +441,7 @@ export class Engine {
 
   /** @returns whether the state is saved */
   async #save(): Promise<boolean> {
+    this.#loop.run((at) => this.host.settle(at));
     const now = this.now();
     const errors = await this.#state.save(this.host.configuration, this.host.greatestCounter(now), now).then(
       () => [],

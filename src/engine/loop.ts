@@ -18,15 +18,19 @@ export interface Core {
   handle(event: Event, now: Instant): readonly Effect[];
 }
 
+const NOTHING: readonly Effect[] = [];
+
 export class Loop {
   readonly performer: Performer;
+  readonly #core: Core;
   readonly #adapters: Adapters;
   readonly #timers: Timers;
   readonly #queue: EventQueue<Event>;
 
   constructor(core: Core, adapters: Adapters, alarms: Alarms) {
     this.#adapters = adapters;
-    this.#queue = new EventQueue((event) => this.performer.perform(core.handle(event, adapters.clock.now())));
+    this.#core = core;
+    this.#queue = new EventQueue((event) => this.#enter((now) => core.handle(event, now)));
     this.#timers = new Timers(adapters.clock, alarms, (timer) => {
       // A late engine must handle every frame that has arrived before it declares a master down. An advertise
       // timer does not wait for frames of other hosts.
@@ -59,7 +63,28 @@ export class Loop {
    * Runs work on the core that is no event (a command), in the order of the queue, and performs its effects.
    */
   run(work: (now: Instant) => readonly Effect[]): void {
-    this.#queue.run(() => this.performer.perform(work(this.#adapters.clock.now())));
+    this.#queue.run(() => this.#enter(work));
+  }
+
+  /** Some of what was sent ahead has ended: the core hears of it. */
+  aheadEnded(): void {
+    this.run(() => NOTHING);
+  }
+
+  /**
+   * Enters the core, and performs its effects. It takes what is sent ahead for sent at its time: whatever is due by now has
+   * left before, or is told not to have, and nothing else leaves meanwhile.
+   */
+  #enter(work: (now: Instant) => readonly Effect[]): void {
+    const { clock, wire } = this.#adapters;
+    wire.hold();
+    try {
+      const now = clock.now();
+      for (const each of wire.sendDue(now.us)) this.performer.perform(this.#core.handle(each, now));
+      this.performer.perform(work(now));
+    } finally {
+      wire.release();
+    }
   }
 
   /** Cancels all timers: none is delivered any more. */

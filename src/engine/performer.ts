@@ -109,6 +109,12 @@ export class Performer {
       case "advertise":
         this.#queueAdvertisement(effect);
         break;
+      case "advertise-ahead":
+        this.#advertiseAhead(effect);
+        break;
+      case "recall":
+        wire.recall(effect.interface, effect.vhid);
+        break;
       case "announce":
         this.#queueAnnouncement(effect);
         break;
@@ -166,6 +172,19 @@ export class Performer {
     if (effect.waits)
       this.#advertiseInTurn(effect, sequence, () => advertisements.get(effect.vhid) === number);
     else this.#advertise(effect);
+  }
+
+  #advertiseAhead(effect: Extract<Effect, { kind: "advertise-ahead" }>): void {
+    const { dataPath, wire } = this.#options.adapters;
+    const { interface: name, vhid, advertisements } = effect;
+    const [first] = advertisements;
+    if (first === undefined) return;
+    // A lease is granted in its place among the effects of its interface, which these would not wait for.
+    const { isIdle } = this.#sequence(name);
+    const leases = dataPath.obstacle === undefined ? dataPath.leaseMemory(name, vhid) : undefined;
+    const canLease = dataPath.obstacle !== undefined || leases !== undefined;
+    if (isIdle && canLease && wire.sendAhead(effect, advertisements, leases)) return;
+    this.#options.report({ kind: "ahead-ended", interface: name, vhid, atUs: first.atUs, inPart: false });
   }
 
   #advertiseInTurn(

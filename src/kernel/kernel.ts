@@ -3,7 +3,8 @@
  * with real sockets, netlink and eBPF; they hold no CARP rule.
  */
 
-import type { Repeated } from "../core/event.ts";
+import type { AdvertisementAhead } from "../core/effect.ts";
+import type { Event, Repeated } from "../core/event.ts";
 import type { Device, Family, Filter, Harm, Instant, Link, Micros, Transmission } from "../core/model.ts";
 import type { SignedForm } from "../protocol/authentication.ts";
 
@@ -84,6 +85,29 @@ export interface Wire {
    * @returns undefined when the packet left, else the errno name (`ENOBUFS`). A peer that is down is not an error.
    */
   send(carpdev: string, transmission: Transmission): string | undefined;
+  /**
+   * Sends each of these at its time on a thread of its own, and sets the leases of its virtual host then, unless they are later;
+   * those that wait already come before. None leaves between `hold` and `release` but by `sendDue`.
+   *
+   * @param leases of the node; undefined: there is no data path
+   * @returns false: it cannot, none leaves
+   */
+  sendAhead(
+    of: AheadOf,
+    advertisements: readonly AdvertisementAhead[],
+    leases: LeaseMemory | undefined,
+  ): boolean;
+  /** None of those that wait leaves any more. */
+  recall(interfaceName: string, vhid: number): void;
+  /** Nothing of what waits leaves by itself until `release`. */
+  hold(): void;
+  /**
+   * Sends of it what is due by then.
+   *
+   * @returns what has ended since the last call: the one of this time did not leave, and none behind it will
+   */
+  sendDue(us: Micros): readonly AheadEnded[];
+  release(): void;
   /** The errno name of the last packet to this unicast peer, if it found no way there (`ENETUNREACH`). */
   unreached(peer: string): string | undefined;
   /** The peers on the link that packets go to, to be resolved now and then. */
@@ -104,6 +128,21 @@ export interface Wire {
   shutdown(): void;
 }
 
+/** A virtual host whose advertisements are made ahead. */
+export interface AheadOf {
+  readonly interface: string;
+  readonly vhid: number;
+  readonly carpdev: string;
+}
+
+export type AheadEnded = Extract<Event, { kind: "ahead-ended" }>;
+
+/**
+ * The bytes of a node's lease and those of its interface's, in the data path's memory, where they stay until the interface
+ * is configured anew.
+ */
+export type LeaseMemory = readonly Uint8Array[];
+
 /** A host on the link of a device. */
 export interface Neighbour {
   /** The kernel's index of the device. */
@@ -121,6 +160,8 @@ export interface WireEvents {
   frames(frames: readonly ReceivedFrame[]): void;
   /** Told in its place among the frames, by the last copies. */
   repeated(all: readonly Repeated[]): void;
+  /** Some of what was sent ahead has ended: `sendDue` tells which. */
+  aheadEnded(): void;
   /** CARP reached this host on a device no packet socket of ours listens on. */
   stray(device: string, family: Family): void;
   /** The socket of a carpdev receives nothing any more. It has to be opened again. @param error in words */
@@ -242,6 +283,8 @@ export interface DataPath {
   remove(name: string): void;
   /** MASTER of this node until then; 0: not. Does nothing for an interface that is not configured. */
   lease(name: string, vhid: number, untilUs: Micros): void;
+  /** For `Wire.sendAhead`. undefined: the interface is not configured. */
+  leaseMemory(name: string, vhid: number): LeaseMemory | undefined;
   /** The lease in force, or the last one; 0: none. Also of an interface that an earlier engine configured. */
   leaseUntilUs(name: string, vhid: number): Micros;
   counts(name: string): PacketCounts | undefined;

@@ -41,6 +41,7 @@
         'process/scheduling.cc',
         'process/tcp_socket.cc',
         'process/unix_socket.cc',
+        'sockets/ahead.cc',
         'sockets/folding.cc',
         'sockets/hmac_prefilter.cc',
         'sockets/hmac_sha1.cc',

@@ -55,6 +55,11 @@ const HARMLESS = new Set([
   "fold",
   "unfold",
   "latest",
+  "sendAhead",
+  "recall",
+  "hold",
+  "sendDue",
+  "release",
 ]);
 
 /** Objects that only look. */

@@ -58,6 +58,7 @@ export class Engine {
     this.host = new Host({
       balancing: true,
       hmac: simulatedHmac,
+      sendsAhead: true,
       counterFloor: counterFloor(saved?.counters, station.now),
     });
     this.#kernel = new SimulatedKernel(station, {
@@ -66,6 +67,7 @@ export class Engine {
         const event: FrameEvent = { kind: "frame", carpdev, receivedUs, bytes: frame.bytes, frame };
         this.#loop.handle(event);
       },
+      aheadEnded: () => this.#loop.aheadEnded(),
       repeated: (all) => this.#loop.handle({ kind: "repeated", all }),
       performed: (performed) => this.#loop.handle({ kind: "performed", ...performed }),
       save: () => {

@@ -10,6 +10,7 @@ import type { Adapters } from "../../src/engine/performer.ts";
 import type { Alarms, DataPathInterface } from "../../src/kernel/kernel.ts";
 import { CARP_PROTOCOL } from "../../src/protocol/advertisement.ts";
 import { EtherType } from "../../src/protocol/ethernet.ts";
+import { Ahead } from "./ahead.ts";
 import { SignedForms } from "./digests.ts";
 import { read } from "./hearing.ts";
 import type { Frame } from "./segment.ts";
@@ -19,6 +20,8 @@ import type { World } from "./world.ts";
 /** The greatest lateness of a timer: it is rounded to milliseconds, and the event loop may be busy. */
 const TIMER_LATE_US: Micros = 1_500;
 const READ_LATE_US: Micros = 200;
+/** The greatest lateness of the thread that sends what was made ahead. */
+const SEND_LATE_US: Micros = 100;
 
 /** A frame in a socket's queue. */
 export interface Received {
@@ -39,6 +42,7 @@ export interface KernelEvents {
   /** Runs the engine's reaction to a thing that the kernel does on its own. */
   enter(work: () => void): void;
   frame(received: Received): void;
+  aheadEnded(): void;
   repeated(all: readonly Repeated[]): void;
   /** The outcome of putting a part in place, where the adapter reports it and not the performer. */
   performed(performed: Omit<Performed, "kind">): void;
@@ -64,6 +68,9 @@ export class SimulatedKernel implements Alarms {
   /** The frames read last whose repetitions may wait. */
   #toFold: { readonly carpdev: string; readonly frame: Uint8Array }[] = [];
   readonly #forms = new SignedForms();
+  readonly #ahead: Ahead;
+  /** When the thread that sends what was made ahead wakes up. */
+  #sendsAtUs = Number.POSITIVE_INFINITY;
   /** Alarms that rang while the engine was stalled. */
   #missed: Alarm[] = [];
   /** Work that waits until the engine is no longer stalled. */
@@ -76,6 +83,16 @@ export class SimulatedKernel implements Alarms {
     this.#world = station.world;
     this.#events = events;
     this.#folding = station.folds ? new Folding((each) => this.#isIntact(each)) : undefined;
+    this.#ahead = new Ahead((of, advertisement) => {
+      const { frames, leaseUntilUs } = advertisement;
+      for (const [at, frame] of frames.entries()) {
+        if (this.#send(of.carpdev, frame) !== undefined) return at;
+        if (at === 0) station.madeAhead(of, advertisement);
+      }
+      if (leaseUntilUs > station.leaseUntilUs(of.interface, of.vhid))
+        station.setLease(of.interface, of.vhid, leaseUntilUs);
+      return frames.length;
+    });
     this.adapters = this.#makeAdapters();
   }
 
@@ -106,6 +123,7 @@ export class SimulatedKernel implements Alarms {
   resume(framesFirst: boolean): void {
     if (!this.#isStalled || this.#isGone) return;
     this.#isStalled = false;
+    this.#sendAhead();
     if (framesFirst) this.#read();
     const missed = this.#missed;
     this.#missed = [];
@@ -154,6 +172,10 @@ export class SimulatedKernel implements Alarms {
       if (before === undefined) return;
       this.#queue(before);
     }
+    const { said } = read(frame);
+    if (said !== undefined && this.#ahead.nextUs !== undefined && this.#forms.areOf(said))
+      this.#ahead.heard(carpdev, said.vhid);
+    if (this.#ahead.hasEnded) this.#wakeUp();
     this.#socket.push(received);
     this.#wakeUp();
   }
@@ -175,7 +197,9 @@ export class SimulatedKernel implements Alarms {
     this.#willRead = true;
     this.#world.at(this.#world.us + this.#station.random.next() * READ_LATE_US, () => {
       this.#willRead = false;
-      if (!this.#isStalled && !this.#isGone) this.#read();
+      if (this.#isStalled || this.#isGone) return;
+      this.#tellEnded();
+      this.#read();
     });
   }
 
@@ -242,6 +266,29 @@ export class SimulatedKernel implements Alarms {
     return this.#station.send(carpdev, transmission);
   }
 
+  /** The thread wakes up when the next one of those that were made ahead is due. */
+  #planSends(): void {
+    const { nextUs } = this.#ahead;
+    if (nextUs === undefined || nextUs >= this.#sendsAtUs) return;
+    this.#sendsAtUs = nextUs;
+    const lateUs = this.#station.random.next() * SEND_LATE_US;
+    this.#world.at(this.#station.clock.worldTimeOf(nextUs) + lateUs, () => {
+      if (this.#sendsAtUs === nextUs) this.#sendAhead();
+    });
+  }
+
+  #sendAhead(): void {
+    this.#sendsAtUs = Number.POSITIVE_INFINITY;
+    if (this.#isStalled || this.#isGone) return;
+    this.#ahead.sendDue(this.#station.us);
+    this.#planSends();
+    this.#tellEnded();
+  }
+
+  #tellEnded(): void {
+    if (this.#ahead.hasEnded) this.#events.enter(() => this.#events.aheadEnded());
+  }
+
   // Devices and the data path.
 
   #apply(name: string, device: Device | null, done: () => void): void {
@@ -304,6 +351,19 @@ export class SimulatedKernel implements Alarms {
         expectDigests: (name, forms) => this.#forms.expect(name, forms),
         unreached: () => undefined,
         send: (carpdev, transmission) => this.#send(carpdev, transmission),
+        sendAhead: (of, advertisements) => {
+          if (!this.#listening.has(of.carpdev)) return false;
+          this.#ahead.add(of, advertisements);
+          this.#planSends();
+          return true;
+        },
+        recall: (name, vhid) => this.#ahead.recall(name, vhid),
+        hold: nothing,
+        sendDue: (us) => {
+          this.#ahead.sendDue(us);
+          return this.#ahead.takeEnded();
+        },
+        release: nothing,
         neighbours: () => [],
         resolved: nothing,
         fold: (carpdev, frame) => this.#fold(carpdev, frame),
@@ -331,6 +391,7 @@ export class SimulatedKernel implements Alarms {
           station.setFilter(name, null);
         },
         lease: (name, vhid, untilUs) => station.setLease(name, vhid, untilUs),
+        leaseMemory: () => [],
         leaseUntilUs: station.leaseUntilUs,
         counts: () => undefined,
         watch: nothing,

@@ -39,6 +39,7 @@ interface Modules {
   "core/interface/link-local-digests.ts": typeof import("../../src/core/interface/link-local-digests.ts");
   "core/interface/reconfigure.ts": typeof import("../../src/core/interface/reconfigure.ts");
   "core/receiver.ts": typeof import("../../src/core/receiver.ts");
+  "engine/performer.ts": typeof import("../../src/engine/performer.ts");
   "engine/queue.ts": typeof import("../../src/engine/queue.ts");
   "engine/state/counter-floor.ts": typeof import("../../src/engine/state/counter-floor.ts");
   "protocol/frame.ts": typeof import("../../src/protocol/frame.ts");
@@ -531,6 +532,19 @@ export const MUTATIONS: readonly Mutation[] = [
       class extends VirtualHost {
         override silenceAfter(): Silence {
           return { timer: { kind: "master-down", interface: "carp0", vhid: this.vhid }, waitUs: 3_000_000 };
+        }
+      },
+  ),
+  mutation(
+    "not-called-back",
+    "advertisements that were made ahead leave whatever happens",
+    "bounded lease",
+    "engine/performer.ts",
+    "Performer",
+    (Performer) =>
+      class extends Performer {
+        override perform(...[effects]: Parameters<InstanceType<typeof Performer>["perform"]>) {
+          super.perform(effects.filter(({ kind }) => kind !== "recall"));
         }
       },
   ),

@@ -50,11 +50,13 @@ interface Rule {
 }
 
 /**
- * The effects that an unacceptable packet may have, and further ones when its digest is valid but not new.
+ * The effects that an unacceptable packet may have; further ones when its digest is valid but not new, as it takes the
+ * advertisements back that were made ahead; and further ones of a MASTER that answers.
  */
 const IN_ANY_CASE: readonly Effect["kind"][] = ["log", "discarded", "explain-digest"];
+const REFUSED_IN_ANY_CASE: readonly Effect["kind"][] = [...IN_ANY_CASE, "recall", "arm"];
 const ANSWER_IN_ANY_CASE: readonly Effect["kind"][] = [
-  ...IN_ANY_CASE,
+  ...REFUSED_IN_ANY_CASE,
   ...(["advertise", "announce", "arm", "save", "contested"] as const),
 ];
 const NOTHING_HEARD: readonly Heard[] = [];
@@ -139,6 +141,11 @@ function hasGivenWay({ cause, other, station, key }: Situation): boolean {
   if (!station.givesWay(key)) return false;
   if (cause.kind === "timer") return cause.timer.kind === "leave";
   return isForcedMaster(cause) || (other !== undefined && !isBowOut(other));
+}
+
+function allowedFor(refused: Heard | undefined, mayAnswer: boolean): readonly Effect["kind"][] {
+  if (mayAnswer) return ANSWER_IN_ANY_CASE;
+  return refused === undefined ? IN_ANY_CASE : REFUSED_IN_ANY_CASE;
 }
 
 /** The frames that were folded, in the order of their arrival, each with the place of its virtual host among all. */
@@ -247,8 +254,7 @@ export class Rules {
     const discarded = effects.some(isDiscarded);
     const { accepted, refused, conceded, mayAnswer } = judge(station, received, discarded);
     if (conceded !== undefined) remember(station, conceded);
-    if (accepted === undefined)
-      checkNoEffect(station, effects, mayAnswer ? ANSWER_IN_ANY_CASE : IN_ANY_CASE, refused);
+    if (accepted === undefined) checkNoEffect(station, effects, allowedFor(refused, mayAnswer), refused);
     else {
       if (discarded)
         throw new Violation("cause", `${station.name} ${accepted.key}: refuses ${told(accepted)}`);

@@ -5,7 +5,7 @@
  */
 
 import type { Command } from "../../src/core/command.ts";
-import type { Effect } from "../../src/core/effect.ts";
+import type { AdvertisementAhead, Effect } from "../../src/core/effect.ts";
 import type { InterfaceConfiguration } from "../../src/core/interface/configuration.ts";
 import type { Filter, Instant, Link, Micros, Transmission, VirtualHostState } from "../../src/core/model.ts";
 import { ADVERTISEMENT_BYTES, counterAt } from "../../src/protocol/advertisement.ts";
@@ -409,7 +409,22 @@ export class Station implements Plugged {
     return effects;
   }
 
-  #rememberCounter({ interface: name, vhid, transmissions: [first] }: Advertise): void {
+  /** An advertisement leaves that was made ahead, for this time. */
+  madeAhead(
+    of: { readonly interface: string; readonly vhid: number },
+    { frames, atUs }: Pick<AdvertisementAhead, "frames" | "atUs">,
+  ): void {
+    this.#rememberCounter({ ...of, transmissions: frames }, atUs);
+  }
+
+  #rememberCounter(
+    {
+      interface: name,
+      vhid,
+      transmissions: [first],
+    }: Pick<Advertise, "interface" | "vhid" | "transmissions">,
+    atUs = this.us,
+  ): void {
     if (first === undefined) return;
     const bytes = "frame" in first ? first.frame : first.payload;
     const key = keyOf(name, vhid);
@@ -435,7 +450,7 @@ export class Station implements Plugged {
       own = new RecentCounters();
       this.ownCounters.set(key, own);
     }
-    own.add(counter, this.us);
+    own.add(counter, atUs);
   }
 
   #left(name: string): void {

@@ -113,6 +113,19 @@ export class OwnCounters {
     return counter;
   }
 
+  /** The same counters, for those that will be sent if nothing else happens; what these make leaves the others as they are. */
+  fork(): OwnCounters {
+    const fork = new OwnCounters(this.#lastUs, { us: this.#reachedAtUs, epochUs: 0 });
+    fork.#followedUs = this.#followedUs;
+    fork.#reachedUs = this.#reachedUs;
+    fork.#lastSent = this.#lastSent;
+    fork.#sentUs = this.#sentUs;
+    fork.#signed = this.#signed;
+    fork.#collisions = this.#collisions;
+    fork.#skip = this.#skip;
+    return fork;
+  }
+
   #timeAt(now: Instant): bigint {
     const clock = BigInt(Math.trunc(now.epochUs));
     const reached = this.#reachedBy(now.us);

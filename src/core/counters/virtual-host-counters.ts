@@ -66,6 +66,23 @@ export class VirtualHostCounters {
     return counter;
   }
 
+  /**
+   * The counters that `next` will make at these times, if no other advertisement is sent or heard before. They may be sent
+   * then: an engine that is killed before `next` told of them is followed by one whose counters are greater.
+   */
+  foresee(
+    fields: HeaderFields,
+    style: CounterStyle,
+    { times, now }: { readonly times: readonly Instant[]; readonly now: Instant },
+  ): bigint[] {
+    const fork = this.#own.fork();
+    return times.map((at) => {
+      const counter = fork.next(fields, style, at);
+      this.#saver.reached(fork.lastUs - BigInt(Math.trunc(at.us - now.us)));
+      return counter;
+    });
+  }
+
   /** A counter of ours came from another host: the next one will differ. */
   collided(tag: number): void {
     this.#own.collided(tag);

@@ -82,6 +82,11 @@ export class Announcements {
     this.#toNext = 1;
   }
 
+  /** Whether all addresses are to be announced with one of the next advertisements. */
+  get isPlanned(): boolean {
+    return this.#toNext > 0;
+  }
+
   /** An advertisement is due. @returns whether all addresses are to be announced with it */
   advertised(): boolean {
     return this.#toNext > 0 && --this.#toNext === 0;

@@ -67,6 +67,10 @@ export class Hearing {
     return this.#peers.hasBeside(heard);
   }
 
+  get hasPeers(): boolean {
+    return this.#peers.hasAny;
+  }
+
   peers(): Peer[] {
     return this.#peers.view();
   }

@@ -9,6 +9,7 @@ import type { HeaderFields } from "../counters/counter-format.ts";
 import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Timer } from "../event.ts";
 import type { Heard, Instant, Micros } from "../model.ts";
+import { Ahead, moreAheadUs, timesAhead } from "./ahead.ts";
 import { Announcements } from "./announcements.ts";
 import { Answers, MAX_ANSWERS_AN_INTERVAL } from "./answers.ts";
 import type { Hearing } from "./hearing.ts";
@@ -37,7 +38,9 @@ export class Mastership {
   readonly #lease = new Lease();
   readonly #answers = new Answers();
   readonly #announcements: Announcements;
+  readonly #ahead = new Ahead();
   readonly #timer: Timer;
+  /** When the next advertisement is due that has not been sent, nor made ahead. */
   #advertiseAtUs: Micros = 0;
   /** Whether it took over from a master that was heard, which goes on answering until it hears of this one. */
   #relieves = false;
@@ -77,16 +80,17 @@ export class Mastership {
 
   /** Bows out: the lease stays until `end`. */
   bowOut(now: Instant): void {
-    this.#cease();
+    this.#cease(now.us);
     this.#send({ ...BOW_OUT, demote: this.#options.says().demote }, now);
   }
 
-  end(): void {
-    this.#cease();
+  end(nowUs: Micros): void {
+    this.#cease(nowUs);
     this.#emitLease(0);
   }
 
-  #cease(): void {
+  #cease(nowUs: Micros): void {
+    this.recall(nowUs);
     this.#options.owner.emit({ kind: "cancel", timer: this.#timer });
     this.#announcements.stop();
   }
@@ -100,6 +104,11 @@ export class Mastership {
    * a master that answers has heard of it, only when the device is in place and this host can answer instead.
    */
   advertise(now: Instant): void {
+    this.recall(now.us);
+    this.#advertise(now);
+  }
+
+  #advertise(now: Instant): void {
     const { advbase, advskew, demote, intervalUs } = this.#options.says();
     this.#lease.promise(this.#leaseUs(now.us, intervalUs));
     this.#send({ advbase, advskew, demote }, now, this.#isUnheard);
@@ -112,16 +121,95 @@ export class Mastership {
 
   /** Advertises an interval from now, unless that is due earlier. */
   advertiseWithinInterval(now: Instant): void {
+    this.recall(now.us);
     this.#arm(Math.min(this.#advertiseAtUs, now.us + this.#options.says().intervalUs));
   }
 
   /**
    * The advertise timer fired: advertises, and announces again when that is due. The announcement goes first: a host that
-   * the advertisement moves to take over would lose the switch to an announcement behind it.
+   * the advertisement moves to take over would lose the switch to an announcement behind it. Or it fired between two
+   * advertisements, to make the next ones ahead.
    */
   advertiseTimer(now: Instant): void {
-    if (this.#announcements.advertised()) this.announce();
-    this.advertise(now);
+    const dueUs = this.#advertiseAtUs;
+    if (now.us >= dueUs) {
+      if (this.#announcements.advertised()) this.announce();
+      this.#advertise(now);
+      if (this.#mayAdvertiseAhead(now)) this.#armAt((now.us + this.#advertiseAtUs) / 2);
+    } else if (!this.#mayAdvertiseAhead(now) || !this.#advertiseAhead(now)) this.#armAt(dueUs);
+  }
+
+  /** Whether the next advertisements can be made now: they will be like this one, and nothing else is to be done with them. */
+  #mayAdvertiseAhead(now: Instant): boolean {
+    const { owner, hearing, says } = this.#options;
+    return (
+      owner.mayAdvertiseAhead &&
+      this.#lease.isRenewed &&
+      !this.#announcements.isPlanned &&
+      !hearing.hasPeers &&
+      this.#ahead.pays(now.us, says().intervalUs)
+    );
+  }
+
+  /** Makes the next advertisements ahead, and plans when the ones behind them are made. @returns whether it could */
+  #advertiseAhead(now: Instant): boolean {
+    const { owner, vhid, counters } = this.#options;
+    const { advbase, advskew, demote, intervalUs } = this.#options.says();
+    const fields = { advbase, advskew, demote };
+    const style = owner.counterStyle;
+    const timesUs = timesAhead(this.#advertiseAtUs, intervalUs, now.us);
+    const lastUs = timesUs.at(-1);
+    if (lastUs === undefined) return false;
+    const epochOffsetUs = now.epochUs - now.us;
+    const waiting = this.#ahead.waiting();
+    const times = [...waiting, ...timesUs.map((us) => ({ us, epochUs: us + epochOffsetUs }))];
+    const made = counters.foresee(fields, style, { times, now }).slice(waiting.length);
+    const leaseUs = this.#leaseUs(now.us, intervalUs);
+    const before = waiting.at(-1)?.us;
+    const heldUs = before === undefined ? this.#lease.untilUs : before + leaseUs;
+    const advertisements = made.map((counter, n) => {
+      const atUs = timesUs[n] ?? lastUs;
+      const untilUs = n === 0 ? heldUs : (timesUs[n - 1] ?? 0) + leaseUs;
+      return { fields: { ...fields, counter }, atUs, untilUs, leaseUntilUs: atUs + leaseUs };
+    });
+    const families = owner.transmitter.advertiseAhead(vhid, advertisements);
+    if (families === undefined) return false;
+    this.#ahead.add({ fields, style, families, leaseUs, epochOffsetUs, timesUs });
+    this.#advertiseAtUs = nextAdvertisementUs(lastUs, intervalUs);
+    this.#armAt(Math.max(now.us, moreAheadUs(lastUs, intervalUs)));
+    return true;
+  }
+
+  /** Takes the advertisements into account that were made ahead and have left by now. */
+  settle(nowUs: Micros): void {
+    const { owner, counters } = this.#options;
+    this.#ahead.take(nowUs, ({ fields, style, families, leaseUs }, at) => {
+      counters.next(fields, style, at);
+      owner.leftAhead(families);
+      this.#lease.resume(at.us + leaseUs);
+    });
+  }
+
+  /** Something else happens: those that were made ahead and have not left do not leave any more. */
+  recall(nowUs: Micros): void {
+    this.settle(nowUs);
+    const { nextUs } = this.#ahead;
+    if (nextUs !== undefined) this.#arm(nextUs);
+    this.#callBack(nowUs);
+  }
+
+  #callBack(nowUs: Micros): void {
+    const { owner, vhid } = this.#options;
+    if (this.#ahead.disturb(nowUs)) owner.emit({ kind: "recall", interface: owner.name, vhid });
+  }
+
+  /** Of those that were made ahead, none of this time or later has left. @param inPart but over one family */
+  aheadEnded(atUs: Micros, inPart: boolean, nowUs: Micros): void {
+    this.settle(Math.min(nowUs, atUs - 1));
+    this.#arm(Math.min(atUs, this.#ahead.nextUs ?? atUs));
+    const { counters } = this.#options;
+    if (inPart) this.#ahead.take(atUs, ({ fields, style }, at) => counters.next(fields, style, at));
+    this.#callBack(nowUs);
   }
 
   /** An advertisement left: the lease is renewed from that moment. */
@@ -234,6 +322,10 @@ export class Mastership {
 
   #arm(atUs: Micros): void {
     this.#advertiseAtUs = atUs;
+    this.#armAt(atUs);
+  }
+
+  #armAt(atUs: Micros): void {
     this.#options.owner.emit({ kind: "arm", timer: this.#timer, atUs });
   }
 }

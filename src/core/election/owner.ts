@@ -23,6 +23,10 @@ export interface Owner {
   mastershipChanged(): void;
   /** Advertisements that repeat others are handed over at once again: a node decides about them anew. */
   unfold(): void;
+  /** Whether advertisements may be made ahead: nothing changes about them as time passes. */
+  readonly mayAdvertiseAhead: boolean;
+  /** An advertisement made ahead has left. */
+  leftAhead(families: readonly Family[]): void;
   /** A node has sent a bow-out. */
   bowedOut(): void;
   emit(effect: Effect): void;
@@ -31,6 +35,14 @@ export interface Owner {
 }
 
 export type AdvertisedFields = HeaderFields & { readonly counter: bigint };
+
+/** An advertisement to be sent ahead. */
+export interface FieldsAhead {
+  readonly fields: AdvertisedFields;
+  readonly atUs: Micros;
+  readonly untilUs: Micros;
+  readonly leaseUntilUs: Micros;
+}
 
 /** Sends the packets of a virtual host. */
 export interface Transmitter {
@@ -42,6 +54,12 @@ export interface Transmitter {
    * @param waits until the device is in place
    */
   advertise(vhid: number, fields: AdvertisedFields, untilUs: Micros, waits: boolean): void;
+  /**
+   * Sends these ahead.
+   *
+   * @returns the families of each; undefined: this interface's advertisements cannot be sent so, none is
+   */
+  advertiseAhead(vhid: number, advertisements: readonly FieldsAhead[]): readonly Family[] | undefined;
   /**
    * Sends gratuitous ARP and neighbour advertisements, for every address or some, unless that would be later
    * than `untilUs`.

@@ -101,6 +101,10 @@ export class Peers {
     return false;
   }
 
+  get hasAny(): boolean {
+    return this.#bySource.size > 0;
+  }
+
   forget(): void {
     this.#bySource.clear();
   }

@@ -6,7 +6,7 @@
 
 import type { VirtualHostCounters } from "../counters/virtual-host-counters.ts";
 import type { Effective } from "../demotion.ts";
-import type { Timer, VirtualHostTimer } from "../event.ts";
+import type { Event, Timer, VirtualHostTimer } from "../event.ts";
 import type { Heard, Instant, Micros, VirtualHostState } from "../model.ts";
 import { reasonText, type TransitionReason } from "../reason.ts";
 import type { NodeView } from "../view.ts";
@@ -28,6 +28,8 @@ import { intervalUs, isBowOut, LINGER_US, masterDownUs, SECOND } from "./timing.
 
 /** An advertisement heard, with the interval that its advbase and advskew stand for. */
 type HeardAtInterval = Heard & { readonly intervalUs: Micros };
+
+type AheadEnded = Extract<Event, { kind: "ahead-ended" }>;
 
 /** The end of a master-down time: when the timer fires, so long after the last advertisement. */
 export interface Silence {
@@ -135,6 +137,7 @@ export class VirtualHost {
    */
   stop(reason: TransitionReason, now: Instant, heard?: Heard): void {
     if (this.#state === "INIT") return;
+    this.recall(now);
     this.#cancel(this.#masterDownTimer);
     this.#hearing.forgetPeers();
     this.#concession.forget();
@@ -283,8 +286,24 @@ export class VirtualHost {
   }
 
   /** An announcement did not leave: it is repeated with the next advertisement. */
-  announcementFailed(): void {
+  announcementFailed(now: Instant): void {
+    this.recall(now);
     this.#mastership.announceAgain();
+  }
+
+  /** Takes the advertisements into account that were made ahead and have left by now. */
+  settle(now: Instant): void {
+    this.#mastership.settle(now.us);
+  }
+
+  /** Something happens that the next advertisements, made ahead, may not fit: none of them leaves. */
+  recall(now: Instant): void {
+    this.#mastership.recall(now.us);
+  }
+
+  /** Of the advertisements that were made ahead, those of this time and later did not leave. */
+  aheadEnded({ atUs, inPart }: AheadEnded, now: Instant): void {
+    if (this.#state === "MASTER" && !this.#leaving) this.#mastership.aheadEnded(atUs, inPart, now.us);
   }
 
   /** An advertisement left: the lease is renewed from that moment, if it had not expired by then. */
@@ -455,7 +474,9 @@ export class VirtualHost {
 
   /** Gives way when the lease has expired; checked before a MASTER does anything. @returns whether it did */
   #lostLease(atUs: Micros, now: Instant): boolean {
-    if (this.#state !== "MASTER" || this.#leaving || !this.#mastership.isLeaseOver(atUs)) return false;
+    if (this.#state !== "MASTER" || this.#leaving) return false;
+    this.settle(now);
+    if (!this.#mastership.isLeaseOver(atUs)) return false;
     this.#preemptDelay.begin(this.#effective.demote, now.us);
     this.#yield({ kind: "lease-expired" }, now.us, now, { kind: "timer", timer: "lease" });
     return true;
@@ -482,7 +503,7 @@ export class VirtualHost {
     this.#owner.unfold();
     const transition = { interface: name, vhid: this.vhid, from, to, reason, addresses };
     this.#owner.emit({ kind: "transition", ...transition, ...(cause && { cause }) });
-    if (from === "MASTER") this.#mastership.end();
+    if (from === "MASTER") this.#mastership.end(now.us);
   }
 
   /**

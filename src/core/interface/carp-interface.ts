@@ -16,7 +16,7 @@ import { SECOND } from "../election/timing.ts";
 import { type Silence, VirtualHost } from "../election/virtual-host.ts";
 import type { Event, Part } from "../event.ts";
 import type { NotInPlace } from "../failures.ts";
-import type { Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
+import type { Family, Filter, Heard, Instant, InterfaceAddress, Link, Micros } from "../model.ts";
 import { RareMap } from "../rare.ts";
 import type { Obstacle } from "../reason.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "../statistics.ts";
@@ -49,6 +49,8 @@ export interface Host {
   /** How long a host signs as before after a change of the pass or the addresses. */
   readonly graceUs: Micros;
   readonly counters: CounterBook;
+  /** Whether advertisements are sent without this host where they can be made ahead. */
+  readonly sendsAhead: boolean;
   readonly replayDefence: ReplayDefence;
   /** Advertisements that repeat others are handed over at once again. */
   unfold(): void;
@@ -204,6 +206,7 @@ export class CarpInterface implements Owner {
       // It sends nothing from now on that could end the demotion for failed sends.
       this.#sends.forget();
     }
+    this.recall(now);
     const formerMac = this.#appearance.mac;
     this.#followMac(link);
     this.#appear();
@@ -441,14 +444,24 @@ export class CarpInterface implements Owner {
       this.#sends.failed(failure, this.#nodes.length);
       return;
     }
-    for (const family of left) this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
+    for (const family of left) this.#countSent(family);
     node?.advertisementLeft(leftUs, now);
     this.#sends.left(this.#nodes.length, error === undefined ? undefined : { error, atUs: leftUs, left });
   }
 
+  /** Takes what was sent ahead into account. */
+  settle(now: Instant): void {
+    for (const node of this.#nodes) node.settle(now);
+  }
+
+  /** A setting of the host changed: what was made ahead may say what no longer holds. */
+  recall(now: Instant): void {
+    for (const node of this.#nodes) node.recall(now);
+  }
+
   /** An announcement did not leave. */
-  announcementFailed(vhid: number): void {
-    this.nodeOf(vhid)?.announcementFailed();
+  announcementFailed(vhid: number, now: Instant): void {
+    this.nodeOf(vhid)?.announcementFailed(now);
   }
 
   /** Asks once more for the device or filter that the kernel did not put in place. */
@@ -520,6 +533,23 @@ export class CarpInterface implements Owner {
 
   get counterStyle(): CounterStyle {
     return { tag: this.#appearance.counterTag, signed: this.#host.replayDefence.signed };
+  }
+
+  get mayAdvertiseAhead(): boolean {
+    return (
+      this.#host.sendsAhead &&
+      !this.isLeaving &&
+      this.signing.believed.length === 1 &&
+      this.#sends.isFaultless
+    );
+  }
+
+  leftAhead(families: readonly Family[]): void {
+    for (const family of families) this.#countSent(family);
+  }
+
+  #countSent(family: Family): void {
+    this.#host.count(family === 4 ? "sentIpv4" : "sentIpv6", this);
   }
 
   mastershipChanged(): void {

@@ -37,6 +37,11 @@ export class SendRecord {
     return this.#failed > 0 ? this.#lastFailure : this.#lastPartial;
   }
 
+  /** Whether the last advertisement left whole, and there is nothing to be forgotten. */
+  get isFaultless(): boolean {
+    return this.#failed === 0 && this.#lastPartial === undefined && !this.#isDemoted;
+  }
+
   /** Whether the interface is demoted for failed sends. */
   get isDemoted(): boolean {
     return this.#isDemoted;

@@ -5,7 +5,7 @@
 
 import type { Effect } from "../effect.ts";
 import type { Part } from "../election/announcements.ts";
-import type { AdvertisedFields, Transmitter } from "../election/owner.ts";
+import type { AdvertisedFields, FieldsAhead, Transmitter } from "../election/owner.ts";
 import { isBowOut } from "../election/timing.ts";
 import type { Family, Heard, Micros } from "../model.ts";
 import type { Appearance } from "./appearance.ts";
@@ -60,6 +60,25 @@ export class InterfaceTransmitter implements Transmitter {
       transmissions,
       untilUs,
     });
+  }
+
+  advertiseAhead(vhid: number, advertisements: readonly FieldsAhead[]): readonly Family[] | undefined {
+    const { configuration, appearance, signing } = this.#station;
+    const { name, carpdev } = configuration;
+    if (
+      carpdev === undefined ||
+      configuration.carppeer !== undefined ||
+      configuration.carppeer6 !== undefined
+    )
+      return undefined;
+    const form = signing.formOf(vhid);
+    const { trafficClass } = this.#host;
+    const made = advertisements.map(({ fields, ...times }) => {
+      const transmissions = appearance.transmissions({ vhid, ...fields }, trafficClass, form);
+      return { ...times, frames: transmissions.filter((each) => "frame" in each) };
+    });
+    this.#host.emit({ kind: "advertise-ahead", interface: name, vhid, carpdev, advertisements: made });
+    return made[0]?.frames.map(({ family }) => family);
   }
 
   get announceEveryUs(): Micros {

@@ -9,6 +9,7 @@ import type {
   DataPath,
   DataPathInterface,
   Document,
+  LeaseMemory,
   Overruled,
   PacketCounts,
   Polling,
@@ -72,6 +73,7 @@ function without(obstacle: string): DataPath {
     configure: () => obstacle,
     remove: () => {},
     lease: () => {},
+    leaseMemory: () => undefined,
     leaseUntilUs: () => 0,
     counts: () => undefined,
     watch: () => {},
@@ -93,8 +95,6 @@ interface Place {
 }
 
 interface Placed extends Place {
-  /** The leases in the slot, in the order of the nodes. */
-  readonly leasesUs: Micros[];
   /** Other places under its name: an engine was killed while it moved the interface. */
   readonly others: Place[];
   /** false: an earlier engine's, not configured by this one yet. */
@@ -107,6 +107,8 @@ class KernelDataPath implements DataPath {
   readonly #attachments: Attachments;
   readonly #layout: DataPathLayout;
   readonly #object: BpfObject;
+  /** Of the variables, the slots among them. */
+  readonly #memory: ArrayBuffer;
   readonly #lookups: Lookups;
   readonly #placed = new Map<string, Placed>();
   readonly #slots: Room;
@@ -139,7 +141,9 @@ class KernelDataPath implements DataPath {
     const value = this.#object.lookup(PACKET_COUNTS, this.#layout.number(0));
     this.#zeroCounts = new Uint8Array(value?.length ?? 0);
     const error = this.#object.share(VARIABLES);
-    if (error !== 0) throw new Error(`the leases cannot be mapped: ${errnoName(error)}`);
+    const memory = this.#object.memory();
+    if (memory === undefined) throw new Error(`the leases cannot be mapped: ${errnoName(error)}`);
+    this.#memory = memory;
     if (programs.adopted) this.#adopt();
   }
 
@@ -160,8 +164,7 @@ class KernelDataPath implements DataPath {
     }
     const { slot, is } = place;
     this.#object.write(this.#layout.slotOffset(slot), this.#layout.slotHeader(wanted, is.firstCount));
-    const leasesUs = stays ? known.leasesUs : vhids.map(() => 0);
-    this.#placed.set(name, { slot, is, leasesUs, others: [], isConfigured: true });
+    this.#placed.set(name, { slot, is, others: [], isConfigured: true });
     const macs = this.#layout.macEntries(wanted, slot);
     const failed = this.#lookups.write(name, macs, this.#layout.addressEntries(wanted, slot));
     // No entry leads to a former slot any more.
@@ -182,16 +185,27 @@ class KernelDataPath implements DataPath {
     const known = this.#placed.get(name);
     const node = known?.is.vhids.indexOf(vhid) ?? -1;
     if (known === undefined || node < 0) return;
-    const { slot, leasesUs } = known;
+    const { slot } = known;
     const offset = this.#layout.slotOffset(slot);
-    leasesUs[node] = untilUs;
     this.#object.storeUs(offset + this.#layout.leaseOffset(node), untilUs);
-    this.#object.storeUs(offset + this.#layout.untilOffset, Math.max(...leasesUs));
+    const latestUs = known.is.vhids.length === 1 ? untilUs : this.#latestUs(known);
+    this.#object.storeUs(offset + this.#layout.untilOffset, latestUs);
+  }
+
+  leaseMemory(name: string, vhid: number): LeaseMemory | undefined {
+    const known = this.#placed.get(name);
+    const node = known?.is.vhids.indexOf(vhid) ?? -1;
+    if (known === undefined || node < 0) return undefined;
+    const offset = this.#layout.slotOffset(known.slot);
+    return [this.#layout.leaseOffset(node), this.#layout.untilOffset].map(
+      (at) => new Uint8Array(this.#memory, offset + at, 8),
+    );
   }
 
   leaseUntilUs(name: string, vhid: number): Micros {
     const known = this.#placed.get(name);
-    return known?.leasesUs[known.is.vhids.indexOf(vhid)] ?? 0;
+    const node = known?.is.vhids.indexOf(vhid) ?? -1;
+    return known === undefined || node < 0 ? 0 : this.#leaseUs(known.slot, node);
   }
 
   counts(name: string): PacketCounts | undefined {
@@ -300,15 +314,15 @@ class KernelDataPath implements DataPath {
       const is = this.#layout.readSlot(all.subarray(slot * slotBytes, (slot + 1) * slotBytes));
       if (is === undefined) continue;
       owners.set(slot, [is.name]);
-      this.#take({ slot, is });
-      const leasesUs = is.vhids.map((_, node) => this.#leaseUs(slot, node));
+      const place = { slot, is };
+      this.#take(place);
       const former = this.#placed.get(is.name);
       // Of an interface's places the one with leases counts.
-      const isBest = former === undefined || Math.max(...leasesUs) > Math.max(...former.leasesUs);
-      if (!isBest) former.others.push({ slot, is });
+      const isBest = former === undefined || this.#latestUs(place) > this.#latestUs(former);
+      if (!isBest) former.others.push(place);
       else {
         const others = former === undefined ? [] : [former, ...former.others];
-        this.#placed.set(is.name, { slot, is, leasesUs, others, isConfigured: false });
+        this.#placed.set(is.name, { ...place, others, isConfigured: false });
       }
     }
     const ofRealMac = [...this.#placed].filter(([, { is }]) => is.realMac).map(([name]) => name);
@@ -371,8 +385,12 @@ class KernelDataPath implements DataPath {
 
   #leaseUs(slot: number, node: number): Micros {
     const offset = this.#layout.slotOffset(slot) + this.#layout.leaseOffset(node);
-    const bytes = this.#object.read(offset, 8);
-    return Number(new BigUint64Array(Uint8Array.from(bytes).buffer)[0] ?? 0n) / 1000;
+    return Number(new BigUint64Array(this.#memory, offset, 1)[0] ?? 0n) / 1000;
+  }
+
+  /** The latest of the leases of an interface. */
+  #latestUs({ slot, is }: Place): Micros {
+    return Math.max(...is.vhids.map((_, node) => this.#leaseUs(slot, node)));
   }
 
   /** The map that has the packet counts with this index. */

@@ -55,6 +55,8 @@ export interface BpfObject {
   adopted(): number;
   /** Maps this array map into memory for `read`, `write` and `storeUs`. @returns 0 or an errno. */
   share(map: string): number;
+  /** The shared map's memory itself; undefined: no map is shared. */
+  memory(): ArrayBuffer | undefined;
   read(offset: number, length: number): Uint8Array;
   write(offset: number, bytes: Uint8Array): void;
   /** Microseconds, as 64 bits of nanoseconds, in one write. */

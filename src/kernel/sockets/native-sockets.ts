@@ -33,6 +33,30 @@ export interface Sockets {
   close(handle: number): void;
   /** @returns 0 or an errno. */
   send(handle: number, frame: Uint8Array): number;
+  /**
+   * Sends advertisements of a virtual host at their times, behind those that wait, and sets the leases when each has left.
+   *
+   * @param times three for each (CLOCK_BOOTTIME, microseconds): when it leaves, the latest, and until when it leases
+   * @param lengths of the frames of each, one for each family
+   * @param frames of all, one after the other
+   * @param leases the 8 bytes of the node's and of the interface's, in the data path's memory; none: nothing is leased
+   * @returns false: there is no such socket, or they differ in more than the message; then none of them leaves
+   */
+  sendAhead(
+    handle: number,
+    vhid: number,
+    times: Float64Array,
+    lengths: Float64Array,
+    frames: Uint8Array,
+    leases: readonly Uint8Array[],
+  ): boolean;
+  /** None of those that wait leaves any more. */
+  recall(handle: number, vhid: number): void;
+  /** None leaves until `release`, but by `sendDue`. */
+  hold(): void;
+  /** Sends what is due by then. @returns four numbers for each that has ended: handle, vhid, its time, 1 when it left in part */
+  sendDue(us: number): Float64Array | undefined;
+  release(): void;
   /** Joins or leaves a multicast MAC; counted, as the kernel does. @returns 0 or an errno. */
   membership(handle: number, mac: Uint8Array, join: boolean): number;
   /** Joins carp's IPv6 group again, where the kernel has forgotten it. */
@@ -76,8 +100,9 @@ export interface Sockets {
 
 /** The part of the addon in src/native/sockets. */
 export const nativeSockets = addon as {
-  /** `deliver` is called while the event loop turns, and never keeps it turning. */
+  /** `deliver`, and `ended` when `sendDue` has something to tell: called while the event loop turns, never keeping it turning. */
   readonly Sockets: new (
     deliver: (batch: NativeBatch) => void,
+    ended: () => void,
   ) => Sockets;
 };

@@ -7,7 +7,7 @@ import type { Repeated } from "../../core/event.ts";
 import type { Family, Micros, Transmission } from "../../core/model.ts";
 import { macBytes } from "../../protocol/address.ts";
 import { IPV6_LEAST_MTU } from "../../protocol/ip.ts";
-import type { ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
+import type { AheadEnded, AheadOf, ReceivedFrame, Wire, WireEvents } from "../kernel.ts";
 import { errnoName, native } from "../native.ts";
 import { type NativeBatch, nativeSockets } from "./native-sockets.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -52,6 +52,8 @@ const familyOf = (number: number | undefined): Family => (number === 4 ? 4 : 6);
 const failureOf = (call: string, error: string): Failure => ({ call, error });
 const textOf = ({ call, error }: Failure) => `${call}: ${error}`;
 
+const keyOf = (name: string, vhid: number) => `${name}/${vhid}`;
+
 function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[] {
   const found: Folded[] = [];
   let copy = 0;
@@ -73,12 +75,17 @@ function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[
   return found;
 }
 
+const NONE_ENDED: readonly AheadEnded[] = [];
+
 export function createWire(events: WireEvents): Wire {
-  const sockets = new nativeSockets.Sockets((batch) => {
-    deliver(batch);
-    // In the next turn of the event loop: timers come first, however many frames arrive.
-    setImmediate(() => sockets.ready());
-  });
+  const sockets = new nativeSockets.Sockets(
+    (batch) => {
+      deliver(batch);
+      // In the next turn of the event loop: timers come first, however many frames arrive.
+      setImmediate(() => sockets.ready());
+    },
+    () => events.aheadEnded(),
+  );
   const listening = new Map<string, Listening>();
   const carpdevs = new Map<number, string>();
   const neighbours = new Neighbours(() => events.neighbourAdded());
@@ -86,6 +93,9 @@ export function createWire(events: WireEvents): Wire {
   const tooSmall = new Set<string>();
   /** Errors of the last packets to unicast peers that had no way there. */
   const unreached = new Map<string, string>();
+  /** The virtual hosts whose advertisements were made ahead, and not called back since. */
+  const ahead = new Map<string, AheadOf & { readonly handle: number }>();
+  let isHeld = false;
   /** The frames of the batch under way whose repetitions wait. */
   const toFold: { readonly handle: number; readonly frame: Uint8Array }[] = [];
   /** Multicast MACs to receive, by the index of the carpdev. */
@@ -191,6 +201,20 @@ export function createWire(events: WireEvents): Wire {
     return sockets.sendUnicast(family, own, peer, trafficClass, scope, payload);
   }
 
+  function endedIn(told: Float64Array): AheadEnded[] {
+    const ofSocket = new Map([...ahead].map(([key, { handle, vhid }]) => [`${handle}/${vhid}`, key]));
+    const ended: AheadEnded[] = [];
+    for (let at = 0; at < told.length; at += 4) {
+      const [handle, vhid = 0, atUs = 0, inPart] = told.subarray(at);
+      const key = ofSocket.get(`${handle}/${vhid}`) ?? "";
+      const of = ahead.get(key);
+      if (of === undefined) continue;
+      ahead.delete(key);
+      ended.push({ kind: "ahead-ended", interface: of.interface, vhid, atUs, inPart: inPart === 1 });
+    }
+    return ended;
+  }
+
   function shutdown(): void {
     process.off("exit", shutdown);
     sockets.shutdown();
@@ -255,6 +279,51 @@ export function createWire(events: WireEvents): Wire {
       if (routed === undefined || frame !== undefined || !peerIsDown.has(name)) return name;
       unreached.set(routed.destination, name);
       return undefined;
+    },
+
+    sendAhead(of, advertisements, leases = []) {
+      const handle = listening.get(of.carpdev)?.handle;
+      const [first] = advertisements;
+      if (handle === undefined || first === undefined) return false;
+      const times = advertisements.flatMap(({ atUs, untilUs, leaseUntilUs }) => [
+        atUs,
+        untilUs,
+        leaseUntilUs,
+      ]);
+      const lengths = first.frames.map(({ frame }) => frame.length);
+      const frames = Buffer.concat(advertisements.flatMap((each) => each.frames.map(({ frame }) => frame)));
+      ahead.set(keyOf(of.interface, of.vhid), { ...of, handle });
+      return sockets.sendAhead(
+        handle,
+        of.vhid,
+        Float64Array.from(times),
+        Float64Array.from(lengths),
+        frames,
+        leases,
+      );
+    },
+
+    recall(name, vhid) {
+      const key = keyOf(name, vhid);
+      const known = ahead.get(key);
+      if (known === undefined) return;
+      sockets.recall(known.handle, vhid);
+      ahead.delete(key);
+    },
+
+    hold() {
+      isHeld = ahead.size > 0;
+      if (isHeld) sockets.hold();
+    },
+
+    sendDue(us) {
+      const ended = ahead.size > 0 ? sockets.sendDue(us) : undefined;
+      return ended === undefined ? NONE_ENDED : endedIn(ended);
+    },
+
+    release() {
+      if (isHeld) sockets.release();
+      isHeld = false;
     },
 
     unreached: (peer) => unreached.get(peer),

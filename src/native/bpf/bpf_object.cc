@@ -85,6 +85,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
                                              InstanceMethod<&BpfObject::share>("share"),
                                              InstanceMethod<&BpfObject::read>("read"),
                                              InstanceMethod<&BpfObject::write>("write"),
+                                             InstanceMethod<&BpfObject::memory>("memory"),
                                              InstanceMethod<&BpfObject::storeUs>("storeUs"),
                                              InstanceMethod<&BpfObject::storeShort>("storeShort"),
                                              InstanceMethod<&BpfObject::update>("update"),
@@ -227,10 +228,18 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     const size_t length = value * bpf_map__max_entries(map);
     void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (at == MAP_FAILED) return number(info.Env(), errno);
-    unshare();
-    shared_ = static_cast<uint8_t*>(at);
+    shared_ = std::shared_ptr<uint8_t>(static_cast<uint8_t*>(at), [length](uint8_t* from) { munmap(from, length); });
     sharedLength_ = length;
     return number(info.Env(), 0);
+  }
+
+  // memory(): ArrayBuffer. The shared map's memory itself, which stays mapped as long as this is held.
+  Napi::Value memory(const Napi::CallbackInfo& info) {
+    if (shared_ == nullptr) return info.Env().Undefined();
+    auto* held = new std::shared_ptr<uint8_t>(shared_);
+    return Napi::ArrayBuffer::New(
+        info.Env(), shared_.get(), sharedLength_,
+        [](Napi::Env, void*, std::shared_ptr<uint8_t>* hint) { delete hint; }, held);
   }
 
   // The address of `length` bytes at the offset; nullptr, with a RangeError, when they are not within the shared map.
@@ -238,7 +247,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
     const int64_t at = offset.As<Napi::Number>().Int64Value();
     if (shared_ != nullptr && at >= 0 && static_cast<size_t>(at) <= sharedLength_ &&
         length <= sharedLength_ - static_cast<size_t>(at))
-      return shared_ + at;
+      return shared_.get() + at;
     Napi::RangeError::New(info.Env(), "outside the shared map").ThrowAsJavaScriptException();
     return nullptr;
   }
@@ -404,8 +413,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   }
 
   void unshare() {
-    if (shared_ != nullptr) munmap(shared_, sharedLength_);
-    shared_ = nullptr;
+    shared_.reset();
     sharedLength_ = 0;
   }
 
@@ -438,7 +446,7 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   Object object_;
   uint32_t adopted_ = 0;
   size_t processors_ = 0;
-  uint8_t* shared_ = nullptr;
+  std::shared_ptr<uint8_t> shared_;
   size_t sharedLength_ = 0;
 };
 

@@ -267,8 +267,10 @@ Receiver::Outcome Receiver::readFrames(uint32_t handle, Listening& from, size_t 
     const uint8_t* bytes = buffers_.bytes[i];
     const HmacPrefilter::Verdict verdict = prefilter_.judge(bytes, length);
     if (verdict.passes) {
-      if (!folding_.take(handle, bytes, length, verdict.form, receivedNs, queue_.repeated))
+      if (!folding_.take(handle, bytes, length, verdict.form, receivedNs, queue_.repeated)) {
+        if (verdict.form != 0) heard_(handle, bytes[headerBytesOf(bytes, length) + kVhidAt]);
         add(handle, receivedNs, bytes, length);
+      }
     } else if (unauthenticated_.size() < kUnauthenticatedAtOnce && from.limit.take(now.bootNs)) {
       unauthenticated_.push_back({handle, receivedNs, {bytes, bytes + length}});
     } else {

@@ -68,8 +68,10 @@ class RateLimit {
 
 class Receiver {
  public:
-  // `wake` is called when the queue is no longer empty, and not again until ready() says so.
-  explicit Receiver(std::function<void()> wake) : wake_(std::move(wake)) {}
+  // `wake` is called when the queue is no longer empty, and not again until ready() says so; `heard` when an authenticated
+  // frame for a virtual host is put into it.
+  Receiver(std::function<void()> wake, std::function<void(uint32_t handle, uint8_t vhid)> heard)
+      : wake_(std::move(wake)), heard_(std::move(heard)) {}
   ~Receiver() { stop(); }
 
   Failure start();
@@ -141,6 +143,7 @@ class Receiver {
   Batch takeLocked();
 
   std::function<void()> wake_;
+  std::function<void(uint32_t handle, uint8_t vhid)> heard_;
   std::thread thread_;
   Descriptor epoll_;
   Descriptor stopEvent_;

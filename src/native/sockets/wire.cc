@@ -6,12 +6,15 @@
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "support/arguments.h"
+#include "sockets/ahead.h"
 #include "sockets/receiver.h"
 
 namespace carp {
@@ -20,6 +23,8 @@ namespace {
 class Sockets;
 void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<Sockets, void, deliver>;
+void tellEnded(Napi::Env env, Napi::Function callback, Sockets* sockets, void*);
+using Ended = Napi::TypedThreadSafeFunction<Sockets, void, tellEnded>;
 
 // { bytes, frames: [handle, receivedUs, offset, length]*, repeated: [handle, vhid, family, copies]*,
 //   copyTimes: receivedUs*, copyCounters: counter*, strays: [ifindex, family]*, rateLimited: [ifindex, family, count]*,
@@ -98,6 +103,11 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                            InstanceMethod<&Sockets::open>("open"),
                                            InstanceMethod<&Sockets::close>("close"),
                                            InstanceMethod<&Sockets::send>("send"),
+                                           InstanceMethod<&Sockets::sendAhead>("sendAhead"),
+                                           InstanceMethod<&Sockets::recall>("recall"),
+                                           InstanceMethod<&Sockets::hold>("hold"),
+                                           InstanceMethod<&Sockets::sendDue>("sendDue"),
+                                           InstanceMethod<&Sockets::release>("release"),
                                            InstanceMethod<&Sockets::membership>("membership"),
                                            InstanceMethod<&Sockets::rejoin>("rejoin"),
                                            InstanceMethod<&Sockets::openRaw>("openRaw"),
@@ -113,19 +123,26 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
                                        }));
   }
 
-  // new Sockets(deliver: (batch) => void)
+  // new Sockets(deliver: (batch) => void, ended: () => void)
   explicit Sockets(const Napi::CallbackInfo& info)
-      : ObjectWrap(info), receiver_([this] { wakeup_.NonBlockingCall(); }) {
+      : ObjectWrap(info),
+        ahead_([this] { ended_.NonBlockingCall(); }),
+        receiver_([this] { wakeup_.NonBlockingCall(); },
+                  [this](uint32_t handle, uint8_t vhid) { ahead_.heard(handle, vhid); }) {
     Napi::Env env = info.Env();
-    if (!takes(info, {Argument::function})) return;
+    if (!takes(info, {Argument::function, Argument::function})) return;
+    ended_ = Ended::New(env, info[1].As<Napi::Function>(), "carp advertisements ahead", 0, 1, this);
+    ended_.Unref(env);
     wakeup_ = Wakeup::New(env, info[0].As<Napi::Function>(), "carp frames", 0, 1, this);
     wakeup_.Unref(env);
     if (const Failure failure = receiver_.start()) {
       wakeup_.Abort();
+      ended_.Abort();
       const std::string text = std::string(failure.call) + ": " + std::strerror(failure.error);
       Napi::Error::New(env, text).ThrowAsJavaScriptException();
       return;
     }
+    ahead_.start();
     // Hooks run last in, first out: the thread is gone before the wakeup it calls.
     hook_ = env.AddCleanupHook(&Sockets::stopAtExit, this);
     running_ = true;
@@ -141,8 +158,11 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   void stop() {
     if (!running_) return;
     running_ = false;
+    // Before the sockets that it sends over.
+    ahead_.stop();
     receiver_.stop();
     wakeup_.Abort();
+    ended_.Abort();
   }
 
   Napi::Value open(const Napi::CallbackInfo& info) {
@@ -155,7 +175,9 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   }
 
   void close(const Napi::CallbackInfo& info) {
-    if (takes(info, {Argument::uint32})) receiver_.close(handleOf(info));
+    if (!takes(info, {Argument::uint32})) return;
+    ahead_.forget(handleOf(info));
+    receiver_.close(handleOf(info));
   }
 
   Napi::Value send(const Napi::CallbackInfo& info) {
@@ -163,6 +185,90 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
     PacketSocket* socket = receiver_.find(handleOf(info));
     const auto frame = info[1].As<Napi::Uint8Array>();
     return Napi::Number::New(info.Env(), socket == nullptr ? ENODEV : socket->send(frame.Data(), frame.ByteLength()));
+  }
+
+  // sendAhead(handle, vhid, times: [at, until, lease until]*, lengths: [family's frame]*, frames: Uint8Array,
+  //           leases: [node's: Uint8Array of 8, interface's: Uint8Array of 8] | []): boolean
+  Napi::Value sendAhead(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::uint32, Argument::uint32, Argument::doubles, Argument::doubles, Argument::bytes,
+                      Argument::list}))
+      return {};
+    const auto times = info[2].As<Napi::Float64Array>();
+    const auto lengths = info[3].As<Napi::Float64Array>();
+    const auto frames = info[4].As<Napi::Uint8Array>();
+    std::vector<TimesAhead> all;
+    for (size_t i = 0; i + 2 < times.ElementLength(); i += 3)
+      all.push_back({nsOf(times[i]), nsOf(times[i + 1]), nsOf(times[i + 2])});
+    Ahead::Frames made{frames.Data(), {}};
+    size_t bytes = 0;
+    for (size_t i = 0; i < std::min(lengths.ElementLength(), made.lengths.size()); i++) {
+      made.lengths[i] = static_cast<size_t>(std::max(0.0, std::min(lengths[i], double{UINT16_MAX})));
+      bytes += made.lengths[i];
+    }
+    if (all.empty() || bytes == 0 || frames.ByteLength() != bytes * all.size()) {
+      Napi::RangeError::New(info.Env(), "the frames have other lengths").ThrowAsJavaScriptException();
+      return {};
+    }
+    Leases leases;
+    if (!leasesIn(info[5].As<Napi::Array>(), leases)) return {};
+    PacketSocket* socket = running_ ? receiver_.find(handleOf(info)) : nullptr;
+    return Napi::Boolean::New(info.Env(), socket != nullptr && ahead_.add(handleOf(info), vhidOf(info), *socket,
+                                                                         leases, all, made));
+  }
+
+  // Reads where two leases are, and keeps that memory as long as this.
+  bool leasesIn(const Napi::Array& list, Leases& leases) {
+    if (list.Length() == 0) return true;
+    uint64_t* found[2];
+    for (uint32_t i = 0; i < 2; i++) {
+      const Napi::Value value = list.Get(i);
+      if (!takes(value, Argument::bytes, "a lease")) return false;
+      auto bytes = value.As<Napi::Uint8Array>();
+      if (bytes.ByteLength() != sizeof(uint64_t) || reinterpret_cast<uintptr_t>(bytes.Data()) % sizeof(uint64_t) != 0) {
+        Napi::RangeError::New(list.Env(), "a lease: must be 8 aligned bytes").ThrowAsJavaScriptException();
+        return false;
+      }
+      found[i] = reinterpret_cast<uint64_t*>(bytes.Data());
+      keep(bytes.ArrayBuffer());
+    }
+    leases = {found[0], found[1]};
+    return true;
+  }
+
+  void keep(Napi::ArrayBuffer memory) {
+    for (const auto& each : kept_)
+      if (each.Value().StrictEquals(memory)) return;
+    kept_.push_back(Napi::Persistent(memory));
+  }
+
+  // recall(handle, vhid)
+  void recall(const Napi::CallbackInfo& info) {
+    if (takes(info, {Argument::uint32, Argument::uint32})) ahead_.recall(handleOf(info), vhidOf(info));
+  }
+
+  void hold(const Napi::CallbackInfo&) { ahead_.hold(); }
+
+  // sendDue(us): [handle, vhid, at, in part]*, or undefined when nothing has ended
+  Napi::Value sendDue(const Napi::CallbackInfo& info) {
+    if (!takes(info, {Argument::amount})) return {};
+    const std::vector<AheadEnded> ended = ahead_.sendDue(nsOf(info[0].As<Napi::Number>().DoubleValue()));
+    if (ended.empty()) return info.Env().Undefined();
+    Napi::Float64Array told = Napi::Float64Array::New(info.Env(), 4 * ended.size());
+    double* at = told.Data();
+    for (const AheadEnded& each : ended) {
+      *at++ = each.handle;
+      *at++ = each.vhid;
+      *at++ = static_cast<double>(each.atNs) / 1000;
+      *at++ = each.inPart ? 1 : 0;
+    }
+    return told;
+  }
+
+  void release(const Napi::CallbackInfo&) { ahead_.release(); }
+
+  static int64_t nsOf(double us) { return static_cast<int64_t>(std::llround(us * 1000)); }
+  static uint8_t vhidOf(const Napi::CallbackInfo& info) {
+    return static_cast<uint8_t>(info[1].As<Napi::Number>().Uint32Value());
   }
 
   // membership(handle, mac: Uint8Array of 6, join: boolean)
@@ -278,10 +384,21 @@ class Sockets : public Napi::ObjectWrap<Sockets> {
   static uint32_t handleOf(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
 
   Wakeup wakeup_;
+  Ended ended_;
+  // The reading thread uses it.
+  Ahead ahead_;
   Receiver receiver_;
+  std::vector<Napi::Reference<Napi::ArrayBuffer>> kept_;
   Napi::Env::CleanupHook<void (*)(Sockets*), Sockets> hook_;
   bool running_ = false;
 };
+
+// Node only warns of an exception in such a call; it must end the process like every uncaught one.
+void endAtException(Napi::Env env) {
+  if (!env.IsExceptionPending()) return;
+  const Napi::Error error = env.GetAndClearPendingException();
+  napi_fatal_exception(env, error.Value());
+}
 
 void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*) {
   // Without an environment the wakeup is being torn down, and perhaps the sockets are gone.
@@ -290,11 +407,13 @@ void deliver(Napi::Env env, Napi::Function callback, Sockets* sockets, void*) {
   // drain() has taken the queue in the meantime.
   if (batch.empty()) return sockets->ready();
   callback.Call({toObject(env, batch)});
-  if (env.IsExceptionPending()) {
-    // Node only warns of an exception here; it must end the process like every uncaught one.
-    const Napi::Error error = env.GetAndClearPendingException();
-    napi_fatal_exception(env, error.Value());
-  }
+  endAtException(env);
+}
+
+void tellEnded(Napi::Env env, Napi::Function callback, Sockets*, void*) {
+  if (env == nullptr || callback == nullptr) return;
+  callback.Call({});
+  endAtException(env);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ import { Waiting } from "../../../src/engine/waiting.ts";
 import { ADVERTISEMENT_BYTES } from "../../../src/protocol/advertisement.ts";
 import type { SignedForm } from "../../../src/protocol/authentication.ts";
 import { onesComplementSum } from "../../../src/protocol/checksum.ts";
+import { Ahead } from "../../sim/ahead.ts";
 
 export { SECOND, World };
 
@@ -49,6 +50,8 @@ export interface StationOptions {
   readonly epochOffsetUs?: Micros;
   /** Its wire folds frames that repeat others. */
   readonly folds?: boolean;
+  /** It sends advertisements at their times that were made ahead. */
+  readonly sendsAhead?: boolean;
 }
 
 /** A frame in the socket. */
@@ -88,13 +91,28 @@ export class Station implements Plugged {
   /** What digests are checked with, by carp interface. */
   readonly #forms = new Map<string, readonly SignedForm[]>();
   readonly #socket: Arrived[] = [];
+  readonly #ahead = new Ahead((of, { frames, leaseUntilUs }) => {
+    const key = `${of.interface}/${of.vhid}`;
+    for (const [at, frame] of frames.entries()) {
+      if (this.sending(frame) !== undefined) return at;
+      this.wires.get(of.carpdev)?.carry(this, frame);
+    }
+    this.leases.set(key, Math.max(this.leases.get(key) ?? 0, leaseUntilUs));
+    return frames.length;
+  });
 
   constructor(world: World, options: StationOptions = {}) {
-    const { links = [link("eth0")], balancing = true, counterFloor, epochOffsetUs } = options;
+    const {
+      links = [link("eth0")],
+      balancing = true,
+      counterFloor,
+      epochOffsetUs,
+      sendsAhead = false,
+    } = options;
     this.world = world;
     const before = world.add(this);
     this.epochOffsetUs = EPOCH_AT_BOOT_US + (epochOffsetUs ?? 17 * before);
-    this.host = new Host({ balancing, counterFloor });
+    this.host = new Host({ balancing, counterFloor, sendsAhead });
     this.#folding = options.folds === true ? new Folding((each) => this.#isIntact(each)) : undefined;
     for (const each of links) this.link(each);
     this.take();
@@ -137,12 +155,14 @@ export class Station implements Plugged {
   }
 
   get nextTimerUs(): Micros {
-    return Math.min(Number.POSITIVE_INFINITY, ...(this.isStalled ? [] : this.timers.values()));
+    if (this.isStalled) return Number.POSITIVE_INFINITY;
+    return Math.min(this.#ahead.nextUs ?? Number.POSITIVE_INFINITY, ...this.timers.values());
   }
 
   /** Fires the timer that is due first, after the frames that have arrived are handled. */
   fire(): void {
     const atUs = this.nextTimerUs;
+    this.#sendAhead();
     const [timer] = [...this.timers].find(([, dueUs]) => dueUs === atUs) ?? [];
     if (timer === undefined) return;
     this.#performed(() => {
@@ -175,6 +195,7 @@ export class Station implements Plugged {
   // Commands in.
 
   command(command: Command): Outcome {
+    this.#sendAhead();
     const outcome = this.host.command(command, this.now);
     if (!("error" in outcome)) this.#perform(outcome.effects);
     return outcome;
@@ -255,8 +276,15 @@ export class Station implements Plugged {
 
   #performed(work: () => readonly Effect[]): readonly Effect[] {
     const before = this.effects.length;
+    this.#sendAhead();
     this.#perform(work());
     return this.effects.slice(before);
+  }
+
+  /** What was made ahead leaves at its time. */
+  #sendAhead(): void {
+    this.#ahead.sendDue(this.world.us);
+    for (const event of this.#ahead.takeEnded()) this.#perform(this.host.handle(event, this.now));
   }
 
   /** Performs effects, then handles what they reported. */
@@ -300,6 +328,12 @@ export class Station implements Plugged {
         case "advertise":
           this.#advertise(effect);
           break;
+        case "advertise-ahead":
+          this.#ahead.add(effect, effect.advertisements);
+          break;
+        case "recall":
+          this.#ahead.recall(effect.interface, effect.vhid);
+          break;
         case "expect-digests":
           this.#forms.set(effect.interface, effect.forms);
           break;
@@ -338,6 +372,7 @@ export class Station implements Plugged {
   }
 
   #drain(): void {
+    this.#sendAhead();
     for (let frame = this.#socket.shift(); frame !== undefined; frame = this.#socket.shift()) {
       const { carpdev, bytes } = frame;
       const before = this.#folding === undefined ? [] : this.#folding.take(carpdev, bytes, frame);

@@ -194,6 +194,11 @@ class Station {
         fold: () => {},
         unfold: () => {},
         latest: () => undefined,
+        sendAhead: () => false,
+        recall: () => {},
+        hold: () => {},
+        sendDue: () => [],
+        release: () => {},
         drain: () => {
           for (const bytes of this.arrived.splice(0)) this.hear(bytes);
         },
@@ -228,6 +233,7 @@ class Station {
         },
         remove: () => note("filter"),
         lease: (_, vhid, untilUs) => note(`lease ${vhid} ${untilUs === 0 ? "taken" : "given"}`),
+        leaseMemory: () => undefined,
         leaseUntilUs: () => 0,
         counts: () => undefined,
         watch: () => {},

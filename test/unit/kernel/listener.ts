@@ -43,6 +43,9 @@ export function listen(): Listener {
       heard.push("repeated");
       look();
     },
+    aheadEnded() {
+      look();
+    },
     stray(device, family) {
       strays.push(`${device} ${family}`);
       look();

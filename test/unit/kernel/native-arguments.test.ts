@@ -122,6 +122,19 @@ const ofSockets: typeof free = {
     ["uint32", 1],
     ["uint32", 1],
   ],
+  sendAhead: [
+    ["uint32", 1],
+    ["uint32", 1],
+    ["doubles", new Float64Array([1, 2, 3])],
+    ["doubles", new Float64Array([70])],
+    ["bytes", bytes(70)],
+    ["list", []],
+  ],
+  recall: [
+    ["uint32", 1],
+    ["uint32", 1],
+  ],
+  sendDue: [["amount", 1]],
   fold: [
     ["uint32", 1],
     ["bytes", bytes(70)],
@@ -257,7 +270,10 @@ const values: readonly (readonly [name: string, value: unknown, kinds: readonly 
   ["a view of memory", new DataView(new ArrayBuffer(8)), []],
 ];
 
-const sockets = new nativeSockets.Sockets(() => {});
+const sockets = new nativeSockets.Sockets(
+  () => {},
+  () => {},
+);
 const hmac = new nativeHmac.HmacSha1(bytes(20));
 const neighbourSocket = new nativeNeighbourSocket.NeighbourSocket();
 const readiness = new nativeUnixSockets.Readiness(() => {});
@@ -331,6 +347,9 @@ test("every call of the addon that takes anything is tried here", () => {
       "take",
       "wake",
       "unfold",
+      "hold",
+      "release",
+      "memory",
       "ready",
       "drain",
       "shutdown",
@@ -418,7 +437,10 @@ test("arrays that are too short and offsets outside a map are refused, and never
 });
 
 test("a closed object refuses every call", () => {
-  const closed = new nativeSockets.Sockets(() => {});
+  const closed = new nativeSockets.Sockets(
+    () => {},
+    () => {},
+  );
   closed.shutdown();
   assert.ok(typeof closed.open(1) === "object" && closed.openRaw() !== undefined);
   assert.notEqual(closed.send(1, bytes(60)), 0);
