@@ -51,7 +51,7 @@ after(() => lan.destroy());
 const here = (name: string) => join(a.etcDirectory, name);
 const active = () => readdirSync(here("active")).sort();
 const orders = () =>
-  existsSync(here("orders")) ? readFileSync(here("orders"), "utf8").trim().split("\n") : [];
+  existsSync(here("orders")) ? readFileSync(here("orders"), "utf8").split("\n").filter(Boolean) : [];
 const force = (name: string, state: "master" | "backup") =>
   a.engine.request("change", { name, change: { state } });
 const waitFor = (...units: string[]) =>
