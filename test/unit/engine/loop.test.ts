@@ -14,6 +14,7 @@ import type { InterfaceChange } from "../../../src/core/interface/configuration.
 import type { Instant, Link } from "../../../src/core/model.ts";
 import { Loop } from "../../../src/engine/loop.ts";
 import type { Adapters } from "../../../src/engine/performer.ts";
+import type { AheadEnded } from "../../../src/kernel/kernel.ts";
 import { advertisement } from "../core/peer.ts";
 
 const ETH0: Link = {
@@ -62,7 +63,7 @@ function asked(effect: Effect): string | undefined {
 const SECOND = 1e6;
 
 class Station {
-  readonly host = new Host({ balancing: true });
+  readonly host = new Host({ balancing: true, sendsAhead: true });
   /** Number of kernel calls so far that could have failed. */
   calls = 0;
   /** The calls that the core asked for, and the calls that reached the kernel, in order. */
@@ -73,6 +74,12 @@ class Station {
   #nowUs = 1e9;
   #inCore = false;
   #alarms: { readonly atUs: number; readonly ring: () => void }[] = [];
+  reports = true;
+  /** What happens to what is sent ahead, in order. */
+  readonly ahead: string[] = [];
+  /** Whether the wire and the data path take it. */
+  takesAhead = { wire: true, dataPath: true };
+  #ended: AheadEnded[] = [];
   /** What arrives in the socket, and is read when a timer asks for it. */
   readonly arrived: Uint8Array[] = [];
   /** The counters of the advertisements that were sent or refused, by vhid, in order. */
@@ -124,7 +131,17 @@ class Station {
     this.#nowUs = untilUs;
   }
 
+  /** The one of this time does not leave. */
+  end(atUs: number): void {
+    this.#ended.push({ kind: "ahead-ended", interface: "carp0", vhid: 1, atUs, inPart: false });
+  }
+
+  get us(): number {
+    return this.#nowUs;
+  }
+
   #handle(event: Event, now: Instant): readonly Effect[] {
+    this.ahead.push(event.kind);
     this.events.push(event.kind);
     return this.#core(() => this.host.handle(event, now));
   }
@@ -157,6 +174,7 @@ class Station {
   #adapters(): Adapters {
     const note = (what: string) => {
       this.done.push(what);
+      if (!this.reports) return;
       // Every kernel call reports further events before it returns.
       this.#report({ kind: "forwarding", ipv6: true });
       this.#report({ kind: "link", link: { ...ETH0, mtu: 1500 - (this.done.length % 2) } });
@@ -194,11 +212,19 @@ class Station {
         fold: () => {},
         unfold: () => {},
         latest: () => undefined,
-        sendAhead: () => false,
-        recall: () => {},
-        hold: () => {},
-        sendDue: () => [],
-        release: () => {},
+        sendAhead: (_, advertisements) => {
+          if (!this.takesAhead.wire) return false;
+          this.ahead.push(`${advertisements.length} ahead`);
+          return true;
+        },
+        recall: () => void this.ahead.push("recall"),
+        hold: () => void this.ahead.push("hold"),
+        sendDue: (us) => {
+          assert.equal(us, this.#nowUs);
+          this.ahead.push("due");
+          return this.#ended.splice(0);
+        },
+        release: () => void this.ahead.push("release"),
         drain: () => {
           for (const bytes of this.arrived.splice(0)) this.hear(bytes);
         },
@@ -233,7 +259,7 @@ class Station {
         },
         remove: () => note("filter"),
         lease: (_, vhid, untilUs) => note(`lease ${vhid} ${untilUs === 0 ? "taken" : "given"}`),
-        leaseMemory: () => undefined,
+        leaseMemory: () => (this.takesAhead.dataPath ? [] : undefined),
         leaseUntilUs: () => 0,
         counts: () => undefined,
         watch: () => {},
@@ -348,4 +374,53 @@ describe("a takeover from a master that answers", () => {
     station.run(30_000);
     assert.equal(announced(station), 1);
   });
+});
+
+describe("advertisements that are made ahead", () => {
+  /** A MASTER that nothing has happened to for so long. */
+  function quiet(forUs: number, takesAhead = { wire: true, dataPath: true }): Station {
+    const station = new Station(0);
+    station.takesAhead = takesAhead;
+    station.reports = false;
+    station.loop.handle({ kind: "link", link: ETH0 });
+    station.command({ kind: "change", name: "carp0", change: PLAIN });
+    station.command({ kind: "change", name: "carp0", change: { state: "master" } });
+    station.run(forUs);
+    return station;
+  }
+  const made = ({ ahead }: Station) => ahead.filter((what) => what.endsWith(" ahead"));
+
+  it("do not leave while the core is asked, but for those that are due, which it takes for sent", () => {
+    const station = quiet(5 * SECOND);
+    assert.deepEqual(made(station), ["10 ahead"]);
+    station.ahead.length = 0;
+    station.end(station.us);
+    station.loop.handle({ kind: "forwarding", ipv6: true });
+    assert.deepEqual(station.ahead.slice(0, 5), ["hold", "due", "ahead-ended", "recall", "forwarding"]);
+    assert.equal(station.ahead.filter((what) => what === "release").length, 1);
+    station.loop.aheadEnded();
+    assert.deepEqual(station.ahead.slice(-3), ["hold", "due", "release"]);
+  });
+
+  it("are released when the core throws an error", () => {
+    const station = quiet(5 * SECOND);
+    station.ahead.length = 0;
+    assert.throws(() =>
+      station.loop.run(() => {
+        throw new Error("broken");
+      }),
+    );
+    assert.deepEqual(station.ahead, ["hold", "due", "release"]);
+  });
+
+  for (const takesAhead of [
+    { wire: false, dataPath: true },
+    { wire: true, dataPath: false },
+  ])
+    it(`are sent as any other where they cannot be: ${JSON.stringify(takesAhead)}`, () => {
+      const station = quiet(20 * SECOND, takesAhead);
+      assert.deepEqual(made(station), []);
+      const advertised = station.done.filter((what) => what === "advertise 1").length;
+      assert.ok(advertised >= 20, `${advertised} advertisements`);
+    });
 });
