@@ -62,7 +62,7 @@ export type Effect =
       readonly carpdev: string;
       readonly advertisements: readonly AdvertisementAhead[];
     }
-  /** None of those that wait may leave any more. */
+  /** Advertisements of `advertise-ahead` that have not left must not leave any more. */
   | { readonly kind: "recall"; readonly interface: string; readonly vhid: number }
   /**
    * Send gratuitous ARP and unsolicited neighbour advertisements; `announcement-failed` follows when one

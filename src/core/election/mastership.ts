@@ -190,7 +190,7 @@ export class Mastership {
     });
   }
 
-  /** Something else happens: those that were made ahead and have not left do not leave any more. */
+  /** Calls back the advertisements made ahead that have not left: something else happens. */
   recall(nowUs: Micros): void {
     this.settle(nowUs);
     const { nextUs } = this.#ahead;
@@ -203,7 +203,7 @@ export class Mastership {
     if (this.#ahead.disturb(nowUs)) owner.emit({ kind: "recall", interface: owner.name, vhid });
   }
 
-  /** Of those that were made ahead, none of this time or later has left. @param inPart but over one family */
+  /** The advertisement made ahead for this time did not leave, nor any behind it. @param inPart it left over one family */
   aheadEnded(atUs: Micros, inPart: boolean, nowUs: Micros): void {
     this.settle(Math.min(nowUs, atUs - 1));
     this.#arm(Math.min(atUs, this.#ahead.nextUs ?? atUs));
