@@ -90,6 +90,8 @@ bool Ahead::add(uint32_t handle, uint8_t vhid, PacketSocket& socket, const Lease
 void Ahead::recall(uint32_t handle, uint8_t vhid) {
   std::lock_guard<std::mutex> lock(mutex_);
   plans_.erase({handle, vhid});
+  const auto isOfIt = [&](const AheadEnded& each) { return each.handle == handle && each.vhid == vhid; };
+  hasEnded_.erase(std::remove_if(hasEnded_.begin(), hasEnded_.end(), isOfIt), hasEnded_.end());
 }
 
 void Ahead::forget(uint32_t handle) {
@@ -118,7 +120,7 @@ void Ahead::hold() {
 void Ahead::release() {
   std::lock_guard<std::mutex> lock(mutex_);
   isHeld_ = false;
-  if (!due_.empty() && due_.top().first <= nowNs()) changed_.notify_one();
+  if (std::exchange(awaitsRelease_, false)) changed_.notify_one();
 }
 
 std::vector<AheadEnded> Ahead::sendDue(int64_t untilNs) {
@@ -168,7 +170,10 @@ void Ahead::run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!isStopping_) {
     const int64_t waitNs = due_.empty() ? INT64_MAX : due_.top().first - nowNs();
-    if (waitNs == INT64_MAX || (waitNs <= 0 && isHeld_)) {
+    if (waitNs == INT64_MAX) {
+      changed_.wait(lock);
+    } else if (waitNs <= 0 && isHeld_) {
+      awaitsRelease_ = true;
       changed_.wait(lock);
     } else if (waitNs > 0) {
       changed_.wait_for(lock, std::chrono::nanoseconds(std::min(waitNs, kLongestSleepNs)));

@@ -65,6 +65,7 @@ class Ahead {
   // False: they differ in more than the message, or are no advertisements; then none of them leaves.
   bool add(uint32_t handle, uint8_t vhid, PacketSocket& socket, const Leases& leases,
            const std::vector<TimesAhead>& times, const Frames& frames);
+  // None leaves, nor is an end of them told.
   void recall(uint32_t handle, uint8_t vhid);
   // The socket is about to be closed.
   void forget(uint32_t handle);
@@ -111,6 +112,8 @@ class Ahead {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   std::vector<AheadEnded> hasEnded_;
   bool isHeld_ = false;
+  // The thread found something due while they were held, and sleeps until release(), whatever is due then.
+  bool awaitsRelease_ = false;
   bool isStopping_ = false;
 };
 

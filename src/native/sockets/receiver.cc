@@ -168,13 +168,13 @@ void Receiver::excludeListened() {
 void Receiver::run() {
   pthread_setname_np(pthread_self(), "carp-reader");
   epoll_event events[kBatch];
-  bool unreported = false;
+  int reportInMs = -1;
   // When sockets were read last, and whether that left nothing: under a flood there is no time to wait.
   int64_t readNs = 0;
   Outcome outcome = Outcome::empty;
   for (;;) {
-    // Dropped packets are reported even when nothing more comes.
-    const int count = epoll_wait(epoll_.get(), events, kBatch, unreported ? kReportIntervalNs / 1'000'000 : -1);
+    // Dropped packets are reported a second after the former ones, whatever else comes or does not.
+    const int count = epoll_wait(epoll_.get(), events, kBatch, reportInMs);
     if (count < 0 && errno != EINTR) return;
     if (count > 0 && outcome == Outcome::empty) sleepUntil(readNs + kTogetherNs);
     outcome = Outcome::empty;
@@ -184,7 +184,7 @@ void Receiver::run() {
       room_.wait(lock, [this] { return stopping_ || queue_.size() < kQueueLimit; });
       if (stopping_) return;
       if (i < count && readReady(events[i].data.u64) == Outcome::more) outcome = Outcome::more;
-      unreported = !queue_.rateLimited.empty();
+      reportInMs = untilReportMs();
       const bool wake = isWorthWaking() && !wakePending_;
       wakePending_ = wakePending_ || wake;
       lock.unlock();
@@ -192,6 +192,13 @@ void Receiver::run() {
     }
     readNs = bootNs();
   }
+}
+
+int Receiver::untilReportMs() const {
+  if (queue_.rateLimited.empty()) return -1;
+  // JavaScript that has been woken up and has not taken it yet is given as long again.
+  const int64_t sinceNs = (bootNs() - reportedNs_) % kReportIntervalNs;
+  return static_cast<int>((kReportIntervalNs - sinceNs) / 1'000'000) + 1;
 }
 
 bool Receiver::isWorthWaking() const {

@@ -138,6 +138,7 @@ class Receiver {
   void add(uint32_t handle, int64_t receivedNs, const uint8_t* bytes, size_t length);
   void countRateLimited(int ifindex, int family);
   bool isWorthWaking() const;
+  int untilReportMs() const;
   Failure watch(int fd, uint64_t source);
   void excludeListened();
   Batch takeLocked();

@@ -53,6 +53,8 @@ function soon(count: number): AdvertisementAhead[] {
   return Array.from({ length: count }, (_, n) => advertisement(n, us + (50 + 20 * n) * MILLISECOND));
 }
 
+const blockMs = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
 const numbers = () => far.frames.map(numberOf);
 
 /** What has ended, when the wire tells that something has. */
@@ -126,6 +128,17 @@ test("while they are held only what is due by the time given leaves, at once", a
   await far.until("the others", () => far.frames.length === 4);
 });
 
+test("the next one leaves by itself when one before it was due while they were held", async () => {
+  const [first, second] = soon(2) as [AdvertisementAhead, AdvertisementAhead];
+  near.wire.sendAhead(OF, [first, { ...second, atUs: first.atUs + 300 * MILLISECOND }], undefined);
+  near.wire.hold();
+  // The thread finds it due meanwhile.
+  while (clock.now().us < first.atUs + 50 * MILLISECOND) blockMs(1);
+  near.wire.sendDue(clock.now().us);
+  near.wire.release();
+  await far.until("both", () => far.frames.length === 2);
+});
+
 test("one that is too late does not leave, nor those behind it", async () => {
   const { us } = clock.now();
   const lateUs = us - 2 * SECOND;
@@ -136,6 +149,23 @@ test("one that is too late does not leave, nor those behind it", async () => {
   far.wire.drain();
   assert.deepEqual(numbers(), []);
   assert.deepEqual(leasedUs(), [0, 0]);
+});
+
+test("whoever calls back what has ended is not told of that end, and is of the next one", async () => {
+  const late = (number: number) => {
+    const { us } = clock.now();
+    return [advertisement(number, us - 2 * SECOND, SECOND)];
+  };
+  near.wire.sendAhead(OF, late(1), undefined);
+  let looks = 0;
+  await near.until("the end", () => looks++ > 0);
+  near.wire.recall("carp0", 1);
+  const [second] = late(2) as [AdvertisementAhead];
+  near.wire.sendAhead(OF, [second], undefined);
+  assert.deepEqual(
+    (await ended()).map(({ atUs }) => atUs),
+    [second.atUs],
+  );
 });
 
 test("one that cannot leave ends them, and tells whether some of it left", async () => {
