@@ -54,8 +54,7 @@ const textOf = ({ call, error }: Failure) => `${call}: ${error}`;
 
 const keyOf = (name: string, vhid: number) => `${name}/${vhid}`;
 
-function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[] {
-  const found: Folded[] = [];
+function* repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Generator<Folded, undefined> {
   let copy = 0;
   for (let at = 0; at < repeated.length; at += 4) {
     const handle = repeated[at] ?? 0;
@@ -64,16 +63,12 @@ function repeatedIn({ repeated, copyTimes, copyCounters }: NativeBatch): Folded[
     const copies: Repeated["copies"][number][] = [];
     for (const end = copy + count; copy < end; copy++)
       copies.push({ counter: copyCounters[copy] ?? 0n, receivedUs: copyTimes[copy] ?? 0 });
-    found.push({
-      handle,
-      vhid,
-      family: familyOf(repeated[at + 2]),
-      copies,
-      lastUs: copyTimes[copy - 1] ?? 0,
-    });
+    yield { handle, vhid, family: familyOf(repeated[at + 2]), copies, lastUs: copyTimes[copy - 1] ?? 0 };
   }
-  return found;
 }
+
+/** Repeated advertisements are told so many together: what telling them takes is garbage soon, before V8 keeps it. */
+const TOGETHER = 16;
 
 const NONE_ENDED: readonly AheadEnded[] = [];
 
@@ -103,23 +98,28 @@ export function createWire(events: WireEvents): Wire {
 
   function deliver(batch: NativeBatch): void {
     const { bytes, frames, strays, rateLimited, deaf } = batch;
-    const repeated = repeatedIn(batch);
-    let told = 0;
+    const folded = repeatedIn(batch);
+    let next = folded.next().value;
     let heard: ReceivedFrame[] = [];
+    let again: Repeated[] = [];
     const tell = () => {
       if (heard.length > 0) events.frames(heard);
       heard = [];
     };
+    const tellAgain = () => {
+      if (again.length === 0) return;
+      tell();
+      events.repeated(again);
+      again = [];
+    };
     const tellRepeated = (untilUs: Micros) => {
-      const all: Repeated[] = [];
-      for (let next = repeated[told]; next !== undefined && next.lastUs <= untilUs; next = repeated[++told]) {
+      for (; next !== undefined && next.lastUs <= untilUs; next = folded.next().value) {
         const { handle, vhid, family, copies } = next;
         const carpdev = carpdevs.get(handle);
-        if (carpdev !== undefined) all.push({ carpdev, vhid, family, copies });
+        if (carpdev !== undefined) again.push({ carpdev, vhid, family, copies });
+        if (again.length === TOGETHER) tellAgain();
       }
-      if (all.length === 0) return;
-      tell();
-      events.repeated(all);
+      tellAgain();
     };
     for (let at = 0; at < frames.length; at += 4) {
       const receivedUs = frames[at + 1] ?? 0;
@@ -281,26 +281,25 @@ export function createWire(events: WireEvents): Wire {
       return undefined;
     },
 
-    sendAhead(of, advertisements, leases = []) {
-      const handle = listening.get(of.carpdev)?.handle;
+    sendAhead({ interface: name, vhid, carpdev }, advertisements, leases = []) {
+      const handle = listening.get(carpdev)?.handle;
       const [first] = advertisements;
       if (handle === undefined || first === undefined) return false;
-      const times = advertisements.flatMap(({ atUs, untilUs, leaseUntilUs }) => [
-        atUs,
-        untilUs,
-        leaseUntilUs,
-      ]);
-      const lengths = first.frames.map(({ frame }) => frame.length);
-      const frames = Buffer.concat(advertisements.flatMap((each) => each.frames.map(({ frame }) => frame)));
-      ahead.set(keyOf(of.interface, of.vhid), { ...of, handle });
-      return sockets.sendAhead(
-        handle,
-        of.vhid,
-        Float64Array.from(times),
-        Float64Array.from(lengths),
-        frames,
-        leases,
-      );
+      const lengths = Float64Array.from(first.frames, ({ frame }) => frame.length);
+      const times = new Float64Array(3 * advertisements.length);
+      const frames = new Uint8Array(advertisements.length * lengths.reduce((sum, each) => sum + each));
+      let filled = 0;
+      for (const [n, { atUs, untilUs, leaseUntilUs, frames: each }] of advertisements.entries()) {
+        times[3 * n] = atUs;
+        times[3 * n + 1] = untilUs;
+        times[3 * n + 2] = leaseUntilUs;
+        for (const { frame } of each) {
+          frames.set(frame, filled);
+          filled += frame.length;
+        }
+      }
+      ahead.set(keyOf(name, vhid), { interface: name, vhid, carpdev, handle });
+      return sockets.sendAhead(handle, vhid, times, lengths, frames, leases);
     },
 
     recall(name, vhid) {
