@@ -10,13 +10,11 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <deque>
@@ -28,6 +26,7 @@
 
 #include "support/arguments.h"
 #include "support/descriptor.h"
+#include "support/thread.h"
 
 namespace carp {
 namespace {
@@ -70,8 +69,8 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
       return;
     }
     wakeup_ = Wakeup::New(env, info[2].As<Napi::Function>(), "carp netlink", 0, 1, this);
-    reader_ = startThread([this] { run(); });
-    inOrder_.thread = startThread([this] { runSender(inOrder_, "carp-netlink-tx"); });
+    reader_ = startThread("carp-netlink", [this] { run(); });
+    inOrder_.thread = startThread("carp-netlink-tx", [this] { runSender(inOrder_); });
     hook_ = env.AddCleanupHook(&NetlinkSocket::stopAtExit, this);
     running_ = true;
     Ref();
@@ -87,17 +86,6 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   }
 
  private:
-  template <typename Work>
-  static std::thread startThread(Work work) {
-    // Signals are the main thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread thread(work);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  }
-
   // Whether all elements are numbers.
   static bool numbersIn(const Napi::Array& list, std::vector<uint32_t>& numbers, const char* what) {
     for (uint32_t i = 0; i < list.Length(); i++) {
@@ -202,7 +190,9 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   // The same, beside those: what the kernel takes long for.
   void sendApart(const Napi::CallbackInfo& info) {
     queueFor(apart_, info);
-    if (running_ && !apart_.thread.joinable()) apart_.thread = startThread([this] { runSender(apart_, "carp-netlink-slow"); });
+    if (running_ && !apart_.thread.joinable()) {
+      apart_.thread = startThread("carp-slow-links", [this] { runSender(apart_); });
+    }
   }
 
   struct Sender {
@@ -258,8 +248,7 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
     stopEvent_ = {};
   }
 
-  void runSender(Sender& sender, const char* name) {
-    pthread_setname_np(pthread_self(), name);
+  void runSender(Sender& sender) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       sender.work.wait(lock, [&] { return stopping_ || !sender.waiting.empty(); });
@@ -297,7 +286,6 @@ class NetlinkSocket : public Napi::ObjectWrap<NetlinkSocket> {
   }
 
   void run() {
-    pthread_setname_np(pthread_self(), "carp-netlink");
     pollfd watched[] = {{socket_.get(), POLLIN, 0}, {stopEvent_.get(), POLLIN, 0}};
     for (;;) {
       if (poll(watched, 2, -1) < 0 && errno != EINTR) return;

@@ -4,11 +4,9 @@
 #include "polling/poller.h"
 
 #include <linux/rtnetlink.h>
-#include <pthread.h>
 
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -19,6 +17,7 @@
 
 #include "polling/samples.h"
 #include "support/arguments.h"
+#include "support/thread.h"
 
 namespace carp {
 namespace {
@@ -65,12 +64,7 @@ class Poller : public Napi::ObjectWrap<Poller> {
     period_ = std::chrono::milliseconds(info[0].As<Napi::Number>().Uint32Value());
     wakeup_ = Wakeup::New(env, info[1].As<Napi::Function>(), "carp poller", 0, 1, this);
     wakeup_.Unref(env);
-    // Signals are the main thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = startThread("carp-poller", [this] { run(); });
     hook_ = env.AddCleanupHook(&Poller::stopAtExit, this);
     running_ = true;
     Ref();
@@ -160,7 +154,6 @@ class Poller : public Napi::ObjectWrap<Poller> {
   }
 
   void run() {
-    pthread_setname_np(pthread_self(), "carp-poller");
     std::unique_lock<std::mutex> lock(mutex_);
     while (!wake_.wait_for(lock, period_, [this] { return stopping_; })) {
       for (uint32_t group = 0; group < groups_.size(); group++) look(lock, group);

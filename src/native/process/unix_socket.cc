@@ -5,7 +5,6 @@
 #include "process/unix_socket.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -15,7 +14,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <mutex>
@@ -24,6 +22,7 @@
 
 #include "support/arguments.h"
 #include "support/descriptor.h"
+#include "support/thread.h"
 
 namespace carp {
 namespace {
@@ -133,12 +132,7 @@ class Readiness : public Napi::ObjectWrap<Readiness> {
       return;
     }
     wakeup_ = Wakeup::New(env, info[0].As<Napi::Function>(), "carp clients", 0, 1, this);
-    // Signals are the main thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = startThread("carp-clients", [this] { run(); });
     // Hooks run last in, first out: the thread is gone before the wakeup it calls.
     hook_ = env.AddCleanupHook(&Readiness::stopAtExit, this);
     running_ = true;
@@ -202,7 +196,6 @@ class Readiness : public Napi::ObjectWrap<Readiness> {
   }
 
   void run() {
-    pthread_setname_np(pthread_self(), "carp-clients");
     for (;;) {
       {
         std::unique_lock<std::mutex> lock(mutex_);

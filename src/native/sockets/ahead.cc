@@ -2,14 +2,12 @@
 
 #include "sockets/ahead.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 
 #include "process/clock.h"
+#include "support/thread.h"
 
 namespace carp {
 namespace {
@@ -32,12 +30,7 @@ int64_t nowNs() { return bootNs() / 1000 * 1000; }
 }  // namespace
 
 void Ahead::start() {
-  // Signals are the main thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = startThread("carp-sender", [this] { run(); });
 }
 
 void Ahead::stop() {
@@ -166,7 +159,6 @@ Ahead::Left Ahead::send(Plan& plan) {
 }
 
 void Ahead::run() {
-  pthread_setname_np(pthread_self(), "carp-sender");
   std::unique_lock<std::mutex> lock(mutex_);
   while (!isStopping_) {
     const int64_t waitNs = due_.empty() ? INT64_MAX : due_.top().first - nowNs();

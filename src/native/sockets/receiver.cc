@@ -2,18 +2,17 @@
 
 #include "sockets/receiver.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <ctime>
 
 #include "process/clock.h"
 #include "sockets/advertisement.h"
+#include "support/thread.h"
 
 namespace carp {
 namespace {
@@ -71,12 +70,7 @@ Failure Receiver::start() {
   if (!stopEvent_.open()) return {"eventfd", errno};
   if (const Failure failure = watch(stopEvent_.get(), kStop)) return failure;
 
-  // Signals are the main thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = startThread("carp-reader", [this] { run(); });
   return {};
 }
 
@@ -166,7 +160,6 @@ void Receiver::excludeListened() {
 }
 
 void Receiver::run() {
-  pthread_setname_np(pthread_self(), "carp-reader");
   epoll_event events[kBatch];
   int reportInMs = -1;
   // When sockets were read last, and whether that left nothing: under a flood there is no time to wait.
