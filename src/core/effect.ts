@@ -51,8 +51,9 @@ export type Effect =
       readonly transmissions: readonly Transmission[];
     } & Claim)
   /**
-   * Send each of these at its time, behind those that wait already, and grant the lease then; until `recall`. Each counts as
-   * sent at its time. When one of them did not leave, none behind it may, and `ahead-ended` comes before any other event.
+   * Send the advertisements at their times, behind those of the virtual host that wait already, and grant the lease with
+   * each, until `recall`. Each counts as sent at its time. When one does not leave, none behind it may, and `ahead-ended`
+   * comes before any other event.
    * The interface's device is in place.
    */
   | {

@@ -86,25 +86,25 @@ export interface Wire {
    */
   send(carpdev: string, transmission: Transmission): string | undefined;
   /**
-   * Sends each of these at its time on a thread of its own, and sets the leases of its virtual host then, unless they are later;
-   * those that wait already come before. None leaves between `hold` and `release` but by `sendDue`.
+   * Sends advertisements of a virtual host, each at its time, on a thread of their own; between `hold` and `release` only
+   * `sendDue` sends. An advertisement that leaves sets the leases, unless they are later. Those given before leave first.
    *
    * @param leases of the node; undefined: there is no data path
-   * @returns false: it cannot, none leaves
+   * @returns false: no advertisement of these will leave
    */
   sendAhead(
     of: AheadOf,
     advertisements: readonly AdvertisementAhead[],
     leases: LeaseMemory | undefined,
   ): boolean;
-  /** None of those that wait leaves any more. */
+  /** Calls back the advertisements of a virtual host that were given to `sendAhead` and have not left. */
   recall(interfaceName: string, vhid: number): void;
-  /** Nothing of what waits leaves by itself until `release`. */
+  /** Keeps the thread from sending until `release`. */
   hold(): void;
   /**
-   * Sends of it what is due by then.
+   * Sends the advertisements that are due by then.
    *
-   * @returns what has ended since the last call: the one of this time did not leave, and none behind it will
+   * @returns the ends since the last call: the advertisement of this time did not leave, and none behind it will
    */
   sendDue(us: Micros): readonly AheadEnded[];
   release(): void;
