@@ -609,6 +609,32 @@ describe("advertisements that repeat one that may be folded", () => {
     }
   });
 
+  it("are told for each of many virtual hosts, in the order of their latest", async () => {
+    const vhids = Array.from({ length: 40 }, (_, n) => n + 1);
+    const by = vhids.map((vhid) => new Authentication({ pass: "sesame", vhid, addresses: ["10.0.0.1"] }));
+    far.wire.expectDigests(
+      "carp1",
+      by.flatMap(({ forms }) => forms),
+    );
+    const send = (vhid: number, counter: bigint) => {
+      const frame = advertisementFrame(left.mac, 0);
+      const fields = { vhid, advskew: 0, advbase: 1, demote: 0, counter };
+      frame.set(encodeAdvertisement(fields, by[vhid - 1] as Authentication), frame.length - 36);
+      near.wire.send("left", { family: 4, frame });
+    };
+    for (const vhid of vhids) send(vhid, 1n);
+    await far.until("the first ones", () => far.frames.length === vhids.length);
+    far.frames.length = 0;
+    for (const vhid of vhids) send(vhid, 2n);
+    for (const vhid of vhids.toReversed()) send(vhid, 3n);
+    far.wire.drain();
+    assert.deepEqual(
+      far.repeated.map(({ vhid, copies }) => [vhid, ...copies.map(({ counter }) => counter)]),
+      vhids.toReversed().map((vhid) => [vhid, 2n, 3n]),
+    );
+    assert.deepEqual(delivered(), []);
+  });
+
   it("have counters that are no less than those heard over the other family", async () => {
     const over6 = (counter: bigint) => signed("sesame", counter, frame6());
     const send6 = (counter: bigint) => near.wire.send("left", { family: 6, frame: over6(counter) });
