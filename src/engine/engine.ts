@@ -34,7 +34,7 @@ import { Delays } from "./metrics/delays.ts";
 import type { RunnerProcess } from "./scripts/runner/runner-process.ts";
 import { Scripts } from "./scripts/scripts.ts";
 import type { CountedCheck, Evaluation } from "./scripts/service-checks.ts";
-import { SAVE_EVERY_MS } from "./state/counter-floor.ts";
+import { Saver } from "./state/saver.ts";
 import type { State } from "./state/state.ts";
 
 export interface EngineOptions {
@@ -60,10 +60,6 @@ const FORWARDING = "/proc/sys/net/ipv6/conf/all/forwarding";
 /** How often the MACs of unicast peers are asked for, while there are any. */
 const RESOLVE_EVERY_MS = 800;
 
-/** The least time between two saves that the core asks for, and how many times longer it is than the last one took. */
-const SAVE_APART_MS = 50;
-const SAVE_APART_TIMES = 25;
-
 export class Engine {
   readonly version = packageJson.version;
   /** Limits how many lines of a kind are written; without a kind the text says of which it is. */
@@ -87,15 +83,12 @@ export class Engine {
   readonly #loop: Loop;
   readonly #commands: Commands;
   readonly #state: State;
+  readonly #saver = new Saver(() => this.#save());
   readonly #scripts: Scripts;
   readonly #followers = new Set<(transition: Transition) => void>();
-  #saving: NodeJS.Timeout | undefined;
   #booting: NodeJS.Timeout | undefined;
   /** Runs while there are unicast peers. */
   #resolving: NodeJS.Timeout | undefined;
-  /** Runs for a while after a save that the core asked for; the next one waits. */
-  #apart: NodeJS.Timeout | undefined;
-  #saveAgain = false;
   #stopping = false;
   #needsRoot: () => void = () => {};
 
@@ -177,8 +170,7 @@ export class Engine {
       links: this.#links,
       dataPath: this.#dataPath,
       log,
-      // An engine that stops saves the state when all interfaces have left.
-      save: () => this.#saveSoon(),
+      save: () => this.#saver.soon(),
       tell: (news: News) => this.#tell(news),
       explain,
     };
@@ -332,7 +324,7 @@ export class Engine {
     await this.#links.removeLeftovers(new Set(configuration.interfaces.map((each) => each.name)));
     this.#readForwarding();
     this.#followUnreported();
-    this.#saving = setInterval(() => void this.#save(), SAVE_EVERY_MS).unref();
+    this.#saver.start();
     const leaseUntilUs = (name: string, vhid: number) => this.leaseUntilUs(name, vhid);
     this.#loop.run((now) => this.host.restore(configuration, leaseUntilUs, now));
     await this.#commands.settled();
@@ -355,7 +347,8 @@ export class Engine {
    */
   async stop(state: "keep" | "remove"): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#saving);
+    // The state is saved or removed when all interfaces have left.
+    this.#saver.stop();
     const leaving = this.host.interfaces().map(({ name }) => this.#commands.left(name));
     this.#loop.run((now) => this.host.shutdown(now));
     await Promise.all(leaving);
@@ -378,6 +371,7 @@ export class Engine {
   /** Ends without a change in the kernel, so that the next engine adopts devices and leases. */
   async abandon(): Promise<void> {
     this.#stopping = true;
+    this.#saver.stop();
     await this.#scripts.stop();
     await this.#save();
     this.release();
@@ -386,7 +380,7 @@ export class Engine {
 
   /** Closes timers, sockets and the data path without a change in the kernel. */
   release(): void {
-    clearTimeout(this.#apart);
+    this.#saver.stop();
     clearTimeout(this.#booting);
     this.#loop.stop();
     this.poller.close();
@@ -414,29 +408,6 @@ export class Engine {
     clearTimeout(this.#booting);
     const failure = this.#state.boot.end();
     if (failure !== undefined) this.log(3, failure);
-  }
-
-  /**
-   * Saves at once, or a while after the last such save: each goes through all interfaces, while hundreds of
-   * them may be taking over.
-   */
-  #saveSoon(): void {
-    if (this.#stopping) return;
-    if (this.#apart !== undefined) {
-      this.#saveAgain = true;
-      return;
-    }
-    this.#saveAgain = false;
-    const beganMs = performance.now();
-    void this.#save();
-    const tookMs = performance.now() - beganMs;
-    this.#apart = setTimeout(
-      () => {
-        this.#apart = undefined;
-        if (this.#saveAgain) this.#saveSoon();
-      },
-      Math.max(SAVE_APART_MS, SAVE_APART_TIMES * tookMs),
-    );
   }
 
   /** @returns whether the state is saved */
