@@ -13,8 +13,6 @@ import { MILLISECOND, nextAdvertisementUs, SECOND } from "./timing.ts";
 const FOR_US: Micros = 10 * SECOND;
 const MOST = 32;
 const LEAST = 2;
-/** Quicker ones are not made ahead: making many takes longer than their peers wait, and none leaves meanwhile. */
-const LEAST_INTERVAL_US: Micros = 50 * MILLISECOND;
 /** The next ones are made so long before the last one leaves, or half an interval before. */
 const SPARE_US: Micros = 60 * MILLISECOND;
 
@@ -74,8 +72,7 @@ export class Ahead {
 
   /** Whether it pays to make more: nothing else has happened for some intervals, and several are due soon. */
   pays(nowUs: Micros, intervalUs: Micros): boolean {
-    const isUnfit = intervalUs < LEAST_INTERVAL_US || LEAST * intervalUs > FOR_US;
-    return !isUnfit && nowUs - this.#disturbedUs >= 2 * intervalUs;
+    return nowUs - this.#disturbedUs >= 2 * intervalUs && LEAST * intervalUs <= FOR_US;
   }
 }
 

@@ -80,7 +80,7 @@ describe("a MASTER that nothing happens to", () => {
   });
 
   it("advertises with each quick interval for more than 60 ms ahead", () => {
-    for (const advskew of [13, 20, 100]) {
+    for (const advskew of [0, 1, 20]) {
       const station = quiet({ advbase: 0, advskew });
       const left = listenTo(station);
       const intervalUs = (SECOND / 256) * Math.max(advskew, 1);
