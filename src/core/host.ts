@@ -16,12 +16,13 @@ import { SECOND } from "./election/timing.ts";
 import type { Event, Part, Performed, Timer } from "./event.ts";
 import { Failures } from "./failures.ts";
 import type { CarpInterface, Host as HostOfInterfaces } from "./interface/carp-interface.ts";
+import type { InterfaceConfiguration } from "./interface/configuration.ts";
 import { Interfaces } from "./interfaces.ts";
 import type { Instant, Link, Micros, Priority } from "./model.ts";
 import { Receiver } from "./receiver.ts";
 import type { FailedCheck } from "./service-demotion.ts";
 import { type StatisticName, type Statistics, zeroStatistics } from "./statistics.ts";
-import { type SysctlName, SysctlTree } from "./sysctl.ts";
+import { SYSCTL_VARIABLES, type SysctlName, SysctlTree } from "./sysctl.ts";
 import type { DemotionView, GroupView, InterfaceView, OtherGroup } from "./view.ts";
 import type { VirtualRouter } from "./virtual-routers.ts";
 
@@ -188,16 +189,20 @@ export class Host {
     return this.#takeEffects(now);
   }
 
+  /** The configuration of each carp interface once none is leaving. */
+  get configurations(): InterfaceConfiguration[] {
+    return [...this.#interfaces].filter((each) => !each.isDestroyed).map((each) => each.pendingConfiguration);
+  }
+
   /** The configuration to save for the next engine; `restore` takes it. */
   get configuration(): HostConfiguration {
     const { written, reasons, units, groups } = this.#demotion.withoutFaults;
     return {
-      interfaces: [...this.#interfaces]
-        .filter((each) => !each.isDestroyed)
-        .map((each) => each.pendingConfiguration),
-      sysctl: this.#sysctl
-        .matching("")
-        .map(({ name, value }) => ({ name, value: name === "net.inet.carp.demotion" ? written : value })),
+      interfaces: this.configurations,
+      sysctl: SYSCTL_VARIABLES.map(({ name }) => ({
+        name,
+        value: name === "net.inet.carp.demotion" ? written : this.#sysctl.get(name),
+      })),
       groups,
       reasons,
       units,

@@ -101,8 +101,8 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
   const here = host.on(carpdev);
   if (here.size === 0) return discarded("badInterface", 6, "carp packet without a carp interface");
   // Routers have decremented the TTL of a peer beyond them. All others are on the segment itself.
-  const isRouted = () => !multicast && here.values().some((each) => each.appearance.isRoutedPeer(source));
-  if (hopLimit !== 255 && !isRouted()) return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
+  if (hopLimit !== 255 && (multicast || !isFromRoutedPeer(source, here)))
+    return discarded("badTtl", 5, `TTL ${hopLimit} instead of 255`);
   const parsed = parseAdvertisement(message, addresses);
   if ("reason" in parsed)
     return parsed.reason === "bad-checksum"
@@ -143,6 +143,10 @@ function judge(packet: Packet, { carpdev, receivedUs, now, host }: Reception): D
   const heard = { family, source, advbase, advskew, demote, counter, receivedUs };
   const accepted = { carpInterface, node, heard, form };
   return staleness(accepted, heard, { carpdev, now }) ?? accepted;
+}
+
+function isFromRoutedPeer(source: string, here: ReadonlySet<CarpInterface>): boolean {
+  return here.values().some((each) => each.appearance.isRoutedPeer(source));
 }
 
 /** Why an advertisement with a valid digest is discarded: its counter is not new. */

@@ -10,6 +10,8 @@ export interface Lookup<K, V> extends Iterable<[K, V]> {
   has(key: K): boolean;
 }
 
+const NOTHING: readonly never[] = [];
+
 export class RareMap<K, V> implements Lookup<K, V> {
   #entries: Map<K, V> | undefined;
 
@@ -41,12 +43,12 @@ export class RareMap<K, V> implements Lookup<K, V> {
     this.#entries = undefined;
   }
 
-  *[Symbol.iterator](): Iterator<[K, V]> {
-    if (this.#entries !== undefined) yield* this.#entries;
+  [Symbol.iterator](): Iterator<[K, V]> {
+    return this.#entries?.entries() ?? NOTHING.values();
   }
 
-  *values(): Iterable<V> {
-    if (this.#entries !== undefined) yield* this.#entries.values();
+  values(): Iterable<V> {
+    return this.#entries?.values() ?? NOTHING;
   }
 }
 
@@ -77,7 +79,7 @@ export class RareSet<T> implements Iterable<T> {
     this.#values = undefined;
   }
 
-  *[Symbol.iterator](): Iterator<T> {
-    if (this.#values !== undefined) yield* this.#values;
+  [Symbol.iterator](): Iterator<T> {
+    return this.#values?.values() ?? NOTHING.values();
   }
 }

@@ -3,7 +3,6 @@
  * last one of its kind for `doctor`. input.ts has the checks.
  */
 
-import { sourceMac } from "../protocol/frame.ts";
 import type { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { intervalUs } from "./election/timing.ts";
@@ -177,7 +176,7 @@ export class Receiver {
     const wrong = {
       vhid,
       source,
-      mac: sourceMac(frame),
+      frame,
       intervalUs: intervalUs(advbase, advskew),
       counter,
       digest,

@@ -152,7 +152,8 @@ export class SysctlTree {
   matching(name: string): { name: SysctlName; value: number }[] {
     const value = this.#values.get(name as SysctlName);
     if (value !== undefined) return [{ name: name as SysctlName, value }];
-    return SYSCTL_VARIABLES.filter((each) => name === "" || each.name.startsWith(`${name}.`)).map((each) => ({
+    const start = name === "" ? "" : `${name}.`;
+    return SYSCTL_VARIABLES.filter((each) => each.name.startsWith(start)).map((each) => ({
       name: each.name,
       value: this.get(each.name),
     }));

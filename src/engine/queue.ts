@@ -28,11 +28,14 @@ export class EventQueue<E extends object> {
   }
 
   #take(next: E | (() => void)): void {
-    this.#waiting.push(next);
+    // Most come alone, and the array would take memory anew for each of them.
+    const isAlone = !this.#isBusy && this.#waiting.length === 0;
+    if (!isAlone) this.#waiting.push(next);
     if (this.#isBusy) return;
     this.#isBusy = true;
     let taken = 0;
     try {
+      if (isAlone) this.#do(next);
       while (taken < this.#waiting.length) this.#do(this.#waiting[taken++] as E | (() => void));
     } finally {
       // When one of them throws, the others are handled with the next event. To set the length of an array takes longer than

@@ -13,7 +13,8 @@ export function ethernetFrame(
   const frame = new Uint8Array(ETHERNET_HEADER_BYTES + payloadBytes);
   frame.set(destinationMac, 0);
   frame.set(sourceMac, 6);
-  new DataView(frame.buffer).setUint16(12, etherType);
+  frame[12] = etherType >> 8;
+  frame[13] = etherType;
   return { frame, payload: new DataView(frame.buffer, ETHERNET_HEADER_BYTES) };
 }
 

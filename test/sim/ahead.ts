@@ -6,11 +6,14 @@
 import type { AdvertisementAhead } from "../../src/core/effect.ts";
 import type { Micros } from "../../src/core/model.ts";
 import type { AheadEnded, AheadOf } from "../../src/kernel/kernel.ts";
+import { keyOf } from "./virtual-hosts.ts";
 
 interface Plan {
   readonly of: AheadOf;
-  waiting: readonly AdvertisementAhead[];
+  readonly waiting: AdvertisementAhead[];
 }
+
+const NONE: readonly AheadEnded[] = [];
 
 export class Ahead {
   readonly #plans = new Map<string, Plan>();
@@ -24,10 +27,9 @@ export class Ahead {
 
   add(of: AheadOf, advertisements: readonly AdvertisementAhead[]): void {
     const key = keyOf(of.interface, of.vhid);
-    this.#plans.set(key, {
-      of,
-      waiting: [...(this.#plans.get(key)?.waiting ?? []), ...advertisements],
-    });
+    const waiting = this.#plans.get(key)?.waiting ?? [];
+    waiting.push(...advertisements);
+    this.#plans.set(key, { of, waiting });
   }
 
   recall(interfaceName: string, vhid: number): void {
@@ -40,21 +42,29 @@ export class Ahead {
       if (plan.of.carpdev === carpdev && plan.of.vhid === vhid) this.#end(plan);
   }
 
+  get isEmpty(): boolean {
+    return this.#plans.size === 0;
+  }
+
   /** When the next one is due; undefined: none waits. */
   get nextUs(): Micros | undefined {
-    const times = [...this.#plans.values()].map(({ waiting: [first] }) => first?.atUs ?? Infinity);
-    return times.length === 0 ? undefined : Math.min(...times);
+    let nextUs: Micros | undefined;
+    for (const { waiting } of this.#plans.values()) {
+      const atUs = waiting[0]?.atUs;
+      if (atUs !== undefined && (nextUs === undefined || atUs < nextUs)) nextUs = atUs;
+    }
+    return nextUs;
   }
 
   sendDue(us: Micros): void {
-    for (const plan of [...this.#plans.values()])
-      for (let [next] = plan.waiting; next !== undefined && next.atUs <= us; [next] = plan.waiting) {
+    for (const plan of this.#plans.values())
+      for (let next = plan.waiting[0]; next !== undefined && next.atUs <= us; next = plan.waiting[0]) {
         const left = us > next.untilUs ? 0 : this.#send(plan.of, next);
         if (left < next.frames.length) {
           this.#end(plan, left > 0);
           break;
         }
-        plan.waiting = plan.waiting.slice(1);
+        plan.waiting.shift();
         if (plan.waiting.length === 0) this.recall(plan.of.interface, plan.of.vhid);
       }
   }
@@ -64,6 +74,7 @@ export class Ahead {
   }
 
   takeEnded(): readonly AheadEnded[] {
+    if (this.#ended.length === 0) return NONE;
     const ended = this.#ended;
     this.#ended = [];
     return ended;
@@ -74,8 +85,4 @@ export class Ahead {
     if (first !== undefined)
       this.#ended.push({ kind: "ahead-ended", interface: name, vhid, atUs: first.atUs, inPart });
   }
-}
-
-function keyOf(interfaceName: string, vhid: number): string {
-  return `${interfaceName}/${vhid}`;
 }

@@ -65,10 +65,10 @@ export class Engine {
       enter: (work) => this.#enter(work),
       frame: ({ carpdev, frame, receivedUs }) => {
         const event: FrameEvent = { kind: "frame", carpdev, receivedUs, bytes: frame.bytes, frame };
-        this.#loop.handle(event);
+        this.#handle(event);
       },
       aheadEnded: () => this.#loop.aheadEnded(),
-      repeated: (all) => this.#loop.handle({ kind: "repeated", all }),
+      repeated: (all) => this.#handle({ kind: "repeated", all }),
       performed: (performed) => this.#loop.handle({ kind: "performed", ...performed }),
       save: () => {
         this.#save();
@@ -103,7 +103,7 @@ export class Engine {
   /** A thing happens that is no frame. What has arrived before it is handled before it. */
   handle(event: Event): void {
     this.#kernel.drain();
-    this.#enter(() => this.#loop.handle(event));
+    this.#handle(event);
   }
 
   command(command: Command): void {
@@ -174,6 +174,17 @@ export class Engine {
   #enter(work: () => void): void {
     this.#entered++;
     work();
+    this.#leave();
+  }
+
+  /** As `#enter`, and without a function for each of the many events. */
+  #handle(event: Event): void {
+    this.#entered++;
+    this.#loop.handle(event);
+    this.#leave();
+  }
+
+  #leave(): void {
     this.#entered--;
     if (this.#entered > 0 || this.#kernel.isGone) return;
     this.#station.settled();

@@ -297,7 +297,8 @@ export class Foreign implements Plugged {
       trafficClass: 0x10,
       message,
     });
-    const bytes = vh.frame.slice();
+    // From Node's pool, as the engine's.
+    const bytes = Buffer.from(vh.frame);
     bytes.set(message, bytes.length - message.length);
     return bytes;
   }

@@ -39,11 +39,11 @@ interface Folded {
 
 /** Reports of the kernel to the engine. */
 export interface KernelEvents {
-  /** Runs the engine's reaction to a thing that the kernel does on its own. */
-  enter(work: () => void): void;
   frame(received: Received): void;
-  aheadEnded(): void;
   repeated(all: readonly Repeated[]): void;
+  /** Runs the engine's reaction to any other thing that the kernel does on its own: what follows here, too. */
+  enter(work: () => void): void;
+  aheadEnded(): void;
   /** The outcome of putting a part in place, where the adapter reports it and not the performer. */
   performed(performed: Omit<Performed, "kind">): void;
   save(): void;
@@ -173,7 +173,7 @@ export class SimulatedKernel implements Alarms {
       this.#queue(before);
     }
     const { said } = read(frame);
-    if (said !== undefined && this.#ahead.nextUs !== undefined && this.#forms.areOf(said))
+    if (said !== undefined && !this.#ahead.isEmpty && this.#forms.areOf(said))
       this.#ahead.heard(carpdev, said.vhid);
     if (this.#ahead.hasEnded) this.#wakeUp();
     this.#socket.push(received);
@@ -195,13 +195,16 @@ export class SimulatedKernel implements Alarms {
   #wakeUp(): void {
     if (this.#willRead || this.#isStalled) return;
     this.#willRead = true;
-    this.#world.at(this.#world.us + this.#station.random.next() * READ_LATE_US, () => {
-      this.#willRead = false;
-      if (this.#isStalled || this.#isGone) return;
-      this.#tellEnded();
-      this.#read();
-    });
+    this.#world.at(this.#world.us + this.#station.random.next() * READ_LATE_US, this.#wokenUp);
   }
+
+  /** One for all times: a function that is made here would cost every frame memory. */
+  readonly #wokenUp = (): void => {
+    this.#willRead = false;
+    if (this.#isStalled || this.#isGone) return;
+    this.#tellEnded();
+    this.#read();
+  };
 
   /** Queues what was folded among the other frames, by the time of the last one. */
   #queue(all: readonly Repeated[]): void {
@@ -219,15 +222,16 @@ export class SimulatedKernel implements Alarms {
       const heard = this.#socket;
       this.#socket = [];
       let together: Repeated[] = [];
-      for (const [i, each] of heard.entries()) {
-        if ("frame" in each) this.#events.enter(() => this.#events.frame(each));
+      for (let i = 0; i < heard.length; i++) {
+        const each = heard[i] as Received | Folded;
+        if ("frame" in each) this.#events.frame(each);
         else {
           together.push(each.repeated);
           const next = heard[i + 1];
           if (next !== undefined && "repeated" in next) continue;
           const all = together;
           together = [];
-          this.#events.enter(() => this.#events.repeated(all));
+          this.#events.repeated(all);
         }
       }
     }

@@ -99,9 +99,9 @@ export function checkBalancing(segment: Segment): void {
       [...nodes].map((vhid) => station.virtualHosts.secretOf(keyOf(name, vhid))).join();
     const holders = (vhid: number) => balancing.filter(({ station }) => holds(station, keyOf(name, vhid)));
     const isWhole =
-      new Set(balancing.map(({ station }) => secrets(station))).size === 1 &&
       balancing.every(({ filter }) => filter.vhids.length === nodes.size) &&
-      [...nodes].every((vhid) => holders(vhid).length === 1);
+      [...nodes].every((vhid) => holders(vhid).length === 1) &&
+      new Set(balancing.map(({ station }) => secrets(station))).size === 1;
     if (!isWhole) continue;
     for (const { family, address } of balancing[0]?.filter.addresses ?? []) {
       const indices = nodeIndices(family, address, nodes.size);

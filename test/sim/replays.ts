@@ -25,7 +25,9 @@ export interface Made {
   readonly us: Micros;
   host: number;
   isOurs: boolean;
-  fields: Fields;
+  advbase: number;
+  advskew: number;
+  demote: number;
   /** The hosts of ours that have sent it, a bit each by id. */
   senders: number;
   /**
@@ -56,13 +58,13 @@ export class MadeCounters {
     { counter, advbase, advskew, demote }: Fields & { readonly counter: bigint },
     { host, isOurs }: { readonly host: number; readonly isOurs: boolean },
   ): void {
-    const fields = { advbase, advskew, demote };
     const sender = isOurs ? 1 << host : 0;
     const place = placeOf(counter);
     const former = this.originOf(counter, place);
     if (former === undefined) {
       const us = timeOf(counter);
-      const made = { counter, us, host, isOurs, fields, senders: sender, isBesideAnother: false };
+      const fields = { advbase, advskew, demote };
+      const made = { ...fields, counter, us, host, isOurs, senders: sender, isBesideAnother: false };
       this.#add(place, made);
       this.#lookBeside(made, place);
       return;
@@ -70,7 +72,7 @@ export class MadeCounters {
     former.senders |= sender;
     // Another implementation counts on to a counter of ours: either may have sent it.
     if (!former.isOurs) return;
-    Object.assign(former, { host, isOurs, fields });
+    Object.assign(former, { host, isOurs, advbase, advskew, demote });
     this.#lookBeside(former, place);
   }
 
@@ -235,14 +237,15 @@ export class Memory {
   /** Forgets each that is not new beside one that was accepted later. */
   #forgetOld(): void {
     let greatestUs = 0;
-    const latestFirst: Heard[] = [];
+    /** Those that are kept move to the end. */
+    let first = this.#heard.length;
     for (let i = this.#heard.length - 1; i >= 0; i--) {
       const heard = this.#heard[i] as Heard;
       const { us } = heard;
-      if (us + WINDOW_US > greatestUs) latestFirst.push(heard);
+      if (us + WINDOW_US > greatestUs) this.#heard[--first] = heard;
       if (us > greatestUs) greatestUs = us;
     }
-    this.#heard = latestFirst.reverse();
+    if (first > 0) this.#heard.splice(0, first);
   }
 
   /** Notes a time that counters of ours have reached. */
@@ -319,11 +322,11 @@ export function dueFor(station: Station, heard: Heard): Due {
   const isOld = memory.greatestUs - us >= WINDOW_US && heard.receivedUs >= memory.greatestAtUs;
   const isNew = memory.aheadUs(us, heard.receivedUs) > -WINDOW_US;
   if (station.strictReplay) {
-    if (isSigned(heard.counter) && !isUnchanged(heard, origin.fields)) return "refuse";
+    if (isSigned(heard.counter) && !isUnchanged(heard, origin)) return "refuse";
     return isOld ? "refuse" : dueOnce(memory, heard, isNew);
   }
   if (isSigned(heard.counter)) {
-    const isAsMade = isUnchanged(heard, origin.fields);
+    const isAsMade = isUnchanged(heard, origin);
     // An own one is remembered, for a while at least.
     if (mayBeAnyNumber(station, heard)) return hasSent(station, origin) ? "either" : "accept";
     if (!station.signsHeader) return isNew ? "accept" : isOld ? "refuse" : "either";
@@ -344,7 +347,7 @@ export function dueFor(station: Station, heard: Heard): Due {
 export function mayBeAnyNumber(station: Station, heard: Heard): boolean {
   const { counter, origin } = heard;
   if (origin === undefined || station.signsHeader || station.strictReplay) return false;
-  return isSigned(counter) && !isUnchanged(heard, origin.fields);
+  return isSigned(counter) && !isUnchanged(heard, origin);
 }
 
 /** Whether another implementation's counter could be one of ours by its low bits. */
@@ -375,10 +378,8 @@ function dueOnce(memory: Memory, heard: Heard, isNew: boolean): Due {
   const sinceUs = heard.receivedUs - first.receivedUs;
   const isOther = copies.every(({ source }) => source.includes(":") !== heard.source.includes(":"));
   if (isOther && sinceUs < 1e6 && isUnchangedSince) return isNew ? "accept" : "either";
-  const isLatest = known.every(({ counter }) => counter <= heard.counter);
-  return isSigned(heard.counter) && isUnchangedSince && isLatest && sinceUs < REPEATED_WITHIN_US
-    ? "either"
-    : "refuse";
+  const isRepeated = isSigned(heard.counter) && isUnchangedSince && sinceUs < REPEATED_WITHIN_US;
+  return isRepeated && known.every(({ counter }) => counter <= heard.counter) ? "either" : "refuse";
 }
 
 /** Remembers an accepted advertisement. */
@@ -400,6 +401,6 @@ export function remember(station: Station, heard: Heard): void {
 function isCounted(station: Station, memory: Memory, heard: Heard): boolean {
   const { counter, origin } = heard;
   if (station.strictReplay) return true;
-  if (isSigned(counter)) return origin !== undefined && isUnchanged(heard, origin.fields);
+  if (isSigned(counter)) return origin !== undefined && isUnchanged(heard, origin);
   return origin !== undefined && !origin.isBesideAnother && memory.isKnown(origin.host);
 }

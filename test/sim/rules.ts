@@ -60,6 +60,7 @@ const ANSWER_IN_ANY_CASE: readonly Effect["kind"][] = [
   ...(["advertise", "announce", "arm", "save", "contested"] as const),
 ];
 const NOTHING_HEARD: readonly Heard[] = [];
+const NOTHING_DUE: readonly Due[] = [];
 
 /** Precision of the simulated clocks. */
 const ROUNDING_US = 1;
@@ -322,6 +323,9 @@ export class Rules {
    * state that those before it have left. Where one leaves it open, those after it do too.
    */
   #dues(station: Station, cause: Cause, heard: readonly Heard[]): readonly Due[] {
+    const [first] = heard;
+    if (first === undefined) return NOTHING_DUE;
+    if (heard.length === 1) return [this.#due(station, cause, first)];
     const dues: Due[] = [];
     for (const other of heard) {
       const at = dues.findIndex(({ key }) => key === other.key);
@@ -406,8 +410,9 @@ export class Rules {
   }
 
   #mayPreempt(station: Station, key: string, atUs = station.us): boolean {
+    if (!station.preempts) return false;
     const sinceUs = this.#back[station.id]?.get(key)?.sinceUs ?? Number.NEGATIVE_INFINITY;
-    return station.preempts && atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
+    return atUs - sinceUs >= station.preemptDelayUs(key) - ROUNDING_US;
   }
 
   #wasQuietUntil(station: Station, key: string, us: Micros): void {

@@ -48,6 +48,15 @@ interface Way {
   clearSinceUs: Micros;
 }
 
+/** Where a frame arrives at one time: most times at one host. */
+interface Arrival {
+  readonly atUs: Micros;
+  readonly at: Plugged;
+  also: Plugged[] | undefined;
+}
+
+const NOBODY: readonly Plugged[] = [];
+
 export class Segment {
   readonly index: number;
   /** The carpdev of each host on it. */
@@ -61,7 +70,7 @@ export class Segment {
   /** The paths by the sender's id, then the receiver's. */
   readonly #ways: Way[][] = [];
   /** The last arrival of the frame that is being carried. */
-  #arrival: { readonly atUs: Micros; readonly at: Plugged[] } | undefined;
+  #arrival: Arrival | undefined;
 
   constructor(world: World, index: number, fair: Weather, random: (from: number, to: number) => Random) {
     this.#world = world;
@@ -122,13 +131,15 @@ export class Segment {
     const atUs = this.#world.us + afterUs;
     // Hosts that it reaches at the same time share one event of the world.
     if (this.#arrival?.atUs === atUs) {
-      this.#arrival.at.push(to);
+      this.#arrival.also ??= [];
+      this.#arrival.also.push(to);
       return;
     }
-    const at = [to];
-    this.#arrival = { atUs, at };
+    const arrival: Arrival = { atUs, at: to, also: undefined };
+    this.#arrival = arrival;
     this.#world.at(atUs, () => {
-      for (const each of at) each.receive(this, frame);
+      arrival.at.receive(this, frame);
+      for (const each of arrival.also ?? NOBODY) each.receive(this, frame);
     });
   }
 

@@ -17,7 +17,7 @@ import type { Random } from "./random.ts";
 import { RecentCounters } from "./recent.ts";
 import { type MadeCounters, Memory, madeIn, noteSent, timeOf } from "./replays.ts";
 import type { Frame, Plugged, Segment } from "./segment.ts";
-import { type Settings, settingsOf } from "./settings.ts";
+import { type Demotions, demotionsOf, type Settings, settingsOf } from "./settings.ts";
 import { Violation } from "./violation.ts";
 import { keyOf, nameOf, VirtualHosts } from "./virtual-hosts.ts";
 import type { World } from "./world.ts";
@@ -121,6 +121,7 @@ export class Station implements Plugged {
   changedUs: Micros = 0;
   /** Settings, cached until an event can change them. */
   readonly #settings = new Map<string, Settings>();
+  #demotions: Demotions | undefined;
   readonly #witness: Witness;
   readonly #segments = new Map<string, Segment>();
   readonly #setup: readonly Command[];
@@ -388,6 +389,7 @@ export class Station implements Plugged {
       return [];
     }
     if (changesSettings(cause) || effects.some(isDemotion)) this.#forgetSettings();
+    else if (cause.kind === "event" && cause.event.kind !== "advertised") this.changedUs = this.us;
     this.#witness.handled(this, cause, effects);
     for (const effect of effects)
       if (effect.kind === "transition") {
@@ -455,7 +457,7 @@ export class Station implements Plugged {
 
   #left(name: string): void {
     if (!this.engine?.host.isLeaving(name)) this.#leaving.delete(name);
-    const configuration = this.engine?.host.configuration.interfaces.find((each) => each.name === name);
+    const configuration = this.engine?.host.configurations.find((each) => each.name === name);
     if (configuration === undefined) this.configurations.delete(name);
     else this.configurations.set(name, configuration);
     this.#forgetSettings();
@@ -504,8 +506,14 @@ export class Station implements Plugged {
 
   #forgetSettings(): void {
     this.#settings.clear();
+    this.#demotions = undefined;
     this.settingsChanges++;
     this.changedUs = this.us;
+  }
+
+  get demotions(): Demotions {
+    this.#demotions ??= demotionsOf(this);
+    return this.#demotions;
   }
 
   settings(key: string): Settings {
@@ -550,7 +558,7 @@ export class Station implements Plugged {
     if (host === undefined) return;
     const known = this.configurations;
     this.configurations = new Map();
-    for (const each of host.configuration.interfaces) this.configurations.set(each.name, each);
+    for (const each of host.configurations) this.configurations.set(each.name, each);
     for (const [name, configuration] of known)
       if (host.isLeaving(name)) this.configurations.set(name, configuration);
     const setting = (name: string) => host.sysctl(`net.inet.carp.${name}`)[0]?.value;
@@ -601,10 +609,9 @@ function isDemotion({ kind }: Effect): boolean {
   return kind === "demotion";
 }
 
-/** Whether an event can change settings. Frames and timers cannot. */
-function changesSettings(cause: Cause): boolean {
-  if (cause.kind === "event") return cause.event.kind !== "advertised";
-  return cause.kind !== "frame" && cause.kind !== "repeated" && cause.kind !== "timer";
+/** Whether it can change settings without a demotion. */
+function changesSettings({ kind }: Cause): boolean {
+  return kind === "command" || kind === "restore" || kind === "shutdown";
 }
 
 export function ownAddress(segment: number, host: number): string {

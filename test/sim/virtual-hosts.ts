@@ -120,13 +120,15 @@ export class VirtualHosts {
     for (const [name, configuration] of configurations)
       for (const { vhid } of configuration.nodes) {
         const key = keyOf(name, vhid);
-        const secret = new Secret(configuration, vhid);
-        const virtualHost = { key, group: `${key}|${secret.text}`, configuration, secret };
+        const former = before.get(key);
+        const virtualHost =
+          former?.configuration === configuration ? former : newVirtualHost(key, configuration, vhid);
+        const { secret } = virtualHost;
         this.#byKey.set(key, virtualHost);
         this.#byVhid[vhid] ??= [];
         this.#byVhid[vhid]?.push(virtualHost);
         this.#known.set(key, secret);
-        if (before.get(key)?.secret.text === secret.text) continue;
+        if (former?.secret.text === secret.text) continue;
         const was = known.get(key);
         if (graceUs === 0 || was === undefined) isAbrupt = true;
         else this.#keepFormer(key, was, { graceUs, us });
@@ -141,6 +143,11 @@ export class VirtualHosts {
     );
     this.#formers.set(key, [{ secret, changedUs: us }, ...earlier]);
   }
+}
+
+function newVirtualHost(key: string, configuration: InterfaceConfiguration, vhid: number): VirtualHost {
+  const secret = new Secret(configuration, vhid);
+  return { key, group: `${key}|${secret.text}`, configuration, secret };
 }
 
 const keys = new Map<string, string[]>();

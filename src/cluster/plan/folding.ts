@@ -88,7 +88,7 @@ export class Folding<A extends Arrival = Arrival> {
   latest(carpdev: string, vhid: number): Micros | undefined {
     const on = this.#expected.get(carpdev);
     let latestUs: Micros | undefined;
-    for (const place of [2 * vhid, 2 * vhid + 1]) {
+    for (let place = 2 * vhid; place <= 2 * vhid + 1; place++) {
       const receivedUs = on?.[place]?.copies.at(-1)?.receivedUs;
       if (receivedUs !== undefined && receivedUs >= (latestUs ?? 0)) latestUs = receivedUs;
     }

@@ -87,8 +87,8 @@ export function readCounter(counter: bigint): CounterReading | undefined {
   const others = counter >> MARKER_BITS;
   if (unit < EARLIEST_UNIT || BigInt.asUintN(Number(MARKER_BITS), counter) !== marker(others))
     return undefined;
-  const byte = (at: bigint) => Number((others >> at) & 0xffn);
-  const fields = { advbase: byte(16n), advskew: byte(8n), demote: byte(0n) };
+  const bits = Number(BigInt.asUintN(Number(FIELD_BITS), others));
+  const fields = { advbase: bits >> 16, advskew: (bits >> 8) & 0xff, demote: bits & 0xff };
   return { format: "signed", us: unitStartUs(unit), fields };
 }
 

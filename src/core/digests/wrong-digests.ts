@@ -27,8 +27,8 @@ export interface WrongDigest {
   readonly source: string;
   /** As advertised, signed by nobody. */
   readonly intervalUs: Micros;
-  /** The Ethernet source. */
-  readonly mac: string;
+  /** That it arrived in: its Ethernet source is read only for the few that are asked about. */
+  readonly frame: Uint8Array;
   readonly counter: bigint;
   readonly digest: Uint8Array;
 }

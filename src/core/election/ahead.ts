@@ -40,14 +40,19 @@ export class Ahead {
     return this.#batches[0]?.timesUs[0];
   }
 
+  /** Whether the time of one has come. */
+  isDue(nowUs: Micros): boolean {
+    const { nextUs } = this;
+    return nextUs !== undefined && nextUs <= nowUs;
+  }
+
   add(batch: Batch): void {
     this.#batches = [...this.#batches, batch];
   }
 
   /** Tells each whose time has come. */
   take(untilUs: Micros, left: (batch: Batch, at: Instant) => void): void {
-    const { nextUs } = this;
-    if (nextUs === undefined || nextUs > untilUs) return;
+    if (!this.isDue(untilUs)) return;
     const due = this.#batches;
     this.#batches = due.flatMap((batch) => after(batch, untilUs));
     for (const batch of due)

@@ -182,6 +182,7 @@ export class Mastership {
 
   /** Takes the advertisements into account that were made ahead and have left by now. */
   settle(nowUs: Micros): void {
+    if (!this.#ahead.isDue(nowUs)) return;
     const { owner, counters } = this.#options;
     this.#ahead.take(nowUs, ({ fields, style, families, leaseUs }, at) => {
       counters.next(fields, style, at);

@@ -48,6 +48,7 @@ const NONE: readonly Transmission[] = [];
 export class Appearance {
   readonly #configuration: InterfaceConfiguration;
   readonly #link: Link | undefined;
+  readonly #believed: readonly Secret[];
   /** By vhid, then by secret. */
   readonly #authentications: ReadonlyMap<number, ReadonlyMap<Secret, Authentication>>;
   readonly #peers: Readonly<Record<Family, UnicastPeers>>;
@@ -66,6 +67,10 @@ export class Appearance {
   readonly #layouts = new Map<string, Layout>();
   /** The message of the present advertisement: each of its packets has a copy. */
   readonly #message = new Uint8Array(ADVERTISEMENT_BYTES);
+  /** Made when they are asked for first. */
+  #signedForms: readonly SignedForm[] | undefined;
+  /** The filter that was described last. */
+  #filter: Filter | null = null;
 
   /** @param believed the secrets of which any may have signed an advertisement */
   constructor(
@@ -76,6 +81,7 @@ export class Appearance {
   ) {
     this.#configuration = configuration;
     this.#link = link;
+    this.#believed = believed;
     this.mode = modeOf(configuration);
     this.mac = sharedMac(configuration, link, this.mode);
     this.#sourceMac = this.mode === "ip" || this.mode === "ip-stealth" ? link?.mac : this.mac;
@@ -86,6 +92,16 @@ export class Appearance {
     this.#shares = { 4: shares(4), 6: shares(6) };
     const source = this.#sources[4] ?? this.#sources[6];
     this.counterTag = source === undefined ? 0 : (addressBytes(source).at(-1) ?? 0);
+  }
+
+  /** Whether it follows from these. */
+  isOf(configuration: InterfaceConfiguration, link: Link | undefined, believed: readonly Secret[]): boolean {
+    return (
+      configuration === this.#configuration &&
+      link === this.#link &&
+      believed.length === this.#believed.length &&
+      believed.every((secret, at) => secret === this.#believed[at])
+    );
   }
 
   /**
@@ -125,10 +141,11 @@ export class Appearance {
   }
 
   /** The forms of every digest that `verify` accepts. */
-  get signedForms(): SignedForm[] {
-    return [...this.#authentications.values()].flatMap((bySecret) =>
+  get signedForms(): readonly SignedForm[] {
+    this.#signedForms ??= [...this.#authentications.values()].flatMap((bySecret) =>
       [...bySecret.values()].flatMap(({ forms }) => forms),
     );
+    return this.#signedForms;
   }
 
   /** The addresses that the digests of a virtual host cover with this secret, as bytes, in each of their forms. */
@@ -286,6 +303,11 @@ export class Appearance {
 
   /** Describes the filter; null while there is no carpdev or no node. @param leaves whether this host has bowed out */
   filter(leaves: boolean): Filter | null {
+    if (this.#filter?.leaves !== leaves) this.#filter = this.#describeFilter(leaves);
+    return this.#filter;
+  }
+
+  #describeFilter(leaves: boolean): Filter | null {
     const { addresses, nodes } = this.#configuration;
     const { mac, mode } = this;
     const link = this.#link;

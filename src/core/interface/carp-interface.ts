@@ -230,10 +230,12 @@ export class CarpInterface implements Owner {
     this.emit({ kind: "save" });
   }
 
-  /** Computes what it looks like anew. */
+  /** Computes what it looks like anew, if that may have changed. */
   #appear(): void {
     const { believed } = this.signing;
-    this.#appearance = new Appearance(this.#configuration, this.#link, believed, this.#host.hmac);
+    const link = this.#link;
+    if (!this.#appearance.isOf(this.#configuration, link, believed))
+      this.#appearance = new Appearance(this.#configuration, link, believed, this.#host.hmac);
     this.#placement.expectDigests(this.#appearance.signedForms);
   }
 

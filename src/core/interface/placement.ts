@@ -17,7 +17,11 @@ export class Placement {
   /** The placement last asked for, as JSON. */
   #device = NONE;
   #filter = NONE;
+  /** That filter, unless it is not in place: most times the same one is asked for once more. */
+  #latest: Filter | null = null;
   #digests = "[]";
+  /** What those were made from: most times it is asked for the same once more. */
+  #forms: readonly SignedForm[] | undefined;
 
   /** @param name of the carp interface */
   constructor(name: string, emit: (effect: Effect) => void) {
@@ -38,6 +42,8 @@ export class Placement {
 
   /** Asks for the filter alone where it differs. */
   filter(filter: Filter | null): void {
+    if (filter !== null && filter === this.#latest) return;
+    this.#latest = filter;
     const wanted = JSON.stringify(filter);
     if (wanted === this.#filter) return;
     this.#filter = wanted;
@@ -46,6 +52,8 @@ export class Placement {
 
   /** Tells the sockets which digests are those of hosts with the pass. */
   expectDigests(forms: readonly SignedForm[]): void {
+    if (forms === this.#forms) return;
+    this.#forms = forms;
     const digests = JSON.stringify(
       forms.map(({ vhid, key, message }) => [vhid, textOf(key), textOf(message)]),
     );
@@ -56,8 +64,10 @@ export class Placement {
 
   /** The next `place` asks for it again, whatever it is then: it could not be put in place. */
   failed(part: "device" | "filter"): void {
-    if (part === "filter") this.#filter = NOT_IN_PLACE;
-    else this.#device = NOT_IN_PLACE;
+    if (part === "filter") {
+      this.#filter = NOT_IN_PLACE;
+      this.#latest = null;
+    } else this.#device = NOT_IN_PLACE;
   }
 
   /** The device went away with its carpdev: the next `place` asks for it again. */
