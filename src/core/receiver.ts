@@ -3,6 +3,7 @@
  * last one of its kind for `doctor`. input.ts has the checks.
  */
 
+import { sourceMac } from "../protocol/frame.ts";
 import type { Diagnosis } from "./digests/diagnosis.ts";
 import type { Effect, LogFields } from "./effect.ts";
 import { intervalUs } from "./election/timing.ts";
@@ -176,7 +177,7 @@ export class Receiver {
     const wrong = {
       vhid,
       source,
-      frame,
+      mac: sourceMac(frame),
       intervalUs: intervalUs(advbase, advskew),
       counter,
       digest,

@@ -1,7 +1,6 @@
 /** Makes the question of a wrong digest: all that this host knows of which another one may sign with. */
 
 import { virtualMac } from "../../protocol/address.ts";
-import { sourceMac } from "../../protocol/frame.ts";
 import { handSetLladdr } from "../interface/appearance.ts";
 import type { CarpInterface } from "../interface/carp-interface.ts";
 import { CARPDEV_MAC } from "../interface/configuration.ts";
@@ -25,10 +24,10 @@ interface Around {
 export function questionAbout(of: CarpInterface, wrong: WrongDigest, around: Around): DigestQuestion {
   const { configuration, signing } = of;
   const { pass, addresses, lladdr } = configuration;
-  const { vhid, frame } = wrong;
+  const { vhid, mac } = wrong;
   const { link, interfaces, carpdev } = around;
   const shared = new Set(addresses.map(({ address }) => address));
-  const macs = [lladdr, link?.mac, sourceMac(frame)].filter(
+  const macs = [lladdr, link?.mac, mac].filter(
     (each): each is string => each !== undefined && each !== CARPDEV_MAC,
   );
   return {

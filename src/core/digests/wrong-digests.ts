@@ -27,8 +27,8 @@ export interface WrongDigest {
   readonly source: string;
   /** As advertised, signed by nobody. */
   readonly intervalUs: Micros;
-  /** That it arrived in: its Ethernet source is read only for the few that are asked about. */
-  readonly frame: Uint8Array;
+  /** The Ethernet source. */
+  readonly mac: string;
   readonly counter: bigint;
   readonly digest: Uint8Array;
 }
