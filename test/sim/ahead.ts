@@ -32,8 +32,11 @@ export class Ahead {
     this.#plans.set(key, { of, waiting });
   }
 
+  /** None leaves any more, nor is an end told. */
   recall(interfaceName: string, vhid: number): void {
     this.#plans.delete(keyOf(interfaceName, vhid));
+    if (this.#ended.length === 0) return;
+    this.#ended = this.#ended.filter((each) => each.interface !== interfaceName || each.vhid !== vhid);
   }
 
   /** Another master's advertisement was read. */
