@@ -53,8 +53,7 @@ export type Effect =
   /**
    * Send the advertisements at their times, behind those of the virtual host that wait already, and grant the lease with
    * each, until `recall`. Each counts as sent at its time. When one does not leave, none behind it may, and `ahead-ended`
-   * comes before any other event.
-   * The interface's device is in place.
+   * comes before any other event. The interface's device is in place.
    */
   | {
       readonly kind: "advertise-ahead";

@@ -237,7 +237,7 @@ export class Memory {
   /** Forgets each that is not new beside one that was accepted later. */
   #forgetOld(): void {
     let greatestUs = 0;
-    /** Those that are kept move to the end. */
+    /** Advertisements that are kept move to the end. */
     let first = this.#heard.length;
     for (let i = this.#heard.length - 1; i >= 0; i--) {
       const heard = this.#heard[i] as Heard;

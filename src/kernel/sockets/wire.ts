@@ -287,7 +287,7 @@ export function createWire(events: WireEvents): Wire {
       if (handle === undefined || first === undefined) return false;
       const lengths = Float64Array.from(first.frames, ({ frame }) => frame.length);
       const times = new Float64Array(3 * advertisements.length);
-      const frames = new Uint8Array(advertisements.length * lengths.reduce((sum, each) => sum + each));
+      const frames = new Uint8Array(advertisements.length * lengths.reduce((sum, each) => sum + each, 0));
       let filled = 0;
       for (const [n, { atUs, untilUs, leaseUntilUs, frames: each }] of advertisements.entries()) {
         times[3 * n] = atUs;
